@@ -1,0 +1,2 @@
+# Install components: runtime (library), dev, kafka-support, gateway, cli.
+include(CMakePackageConfigHelpers)

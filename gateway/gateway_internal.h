@@ -1,0 +1,40 @@
+/* The gateway's parts, as the APIs (gateway/api) see them: gw_request_opaque() of every request is this. */
+#ifndef GW_GATEWAY_INTERNAL_H
+#define GW_GATEWAY_INTERNAL_H
+
+#include "gateway/broker/broker.h"
+#include "gateway/gateway.h"
+#include "gateway/http/server.h"
+#include "gateway/store/catalogs.h"
+#include "gateway/worker.h"
+
+struct gateway {
+    sl_config *config;
+    struct sl_log log;
+    char *public_url; /* "http://127.0.0.1:8080", no trailing slash */
+    struct gw_server *server;
+    struct gw_workers *workers;
+    struct gw_catalogs *catalogs;
+    struct gw_applications *applications; /* store/applications.h */
+    struct gw_tokens *tokens;             /* api/token.c: signing and checking */
+    struct gw_broker *broker;
+    struct gw_subscriptions *subscriptions; /* broker/subscriptions.h */
+};
+
+/*
+ * The layer that a request's {hrn} and {layer} name, linked; or NULL, and the request is answered with 404 saying which is
+ * missing. Grants are checked here once they exist.
+ */
+struct gw_layer *gw_request_layer(struct gw_request *request);
+
+/* Each API's routes; gateway.c joins them into the server's table. */
+extern const struct gw_route gw_lookup_routes[], gw_config_routes[], gw_ingest_routes[], gw_stream_routes[], gw_endpoint_routes[],
+    gw_token_routes[], gw_status_routes[];
+extern const size_t gw_lookup_route_count, gw_config_route_count, gw_ingest_route_count, gw_stream_route_count,
+    gw_endpoint_route_count, gw_token_route_count, gw_status_route_count;
+
+/* One API's lines for /metrics. */
+bool gw_subscriptions_metrics(struct gw_subscriptions *subscriptions, struct sl_buffer *text);
+bool gw_broker_metrics(struct gw_broker *broker, struct sl_buffer *text);
+
+#endif

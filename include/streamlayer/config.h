@@ -1,0 +1,83 @@
+/*
+ * Configuration: HOCON files, and single settings by path.
+ *
+ * A sl_config holds the built-in defaults and what was laid over them; later wins. Paths are the Data
+ * Client Library's, e.g. here.platform.data-client.stream.connector.producer. docs/configuration.md lists
+ * every setting.
+ *
+ * Threads: a configuration may be read by many threads at once, but not while one changes it. Clients
+ * copy it when they are created, and never look at the original again.
+ */
+#ifndef STREAMLAYER_CONFIG_H
+#define STREAMLAYER_CONFIG_H
+
+#include <stddef.h>
+#include <streamlayer/error.h>
+
+SL_BEGIN_DECLS
+
+typedef struct sl_config sl_config;
+
+/*
+ * Makes a configuration that holds the built-in defaults.
+ *   Ownership: the caller destroys it.   Errors: SL_OUT_OF_MEMORY.
+ */
+SL_API SL_MUST_CHECK sl_status sl_config_create(sl_config **config, sl_error *error);
+
+/* Releases it and sets the pointer to NULL; *config may be NULL. */
+SL_API void sl_config_destroy(sl_config **config);
+
+/*
+ * Lays the usual places over it, in this order: /etc/streamlayer/application.conf,
+ * $XDG_CONFIG_HOME/streamlayer/application.conf (~/.config without it), then file; where file is NULL, the
+ * one named by STREAMLAYER_CONFIG, else application.conf in the working directory where there is one. The
+ * environment variables that docs/configuration.md lists come last.
+ *   Errors: SL_IO (a named file cannot be read); SL_BAD_CONFIG with FILE:LINE:COLUMN; SL_OUT_OF_MEMORY.
+ *   On an error the configuration is as before.
+ */
+SL_API sl_status sl_config_load(sl_config *config, const char *file, sl_error *error);
+
+/* Lays one file over it, and nothing else. Errors: as sl_config_load. */
+SL_API sl_status sl_config_load_file(sl_config *config, const char *file, sl_error *error);
+
+/* Lays HOCON text over it; origin names it in errors. text is size bytes, borrowed for the call.
+ * Errors: as sl_config_load. */
+SL_API sl_status sl_config_parse(sl_config *config, const char *text, size_t size, const char *origin,
+                                 sl_error *error);
+
+/* Sets one value, as text, as -D path=value does. Errors: SL_BAD_CONFIG, SL_OUT_OF_MEMORY. */
+SL_API sl_status sl_config_set(sl_config *config, const char *path, const char *value, sl_error *error);
+
+/*
+ * The value at path as text, numbers and booleans as written.
+ *   Ownership: the configuration's, until it is changed or destroyed; NULL when nothing is there or when it
+ *   is an object or a list.   Errors: none.
+ */
+SL_API const char *sl_config_get(const sl_config *config, const char *path);
+
+/* Where the value at path comes from ("FILE:LINE", "environment NAME", "-D", "default"), or NULL. Owned as by
+ * sl_config_get. */
+SL_API const char *sl_config_origin(const sl_config *config, const char *path);
+
+/* Checks every setting of ours: known, of the right type, within its range. Errors: SL_BAD_CONFIG, which says
+ * where, what is allowed, and the nearest known name. */
+SL_API sl_status sl_config_check(const sl_config *config, sl_error *error);
+
+/* Called for each value, in the order of paths. Secrets come masked unless asked for otherwise. What it is
+ * given ends with the call. Returning false ends the walk. */
+typedef bool (*sl_config_visitor)(void *opaque, const char *path, const char *value, const char *origin);
+SL_API void sl_config_each(const sl_config *config, const char *below, sl_config_visitor visit, void *opaque);
+
+/*
+ * A HOCON file as resolved JSON.
+ *   Ownership: *json is NUL-terminated and released with sl_free.
+ *   Errors: SL_IO, SL_BAD_CONFIG with FILE:LINE:COLUMN, SL_OUT_OF_MEMORY.
+ */
+SL_API SL_MUST_CHECK sl_status sl_config_render_file(const char *file, char **json, sl_error *error);
+
+/* Releases what the library says is released with it; NULL is allowed. */
+SL_API void sl_free(void *memory);
+
+SL_END_DECLS
+
+#endif

@@ -1,0 +1,93 @@
+/*
+ * A producer writes messages to one stream layer, through the connector that the configuration names
+ * (here.platform.data-client.stream.connector.producer).
+ *
+ * Sending is asynchronous. Every message that sl_producer_send accepted is reported exactly once, as
+ * delivered (the platform has it, on all in-sync replicas) or as failed. Messages with the same partition
+ * id arrive in the order sent.
+ *
+ * Threads: every function may be called from any thread, but close only once and last.
+ */
+#ifndef STREAMLAYER_PRODUCER_H
+#define STREAMLAYER_PRODUCER_H
+
+#include <streamlayer/client.h>
+#include <streamlayer/message.h>
+
+SL_BEGIN_DECLS
+
+typedef struct sl_producer sl_producer;
+typedef struct sl_producer_options sl_producer_options;
+typedef struct sl_delivery sl_delivery;
+
+/*
+ * Told of each message's fate, once.
+ *   opaque: as given to sl_producer_options_set_delivery; message_opaque: as given to sl_producer_send.
+ *   Ownership: the delivery ends with the call.
+ *   Threads: a thread of the library's, one call at a time for a producer. It must not block for long; it
+ *   may call sl_producer_send with a time-out of 0, and must not call flush or close.
+ */
+typedef void (*sl_delivery_callback)(void *opaque, void *message_opaque, const sl_delivery *delivery);
+
+SL_API sl_status sl_delivery_status(const sl_delivery *delivery);        /* SL_OK: delivered */
+SL_API const sl_error *sl_delivery_error(const sl_delivery *delivery);   /* NULL when delivered */
+SL_API const char *sl_delivery_trace_id(const sl_delivery *delivery);    /* NULL when the message had none */
+SL_API sl_offset sl_delivery_offset(const sl_delivery *delivery);        /* {-1,-1} when not known */
+
+/*
+ * Options: what the program decides itself. Everything else is configuration.
+ *   Ownership: the caller destroys them; sl_producer_create copies.
+ *   Errors: SL_OUT_OF_MEMORY, SL_INVALID_ARGUMENT.
+ */
+SL_API SL_MUST_CHECK sl_status sl_producer_options_create(sl_producer_options **options);
+SL_API void sl_producer_options_destroy(sl_producer_options **options);
+SL_API sl_status sl_producer_options_set_delivery(sl_producer_options *options, sl_delivery_callback callback,
+                                                  void *opaque);
+/* "kafka-connector" or "http-connector": wins over the configuration. */
+SL_API sl_status sl_producer_options_set_connector(sl_producer_options *options, const char *name);
+/* The queue's bounds, which win over stream.producer.queue.*: messages, and bytes of payload. */
+SL_API sl_status sl_producer_options_set_queue(sl_producer_options *options, size_t max_messages,
+                                               size_t max_bytes);
+
+/*
+ * Opens a producer on a layer; asks the platform about the layer, so it may take a while.
+ *   Ownership: options may be NULL; the caller closes the producer.
+ *   Errors: SL_CONNECTOR_MISSING (kafka-support is not installed), SL_BAD_CONFIG, SL_NOT_FOUND,
+ *   SL_FORBIDDEN, SL_UNAUTHENTICATED, SL_UNAVAILABLE, SL_PROTOCOL, SL_OUT_OF_MEMORY.
+ */
+SL_API SL_MUST_CHECK sl_status sl_producer_create(sl_client *client, const char *hrn, const char *layer,
+                                                  const sl_producer_options *options, sl_producer **producer,
+                                                  sl_error *error);
+
+/*
+ * Queues one message; it is copied. When the queue is full, waits up to timeout_ms for room (0: not at all,
+ * -1: for ever).
+ *   Errors: SL_QUEUE_FULL, SL_TOO_LARGE, SL_INVALID_ARGUMENT, SL_CHECKSUM_MISMATCH, SL_UNSUPPORTED (the
+ *   message has parts that the platform cannot take), SL_CLOSED, SL_OUT_OF_MEMORY. A message refused here is
+ *   not reported to the delivery callback.
+ */
+SL_API SL_MUST_CHECK sl_status sl_producer_send(sl_producer *producer, const sl_message *message,
+                                                void *message_opaque, int timeout_ms, sl_error *error);
+
+/*
+ * Waits until every message sent before is reported, up to timeout_ms (-1: for ever).
+ *   Errors: SL_TIMED_OUT.
+ */
+SL_API sl_status sl_producer_flush(sl_producer *producer, int timeout_ms, sl_error *error);
+
+/* How many messages are sent and not yet reported, and how many bytes of payload they have. */
+SL_API size_t sl_producer_queued(const sl_producer *producer, size_t *bytes);
+
+/* The connector in use: "kafka-connector" or "http-connector". Static text. */
+SL_API const char *sl_producer_connector(const sl_producer *producer);
+
+/*
+ * Closes and releases a producer and sets the pointer to NULL; *producer may be NULL. Waits up to timeout_ms
+ * (-1: for ever) for deliveries; what is left then is reported as SL_TIMED_OUT: it may or may not arrive.
+ *   Errors: SL_TIMED_OUT (messages were left); the producer is gone all the same.
+ */
+SL_API sl_status sl_producer_close(sl_producer **producer, int timeout_ms, sl_error *error);
+
+SL_END_DECLS
+
+#endif

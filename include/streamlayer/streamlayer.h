@@ -1,0 +1,14 @@
+/* The whole public API of libstreamlayer. */
+#ifndef STREAMLAYER_STREAMLAYER_H
+#define STREAMLAYER_STREAMLAYER_H
+
+#include <streamlayer/admin.h>
+#include <streamlayer/client.h>
+#include <streamlayer/config.h>
+#include <streamlayer/consumer.h>
+#include <streamlayer/error.h>
+#include <streamlayer/log.h>
+#include <streamlayer/message.h>
+#include <streamlayer/producer.h>
+
+#endif

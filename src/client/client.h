@@ -1,0 +1,52 @@
+/* Inside a client: what producers, consumers, administration and the http-connector share. */
+#ifndef SL_CLIENT_CLIENT_H
+#define SL_CLIENT_CLIENT_H
+
+#include <jansson.h>
+#include <streamlayer/client.h>
+#include "auth/auth.h"
+#include "base/log.h"
+#include "client/connector.h"
+#include "config/settings.h"
+#include "net/http.h"
+
+#define SL_CLIENT_MAGIC 0xc11e47aau
+
+struct sl_client {
+    unsigned magic;
+    int references; /* atomic: the application's, and each producer's and consumer's */
+    struct sl_config *config;
+    struct sl_log log;
+    struct sl_http *http;
+    struct sl_auth *auth;
+    struct sl_lookup *lookup; /* client/lookup.c: base URLs, cached as long as the platform says */
+};
+
+struct sl_client *sl_client_link(struct sl_client *client);
+void sl_client_unlink(struct sl_client *client);
+
+/*
+ * Where an API of a catalog is ("stream" "v2", "ingest" "v1", …; hrn NULL: of the platform), asked of lookup and
+ * cached. *url is released with free. *extended (may be NULL): the platform advertises our extensions.
+ */
+sl_status sl_client_base_url(struct sl_client *client, const char *hrn, const char *api, const char *version,
+                             char **url, bool *extended, sl_error *error);
+
+/* One signed call: adds Authorization, and on 401 gets a fresh token and tries once more. Statuses of 400 and more are
+ * errors. response may be NULL; else the caller frees it. Any thread but the engine's. */
+sl_status sl_client_call(struct sl_client *client, const struct sl_http_request *request,
+                         struct sl_http_response *response, sl_error *error);
+/* The same with JSON both ways; in and *out may be NULL. *out is the caller's. */
+sl_status sl_client_call_json(struct sl_client *client, const char *method, const char *url, const json_t *in,
+                              json_t **out, sl_error *error);
+
+/* The layer's Kafka endpoint; side: "producer" or "consumer". */
+sl_status sl_client_endpoint(struct sl_client *client, const char *hrn, const char *layer, const char *side,
+                             struct sl_endpoint *endpoint, sl_error *error);
+
+/* The connector that the setting at path (…stream.connector.producer) names; name not NULL: that one. */
+sl_status sl_connector_find(struct sl_client *client, const char *path, const char *name,
+                            const struct sl_connector **connector, sl_error *error);
+extern const struct sl_connector sl_http_connector;
+
+#endif

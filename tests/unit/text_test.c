@@ -1,0 +1,108 @@
+#include "support/cases.h"
+
+#include <string.h>
+
+#include "base/text.h"
+
+static void utf8_counts_code_points(void **state)
+{
+    (void)state;
+    assert_int_equal(sl_utf8_length("", 0), 0);
+    assert_int_equal(sl_utf8_length("a\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80", 10), 4);
+}
+
+static void utf8_refuses_what_is_malformed(void **state)
+{
+    (void)state;
+    static const char *const bad[] = {"\x80", "\xc0\xaf", "\xe0\x80\x80", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xc3", "\xf5\x80\x80\x80"};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        assert_int_equal(sl_utf8_length(bad[i], strlen(bad[i])), -1);
+}
+
+static void base64_round_trip(void **state)
+{
+    (void)state;
+    unsigned char data[256];
+    for (size_t i = 0; i < sizeof data; i++)
+        data[i] = (unsigned char)i;
+    for (size_t size = 0; size <= sizeof data; size++) {
+        struct sl_buffer text, back;
+        sl_buffer_init(&text, 1000);
+        sl_buffer_init(&back, 1000);
+        assert_true(sl_base64_encode(&text, data, size));
+        assert_true(sl_base64_decode(&back, text.data, text.size));
+        assert_int_equal(back.size, size);
+        assert_memory_equal(back.data, data, size);
+        sl_buffer_free(&text);
+        sl_buffer_free(&back);
+    }
+}
+
+static void base64_refuses_what_is_not(void **state)
+{
+    (void)state;
+    static const char *const bad[] = {"a", "abc", "ab\nc", "a=bc", "====", "ab==cd=="};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        struct sl_buffer out;
+        sl_buffer_init(&out, 100);
+        assert_false(sl_base64_decode(&out, bad[i], strlen(bad[i])));
+        sl_buffer_free(&out);
+    }
+}
+
+static void percent_codes_both_ways(void **state)
+{
+    (void)state;
+    struct sl_buffer out;
+    sl_buffer_init(&out, 100);
+    assert_true(sl_percent_encode(&out, "a b\xc3\xa9~", 6));
+    assert_string_equal(out.data, "a%20b%C3%A9~");
+    assert_int_equal(sl_percent_decode(out.data), 6);
+    assert_string_equal(out.data, "a b\xc3\xa9~");
+    sl_buffer_free(&out);
+    char broken[] = "a%2", worse[] = "%zz";
+    assert_int_equal(sl_percent_decode(broken), -1);
+    assert_int_equal(sl_percent_decode(worse), -1);
+}
+
+static void integers_are_whole(void **state)
+{
+    (void)state;
+    int64_t value = 0;
+    assert_true(sl_parse_int("-12", -20, 20, &value));
+    assert_int_equal(value, -12);
+    assert_false(sl_parse_int("21", -20, 20, &value));
+    assert_false(sl_parse_int("1x", -20, 20, &value));
+    assert_false(sl_parse_int(" 1", -20, 20, &value));
+    assert_false(sl_parse_int("", -20, 20, &value));
+    assert_false(sl_parse_int("99999999999999999999", INT64_MIN, INT64_MAX, &value));
+}
+
+static void nearest_name_is_offered(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"kafka-connector", "http-connector"};
+    assert_string_equal(sl_nearest("htp-connector", names, 2), "http-connector");
+    assert_null(sl_nearest("zebra", names, 2));
+}
+
+static void buffer_keeps_its_maximum(void **state)
+{
+    (void)state;
+    struct sl_buffer buffer;
+    sl_buffer_init(&buffer, 10);
+    assert_true(sl_buffer_append(&buffer, "0123456789", 10));
+    assert_false(sl_buffer_append(&buffer, "x", 1));
+    assert_true(buffer.failed);
+    assert_int_equal(buffer.size, 10);
+    sl_buffer_free(&buffer);
+}
+
+CASES_MAIN(cmocka_unit_test(utf8_counts_code_points),
+           cmocka_unit_test(utf8_refuses_what_is_malformed),
+           cmocka_unit_test(base64_round_trip),
+           cmocka_unit_test(base64_refuses_what_is_not),
+           cmocka_unit_test(percent_codes_both_ways),
+           cmocka_unit_test(integers_are_whole),
+           cmocka_unit_test(nearest_name_is_offered),
+           cmocka_unit_test(buffer_keeps_its_maximum))
