@@ -15,7 +15,7 @@ if(SL_SANITIZE)
     # The sanitizers' instrumentation makes gcc see null dereferences that are not there.
     target_compile_options(sl_flags INTERFACE -Wno-null-dereference)
 else()
-    target_compile_options(sl_flags INTERFACE $<$<NOT:$<CONFIG:Debug>>:-D_FORTIFY_SOURCE=2>)
+    target_compile_options(sl_flags INTERFACE "$<$<NOT:$<CONFIG:Debug>>:-U_FORTIFY_SOURCE;-D_FORTIFY_SOURCE=2>")
     target_link_options(sl_flags INTERFACE -Wl,-z,relro,-z,now)
 endif()
 include(CheckPIESupported)

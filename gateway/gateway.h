@@ -1,30 +1,31 @@
 /*
- * The gateway: HTTP in front of Kafka. A library, so that streamlayerd and `streamlayer up` run the same thing.
- * Settings: streamlayer.gateway.* (docs/configuration.md).
+ * The gateway: HTTP in front of Kafka. A library, so that streamlayerd and `streamlayer up` run the same
+ * thing. Settings: streamlayer.gateway.* (docs/configuration.md).
  */
 #ifndef GW_GATEWAY_H
 #define GW_GATEWAY_H
 
+#include "base/log.h"
 #include <stdint.h>
 #include <streamlayer/config.h>
-#include "base/log.h"
 
 struct gateway;
 
-/* Opens the stores in the data directory, connects to Kafka, listens. When it returns SL_OK requests are served (readiness
- * at /ready tells whether Kafka answers). config is copied. */
-sl_status gw_start(const sl_config *config, const struct sl_log *log, struct gateway **gateway, sl_error *error);
+/* Opens the stores in the data directory, connects to Kafka, listens. When it returns SL_OK requests are
+ * served (readiness at /ready tells whether Kafka answers). config is copied. */
+sl_status gw_start(const sl_config *config, const struct sl_log *log, struct gateway **gateway,
+                   sl_error *error);
 
 /* The port that it listens on. */
 uint16_t gw_port(const struct gateway *gateway);
 
-/* Clean shutdown: no new connections, requests in flight are answered (up to grace_ms), subscriptions leave their groups,
- * what was acknowledged is in Kafka. Blocks; NULLs the pointer. */
+/* Clean shutdown: no new connections, requests in flight are answered (up to grace_ms), subscriptions leave
+ * their groups, what was acknowledged is in Kafka. Blocks; NULLs the pointer. */
 void gw_stop(struct gateway **gateway, int grace_ms);
 
 /*
- * An application and its key, for credentials.properties. Made in the store of a data directory (the gateway need not run);
- * the secret is stored so that signatures can be checked, in a file of mode 0600.
+ * An application and its key, for credentials.properties. Made in the store of a data directory (the gateway
+ * need not run); the secret is stored so that signatures can be checked, in a file of mode 0600.
  */
 struct gw_application {
     char id[64];         /* here.client.id; the prefix of its groups */
@@ -32,7 +33,7 @@ struct gw_application {
     char key_secret[96]; /* here.access.key.secret */
 };
 /* Finds the application of that name, or makes it. */
-sl_status gw_application_ensure(const char *data_directory, const char *name, struct gw_application *application,
-                                sl_error *error);
+sl_status gw_application_ensure(const char *data_directory, const char *name,
+                                struct gw_application *application, sl_error *error);
 
 #endif

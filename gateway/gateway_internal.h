@@ -22,16 +22,16 @@ struct gateway {
 };
 
 /*
- * The layer that a request's {hrn} and {layer} name, linked; or NULL, and the request is answered with 404 saying which is
- * missing. Grants are checked here once they exist.
+ * The layer that a request's {hrn} and {layer} name, linked; or NULL, and the request is answered with 404
+ * saying which is missing. Grants are checked here once they exist.
  */
 struct gw_layer *gw_request_layer(struct gw_request *request);
 
 /* Each API's routes; gateway.c joins them into the server's table. */
-extern const struct gw_route gw_lookup_routes[], gw_config_routes[], gw_ingest_routes[], gw_stream_routes[], gw_endpoint_routes[],
-    gw_token_routes[], gw_status_routes[];
-extern const size_t gw_lookup_route_count, gw_config_route_count, gw_ingest_route_count, gw_stream_route_count,
-    gw_endpoint_route_count, gw_token_route_count, gw_status_route_count;
+extern const struct gw_route gw_lookup_routes[], gw_config_routes[], gw_ingest_routes[], gw_stream_routes[],
+    gw_endpoint_routes[], gw_token_routes[], gw_status_routes[];
+extern const size_t gw_lookup_route_count, gw_config_route_count, gw_ingest_route_count,
+    gw_stream_route_count, gw_endpoint_route_count, gw_token_route_count, gw_status_route_count;
 
 /* One API's lines for /metrics. */
 bool gw_subscriptions_metrics(struct gw_subscriptions *subscriptions, struct sl_buffer *text);

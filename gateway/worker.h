@@ -1,6 +1,6 @@
 /*
- * A few threads for what blocks: SQLite, Kafka administration, opening and closing consumers. Jobs end by posting to a loop or
- * answering a request.
+ * A few threads for what blocks: SQLite, Kafka administration, opening and closing consumers. Jobs end by
+ * posting to a loop or answering a request.
  */
 #ifndef GW_WORKER_H
 #define GW_WORKER_H

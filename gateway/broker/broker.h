@@ -1,20 +1,21 @@
 /*
- * Kafka, as the gateway uses it: one producer for all, topic administration, subscriptions. Knows nothing of HTTP but the
- * loops that its results are posted to.
+ * Kafka, as the gateway uses it: one producer for all, topic administration, subscriptions. Knows nothing of
+ * HTTP but the loops that its results are posted to.
  */
 #ifndef GW_BROKER_BROKER_H
 #define GW_BROKER_BROKER_H
 
-#include <librdkafka/rdkafka.h>
-#include <stdint.h>
-#include <streamlayer/config.h>
 #include "gateway/http/server.h"
 #include "wire/endpoint.h"
 #include "wire/message.h"
+#include <librdkafka/rdkafka.h>
+#include <stdint.h>
+#include <streamlayer/config.h>
 
 struct gw_broker;
 
-sl_status gw_broker_open(const sl_config *config, const struct sl_log *log, struct gw_broker **broker, sl_error *error);
+sl_status gw_broker_open(const sl_config *config, const struct sl_log *log, struct gw_broker **broker,
+                         sl_error *error);
 /* Flushes up to grace_ms; every record still unacknowledged is reported as failed. */
 void gw_broker_close(struct gw_broker **broker, int grace_ms);
 
@@ -22,25 +23,28 @@ void gw_broker_close(struct gw_broker **broker, int grace_ms);
 sl_status gw_broker_check(struct gw_broker *broker, int timeout_ms, sl_error *error);
 
 /* Topics. Block: on a worker only. Making one that exists, or deleting one that is gone, is SL_OK. */
-sl_status gw_broker_create_topic(struct gw_broker *broker, const char *topic, int partitions, int64_t retention_ms, sl_error *error);
+sl_status gw_broker_create_topic(struct gw_broker *broker, const char *topic, int partitions,
+                                 int64_t retention_ms, sl_error *error);
 sl_status gw_broker_delete_topic(struct gw_broker *broker, const char *topic, sl_error *error);
 
 /*
- * Writes one message. Copies what it needs. SL_OK: done will be called once, on loop's thread. SL_QUEUE_FULL: the producer's
- * queue is full (answer 503 with Retry-After). Loop's thread. Partitioner: murmur2 of the key, as Kafka's Java clients.
+ * Writes one message. Copies what it needs. SL_OK: done will be called once, on loop's thread. SL_QUEUE_FULL:
+ * the producer's queue is full (answer 503 with Retry-After). Loop's thread. Partitioner: murmur2 of the key,
+ * as Kafka's Java clients.
  */
 struct gw_write {
     struct gw_task task; /* the broker's, until done */
     void (*done)(struct gw_write *write);
     sl_status status; /* results: SL_OK when all in-sync replicas have it */
     sl_offset offset;
-    char text[256]; /* why not */
+    char text[256];       /* why not */
     struct gw_loop *loop; /* set by gw_broker_write */
 };
-sl_status gw_broker_write(struct gw_broker *broker, struct gw_loop *loop, const char *topic, const struct sl_message *message,
-                          struct gw_write *write, sl_error *error);
+sl_status gw_broker_write(struct gw_broker *broker, struct gw_loop *loop, const char *topic,
+                          const struct sl_message *message, struct gw_write *write, sl_error *error);
 
 /* What endpoint calls say. Filled; freed with sl_endpoint_free. */
-sl_status gw_broker_endpoint(struct gw_broker *broker, const char *topic, const char *application, struct sl_endpoint *endpoint);
+sl_status gw_broker_endpoint(struct gw_broker *broker, const char *topic, const char *application,
+                             struct sl_endpoint *endpoint);
 
 #endif

@@ -1,29 +1,31 @@
 /*
  * HTTP: event loops, routes, requests. Knows nothing of Kafka or of the APIs.
  *
- * One loop a core, each with its own listening socket (SO_REUSEPORT) and its own libmicrohttpd daemon in external-polling
- * mode. A connection, its requests, its timers and watched descriptors belong to one loop and are touched by that loop's
- * thread only. Other threads reach a loop by gw_loop_post, and answer a request with gw_respond*, which post by themselves.
+ * One loop a core, each with its own listening socket (SO_REUSEPORT) and its own libmicrohttpd daemon in
+ * external-polling mode. A connection, its requests, its timers and watched descriptors belong to one loop
+ * and are touched by that loop's thread only. Other threads reach a loop by gw_loop_post, and answer a
+ * request with gw_respond*, which post by themselves.
  */
 #ifndef GW_HTTP_SERVER_H
 #define GW_HTTP_SERVER_H
 
+#include "base/buffer.h"
+#include "base/log.h"
 #include <jansson.h>
 #include <stdint.h>
 #include <streamlayer/error.h>
-#include "base/buffer.h"
-#include "base/log.h"
 
 struct gw_server;
 struct gw_loop;
 struct gw_request;
 
-/* A handler runs on the request's loop and must not block. It answers now or later; exactly one answer a request. */
+/* A handler runs on the request's loop and must not block. It answers now or later; exactly one answer a
+ * request. */
 typedef void (*gw_handler)(struct gw_request *request);
 
 enum gw_route_flags {
-    GW_ROUTE_PUBLIC = 1,    /* no token needed */
-    GW_ROUTE_STREAMED = 2,  /* the body goes to body_data as it arrives instead of being kept */
+    GW_ROUTE_PUBLIC = 1,   /* no token needed */
+    GW_ROUTE_STREAMED = 2, /* the body goes to body_data as it arrives instead of being kept */
 };
 
 /* {name} in a pattern stands for one path segment, percent-decoded; literal segments match exactly. */
@@ -31,18 +33,19 @@ struct gw_route {
     const char *method;  /* "GET"; HEAD is served by GET's handler, OPTIONS by the server */
     const char *pattern; /* "/stream/v2/catalogs/{hrn}/layers/{layer}/subscribe" */
     unsigned flags;
-    size_t max_body;     /* bytes; more is 413. 0: the server's default */
-    gw_handler handle;   /* the whole request is there */
-    /* GW_ROUTE_STREAMED: begin is called when the headers are in, data for each piece of the body, handle at its end.
-     * An answer given in begin or data is sent when the body has ended (libmicrohttpd cannot do so before). data
-     * returns how many bytes it took; fewer than size pauses the body until gw_request_continue. */
+    size_t max_body;   /* bytes; more is 413. 0: the server's default */
+    gw_handler handle; /* the whole request is there */
+    /* GW_ROUTE_STREAMED: begin is called when the headers are in, data for each piece of the body, handle at
+     * its end. An answer given in begin or data is sent when the body has ended (libmicrohttpd cannot do so
+     * before). data returns how many bytes it took; fewer than size pauses the body until
+     * gw_request_continue. */
     gw_handler begin;
     size_t (*data)(struct gw_request *request, const char *data, size_t size);
     const char *name; /* for metrics and the access log: "stream.subscribe" */
 };
 
-/* Says whether the request may pass: fills *application (static for the request's life: freed by the server with free) or
- * answers with gw_respond_error and returns false. */
+/* Says whether the request may pass: fills *application (static for the request's life: freed by the server
+ * with free) or answers with gw_respond_error and returns false. */
 typedef bool (*gw_authenticate)(void *opaque, struct gw_request *request, char **application);
 
 struct gw_server_settings {
@@ -51,7 +54,8 @@ struct gw_server_settings {
     unsigned loops;      /* 0: one a core */
     unsigned max_connections;
     size_t max_body, max_header;
-    size_t max_bytes_in_flight; /* bodies and answers in memory, all connections; over it 503 with Retry-After */
+    size_t
+        max_bytes_in_flight; /* bodies and answers in memory, all connections; over it 503 with Retry-After */
     int idle_timeout_s;
     const struct gw_route *routes;
     size_t route_count;
@@ -59,11 +63,11 @@ struct gw_server_settings {
     void *opaque; /* for authenticate and gw_request_opaque */
 };
 
-sl_status gw_server_start(const struct gw_server_settings *settings, const struct sl_log *log, struct gw_server **server,
-                          sl_error *error);
+sl_status gw_server_start(const struct gw_server_settings *settings, const struct sl_log *log,
+                          struct gw_server **server, sl_error *error);
 uint16_t gw_server_port(const struct gw_server *server);
-/* No new connections and requests (503 with Connection: close); returns when every request begun is answered and written,
- * or after grace_ms. The loops go on running: handlers may still post to them. */
+/* No new connections and requests (503 with Connection: close); returns when every request begun is answered
+ * and written, or after grace_ms. The loops go on running: handlers may still post to them. */
 void gw_server_drain(struct gw_server *server, int grace_ms);
 /* Stops the loops and frees all. Nobody may hold a request then. */
 void gw_server_stop(struct gw_server **server);
@@ -71,7 +75,8 @@ void gw_server_stop(struct gw_server **server);
 unsigned gw_server_loops(const struct gw_server *server);
 struct gw_loop *gw_server_loop(struct gw_server *server, unsigned index);
 
-/* Runs run on the loop's thread, soon. The task is the caller's memory and is not touched once run is called. Any thread. */
+/* Runs run on the loop's thread, soon. The task is the caller's memory and is not touched once run is called.
+ * Any thread. */
 struct gw_task {
     struct gw_task *next;
     void (*run)(struct gw_task *task);
@@ -98,16 +103,17 @@ void gw_watch_remove(struct gw_loop *loop, struct gw_watch *watch);
 
 /* Reading a request: its loop's thread, until it is answered. Strings are the request's. */
 struct gw_loop *gw_request_loop(const struct gw_request *request);
-void *gw_request_opaque(const struct gw_request *request); /* the settings' */
+void *gw_request_opaque(const struct gw_request *request);            /* the settings' */
 const char *gw_request_application(const struct gw_request *request); /* NULL on public routes */
 const char *gw_request_method(const struct gw_request *request);
 const char *gw_request_path(const struct gw_request *request); /* as sent, without query */
-const char *gw_request_parameter(const struct gw_request *request, const char *name); /* of the pattern; NULL: none */
-const char *gw_request_query(const struct gw_request *request, const char *name);     /* decoded; NULL: none */
+const char *gw_request_parameter(const struct gw_request *request,
+                                 const char *name); /* of the pattern; NULL: none */
+const char *gw_request_query(const struct gw_request *request, const char *name); /* decoded; NULL: none */
 const char *gw_request_header(const struct gw_request *request, const char *name);
 /* Calls visit for each header. */
-void gw_request_each_header(const struct gw_request *request, bool (*visit)(void *opaque, const char *name, const char *value),
-                            void *opaque);
+void gw_request_each_header(const struct gw_request *request,
+                            bool (*visit)(void *opaque, const char *name, const char *value), void *opaque);
 const char *gw_request_correlation_id(const struct gw_request *request);
 const struct sl_buffer *gw_request_body(const struct gw_request *request);
 /* Takes the body's bytes away from the request: the caller frees them with free. */
@@ -119,23 +125,28 @@ void *gw_request_data(const struct gw_request *request);
 void gw_request_continue(struct gw_request *request);
 
 /*
- * Answering: any thread, once. The body's ownership passes to the server: release(release_opaque) is called when it is
- * written or given up (NULL: body is static). After the call the request must not be touched by the caller, except that
- * headers are added before it.
+ * Answering: any thread, once. The body's ownership passes to the server: release(release_opaque) is called
+ * when it is written or given up (NULL: body is static). After the call the request must not be touched by
+ * the caller, except that headers are added before it.
  */
-sl_status gw_respond_header(struct gw_request *request, const char *name, const char *value); /* before the answer; same thread */
-/* Told on the loop's thread when the answer was handed to the kernel whole (true) or was not (false). Set before the answer. */
+sl_status gw_respond_header(struct gw_request *request, const char *name,
+                            const char *value); /* before the answer; same thread */
+/* Told on the loop's thread when the answer was handed to the kernel whole (true) or was not (false). Set
+ * before the answer. */
 void gw_request_on_sent(struct gw_request *request, void (*sent)(void *opaque, bool whole), void *opaque);
-void gw_respond(struct gw_request *request, int status, const char *content_type, const void *body, size_t size,
-                void (*release)(void *opaque), void *release_opaque);
+void gw_respond(struct gw_request *request, int status, const char *content_type, const void *body,
+                size_t size, void (*release)(void *opaque), void *release_opaque);
 /* Takes the buffer's bytes. */
-void gw_respond_buffer(struct gw_request *request, int status, const char *content_type, struct sl_buffer *body);
+void gw_respond_buffer(struct gw_request *request, int status, const char *content_type,
+                       struct sl_buffer *body);
 /* Takes the reference. NULL: out of memory, answers 500. */
 void gw_respond_json(struct gw_request *request, int status, json_t *body);
-/* {"title","status","code","cause","action","correlationId"}; 401 adds WWW-Authenticate, 429 and 503 Retry-After. */
-void gw_respond_error(struct gw_request *request, int status, const char *code, const char *cause, const char *action);
-void gw_respond_errorf(struct gw_request *request, int status, const char *code, const char *action, const char *cause_format, ...)
-    SL_PRINTF(5, 6);
+/* {"title","status","code","cause","action","correlationId"}; 401 adds WWW-Authenticate, 429 and 503
+ * Retry-After. */
+void gw_respond_error(struct gw_request *request, int status, const char *code, const char *cause,
+                      const char *action);
+void gw_respond_errorf(struct gw_request *request, int status, const char *code, const char *action,
+                       const char *cause_format, ...) SL_PRINTF(5, 6);
 
 /* Counters, for /metrics: by route and status class. */
 bool gw_server_metrics(const struct gw_server *server, struct sl_buffer *text);

@@ -22,15 +22,15 @@ typedef struct sl_catalog_list sl_catalog_list; /* catalogs */
 
 /* What a new layer is to be. Zero or NULL members mean the platform's default. */
 typedef struct sl_layer_spec {
-    size_t struct_size;         /* sizeof(sl_layer_spec): lets the struct grow */
-    const char *id;             /* required */
-    const char *name;           /* for people; the id without one */
-    const char *content_type;   /* required: the media type of the payloads */
+    size_t struct_size;           /* sizeof(sl_layer_spec): lets the struct grow */
+    const char *id;               /* required */
+    const char *name;             /* for people; the id without one */
+    const char *content_type;     /* required: the media type of the payloads */
     const char *content_encoding; /* NULL or "gzip" */
-    int parallelization;        /* Kafka partitions, 1 to 32 */
-    int in_kbps;                /* KBps in, 100 to 32,800 in steps of 100 */
-    int out_kbps;               /* KBps out, 100 to 65,500 in steps of 100, at least in_kbps */
-    int64_t ttl_ms;             /* how long messages stay, milliseconds: 10 minutes to 72 hours */
+    int parallelization;          /* Kafka partitions, 1 to 32 */
+    int in_kbps;                  /* KBps in, 100 to 32,800 in steps of 100 */
+    int out_kbps;                 /* KBps out, 100 to 65,500 in steps of 100, at least in_kbps */
+    int64_t ttl_ms;               /* how long messages stay, milliseconds: 10 minutes to 72 hours */
 } sl_layer_spec;
 
 /* id: 1 to 64 characters of a-z, 0-9, '-', '_' and '.', beginning with a letter or digit. The platform
@@ -39,12 +39,14 @@ SL_API sl_status sl_catalog_create(sl_client *client, const char *id, const char
                                    sl_error *error);
 SL_API SL_MUST_CHECK sl_status sl_catalog_get(sl_client *client, const char *hrn, sl_catalog **catalog,
                                               sl_error *error);
-SL_API SL_MUST_CHECK sl_status sl_catalog_list_get(sl_client *client, sl_catalog_list **list, sl_error *error);
+SL_API SL_MUST_CHECK sl_status sl_catalog_list_get(sl_client *client, sl_catalog_list **list,
+                                                   sl_error *error);
 
 /* Deletes the catalog, its layers and all their messages. */
 SL_API sl_status sl_catalog_delete(sl_client *client, const char *hrn, sl_error *error);
 
-SL_API sl_status sl_layer_create(sl_client *client, const char *hrn, const sl_layer_spec *spec, sl_error *error);
+SL_API sl_status sl_layer_create(sl_client *client, const char *hrn, const sl_layer_spec *spec,
+                                 sl_error *error);
 /* Deletes the layer and all its messages. */
 SL_API sl_status sl_layer_delete(sl_client *client, const char *hrn, const char *layer, sl_error *error);
 

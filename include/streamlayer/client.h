@@ -21,8 +21,8 @@ typedef struct sl_client sl_client;
  *   NULL. The caller destroys the client.
  *   Errors: SL_BAD_CONFIG, SL_IO (credentials file), SL_OUT_OF_MEMORY.
  */
-SL_API SL_MUST_CHECK sl_status sl_client_create(const sl_config *config, sl_log_callback log, void *log_opaque,
-                                                sl_client **client, sl_error *error);
+SL_API SL_MUST_CHECK sl_status sl_client_create(const sl_config *config, sl_log_callback log,
+                                                void *log_opaque, sl_client **client, sl_error *error);
 
 /*
  * Releases a client and sets the pointer to NULL; *client may be NULL.

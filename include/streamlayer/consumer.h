@@ -79,12 +79,12 @@ SL_API sl_status sl_consumer_commit_offsets(sl_consumer *consumer, const sl_offs
                                             sl_error *error);
 
 /*
- * Goes on from elsewhere: each offset is the next message wanted of its Kafka partition. Messages received and
- * not yet polled are dropped; commits are not changed.
- *   Errors: SL_INVALID_ARGUMENT (a partition that is not this consumer's), SL_UNAVAILABLE, SL_UNSUPPORTED
- *   (seek_to on a platform without our extensions).
+ * Goes on from elsewhere: each offset is the next message wanted of its Kafka partition. Messages received
+ * and not yet polled are dropped; commits are not changed. Errors: SL_INVALID_ARGUMENT (a partition that is
+ * not this consumer's), SL_UNAVAILABLE, SL_UNSUPPORTED (seek_to on a platform without our extensions).
  */
-SL_API sl_status sl_consumer_seek(sl_consumer *consumer, const sl_offset *offsets, size_t count, sl_error *error);
+SL_API sl_status sl_consumer_seek(sl_consumer *consumer, const sl_offset *offsets, size_t count,
+                                  sl_error *error);
 /* To the begin or the end of all this consumer's partitions. */
 SL_API sl_status sl_consumer_seek_to(sl_consumer *consumer, sl_start where, sl_error *error);
 
@@ -95,10 +95,10 @@ SL_API const char *sl_consumer_connector(const sl_consumer *consumer);
 SL_API const char *sl_consumer_group(const sl_consumer *consumer);
 
 /*
- * Leaves the group at once, releases the consumer and sets the pointer to NULL; *consumer may be NULL. Commits
- * first only under auto commit, and then only what a later poll has shown as processed: the last batch polled
- * is not among it, so commit that one by hand if it is done with.
- *   Errors: SL_UNAVAILABLE, SL_TIMED_OUT (the commit or the leaving failed); the consumer is gone all the same.
+ * Leaves the group at once, releases the consumer and sets the pointer to NULL; *consumer may be NULL.
+ * Commits first only under auto commit, and then only what a later poll has shown as processed: the last
+ * batch polled is not among it, so commit that one by hand if it is done with. Errors: SL_UNAVAILABLE,
+ * SL_TIMED_OUT (the commit or the leaving failed); the consumer is gone all the same.
  */
 SL_API sl_status sl_consumer_close(sl_consumer **consumer, sl_error *error);
 

@@ -3,9 +3,9 @@
 #define STREAMLAYER_EXPORT_H
 
 #if defined(__GNUC__)
-#define SL_API           __attribute__((visibility("default")))
-#define SL_MUST_CHECK    __attribute__((warn_unused_result))
-#define SL_PRINTF(f, a)  __attribute__((format(printf, f, a)))
+#define SL_API          __attribute__((visibility("default")))
+#define SL_MUST_CHECK   __attribute__((warn_unused_result))
+#define SL_PRINTF(f, a) __attribute__((format(printf, f, a)))
 #else
 #define SL_API
 #define SL_MUST_CHECK

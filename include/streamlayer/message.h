@@ -110,8 +110,8 @@ SL_API size_t sl_message_header_count(const sl_message *message);
 
 /* The header at index (from 0), in the order written; false when there is none. A null value: *value is
  * NULL. Out-pointers may be NULL. */
-SL_API bool sl_message_header_at(const sl_message *message, size_t index, const char **name, const void **value,
-                                 size_t *size);
+SL_API bool sl_message_header_at(const sl_message *message, size_t index, const char **name,
+                                 const void **value, size_t *size);
 
 /* The last header of that name (Kafka's rule); false when there is none. */
 SL_API bool sl_message_header(const sl_message *message, const char *name, const void **value, size_t *size);

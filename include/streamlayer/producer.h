@@ -29,10 +29,10 @@ typedef struct sl_delivery sl_delivery;
  */
 typedef void (*sl_delivery_callback)(void *opaque, void *message_opaque, const sl_delivery *delivery);
 
-SL_API sl_status sl_delivery_status(const sl_delivery *delivery);        /* SL_OK: delivered */
-SL_API const sl_error *sl_delivery_error(const sl_delivery *delivery);   /* NULL when delivered */
-SL_API const char *sl_delivery_trace_id(const sl_delivery *delivery);    /* NULL when the message had none */
-SL_API sl_offset sl_delivery_offset(const sl_delivery *delivery);        /* {-1,-1} when not known */
+SL_API sl_status sl_delivery_status(const sl_delivery *delivery);      /* SL_OK: delivered */
+SL_API const sl_error *sl_delivery_error(const sl_delivery *delivery); /* NULL when delivered */
+SL_API const char *sl_delivery_trace_id(const sl_delivery *delivery);  /* NULL when the message had none */
+SL_API sl_offset sl_delivery_offset(const sl_delivery *delivery);      /* {-1,-1} when not known */
 
 /*
  * Options: what the program decides itself. Everything else is configuration.

@@ -2,27 +2,28 @@
 #ifndef SL_AUTH_AUTH_H
 #define SL_AUTH_AUTH_H
 
+#include "net/http.h"
 #include <stdint.h>
 #include <streamlayer/config.h>
-#include "net/http.h"
 
 struct sl_auth; /* credentials and a token cache; any thread */
 
-/* Credentials as configured (or as the file that the configuration names has them). None at all is no error until
- * a token is asked for. The engine is borrowed and must outlive it. */
+/* Credentials as configured (or as the file that the configuration names has them). None at all is no error
+ * until a token is asked for. The engine is borrowed and must outlive it. */
 sl_status sl_auth_create(const sl_config *config, struct sl_http *http, const struct sl_log *log,
                          struct sl_auth **auth, sl_error *error);
 void sl_auth_destroy(struct sl_auth **auth);
 
-/* "Bearer …" for an Authorization header, from the cache, or fetched (blocks; one fetch at a time, shared). fresh: do
- * not answer with the token that *token held before (it was refused with 401). Released with free. */
+/* "Bearer …" for an Authorization header, from the cache, or fetched (blocks; one fetch at a time, shared).
+ * fresh: do not answer with the token that *token held before (it was refused with 401). Released with free.
+ */
 sl_status sl_auth_bearer(struct sl_auth *auth, const char *refused, char **bearer, int64_t *expires_ms,
                          sl_error *error);
 
 /*
- * The OAuth 1.0a signature (RFC 5849, HMAC-SHA256), for signing and for checking: base string of method, url (without
- * query) and the oauth_ parameters given (each "name", "value", decoded), key = secret + "&". out: base64, 45 bytes
- * with its NUL.
+ * The OAuth 1.0a signature (RFC 5849, HMAC-SHA256), for signing and for checking: base string of method, url
+ * (without query) and the oauth_ parameters given (each "name", "value", decoded), key = secret + "&". out:
+ * base64, 45 bytes with its NUL.
  */
 struct sl_oauth_parameter {
     const char *name, *value;

@@ -15,7 +15,7 @@ struct sl_buffer {
     char *data; /* NULL until the first append; then NUL-terminated behind size */
     size_t size;
     size_t capacity;
-    size_t max; /* bytes that it may hold */
+    size_t max;  /* bytes that it may hold */
     bool failed; /* an append did not fit or had no memory */
 };
 
@@ -29,7 +29,8 @@ bool sl_buffer_printf(struct sl_buffer *buffer, const char *format, ...) SL_PRIN
 bool sl_buffer_reserve(struct sl_buffer *buffer, size_t size);
 /* Drops the first size bytes. */
 void sl_buffer_consume(struct sl_buffer *buffer, size_t size);
-/* Hands the NUL-terminated bytes over to the caller, who frees them; the buffer is empty. NULL after failure. */
+/* Hands the NUL-terminated bytes over to the caller, who frees them; the buffer is empty. NULL after failure.
+ */
 char *sl_buffer_take(struct sl_buffer *buffer);
 
 #endif

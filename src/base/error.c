@@ -91,7 +91,8 @@ void sl_error_prefix(sl_error *error, const char *format, ...)
     va_end(arguments);
     if (length < 0 || (size_t)length >= sizeof text - 1)
         return;
-    snprintf(text + length, sizeof text - (size_t)length, ": %s", error->text);
+    size_t room = sizeof text - (size_t)length - 1; /* what does not fit is cut */
+    snprintf(text + length, room + 1, ": %.*s", (int)(room > 2 ? room - 2 : 0), error->text);
     clean(text);
     memcpy(error->text, text, sizeof text);
 }

@@ -16,7 +16,11 @@ long sl_utf8_length(const char *text, size_t size)
     long length = 0;
     while (c < end) {
         unsigned lead = *c;
-        int extra = lead < 0x80 ? 0 : lead >= 0xc2 && lead < 0xe0 ? 1 : (lead & 0xf0) == 0xe0 ? 2 : lead >= 0xf0 && lead < 0xf5 ? 3 : -1;
+        int extra = lead < 0x80                   ? 0
+                    : lead >= 0xc2 && lead < 0xe0 ? 1
+                    : (lead & 0xf0) == 0xe0       ? 2
+                    : lead >= 0xf0 && lead < 0xf5 ? 3
+                                                  : -1;
         if (extra < 0 || end - c <= extra)
             return -1;
         for (int i = 1; i <= extra; i++)
@@ -121,7 +125,8 @@ bool sl_base64_decode(struct sl_buffer *buffer, const char *text, size_t size)
             return false;
     if (!sl_buffer_reserve(buffer, size / 4 * 3))
         return false;
-    int length = EVP_DecodeBlock((unsigned char *)buffer->data + buffer->size, (const unsigned char *)text, (int)size);
+    int length =
+        EVP_DecodeBlock((unsigned char *)buffer->data + buffer->size, (const unsigned char *)text, (int)size);
     if (length < 0)
         return false;
     buffer->size += (size_t)length - padding;
@@ -165,7 +170,8 @@ bool sl_is_http_token(const char *text, size_t max)
 {
     size_t length = 0;
     for (; text[length]; length++)
-        if (length == max || (!isalnum((unsigned char)text[length]) && !strchr("!#$%&'*+-.^_`|~", text[length])))
+        if (length == max ||
+            (!isalnum((unsigned char)text[length]) && !strchr("!#$%&'*+-.^_`|~", text[length])))
             return false;
     return length > 0;
 }

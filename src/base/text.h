@@ -2,10 +2,10 @@
 #ifndef SL_BASE_TEXT_H
 #define SL_BASE_TEXT_H
 
+#include "base/buffer.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include "base/buffer.h"
 
 /* The number of code points, or -1 when the bytes are not well-formed UTF-8 (RFC 3629). */
 long sl_utf8_length(const char *text, size_t size);
@@ -44,7 +44,8 @@ bool sl_is_http_token(const char *text, size_t max);
 /* 32 hex digits from the system's random source. */
 bool sl_random_hex(char *out, size_t digits); /* out holds digits + 1 */
 
-/* The allowed name nearest to text (edit distance of at most a third of its length), or NULL: "did you mean". */
+/* The allowed name nearest to text (edit distance of at most a third of its length), or NULL: "did you mean".
+ */
 const char *sl_nearest(const char *text, const char *const *names, size_t count);
 
 #endif

@@ -2,13 +2,13 @@
 #ifndef SL_CLIENT_CLIENT_H
 #define SL_CLIENT_CLIENT_H
 
-#include <jansson.h>
-#include <streamlayer/client.h>
 #include "auth/auth.h"
 #include "base/log.h"
 #include "client/connector.h"
 #include "config/settings.h"
 #include "net/http.h"
+#include <jansson.h>
+#include <streamlayer/client.h>
 
 #define SL_CLIENT_MAGIC 0xc11e47aau
 
@@ -26,14 +26,14 @@ struct sl_client *sl_client_link(struct sl_client *client);
 void sl_client_unlink(struct sl_client *client);
 
 /*
- * Where an API of a catalog is ("stream" "v2", "ingest" "v1", …; hrn NULL: of the platform), asked of lookup and
- * cached. *url is released with free. *extended (may be NULL): the platform advertises our extensions.
+ * Where an API of a catalog is ("stream" "v2", "ingest" "v1", …; hrn NULL: of the platform), asked of lookup
+ * and cached. *url is released with free. *extended (may be NULL): the platform advertises our extensions.
  */
 sl_status sl_client_base_url(struct sl_client *client, const char *hrn, const char *api, const char *version,
                              char **url, bool *extended, sl_error *error);
 
-/* One signed call: adds Authorization, and on 401 gets a fresh token and tries once more. Statuses of 400 and more are
- * errors. response may be NULL; else the caller frees it. Any thread but the engine's. */
+/* One signed call: adds Authorization, and on 401 gets a fresh token and tries once more. Statuses of 400 and
+ * more are errors. response may be NULL; else the caller frees it. Any thread but the engine's. */
 sl_status sl_client_call(struct sl_client *client, const struct sl_http_request *request,
                          struct sl_http_response *response, sl_error *error);
 /* The same with JSON both ways; in and *out may be NULL. *out is the caller's. */

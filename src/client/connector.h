@@ -1,23 +1,23 @@
 /*
- * A connector: one way to reach a stream layer. A const table of functions, in the library (http-connector) or
- * in a plug-in (kafka-connector).
+ * A connector: one way to reach a stream layer. A const table of functions, in the library (http-connector)
+ * or in a plug-in (kafka-connector).
  *
  * A plug-in is a shared object <name>.so in the directory sl_plugin_directory() that exports
- * sl_connector_table. It imports nothing from the library: what it needs is handed to it in struct sl_host. It
- * may link src/base and src/wire statically, for itself.
+ * sl_connector_table. It imports nothing from the library: what it needs is handed to it in struct sl_host.
+ * It may link src/base and src/wire statically, for itself.
  *
- * What the core (producer.c, consumer.c) does, so that connectors need not: argument checks, the bounded queue
- * and back-pressure, exactly one report a message, trace ids, checksums, auto commit, group names, serialising
- * poll, seek and close (commit may come while a poll runs, from another thread).
+ * What the core (producer.c, consumer.c) does, so that connectors need not: argument checks, the bounded
+ * queue and back-pressure, exactly one report a message, trace ids, checksums, auto commit, group names,
+ * serialising poll, seek and close (commit may come while a poll runs, from another thread).
  */
 #ifndef SL_CLIENT_CONNECTOR_H
 #define SL_CLIENT_CONNECTOR_H
 
-#include <streamlayer/consumer.h>
-#include <streamlayer/producer.h>
 #include "base/log.h"
 #include "wire/endpoint.h"
 #include "wire/message.h"
+#include <streamlayer/consumer.h>
+#include <streamlayer/producer.h>
 
 #define SL_CONNECTOR_MAGIC 0x5354524cu
 #define SL_CONNECTOR_ABI   1u
@@ -55,15 +55,15 @@ struct sl_target {
     const char *hrn;
     const char *layer;
     struct sl_client *client;
-    const struct sl_endpoint *endpoint; /* direct connectors only; else NULL */
+    const struct sl_endpoint *endpoint;   /* direct connectors only; else NULL */
     const struct sl_property *properties; /* direct connectors only */
     size_t property_count;
 };
 
 struct sl_consumer_settings {
-    const char *group;   /* the application's name for it, or NULL: the default group. Direct connectors get the
-                          * whole Kafka name, prefix included, and never NULL. */
-    sl_start start;      /* SL_START_BEGIN or SL_START_END */
+    const char *group; /* the application's name for it, or NULL: the default group. Direct connectors get the
+                        * whole Kafka name, prefix included, and never NULL. */
+    sl_start start;    /* SL_START_BEGIN or SL_START_END */
     size_t prefetch_bytes; /* payload bytes that may wait for a poll */
 };
 
@@ -92,22 +92,23 @@ struct sl_connector {
     /* The host is copied where it must outlive the call. */
     sl_status (*producer_open)(const struct sl_host *host, const struct sl_target *target,
                                const struct sl_producer_settings *settings, void **producer, sl_error *error);
-    /* Takes a copy of message. SL_OK: accepted, ticket will be reported. SL_QUEUE_FULL: not now, the core tries
-     * again after a delivery or 10 ms. Anything else: refused, never reported. Never blocks. Any thread, several
-     * at once; messages given one after another keep their order. */
-    sl_status (*producer_send)(void *producer, const struct sl_message *message, void *ticket, sl_error *error);
+    /* Takes a copy of message. SL_OK: accepted, ticket will be reported. SL_QUEUE_FULL: not now, the core
+     * tries again after a delivery or 10 ms. Anything else: refused, never reported. Never blocks. Any
+     * thread, several at once; messages given one after another keep their order. */
+    sl_status (*producer_send)(void *producer, const struct sl_message *message, void *ticket,
+                               sl_error *error);
     /* Gives up what is still under way, reporting each ticket (SL_TIMED_OUT), and frees the producer. */
     void (*producer_close)(void *producer);
 
     /* Joins the group and fixes the start positions before it returns. */
     sl_status (*consumer_open)(const struct sl_host *host, const struct sl_target *target,
                                const struct sl_consumer_settings *settings, void **consumer, sl_error *error);
-    /* *batch NULL: nothing came in timeout_ms (≥ 0). max_messages and max_bytes (of payload) are ≥ 1; one message
-     * over max_bytes still comes, alone. */
+    /* *batch NULL: nothing came in timeout_ms (≥ 0). max_messages and max_bytes (of payload) are ≥ 1; one
+     * message over max_bytes still comes, alone. */
     sl_status (*consumer_poll)(void *consumer, int timeout_ms, size_t max_messages, size_t max_bytes,
                                struct sl_batch **batch, sl_error *error);
-    /* offset: of the last processed message of each partition (Kafka's committed offset is one more). Returns when
-     * it is committed. Safe beside a running poll, and from within host.revoked. */
+    /* offset: of the last processed message of each partition (Kafka's committed offset is one more). Returns
+     * when it is committed. Safe beside a running poll, and from within host.revoked. */
     sl_status (*consumer_commit)(void *consumer, const sl_offset *offsets, size_t count, sl_error *error);
     sl_status (*consumer_seek)(void *consumer, const sl_offset *offsets, size_t count, sl_error *error);
     sl_status (*consumer_seek_to)(void *consumer, sl_start where, sl_error *error);

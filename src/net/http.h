@@ -1,27 +1,27 @@
 /*
- * HTTP as a client, on libcurl's multi interface: one thread an engine, connections kept alive, many requests at
- * once. Knows nothing of the project.
+ * HTTP as a client, on libcurl's multi interface: one thread an engine, connections kept alive, many requests
+ * at once. Knows nothing of the project.
  */
 #ifndef SL_NET_HTTP_H
 #define SL_NET_HTTP_H
 
-#include <stdint.h>
-#include <streamlayer/error.h>
 #include "base/buffer.h"
 #include "base/log.h"
+#include <stdint.h>
+#include <streamlayer/error.h>
 
 struct sl_http; /* an engine */
 
 struct sl_http_settings {
     size_t max_connections; /* to one host */
     int connect_timeout_ms;
-    int timeout_ms;         /* of a whole try, for requests that give none */
-    int retries;            /* after the first try */
-    int backoff_ms;         /* before the first retry; doubles, with jitter, up to backoff_max_ms */
+    int timeout_ms; /* of a whole try, for requests that give none */
+    int retries;    /* after the first try */
+    int backoff_ms; /* before the first retry; doubles, with jitter, up to backoff_max_ms */
     int backoff_max_ms;
-    const char *proxy;      /* NULL: what the environment says (libcurl's rules) */
+    const char *proxy; /* NULL: what the environment says (libcurl's rules) */
     const char *no_proxy;
-    const char *ca_file;    /* NULL: the system's */
+    const char *ca_file; /* NULL: the system's */
     const char *user_agent;
 };
 
@@ -49,27 +49,27 @@ struct sl_http_response {
     char content_type[128];
     char correlation_id[128]; /* X-Correlation-Id, "" without */
     int retry_after_ms;       /* -1: not given */
-    sl_error error;           /* when status is 0: SL_UNAVAILABLE, SL_TIMED_OUT, SL_CLOSED, SL_PROTOCOL, … */
+    sl_error error; /* when status is 0: SL_UNAVAILABLE, SL_TIMED_OUT, SL_CLOSED, SL_PROTOCOL, … */
 };
 
-sl_status sl_http_create(const struct sl_http_settings *settings, const struct sl_log *log, struct sl_http **http,
-                         sl_error *error);
+sl_status sl_http_create(const struct sl_http_settings *settings, const struct sl_log *log,
+                         struct sl_http **http, sl_error *error);
 /* Ends what is under way (each is answered with SL_CLOSED), joins the thread. Not from a callback. */
 void sl_http_destroy(struct sl_http **http);
 
-/* Performs one request and returns its answer; the caller frees it with sl_http_response_free. Any thread but the
- * engine's. SL_OK whenever there is an HTTP status, whatever it is. */
+/* Performs one request and returns its answer; the caller frees it with sl_http_response_free. Any thread but
+ * the engine's. SL_OK whenever there is an HTTP status, whatever it is. */
 sl_status sl_http_perform(struct sl_http *http, const struct sl_http_request *request,
                           struct sl_http_response *response, sl_error *error);
 
 /*
- * Begins one request: copies all of it but the body, which is borrowed until done is called. done is called exactly
- * once if SL_OK is returned, on the engine's thread; it must not block; the response is its to look at and freed after
- * it (it may take body's bytes with sl_buffer_take). It may begin further requests.
+ * Begins one request: copies all of it but the body, which is borrowed until done is called. done is called
+ * exactly once if SL_OK is returned, on the engine's thread; it must not block; the response is its to look
+ * at and freed after it (it may take body's bytes with sl_buffer_take). It may begin further requests.
  */
 typedef void (*sl_http_done)(void *opaque, struct sl_http_response *response);
-sl_status sl_http_begin(struct sl_http *http, const struct sl_http_request *request, sl_http_done done, void *opaque,
-                        sl_error *error);
+sl_status sl_http_begin(struct sl_http *http, const struct sl_http_request *request, sl_http_done done,
+                        void *opaque, sl_error *error);
 
 void sl_http_response_free(struct sl_http_response *response);
 

@@ -11,7 +11,8 @@
 #define SL_HRN_MAX        256
 #define SL_GROUP_MAX      200
 
-/* Well-formed as a catalog's HRN: six parts, service "data", a legal catalog id last. The text says what is wrong. */
+/* Well-formed as a catalog's HRN: six parts, service "data", a legal catalog id last. The text says what is
+ * wrong. */
 sl_status sl_hrn_check(const char *hrn, sl_error *error);
 /* The id at the HRN's end; points into hrn. NULL when it is no HRN. */
 const char *sl_hrn_id(const char *hrn);
@@ -24,8 +25,8 @@ sl_status sl_group_check(const char *group, sl_error *error);
 
 /*
  * The group of a consumer that names none: one for catalog HRN + layer id; the platform's consumerGroupPrefix
- * put before it makes it unique for the credentials. Both connectors and the gateway use this one function, so
- * changing the connector keeps the position. Released with free; NULL when memory is out.
+ * put before it makes it unique for the credentials. Both connectors and the gateway use this one function,
+ * so changing the connector keeps the position. Released with free; NULL when memory is out.
  */
 char *sl_group_default(const char *hrn, const char *layer);
 

@@ -8,7 +8,7 @@
 #include <streamlayer/message.h>
 
 struct sl_header {
-    const char *name; /* NUL-terminated */
+    const char *name;  /* NUL-terminated */
     const void *value; /* NULL: a null value */
     size_t size;
 };
@@ -17,7 +17,7 @@ struct sl_header {
 
 struct sl_message {
     unsigned magic;
-    bool received; /* belongs to a batch */
+    bool received;            /* belongs to a batch */
     const char *partition_id; /* NULL: none */
     size_t partition_id_size;
     const void *payload; /* NULL: a null value, unless data_handle is set */

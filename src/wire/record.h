@@ -14,9 +14,9 @@
 #ifndef SL_WIRE_RECORD_H
 #define SL_WIRE_RECORD_H
 
-#include <jansson.h>
 #include "base/buffer.h"
 #include "wire/message.h"
+#include <jansson.h>
 
 #define SL_MEDIA_CBOR_SEQ "application/cbor-seq"
 
@@ -34,9 +34,9 @@ struct sl_record_limits {
 enum sl_decoded { SL_DECODED, SL_DECODE_MORE, SL_DECODE_BAD, SL_DECODE_OOM };
 
 /*
- * Decodes the record at the front of data. SL_DECODED: *used bytes of it were the record; bytes of the message
- * (key, payload, header values) point into data, texts are copied into arena and live as long as it does;
- * the headers array is message's own (realloc'ed). SL_DECODE_MORE: the record goes on behind size, or
+ * Decodes the record at the front of data. SL_DECODED: *used bytes of it were the record; bytes of the
+ * message (key, payload, header values) point into data, texts are copied into arena and live as long as it
+ * does; the headers array is message's own (realloc'ed). SL_DECODE_MORE: the record goes on behind size, or
  * size is 0. SL_DECODE_BAD: *why says what is wrong (static text). Nothing is read behind size.
  */
 struct sl_arena;
@@ -46,9 +46,9 @@ enum sl_decoded sl_record_decode(const void *data, size_t size, const struct sl_
 
 /* Texts that live together. */
 struct sl_arena *sl_arena_create(void);
-void sl_arena_destroy(struct sl_arena *arena); /* NULL is allowed */
+void sl_arena_destroy(struct sl_arena *arena);                              /* NULL is allowed */
 char *sl_arena_copy(struct sl_arena *arena, const void *text, size_t size); /* NUL added; NULL: no memory */
-void *sl_arena_alloc(struct sl_arena *arena, size_t size); /* aligned for anything */
+void *sl_arena_alloc(struct sl_arena *arena, size_t size);                  /* aligned for anything */
 
 struct sl_result {
     int status;           /* as HTTP has it */
@@ -58,8 +58,8 @@ struct sl_result {
     const char *text;
 };
 bool sl_result_encode(struct sl_buffer *buffer, const struct sl_result *result);
-enum sl_decoded sl_result_decode(const void *data, size_t size, struct sl_arena *arena, struct sl_result *result,
-                                 size_t *used, const char **why);
+enum sl_decoded sl_result_decode(const void *data, size_t size, struct sl_arena *arena,
+                                 struct sl_result *result, size_t *used, const char **why);
 
 /*
  * The JSON form {"metaData":{…},"offset":{…}} of the stream API. A missing key is "", a key that is not UTF-8
@@ -68,7 +68,7 @@ enum sl_decoded sl_result_decode(const void *data, size_t size, struct sl_arena 
  */
 bool sl_message_json_encode(struct sl_buffer *buffer, const struct sl_message *message, bool extended);
 /* Reads it back from a parsed value: texts and payload go to the arena. SL_DECODED, _BAD or _OOM. */
-enum sl_decoded sl_message_json_decode(const json_t *value, struct sl_arena *arena, struct sl_message *message,
-                                       const char **why);
+enum sl_decoded sl_message_json_decode(const json_t *value, struct sl_arena *arena,
+                                       struct sl_message *message, const char **why);
 
 #endif

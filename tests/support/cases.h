@@ -2,19 +2,19 @@
 #ifndef TESTS_CASES_H
 #define TESTS_CASES_H
 
+#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <cmocka.h>
 
-#define CASES_MAIN(...)                                                                                                \
-    int main(int argc, char **argv)                                                                                    \
-    {                                                                                                                  \
-        const struct CMUnitTest tests[] = {__VA_ARGS__};                                                               \
-        if (argc > 1)                                                                                                  \
-            cmocka_set_test_filter(argv[1]);                                                                           \
-        return cmocka_run_group_tests(tests, NULL, NULL);                                                              \
+#define CASES_MAIN(...)                                                                                      \
+    int main(int argc, char **argv)                                                                          \
+    {                                                                                                        \
+        const struct CMUnitTest tests[] = {__VA_ARGS__};                                                     \
+        if (argc > 1)                                                                                        \
+            cmocka_set_test_filter(argv[1]);                                                                 \
+        return cmocka_run_group_tests(tests, NULL, NULL);                                                    \
     }
 
 #endif

@@ -14,7 +14,8 @@ static void utf8_counts_code_points(void **state)
 static void utf8_refuses_what_is_malformed(void **state)
 {
     (void)state;
-    static const char *const bad[] = {"\x80", "\xc0\xaf", "\xe0\x80\x80", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xc3", "\xf5\x80\x80\x80"};
+    static const char *const bad[] = {
+        "\x80", "\xc0\xaf", "\xe0\x80\x80", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xc3", "\xf5\x80\x80\x80"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         assert_int_equal(sl_utf8_length(bad[i], strlen(bad[i])), -1);
 }
@@ -98,11 +99,7 @@ static void buffer_keeps_its_maximum(void **state)
     sl_buffer_free(&buffer);
 }
 
-CASES_MAIN(cmocka_unit_test(utf8_counts_code_points),
-           cmocka_unit_test(utf8_refuses_what_is_malformed),
-           cmocka_unit_test(base64_round_trip),
-           cmocka_unit_test(base64_refuses_what_is_not),
-           cmocka_unit_test(percent_codes_both_ways),
-           cmocka_unit_test(integers_are_whole),
-           cmocka_unit_test(nearest_name_is_offered),
-           cmocka_unit_test(buffer_keeps_its_maximum))
+CASES_MAIN(cmocka_unit_test(utf8_counts_code_points), cmocka_unit_test(utf8_refuses_what_is_malformed),
+           cmocka_unit_test(base64_round_trip), cmocka_unit_test(base64_refuses_what_is_not),
+           cmocka_unit_test(percent_codes_both_ways), cmocka_unit_test(integers_are_whole),
+           cmocka_unit_test(nearest_name_is_offered), cmocka_unit_test(buffer_keeps_its_maximum))
