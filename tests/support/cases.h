@@ -2,11 +2,12 @@
 #ifndef TESTS_CASES_H
 #define TESTS_CASES_H
 
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include <cmocka.h> /* needs those before it */
 
 #define CASES_MAIN(...)                                                                                      \
     int main(int argc, char **argv)                                                                          \
