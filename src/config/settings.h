@@ -8,7 +8,8 @@
 #include <stdint.h>
 #include <streamlayer/config.h>
 
-#define SL_ROOT "here.platform.data-client."
+#define SL_ROOT         "here.platform.data-client."
+#define SL_GATEWAY_ROOT "streamlayer.gateway."
 
 enum sl_setting_type {
     SL_TEXT,
@@ -19,7 +20,8 @@ enum sl_setting_type {
     SL_SIZE_BYTES,
     SL_SECRET,
     SL_FILE,
-    SL_SECTION
+    SL_SECTION,
+    SL_URL /* http:// or https:// */
 };
 
 struct sl_setting {
@@ -28,14 +30,20 @@ struct sl_setting {
     const char *value;          /* the default as HOCON text; NULL: none */
     int64_t min, max;           /* numbers, durations (ms), sizes (bytes) */
     const char *const *choices; /* SL_CHOICE: the allowed words, NULL-terminated */
+    const char *noun;           /* SL_CHOICE: what such a word is called: "connector" */
     const char *environment;    /* the variable that sets it, or NULL */
     const char *meaning;
 };
-extern const struct sl_setting sl_settings[];
-extern const size_t sl_setting_count;
+/* The client's settings, then the gateway's (two tables, one a file); NULL past the last. */
+const struct sl_setting *sl_setting_at(size_t index);
+const struct sl_setting *sl_setting_find(const char *path);
 
-/* The setting's value, checked: SL_BAD_CONFIG names path, origin, and what is allowed. An unknown path is a
- * fault of the caller's (SL_INTERNAL). */
+extern const struct sl_setting sl_client_settings[], sl_gateway_settings[];
+extern const size_t sl_client_setting_count, sl_gateway_setting_count;
+
+/* The setting's value, checked: SL_BAD_CONFIG names path, origin, and what is allowed, or says that it is not
+ * set. A path that is not in the table with that type is a fault of the caller's (SL_INTERNAL). Texts:
+ * sl_config_get. */
 sl_status sl_config_integer(const sl_config *config, const char *path, int64_t *value, sl_error *error);
 sl_status sl_config_boolean(const sl_config *config, const char *path, bool *value, sl_error *error);
 sl_status sl_config_duration_ms(const sl_config *config, const char *path, int64_t *value, sl_error *error);
@@ -43,6 +51,36 @@ sl_status sl_config_bytes(const sl_config *config, const char *path, int64_t *va
 /* One of the choices; *value is the configuration's own text. */
 sl_status sl_config_choice(const sl_config *config, const char *path, const char **value, sl_error *error);
 
+/*
+ * Every value under a section that passes settings through (stream.kafka.producer): the name is dotted and
+ * relative to the section ("linger.ms"), a list's elements are joined with commas, null is left out. What
+ * visit is given ends with the call; returning false ends the walk. Nothing there: no call. Errors:
+ * SL_BAD_CONFIG (a list of objects; sl_config_check says where), SL_OUT_OF_MEMORY.
+ */
+sl_status sl_config_section(const sl_config *config, const char *path,
+                            bool (*visit)(void *opaque, const char *name, const char *value,
+                                          const char *origin),
+                            void *opaque);
+
+/* sl_config_each, with secrets as they are where secrets. */
+void sl_config_walk(const sl_config *config, const char *below, bool secrets, sl_config_visitor visit,
+                    void *opaque);
+
+/* Where lookup is, without a slash at its end: of the environment that endpoint-locator names, or its own
+ * URL. *url is released with free. Errors: SL_BAD_CONFIG, SL_OUT_OF_MEMORY. */
+sl_status sl_config_lookup_url(const sl_config *config, char **url, sl_error *error);
+/* Where tokens are got when neither setting nor credentials file says: the environment's; NULL: unknown.
+ * Static text. */
+const char *sl_config_default_token_url(const sl_config *config);
+/* The proxy as libcurl takes it ("http://user:password@host:port"), released with free; *url is NULL when
+ * none is set. Errors: as sl_config_lookup_url. */
+sl_status sl_config_proxy_url(const sl_config *config, char **url, sl_error *error);
+
+/* A copy of its own; cheap: what they hold is shared until one changes. */
 sl_status sl_config_clone(const sl_config *config, sl_config **clone, sl_error *error);
+
+/* A duration or size as people write it: "90 s", "64 MiB". out is returned. */
+const char *sl_duration_text(int64_t ms, char out[32]);
+const char *sl_size_text(int64_t bytes, char out[32]);
 
 #endif
