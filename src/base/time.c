@@ -19,6 +19,15 @@ int64_t sl_mono_ms(void)
     return clock_ms(CLOCK_MONOTONIC);
 }
 
+void sl_cond_init(pthread_cond_t *condition)
+{
+    pthread_condattr_t attributes;
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(condition, &attributes);
+    pthread_condattr_destroy(&attributes);
+}
+
 struct timespec sl_mono_deadline(int64_t mono_ms)
 {
     return (struct timespec){.tv_sec = (time_t)(mono_ms / 1000), .tv_nsec = (long)(mono_ms % 1000) * 1000000};

@@ -2,12 +2,15 @@
 #ifndef SL_BASE_TIME_H
 #define SL_BASE_TIME_H
 
+#include <pthread.h>
 #include <stdint.h>
 #include <time.h>
 
 int64_t sl_wall_ms(void); /* since 1970-01-01 UTC; may jump */
 int64_t sl_mono_ms(void); /* since some past moment; never goes back */
 
+/* Initialises a condition variable for timed waits on the monotonic clock. */
+void sl_cond_init(pthread_cond_t *condition);
 /* A deadline for pthread_cond_timedwait on a condition variable with CLOCK_MONOTONIC. */
 struct timespec sl_mono_deadline(int64_t mono_ms);
 

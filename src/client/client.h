@@ -8,13 +8,15 @@
 #include "config/settings.h"
 #include "net/http.h"
 #include <jansson.h>
+#include <stdatomic.h>
 #include <streamlayer/client.h>
+#include <string.h>
 
 #define SL_CLIENT_MAGIC 0xc11e47aau
 
 struct sl_client {
     unsigned magic;
-    int references; /* atomic: the application's, and each producer's and consumer's */
+    atomic_int references; /* the application's, and each producer's and consumer's */
     struct sl_config *config;
     struct sl_log log;
     struct sl_http *http;
@@ -22,6 +24,8 @@ struct sl_client {
     struct sl_lookup *lookup; /* client/lookup.c: base URLs, cached as long as the platform says */
 };
 
+/* SL_INVALID_HANDLE for what is no client. */
+sl_status sl_client_check(const struct sl_client *client, sl_error *error);
 struct sl_client *sl_client_link(struct sl_client *client);
 void sl_client_unlink(struct sl_client *client);
 
@@ -43,6 +47,18 @@ sl_status sl_client_call_json(struct sl_client *client, const char *method, cons
 /* The layer's Kafka endpoint; side: "producer" or "consumer". */
 sl_status sl_client_endpoint(struct sl_client *client, const char *hrn, const char *layer, const char *side,
                              struct sl_endpoint *endpoint, sl_error *error);
+
+/* What a producer or consumer is opened on, and the memory behind it. side: "producer" or "consumer". */
+struct sl_opening {
+    struct sl_target target;
+    struct sl_endpoint endpoint;
+    struct sl_property *properties;
+    bool failed; /* no memory, while properties were gathered */
+};
+sl_status sl_opening_prepare(struct sl_opening *opening, struct sl_client *client,
+                             const struct sl_connector *connector, const char *hrn, const char *layer,
+                             const char *side, sl_error *error);
+void sl_opening_free(struct sl_opening *opening);
 
 /* The connector that the setting at path (…stream.connector.producer) names; name not NULL: that one. */
 sl_status sl_connector_find(struct sl_client *client, const char *path, const char *name,

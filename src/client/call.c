@@ -1,0 +1,117 @@
+/* Signed calls to the platform's HTTP API. */
+#include <stdlib.h>
+
+#include "base/error.h"
+#include "base/text.h"
+#include "client/client.h"
+#include "wire/hrn.h"
+
+#define MOST_HEADERS 16
+#define MOST_JSON    (16u << 20) /* bytes of an administrative answer */
+
+static sl_status call_once(struct sl_client *client, const struct sl_http_request *request,
+                           const char *bearer, struct sl_http_response *response, sl_error *error)
+{
+    struct sl_http_header headers[MOST_HEADERS];
+    if (request->header_count >= MOST_HEADERS)
+        return sl_error_set(error, SL_INTERNAL, "too many headers");
+    for (size_t i = 0; i < request->header_count; i++)
+        headers[i] = request->headers[i];
+    headers[request->header_count] = (struct sl_http_header){"Authorization", bearer};
+    struct sl_http_request with = *request;
+    with.headers = headers;
+    with.header_count++;
+    return sl_http_perform(client->http, &with, response, error);
+}
+
+sl_status sl_client_call(struct sl_client *client, const struct sl_http_request *request,
+                         struct sl_http_response *response, sl_error *error)
+{
+    struct sl_http_response answer;
+    char *bearer = NULL;
+    sl_status status = sl_auth_bearer(client->auth, NULL, &bearer, NULL, error);
+    if (status)
+        return status;
+    status = call_once(client, request, bearer, &answer, error);
+    if (!status && answer.status == 401) { /* expired early, or the platform's keys have changed */
+        char *refused = bearer;
+        bearer = NULL;
+        sl_http_response_free(&answer);
+        status = sl_auth_bearer(client->auth, refused, &bearer, NULL, error);
+        free(refused);
+        if (!status)
+            status = call_once(client, request, bearer, &answer, error);
+    }
+    free(bearer);
+    if (status)
+        return status;
+    if (answer.status >= 400 || answer.status < 200) {
+        char *what = sl_printf("%s %s", request->method, request->url);
+        status = sl_http_error(&answer, what ? what : request->method, error);
+        free(what);
+        sl_http_response_free(&answer);
+        return status;
+    }
+    if (response)
+        *response = answer;
+    else
+        sl_http_response_free(&answer);
+    return SL_OK;
+}
+
+sl_status sl_client_call_json(struct sl_client *client, const char *method, const char *url, const json_t *in,
+                              json_t **out, sl_error *error)
+{
+    static const struct sl_http_header headers[] = {{"Accept", "application/json"},
+                                                    {"Content-Type", "application/json"}};
+    char *body = NULL;
+    if (in && !(body = json_dumps(in, JSON_COMPACT)))
+        return sl_error_oom(error);
+    struct sl_http_request request = {
+        .method = method,
+        .url = url,
+        .headers = headers,
+        .header_count = body ? 2 : 1,
+        .body = body,
+        .body_size = body ? strlen(body) : 0,
+        .max_response = MOST_JSON,
+        .retry = !strcmp(method, "GET"), /* what changes something is not repeated unasked */
+    };
+    struct sl_http_response response;
+    sl_status status = sl_client_call(client, &request, &response, error);
+    free(body);
+    if (status)
+        return status;
+    if (out) {
+        json_error_t why;
+        *out = json_loadb(response.body.size ? response.body.data : "", response.body.size, 0, &why);
+        if (!*out)
+            status = sl_error_set(error, SL_PROTOCOL,
+                                  "%s %s: the platform answered no JSON: %s at line %d, column %d", method,
+                                  url, why.text, why.line, why.column);
+    }
+    sl_http_response_free(&response);
+    return status;
+}
+
+sl_status sl_client_endpoint(struct sl_client *client, const char *hrn, const char *layer, const char *side,
+                             struct sl_endpoint *endpoint, sl_error *error)
+{
+    char *base = NULL;
+    sl_status status = sl_layer_id_check(layer, error);
+    if (!status)
+        status = sl_client_base_url(client, hrn, "stream", "v2", &base, NULL, error);
+    if (status)
+        return status;
+    char *url = sl_printf("%s/layers/%s/%s/endpoint", base, layer, side);
+    free(base);
+    if (!url)
+        return sl_error_oom(error);
+    json_t *answer = NULL;
+    status = sl_client_call_json(client, "GET", url, NULL, &answer, error);
+    free(url);
+    if (!status)
+        status = sl_endpoint_parse(answer, endpoint, error);
+    json_decref(answer);
+    return status;
+}

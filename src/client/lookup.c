@@ -1,0 +1,187 @@
+#include "client/lookup.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+
+#include "base/error.h"
+#include "base/text.h"
+#include "base/time.h"
+#include "client/client.h"
+#include "wire/hrn.h"
+
+#define SL_LOOKUP_FRESH_MS 3600000 /* what the platform's own max-age says */
+#define SL_LOOKUP_MOST     1000    /* answers remembered; over it the oldest goes */
+
+struct answer {
+    struct answer *next;
+    char *hrn; /* NULL: the platform's own APIs */
+    json_t *apis;
+    int64_t until_ms; /* sl_mono_ms() */
+};
+
+struct sl_lookup {
+    struct sl_client *client;
+    char *url; /* of the service, without a trailing slash */
+    pthread_mutex_t lock;
+    struct answer *answers; /* newest first; under lock */
+};
+
+static void strip_slashes(char *url)
+{
+    size_t length = strlen(url);
+    while (length && url[length - 1] == '/')
+        url[--length] = 0;
+}
+
+sl_status sl_lookup_create(struct sl_client *client, struct sl_lookup **lookup, sl_error *error)
+{
+    struct sl_lookup *made = calloc(1, sizeof *made);
+    if (!made)
+        return sl_error_oom(error);
+    made->client = client;
+    sl_status status = sl_config_lookup_url(client->config, &made->url, error);
+    if (status) {
+        free(made);
+        return status;
+    }
+    strip_slashes(made->url);
+    pthread_mutex_init(&made->lock, NULL);
+    *lookup = made;
+    return SL_OK;
+}
+
+static void answer_free(struct answer *answer)
+{
+    json_decref(answer->apis);
+    free(answer->hrn);
+    free(answer);
+}
+
+void sl_lookup_destroy(struct sl_lookup **lookup)
+{
+    struct sl_lookup *gone = *lookup;
+    *lookup = NULL;
+    if (!gone)
+        return;
+    while (gone->answers) {
+        struct answer *answer = gone->answers;
+        gone->answers = answer->next;
+        answer_free(answer);
+    }
+    pthread_mutex_destroy(&gone->lock);
+    free(gone->url);
+    free(gone);
+}
+
+static bool same_hrn(const char *a, const char *b)
+{
+    return a && b ? !strcmp(a, b) : a == b;
+}
+
+/* The API's entry in an answer; hostile JSON simply has none. */
+static const char *find_api(const json_t *apis, const char *api, const char *version, bool *extended)
+{
+    size_t index;
+    json_t *entry;
+    json_array_foreach((json_t *)(uintptr_t)apis, index, entry)
+    {
+        const char *name = json_string_value(json_object_get(entry, "api"));
+        const char *its_version = json_string_value(json_object_get(entry, "version"));
+        const char *url = json_string_value(json_object_get(entry, "baseURL"));
+        if (!name || !its_version || !url || strcmp(name, api) || strcmp(its_version, version))
+            continue;
+        const char *ours =
+            json_string_value(json_object_get(json_object_get(entry, "parameters"), "streamlayer"));
+        *extended = ours && !strcmp(ours, "1");
+        return url;
+    }
+    return NULL;
+}
+
+/* Forgets what is stale or too much, then looks. Under the lock. */
+static json_t *remembered(struct sl_lookup *lookup, const char *hrn)
+{
+    int64_t now = sl_mono_ms();
+    size_t count = 0;
+    for (struct answer **place = &lookup->answers; *place;) {
+        struct answer *answer = *place;
+        if (answer->until_ms <= now || ++count > SL_LOOKUP_MOST) {
+            *place = answer->next;
+            answer_free(answer);
+            continue;
+        }
+        if (same_hrn(answer->hrn, hrn))
+            return answer->apis;
+        place = &answer->next;
+    }
+    return NULL;
+}
+
+/* Takes the reference to apis. Forgetting to remember is no error. */
+static void remember(struct sl_lookup *lookup, const char *hrn, json_t *apis)
+{
+    struct answer *answer = calloc(1, sizeof *answer);
+    char *copy = sl_strdup(hrn);
+    if (!answer || (hrn && !copy)) {
+        free(answer);
+        free(copy);
+        json_decref(apis);
+        return;
+    }
+    *answer = (struct answer){.hrn = copy, .apis = apis, .until_ms = sl_mono_ms() + SL_LOOKUP_FRESH_MS};
+    pthread_mutex_lock(&lookup->lock);
+    answer->next = lookup->answers;
+    lookup->answers = answer;
+    pthread_mutex_unlock(&lookup->lock);
+}
+
+static sl_status give(const json_t *apis, const char *api, const char *version, const char *lookup_url,
+                      char **url, bool *extended, sl_error *error)
+{
+    bool ours = false;
+    const char *found = find_api(apis, api, version, &ours);
+    if (!found)
+        return sl_error_set(error, SL_UNSUPPORTED, "the platform at %s does not offer the API %s %s",
+                            lookup_url, api, version);
+    *url = sl_strdup(found);
+    if (!*url)
+        return sl_error_oom(error);
+    if (extended)
+        *extended = ours;
+    return SL_OK;
+}
+
+sl_status sl_client_base_url(struct sl_client *client, const char *hrn, const char *api, const char *version,
+                             char **url, bool *extended, sl_error *error)
+{
+    struct sl_lookup *lookup = client->lookup;
+    if (hrn) {
+        sl_status status = sl_hrn_check(hrn, error);
+        if (status)
+            return status;
+    }
+    pthread_mutex_lock(&lookup->lock);
+    json_t *apis = json_incref(remembered(lookup, hrn));
+    pthread_mutex_unlock(&lookup->lock);
+    if (!apis) {
+        char *address = hrn ? sl_printf("%s/resources/%s/apis", lookup->url, hrn)
+                            : sl_printf("%s/platform/apis", lookup->url);
+        if (!address)
+            return sl_error_oom(error);
+        sl_status status = sl_client_call_json(client, "GET", address, NULL, &apis, error);
+        if (!status && !json_is_array(apis))
+            status = sl_error_set(error, SL_PROTOCOL,
+                                  "GET %s: the lookup service answered no list of APIs: is " SL_ROOT
+                                  "endpoint-locator.discovery-service-url right?",
+                                  address);
+        free(address);
+        if (status) {
+            json_decref(apis);
+            return status;
+        }
+        remember(lookup, hrn, json_incref(apis));
+    }
+    sl_status status = give(apis, api, version, lookup->url, url, extended, error);
+    json_decref(apis);
+    return status;
+}

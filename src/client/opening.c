@@ -1,0 +1,60 @@
+/* What a connector is opened on: the endpoint and the pass-through settings, where it is a direct one. */
+#include <stdlib.h>
+
+#include "base/error.h"
+#include "base/text.h"
+#include "client/client.h"
+#include "wire/hrn.h"
+
+static bool add_property(void *opaque, const char *name, const char *value, const char *origin)
+{
+    struct sl_opening *opening = opaque;
+    struct sl_property *properties =
+        realloc(opening->properties, (opening->target.property_count + 1) * sizeof *properties);
+    if (!properties)
+        return !(opening->failed = true);
+    opening->properties = properties;
+    struct sl_property *property = &properties[opening->target.property_count++];
+    *property = (struct sl_property){sl_strdup(name), sl_strdup(value), sl_strdup(origin)};
+    opening->failed = !property->name || !property->value;
+    return !opening->failed;
+}
+
+sl_status sl_opening_prepare(struct sl_opening *opening, struct sl_client *client,
+                             const struct sl_connector *connector, const char *hrn, const char *layer,
+                             const char *side, sl_error *error)
+{
+    memset(opening, 0, sizeof *opening);
+    opening->target = (struct sl_target){.hrn = hrn, .layer = layer, .client = client};
+    sl_status status = sl_hrn_check(hrn, error);
+    if (!status)
+        status = sl_layer_id_check(layer, error);
+    if (status || !connector->direct)
+        return status;
+    char *path = sl_printf(SL_ROOT "stream.kafka.%s", side);
+    status = path ? sl_config_section(client->config, path, add_property, opening) : sl_error_oom(error);
+    free(path);
+    if (!status && opening->failed)
+        status = sl_error_oom(error);
+    if (!status)
+        status = sl_client_endpoint(client, hrn, layer, side, &opening->endpoint, error);
+    if (status) {
+        sl_opening_free(opening);
+        return status;
+    }
+    opening->target.endpoint = &opening->endpoint;
+    opening->target.properties = opening->properties;
+    return SL_OK;
+}
+
+void sl_opening_free(struct sl_opening *opening)
+{
+    for (size_t i = 0; i < opening->target.property_count; i++) {
+        free((char *)(uintptr_t)opening->properties[i].name);
+        free((char *)(uintptr_t)opening->properties[i].value);
+        free((char *)(uintptr_t)opening->properties[i].origin);
+    }
+    free(opening->properties);
+    sl_endpoint_free(&opening->endpoint);
+    memset(opening, 0, sizeof *opening);
+}

@@ -1,0 +1,15 @@
+/* Inside a producer: shared by its options and its core. */
+#ifndef SL_CLIENT_PRODUCER_H
+#define SL_CLIENT_PRODUCER_H
+
+#include <streamlayer/producer.h>
+
+struct sl_producer_options {
+    sl_delivery_callback delivery;
+    void *opaque;
+    char *connector;     /* NULL: as configured */
+    size_t max_messages; /* 0: as configured */
+    size_t max_bytes;
+};
+
+#endif
