@@ -20,6 +20,26 @@ void sl_message_reset(struct sl_message *message)
     };
 }
 
+bool sl_header_name_ok(const char *name)
+{
+    return sl_is_http_token(name, 128) &&
+           strncasecmp(name, SL_KAFKA_HEADER_PREFIX, strlen(SL_KAFKA_HEADER_PREFIX)) != 0;
+}
+
+bool sl_message_push_header(struct sl_message *message, const struct sl_header *header)
+{
+    if (message->header_count == message->header_capacity) {
+        size_t capacity = message->header_capacity ? message->header_capacity * 2 : 4;
+        struct sl_header *headers = realloc(message->headers, capacity * sizeof *headers);
+        if (!headers)
+            return false;
+        message->headers = headers;
+        message->header_capacity = capacity;
+    }
+    message->headers[message->header_count++] = *header;
+    return true;
+}
+
 sl_status sl_message_create(sl_message **message)
 {
     if (!message)
@@ -136,19 +156,10 @@ sl_status sl_message_add_header(sl_message *message, const char *name, const voi
     sl_status status = writable(message);
     if (status)
         return status;
-    if (!name || !sl_is_http_token(name, 128) || (!value && size) ||
-        !strncasecmp(name, SL_KAFKA_HEADER_PREFIX, strlen(SL_KAFKA_HEADER_PREFIX)))
+    if (!name || !sl_header_name_ok(name) || (!value && size))
         return SL_INVALID_ARGUMENT;
-    if (message->header_count == message->header_capacity) {
-        size_t capacity = message->header_capacity ? message->header_capacity * 2 : 4;
-        struct sl_header *headers = realloc(message->headers, capacity * sizeof *headers);
-        if (!headers)
-            return SL_OUT_OF_MEMORY;
-        message->headers = headers;
-        message->header_capacity = capacity;
-    }
-    message->headers[message->header_count++] = (struct sl_header){name, value ? value : "", size};
-    return SL_OK;
+    struct sl_header header = {name, value ? value : "", size};
+    return sl_message_push_header(message, &header) ? SL_OK : SL_OUT_OF_MEMORY;
 }
 
 const char *sl_message_partition_id(const sl_message *message, size_t *size)

@@ -36,6 +36,10 @@ struct sl_message {
 
 /* No parts at all. headers and header_capacity are kept. */
 void sl_message_reset(struct sl_message *message);
+/* Adds a header as it is, unchecked; false when memory is out. */
+bool sl_message_push_header(struct sl_message *message, const struct sl_header *header);
+/* What sl_message_add_header allows as a name. */
+bool sl_header_name_ok(const char *name);
 
 /*
  * The names of the Kafka headers that carry what Kafka has no field for. User headers never begin with the

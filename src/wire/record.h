@@ -7,6 +7,7 @@
  *   2 payload (bytes; null: a null value; absent: see 7)   3 timestamp, ms   4 trace id   5 checksum   6 crc
  *   7 data handle   8 data size   9 compressed size   10 headers: array of [name, bytes or null]
  *   11 Kafka partition   12 offset
+ * (a foreign header's name that is not UTF-8 is bytes, too)
  * A CBOR result (the answer to one record of a batch, in the batch's order):
  *   1 status as HTTP has it (200: written)   2 trace id   3 Kafka partition   4 offset   5 code   6 text
  * Unknown keys are passed over.
@@ -29,7 +30,14 @@ size_t sl_record_size(const struct sl_message *message);
 struct sl_record_limits {
     size_t max_payload; /* bytes */
     size_t max_headers; /* number */
+    /* For who reads what a gateway hands out: any Kafka record may come, also one with a longer key, or with
+     * header names that a producer of ours could not have set. */
+    bool foreign;
 };
+
+/* A record may have so many bytes besides its payload. */
+#define SL_RECORD_REST_MAX 1048576
+#define SL_DATA_HANDLE_MAX 1024 /* characters of printable ASCII */
 
 enum sl_decoded { SL_DECODED, SL_DECODE_MORE, SL_DECODE_BAD, SL_DECODE_OOM };
 
@@ -64,10 +72,11 @@ enum sl_decoded sl_result_decode(const void *data, size_t size, struct sl_arena 
 /*
  * The JSON form {"metaData":{…},"offset":{…}} of the stream API. A missing key is "", a key that is not UTF-8
  * has U+FFFD for each broken byte, a null value has no "data". headers and traceId only if extended.
- * Appends to buffer; false when it has no room or memory is out.
+ * Appends to buffer; false when it has no room or memory is out: then nothing is appended.
  */
 bool sl_message_json_encode(struct sl_buffer *buffer, const struct sl_message *message, bool extended);
-/* Reads it back from a parsed value: texts and payload go to the arena. SL_DECODED, _BAD or _OOM. */
+/* Reads it back from a parsed value: texts and payload go to the arena. SL_DECODED, _BAD or _OOM. A missing
+ * "offset" is {-1,-1}. Parse with JSON_ALLOW_NUL: a foreign key may hold a NUL. */
 enum sl_decoded sl_message_json_decode(const json_t *value, struct sl_arena *arena,
                                        struct sl_message *message, const char **why);
 
