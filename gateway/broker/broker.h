@@ -37,11 +37,20 @@ struct gw_write {
     void (*done)(struct gw_write *write);
     sl_status status; /* results: SL_OK when all in-sync replicas have it */
     sl_offset offset;
-    char text[256];       /* why not */
-    struct gw_loop *loop; /* set by gw_broker_write */
+    bool retriable;        /* not SL_OK: the same write may succeed later (it may also have succeeded) */
+    char text[256];        /* why not */
+    struct gw_loop *loop;  /* set by gw_broker_write */
+    struct gw_write *next; /* the broker's: reported together */
 };
 sl_status gw_broker_write(struct gw_broker *broker, struct gw_loop *loop, const char *topic,
                           const struct sl_message *message, struct gw_write *write, sl_error *error);
+
+/*
+ * Memory of request bodies that wait to become messages: counted together for all connections, at most
+ * streamlayer.gateway.limits.bytes-in-flight. False: no room (503 with Retry-After). Any thread.
+ */
+bool gw_broker_reserve(struct gw_broker *broker, size_t bytes);
+void gw_broker_release(struct gw_broker *broker, size_t bytes);
 
 /* What endpoint calls say. Filled; freed with sl_endpoint_free. */
 sl_status gw_broker_endpoint(struct gw_broker *broker, const char *topic, const char *application,

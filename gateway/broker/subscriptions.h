@@ -1,0 +1,153 @@
+/*
+ * Subscriptions: Kafka consumers that HTTP clients hold over many requests.
+ *
+ * Each is one member of a consumer group and belongs to one loop, whichever loop a call comes in on: calls
+ * travel there as tasks, and their done is called on that loop's thread. No thread of ours a subscription:
+ * librdkafka wakes the loop through an eventfd, and what blocks (opening, start positions, seeking, leaving)
+ * runs on the workers, one job at a time for a subscription.
+ *
+ * Calls are the caller's memory, untouched between the call and done, and each gets done exactly once.
+ */
+#ifndef GW_BROKER_SUBSCRIPTIONS_H
+#define GW_BROKER_SUBSCRIPTIONS_H
+
+#include "gateway/broker/broker.h"
+#include "gateway/store/catalogs.h"
+#include "gateway/worker.h"
+
+struct gw_subscriptions;
+struct gw_subscription; /* counted by references */
+
+/* Everything given is borrowed and must outlive it; the server must have its loops. */
+sl_status gw_subscriptions_open(const sl_config *config, const struct sl_log *log, struct gw_broker *broker,
+                                struct gw_server *server, struct gw_workers *workers,
+                                struct gw_subscriptions **subscriptions, sl_error *error);
+
+/*
+ * Shutdown, first step, before the server is drained: parked polls are answered (empty), every subscription
+ * leaves its group, and further calls are refused with SL_CLOSED. Returns when all have left, or after
+ * grace_ms. Blocks: neither on a loop nor on a worker. Loops and workers must run.
+ */
+void gw_subscriptions_close(struct gw_subscriptions *subscriptions, int grace_ms);
+/* Second step, when the server has stopped and the workers too. Closes nothing by itself. */
+void gw_subscriptions_free(struct gw_subscriptions **subscriptions);
+
+/* Limits that the API checks requests against. */
+struct gw_subscription_limits {
+    size_t poll_bytes, poll_messages;
+    int64_t poll_wait_ms;
+};
+const struct gw_subscription_limits *gw_subscriptions_limits(const struct gw_subscriptions *subscriptions);
+
+enum gw_subscription_mode { GW_SERIAL, GW_PARALLEL };
+
+struct gw_property {
+    const char *name, *value;
+};
+
+/*
+ * Subscribing. serial: the subscription has one consumer. parallel: subscription_id may be shared; each call
+ * adds a consumer (consumer_id). A subscription id (parallel: with consumer id) that is in use by the same
+ * application on the same layer is replaced: that is what a client does whose first answer was lost.
+ */
+struct gw_subscribe {
+    struct gw_task task;
+    void (*done)(struct gw_subscribe *subscribe);
+
+    /* Asked for; borrowed until done. */
+    const char *application;
+    struct gw_layer *layer;
+    enum gw_subscription_mode mode;
+    const char *subscription_id, *consumer_id; /* NULL: made here */
+    const char *group; /* the whole name in Kafka; NULL: group_default, or that of the shared subscription */
+    const char *group_default;
+    bool earliest; /* where a group without a committed offset begins; else at the end */
+    bool auto_commit;
+    int auto_commit_ms;
+    size_t poll_messages;                 /* at most, in a poll that names no number; 0: the limit */
+    const struct gw_property *properties; /* librdkafka's, checked */
+    size_t property_count;
+
+    /* Results. */
+    sl_status status;
+    sl_error error;
+    struct gw_subscription *subscription; /* SL_OK: linked for the caller; assigned, start positions fixed */
+};
+/* SL_OK: done will be called. Else refused, no done: SL_CONFLICT (the group has as many consumers as the
+ * layer allows, or the ids do not fit together), SL_THROTTLED (too many subscriptions), SL_CLOSED, … Any
+ * thread. */
+sl_status gw_subscriptions_subscribe(struct gw_subscriptions *subscriptions, struct gw_subscribe *subscribe,
+                                     sl_error *error);
+
+/*
+ * Finds the application's subscription on a layer, linked: by node (the id in nodeBaseURL), or, where node is
+ * NULL, by subscription id and perhaps consumer id. NULL: SL_NOT_FOUND, or SL_INVALID_ARGUMENT when several
+ * consumers share the id and none is named. Any thread.
+ */
+struct gw_subscription *gw_subscription_find(struct gw_subscriptions *subscriptions, const char *application,
+                                             const struct gw_layer *layer, const char *node,
+                                             const char *subscription_id, const char *consumer_id,
+                                             sl_error *error);
+void gw_subscription_unlink(struct gw_subscription *subscription); /* NULL is allowed */
+
+/* Lives as long as the link. */
+const char *gw_subscription_node(const struct gw_subscription *subscription);
+const char *gw_subscription_id(const struct gw_subscription *subscription);
+const char *gw_subscription_consumer(const struct gw_subscription *subscription);
+const char *gw_subscription_group(const struct gw_subscription *subscription);
+
+/*
+ * Polling. Messages go to add one by one, in place; then done. Afterwards the caller tells by gw_poll_settle
+ * whether the answer was written: not so, the next poll gets the same messages again. The next poll waits
+ * until this one is settled. One poll a subscription waits at a time: a newer one ends the older, empty.
+ */
+enum gw_ack {
+    GW_ACK_WRITTEN, /* an answer that was written counts as received */
+    GW_ACK_YES,     /* the batch before this one arrived; this one's answer waits for the next poll's word */
+    GW_ACK_NO       /* the batch before this one did not arrive: again, please */
+};
+struct gw_poll {
+    struct gw_task task;
+    struct gw_subscription *subscription; /* a link of the caller's, held until released */
+    size_t max_messages, max_bytes;       /* 0: the defaults; payload bytes */
+    int64_t deadline_ms;                  /* sl_mono_ms() until which it may wait for the first message */
+    enum gw_ack ack;
+    bool (*add)(struct gw_poll *poll, const struct sl_message *message); /* false: memory is out */
+    void (*done)(struct gw_poll *poll);
+    void (*released)(struct gw_poll *poll); /* settled: the memory is the caller's again. Owner's loop. */
+
+    sl_status status; /* SL_NOT_FOUND: the subscription is gone; SL_OUT_OF_MEMORY */
+    size_t count, bytes;
+
+    /* The subscription's own. */
+    struct gw_timer timer;
+    bool whole;
+};
+void gw_subscription_poll(struct gw_poll *poll);       /* any thread */
+void gw_poll_settle(struct gw_poll *poll, bool whole); /* any thread; once, after done */
+
+/* Committing and seeking. Offsets to commit are those of the last processed messages, offsets to seek to are
+ * those of the next wanted. */
+enum gw_change_kind { GW_COMMIT, GW_SEEK, GW_SEEK_BEGIN, GW_SEEK_END, GW_UNSUBSCRIBE };
+struct gw_change {
+    struct gw_task task;
+    struct gw_change *next;               /* the subscription's */
+    struct gw_subscription *subscription; /* a link of the caller's, held until done */
+    enum gw_change_kind kind;
+    const sl_offset *offsets;
+    size_t count;
+    void (*done)(struct gw_change *change);
+
+    /* SL_OK: Kafka has it (commit), the next poll begins there (seek), it has left its group (unsubscribe).
+     * SL_CONFLICT: a partition that is not this consumer's (commit: the rest is committed all the same).
+     * SL_NOT_FOUND: the subscription is gone. SL_UNAVAILABLE, SL_TIMED_OUT: try again. */
+    sl_status status;
+    sl_error error;
+};
+void gw_subscription_change(struct gw_change *change); /* any thread */
+
+/* Ends a subscription that nobody will ask about: the answer to subscribe could not be written. Any thread.
+ */
+void gw_subscription_abandon(struct gw_subscription *subscription);
+
+#endif
