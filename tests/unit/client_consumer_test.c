@@ -1,0 +1,196 @@
+#include "support/cases.h"
+
+#include "fake/support.h"
+
+static sl_consumer *open_consumer(sl_client *client, bool auto_commit, const char *group)
+{
+    sl_consumer_options *options = NULL;
+    sl_consumer *consumer = NULL;
+    sl_error error;
+    assert_int_equal(sl_consumer_options_create(&options), SL_OK);
+    assert_int_equal(sl_consumer_options_set_auto_commit(options, auto_commit, 0), SL_OK);
+    assert_int_equal(sl_consumer_options_set_group(options, group), SL_OK);
+    if (sl_consumer_create(client, FAKE_HRN, "layer", options, &consumer, &error))
+        fail_msg("%s", error.text);
+    sl_consumer_options_destroy(&options);
+    return consumer;
+}
+
+static sl_batch *poll_one(sl_consumer *consumer)
+{
+    sl_batch *batch = NULL;
+    sl_error error;
+    assert_int_equal(sl_consumer_poll(consumer, 0, 0, &batch, &error), SL_OK);
+    return batch;
+}
+
+static void hand_out(struct fake *fake, int32_t partition, int64_t offset)
+{
+    fake->next[fake->next_count++] = (sl_offset){partition, offset};
+}
+
+static void auto_commit_waits_for_a_later_poll(void **state)
+{
+    (void)state;
+    struct fake *fake = fake_get();
+    sl_client *client = fake_client(FAKE_DIR);
+    sl_consumer *consumer = open_consumer(client, true, NULL);
+    hand_out(fake, 0, 7);
+    hand_out(fake, 1, 3);
+    sl_batch *batch = poll_one(consumer);
+    assert_int_equal(sl_batch_count(batch), 1);
+    assert_int_equal(fake->committed_count, 0);
+    sl_batch_destroy(&batch);
+    batch = poll_one(consumer);
+    assert_int_equal(fake->committed_count, 1);
+    assert_int_equal(fake->committed[0].partition, 0);
+    assert_int_equal(fake->committed[0].offset, 7);
+    sl_batch_destroy(&batch);
+    sl_error error;
+    assert_int_equal(sl_consumer_close(&consumer, &error), SL_OK);
+    assert_int_equal(fake->committed_count, 1); /* no later poll has shown the last one as done with */
+    assert_true(fake->consumer_closed);
+    sl_client_destroy(&client);
+}
+
+static void without_auto_commit_nothing_is_committed(void **state)
+{
+    (void)state;
+    struct fake *fake = fake_get();
+    sl_client *client = fake_client(FAKE_DIR);
+    sl_consumer *consumer = open_consumer(client, false, NULL);
+    hand_out(fake, 0, 7);
+    sl_batch *batch = poll_one(consumer);
+    sl_error error;
+    assert_null(poll_one(consumer));
+    assert_int_equal(fake->committed_count, 0);
+    assert_int_equal(sl_consumer_commit(consumer, batch, &error), SL_OK);
+    assert_int_equal(fake->committed_count, 1);
+    assert_int_equal(fake->committed[0].offset, 7);
+    sl_batch_destroy(&batch);
+    assert_int_equal(sl_consumer_close(&consumer, &error), SL_OK);
+    assert_int_equal(fake->committed_count, 1);
+    sl_client_destroy(&client);
+}
+
+static void revoked_partitions_are_committed_first(void **state)
+{
+    (void)state;
+    struct fake *fake = fake_get();
+    sl_client *client = fake_client(FAKE_DIR);
+    sl_consumer_options *options = NULL;
+    sl_consumer *consumer = NULL;
+    sl_error error;
+    assert_int_equal(sl_consumer_options_create(&options), SL_OK);
+    assert_int_equal(sl_consumer_options_set_auto_commit(options, true, 1000000), SL_OK);
+    assert_int_equal(sl_consumer_create(client, FAKE_HRN, "layer", options, &consumer, &error), SL_OK);
+    sl_consumer_options_destroy(&options);
+    hand_out(fake, 2, 40);
+    sl_batch *batch = poll_one(consumer);
+    sl_batch_destroy(&batch);
+    fake->revoke = true;
+    assert_null(poll_one(consumer));
+    assert_int_equal(fake->committed_count, 1);
+    assert_int_equal(fake->committed[0].partition, 2);
+    assert_int_equal(fake->committed[0].offset, 40);
+    assert_int_equal(sl_consumer_close(&consumer, &error), SL_OK);
+    assert_int_equal(fake->committed_count, 1); /* the partition is not ours any more */
+    sl_client_destroy(&client);
+}
+
+static void a_seek_forgets_what_was_polled(void **state)
+{
+    (void)state;
+    struct fake *fake = fake_get();
+    sl_client *client = fake_client(FAKE_DIR);
+    sl_consumer *consumer = open_consumer(client, true, NULL);
+    hand_out(fake, 0, 9);
+    sl_batch *batch = poll_one(consumer);
+    sl_batch_destroy(&batch);
+    sl_error error;
+    const sl_offset to = {0, 2};
+    assert_int_equal(sl_consumer_seek(consumer, &to, 1, &error), SL_OK);
+    assert_int_equal(fake->sought_count, 1);
+    assert_null(poll_one(consumer));
+    assert_int_equal(fake->committed_count, 0);
+    assert_int_equal(sl_consumer_close(&consumer, &error), SL_OK);
+    sl_client_destroy(&client);
+}
+
+static void *poll_for_ever(void *opaque)
+{
+    sl_batch *batch = NULL;
+    sl_error error;
+    assert_int_equal(sl_consumer_poll(opaque, -1, 0, &batch, &error), SL_OK);
+    return batch;
+}
+
+static void a_long_poll_lets_a_seek_in(void **state)
+{
+    (void)state;
+    struct fake *fake = fake_get();
+    sl_client *client = fake_client(FAKE_DIR);
+    sl_consumer *consumer = open_consumer(client, false, NULL);
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, poll_for_ever, consumer), 0);
+    for (size_t polls = 0; !polls;) {
+        pthread_mutex_lock(&fake->lock);
+        polls = fake->polls;
+        pthread_mutex_unlock(&fake->lock);
+    }
+    sl_error error;
+    const sl_offset to = {0, 2};
+    assert_int_equal(sl_consumer_seek(consumer, &to, 1, &error), SL_OK);
+    pthread_mutex_lock(&fake->lock);
+    hand_out(fake, 0, 2);
+    pthread_mutex_unlock(&fake->lock);
+    void *batch = NULL;
+    pthread_join(thread, &batch);
+    sl_batch *received = batch;
+    assert_int_equal(sl_message_offset(sl_batch_message(received, 0)).offset, 2);
+    sl_batch_destroy(&received);
+    assert_int_equal(sl_consumer_close(&consumer, &error), SL_OK);
+    sl_client_destroy(&client);
+}
+
+static void the_group_that_the_application_names_is_passed_on(void **state)
+{
+    (void)state;
+    struct fake *fake = fake_get();
+    sl_client *client = fake_client(FAKE_DIR);
+    sl_consumer *consumer = open_consumer(client, false, "my.group");
+    assert_string_equal(fake->group, "my.group");
+    assert_int_equal(fake->start, SL_START_END);
+    sl_error error;
+    assert_int_equal(sl_consumer_close(&consumer, &error), SL_OK);
+    sl_client_destroy(&client);
+}
+
+static void bad_arguments_are_refused(void **state)
+{
+    (void)state;
+    fake_get();
+    sl_client *client = fake_client(FAKE_DIR);
+    sl_consumer_options *options = NULL;
+    assert_int_equal(sl_consumer_options_create(&options), SL_OK);
+    assert_int_equal(sl_consumer_options_set_group(options, "no spaces"), SL_INVALID_ARGUMENT);
+    assert_int_equal(sl_consumer_options_set_connector(options, "carrier-pigeon"), SL_INVALID_ARGUMENT);
+    sl_consumer_options_destroy(&options);
+    sl_consumer *consumer = open_consumer(client, false, NULL);
+    sl_error error;
+    const sl_offset bad = {-1, 2};
+    assert_int_equal(sl_consumer_seek(consumer, &bad, 1, &error), SL_INVALID_ARGUMENT);
+    assert_int_equal(sl_consumer_commit_offsets(consumer, &bad, 1, &error), SL_INVALID_ARGUMENT);
+    assert_int_equal(sl_consumer_commit(consumer, NULL, &error), SL_INVALID_HANDLE);
+    assert_int_equal(sl_consumer_close(&consumer, &error), SL_OK);
+    assert_int_equal(sl_consumer_create(client, "not-an-hrn", "layer", NULL, &consumer, &error),
+                     SL_INVALID_ARGUMENT);
+    sl_client_destroy(&client);
+}
+
+CASES_MAIN(cmocka_unit_test(auto_commit_waits_for_a_later_poll),
+           cmocka_unit_test(without_auto_commit_nothing_is_committed),
+           cmocka_unit_test(revoked_partitions_are_committed_first),
+           cmocka_unit_test(a_seek_forgets_what_was_polled), cmocka_unit_test(a_long_poll_lets_a_seek_in),
+           cmocka_unit_test(the_group_that_the_application_names_is_passed_on),
+           cmocka_unit_test(bad_arguments_are_refused))

@@ -1,0 +1,171 @@
+#include "fake.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+static struct fake fake = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+__attribute__((visibility("default"))) struct fake *fake_control(void);
+struct fake *fake_control(void)
+{
+    return &fake;
+}
+
+static sl_status producer_open(const struct sl_host *host, const struct sl_target *target,
+                               const struct sl_producer_settings *settings, void **producer, sl_error *error)
+{
+    (void)target, (void)settings, (void)error;
+    fake.host = *host;
+    fake.producer_closed = false;
+    *producer = &fake;
+    return SL_OK;
+}
+
+static sl_status producer_send(void *producer, const struct sl_message *message, void *ticket,
+                               sl_error *error)
+{
+    (void)producer;
+    sl_status status = SL_OK;
+    pthread_mutex_lock(&fake.lock);
+    if (fake.refuse) {
+        status = fake.refuse;
+        if (error) {
+            memset(error, 0, sizeof *error);
+            error->status = status;
+        }
+        if (fake.refusals && --fake.refusals == 0)
+            fake.refuse = SL_OK;
+    } else if (fake.ticket_count == FAKE_TICKETS) {
+        status = SL_QUEUE_FULL;
+    } else {
+        fake.tickets[fake.ticket_count++] = ticket;
+        snprintf(fake.last_trace, sizeof fake.last_trace, "%s", message->trace_id ? message->trace_id : "");
+        snprintf(fake.last_partition, sizeof fake.last_partition, "%.*s", (int)message->partition_id_size,
+                 message->partition_id);
+    }
+    pthread_mutex_unlock(&fake.lock);
+    return status;
+}
+
+static void producer_close(void *producer)
+{
+    (void)producer;
+    const sl_error error = {.status = SL_TIMED_OUT};
+    const struct sl_outcome outcome = {.error = &error, .offset = {-1, -1}};
+    for (size_t i = 0; i < fake.ticket_count; i++)
+        fake.host.delivered(fake.tickets[i], &outcome);
+    fake.ticket_count = 0;
+    fake.producer_closed = true;
+}
+
+static sl_status consumer_open(const struct sl_host *host, const struct sl_target *target,
+                               const struct sl_consumer_settings *settings, void **consumer, sl_error *error)
+{
+    (void)target, (void)error;
+    fake.host = *host;
+    fake.start = settings->start;
+    fake.consumer_closed = false;
+    snprintf(fake.group, sizeof fake.group, "%s", settings->group ? settings->group : "");
+    *consumer = &fake;
+    return SL_OK;
+}
+
+struct one {
+    struct sl_batch batch;
+    struct sl_message message;
+};
+
+static void release(struct sl_batch *batch)
+{
+    free(batch);
+}
+
+static sl_status consumer_poll(void *consumer, int timeout_ms, size_t max_messages, size_t max_bytes,
+                               struct sl_batch **batch, sl_error *error)
+{
+    (void)consumer, (void)max_messages, (void)max_bytes, (void)error;
+    *batch = NULL;
+    pthread_mutex_lock(&fake.lock);
+    fake.polls++;
+    bool revoke = fake.revoke;
+    fake.revoke = false;
+    bool empty = fake.handed == fake.next_count;
+    pthread_mutex_unlock(&fake.lock);
+    if (revoke) {
+        const int32_t partitions[] = {0, 1, 2, 3};
+        fake.host.revoked(fake.host.core, partitions, 4);
+    }
+    if (empty) {
+        if (timeout_ms) /* as a poll that waits would: not a test's sleep, only not a busy loop */
+            nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+        return SL_OK;
+    }
+    struct one *one = calloc(1, sizeof *one);
+    one->message.magic = SL_MESSAGE_MAGIC;
+    one->message.offset = fake.next[fake.handed++];
+    one->batch = (struct sl_batch){SL_BATCH_MAGIC, 1, &one->message, release};
+    *batch = &one->batch;
+    return SL_OK;
+}
+
+static sl_status consumer_commit(void *consumer, const sl_offset *offsets, size_t count, sl_error *error)
+{
+    (void)consumer, (void)error;
+    for (size_t i = 0; i < count && fake.committed_count < 64; i++)
+        fake.committed[fake.committed_count++] = offsets[i];
+    return SL_OK;
+}
+
+static sl_status consumer_seek(void *consumer, const sl_offset *offsets, size_t count, sl_error *error)
+{
+    (void)consumer, (void)error;
+    pthread_mutex_lock(&fake.lock);
+    for (size_t i = 0; i < count && fake.sought_count < 64; i++)
+        fake.sought[fake.sought_count++] = offsets[i];
+    pthread_mutex_unlock(&fake.lock);
+    return SL_OK;
+}
+
+static sl_status consumer_seek_to(void *consumer, sl_start where, sl_error *error)
+{
+    (void)consumer, (void)where, (void)error;
+    return SL_UNSUPPORTED;
+}
+
+static const char *consumer_group(const void *consumer)
+{
+    (void)consumer;
+    return fake.group;
+}
+
+static sl_status consumer_close(void *consumer, sl_error *error)
+{
+    (void)consumer, (void)error;
+    fake.consumer_closed = true;
+    return SL_OK;
+}
+
+#ifndef FAKE_ABI
+#define FAKE_ABI SL_CONNECTOR_ABI
+#endif
+
+__attribute__((visibility("default"))) extern const struct sl_connector sl_connector_table;
+const struct sl_connector sl_connector_table = {
+    .magic = SL_CONNECTOR_MAGIC,
+    .abi = FAKE_ABI,
+    .size = sizeof sl_connector_table,
+    .name = "kafka-connector",
+    .direct = false, /* asks the platform for nothing */
+    .producer_open = producer_open,
+    .producer_send = producer_send,
+    .producer_close = producer_close,
+    .consumer_open = consumer_open,
+    .consumer_poll = consumer_poll,
+    .consumer_commit = consumer_commit,
+    .consumer_seek = consumer_seek,
+    .consumer_seek_to = consumer_seek_to,
+    .consumer_group = consumer_group,
+    .consumer_close = consumer_close,
+};
