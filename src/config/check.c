@@ -1,0 +1,163 @@
+/* sl_config_check: every setting, and every path that is none. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buffer.h"
+#include "base/error.h"
+#include "base/text.h"
+#include "config/config.h"
+
+#define OUR_ROOT       "here.platform.data-client"
+#define SECOND_ROOT    "streamlayer"
+#define MAX_NEIGHBOURS 64
+
+/* Settings of the Data Client Library's that mean nothing here, inside sections that do. */
+static const char *const tolerated[] = {SL_ROOT "request-signer.billing-tag"};
+
+/* Whether path is root or below it. */
+static bool within(const char *path, const char *root)
+{
+    size_t length = strlen(root);
+    return strncmp(path, root, length) == 0 && (path[length] == '\0' || path[length] == '.');
+}
+
+static bool ours(const char *path)
+{
+    return within(path, OUR_ROOT) || within(path, SECOND_ROOT);
+}
+
+/* Whether some setting lies below path. */
+static bool is_group(const char *path)
+{
+    const struct sl_setting *setting;
+    for (size_t i = 0; (setting = sl_setting_at(i)); i++)
+        if (within(setting->path, path) && strcmp(setting->path, path) != 0)
+            return true;
+    return within(OUR_ROOT, path);
+}
+
+/* The names that settings have right below group, each once; they are copied to text, whose size is
+ * text_size. */
+static size_t names_below(const char *group, const char *names[MAX_NEIGHBOURS], char *text, size_t text_size)
+{
+    size_t count = 0, used = 0, length = strlen(group);
+    const struct sl_setting *setting;
+    for (size_t i = 0; (setting = sl_setting_at(i)); i++) {
+        if (!within(setting->path, group) || setting->path[length] == '\0')
+            continue;
+        const char *name = setting->path + length + 1;
+        size_t size = strcspn(name, ".");
+        bool known = false;
+        for (size_t j = 0; !known && j < count; j++)
+            known = strlen(names[j]) == size && memcmp(names[j], name, size) == 0;
+        if (known || count == MAX_NEIGHBOURS || used + size + 1 > text_size)
+            continue;
+        memcpy(text + used, name, size);
+        text[used + size] = '\0';
+        names[count++] = text + used;
+        used += size + 1;
+    }
+    return count;
+}
+
+/* A setting elsewhere whose last name is key: a name put into the wrong section. */
+static const char *same_name(const char *key)
+{
+    const struct sl_setting *setting;
+    for (size_t i = 0; (setting = sl_setting_at(i)); i++) {
+        const char *last = strrchr(setting->path, '.');
+        if (last && strcmp(last + 1, key) == 0)
+            return setting->path;
+    }
+    return NULL;
+}
+
+static sl_status unknown(const char *group, const char *key, const struct hocon_value *value, sl_error *error)
+{
+    const char *names[MAX_NEIGHBOURS];
+    char text[1024], hint[600] = "", list[400];
+    size_t count = names_below(group, names, text, sizeof text);
+    const char *nearest = sl_nearest(key, names, count);
+    /* The Data Client Library has sections of its own: one that resembles none of ours is let be. */
+    if (!nearest && strcmp(group, OUR_ROOT) == 0)
+        return SL_OK;
+    struct sl_buffer known;
+    sl_buffer_init(&known, sizeof list - 1);
+    for (size_t i = 0; i < count; i++)
+        sl_buffer_printf(&known, "%s%s", i ? ", " : "", names[i]);
+    const char *elsewhere = nearest ? NULL : same_name(key);
+    if (nearest)
+        snprintf(hint, sizeof hint, " (did you mean %s?)", nearest);
+    else if (elsewhere)
+        snprintf(hint, sizeof hint, " (did you mean %s?)", elsewhere);
+    else if (known.data)
+        snprintf(hint, sizeof hint, "; known there: %s", known.data);
+    sl_buffer_free(&known);
+    return sl_error_set(error, SL_BAD_CONFIG, "%s: unknown setting %s.%s%s", sl_config_value_origin(value),
+                        group, key, hint);
+}
+
+static sl_status check_object(const struct hocon_value *object, const char *path, sl_error *error);
+
+/* The value of key in group, whose joined path is path. */
+static sl_status check_field(const struct hocon_value *value, const char *group, const char *key,
+                             const char *path, sl_error *error)
+{
+    if (strchr(key, '.') && (ours(path) || ours(key)))
+        return sl_error_set(
+            error, SL_BAD_CONFIG,
+            "%s: \"%s\" in quotes is one name with dots in it, not a path: leave the quotes out",
+            sl_config_value_origin(value), key);
+    if (!ours(path) && !within(OUR_ROOT, path))
+        return SL_OK;
+    const struct sl_setting *setting = sl_setting_find(path);
+    if (hocon_type_of(value) == HOCON_NULL)
+        return setting || is_group(path) || *group == '\0' ? SL_OK : unknown(group, key, value, error);
+    if (setting)
+        return sl_setting_check(setting, value, NULL, error);
+    if (is_group(path)) {
+        if (hocon_type_of(value) == HOCON_OBJECT)
+            return check_object(value, path, error);
+        if (!ours(path))
+            return SL_OK; /* "here" and "here.platform" are others' too */
+        return sl_error_set(error, SL_BAD_CONFIG,
+                            "%s: %s is a section, and is given one value; write %s { ... }",
+                            sl_config_value_origin(value), path, path);
+    }
+    for (size_t i = 0; i < sizeof tolerated / sizeof *tolerated; i++)
+        if (within(path, tolerated[i]))
+            return SL_OK;
+    return unknown(group, key, value, error);
+}
+
+static sl_status check_object(const struct hocon_value *object, const char *path, sl_error *error)
+{
+    sl_status status = SL_OK;
+    for (size_t i = 0; status == SL_OK && i < hocon_count(object); i++) {
+        const char *key = hocon_key_at(object, i);
+        char *below = sl_printf("%s%s%s", path, *path ? "." : "", key);
+        if (!below)
+            return sl_error_oom(error);
+        status = check_field(hocon_at(object, i), path, key, below, error);
+        free(below);
+    }
+    return status;
+}
+
+sl_status sl_config_check(const sl_config *config, sl_error *error)
+{
+    const struct hocon_value *root = sl_config_root(config);
+    if (!root)
+        return sl_error_set(error, SL_INVALID_HANDLE, "not a configuration: NULL, or destroyed already");
+    sl_status status = check_object(root, "", error);
+    char *url = NULL;
+    if (status == SL_OK)
+        status = sl_config_lookup_url(config, &url, error);
+    free(url);
+    url = NULL;
+    if (status == SL_OK)
+        status = sl_config_proxy_url(config, &url, error);
+    free(url);
+    return status;
+}

@@ -1,0 +1,330 @@
+/* What a configuration holds, and the places that it is loaded from. */
+#include "config/config.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/buffer.h"
+#include "base/error.h"
+#include "base/text.h"
+#include "config/settings.h"
+
+#define CONFIG_MAGIC 0x5cf9c0deu
+
+/* The name under which the defaults are parsed; people are shown "default". */
+#define DEFAULT_ORIGIN "(default)"
+
+/* What is laid so far, and the same resolved. Immutable, so copies of a configuration share it. */
+struct snapshot {
+    int references; /* atomic */
+    struct hocon *document;
+    struct hocon *resolved;
+};
+
+struct sl_config {
+    unsigned magic;
+    struct snapshot *snapshot;
+};
+
+static void snapshot_unlink(struct snapshot *snapshot)
+{
+    if (!snapshot || __atomic_sub_fetch(&snapshot->references, 1, __ATOMIC_ACQ_REL) > 0)
+        return;
+    hocon_free(&snapshot->document);
+    hocon_free(&snapshot->resolved);
+    free(snapshot);
+}
+
+static bool valid(const sl_config *config)
+{
+    return config && config->magic == CONFIG_MAGIC;
+}
+
+static sl_status invalid(sl_error *error)
+{
+    return sl_error_set(error, SL_INVALID_HANDLE, "not a configuration: NULL, or destroyed already");
+}
+
+/* Makes document (taken, also on errors) what the configuration holds. */
+static sl_status adopt(sl_config *config, struct hocon *document, sl_error *error)
+{
+    struct snapshot *snapshot = calloc(1, sizeof *snapshot);
+    if (!snapshot) {
+        hocon_free(&document);
+        return sl_error_oom(error);
+    }
+    snapshot->references = 1;
+    snapshot->document = document;
+    sl_status status = hocon_resolve(document, true, NULL, &snapshot->resolved, error);
+    if (status == SL_OK && hocon_type_of(hocon_root(snapshot->resolved)) != HOCON_OBJECT)
+        status = sl_error_set(error, SL_BAD_CONFIG, "%s: a configuration holds paths and values, not a list",
+                              sl_config_value_origin(hocon_root(snapshot->resolved)));
+    if (status != SL_OK) {
+        snapshot_unlink(snapshot);
+        return status;
+    }
+    snapshot_unlink(config->snapshot);
+    config->snapshot = snapshot;
+    return SL_OK;
+}
+
+/* *pile becomes over (taken) laid on what it was; pile NULL: over alone. */
+static sl_status lay(struct hocon **pile, struct hocon *over, sl_error *error)
+{
+    if (!*pile) {
+        *pile = over;
+        return SL_OK;
+    }
+    struct hocon *merged = NULL;
+    sl_status status = hocon_merge(over, *pile, &merged, error);
+    hocon_free(&over);
+    if (status != SL_OK)
+        return status;
+    hocon_free(pile);
+    *pile = merged;
+    return SL_OK;
+}
+
+/* Lays over (taken) on what the configuration holds. */
+static sl_status lay_one(sl_config *config, struct hocon *over, sl_error *error)
+{
+    struct hocon *merged = NULL;
+    sl_status status = hocon_merge(over, config->snapshot->document, &merged, error);
+    hocon_free(&over);
+    return status == SL_OK ? adopt(config, merged, error) : status;
+}
+
+static sl_status parse_defaults(struct hocon **document, sl_error *error)
+{
+    struct sl_buffer text;
+    sl_buffer_init(&text, 64 * 1024);
+    const struct sl_setting *setting;
+    for (size_t i = 0; (setting = sl_setting_at(i)); i++)
+        if (setting->value)
+            sl_buffer_printf(&text, "%s = \"%s\"\n", setting->path, setting->value);
+    sl_status status =
+        text.failed ? sl_error_oom(error)
+                    : hocon_parse_text(text.data, text.size, DEFAULT_ORIGIN, NULL, NULL, document, error);
+    sl_buffer_free(&text);
+    return status;
+}
+
+sl_status sl_config_create(sl_config **config, sl_error *error)
+{
+    if (!config)
+        return sl_error_set(error, SL_INVALID_ARGUMENT, "config is NULL");
+    *config = NULL;
+    sl_config *made = calloc(1, sizeof *made);
+    if (!made)
+        return sl_error_oom(error);
+    made->magic = CONFIG_MAGIC;
+    struct hocon *document = NULL;
+    sl_status status = parse_defaults(&document, error);
+    if (status == SL_OK)
+        status = adopt(made, document, error);
+    if (status != SL_OK)
+        sl_config_destroy(&made);
+    *config = made;
+    return status;
+}
+
+void sl_config_destroy(sl_config **config)
+{
+    if (!config || !valid(*config))
+        return;
+    (*config)->magic = 0;
+    snapshot_unlink((*config)->snapshot);
+    free(*config);
+    *config = NULL;
+}
+
+sl_status sl_config_clone(const sl_config *config, sl_config **clone, sl_error *error)
+{
+    if (!valid(config))
+        return invalid(error);
+    sl_config *made = calloc(1, sizeof *made);
+    if (!made)
+        return sl_error_oom(error);
+    made->magic = CONFIG_MAGIC;
+    made->snapshot = config->snapshot;
+    __atomic_add_fetch(&made->snapshot->references, 1, __ATOMIC_RELAXED);
+    *clone = made;
+    return SL_OK;
+}
+
+/* Lays a file on the pile; one that is not there is passed over unless it is required. */
+static sl_status lay_file(struct hocon **pile, const char *file, bool required, sl_error *error)
+{
+    struct stat unused;
+    if (!required && stat(file, &unused) != 0 && (errno == ENOENT || errno == ENOTDIR))
+        return SL_OK;
+    struct hocon *document = NULL;
+    sl_status status = hocon_parse_file(file, NULL, &document, error);
+    return status == SL_OK ? lay(pile, document, error) : status;
+}
+
+/* $XDG_CONFIG_HOME/streamlayer/application.conf, or under ~/.config; without either, nothing. */
+static sl_status lay_user_file(struct hocon **pile, sl_error *error)
+{
+    const char *base = secure_getenv("XDG_CONFIG_HOME");
+    const char *home = secure_getenv("HOME");
+    char *file = NULL;
+    if (base && *base == '/') /* the XDG specification: a relative path is to be ignored */
+        file = sl_printf("%s/streamlayer/application.conf", base);
+    else if (home && *home)
+        file = sl_printf("%s/.config/streamlayer/application.conf", home);
+    else
+        return SL_OK;
+    if (!file)
+        return sl_error_oom(error);
+    sl_status status = lay_file(pile, file, false, error);
+    free(file);
+    return status;
+}
+
+static sl_status lay_value(struct hocon **pile, const char *path, const char *value, const char *origin,
+                           sl_error *error)
+{
+    struct hocon *document = NULL;
+    sl_status status = hocon_single(path, value, origin, &document, error);
+    return status == SL_OK ? lay(pile, document, error) : status;
+}
+
+static sl_status lay_environment(struct hocon **pile, sl_error *error)
+{
+    sl_status status = SL_OK;
+    const struct sl_setting *setting;
+    for (size_t i = 0; status == SL_OK && (setting = sl_setting_at(i)); i++) {
+        const char *value = setting->environment ? secure_getenv(setting->environment) : NULL;
+        if (!value || !*value)
+            continue;
+        char *origin = sl_printf("environment %s", setting->environment);
+        if (!origin)
+            return sl_error_oom(error);
+        status = lay_value(pile, setting->path, value, origin, error);
+        /* A lookup URL counts only in a custom environment: whoever names one means that. */
+        if (status == SL_OK && strcmp(setting->path, SL_LOOKUP_URL_PATH) == 0)
+            status = lay_value(pile, SL_LOOKUP_ENV_PATH, "custom", origin, error);
+        free(origin);
+    }
+    return status;
+}
+
+static sl_status lay_usual_places(struct hocon **pile, const char *file, sl_error *error)
+{
+    sl_status status = lay_file(pile, "/etc/streamlayer/application.conf", false, error);
+    if (status == SL_OK)
+        status = lay_user_file(pile, error);
+    if (status != SL_OK)
+        return status;
+    const char *named = file ? file : secure_getenv("STREAMLAYER_CONFIG");
+    if (named && *named)
+        status = lay_file(pile, named, true, error);
+    else
+        status = lay_file(pile, "application.conf", false, error);
+    if (status != SL_OK && named && !file)
+        sl_error_prefix(error, "STREAMLAYER_CONFIG");
+    return status == SL_OK ? lay_environment(pile, error) : status;
+}
+
+sl_status sl_config_load(sl_config *config, const char *file, sl_error *error)
+{
+    if (!valid(config))
+        return invalid(error);
+    struct hocon *pile = NULL;
+    sl_status status = lay_usual_places(&pile, file, error);
+    if (status != SL_OK) {
+        hocon_free(&pile);
+        return status;
+    }
+    return pile ? lay_one(config, pile, error) : SL_OK;
+}
+
+sl_status sl_config_load_file(sl_config *config, const char *file, sl_error *error)
+{
+    if (!valid(config))
+        return invalid(error);
+    if (!file)
+        return sl_error_set(error, SL_INVALID_ARGUMENT, "file is NULL");
+    struct hocon *document = NULL;
+    sl_status status = hocon_parse_file(file, NULL, &document, error);
+    return status == SL_OK ? lay_one(config, document, error) : status;
+}
+
+sl_status sl_config_parse(sl_config *config, const char *text, size_t size, const char *origin,
+                          sl_error *error)
+{
+    if (!valid(config))
+        return invalid(error);
+    if (!text)
+        return sl_error_set(error, SL_INVALID_ARGUMENT, "text is NULL");
+    struct hocon *document = NULL;
+    sl_status status = hocon_parse_text(text, size, origin ? origin : "text", NULL, NULL, &document, error);
+    return status == SL_OK ? lay_one(config, document, error) : status;
+}
+
+sl_status sl_config_set(sl_config *config, const char *path, const char *value, sl_error *error)
+{
+    if (!valid(config))
+        return invalid(error);
+    if (!path || !value)
+        return sl_error_set(error, SL_INVALID_ARGUMENT, "%s is NULL", path ? "value" : "path");
+    struct hocon *document = NULL;
+    sl_status status = hocon_single(path, value, "-D", &document, error);
+    return status == SL_OK ? lay_one(config, document, error) : status;
+}
+
+const struct hocon_value *sl_config_root(const sl_config *config)
+{
+    return valid(config) ? hocon_root(config->snapshot->resolved) : NULL;
+}
+
+const struct hocon_value *sl_config_value(const sl_config *config, const char *path)
+{
+    const struct hocon_value *root = sl_config_root(config);
+    const struct hocon_value *value = root && path ? hocon_get(root, path) : NULL;
+    return value && hocon_type_of(value) != HOCON_NULL ? value : NULL;
+}
+
+const char *sl_config_get(const sl_config *config, const char *path)
+{
+    const struct hocon_value *value = sl_config_value(config, path);
+    return value ? hocon_text(value) : NULL;
+}
+
+const char *sl_config_value_origin(const struct hocon_value *value)
+{
+    const char *origin = hocon_origin(value);
+    if (!origin)
+        return "unknown place";
+    return strncmp(origin, DEFAULT_ORIGIN, strlen(DEFAULT_ORIGIN)) == 0 ? "default" : origin;
+}
+
+const char *sl_config_origin(const sl_config *config, const char *path)
+{
+    const struct hocon_value *value = sl_config_value(config, path);
+    return value ? sl_config_value_origin(value) : NULL;
+}
+
+sl_status sl_config_render_file(const char *file, char **json, sl_error *error)
+{
+    if (!file || !json)
+        return sl_error_set(error, SL_INVALID_ARGUMENT, "%s is NULL", file ? "json" : "file");
+    *json = NULL;
+    struct hocon *document = NULL, *resolved = NULL;
+    sl_status status = hocon_parse_file(file, NULL, &document, error);
+    if (status == SL_OK)
+        status = hocon_resolve(document, true, NULL, &resolved, error);
+    if (status == SL_OK)
+        status = hocon_render_json(hocon_root(resolved), true, json, error);
+    hocon_free(&document);
+    hocon_free(&resolved);
+    return status;
+}
+
+void sl_free(void *memory)
+{
+    free(memory);
+}

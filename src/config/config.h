@@ -1,0 +1,27 @@
+/* Inside config: what its files share. */
+#ifndef SL_CONFIG_CONFIG_H
+#define SL_CONFIG_CONFIG_H
+
+#include "config/settings.h"
+#include "hocon/hocon.h"
+
+#define SL_LOOKUP_ENV_PATH SL_ROOT "endpoint-locator.discovery-service-env"
+#define SL_LOOKUP_URL_PATH SL_ROOT "endpoint-locator.discovery-service-url"
+
+/* The resolved tree; NULL for an invalid handle. */
+const struct hocon_value *sl_config_root(const sl_config *config);
+/* The value at path; NULL when nothing or null is there. */
+const struct hocon_value *sl_config_value(const sl_config *config, const char *path);
+/* As sl_config_origin. */
+const char *sl_config_value_origin(const struct hocon_value *value);
+
+/* Checks one value of a setting's: SL_BAD_CONFIG names origin, path, value and what is allowed. number (may
+ * be NULL): the integer, boolean, milliseconds or bytes. */
+sl_status sl_setting_check(const struct sl_setting *setting, const struct hocon_value *value, int64_t *number,
+                           sl_error *error);
+
+/* A list of scalars as they are joined with commas, released with free. NULL: not such a list
+ * (*memory true), or no memory (*memory false). */
+char *sl_config_join_list(const struct hocon_value *list, bool *memory);
+
+#endif
