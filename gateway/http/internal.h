@@ -1,0 +1,122 @@
+/* What the files of gateway/http share. */
+#ifndef GW_HTTP_INTERNAL_H
+#define GW_HTTP_INTERNAL_H
+
+#include "gateway/http/router.h"
+#include "gateway/http/server.h"
+
+#include <microhttpd.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/epoll.h>
+
+#define GW_EVENTS          64
+#define GW_CORRELATION_MAX 128
+#define GW_PATH_INLINE     400 /* bytes of path that need no memory of their own */
+#define GW_POOL_MAX        512 /* ended requests kept for reuse, a loop */
+#define GW_STATUS_CLASSES  5   /* 1xx to 5xx */
+
+struct gw_route_counters {
+    atomic_ullong requests[GW_STATUS_CLASSES];
+};
+
+struct gw_loop {
+    struct gw_server *server;
+    unsigned index;
+    pthread_t thread;
+    bool started;
+    int epoll_fd, wake_fd, listen_fd;
+    struct MHD_Daemon *daemon;
+    struct gw_watch mhd_watch, wake_watch;
+    _Atomic(struct gw_task *) mailbox; /* newest first; pushed by any thread, taken whole by the loop */
+    atomic_bool stopping;
+
+    /* The loop thread's own from here on. */
+    bool run_mhd; /* libmicrohttpd has something to do */
+    struct gw_timer **heap;
+    size_t timers, heap_capacity;
+    struct epoll_event events[GW_EVENTS];
+    int event_count;
+    struct gw_request *requests; /* begun and not ended */
+    struct gw_request *pool;
+    size_t pool_size;
+    uint64_t id_prefix, id_next;        /* for correlation ids */
+    struct gw_route_counters *counters; /* one a route, and one for what matched none */
+};
+
+struct gw_server {
+    struct gw_server_settings settings;
+    struct sl_log log;
+    struct gw_router *router;
+    struct gw_loop *loops;
+    unsigned loop_count;
+    uint16_t port;
+    atomic_uint connections;
+    atomic_size_t bytes_in_flight;
+    atomic_bool draining;
+    pthread_mutex_t lock;
+    pthread_cond_t idle; /* in_flight came to nothing while draining */
+    atomic_uint in_flight;
+};
+
+struct gw_request {
+    struct gw_loop *loop;
+    struct MHD_Connection *connection;
+    struct gw_request *next, *previous; /* in the loop's list, or its pool */
+    const struct gw_compiled_route *route;
+    const char *method;
+    char *path;  /* raw, without query */
+    char *split; /* the segments' text */
+    const char *segments[GW_SEGMENTS_MAX];
+    char *application;
+    struct sl_buffer body;
+    size_t bytes;     /* counted in the server's bytes_in_flight */
+    size_t discarded; /* bytes of the body that came and are not kept here */
+    void *data;
+    void (*free_data)(void *data);
+
+    /* The loop thread's view of where it is. */
+    bool begun, handled, suspended, paused, answered, gone;
+    bool cors, query;
+
+    /* The answer; written by the one thread that won answer_given. */
+    atomic_bool answer_given;
+    int status;
+    struct MHD_Response *response;
+    struct sl_buffer headers; /* NAME NUL VALUE NUL… */
+    size_t answer_size;
+    void (*sent)(void *opaque, bool whole);
+    void *sent_opaque;
+
+    /* Messages under way to the loop: the request's memory stays while there are any. */
+    atomic_uint posts;
+    struct gw_task answer_task, continue_task;
+    atomic_bool continue_posted;
+
+    char correlation[GW_CORRELATION_MAX + 1];
+    char text[2 * GW_PATH_INLINE];
+};
+
+/* loop.c */
+sl_status gw_loop_init(struct gw_server *server, struct gw_loop *loop, unsigned index, sl_error *error);
+void gw_loop_free(struct gw_loop *loop);
+void *gw_loop_main(void *loop);
+void gw_loop_wake(struct gw_loop *loop);
+
+/* request.c: libmicrohttpd's callbacks */
+void *gw_mhd_uri(void *opaque, const char *uri, struct MHD_Connection *connection);
+enum MHD_Result gw_mhd_request(void *opaque, struct MHD_Connection *connection, const char *url,
+                               const char *method, const char *version, const char *data, size_t *size,
+                               void **context);
+void gw_mhd_completed(void *opaque, struct MHD_Connection *connection, void **context,
+                      enum MHD_RequestTerminationCode why);
+void gw_mhd_connection(void *opaque, struct MHD_Connection *connection, void **context,
+                       enum MHD_ConnectionNotificationCode code);
+void gw_requests_abandon(struct gw_loop *loop); /* so that the daemon may be stopped */
+void gw_requests_free(struct gw_loop *loop);
+void gw_request_release(struct gw_request *request); /* when its last post has run */
+
+/* respond.c */
+void gw_answer_arrived(struct gw_request *request); /* loop's thread */
+
+#endif

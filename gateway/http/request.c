@@ -1,0 +1,471 @@
+/*
+ * A request's life. libmicrohttpd calls on the loop's thread: gw_mhd_uri when the request line is read,
+ * gw_mhd_request when the headers are in, for each piece of the body, at its end and after each resume, and
+ * gw_mhd_completed. A handler that does not answer at once leaves the connection suspended; the answer's
+ * arrival resumes it.
+ */
+#include "gateway/http/internal.h"
+
+#include "base/text.h"
+#include "base/time.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+/* A body that will not be used is read and dropped, since its answer cannot be sent before: up to here. */
+#define DISCARD_MAX ((size_t)64 << 20)
+
+static struct gw_request *request_new(struct gw_loop *loop)
+{
+    struct gw_request *request = loop->pool;
+    if (request) {
+        loop->pool = request->next;
+        loop->pool_size--;
+    } else if (!(request = malloc(sizeof *request))) {
+        return NULL;
+    }
+    memset(request, 0, offsetof(struct gw_request, correlation) + 1);
+    request->loop = loop;
+    request->next = loop->requests;
+    if (request->next)
+        request->next->previous = request;
+    loop->requests = request;
+    return request;
+}
+
+/* Unlinks and recycles. */
+static void request_free(struct gw_request *request)
+{
+    struct gw_loop *loop = request->loop;
+    if (request->previous)
+        request->previous->next = request->next;
+    else
+        loop->requests = request->next;
+    if (request->next)
+        request->next->previous = request->previous;
+    if (request->response)
+        MHD_destroy_response(request->response);
+    sl_buffer_free(&request->headers);
+    if (loop->pool_size >= GW_POOL_MAX) {
+        free(request);
+        return;
+    }
+    request->next = loop->pool;
+    loop->pool = request;
+    loop->pool_size++;
+}
+
+void gw_request_release(struct gw_request *request)
+{
+    if (request->gone && !atomic_load(&request->posts) && (!request->handled || request->answered))
+        request_free(request);
+}
+
+void gw_requests_free(struct gw_loop *loop)
+{
+    /* Held by handlers that never answered: the server stops, so nobody may look at them again. */
+    while (loop->requests)
+        request_free(loop->requests);
+    while (loop->pool) {
+        struct gw_request *request = loop->pool;
+        loop->pool = request->next;
+        free(request);
+    }
+}
+
+void gw_requests_abandon(struct gw_loop *loop)
+{
+    for (struct gw_request *request = loop->requests; request; request = request->next) {
+        request->gone = true;
+        if (request->suspended || request->paused) {
+            request->suspended = request->paused = false;
+            MHD_resume_connection(request->connection);
+        }
+    }
+}
+
+static uint64_t mix(uint64_t x) /* splitmix64's finisher: ids in a row look nothing alike */
+{
+    x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
+    x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
+    return x ^ (x >> 31);
+}
+
+static void name_correlation(struct gw_request *request)
+{
+    const char *given = MHD_lookup_connection_value(request->connection, MHD_HEADER_KIND, "X-Correlation-Id");
+    if (given && sl_is_token_text(given, GW_CORRELATION_MAX)) {
+        memcpy(request->correlation, given, strlen(given) + 1);
+        return;
+    }
+    struct gw_loop *loop = request->loop;
+    uint64_t id[2] = {mix(loop->id_prefix + loop->id_next), mix(loop->id_next)};
+    loop->id_next += 0x9e3779b97f4a7c15u;
+    sl_hex(id, sizeof id, request->correlation);
+}
+
+void gw_mhd_connection(void *opaque, struct MHD_Connection *connection, void **context,
+                       enum MHD_ConnectionNotificationCode code)
+{
+    struct gw_server *server = ((struct gw_loop *)opaque)->server;
+    (void)connection;
+    if (code == MHD_CONNECTION_NOTIFY_STARTED) {
+        /* Over the limit: it is told so when it asks for something. */
+        if (atomic_fetch_add(&server->connections, 1) >= server->settings.max_connections)
+            *context = server;
+    } else {
+        atomic_fetch_sub(&server->connections, 1);
+    }
+}
+
+/* An absolute URI in the request line (as to a proxy) is its path. */
+static const char *path_of(const char *uri)
+{
+    if (*uri == '/' || strncmp(uri, "http", 4))
+        return uri;
+    const char *host = strstr(uri, "://");
+    const char *path = host ? strchr(host + 3, '/') : NULL;
+    return path ? path : uri;
+}
+
+void *gw_mhd_uri(void *opaque, const char *uri, struct MHD_Connection *connection)
+{
+    struct gw_request *request = request_new(opaque);
+    if (!request)
+        return NULL;
+    request->connection = connection;
+    atomic_fetch_add(&request->loop->server->in_flight, 1);
+    uri = path_of(uri);
+    size_t length = strcspn(uri, "?");
+    request->query = uri[length] != 0;
+    request->path = length < GW_PATH_INLINE ? request->text : malloc(2 * (length + 1));
+    if (!request->path)
+        return request; /* gw_mhd_request gives up */
+    request->split = request->path + length + 1;
+    memcpy(request->path, uri, length);
+    request->path[length] = 0;
+    memcpy(request->split, request->path, length + 1);
+    return request;
+}
+
+static void add_bytes(struct gw_request *request, size_t size)
+{
+    request->bytes += size;
+    atomic_fetch_add_explicit(&request->loop->server->bytes_in_flight, size, memory_order_relaxed);
+}
+
+static void drop_body(struct gw_request *request)
+{
+    size_t size = request->body.size;
+    sl_buffer_free(&request->body);
+    request->bytes -= size;
+    atomic_fetch_sub_explicit(&request->loop->server->bytes_in_flight, size, memory_order_relaxed);
+}
+
+static size_t max_body(const struct gw_request *request)
+{
+    size_t max = request->route->route->max_body;
+    return max ? max : request->loop->server->settings.max_body;
+}
+
+static void refuse_size(struct gw_request *request)
+{
+    gw_respond_errorf(request, 413, "body-too-large", "send at most that many bytes in one request",
+                      "the body is over this call's limit of %zu bytes", max_body(request));
+}
+
+/* Whether the query's names and values are text: no NUL, and UTF-8. */
+static enum MHD_Result check_argument(void *opaque, enum MHD_ValueKind kind, const char *name,
+                                      size_t name_size, const char *value, size_t value_size)
+{
+    bool *bad = opaque;
+    (void)kind;
+    if (memchr(name, 0, name_size) || sl_utf8_length(name, name_size) < 0 ||
+        (value && (memchr(value, 0, value_size) || sl_utf8_length(value, value_size) < 0)))
+        *bad = true;
+    return *bad ? MHD_NO : MHD_YES;
+}
+
+static bool query_is_text(struct gw_request *request)
+{
+    bool bad = false;
+    if (request->query)
+        MHD_get_connection_values_n(request->connection, MHD_GET_ARGUMENT_KIND, check_argument, &bad);
+    return !bad;
+}
+
+static void answer_options(struct gw_request *request, const struct gw_router_leaf *leaf)
+{
+    struct sl_buffer methods;
+    sl_buffer_init(&methods, 200);
+    if (gw_leaf_methods(leaf, &methods)) {
+        request->cors = true;
+        gw_respond_header(request, "Allow", methods.data);
+        gw_respond_header(request, "Access-Control-Allow-Methods", methods.data);
+        /* The names asked for: a wildcard would not cover Authorization, and X-SL-Header-* are many. */
+        const char *asked = gw_request_header(request, "Access-Control-Request-Headers");
+        gw_respond_header(request, "Access-Control-Allow-Headers",
+                          asked && *asked ? asked : "Authorization, Content-Type, X-Correlation-Id");
+        gw_respond_header(request, "Access-Control-Max-Age", "86400");
+    }
+    gw_respond(request, 204, NULL, "", 0, NULL, NULL);
+    sl_buffer_free(&methods);
+}
+
+static void answer_wrong_method(struct gw_request *request, const struct gw_router_leaf *leaf)
+{
+    struct sl_buffer methods;
+    sl_buffer_init(&methods, 200);
+    if (gw_leaf_methods(leaf, &methods))
+        gw_respond_header(request, "Allow", methods.data);
+    gw_respond_errorf(request, 405, "method-not-allowed",
+                      "use one of the methods that the Allow header names", "%s is not a method of %s",
+                      request->method, request->path);
+    sl_buffer_free(&methods);
+}
+
+/* Finds the route, or answers. */
+static bool find_route(struct gw_request *request)
+{
+    struct gw_server *server = request->loop->server;
+    int count = gw_path_split(request->split, request->segments);
+    if (count < 0 || !query_is_text(request)) {
+        gw_respond_error(request, 400, "bad-url",
+                         "the URL has a broken %-escape, a NUL or bytes that are no UTF-8",
+                         "encode the URL as RFC 3986 says");
+        return false;
+    }
+    const struct gw_router_leaf *leaf = gw_router_find(server->router, request->segments, count);
+    if (!leaf) {
+        gw_respond_errorf(request, 404, "no-such-path", "see docs/protocol.md for the paths that there are",
+                          "nothing is served at %s", request->path);
+        return false;
+    }
+    request->route = gw_leaf_route(leaf, request->method);
+    if (request->route)
+        return true;
+    if (!strcmp(request->method, "OPTIONS"))
+        answer_options(request, leaf);
+    else
+        answer_wrong_method(request, leaf);
+    return false;
+}
+
+/* Whether the server can take it now, or answers. */
+static bool has_room(struct gw_request *request)
+{
+    struct gw_server *server = request->loop->server;
+    const union MHD_ConnectionInfo *surplus =
+        MHD_get_connection_info(request->connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    if (atomic_load_explicit(&server->draining, memory_order_relaxed)) {
+        gw_respond_error(request, 503, "shutting-down", "the gateway is being stopped", "try again");
+    } else if (surplus && surplus->socket_context) {
+        gw_respond_header(request, "Connection", "close");
+        gw_respond_errorf(request, 503, "too-many-connections",
+                          "close connections, or raise streamlayer.gateway.limits.connections",
+                          "more than %u connections are open", server->settings.max_connections);
+    } else {
+        return true;
+    }
+    return false;
+}
+
+/* The headers are in. */
+static void begin(struct gw_request *request, const char *method)
+{
+    struct gw_server *server = request->loop->server;
+    request->method = method;
+    name_correlation(request);
+    request->cors = MHD_lookup_connection_value(request->connection, MHD_HEADER_KIND, "Origin") != NULL;
+    sl_buffer_init(&request->headers, 8000);
+    if (!find_route(request) || !has_room(request))
+        return;
+    const struct gw_route *route = request->route->route;
+    if (!(route->flags & GW_ROUTE_PUBLIC) && server->settings.authenticate &&
+        !server->settings.authenticate(server->settings.opaque, request, &request->application))
+        return;
+    sl_buffer_init(&request->body, max_body(request));
+    const char *length = MHD_lookup_connection_value(request->connection, MHD_HEADER_KIND, "Content-Length");
+    int64_t bytes;
+    /* What is no number libmicrohttpd refuses by itself. */
+    if (length && (!sl_parse_int(length, 0, INT64_MAX, &bytes) || (uint64_t)bytes > max_body(request)))
+        refuse_size(request);
+    else if (route->flags & GW_ROUTE_STREAMED && route->begin)
+        route->begin(request);
+}
+
+static void overloaded(struct gw_request *request)
+{
+    gw_respond_errorf(request, 503, "overloaded", "send again after the time that Retry-After gives",
+                      "more than %zu bytes are in flight",
+                      request->loop->server->settings.max_bytes_in_flight);
+}
+
+/* A piece of the body for a route that takes it as it comes. */
+static void give_piece(struct gw_request *request, const char *data, size_t *size)
+{
+    if (*size > max_body(request) - request->discarded) {
+        refuse_size(request);
+    } else {
+        size_t taken = request->route->route->data(request, data, *size);
+        request->discarded += taken; /* not kept here: the body's size so far */
+        *size -= taken;
+        if (*size && !request->answered) {
+            request->paused = true;
+            MHD_suspend_connection(request->connection);
+            return;
+        }
+    }
+    *size = 0;
+}
+
+/* A piece of the body. false: enough of it, the connection is to be closed. */
+static bool take_piece(struct gw_request *request, const char *data, size_t *size)
+{
+    struct gw_server *server = request->loop->server;
+    if (request->answered) {
+        request->discarded += *size;
+        *size = 0;
+        return request->discarded <= DISCARD_MAX;
+    }
+    if (request->route->route->flags & GW_ROUTE_STREAMED && request->route->route->data) {
+        give_piece(request, data, size);
+        return true;
+    }
+    size_t piece = *size;
+    *size = 0;
+    if (atomic_load_explicit(&server->bytes_in_flight, memory_order_relaxed) + piece >
+        server->settings.max_bytes_in_flight) {
+        overloaded(request);
+    } else if (piece > request->body.max - request->body.size) {
+        refuse_size(request);
+    } else if (!sl_buffer_append(&request->body, data, piece)) {
+        overloaded(request);
+    } else {
+        add_bytes(request, piece);
+    }
+    if (request->answered)
+        drop_body(request);
+    return true;
+}
+
+static enum MHD_Result send_answer(struct gw_request *request)
+{
+    if (!request->response)
+        return MHD_NO; /* there was no memory for one */
+    enum MHD_Result result =
+        MHD_queue_response(request->connection, (unsigned)request->status, request->response);
+    MHD_destroy_response(request->response);
+    request->response = NULL;
+    return result;
+}
+
+enum MHD_Result gw_mhd_request(void *opaque, struct MHD_Connection *connection, const char *url,
+                               const char *method, const char *version, const char *data, size_t *size,
+                               void **context)
+{
+    struct gw_request *request = *context;
+    (void)opaque, (void)url, (void)version;
+    if (!request || !request->path || request->gone)
+        return MHD_NO;
+    if (!request->begun) {
+        request->begun = true;
+        begin(request, method);
+        /* A client that asks before it sends its body gets the answer instead of leave to send. */
+        if (request->answered && MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Expect"))
+            return send_answer(request);
+        return MHD_YES;
+    }
+    if (*size)
+        return take_piece(request, data, size) ? MHD_YES : MHD_NO;
+    if (!request->answered && !request->handled) {
+        request->handled = true;
+        request->route->route->handle(request);
+    }
+    if (request->answered)
+        return send_answer(request);
+    request->suspended = true;
+    MHD_suspend_connection(connection);
+    return MHD_YES;
+}
+
+/* Whether the client has closed its side: what was written to it may never be read. */
+static bool client_is_gone(struct MHD_Connection *connection)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    char byte;
+    return !info || recv(info->connect_fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+}
+
+static void count(struct gw_request *request, bool whole)
+{
+    struct gw_server *server = request->loop->server;
+    size_t route = request->route ? request->route->index : server->settings.route_count;
+    int class = request->status / 100 - 1;
+    if (class >= 0 && class < GW_STATUS_CLASSES)
+        atomic_fetch_add_explicit(&request->loop->counters[route].requests[class], 1, memory_order_relaxed);
+    if (server->log.level >= SL_LOG_DEBUG && server->log.callback)
+        SL_DEBUG(&server->log, "%s %s %d %zu %s application=%s correlation=%s%s",
+                 request->method ? request->method : "?", request->path ? request->path : "?",
+                 request->status, request->answer_size, request->route ? request->route->route->name : "none",
+                 request->application ? request->application : "-", request->correlation,
+                 whole ? "" : " (not written whole)");
+}
+
+void gw_mhd_completed(void *opaque, struct MHD_Connection *connection, void **context,
+                      enum MHD_RequestTerminationCode why)
+{
+    struct gw_request *request = *context;
+    (void)opaque;
+    if (!request)
+        return;
+    *context = NULL;
+    struct gw_server *server = request->loop->server;
+    bool whole = why == MHD_REQUEST_TERMINATED_COMPLETED_OK;
+    if (request->sent)
+        request->sent(request->sent_opaque, whole && !client_is_gone(connection));
+    if (request->free_data)
+        request->free_data(request->data);
+    count(request, whole);
+    sl_buffer_free(&request->body);
+    if (request->path != request->text)
+        free(request->path);
+    free(request->application);
+    atomic_fetch_sub_explicit(&server->bytes_in_flight, request->bytes, memory_order_relaxed);
+    request->connection = NULL;
+    request->free_data = NULL;
+    request->sent = NULL;
+    request->gone = true;
+    gw_request_release(request);
+    if (atomic_fetch_sub(&server->in_flight, 1) == 1 && atomic_load(&server->draining)) {
+        pthread_mutex_lock(&server->lock);
+        pthread_cond_broadcast(&server->idle);
+        pthread_mutex_unlock(&server->lock);
+    }
+}
+
+static void resume_body(struct gw_task *task)
+{
+    struct gw_request *request =
+        (struct gw_request *)(void *)((char *)task - offsetof(struct gw_request, continue_task));
+    atomic_store(&request->continue_posted, false);
+    atomic_fetch_sub(&request->posts, 1);
+    if (request->paused && !request->gone) {
+        request->paused = false;
+        request->loop->run_mhd = true;
+        MHD_resume_connection(request->connection);
+    }
+    gw_request_release(request);
+}
+
+void gw_request_continue(struct gw_request *request)
+{
+    if (atomic_exchange(&request->continue_posted, true))
+        return; /* one is under way, and runs later than this */
+    atomic_fetch_add(&request->posts, 1);
+    request->continue_task.run = resume_body;
+    gw_loop_post(request->loop, &request->continue_task);
+}

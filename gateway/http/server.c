@@ -1,0 +1,293 @@
+/* Starting, draining and stopping the loops. */
+#include "gateway/http/internal.h"
+
+#include "base/error.h"
+#include "base/time.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+static unsigned cores(void)
+{
+    cpu_set_t set;
+    if (sched_getaffinity(0, sizeof set, &set))
+        return 1;
+    int count = CPU_COUNT(&set);
+    return count > 0 ? (unsigned)count : 1;
+}
+
+static sl_status resolve(const char *address, uint16_t port, struct addrinfo **found, sl_error *error)
+{
+    char service[8];
+    snprintf(service, sizeof service, "%u", (unsigned)port);
+    struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE};
+    int code = getaddrinfo(address, service, &hints, found);
+    if (code)
+        return sl_error_set(error, SL_BAD_CONFIG, "the listening address \"%s\" is not known: %s", address,
+                            gai_strerror(code));
+    return SL_OK;
+}
+
+static uint16_t *port_of(struct sockaddr *address)
+{
+    if (address->sa_family == AF_INET6)
+        return &((struct sockaddr_in6 *)(void *)address)->sin6_port;
+    return &((struct sockaddr_in *)(void *)address)->sin_port;
+}
+
+static sl_status bind_socket(int fd, struct gw_server *server, struct addrinfo *address, bool first,
+                             sl_error *error)
+{
+    int on = 1;
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on); /* connections inherit it */
+    /* The first of several loops binds without sharing, to learn that another program has the port;
+     * SO_REUSEPORT would quietly share it with another gateway of the same user. */
+    if (first) {
+        int probe = socket(address->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        bool taken = false;
+        if (probe >= 0) {
+            setsockopt(probe, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+            taken = *port_of(address->ai_addr) && bind(probe, address->ai_addr, address->ai_addrlen);
+            int reason = errno;
+            close(probe);
+            errno = reason;
+        }
+        if (taken)
+            goto failed;
+    }
+    setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
+    if (bind(fd, address->ai_addr, address->ai_addrlen) || listen(fd, SOMAXCONN))
+        goto failed;
+    struct sockaddr_storage bound;
+    socklen_t size = sizeof bound;
+    if (getsockname(fd, (struct sockaddr *)&bound, &size))
+        goto failed;
+    server->port = ntohs(*port_of((struct sockaddr *)&bound));
+    *port_of(address->ai_addr) = htons(server->port); /* the others follow the first */
+    return SL_OK;
+failed:
+    return sl_error_set(error, SL_IO, "cannot listen on %s port %u: %s", server->settings.address,
+                        (unsigned)ntohs(*port_of(address->ai_addr)), strerror(errno));
+}
+
+static sl_status listen_all(struct gw_server *server, sl_error *error)
+{
+    struct addrinfo *address = NULL;
+    sl_status status = resolve(server->settings.address, server->settings.port, &address, error);
+    for (unsigned i = 0; i < server->loop_count && !status; i++) {
+        int fd = socket(address->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+        if (fd < 0) {
+            status = sl_error_set(error, SL_IO, "cannot make a socket: %s", strerror(errno));
+        } else {
+            server->loops[i].listen_fd = fd;
+            status = bind_socket(fd, server, address, i == 0, error);
+        }
+    }
+    if (address)
+        freeaddrinfo(address);
+    return status;
+}
+
+static sl_status start_threads(struct gw_server *server, sl_error *error)
+{
+    /* Signals are the program's business, on its own threads. */
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    pthread_mutex_lock(&server->lock);
+    int code = 0;
+    for (unsigned i = 0; i < server->loop_count && !code; i++) {
+        struct gw_loop *loop = &server->loops[i];
+        code = pthread_create(&loop->thread, NULL, gw_loop_main, loop);
+        loop->started = !code;
+    }
+    pthread_mutex_unlock(&server->lock);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return code ? sl_error_set(error, SL_IO, "cannot start a thread: %s", strerror(code)) : SL_OK;
+}
+
+/* What is not set gets a value that serves. */
+static void complete(struct gw_server_settings *settings)
+{
+    if (!settings->address)
+        settings->address = "127.0.0.1";
+    if (!settings->loops)
+        settings->loops = cores();
+    if (!settings->max_connections)
+        settings->max_connections = 10000;
+    if (!settings->max_body)
+        settings->max_body = (size_t)1 << 20;
+    if (!settings->max_header)
+        settings->max_header = 16 * 1024;
+    if (!settings->max_bytes_in_flight)
+        settings->max_bytes_in_flight = (size_t)256 << 20;
+    if (!settings->idle_timeout_s)
+        settings->idle_timeout_s = 60;
+}
+
+sl_status gw_server_start(const struct gw_server_settings *settings, const struct sl_log *log,
+                          struct gw_server **out, sl_error *error)
+{
+    *out = NULL;
+    struct gw_server *server = calloc(1, sizeof *server);
+    if (!server)
+        return sl_error_oom(error);
+    server->settings = *settings;
+    complete(&server->settings);
+    if (log)
+        server->log = *log;
+    pthread_condattr_t monotonic;
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_mutex_init(&server->lock, NULL);
+    pthread_cond_init(&server->idle, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+    server->loop_count = server->settings.loops;
+    server->loops = calloc(server->loop_count, sizeof *server->loops);
+    sl_status status = server->loops ? SL_OK : sl_error_oom(error);
+    for (unsigned i = 0; i < server->loop_count && server->loops; i++)
+        server->loops[i].listen_fd = server->loops[i].epoll_fd = server->loops[i].wake_fd = -1;
+    if (!status)
+        status = gw_router_create(settings->routes, settings->route_count, &server->router, error);
+    if (!status)
+        status = listen_all(server, error);
+    for (unsigned i = 0; i < server->loop_count && !status; i++)
+        status = gw_loop_init(server, &server->loops[i], i, error);
+    if (!status)
+        status = start_threads(server, error);
+    if (status)
+        gw_server_stop(&server);
+    *out = server;
+    return status;
+}
+
+uint16_t gw_server_port(const struct gw_server *server)
+{
+    return server->port;
+}
+
+unsigned gw_server_loops(const struct gw_server *server)
+{
+    return server->loop_count;
+}
+
+struct gw_loop *gw_server_loop(struct gw_server *server, unsigned index)
+{
+    return &server->loops[index];
+}
+
+struct quiesce {
+    struct gw_task task;
+    struct gw_loop *loop;
+    unsigned *left; /* under the server's lock */
+};
+
+static void quiesce(struct gw_task *task)
+{
+    struct quiesce *order = (struct quiesce *)task;
+    struct gw_server *server = order->loop->server;
+    MHD_socket fd = MHD_quiesce_daemon(order->loop->daemon);
+    if (fd != MHD_INVALID_SOCKET)
+        close(fd);
+    pthread_mutex_lock(&server->lock);
+    --*order->left;
+    pthread_cond_broadcast(&server->idle);
+    pthread_mutex_unlock(&server->lock);
+}
+
+void gw_server_drain(struct gw_server *server, int grace_ms)
+{
+    int64_t deadline = sl_deadline_ms(grace_ms);
+    struct timespec until = sl_mono_deadline(deadline);
+    atomic_store(&server->draining, true);
+    unsigned left = server->loop_count;
+    struct quiesce *orders = calloc(server->loop_count, sizeof *orders);
+    for (unsigned i = 0; i < server->loop_count && orders; i++) {
+        orders[i] = (struct quiesce){.task.run = quiesce, .loop = &server->loops[i], .left = &left};
+        gw_loop_post(&server->loops[i], &orders[i].task);
+    }
+    pthread_mutex_lock(&server->lock);
+    while (orders && left) /* loops always come round: no deadline */
+        pthread_cond_wait(&server->idle, &server->lock);
+    while (atomic_load(&server->in_flight) && deadline > sl_mono_ms())
+        pthread_cond_timedwait(&server->idle, &server->lock, &until);
+    pthread_mutex_unlock(&server->lock);
+    free(orders);
+}
+
+void gw_server_stop(struct gw_server **out)
+{
+    struct gw_server *server = *out;
+    if (!server)
+        return;
+    *out = NULL;
+    for (unsigned i = 0; i < server->loop_count && server->loops; i++)
+        if (server->loops[i].started) {
+            atomic_store(&server->loops[i].stopping, true);
+            gw_loop_wake(&server->loops[i]);
+        }
+    for (unsigned i = 0; i < server->loop_count && server->loops; i++)
+        if (server->loops[i].started)
+            pthread_join(server->loops[i].thread, NULL);
+    for (unsigned i = 0; i < server->loop_count && server->loops; i++)
+        gw_loop_free(&server->loops[i]);
+    free(server->loops);
+    gw_router_destroy(&server->router);
+    pthread_cond_destroy(&server->idle);
+    pthread_mutex_destroy(&server->lock);
+    free(server);
+}
+
+/* A route's count in one status class, over all loops. */
+static unsigned long long count_of(const struct gw_server *server, size_t route, unsigned class)
+{
+    unsigned long long sum = 0;
+    for (unsigned i = 0; i < server->loop_count; i++)
+        sum += atomic_load_explicit(&server->loops[i].counters[route].requests[class], memory_order_relaxed);
+    return sum;
+}
+
+bool gw_server_metrics(const struct gw_server *server, struct sl_buffer *text)
+{
+    sl_buffer_append_text(text, "# HELP streamlayer_http_requests_total Requests answered, by route and "
+                                "class of status.\n# TYPE streamlayer_http_requests_total counter\n");
+    size_t count = server->settings.route_count;
+    for (size_t route = 0; route <= count; route++) {
+        const char *name = route < count ? server->settings.routes[route].name : "none";
+        bool listed = false; /* several paths of one name are one line */
+        for (size_t i = 0; i < route && route < count && !listed; i++)
+            listed = !strcmp(server->settings.routes[i].name, name);
+        for (unsigned class = 0; class < GW_STATUS_CLASSES && !listed; class ++) {
+            unsigned long long sum = 0;
+            for (size_t i = route; i <= count; i++)
+                if (i == route ||
+                    (i < count && route < count && !strcmp(server->settings.routes[i].name, name)))
+                    sum += count_of(server, i, class);
+            if (sum)
+                sl_buffer_printf(text, "streamlayer_http_requests_total{route=\"%s\",status=\"%uxx\"} %llu\n",
+                                 name, class + 1, sum);
+        }
+    }
+    sl_buffer_printf(text,
+                     "# HELP streamlayer_http_connections Connections open.\n"
+                     "# TYPE streamlayer_http_connections gauge\nstreamlayer_http_connections %u\n"
+                     "# HELP streamlayer_http_requests_in_flight Requests begun and not ended.\n"
+                     "# TYPE streamlayer_http_requests_in_flight gauge\n"
+                     "streamlayer_http_requests_in_flight %u\n"
+                     "# HELP streamlayer_http_bytes_in_flight Bodies and answers in memory, bytes.\n"
+                     "# TYPE streamlayer_http_bytes_in_flight gauge\nstreamlayer_http_bytes_in_flight %zu\n",
+                     atomic_load(&server->connections), atomic_load(&server->in_flight),
+                     atomic_load(&server->bytes_in_flight));
+    return !text->failed;
+}
