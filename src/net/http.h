@@ -37,10 +37,12 @@ struct sl_http_request {
     size_t header_count;
     const void *body; /* NULL with size 0: no body */
     size_t body_size;
-    size_t max_response; /* bytes of body; more is SL_PROTOCOL */
+    size_t max_response; /* bytes of body; more is SL_PROTOCOL. 0: 1 MiB */
     int timeout_ms;      /* of one try; 0: the engine's */
     int64_t deadline_ms; /* sl_mono_ms() after which no further try begins; 0: none */
     bool retry;          /* connection errors, time-outs, 429 and 5xx are tried again */
+    bool parked; /* a long poll: not counted among max_connections, so that others need not wait for it, and
+                  * never sent twice in one try (libcurl does so when a kept connection is found dead) */
 };
 
 struct sl_http_response {
@@ -49,6 +51,7 @@ struct sl_http_response {
     char content_type[128];
     char correlation_id[128]; /* X-Correlation-Id, "" without */
     int retry_after_ms;       /* -1: not given */
+    bool unsent;              /* status is 0 and the server cannot have seen the last try */
     sl_error error; /* when status is 0: SL_UNAVAILABLE, SL_TIMED_OUT, SL_CLOSED, SL_PROTOCOL, … */
 };
 
@@ -70,6 +73,10 @@ sl_status sl_http_perform(struct sl_http *http, const struct sl_http_request *re
 typedef void (*sl_http_done)(void *opaque, struct sl_http_response *response);
 sl_status sl_http_begin(struct sl_http *http, const struct sl_http_request *request, sl_http_done done,
                         void *opaque, sl_error *error);
+
+/* Ends what was begun with this opaque and is not done: each is answered with SL_CLOSED, on the engine's
+ * thread, soon. Any thread. */
+void sl_http_cancel(struct sl_http *http, const void *opaque);
 
 void sl_http_response_free(struct sl_http_response *response);
 

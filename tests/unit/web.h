@@ -1,0 +1,40 @@
+/* A small HTTP server in the test's process, on a free port of 127.0.0.1. Each connection has a thread, so a
+ * handler may wait. */
+#ifndef TESTS_UNIT_WEB_H
+#define TESTS_UNIT_WEB_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct web;
+struct MHD_Connection;
+
+struct web_request {
+    const char *method, *path;
+    const char *body; /* NUL-terminated */
+    size_t size;
+    struct MHD_Connection *connection;
+};
+
+struct web_answer {
+    int status; /* 0: the connection is cut without an answer */
+    const char *content_type;
+    const char *headers[8]; /* name, value, name, value … */
+    void *body;             /* freed with free */
+    size_t size;
+    bool static_body; /* it is not freed */
+};
+
+typedef void (*web_handler)(void *opaque, const struct web_request *request, struct web_answer *answer);
+
+struct web *web_start(web_handler handler, void *opaque);
+void web_stop(struct web *web);
+/* "http://127.0.0.1:PORT" */
+const char *web_url(const struct web *web);
+unsigned web_connections(struct web *web); /* accepted so far */
+
+const char *web_query(const struct web_request *request, const char *name);
+const char *web_header(const struct web_request *request, const char *name);
+void web_text(struct web_answer *answer, int status, const char *content_type, const char *text);
+
+#endif
