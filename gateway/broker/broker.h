@@ -56,4 +56,7 @@ void gw_broker_release(struct gw_broker *broker, size_t bytes);
 sl_status gw_broker_endpoint(struct gw_broker *broker, const char *topic, const char *application,
                              struct sl_endpoint *endpoint);
 
+/* The lines for /metrics. */
+bool gw_broker_metrics(struct gw_broker *broker, struct sl_buffer *text);
+
 #endif

@@ -150,4 +150,7 @@ void gw_subscription_change(struct gw_change *change); /* any thread */
  */
 void gw_subscription_abandon(struct gw_subscription *subscription);
 
+/* The lines for /metrics. */
+bool gw_subscriptions_metrics(struct gw_subscriptions *subscriptions, struct sl_buffer *text);
+
 #endif

@@ -1,0 +1,226 @@
+/* Topics: made, awaited, deleted. Everything here blocks: for workers only. */
+#include "gateway/broker/internal.h"
+
+#include "base/error.h"
+#include "base/time.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define ADMIN_TIMEOUT_MS    30000
+#define METADATA_TIMEOUT_MS 5000
+#define LEADER_PAUSE_MS     20
+
+/* Kafka deletes closed segments only: a busy partition must close them well within its retention. */
+#define SEGMENTS_IN_TTL 6
+#define SEGMENT_MIN_MS  60000
+#define SEGMENT_MAX_MS  3600000
+
+sl_status gw_broker_check(struct gw_broker *broker, int timeout_ms, sl_error *error)
+{
+    const struct rd_kafka_metadata *metadata = NULL;
+    pthread_mutex_lock(&broker->keep);
+    pthread_rwlock_rdlock(&broker->lock);
+    rd_kafka_t *producer = broker->producer;
+    pthread_rwlock_unlock(&broker->lock); /* writers must not wait for Kafka */
+    rd_kafka_resp_err_t code = rd_kafka_metadata(producer, 0, NULL, &metadata, timeout_ms);
+    pthread_mutex_unlock(&broker->keep);
+    if (metadata)
+        rd_kafka_metadata_destroy(metadata);
+    if (!code)
+        return SL_OK;
+    return sl_error_set_retriable(error, SL_UNAVAILABLE, "Kafka does not answer at %s: %s", broker->brokers,
+                                  rd_kafka_err2str(code));
+}
+
+static sl_status admin_error(rd_kafka_resp_err_t code, const char *what, const char *topic, const char *text,
+                             sl_error *error)
+{
+    bool retriable;
+    sl_status status = gw_kafka_status(code, &retriable);
+    if (!text || !*text)
+        text = rd_kafka_err2str(code);
+    if (retriable)
+        return sl_error_set_retriable(error, status == SL_TIMED_OUT ? SL_TIMED_OUT : SL_UNAVAILABLE,
+                                      "Kafka did not %s topic %s: %s", what, topic, text);
+    return sl_error_set(error, SL_KAFKA, "Kafka did not %s topic %s: %s", what, topic, text);
+}
+
+static rd_kafka_AdminOptions_t *admin_options(rd_kafka_t *rk, rd_kafka_admin_op_t operation)
+{
+    char text[GW_PROPERTY_TEXT_MAX];
+    rd_kafka_AdminOptions_t *options = rd_kafka_AdminOptions_new(rk, operation);
+    if (options) {
+        rd_kafka_AdminOptions_set_request_timeout(options, ADMIN_TIMEOUT_MS, text, sizeof text);
+        rd_kafka_AdminOptions_set_operation_timeout(options, ADMIN_TIMEOUT_MS, text, sizeof text);
+    }
+    return options;
+}
+
+static rd_kafka_NewTopic_t *describe(const struct gw_broker *broker, const char *topic, int partitions,
+                                     int64_t retention_ms, sl_error *error)
+{
+    char text[GW_PROPERTY_TEXT_MAX] = "", retention[24], segment[24], size[24];
+    int64_t segment_ms = retention_ms / SEGMENTS_IN_TTL;
+    if (segment_ms < SEGMENT_MIN_MS)
+        segment_ms = SEGMENT_MIN_MS;
+    if (segment_ms > SEGMENT_MAX_MS)
+        segment_ms = SEGMENT_MAX_MS;
+    snprintf(retention, sizeof retention, "%lld", (long long)retention_ms);
+    snprintf(segment, sizeof segment, "%lld", (long long)segment_ms);
+    snprintf(size, sizeof size, "%d", GW_MESSAGE_MAX);
+    rd_kafka_NewTopic_t *new_topic =
+        rd_kafka_NewTopic_new(topic, partitions, broker->replication_factor, text, sizeof text);
+    if (!new_topic) {
+        sl_error_set(error, SL_INVALID_ARGUMENT, "topic %s with %d partitions: %s", topic, partitions, text);
+        return NULL;
+    }
+    const char *const settings[][2] = {{"cleanup.policy", "delete"},
+                                       {"retention.ms", retention},
+                                       {"segment.ms", segment},
+                                       {"max.message.bytes", size}};
+    for (size_t i = 0; i < sizeof settings / sizeof *settings; i++)
+        if (rd_kafka_NewTopic_set_config(new_topic, settings[i][0], settings[i][1])) {
+            rd_kafka_NewTopic_destroy(new_topic);
+            sl_error_set(error, SL_INTERNAL, "topic %s: %s=%s", topic, settings[i][0], settings[i][1]);
+            return NULL;
+        }
+    return new_topic;
+}
+
+/* Whether every partition of the topic has a leader. */
+static bool has_leaders(const struct rd_kafka_metadata *metadata, const char *topic, int partitions)
+{
+    for (int i = 0; i < metadata->topic_cnt; i++) {
+        const struct rd_kafka_metadata_topic *found = &metadata->topics[i];
+        if (strcmp(found->topic, topic))
+            continue;
+        int led = 0;
+        for (int p = 0; p < found->partition_cnt; p++)
+            led += found->partitions[p].leader >= 0;
+        return !found->err && led >= partitions;
+    }
+    return false;
+}
+
+static void pause_ms(long ms)
+{
+    nanosleep(&(struct timespec){.tv_nsec = ms * 1000000}, NULL);
+}
+
+/* The controller has the topic; brokers learn of it and choose leaders a little later. */
+static sl_status await_leaders(struct gw_broker *broker, rd_kafka_t *rk, const char *topic, int partitions,
+                               sl_error *error)
+{
+    int64_t until = sl_mono_ms() + ADMIN_TIMEOUT_MS;
+    rd_kafka_topic_t *handle = rd_kafka_topic_new(rk, topic, NULL);
+    bool led = false;
+    while (handle && !led && sl_mono_ms() < until) {
+        const struct rd_kafka_metadata *metadata = NULL;
+        if (!rd_kafka_metadata(rk, 0, handle, &metadata, METADATA_TIMEOUT_MS))
+            led = has_leaders(metadata, topic, partitions);
+        if (metadata)
+            rd_kafka_metadata_destroy(metadata);
+        if (!led)
+            pause_ms(LEADER_PAUSE_MS);
+    }
+    if (!handle)
+        return sl_error_oom(error);
+    rd_kafka_topic_destroy(handle);
+    if (!led)
+        return sl_error_set_retriable(error, SL_TIMED_OUT, "topic %s has no leaders after %d s", topic,
+                                      ADMIN_TIMEOUT_MS / 1000);
+    gw_producer_prepare(broker, topic);
+    return SL_OK;
+}
+
+/* Takes the event: the one topic's result. */
+static sl_status topic_result(rd_kafka_event_t *event, bool creating, const char *topic, sl_error *error)
+{
+    const char *what = creating ? "make" : "delete";
+    if (!event)
+        return admin_error(RD_KAFKA_RESP_ERR__TIMED_OUT, what, topic, NULL, error);
+    rd_kafka_resp_err_t code = rd_kafka_event_error(event);
+    const char *text = rd_kafka_event_error_string(event);
+    if (!code) {
+        size_t count = 0;
+        const rd_kafka_topic_result_t **results =
+            creating ? rd_kafka_CreateTopics_result_topics(rd_kafka_event_CreateTopics_result(event), &count)
+                     : rd_kafka_DeleteTopics_result_topics(rd_kafka_event_DeleteTopics_result(event), &count);
+        code = count == 1 ? rd_kafka_topic_result_error(results[0]) : RD_KAFKA_RESP_ERR__BAD_MSG;
+        text = count == 1 ? rd_kafka_topic_result_error_string(results[0]) : NULL;
+    }
+    bool fine = !code || code == (creating ? RD_KAFKA_RESP_ERR_TOPIC_ALREADY_EXISTS
+                                           : RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART);
+    sl_status status = fine ? SL_OK : admin_error(code, what, topic, text, error);
+    rd_kafka_event_destroy(event);
+    return status;
+}
+
+/* An administrator of its own for each operation: rare, and independent of the producer's being replaced. */
+static rd_kafka_t *admin_open(const struct gw_broker *broker, sl_error *error)
+{
+    rd_kafka_conf_t *conf;
+    char text[GW_PROPERTY_TEXT_MAX] = "";
+    if (gw_kafka_conf(broker, "producer", NULL, 0, &conf, error))
+        return NULL;
+    rd_kafka_t *rk = rd_kafka_new(RD_KAFKA_PRODUCER, conf, text, sizeof text);
+    if (!rk) {
+        rd_kafka_conf_destroy(conf);
+        sl_error_set(error, SL_BAD_CONFIG, "Kafka's administrator cannot be made: %s", text);
+    }
+    return rk;
+}
+
+sl_status gw_broker_create_topic(struct gw_broker *broker, const char *topic, int partitions,
+                                 int64_t retention_ms, sl_error *error)
+{
+    sl_error reason = {.status = SL_KAFKA};
+    rd_kafka_NewTopic_t *new_topic = describe(broker, topic, partitions, retention_ms, &reason);
+    rd_kafka_t *rk = new_topic ? admin_open(broker, &reason) : NULL;
+    sl_status status = rk ? SL_OK : reason.status;
+    if (rk) {
+        rd_kafka_queue_t *queue = rd_kafka_queue_new(rk);
+        rd_kafka_AdminOptions_t *options = admin_options(rk, RD_KAFKA_ADMIN_OP_CREATETOPICS);
+        rd_kafka_CreateTopics(rk, &new_topic, 1, options, queue);
+        status = topic_result(rd_kafka_queue_poll(queue, ADMIN_TIMEOUT_MS + METADATA_TIMEOUT_MS), true, topic,
+                              &reason);
+        if (options)
+            rd_kafka_AdminOptions_destroy(options);
+        rd_kafka_queue_destroy(queue);
+        if (!status)
+            status = await_leaders(broker, rk, topic, partitions, &reason);
+        rd_kafka_destroy(rk);
+    }
+    if (new_topic)
+        rd_kafka_NewTopic_destroy(new_topic);
+    if (status && error)
+        *error = reason;
+    return status;
+}
+
+sl_status gw_broker_delete_topic(struct gw_broker *broker, const char *topic, sl_error *error)
+{
+    sl_error reason = {.status = SL_KAFKA};
+    rd_kafka_t *rk = admin_open(broker, &reason);
+    rd_kafka_DeleteTopic_t *gone = rk ? rd_kafka_DeleteTopic_new(topic) : NULL;
+    sl_status status = gone ? SL_OK : rk ? sl_error_oom(&reason) : reason.status;
+    if (gone) {
+        rd_kafka_queue_t *queue = rd_kafka_queue_new(rk);
+        rd_kafka_AdminOptions_t *options = admin_options(rk, RD_KAFKA_ADMIN_OP_DELETETOPICS);
+        rd_kafka_DeleteTopics(rk, &gone, 1, options, queue);
+        status = topic_result(rd_kafka_queue_poll(queue, ADMIN_TIMEOUT_MS + METADATA_TIMEOUT_MS), false,
+                              topic, &reason);
+        if (options)
+            rd_kafka_AdminOptions_destroy(options);
+        rd_kafka_queue_destroy(queue);
+        rd_kafka_DeleteTopic_destroy(gone);
+    }
+    if (rk)
+        rd_kafka_destroy(rk);
+    if (!status)
+        gw_producer_forget(broker, topic);
+    else if (error)
+        *error = reason;
+    return status;
+}

@@ -1,0 +1,67 @@
+/* What the files of gateway/broker share. */
+#ifndef GW_BROKER_INTERNAL_H
+#define GW_BROKER_INTERNAL_H
+
+#include "gateway/broker/broker.h"
+#include "gateway/broker/topics.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#define GW_MESSAGE_MAX       2097152 /* bytes of a Kafka record: 1 MiB of payload, its key and headers */
+#define GW_PROPERTY_TEXT_MAX 512     /* what librdkafka says of a bad property */
+#define GW_OUTBOXES          64      /* loops whose reports are posted together */
+
+/* Reports for one loop, gathered while the poller thread serves one round of delivery reports. */
+struct gw_outbox {
+    struct gw_loop *loop;
+    struct gw_write *first, *last;
+};
+
+struct gw_broker {
+    sl_config *config;
+    struct sl_log log;
+    char *brokers;
+    int replication_factor;
+    char *security_protocol, *sasl_mechanism, *ca_pem; /* for endpoint calls; NULL: none */
+
+    /* The producer is replaced when Kafka's idempotence ends it for good: writers hold the lock shared. */
+    pthread_rwlock_t lock;
+    rd_kafka_t *producer;
+    struct gw_topics *topics;
+    pthread_mutex_t keep; /* held by calls that block on the producer: it is not destroyed meanwhile */
+    atomic_bool fatal;    /* librdkafka said so: the poller replaces the producer */
+
+    pthread_t poller;
+    bool polling;
+    atomic_bool stopping;
+    atomic_llong flush_until_ms;            /* set before stopping */
+    struct gw_outbox outboxes[GW_OUTBOXES]; /* the poller's own */
+    size_t outbox_count;
+
+    size_t reserve_max;
+    atomic_size_t reserved;
+    atomic_ullong written, written_bytes, failed, queue_full;
+};
+
+/* broker.c: a configuration of librdkafka's with the brokers, the log, our defaults, and over them the
+ * properties of a pass-through section. kind: "producer" or "consumer". */
+struct gw_kafka_default {
+    const char *name, *value;
+};
+sl_status gw_kafka_conf(const struct gw_broker *broker, const char *kind,
+                        const struct gw_kafka_default *defaults, size_t count, rd_kafka_conf_t **conf,
+                        sl_error *error);
+sl_status gw_kafka_set(rd_kafka_conf_t *conf, const char *name, const char *value, sl_error *error);
+
+/* producer.c */
+sl_status gw_producer_open(struct gw_broker *broker, sl_error *error);
+void gw_producer_close(struct gw_broker *broker, int grace_ms);
+/* A topic that was just made becomes known to the producer before the first write. */
+void gw_producer_prepare(struct gw_broker *broker, const char *topic);
+void gw_producer_forget(struct gw_broker *broker, const char *topic);
+
+/* The status that a code of librdkafka's means, and whether the same may work later. */
+sl_status gw_kafka_status(rd_kafka_resp_err_t code, bool *retriable);
+
+#endif

@@ -1,0 +1,364 @@
+/*
+ * The one producer. Writers are the loops; one poller thread serves delivery reports and hands them to the
+ * loops in batches: one post a loop and round.
+ */
+#include "gateway/broker/internal.h"
+
+#include "base/error.h"
+#include "base/time.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define TOPICS_MAX       4096
+#define POLL_MS          100
+#define PURGE_TIMEOUT_MS 10000
+
+/* Loop's thread: a chain of reports. */
+static void report(struct gw_task *task)
+{
+    struct gw_write *write = (struct gw_write *)(void *)task;
+    while (write) {
+        struct gw_write *next = write->next; /* done may free it */
+        write->done(write);
+        write = next;
+    }
+}
+
+static void post_outboxes(struct gw_broker *broker)
+{
+    for (size_t i = 0; i < broker->outbox_count; i++) {
+        struct gw_outbox *outbox = &broker->outboxes[i];
+        if (!outbox->first)
+            continue;
+        struct gw_write *first = outbox->first;
+        outbox->first = outbox->last = NULL;
+        first->task.run = report;
+        gw_loop_post(first->loop, &first->task);
+    }
+}
+
+static void enqueue(struct gw_broker *broker, struct gw_write *write)
+{
+    struct gw_outbox *outbox = broker->outboxes;
+    struct gw_outbox *end = outbox + broker->outbox_count;
+    while (outbox < end && outbox->loop != write->loop)
+        outbox++;
+    write->next = NULL;
+    if (outbox == end) {
+        if (broker->outbox_count == GW_OUTBOXES) { /* more loops than that: each report by itself */
+            write->task.run = report;
+            gw_loop_post(write->loop, &write->task);
+            return;
+        }
+        broker->outbox_count++;
+        outbox->loop = write->loop;
+    }
+    if (outbox->last)
+        outbox->last->next = write;
+    else
+        outbox->first = write;
+    outbox->last = write;
+}
+
+static void explain(struct gw_write *write, const rd_kafka_message_t *message)
+{
+    write->status = gw_kafka_status(message->err, &write->retriable);
+    if (message->err == RD_KAFKA_RESP_ERR_INVALID_TIMESTAMP)
+        snprintf(write->text, sizeof write->text,
+                 "Kafka refused the message's timestamp: it is too far from the present");
+    else
+        snprintf(write->text, sizeof write->text, "Kafka did not acknowledge the message: %s",
+                 rd_kafka_err2str(message->err));
+}
+
+/* Poller's thread. */
+static void on_delivery(rd_kafka_t *producer, const rd_kafka_message_t *message, void *opaque)
+{
+    struct gw_broker *broker = opaque;
+    struct gw_write *write = message->_private;
+    (void)producer;
+    if (message->err) {
+        explain(write, message);
+        atomic_fetch_add_explicit(&broker->failed, 1, memory_order_relaxed);
+    } else {
+        write->status = SL_OK;
+        write->offset = (sl_offset){message->partition, message->offset};
+        atomic_fetch_add_explicit(&broker->written, 1, memory_order_relaxed);
+        atomic_fetch_add_explicit(&broker->written_bytes, message->len, memory_order_relaxed);
+    }
+    enqueue(broker, write);
+}
+
+static void on_error(rd_kafka_t *producer, int code, const char *reason, void *opaque)
+{
+    struct gw_broker *broker = opaque;
+    if (code == RD_KAFKA_RESP_ERR__FATAL) {
+        char text[256] = "";
+        rd_kafka_resp_err_t cause = rd_kafka_fatal_error(producer, text, sizeof text);
+        SL_ERROR(&broker->log, "kafka: the producer ended and is being replaced: %s: %s",
+                 rd_kafka_err2name(cause), text);
+        atomic_store(&broker->fatal, true);
+    } else {
+        SL_WARNING(&broker->log, "kafka: %s", reason);
+    }
+}
+
+static sl_status make_producer(struct gw_broker *broker, rd_kafka_t **producer, sl_error *error)
+{
+    static const struct gw_kafka_default always[] = {
+        {"enable.idempotence", "true"},
+        {"acks", "all"},
+        {"partitioner", "murmur2_random"}, /* as Kafka's Java clients */
+    };
+    static const struct gw_kafka_default defaults[] = {
+        {"linger.ms", "0"}, /* batches form by themselves while requests are in flight */
+        {"message.max.bytes", "2097152"},
+        {"delivery.timeout.ms", "25000"}, /* clients give up after 30 s: they should hear why before */
+        {"queue.buffering.max.messages", "200000"},
+    };
+    rd_kafka_conf_t *conf;
+    *producer = NULL;
+    sl_status status =
+        gw_kafka_conf(broker, "producer", defaults, sizeof defaults / sizeof *defaults, &conf, error);
+    for (size_t i = 0; i < sizeof always / sizeof *always && !status; i++)
+        status = gw_kafka_set(conf, always[i].name, always[i].value, error);
+    if (!status) {
+        /* The queue is bounded by bytes; what is behind the bound is refused, never waited for. */
+        char kilobytes[24];
+        size_t bound = broker->reserve_max / 1024;
+        snprintf(kilobytes, sizeof kilobytes, "%zu", bound < INT32_MAX ? bound : INT32_MAX);
+        status = gw_kafka_set(conf, "queue.buffering.max.kbytes", kilobytes, error);
+    }
+    if (status) {
+        if (conf)
+            rd_kafka_conf_destroy(conf);
+        return status;
+    }
+    rd_kafka_conf_set_dr_msg_cb(conf, on_delivery);
+    rd_kafka_conf_set_error_cb(conf, on_error);
+    char text[GW_PROPERTY_TEXT_MAX] = "";
+    *producer = rd_kafka_new(RD_KAFKA_PRODUCER, conf, text, sizeof text);
+    if (*producer)
+        return SL_OK;
+    rd_kafka_conf_destroy(conf);
+    return sl_error_set(error, SL_BAD_CONFIG, "Kafka's producer cannot be made: %s", text);
+}
+
+/* Serves reports until all messages are reported, or until then; what is left is given up and reported so. */
+static void drain(struct gw_broker *broker, rd_kafka_t *producer, int64_t until_ms)
+{
+    while (rd_kafka_outq_len(producer) > 0 && sl_mono_ms() < until_ms) {
+        rd_kafka_poll(producer, 10);
+        post_outboxes(broker);
+    }
+    rd_kafka_purge(producer, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
+    until_ms = sl_mono_ms() + PURGE_TIMEOUT_MS;
+    while (rd_kafka_outq_len(producer) > 0 && sl_mono_ms() < until_ms) {
+        rd_kafka_poll(producer, 10);
+        post_outboxes(broker);
+    }
+}
+
+/* An idempotent producer that met a fatal error never writes again: another one takes over. */
+static void replace(struct gw_broker *broker)
+{
+    sl_error error;
+    rd_kafka_t *fresh;
+    struct gw_topics *topics = gw_topics_create(TOPICS_MAX);
+    if (!topics)
+        return; /* the next round tries again */
+    if (make_producer(broker, &fresh, &error)) {
+        SL_ERROR(&broker->log, "kafka: the producer could not be replaced: %s", error.text);
+        gw_topics_destroy(topics);
+        return;
+    }
+    pthread_rwlock_wrlock(&broker->lock);
+    rd_kafka_t *old = broker->producer;
+    struct gw_topics *old_topics = broker->topics;
+    broker->producer = fresh;
+    broker->topics = topics;
+    pthread_rwlock_unlock(&broker->lock);
+    atomic_store(&broker->fatal, false);
+    drain(broker, old, 0);
+    gw_topics_destroy(old_topics);
+    pthread_mutex_lock(&broker->keep);
+    rd_kafka_destroy(old);
+    pthread_mutex_unlock(&broker->keep);
+}
+
+static void *poller_main(void *opaque)
+{
+    struct gw_broker *broker = opaque;
+    /* Only this thread replaces the producer, so it may look at it without the lock. */
+    while (!atomic_load_explicit(&broker->stopping, memory_order_acquire)) {
+        rd_kafka_poll(broker->producer, POLL_MS);
+        post_outboxes(broker);
+        if (atomic_load_explicit(&broker->fatal, memory_order_relaxed))
+            replace(broker);
+    }
+    drain(broker, broker->producer, atomic_load(&broker->flush_until_ms));
+    return NULL;
+}
+
+sl_status gw_producer_open(struct gw_broker *broker, sl_error *error)
+{
+    sl_status status = make_producer(broker, &broker->producer, error);
+    if (status)
+        return status;
+    broker->topics = gw_topics_create(TOPICS_MAX);
+    int code = 0;
+    if (broker->topics) {
+        sigset_t all, before;
+        sigfillset(&all);
+        pthread_sigmask(SIG_SETMASK, &all, &before);
+        code = pthread_create(&broker->poller, NULL, poller_main, broker);
+        pthread_sigmask(SIG_SETMASK, &before, NULL);
+    }
+    if (broker->topics && !code) {
+        broker->polling = true;
+        return SL_OK;
+    }
+    gw_topics_destroy(broker->topics);
+    rd_kafka_destroy(broker->producer);
+    return broker->topics ? sl_error_set(error, SL_IO, "cannot start a thread: %s", strerror(code))
+                          : sl_error_oom(error);
+}
+
+void gw_producer_close(struct gw_broker *broker, int grace_ms)
+{
+    int64_t until = sl_deadline_ms(grace_ms);
+    atomic_store(&broker->flush_until_ms, until);
+    atomic_store_explicit(&broker->stopping, true, memory_order_release);
+    pthread_join(broker->poller, NULL);
+    gw_topics_destroy(broker->topics);
+    rd_kafka_destroy(broker->producer);
+}
+
+void gw_producer_prepare(struct gw_broker *broker, const char *topic)
+{
+    pthread_rwlock_wrlock(&broker->lock);
+    gw_topics_add(broker->topics, broker->producer, topic); /* without it the first write does */
+    pthread_rwlock_unlock(&broker->lock);
+}
+
+void gw_producer_forget(struct gw_broker *broker, const char *topic)
+{
+    pthread_rwlock_wrlock(&broker->lock);
+    gw_topics_drop(broker->topics, topic);
+    pthread_rwlock_unlock(&broker->lock);
+}
+
+static bool add_text(rd_kafka_headers_t *headers, const char *name, size_t name_size, const char *value)
+{
+    return !value || !rd_kafka_header_add(headers, name, (ssize_t)name_size, value, (ssize_t)strlen(value));
+}
+
+static bool add_number(rd_kafka_headers_t *headers, const char *name, int64_t value)
+{
+    char text[24];
+    if (value < 0)
+        return true;
+    snprintf(text, sizeof text, "%lld", (long long)value);
+    return add_text(headers, name, strlen(name), text);
+}
+
+#define ADD_TEXT(headers, name, value) add_text(headers, name, sizeof(name) - 1, value)
+
+/* NULL: memory is out. */
+static rd_kafka_headers_t *make_headers(const struct sl_message *message)
+{
+    rd_kafka_headers_t *headers = rd_kafka_headers_new(message->header_count + 2);
+    if (!headers)
+        return NULL;
+    bool fits = ADD_TEXT(headers, SL_KAFKA_HEADER_TRACE_ID, message->trace_id) &&
+                ADD_TEXT(headers, SL_KAFKA_HEADER_CHECKSUM, message->checksum) &&
+                ADD_TEXT(headers, SL_KAFKA_HEADER_CRC, message->crc) &&
+                ADD_TEXT(headers, SL_KAFKA_HEADER_DATA_HANDLE, message->data_handle) &&
+                add_number(headers, SL_KAFKA_HEADER_DATA_SIZE, message->data_size) &&
+                add_number(headers, SL_KAFKA_HEADER_COMPRESSED_SIZE, message->compressed_size);
+    for (size_t i = 0; i < message->header_count && fits; i++) {
+        const struct sl_header *header = &message->headers[i];
+        fits = !rd_kafka_header_add(headers, header->name, -1, header->value,
+                                    header->value ? (ssize_t)header->size : 0);
+    }
+    if (fits)
+        return headers;
+    rd_kafka_headers_destroy(headers);
+    return NULL;
+}
+
+/* The lock is held shared. */
+static rd_kafka_resp_err_t produce(rd_kafka_t *producer, rd_kafka_topic_t *topic,
+                                   const struct sl_message *message, rd_kafka_headers_t *headers,
+                                   struct gw_write *write)
+{
+    /* librdkafka takes no const, but copies. */
+    void *key = (void *)(uintptr_t)message->partition_id;
+    void *payload = (void *)(uintptr_t)message->payload;
+    int64_t timestamp = message->timestamp_ms < 0 ? 0 : message->timestamp_ms; /* 0: now */
+    rd_kafka_vu_t parts[] = {
+        {.vtype = RD_KAFKA_VTYPE_RKT, .u.rkt = topic},
+        {.vtype = RD_KAFKA_VTYPE_KEY, .u.mem = {key, message->partition_id_size}},
+        {.vtype = RD_KAFKA_VTYPE_VALUE, .u.mem = {payload, message->payload_size}},
+        {.vtype = RD_KAFKA_VTYPE_MSGFLAGS, .u.i = RD_KAFKA_MSG_F_COPY},
+        {.vtype = RD_KAFKA_VTYPE_TIMESTAMP, .u.i64 = timestamp},
+        {.vtype = RD_KAFKA_VTYPE_HEADERS, .u.headers = headers},
+        {.vtype = RD_KAFKA_VTYPE_OPAQUE, .u.ptr = write},
+    };
+    rd_kafka_error_t *error = rd_kafka_produceva(producer, parts, sizeof parts / sizeof *parts);
+    if (!error)
+        return RD_KAFKA_RESP_ERR_NO_ERROR;
+    rd_kafka_resp_err_t code = rd_kafka_error_code(error);
+    rd_kafka_error_destroy(error);
+    return code;
+}
+
+static sl_status refuse(struct gw_broker *broker, rd_kafka_resp_err_t code, const char *topic,
+                        sl_error *error)
+{
+    bool retriable;
+    sl_status status = gw_kafka_status(code, &retriable);
+    if (code == RD_KAFKA_RESP_ERR__FATAL)
+        atomic_store(&broker->fatal, true);
+    if (status == SL_QUEUE_FULL) {
+        atomic_fetch_add_explicit(&broker->queue_full, 1, memory_order_relaxed);
+        return sl_error_set_retriable(error, status, "too many messages wait for Kafka");
+    }
+    if (retriable)
+        return sl_error_set_retriable(error, status, "Kafka cannot take a message now: %s",
+                                      rd_kafka_err2str(code));
+    return sl_error_set(error, status, "a message for topic %s was refused: %s", topic,
+                        rd_kafka_err2str(code));
+}
+
+sl_status gw_broker_write(struct gw_broker *broker, struct gw_loop *loop, const char *topic,
+                          const struct sl_message *message, struct gw_write *write, sl_error *error)
+{
+    rd_kafka_headers_t *headers = make_headers(message);
+    if (!headers)
+        return sl_error_oom(error);
+    write->loop = loop;
+    write->status = SL_OK;
+    write->retriable = false;
+    write->offset = (sl_offset){-1, -1};
+    write->text[0] = 0;
+    pthread_rwlock_rdlock(&broker->lock);
+    rd_kafka_topic_t *handle = gw_topics_find(broker->topics, topic);
+    if (!handle) {
+        pthread_rwlock_unlock(&broker->lock);
+        gw_producer_prepare(broker, topic);
+        pthread_rwlock_rdlock(&broker->lock);
+        handle = gw_topics_find(broker->topics, topic);
+    }
+    /* Nothing of this may be touched after success but by the report. */
+    rd_kafka_resp_err_t code =
+        handle ? produce(broker->producer, handle, message, headers, write) : RD_KAFKA_RESP_ERR__QUEUE_FULL;
+    pthread_rwlock_unlock(&broker->lock);
+    if (!code)
+        return SL_OK;
+    rd_kafka_headers_destroy(headers);
+    return refuse(broker, code, topic, error);
+}
