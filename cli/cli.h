@@ -1,0 +1,146 @@
+/*
+ * What the commands share: options, configuration, errors, signals and output. A command is a file of its own
+ * (catalog.c, produce.c, …) with one entry a subcommand in the table of main.c.
+ */
+#ifndef CLI_CLI_H
+#define CLI_CLI_H
+
+#include <stdio.h>
+#include <streamlayer/streamlayer.h>
+
+/* Exit codes: `streamlayer help` documents them, so a script may rely on them. */
+enum cli_exit {
+    CLI_OK = 0,
+    CLI_FAILED = 1,
+    CLI_USAGE = 2,
+    CLI_NOT_FOUND = 3,
+    CLI_NOT_ALLOWED = 4,
+    CLI_UNAVAILABLE = 5,
+    CLI_NO_CONNECTOR = 6,
+    CLI_INTERRUPTED = 130
+};
+
+/* One option: the parser and --help both read this, so they cannot say different things. */
+struct cli_option {
+    char letter;          /* 0: no short form */
+    const char *name;     /* without the dashes; NULL ends a table */
+    const char *argument; /* what --help calls its value; NULL: a flag */
+    const char *meaning;
+};
+
+/* One option as given on the command line, in order. */
+struct cli_given {
+    const struct cli_option *option;
+    const char *value; /* NULL for a flag */
+};
+
+struct cli;
+
+struct cli_command {
+    const char *name;               /* "produce", or two words: "catalog create" */
+    const char *operands;           /* as usage shows them */
+    int min_operands, max_operands; /* -1: any number */
+    const char *summary;            /* one line */
+    const char *details;            /* paragraphs for --help, or NULL */
+    const char *examples;           /* lines for --help */
+    const struct cli_option *options;
+    int (*run)(struct cli *cli);
+};
+
+struct cli {
+    const struct cli_command *command;
+    struct cli_given *given;
+    size_t given_count;
+    const char *const *operands;
+    size_t operand_count;
+    bool json;
+    bool color;       /* on standard error */
+    unsigned verbose; /* how often -v was given */
+    sl_config *config;
+    sl_client *client;
+};
+
+/* options.c */
+extern const struct cli_option cli_global_options[];
+/* Reads the options of command (NULL: the global ones only, up to the first operand) from argv[*next…],
+ * adding to cli->given. false: a message is out. Operands are left at argv[*next…]. */
+bool cli_options_parse(struct cli *cli, const struct cli_command *command, int argc, char **argv, int *next);
+void cli_options_help(const struct cli_option *options);
+bool cli_flag(const struct cli *cli, const char *name);
+/* The last value given, or NULL. */
+const char *cli_value(const struct cli *cli, const char *name);
+/* The next value of a repeatable option; *at begins at 0. NULL when there are no more. */
+const char *cli_next_value(const struct cli *cli, const char *name, size_t *at);
+/* A whole number within bounds; *value keeps what it has where the option is not given. false: a message is
+ * out. */
+bool cli_number(const struct cli *cli, const char *name, int64_t min, int64_t max, int64_t *value);
+/* Seconds ("3", "0.5") or with a unit ("500ms", "10m", "2h", "1d"), as milliseconds. */
+bool cli_duration_ms(const struct cli *cli, const char *name, int64_t min_ms, int64_t max_ms,
+                     int64_t *value_ms);
+/* One character, or \t \n \0 \\ or \xHH for those that are hard to type. -1 when it is neither. */
+int cli_character(const char *text);
+
+/* common.c */
+/* Loads the configuration and makes the client. CLI_OK, or the exit code after a message. */
+int cli_load_config(struct cli *cli);
+int cli_connect(struct cli *cli);
+void cli_release(struct cli *cli);
+
+/* "streamlayer: …" on standard error. */
+void cli_error(const struct cli *cli, const char *format, ...) SL_PRINTF(2, 3);
+void cli_warning(const struct cli *cli, const char *format, ...) SL_PRINTF(2, 3);
+/* The library's error, and the exit code for it. */
+int cli_fail(const struct cli *cli, const sl_error *error);
+int cli_exit_code(sl_status status);
+/* A mistake on the command line: the message, a word on --help, CLI_USAGE. */
+int cli_usage_error(const struct cli *cli, const char *format, ...) SL_PRINTF(2, 3);
+
+/* SIGINT, SIGTERM and SIGHUP set a flag that commands look at; a second SIGINT ends at once. */
+void cli_catch_signals(void);
+bool cli_interrupted(void);
+
+int64_t cli_mono_ms(void);
+void cli_sleep_ms(int milliseconds); /* ends early with a signal */
+
+/* output.c */
+/* A table with left-aligned columns. Cells are copied. */
+struct cli_table;
+struct cli_table *cli_table_create(size_t columns, const char *const *titles);
+void cli_table_row(struct cli_table *table, const char *const *cells);
+/* Prints and releases it; false when memory had run out or standard output fails. */
+bool cli_table_print(struct cli_table **table);
+/* Flushes standard output: CLI_OK, or CLI_FAILED after a message. */
+int cli_flush_output(const struct cli *cli);
+/* "1.2 MB" of bytes. */
+void cli_format_bytes(double bytes, char out[32]);
+/* What produce and pipe say at their end: on standard error on a terminal, or as JSON on standard output. */
+struct cli_summary {
+    uint64_t messages, bytes, failed;
+    int64_t elapsed_ms;
+    const char *from, *to; /* connectors, NULL: not used */
+};
+void cli_print_summary(const struct cli *cli, const char *verb, const struct cli_summary *summary);
+
+/* The commands. */
+int cli_catalog_create(struct cli *cli);
+int cli_catalog_list(struct cli *cli);
+int cli_catalog_show(struct cli *cli);
+int cli_catalog_delete(struct cli *cli);
+int cli_layer_create(struct cli *cli);
+int cli_layer_list(struct cli *cli);
+int cli_layer_show(struct cli *cli);
+int cli_layer_delete(struct cli *cli);
+int cli_produce(struct cli *cli);
+int cli_consume(struct cli *cli);
+int cli_pipe(struct cli *cli);
+int cli_config_show(struct cli *cli);
+int cli_config_render(struct cli *cli);
+int cli_config_check(struct cli *cli);
+int cli_token(struct cli *cli);
+int cli_version(struct cli *cli);
+int cli_up(struct cli *cli);
+
+extern const struct cli_option cli_catalog_create_options[], cli_layer_create_options[],
+    cli_produce_options[], cli_consume_options[], cli_pipe_options[], cli_up_options[];
+
+#endif

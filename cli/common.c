@@ -1,0 +1,184 @@
+/* What every command needs: configuration, the client, messages to people, exit codes, signals, time. */
+#include "cli.h"
+
+#include <poll.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+static void say(const struct cli *cli, const char *color, const char *kind, const char *format,
+                va_list arguments)
+{
+    char text[SL_ERROR_TEXT_SIZE + 200];
+    vsnprintf(text, sizeof text, format, arguments);
+    if (cli && cli->color)
+        fprintf(stderr, "\033[%smstreamlayer: %s\033[0m%s\n", color, kind, text);
+    else
+        fprintf(stderr, "streamlayer: %s%s\n", kind, text);
+}
+
+void cli_error(const struct cli *cli, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    say(cli, "31", "", format, arguments);
+    va_end(arguments);
+}
+
+void cli_warning(const struct cli *cli, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    say(cli, "33", "warning: ", format, arguments);
+    va_end(arguments);
+}
+
+int cli_usage_error(const struct cli *cli, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    say(cli, "31", "", format, arguments);
+    va_end(arguments);
+    if (cli->command)
+        fprintf(stderr, "`streamlayer %s --help` shows how it is used.\n", cli->command->name);
+    else
+        fprintf(stderr, "`streamlayer --help` shows the commands.\n");
+    return CLI_USAGE;
+}
+
+int cli_exit_code(sl_status status)
+{
+    switch (status) {
+    case SL_OK:
+        return CLI_OK;
+    case SL_INVALID_ARGUMENT:
+    case SL_BAD_CONFIG:
+        return CLI_USAGE;
+    case SL_NOT_FOUND:
+        return CLI_NOT_FOUND;
+    case SL_UNAUTHENTICATED:
+    case SL_FORBIDDEN:
+        return CLI_NOT_ALLOWED;
+    case SL_UNAVAILABLE:
+    case SL_TIMED_OUT:
+    case SL_THROTTLED:
+        return CLI_UNAVAILABLE;
+    case SL_CONNECTOR_MISSING:
+        return CLI_NO_CONNECTOR;
+    default:
+        return CLI_FAILED;
+    }
+}
+
+int cli_fail(const struct cli *cli, const sl_error *error)
+{
+    cli_error(cli, "%s", error->text[0] ? error->text : sl_status_text(error->status));
+    return cli_exit_code(error->status);
+}
+
+static void log_line(void *opaque, sl_log_level level, const char *text)
+{
+    const struct cli *cli = opaque;
+    if (level == SL_LOG_ERROR)
+        cli_error(cli, "%s", text);
+    else if (level == SL_LOG_WARNING)
+        cli_warning(cli, "%s", text);
+    else
+        fprintf(stderr, "streamlayer: %s\n", text);
+}
+
+int cli_load_config(struct cli *cli)
+{
+    sl_error error = {0};
+    sl_status status = sl_config_create(&cli->config, &error);
+    if (!status)
+        status = sl_config_load(cli->config, cli_value(cli, "config"), &error);
+    if (status)
+        return cli_fail(cli, &error);
+    /* -v sets the library's own setting, which -D may still override. */
+    static const char *const levels[] = {"warning", "info", "debug"};
+    if (cli->verbose)
+        (void)sl_config_set(cli->config, "here.platform.data-client.log.level",
+                            levels[cli->verbose > 2 ? 2 : cli->verbose], NULL);
+    const char *setting;
+    for (size_t at = 0; (setting = cli_next_value(cli, "D", &at)) != NULL;) {
+        const char *equals = strchr(setting, '=');
+        char *path = equals && equals > setting ? strndup(setting, (size_t)(equals - setting)) : NULL;
+        if (!path)
+            return cli_usage_error(cli, "-D %s: PATH=VALUE is needed", setting);
+        status = sl_config_set(cli->config, path, equals + 1, &error);
+        free(path);
+        if (status)
+            return cli_fail(cli, &error);
+    }
+    return CLI_OK;
+}
+
+int cli_connect(struct cli *cli)
+{
+    int code = cli->config ? CLI_OK : cli_load_config(cli);
+    if (code)
+        return code;
+    sl_error error = {0};
+    if (sl_config_check(cli->config, &error) ||
+        sl_client_create(cli->config, log_line, cli, &cli->client, &error))
+        return cli_fail(cli, &error);
+    return CLI_OK;
+}
+
+void cli_release(struct cli *cli)
+{
+    sl_client_destroy(&cli->client);
+    sl_config_destroy(&cli->config);
+    free(cli->given);
+    cli->given = NULL;
+    cli->given_count = 0;
+}
+
+/* Signals have no other way to reach a program than what is static. */
+static volatile sig_atomic_t interrupted;
+
+static void on_signal(int number)
+{
+    if (interrupted && number == SIGINT) {
+        signal(number, SIG_DFL);
+        raise(number);
+    }
+    interrupted = 1;
+}
+
+void cli_catch_signals(void)
+{
+    struct sigaction action =
+                         {
+                             .sa_handler = on_signal,
+                         },
+                     before;
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+    /* nohup has it ignored: leave it so. */
+    if (!sigaction(SIGHUP, NULL, &before) && before.sa_handler != SIG_IGN)
+        sigaction(SIGHUP, &action, NULL);
+    /* A reader that goes away is an error of writing, not the end of the process. */
+    signal(SIGPIPE, SIG_IGN);
+}
+
+bool cli_interrupted(void)
+{
+    return interrupted != 0;
+}
+
+int64_t cli_mono_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+void cli_sleep_ms(int milliseconds)
+{
+    (void)poll(NULL, 0, milliseconds);
+}

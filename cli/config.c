@@ -1,0 +1,65 @@
+/* streamlayer config show|render|check */
+#include "cli.h"
+
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct shown {
+    struct cli_table *table;
+    json_t *json;
+};
+
+static bool show_value(void *opaque, const char *path, const char *value, const char *origin)
+{
+    struct shown *shown = opaque;
+    const char *cells[] = {path, value, origin};
+    if (shown->json)
+        return !json_object_set_new(shown->json, path,
+                                    json_pack("{s:s?, s:s?}", "value", value, "origin", origin));
+    cli_table_row(shown->table, cells);
+    return true;
+}
+
+int cli_config_show(struct cli *cli)
+{
+    int code = cli_load_config(cli);
+    if (code)
+        return code;
+    static const char *const titles[] = {"SETTING", "VALUE", "FROM"};
+    struct shown shown = {0};
+    if (cli->json)
+        shown.json = json_object();
+    else
+        shown.table = cli_table_create(3, titles);
+    sl_config_each(cli->config, cli->operand_count ? cli->operands[0] : NULL, show_value, &shown);
+    if (shown.json && !json_dumpf(shown.json, stdout, JSON_INDENT(2)))
+        putchar('\n');
+    if (shown.table)
+        cli_table_print(&shown.table);
+    json_decref(shown.json);
+    return cli_flush_output(cli);
+}
+
+int cli_config_render(struct cli *cli)
+{
+    sl_error error = {0};
+    char *json = NULL;
+    if (sl_config_render_file(cli->operands[0], &json, &error))
+        return cli_fail(cli, &error);
+    puts(json);
+    sl_free(json);
+    return cli_flush_output(cli);
+}
+
+int cli_config_check(struct cli *cli)
+{
+    int code = cli_load_config(cli);
+    if (code)
+        return code;
+    sl_error error = {0};
+    if (sl_config_check(cli->config, &error))
+        return cli_fail(cli, &error);
+    puts(cli->json ? "{\"ok\": true}" : "ok");
+    return cli_flush_output(cli);
+}

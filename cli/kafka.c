@@ -1,0 +1,365 @@
+#include "kafka.h"
+#include "kafka_files.h"
+#include "process.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <openssl/evp.h>
+#include <openssl/rand.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define POLL_MS        100
+#define START_LIMIT_MS 120000 /* a cold machine may need long to load a JVM */
+#define STOP_GRACE_MS  30000
+#define STABLE_MS      60000 /* after it a crash counts as the first one again */
+#define LOG_LIMIT      ((off_t)16 * 1024 * 1024)
+
+static int fail_errno(const struct cli_kafka *kafka, const char *path)
+{
+    cli_error(kafka->cli, "%s: %s", path, strerror(errno));
+    return CLI_FAILED;
+}
+
+static bool join(char *out, size_t size, const char *directory, const char *name)
+{
+    return (size_t)snprintf(out, size, "%s/%s", directory, name) < size;
+}
+
+static int too_long(const struct cli_kafka *kafka)
+{
+    cli_error(kafka->cli, "%s: the path is too long", kafka->directory);
+    return CLI_FAILED;
+}
+
+/* Where fetched Kafkas are kept, for every data directory. */
+static bool cache_directory(char *out, size_t size)
+{
+    const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+    if (cache && *cache)
+        return join(out, size, cache, "streamlayer");
+    return home && *home && join(out, size, home, ".cache/streamlayer");
+}
+
+static int find_java(struct cli_kafka *kafka)
+{
+    if (cli_find_program("java", getenv("JAVA_HOME"), kafka->java, sizeof kafka->java))
+        return CLI_OK;
+    cli_error(kafka->cli, "Apache Kafka needs Java, and there is no java here: `apt-get install "
+                          "default-jre-headless maven`, or name a running cluster with --kafka");
+    return CLI_FAILED;
+}
+
+/* Has Maven copy Kafka's jars into a directory of its own, which becomes the cache's when it is whole. */
+static int fetch_into(const struct cli_kafka *kafka, const char *mvn, const char *temporary)
+{
+    char pom[PATH_MAX + 16], output[PATH_MAX + 32], log[PATH_MAX + 16];
+    snprintf(pom, sizeof pom, "%s/pom.xml", temporary);
+    snprintf(output, sizeof output, "-DoutputDirectory=%s/jars", temporary);
+    snprintf(log, sizeof log, "%s/maven.log", kafka->directory);
+    if (!cli_write_file(pom, CLI_KAFKA_POM, 0644))
+        return fail_errno(kafka, pom);
+    const char *arguments[] = {
+        mvn, "-B", "-q", "-f", pom, "dependency:copy-dependencies", "-DincludeScope=runtime", output, NULL};
+    pid_t pid = cli_process_start(arguments, log);
+    if (pid < 0)
+        return fail_errno(kafka, mvn);
+    int code = cli_process_wait(pid);
+    if (cli_interrupted())
+        return CLI_INTERRUPTED;
+    if (code == 0)
+        return CLI_OK;
+    char tail[2000];
+    cli_file_tail(log, tail, sizeof tail);
+    cli_error(kafka->cli,
+              "Maven could not fetch Apache Kafka " CLI_KAFKA_VERSION " (the whole story: %s):\n%s", log,
+              tail);
+    return CLI_UNAVAILABLE;
+}
+
+static int fetch(struct cli_kafka *kafka)
+{
+    char cache[PATH_MAX - 64], mvn[PATH_MAX], temporary[PATH_MAX], jars[PATH_MAX + 8];
+    if (!cache_directory(cache, sizeof cache)) {
+        cli_error(kafka->cli, "no place to keep Apache Kafka in: set HOME or XDG_CACHE_HOME");
+        return CLI_USAGE;
+    }
+    snprintf(kafka->jars, sizeof kafka->jars, "%s/kafka-" CLI_KAFKA_VERSION, cache);
+    if (!access(kafka->jars, F_OK))
+        return CLI_OK;
+    if (!cli_find_program("mvn", NULL, mvn, sizeof mvn)) {
+        cli_error(kafka->cli,
+                  "Apache Kafka is fetched with Maven, and there is no mvn here: `apt-get install "
+                  "default-jre-headless maven`, or name a running cluster with --kafka");
+        return CLI_FAILED;
+    }
+    printf("fetching Apache Kafka " CLI_KAFKA_VERSION " with Maven into %s (this once, about 45 MB)\n",
+           kafka->jars);
+    fflush(stdout);
+    snprintf(temporary, sizeof temporary, "%s/kafka-XXXXXX", cache);
+    if (!cli_make_directories(cache, 0755) || !mkdtemp(temporary))
+        return fail_errno(kafka, cache);
+    snprintf(jars, sizeof jars, "%s/jars", temporary);
+    int code = fetch_into(kafka, mvn, temporary);
+    /* Another one may have been quicker: then its jars are as good. */
+    if (!code && (chmod(jars, 0755) || rename(jars, kafka->jars)) && access(kafka->jars, F_OK))
+        code = fail_errno(kafka, kafka->jars);
+    cli_remove_directory(jars);
+    cli_remove_directory(temporary);
+    return code;
+}
+
+/* A socket bound to a port of 127.0.0.1 (0: any free one), and the port. -1: taken. */
+static int bind_port(int *port)
+{
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return -1;
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)*port)};
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t size = sizeof address;
+    int on = 1;
+    /* As Java does: connections of a Kafka before may linger. */
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    if (bind(fd, (struct sockaddr *)&address, sizeof address) ||
+        getsockname(fd, (struct sockaddr *)&address, &size)) {
+        close(fd);
+        return -1;
+    }
+    *port = ntohs(address.sin_port);
+    return fd;
+}
+
+/* The ports of last time where they are free, else new ones; kept in the data directory. */
+static int choose_ports(struct cli_kafka *kafka)
+{
+    char path[PATH_MAX + 16], text[64];
+    snprintf(path, sizeof path, "%s/kafka.ports", kafka->directory);
+    cli_file_tail(path, text, sizeof text);
+    if (sscanf(text, "%d %d", &kafka->port, &kafka->controller_port) != 2)
+        kafka->port = kafka->controller_port = 0;
+    int broker = bind_port(&kafka->port);
+    int controller = broker < 0 ? -1 : bind_port(&kafka->controller_port);
+    if (broker >= 0)
+        close(broker);
+    if (controller < 0) {
+        kafka->port = kafka->controller_port = 0;
+        /* Both open at once, so that they are two. */
+        broker = bind_port(&kafka->port);
+        controller = bind_port(&kafka->controller_port);
+        if (broker >= 0)
+            close(broker);
+    }
+    if (controller >= 0)
+        close(controller);
+    if (broker < 0 || controller < 0)
+        return fail_errno(kafka, "a port on 127.0.0.1");
+    snprintf(text, sizeof text, "%d %d\n", kafka->port, kafka->controller_port);
+    return cli_write_file(path, text, 0644) ? CLI_OK : fail_errno(kafka, path);
+}
+
+static int write_properties(const struct cli_kafka *kafka, const char *path)
+{
+    static const char format[] = "# Written by `streamlayer up` at every start.\n"
+                                 "process.roles=broker,controller\n"
+                                 "node.id=1\n"
+                                 "controller.quorum.voters=1@127.0.0.1:%d\n"
+                                 "listeners=PLAINTEXT://127.0.0.1:%d,CONTROLLER://127.0.0.1:%d\n"
+                                 "advertised.listeners=PLAINTEXT://127.0.0.1:%d\n"
+                                 "controller.listener.names=CONTROLLER\n"
+                                 "log.dirs=%s/kafka\n"
+                                 "auto.create.topics.enable=false\n"
+                                 "default.replication.factor=1\n"
+                                 "min.insync.replicas=1\n"
+                                 "group.initial.rebalance.delay.ms=0\n"
+                                 "offsets.topic.num.partitions=4\n"
+                                 "offsets.topic.replication.factor=1\n"
+                                 "transaction.state.log.num.partitions=4\n"
+                                 "transaction.state.log.replication.factor=1\n"
+                                 "transaction.state.log.min.isr=1\n"
+                                 "share.coordinator.state.topic.num.partitions=4\n"
+                                 "share.coordinator.state.topic.replication.factor=1\n"
+                                 "share.coordinator.state.topic.min.isr=1\n"
+                                 /* The default takes 128 MB of the heap. */
+                                 "log.cleaner.dedupe.buffer.size=33554432\n";
+    char text[PATH_MAX + sizeof format + 64];
+    snprintf(text, sizeof text, format, kafka->controller_port, kafka->port, kafka->controller_port,
+             kafka->port, kafka->directory);
+    return cli_write_file(path, text, 0644) ? CLI_OK : fail_errno(kafka, path);
+}
+
+/* What the log says at its end, with a hint where the cause is a common one. */
+static int fail_with_log(const struct cli_kafka *kafka, const char *what)
+{
+    char tail[2000];
+    cli_file_tail(kafka->log, tail, sizeof tail);
+    bool old = strstr(tail, "UnsupportedClassVersionError") != NULL;
+    cli_error(kafka->cli, "%s%s (the whole story: %s):\n%s", what,
+              old ? ": Java 17 or later is needed; `apt-get install default-jre-headless`" : "", kafka->log,
+              tail);
+    return CLI_FAILED;
+}
+
+/* Gives the data directory its cluster id, once. */
+static int format_storage(const struct cli_kafka *kafka, const char *properties)
+{
+    char made[PATH_MAX + 32], class_path[PATH_MAX + 8];
+    snprintf(made, sizeof made, "%s/kafka/meta.properties", kafka->directory);
+    if (!access(made, F_OK))
+        return CLI_OK;
+    unsigned char random[16], id[25];
+    if (RAND_bytes(random, sizeof random) != 1)
+        return fail_errno(kafka, "random numbers");
+    /* A UUID in base64 for URLs, without padding; one that begins with a dash would look like an option. */
+    random[0] &= 0x7f;
+    EVP_EncodeBlock(id, random, sizeof random);
+    id[22] = 0;
+    for (unsigned char *c = id; *c; c++)
+        *c = *c == '+' ? '-' : *c == '/' ? '_' : *c;
+    snprintf(class_path, sizeof class_path, "%s/*", kafka->jars);
+    const char *arguments[] = {kafka->java, "-Xmx128m", "-XX:TieredStopAtLevel=1",
+                               "-cp",       class_path, "kafka.tools.StorageTool",
+                               "format",    "-t",       (char *)id,
+                               "-c",        properties, "--ignore-formatted",
+                               NULL};
+    pid_t pid = cli_process_start(arguments, kafka->log);
+    if (pid < 0)
+        return fail_errno(kafka, kafka->java);
+    int code = cli_process_wait(pid);
+    if (cli_interrupted())
+        return CLI_INTERRUPTED;
+    return code ? fail_with_log(kafka, "Kafka could not format its storage") : CLI_OK;
+}
+
+static int launch(struct cli_kafka *kafka)
+{
+    char class_path[PATH_MAX + 8], properties[PATH_MAX + 32], logging[PATH_MAX + 64], heap[64];
+    const char *size = getenv("STREAMLAYER_KAFKA_HEAP");
+    size = size && *size ? size : "512m";
+    snprintf(heap, sizeof heap, "-Xmx%.32s", size);
+    snprintf(class_path, sizeof class_path, "%s/*", kafka->jars);
+    snprintf(properties, sizeof properties, "%s/kafka.properties", kafka->directory);
+    snprintf(logging, sizeof logging, "-Dlog4j2.configurationFile=%s/kafka.log4j2.properties",
+             kafka->directory);
+    const char *arguments[] = {kafka->java,
+                               heap,
+                               "-XX:+ExitOnOutOfMemoryError",
+                               "-Djava.awt.headless=true",
+                               logging,
+                               "-cp",
+                               class_path,
+                               "kafka.Kafka",
+                               properties,
+                               NULL};
+    pid_t pid = cli_process_start(arguments, kafka->log);
+    if (pid < 0)
+        return fail_errno(kafka, kafka->java);
+    kafka->pid = pid;
+    kafka->started_ms = cli_mono_ms();
+    return CLI_OK;
+}
+
+static bool accepts_connections(int port)
+{
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    bool connected = fd >= 0 && !connect(fd, (struct sockaddr *)&address, sizeof address);
+    if (fd >= 0)
+        close(fd);
+    return connected;
+}
+
+static int wait_until_up(struct cli_kafka *kafka)
+{
+    int status;
+    while (!accepts_connections(kafka->port)) {
+        if (cli_interrupted())
+            return CLI_INTERRUPTED;
+        if (cli_process_ended(kafka->pid, &status)) {
+            kafka->pid = 0;
+            char how[64], what[128];
+            cli_process_describe(status, how, sizeof how);
+            snprintf(what, sizeof what, "Kafka ended as it started, with %s", how);
+            return fail_with_log(kafka, what);
+        }
+        if (cli_mono_ms() - kafka->started_ms > START_LIMIT_MS)
+            return fail_with_log(kafka, "Kafka does not take connections");
+        cli_sleep_ms(POLL_MS);
+    }
+    return CLI_OK;
+}
+
+static int prepare_files(struct cli_kafka *kafka)
+{
+    char path[PATH_MAX + 32], old[PATH_MAX + 8];
+    struct stat log;
+    snprintf(old, sizeof old, "%s.1", kafka->log);
+    if (!stat(kafka->log, &log) && log.st_size > LOG_LIMIT)
+        rename(kafka->log, old);
+    snprintf(path, sizeof path, "%s/kafka.log4j2.properties", kafka->directory);
+    if (!cli_write_file(path, CLI_KAFKA_LOGGING, 0644))
+        return fail_errno(kafka, path);
+    int code = choose_ports(kafka);
+    snprintf(path, sizeof path, "%s/kafka.properties", kafka->directory);
+    if (!code)
+        code = write_properties(kafka, path);
+    return code ? code : format_storage(kafka, path);
+}
+
+int cli_kafka_start(struct cli_kafka *kafka, const struct cli *cli, const char *directory)
+{
+    *kafka = (struct cli_kafka){.cli = cli};
+    if ((size_t)snprintf(kafka->directory, sizeof kafka->directory, "%s", directory) >=
+            sizeof kafka->directory - 64 ||
+        !join(kafka->log, sizeof kafka->log, directory, "kafka.log"))
+        return too_long(kafka);
+    if (strpbrk(directory, ",\\"))
+        return cli_usage_error(cli, "--data-dir %s: Kafka cannot use a path with a comma or a backslash",
+                               directory);
+    int code = find_java(kafka);
+    if (!code)
+        code = fetch(kafka);
+    if (!code)
+        code = prepare_files(kafka);
+    if (!code) {
+        printf("starting Apache Kafka " CLI_KAFKA_VERSION " on 127.0.0.1:%d (log: %s)\n", kafka->port,
+               kafka->log);
+        fflush(stdout);
+        code = launch(kafka);
+    }
+    if (!code)
+        code = wait_until_up(kafka);
+    if (code)
+        cli_kafka_stop(kafka);
+    return code;
+}
+
+void cli_kafka_watch(struct cli_kafka *kafka)
+{
+    int status;
+    int64_t now_ms = cli_mono_ms();
+    if (kafka->pid && cli_process_ended(kafka->pid, &status)) {
+        char how[64];
+        cli_process_describe(status, how, sizeof how);
+        kafka->failures = now_ms - kafka->started_ms > STABLE_MS ? 1 : kafka->failures + 1;
+        int wait_s = kafka->failures > 5 ? 30 : 1 << (kafka->failures - 1);
+        cli_warning(kafka->cli, "Kafka ended with %s; it is started again in %d s (log: %s)", how, wait_s,
+                    kafka->log);
+        kafka->pid = 0;
+        kafka->restart_ms = now_ms + wait_s * 1000;
+    }
+    if (!kafka->pid && now_ms >= kafka->restart_ms && launch(kafka))
+        kafka->restart_ms = now_ms + 30000;
+}
+
+void cli_kafka_stop(struct cli_kafka *kafka)
+{
+    if (kafka->pid)
+        cli_process_stop(kafka->pid, STOP_GRACE_MS);
+    kafka->pid = 0;
+}

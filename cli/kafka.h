@@ -1,0 +1,31 @@
+/* A real Apache Kafka for one machine: got with Maven, one KRaft node, watched, gone when we are. */
+#ifndef CLI_KAFKA_H
+#define CLI_KAFKA_H
+
+#include "cli.h"
+
+#include <limits.h>
+#include <sys/types.h>
+
+#define CLI_KAFKA_VERSION "4.1.1"
+
+struct cli_kafka {
+    const struct cli *cli;
+    char directory[PATH_MAX]; /* the platform's data directory */
+    char jars[PATH_MAX];
+    char java[PATH_MAX];
+    char log[PATH_MAX];
+    int port, controller_port;
+    pid_t pid; /* 0: not running */
+    int failures;
+    int64_t started_ms, restart_ms;
+};
+
+/* Fetches, formats and starts it, saying so on standard output, and waits until it takes connections. CLI_OK
+ * or an exit code, with nothing left running. */
+int cli_kafka_start(struct cli_kafka *kafka, const struct cli *cli, const char *directory);
+/* To be called now and then: when it has died, says so and starts it again, later each time. */
+void cli_kafka_watch(struct cli_kafka *kafka);
+void cli_kafka_stop(struct cli_kafka *kafka);
+
+#endif

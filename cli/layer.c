@@ -1,0 +1,179 @@
+/* streamlayer layer create|list|show|delete */
+#include "cli.h"
+
+#include <jansson.h>
+#include <string.h>
+
+const struct cli_option cli_layer_create_options[] = {
+    {'t', "content-type", "TYPE", "media type of the payloads, such as application/json (required)"},
+    {0, "content-encoding", "CODING", "gzip: the payloads are compressed"},
+    {'n', "name", "NAME", "a name for people; without it the id"},
+    {'p', "parallelization", "N", "Kafka partitions, 1 to 32 (default 4)"},
+    {0, "in-kbps", "N", "KBps in, 100 to 32800 in steps of 100 (default 1000)"},
+    {0, "out-kbps", "N", "KBps out, 100 to 65500 in steps of 100 (default 4000)"},
+    {0, "ttl", "DURATION", "how long messages stay, 10m to 72h, such as 10m, 2h, 3d"},
+    {0, NULL, NULL, NULL},
+};
+
+int cli_layer_create(struct cli *cli)
+{
+    int64_t parallelization = 0, in = 0, out = 0, ttl_ms = 0;
+    if (!cli_value(cli, "content-type"))
+        return cli_usage_error(cli, "--content-type is needed: the media type of the payloads");
+    if (!cli_number(cli, "parallelization", 1, 32, &parallelization) ||
+        !cli_number(cli, "in-kbps", 100, 32800, &in) || !cli_number(cli, "out-kbps", 100, 65500, &out) ||
+        !cli_duration_ms(cli, "ttl", 600000, 72 * 3600000LL, &ttl_ms))
+        return CLI_USAGE;
+    int code = cli_connect(cli);
+    if (code)
+        return code;
+    sl_layer_spec spec = {
+        .struct_size = sizeof spec,
+        .id = cli->operands[1],
+        .name = cli_value(cli, "name"),
+        .content_type = cli_value(cli, "content-type"),
+        .content_encoding = cli_value(cli, "content-encoding"),
+        .parallelization = (int)parallelization,
+        .in_kbps = (int)in,
+        .out_kbps = (int)out,
+        .ttl_ms = ttl_ms,
+    };
+    sl_error error = {0};
+    if (sl_layer_create(cli->client, cli->operands[0], &spec, &error))
+        return cli_fail(cli, &error);
+    return CLI_OK;
+}
+
+static void format_duration(int64_t ms, char out[32])
+{
+    static const struct {
+        int64_t ms;
+        const char *unit;
+    } units[] = {{86400000, "d"}, {3600000, "h"}, {60000, "m"}, {1000, "s"}, {1, "ms"}};
+    for (size_t i = 0; i < sizeof units / sizeof *units; i++)
+        if (ms % units[i].ms == 0 && ms >= units[i].ms) {
+            snprintf(out, 32, "%lld%s", (long long)(ms / units[i].ms), units[i].unit);
+            return;
+        }
+    snprintf(out, 32, "-");
+}
+
+static json_t *layer_json(const sl_layer_spec *layer, const char *topic)
+{
+    json_t *object =
+        json_pack("{s:s, s:s, s:s, s:i, s:i, s:i, s:I}", "id", layer->id, "name", layer->name, "contentType",
+                  layer->content_type, "parallelization", layer->parallelization, "inKbps", layer->in_kbps,
+                  "outKbps", layer->out_kbps, "ttlMs", (json_int_t)layer->ttl_ms);
+    if (object && layer->content_encoding)
+        json_object_set_new(object, "contentEncoding", json_string(layer->content_encoding));
+    if (object && topic)
+        json_object_set_new(object, "topic", json_string(topic));
+    return object;
+}
+
+static void print_json(const struct cli *cli, json_t *value)
+{
+    char *text = value ? json_dumps(value, JSON_INDENT(2)) : NULL;
+    if (text)
+        puts(text);
+    else
+        cli_error(cli, "out of memory");
+    json_free_t release;
+    json_get_alloc_funcs(NULL, &release);
+    release(text);
+    json_decref(value);
+}
+
+static void print_layer(const sl_layer_spec *layer, const char *topic)
+{
+    char ttl[32];
+    format_duration(layer->ttl_ms, ttl);
+    printf("layer             %s\nname              %s\ncontent type      %s\n", layer->id, layer->name,
+           layer->content_type);
+    if (layer->content_encoding)
+        printf("content encoding  %s\n", layer->content_encoding);
+    printf(
+        "parallelization   %d\nin                %d KBps\nout               %d KBps\nmessages stay     %s\n",
+        layer->parallelization, layer->in_kbps, layer->out_kbps, ttl);
+    if (topic)
+        printf("Kafka topic       %s\n", topic);
+}
+
+static void print_layers(const struct cli *cli, const sl_catalog *catalog)
+{
+    static const char *const titles[] = {"LAYER",    "CONTENT TYPE", "PARTITIONS", "IN KBPS",
+                                         "OUT KBPS", "TTL",          "NAME"};
+    sl_layer_spec layer = {.struct_size = sizeof layer};
+    struct cli_table *table = cli->json ? NULL : cli_table_create(7, titles);
+    json_t *array = cli->json ? json_array() : NULL;
+    for (size_t i = 0; sl_catalog_layer_at(catalog, i, &layer); i++) {
+        char partitions[16], in[16], out[16], ttl[32];
+        if (cli->json) {
+            json_array_append_new(array, layer_json(&layer, sl_catalog_layer_topic(catalog, i)));
+            continue;
+        }
+        snprintf(partitions, sizeof partitions, "%d", layer.parallelization);
+        snprintf(in, sizeof in, "%d", layer.in_kbps);
+        snprintf(out, sizeof out, "%d", layer.out_kbps);
+        format_duration(layer.ttl_ms, ttl);
+        const char *cells[] = {layer.id, layer.content_type, partitions, in, out, ttl, layer.name};
+        cli_table_row(table, cells);
+    }
+    if (cli->json)
+        print_json(cli, array);
+    else
+        cli_table_print(&table);
+}
+
+/* list: all layers of a catalog; show: the one that the second operand names. */
+static int list_or_show(struct cli *cli, const char *wanted)
+{
+    int code = cli_connect(cli);
+    if (code)
+        return code;
+    sl_error error = {0};
+    sl_catalog *catalog = NULL;
+    if (sl_catalog_get(cli->client, cli->operands[0], &catalog, &error))
+        return cli_fail(cli, &error);
+    sl_layer_spec layer = {.struct_size = sizeof layer};
+    size_t at = 0;
+    if (!wanted) {
+        print_layers(cli, catalog);
+    } else {
+        while (sl_catalog_layer_at(catalog, at, &layer) && strcmp(layer.id, wanted) != 0)
+            at++;
+        const char *topic = sl_catalog_layer_topic(catalog, at);
+        if (!sl_catalog_layer_at(catalog, at, &layer)) {
+            cli_error(cli, "catalog %s has no layer \"%s\"; `streamlayer layer list %s` shows those it has",
+                      cli->operands[0], wanted, cli->operands[0]);
+            code = CLI_NOT_FOUND;
+        } else if (cli->json) {
+            print_json(cli, layer_json(&layer, topic));
+        } else {
+            print_layer(&layer, topic);
+        }
+    }
+    sl_catalog_destroy(&catalog);
+    return code ? code : cli_flush_output(cli);
+}
+
+int cli_layer_list(struct cli *cli)
+{
+    return list_or_show(cli, NULL);
+}
+
+int cli_layer_show(struct cli *cli)
+{
+    return list_or_show(cli, cli->operands[1]);
+}
+
+int cli_layer_delete(struct cli *cli)
+{
+    int code = cli_connect(cli);
+    if (code)
+        return code;
+    sl_error error = {0};
+    if (sl_layer_delete(cli->client, cli->operands[0], cli->operands[1], &error))
+        return cli_fail(cli, &error);
+    return CLI_OK;
+}

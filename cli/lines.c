@@ -1,0 +1,127 @@
+#include "lines.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define SIGNAL_CHECK_MS 200
+#define READ_SIZE       ((size_t)256 * 1024)
+
+bool cli_lines_open(struct cli_lines *lines, const struct cli *cli, const char *path, size_t max)
+{
+    bool standard = !path || !strcmp(path, "-");
+    *lines = (struct cli_lines){
+        .name = standard ? "standard input" : path,
+        .fd = standard ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC),
+        /* The longest line, its newline, and room to read on. */
+        .capacity = max + 1 + READ_SIZE,
+        .max = max,
+    };
+    if (lines->fd < 0) {
+        cli_error(cli, "%s: %s", lines->name, strerror(errno));
+        return false;
+    }
+    lines->data = malloc(lines->capacity);
+    if (!lines->data) {
+        cli_error(cli, "out of memory");
+        cli_lines_close(lines);
+        return false;
+    }
+    return true;
+}
+
+void cli_lines_close(struct cli_lines *lines)
+{
+    if (lines->fd > STDERR_FILENO)
+        close(lines->fd);
+    free(lines->data);
+    lines->data = NULL;
+}
+
+/* Reads more behind what is there. CLI_LINE: something came. */
+static enum cli_line fill(struct cli_lines *lines, const struct cli *cli)
+{
+    if (lines->start && lines->capacity - lines->end < READ_SIZE) {
+        memmove(lines->data, lines->data + lines->start, lines->end - lines->start);
+        lines->end -= lines->start;
+        lines->start = 0;
+    }
+    for (;;) {
+        if (cli_interrupted())
+            return CLI_LINE_INTERRUPTED;
+        /* A terminal or a pipe may stay silent for ever: look at the signals meanwhile. */
+        struct pollfd input = {.fd = lines->fd, .events = POLLIN};
+        int ready = poll(&input, 1, SIGNAL_CHECK_MS);
+        if (ready <= 0)
+            continue;
+        ssize_t got = read(lines->fd, lines->data + lines->end, lines->capacity - lines->end);
+        if (got > 0) {
+            lines->end += (size_t)got;
+            return CLI_LINE;
+        }
+        if (got == 0) {
+            lines->at_end = true;
+            return CLI_LINE_END;
+        }
+        if (errno != EINTR && errno != EAGAIN) {
+            cli_error(cli, "%s: %s", lines->name, strerror(errno));
+            return CLI_LINE_FAILED;
+        }
+    }
+}
+
+static enum cli_line too_long(const struct cli_lines *lines, const struct cli *cli)
+{
+    if (lines->number)
+        cli_error(cli, "%s:%llu: the line has more than %zu bytes, which is the most a message may have",
+                  lines->name, (unsigned long long)lines->number, lines->max);
+    else
+        cli_error(cli, "%s: the file has more than %zu bytes, which is the most a message may have",
+                  lines->name, lines->max);
+    return CLI_LINE_FAILED;
+}
+
+enum cli_line cli_lines_next(struct cli_lines *lines, const struct cli *cli, const char **line, size_t *size)
+{
+    size_t searched = 0;
+    lines->number++;
+    for (;;) {
+        const char *begin = lines->data + lines->start;
+        size_t held = lines->end - lines->start;
+        const char *newline = held > searched ? memchr(begin + searched, '\n', held - searched) : NULL;
+        size_t length = newline ? (size_t)(newline - begin) : held;
+        if (length > lines->max)
+            return too_long(lines, cli);
+        if (newline || (lines->at_end && held)) {
+            *line = begin;
+            *size = length;
+            lines->start += newline ? length + 1 : length;
+            return CLI_LINE;
+        }
+        if (lines->at_end)
+            return CLI_LINE_END;
+        searched = held;
+        if (lines->start == lines->end)
+            lines->start = lines->end = 0;
+        enum cli_line outcome = fill(lines, cli);
+        if (outcome == CLI_LINE_FAILED || outcome == CLI_LINE_INTERRUPTED)
+            return outcome;
+    }
+}
+
+enum cli_line cli_lines_rest(struct cli_lines *lines, const struct cli *cli, const char **data, size_t *size)
+{
+    while (!lines->at_end) {
+        enum cli_line outcome = fill(lines, cli);
+        if (outcome == CLI_LINE_FAILED || outcome == CLI_LINE_INTERRUPTED)
+            return outcome;
+        if (lines->end > lines->max)
+            return too_long(lines, cli);
+    }
+    *data = lines->data;
+    *size = lines->end;
+    return CLI_LINE;
+}

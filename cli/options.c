@@ -1,0 +1,258 @@
+/* The command line's options, read from the tables that --help prints. */
+#include "cli.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdlib.h>
+#include <string.h>
+
+const struct cli_option cli_global_options[] = {
+    {'c', "config", "FILE", "configuration file, instead of STREAMLAYER_CONFIG or ./application.conf"},
+    {'D', NULL, "PATH=VALUE", "sets one setting, over every file (repeatable)"},
+    {'j', "json", NULL, "output for programs: JSON"},
+    {0, "no-color", NULL, "no colours (also by NO_COLOR in the environment)"},
+    {'v', "verbose", NULL, "more messages on standard error; twice: still more"},
+    {'h', "help", NULL, "this help"},
+    {0, "version", NULL, "the version (before a command only)"},
+    {0, NULL, NULL, NULL},
+};
+
+/* An option with neither letter nor name ends a table. */
+static bool is_end(const struct cli_option *option)
+{
+    return !option->letter && !option->name;
+}
+
+static size_t table_size(const struct cli_option *options)
+{
+    size_t count = 0;
+    while (options && !is_end(&options[count]))
+        count++;
+    return count;
+}
+
+/* What getopt_long wants, made from two tables. val is the option's place plus an offset no letter has. */
+#define FIRST_INDEX 1000
+struct getopt_tables {
+    const struct cli_option **options;
+    size_t count;
+    struct option *longs;
+    char *letters;
+};
+
+static bool make_tables(struct getopt_tables *tables, const struct cli_option *own, bool stop_at_operand)
+{
+    size_t globals = table_size(cli_global_options), count = globals + table_size(own), at = 0;
+    *tables = (struct getopt_tables){
+        .options = calloc(count, sizeof *tables->options),
+        .longs = calloc(count + 1, sizeof *tables->longs),
+        .letters = calloc(1, 2 * count + 3),
+        .count = count,
+    };
+    if (!tables->options || !tables->longs || !tables->letters)
+        return false;
+    char *letter = tables->letters;
+    if (stop_at_operand)
+        *letter++ = '+';
+    *letter++ = ':';
+    for (size_t i = 0; i < count; i++) {
+        const struct cli_option *option = i < globals ? &cli_global_options[i] : &own[i - globals];
+        tables->options[i] = option;
+        if (option->name)
+            tables->longs[at++] = (struct option){
+                option->name, option->argument ? required_argument : no_argument, NULL, FIRST_INDEX + (int)i};
+        if (option->letter) {
+            *letter++ = option->letter;
+            if (option->argument)
+                *letter++ = ':';
+        }
+    }
+    return true;
+}
+
+static void free_tables(struct getopt_tables *tables)
+{
+    free(tables->options);
+    free(tables->longs);
+    free(tables->letters);
+}
+
+static const struct cli_option *find(const struct getopt_tables *tables, int code)
+{
+    if (code >= FIRST_INDEX)
+        return tables->options[code - FIRST_INDEX];
+    for (size_t i = 0; i < tables->count; i++)
+        if (tables->options[i]->letter == code)
+            return tables->options[i];
+    return NULL;
+}
+
+static bool remember(struct cli *cli, const struct cli_option *option, const char *value)
+{
+    struct cli_given *given = realloc(cli->given, (cli->given_count + 1) * sizeof *given);
+    if (!given) {
+        cli_error(cli, "out of memory");
+        return false;
+    }
+    given[cli->given_count++] = (struct cli_given){option, value};
+    cli->given = given;
+    return true;
+}
+
+bool cli_options_parse(struct cli *cli, const struct cli_command *command, int argc, char **argv, int *next)
+{
+    struct getopt_tables tables;
+    bool ok = make_tables(&tables, command ? command->options : NULL, !command);
+    if (!ok)
+        cli_error(cli, "out of memory");
+    /* getopt permutes what follows argv[0]: hand it the tail that begins one before the first to read. */
+    int offset = *next - 1;
+    char **tail = argv + offset;
+    optind = 0;
+    opterr = 0;
+    while (ok) {
+        int code = getopt_long(argc - offset, tail, tables.letters, tables.longs, NULL);
+        if (code == -1)
+            break;
+        if (code == '?' || code == ':') {
+            const char *word = tail[optind - 1];
+            if (code == ':')
+                cli_usage_error(cli, "option %s needs a value", word);
+            else if (optopt && optopt < FIRST_INDEX && word[0] == '-' && word[1] == '-')
+                cli_usage_error(cli, "option %s takes no value", word);
+            else if (optopt && optopt < FIRST_INDEX)
+                cli_usage_error(cli, "unknown option -%c", optopt);
+            else if (optopt)
+                cli_usage_error(cli, "option %s takes no value", word);
+            else
+                cli_usage_error(cli, "unknown or ambiguous option %s", word);
+            ok = false;
+            break;
+        }
+        const struct cli_option *option = find(&tables, code);
+        ok = option && remember(cli, option, option->argument ? optarg : NULL);
+    }
+    *next = offset + optind;
+    free_tables(&tables);
+    return ok;
+}
+
+void cli_options_help(const struct cli_option *options)
+{
+    for (const struct cli_option *option = options; !is_end(option); option++) {
+        char left[64];
+        snprintf(left, sizeof left, "%c%c%s%s%s%s%s", option->letter ? '-' : ' ',
+                 option->letter ? option->letter : ' ',
+                 option->name ? (option->letter ? ", --" : "  --") : "", option->name ? option->name : "",
+                 option->argument ? " " : "", option->argument ? option->argument : "", "");
+        if (strlen(left) > 26)
+            printf("  %s\n  %26s  ", left, "");
+        else
+            printf("  %-26s  ", left);
+        /* Meanings hold line breaks where they are long; the rest of their lines is indented alike. */
+        for (const char *text = option->meaning; *text; text++) {
+            putchar(*text);
+            if (*text == '\n')
+                printf("  %26s  ", "");
+        }
+        putchar('\n');
+    }
+}
+
+static bool is_named(const struct cli_option *option, const char *name)
+{
+    return option->name ? !strcmp(option->name, name) : (name[0] == option->letter && !name[1]);
+}
+
+const char *cli_next_value(const struct cli *cli, const char *name, size_t *at)
+{
+    while (*at < cli->given_count) {
+        const struct cli_given *given = &cli->given[(*at)++];
+        if (is_named(given->option, name))
+            return given->value ? given->value : "";
+    }
+    return NULL;
+}
+
+const char *cli_value(const struct cli *cli, const char *name)
+{
+    const char *last = NULL, *value;
+    for (size_t at = 0; (value = cli_next_value(cli, name, &at)) != NULL;)
+        last = value;
+    return last;
+}
+
+bool cli_flag(const struct cli *cli, const char *name)
+{
+    return cli_value(cli, name) != NULL;
+}
+
+bool cli_number(const struct cli *cli, const char *name, int64_t min, int64_t max, int64_t *value)
+{
+    const char *text = cli_value(cli, name);
+    if (!text)
+        return true;
+    char *end;
+    errno = 0;
+    long long number = strtoll(text, &end, 10);
+    if (errno || end == text || *end || number < min || number > max) {
+        cli_usage_error(cli, "--%s %s: a whole number from %lld to %lld is needed", name, text,
+                        (long long)min, (long long)max);
+        return false;
+    }
+    *value = number;
+    return true;
+}
+
+bool cli_duration_ms(const struct cli *cli, const char *name, int64_t min_ms, int64_t max_ms,
+                     int64_t *value_ms)
+{
+    static const struct {
+        const char *name;
+        double ms;
+    } units[] = {{"", 1000},     {"ms", 1},      {"s", 1000},          {"m", 60000},
+                 {"min", 60000}, {"h", 3600000}, {"d", 24 * 3600000.0}};
+    const char *text = cli_value(cli, name);
+    if (!text)
+        return true;
+    char *end;
+    double number = strtod(text, &end);
+    if (end != text && number >= 0) {
+        end += strspn(end, " ");
+        for (size_t i = 0; i < sizeof units / sizeof *units; i++) {
+            double ms = number * units[i].ms;
+            if (!strcmp(end, units[i].name) && ms >= (double)min_ms && ms <= (double)max_ms) {
+                *value_ms = (int64_t)ms;
+                return true;
+            }
+        }
+    }
+    cli_usage_error(
+        cli, "--%s %s: a duration from %lld to %lld seconds is needed, such as 30 or 500ms, 30s, 10m, 2h, 1d",
+        name, text, (long long)(min_ms / 1000), (long long)(max_ms / 1000));
+    return false;
+}
+
+int cli_character(const char *text)
+{
+    if (text[0] && !text[1])
+        return (unsigned char)text[0];
+    if (text[0] != '\\' || !text[1])
+        return -1;
+    if (text[1] == 'x' && strlen(text) == 4 && strspn(text + 2, "0123456789abcdefABCDEF") == 2)
+        return (int)strtol(text + 2, NULL, 16);
+    if (text[2])
+        return -1;
+    switch (text[1]) {
+    case 't':
+        return '\t';
+    case 'n':
+        return '\n';
+    case '0':
+        return 0;
+    case '\\':
+        return '\\';
+    default:
+        return -1;
+    }
+}

@@ -1,0 +1,313 @@
+/* streamlayer pipe */
+#include "source.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SIGNAL_CHECK_MS     200
+#define INTERRUPTED_WAIT_MS 10000 /* for what is under way when Ctrl-C comes */
+/* Messages read and not yet committable: one that is slow to arrive must not let the rest pile up. */
+#define MAX_UNDER_WAY 200000
+
+const struct cli_option cli_pipe_options[] = {
+    CLI_SOURCE_OPTIONS,
+    {0, "from-connector", "NAME", "kafka-connector or http-connector, to read with"},
+    {0, "to-connector", "NAME", "kafka-connector or http-connector, to write with"},
+    {0, NULL, NULL, NULL},
+};
+
+/* A message under way: in its lane from being read until all before it, and it, are delivered. */
+struct flight {
+    struct flight *next;
+    int64_t offset;
+    size_t size;
+    bool delivered;
+};
+
+/* A Kafka partition of the reading side, in the order read. */
+struct lane {
+    int32_t partition;
+    struct flight *first, *last;
+};
+
+struct pipe {
+    struct cli_source source;
+    sl_producer *producer;
+    struct lane *lanes;
+    size_t lane_count;
+    struct flight *spare;
+    size_t under_way;
+    pthread_mutex_t lock;
+    /* Under lock: written by the library's thread, flights' delivered too. */
+    uint64_t delivered, delivered_bytes, failed;
+    sl_error first_error;
+};
+
+static void on_delivery(void *opaque, void *message_opaque, const sl_delivery *delivery)
+{
+    struct pipe *pipe = opaque;
+    struct flight *flight = message_opaque;
+    pthread_mutex_lock(&pipe->lock);
+    if (sl_delivery_status(delivery) == SL_OK) {
+        flight->delivered = true;
+        pipe->delivered++;
+        pipe->delivered_bytes += flight->size;
+    } else {
+        const sl_error *error = sl_delivery_error(delivery);
+        if (!pipe->failed++ && error)
+            pipe->first_error = *error;
+    }
+    pthread_mutex_unlock(&pipe->lock);
+}
+
+static uint64_t failed(struct pipe *pipe)
+{
+    pthread_mutex_lock(&pipe->lock);
+    uint64_t count = pipe->failed;
+    pthread_mutex_unlock(&pipe->lock);
+    return count;
+}
+
+static struct lane *lane_of(struct pipe *pipe, int32_t partition)
+{
+    for (size_t i = 0; i < pipe->lane_count; i++)
+        if (pipe->lanes[i].partition == partition)
+            return &pipe->lanes[i];
+    struct lane *grown = realloc(pipe->lanes, (pipe->lane_count + 1) * sizeof *grown);
+    if (!grown)
+        return NULL;
+    pipe->lanes = grown;
+    grown[pipe->lane_count] = (struct lane){.partition = partition};
+    return &grown[pipe->lane_count++];
+}
+
+/* Puts a message at the end of its lane; NULL: out of memory. */
+static struct flight *take_off(struct pipe *pipe, const sl_message *message)
+{
+    sl_offset offset = sl_message_offset(message);
+    struct lane *lane = lane_of(pipe, offset.partition);
+    struct flight *flight = pipe->spare;
+    if (flight)
+        pipe->spare = flight->next;
+    else
+        flight = malloc(sizeof *flight);
+    if (!lane || !flight) {
+        free(flight);
+        return NULL;
+    }
+    *flight = (struct flight){.offset = offset.offset};
+    sl_message_payload(message, &flight->size);
+    if (lane->last)
+        lane->last->next = flight;
+    else
+        lane->first = flight;
+    lane->last = flight;
+    pipe->under_way++;
+    return flight;
+}
+
+/* Moves what is delivered, with all before it, from the lanes to what may be committed. */
+static int land(struct pipe *pipe)
+{
+    bool ok = true;
+    pthread_mutex_lock(&pipe->lock);
+    for (size_t i = 0; i < pipe->lane_count; i++) {
+        struct lane *lane = &pipe->lanes[i];
+        int64_t last = -1;
+        while (lane->first && lane->first->delivered) {
+            struct flight *flight = lane->first;
+            last = flight->offset;
+            lane->first = flight->next;
+            flight->next = pipe->spare;
+            pipe->spare = flight;
+            pipe->under_way--;
+        }
+        if (!lane->first)
+            lane->last = NULL;
+        if (last >= 0)
+            ok &= cli_offsets_put(&pipe->source.done, (sl_offset){lane->partition, last});
+    }
+    pthread_mutex_unlock(&pipe->lock);
+    return ok ? CLI_OK : CLI_FAILED;
+}
+
+static void free_lanes(struct pipe *pipe)
+{
+    for (size_t i = 0; i < pipe->lane_count; i++) {
+        struct lane *lane = &pipe->lanes[i];
+        if (lane->last) {
+            lane->last->next = pipe->spare;
+            pipe->spare = lane->first;
+        }
+    }
+    while (pipe->spare) {
+        struct flight *flight = pipe->spare;
+        pipe->spare = flight->next;
+        free(flight);
+    }
+    free(pipe->lanes);
+}
+
+static int send_message(struct pipe *pipe, const sl_message *message)
+{
+    struct flight *flight = take_off(pipe, message);
+    if (!flight) {
+        cli_error(pipe->source.cli, "out of memory");
+        return CLI_FAILED;
+    }
+    sl_error error = {0};
+    sl_status status;
+    do {
+        /* A message as it was received can be sent as it is: nothing of it is lost on the way. */
+        status = sl_producer_send(pipe->producer, message, flight, SIGNAL_CHECK_MS, &error);
+    } while (status == SL_QUEUE_FULL && !cli_interrupted() && !failed(pipe));
+    if (!status)
+        return CLI_OK;
+    if (status == SL_QUEUE_FULL)
+        return cli_interrupted() ? CLI_INTERRUPTED : CLI_FAILED;
+    sl_offset offset = sl_message_offset(message);
+    cli_error(pipe->source.cli, "the message at %d:%lld cannot be written: %s", offset.partition,
+              (long long)offset.offset, error.text);
+    return cli_exit_code(status);
+}
+
+/* Waits while too much is under way. */
+static int make_room(struct pipe *pipe)
+{
+    int code = land(pipe);
+    while (!code && pipe->under_way >= MAX_UNDER_WAY && !failed(pipe)) {
+        if (cli_interrupted())
+            return CLI_INTERRUPTED;
+        (void)sl_producer_flush(pipe->producer, SIGNAL_CHECK_MS, NULL);
+        code = land(pipe);
+        if (!code)
+            code = cli_source_commit(&pipe->source, false);
+    }
+    return code;
+}
+
+static int send_batch(struct pipe *pipe, const sl_batch *batch)
+{
+    int code = make_room(pipe);
+    for (size_t i = 0; i < sl_batch_count(batch) && !code; i++) {
+        code = send_message(pipe, sl_batch_message(batch, i));
+        if (!code && failed(pipe))
+            code = CLI_FAILED;
+    }
+    return code;
+}
+
+static int copy(struct pipe *pipe)
+{
+    int code = CLI_OK;
+    sl_batch *batch;
+    enum cli_next next;
+    while ((next = cli_source_next(&pipe->source, &batch, &code)) == CLI_NEXT_BATCH ||
+           next == CLI_NEXT_NOTHING) {
+        if (batch)
+            code = send_batch(pipe, batch);
+        sl_batch_destroy(&batch);
+        if (!code && failed(pipe))
+            code = CLI_FAILED;
+        if (!code)
+            code = land(pipe);
+        if (!code)
+            code = cli_source_commit(&pipe->source, false);
+        if (code)
+            break;
+    }
+    return code;
+}
+
+/* Waits for the deliveries still out, then commits what they allow. */
+static int settle(struct pipe *pipe)
+{
+    int64_t interrupted_ms = 0;
+    int code = CLI_OK;
+    while (!code && sl_producer_flush(pipe->producer, SIGNAL_CHECK_MS, NULL) == SL_TIMED_OUT) {
+        if (cli_interrupted() && !interrupted_ms)
+            interrupted_ms = cli_mono_ms();
+        if (interrupted_ms && cli_mono_ms() - interrupted_ms > INTERRUPTED_WAIT_MS)
+            break;
+        code = land(pipe);
+        if (!code)
+            code = cli_source_commit(&pipe->source, false);
+    }
+    sl_producer_close(&pipe->producer, 0, NULL);
+    if (!code)
+        code = land(pipe);
+    int committed = cli_source_commit(&pipe->source, true);
+    return code ? code : committed;
+}
+
+static int open_producer(struct pipe *pipe)
+{
+    struct cli *cli = pipe->source.cli;
+    sl_error error = {0};
+    sl_producer_options *options = NULL;
+    const char *connector = cli_value(cli, "to-connector");
+    int code = CLI_OK;
+    if (sl_producer_options_create(&options) ||
+        sl_producer_options_set_delivery(options, on_delivery, pipe)) {
+        cli_error(cli, "out of memory");
+        code = CLI_FAILED;
+    } else if (connector && sl_producer_options_set_connector(options, connector)) {
+        code = cli_usage_error(cli, "\"%s\" is no connector: kafka-connector or http-connector is needed",
+                               connector);
+    } else if (sl_producer_create(cli->client, cli->operands[2], cli->operands[3], options, &pipe->producer,
+                                  &error)) {
+        code = cli_fail(cli, &error);
+    }
+    sl_producer_options_destroy(&options);
+    return code;
+}
+
+static int run(struct pipe *pipe)
+{
+    struct cli *cli = pipe->source.cli;
+    /* The writing side first: nothing is read that has nowhere to go. */
+    int code = open_producer(pipe);
+    if (!code)
+        code = cli_source_open(&pipe->source, cli_value(cli, "from-connector"));
+    if (code) {
+        sl_producer_close(&pipe->producer, 0, NULL);
+        return code;
+    }
+    struct cli_summary summary = {.from = sl_consumer_connector(pipe->source.consumer),
+                                  .to = sl_producer_connector(pipe->producer)};
+    int64_t began_ms = cli_mono_ms();
+    code = copy(pipe);
+    int64_t last_ms = pipe->source.last_message_ms;
+    bool waited = pipe->source.idle_ms >= 0;
+    int settled = settle(pipe);
+    /* The silence that ended it is no part of the work. */
+    summary.elapsed_ms = (waited ? last_ms : cli_mono_ms()) - began_ms;
+    summary.messages = pipe->delivered;
+    summary.bytes = pipe->delivered_bytes;
+    summary.failed = pipe->failed;
+    cli_print_summary(cli, "piped", &summary);
+    if (pipe->failed) {
+        cli_error(
+            cli, "%llu messages were not delivered; the first because: %s", (unsigned long long)pipe->failed,
+            pipe->first_error.text[0] ? pipe->first_error.text : sl_status_text(pipe->first_error.status));
+        int reason = cli_exit_code(pipe->first_error.status);
+        code = code == CLI_INTERRUPTED || !reason ? CLI_FAILED : reason;
+    }
+    int closed = cli_source_close(&pipe->source);
+    return code ? code : settled ? settled : closed;
+}
+
+int cli_pipe(struct cli *cli)
+{
+    struct pipe pipe = {.lock = PTHREAD_MUTEX_INITIALIZER};
+    if (!strcmp(cli->operands[0], cli->operands[2]) && !strcmp(cli->operands[1], cli->operands[3]))
+        return cli_usage_error(cli, "a layer piped into itself would never end");
+    int code = cli_source_prepare(&pipe.source, cli);
+    if (!code)
+        code = cli_connect(cli);
+    if (!code)
+        code = run(&pipe);
+    free_lanes(&pipe);
+    return code ? code : cli_flush_output(cli);
+}

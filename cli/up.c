@@ -1,0 +1,361 @@
+/* streamlayer up */
+#include "cli.h"
+#include "gateway/gateway.h"
+#include "kafka.h"
+#include "process.h"
+
+#include <curl/curl.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <time.h>
+#include <unistd.h>
+
+/* A path in the data directory. */
+#define FILE_MAX (PATH_MAX + 32)
+
+#define WATCH_MS       250
+#define READY_POLL_MS  100
+#define READY_LIMIT_MS 60000
+#define STOP_GRACE_MS  10000
+#define GATEWAY        "streamlayer.gateway."
+
+const struct cli_option cli_up_options[] = {
+    {'d', "data-dir", "DIR",
+     "where everything is kept (default $XDG_DATA_HOME/streamlayer or\n~/.local/share/streamlayer)"},
+    {'p', "port", "N", "the gateway's port on 127.0.0.1 (default 8080; 0: any free one)"},
+    {'k', "kafka", "WHICH",
+     "local: an Apache Kafka of its own (default), or BROKERS, a running cluster:\nhost:port, separated by "
+     "commas"},
+    {0, NULL, NULL, NULL},
+};
+
+struct platform {
+    struct cli *cli;
+    char directory[PATH_MAX];
+    int lock;
+    FILE *log;
+    bool local;
+    struct cli_kafka kafka;
+    struct gateway *gateway;
+    char brokers[64];
+    char url[64];
+};
+
+static int fail_errno(const struct platform *platform, const char *path)
+{
+    cli_error(platform->cli, "%s: %s", path, strerror(errno));
+    return CLI_FAILED;
+}
+
+/* The data directory, made and with an absolute path. */
+static int choose_directory(struct platform *platform)
+{
+    const char *given = cli_value(platform->cli, "data-dir");
+    const char *data = getenv("XDG_DATA_HOME"), *home = getenv("HOME");
+    char path[PATH_MAX];
+    int length;
+    if (given)
+        length = snprintf(path, sizeof path, "%s", given);
+    else if (data && *data)
+        length = snprintf(path, sizeof path, "%s/streamlayer", data);
+    else if (home && *home)
+        length = snprintf(path, sizeof path, "%s/.local/share/streamlayer", home);
+    else
+        return cli_usage_error(platform->cli, "no place for the data: set HOME, or give --data-dir");
+    if (length < 0 || (size_t)length >= sizeof path - 64)
+        return cli_usage_error(platform->cli, "--data-dir: the path is too long");
+    if (!cli_make_directories(path, 0700) || !realpath(path, platform->directory))
+        return fail_errno(platform, path);
+    return CLI_OK;
+}
+
+static void path_in(const struct platform *platform, const char *name, char out[FILE_MAX])
+{
+    snprintf(out, FILE_MAX, "%s/%s", platform->directory, name);
+}
+
+/* One platform a data directory. The lock goes with the process, however it ends. */
+static int lock_directory(struct platform *platform)
+{
+    char path[FILE_MAX], owner[32] = "";
+    path_in(platform, "lock", path);
+    platform->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (platform->lock < 0)
+        return fail_errno(platform, path);
+    if (flock(platform->lock, LOCK_EX | LOCK_NB)) {
+        if (errno != EWOULDBLOCK)
+            return fail_errno(platform, path);
+        cli_file_tail(path, owner, sizeof owner);
+        owner[strcspn(owner, "\n")] = 0;
+        cli_error(platform->cli,
+                  "%s is in use by another `streamlayer up` (process %s): stop that one, or give another "
+                  "--data-dir",
+                  platform->directory, owner);
+        return CLI_FAILED;
+    }
+    if (ftruncate(platform->lock, 0) || dprintf(platform->lock, "%ld\n", (long)getpid()) < 0)
+        return fail_errno(platform, path);
+    return CLI_OK;
+}
+
+/* The gateway's log goes to a file; what a person must know also to standard error. */
+static void log_line(void *opaque, sl_log_level level, const char *text)
+{
+    static const char *const names[] = {"", "error", "warning", "info", "debug"};
+    struct platform *platform = opaque;
+    char when[32];
+    time_t now = time(NULL);
+    struct tm parts;
+    strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&now, &parts));
+    fprintf(platform->log, "%s %s %s\n", when, names[level], text);
+    if (level == SL_LOG_ERROR)
+        cli_error(platform->cli, "%s", text);
+    else if (level == SL_LOG_WARNING && platform->cli->verbose)
+        cli_warning(platform->cli, "%s", text);
+}
+
+static int open_log(struct platform *platform)
+{
+    char path[FILE_MAX];
+    path_in(platform, "gateway.log", path);
+    platform->log = fopen(path, "ae");
+    if (!platform->log)
+        return fail_errno(platform, path);
+    setvbuf(platform->log, NULL, _IOLBF, 0);
+    return CLI_OK;
+}
+
+static int set(const struct platform *platform, const char *path, const char *value)
+{
+    sl_error error = {0};
+    return sl_config_set(platform->cli->config, path, value, &error) ? cli_fail(platform->cli, &error)
+                                                                     : CLI_OK;
+}
+
+static int start_gateway(struct platform *platform, int64_t port)
+{
+    char text[24];
+    snprintf(text, sizeof text, "%lld", (long long)port);
+    int code = set(platform, GATEWAY "listen.address", "127.0.0.1");
+    if (!code)
+        code = set(platform, GATEWAY "listen.port", text);
+    if (!code)
+        code = set(platform, GATEWAY "data-directory", platform->directory);
+    if (!code)
+        code = set(platform, GATEWAY "kafka.brokers",
+                   platform->local ? platform->brokers : cli_value(platform->cli, "kafka"));
+    /* One node keeps one copy; a cluster knows its own default. */
+    if (!code && platform->local)
+        code = set(platform, GATEWAY "kafka.replication-factor", "1");
+    if (code)
+        return code;
+    sl_error error = {0};
+    struct sl_log log = {log_line, platform, platform->cli->verbose > 1 ? SL_LOG_DEBUG : SL_LOG_INFO};
+    if (sl_config_check(platform->cli->config, &error) ||
+        gw_start(platform->cli->config, &log, &platform->gateway, &error))
+        return cli_fail(platform->cli, &error);
+    snprintf(platform->url, sizeof platform->url, "http://127.0.0.1:%u", gw_port(platform->gateway));
+    return CLI_OK;
+}
+
+static size_t ignore_body(char *data, size_t size, size_t count, void *opaque)
+{
+    (void)data;
+    (void)opaque;
+    return size * count;
+}
+
+/* Asks the gateway's own readiness check, which asks Kafka. */
+static int wait_until_ready(struct platform *platform)
+{
+    char url[96];
+    snprintf(url, sizeof url, "%s/ready", platform->url);
+    CURL *curl = curl_easy_init();
+    if (!curl) {
+        cli_error(platform->cli, "out of memory");
+        return CLI_FAILED;
+    }
+    curl_easy_setopt(curl, CURLOPT_URL, url);
+    curl_easy_setopt(curl, CURLOPT_NOPROXY, "*");
+    curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, 5000L);
+    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, ignore_body);
+    int64_t until_ms = cli_mono_ms() + READY_LIMIT_MS;
+    int code = -1;
+    while (code < 0) {
+        long status = 0;
+        if (!curl_easy_perform(curl))
+            curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
+        if (status == 200) {
+            code = CLI_OK;
+        } else if (cli_interrupted()) {
+            code = CLI_INTERRUPTED;
+        } else if (cli_mono_ms() > until_ms) {
+            cli_error(platform->cli,
+                      "the gateway is up, but its check at %s does not pass: is Kafka at %s reachable?", url,
+                      platform->local ? platform->brokers : cli_value(platform->cli, "kafka"));
+            code = CLI_UNAVAILABLE;
+        } else {
+            if (platform->local)
+                cli_kafka_watch(&platform->kafka);
+            cli_sleep_ms(READY_POLL_MS);
+        }
+    }
+    curl_easy_cleanup(curl);
+    return code;
+}
+
+static int write_credentials(const struct platform *platform)
+{
+    struct gw_application application;
+    sl_error error = {0};
+    if (gw_application_ensure(platform->directory, "default", &application, &error))
+        return cli_fail(platform->cli, &error);
+    char path[FILE_MAX], text[1024];
+    path_in(platform, "credentials.properties", path);
+    snprintf(text, sizeof text,
+             "# Written by `streamlayer up`: the key of its application \"default\".\n"
+             "here.user.id = local\n"
+             "here.client.id = %s\n"
+             "here.access.key.id = %s\n"
+             "here.access.key.secret = %s\n"
+             "here.token.endpoint.url = %s/oauth2/token\n",
+             application.id, application.key_id, application.key_secret, platform->url);
+    return cli_write_file(path, text, 0600) ? CLI_OK : fail_errno(platform, path);
+}
+
+/* A path as a HOCON string. */
+static void quote(const char *text, char *out)
+{
+    for (*out++ = '"'; *text; text++) {
+        if (*text == '"' || *text == '\\')
+            *out++ = '\\';
+        *out++ = *text;
+    }
+    *out++ = '"';
+    *out = 0;
+}
+
+static int write_application_conf(const struct platform *platform)
+{
+    static const char format[] = "# Written by `streamlayer up` at every start: changes made here are lost. "
+                                 "To keep your own settings,\n"
+                                 "# include this file from yours:  include file(%s)\n"
+                                 "here.platform.data-client {\n"
+                                 "  endpoint-locator {\n"
+                                 "    discovery-service-env = custom\n"
+                                 "    discovery-service-url = \"%s/lookup/v1\"\n"
+                                 "  }\n"
+                                 "  request-signer.credentials.file-path = %s\n"
+                                 "\n"
+                                 "  # How layers are reached: \"kafka-connector\" (directly; the default) or "
+                                 "\"http-connector\" (through the\n"
+                                 "  # gateway). Producers and consumers choose independently.\n"
+                                 "  # stream.connector {\n"
+                                 "  #   producer = \"kafka-connector\"\n"
+                                 "  #   consumer = \"http-connector\"\n"
+                                 "  # }\n"
+                                 "\n"
+                                 "  # Applications with the same credentials share a layer's messages unless "
+                                 "each names a group of its own.\n"
+                                 "  # stream.consumer.group = \"my-application\"\n"
+                                 "}\n";
+    char path[FILE_MAX], credentials[FILE_MAX];
+    char quoted_path[2 * FILE_MAX + 3], quoted_credentials[2 * FILE_MAX + 3];
+    char text[sizeof format + 4 * FILE_MAX + 128];
+    path_in(platform, "application.conf", path);
+    path_in(platform, "credentials.properties", credentials);
+    quote(path, quoted_path);
+    quote(credentials, quoted_credentials);
+    if ((size_t)snprintf(text, sizeof text, format, quoted_path, platform->url, quoted_credentials) >=
+        sizeof text) {
+        errno = ENAMETOOLONG;
+        return fail_errno(platform, path);
+    }
+    return cli_write_file(path, text, 0644) ? CLI_OK : fail_errno(platform, path);
+}
+
+static void print_ready(const struct platform *platform)
+{
+    const char *brokers = platform->local ? platform->brokers : cli_value(platform->cli, "kafka");
+    printf("ready %s kafka=%s config=%s/application.conf\n", platform->url, brokers, platform->directory);
+    printf("\nNext, in another terminal:\n"
+           "  export STREAMLAYER_CONFIG='%s/application.conf'\n"
+           "  streamlayer catalog create demo\n"
+           "  streamlayer layer create hrn:here:data::local:demo cars --content-type application/json\n"
+           "  echo '{\"speed\": 50}' | streamlayer produce hrn:here:data::local:demo cars --key car-17\n"
+           "  streamlayer consume hrn:here:data::local:demo cars --offset begin\n"
+           "\nCtrl-C stops the platform; its data stays in %s.\n",
+           platform->directory, platform->directory);
+    fflush(stdout);
+}
+
+static int start(struct platform *platform)
+{
+    int64_t port = 8080;
+    if (!cli_number(platform->cli, "port", 0, 65535, &port))
+        return CLI_USAGE;
+    int code = cli_load_config(platform->cli);
+    if (!code)
+        code = choose_directory(platform);
+    if (!code)
+        code = lock_directory(platform);
+    if (!code)
+        code = open_log(platform);
+    if (code)
+        return code;
+    printf("streamlayer %s, data in %s\n", sl_version(), platform->directory);
+    fflush(stdout);
+    if (platform->local) {
+        code = cli_kafka_start(&platform->kafka, platform->cli, platform->directory);
+        snprintf(platform->brokers, sizeof platform->brokers, "127.0.0.1:%d", platform->kafka.port);
+    }
+    if (!code) {
+        printf("starting the gateway (log: %s/gateway.log)\n", platform->directory);
+        fflush(stdout);
+        code = start_gateway(platform, port);
+    }
+    if (!code)
+        code = write_credentials(platform);
+    if (!code)
+        code = write_application_conf(platform);
+    return code ? code : wait_until_ready(platform);
+}
+
+int cli_up(struct cli *cli)
+{
+    struct platform *platform = calloc(1, sizeof *platform);
+    if (!platform) {
+        cli_error(cli, "out of memory");
+        return CLI_FAILED;
+    }
+    const char *kafka = cli_value(cli, "kafka");
+    platform->cli = cli;
+    platform->lock = -1;
+    platform->local = !kafka || !strcmp(kafka, "local");
+    int code = start(platform);
+    if (!code)
+        print_ready(platform);
+    while (!code && !cli_interrupted()) {
+        cli_sleep_ms(WATCH_MS);
+        if (platform->local && !cli_interrupted())
+            cli_kafka_watch(&platform->kafka);
+    }
+    if (!code) {
+        puts("stopping");
+        fflush(stdout);
+    }
+    /* The gateway first: what it has promised must reach Kafka. */
+    gw_stop(&platform->gateway, STOP_GRACE_MS);
+    cli_kafka_stop(&platform->kafka);
+    if (platform->log)
+        fclose(platform->log);
+    if (platform->lock >= 0)
+        close(platform->lock);
+    free(platform);
+    return code;
+}
