@@ -124,8 +124,10 @@ bool sl_message_json_encode(struct sl_buffer *buffer, const struct sl_message *m
         append_text_member(buffer, ",\"traceId\":", message->trace_id);
         append_headers(buffer, message);
     }
-    append_number(buffer, "},\"offset\":{\"partition\":", message->offset.partition);
-    append_number(buffer, ",\"offset\":", message->offset.offset);
+    if (message->offset.partition >= 0 && message->offset.offset >= 0) {
+        append_number(buffer, "},\"offset\":{\"partition\":", message->offset.partition);
+        append_number(buffer, ",\"offset\":", message->offset.offset);
+    }
     sl_buffer_append(buffer, "}}", 2);
     bool ok = !buffer->failed;
     if (!ok) { /* half a message is no use to anybody */

@@ -148,6 +148,14 @@ static void a_data_handle(void **state)
     assert_string_equal(it.message.data_handle, "h-1");
 }
 
+static void an_offset_that_is_not_known_is_left_out(void **state)
+{
+    (void)state;
+    struct sl_message message = blank();
+    message.offset = (sl_offset){-1, -1};
+    assert_encodes(&message, true, "{\"metaData\":{\"partition\":\"\"}}");
+}
+
 static void a_message_that_does_not_fit_leaves_nothing(void **state)
 {
     (void)state;
@@ -207,5 +215,6 @@ CASES_MAIN(
     cmocka_unit_test_setup_teardown(a_whole_message, setup, teardown),
     cmocka_unit_test_setup_teardown(foreign_messages, setup, teardown),
     cmocka_unit_test_setup_teardown(a_data_handle, setup, teardown),
+    cmocka_unit_test_setup_teardown(an_offset_that_is_not_known_is_left_out, setup, teardown),
     cmocka_unit_test_setup_teardown(a_message_that_does_not_fit_leaves_nothing, setup, teardown),
     cmocka_unit_test_setup_teardown(broken_messages_say_why, setup, teardown))
