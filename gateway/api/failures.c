@@ -1,0 +1,61 @@
+#include "gateway/api/failures.h"
+
+#include <string.h>
+#include <strings.h>
+
+const struct gw_failure *gw_failure_of(sl_status status, bool retriable)
+{
+    static const struct gw_failure queue_full = {503, "queue-full",
+                                                 "send again after the time that Retry-After gives"};
+    static const struct gw_failure timed_out = {503, "kafka-timed-out",
+                                                "send again; the message may be in the layer already"};
+    static const struct gw_failure unavailable = {503, "kafka-unavailable",
+                                                  "send again after the time that Retry-After gives"};
+    static const struct gw_failure closing = {503, "shutting-down",
+                                              "send again after the time that Retry-After gives"};
+    static const struct gw_failure memory = {503, "out-of-memory", "send again later"};
+    static const struct gw_failure too_large = {413, "message-too-large",
+                                                "make key, headers and payload together smaller"};
+    static const struct gw_failure refused = {400, "message-refused",
+                                              "mend the message: the cause says what is wrong"};
+    static const struct gw_failure gone = {404, "topic-missing",
+                                           "delete the layer and make it again: its Kafka topic is gone"};
+    static const struct gw_failure other = {500, "kafka-refused",
+                                            "ask whoever operates the gateway: Kafka refuses its requests"};
+    switch (status) {
+    case SL_QUEUE_FULL:
+        return &queue_full;
+    case SL_TIMED_OUT:
+        return &timed_out;
+    case SL_UNAVAILABLE:
+        return &unavailable;
+    case SL_CLOSED:
+        return &closing;
+    case SL_OUT_OF_MEMORY:
+        return &memory;
+    case SL_TOO_LARGE:
+        return &too_large;
+    case SL_INVALID_ARGUMENT:
+        return &refused;
+    case SL_NOT_FOUND:
+        return &gone;
+    default:
+        return retriable ? &unavailable : &other;
+    }
+}
+
+/* The length of the media type at the front, without what follows it. */
+static size_t media_length(const char *text)
+{
+    size_t length = strcspn(text, ";");
+    while (length && (text[length - 1] == ' ' || text[length - 1] == '\t'))
+        length--;
+    return length;
+}
+
+bool gw_media_is(const char *given, const char *wanted)
+{
+    given += strspn(given, " \t");
+    size_t length = media_length(given);
+    return length == media_length(wanted) && !strncasecmp(given, wanted, length);
+}

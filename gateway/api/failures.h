@@ -1,0 +1,17 @@
+/* What a status means over HTTP: the number and the stable code (docs/errors.md). */
+#ifndef GW_API_FAILURES_H
+#define GW_API_FAILURES_H
+
+#include "gateway/http/server.h"
+
+struct gw_failure {
+    int http;
+    const char *code, *action;
+};
+/* Of a write, a commit or another call to Kafka. retriable: as the broker said. Static. */
+const struct gw_failure *gw_failure_of(sl_status status, bool retriable);
+
+/* Whether two media types are the same, whatever their parameters and letters' case. */
+bool gw_media_is(const char *given, const char *wanted);
+
+#endif

@@ -1,0 +1,413 @@
+/*
+ * ingest v1: POST /layers/{layer}. One message is the body itself, with what goes with it in headers; a batch
+ * is a CBOR sequence. One route for both: the headers tell which it is.
+ */
+#include "gateway/api/ingest.h"
+
+#include "base/text.h"
+#include "gateway/api/failures.h"
+#include "wire/record.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#define TRACE_MAX       128
+#define TRACE_DIGITS    32
+#define KEY_INLINE      128
+#define HEADER_NAME_MAX 128
+#define USER_PREFIX     "X-SL-Header-"
+
+struct single {
+    struct gw_ingest ingest; /* first */
+    struct gw_write write;
+    struct gw_request *request;
+    struct gateway *gateway;
+    struct gw_layer *layer;
+    bool writing; /* a report is to come */
+    bool ended;   /* the request is gone: the report frees */
+
+    /* What the request's headers say; theirs. */
+    const char *content_type, *content_encoding, *content_length;
+    const char *checksum_given, *trace_given, *key_given, *timestamp_given;
+    bool user_headers, out_of_memory;
+
+    struct sl_message message;
+    struct sl_buffer body;
+    size_t reserved;
+    char *key;
+    char key_inline[KEY_INLINE];
+    char checksum[65];
+    char trace[TRACE_MAX + 1];
+    char answer[2 * TRACE_MAX + 32];
+};
+
+const char *gw_message_fault(const struct sl_message *message, int *http, const char **code)
+{
+    *http = 400;
+    if (message->partition_id) {
+        *code = "bad-message-key";
+        long length = message->partition_id_size > (size_t)4 * SL_PARTITION_ID_MAX
+                          ? SL_PARTITION_ID_MAX + 1L
+                          : sl_utf8_length(message->partition_id, message->partition_id_size);
+        if (length < 0)
+            return "the partition id (message key) is not UTF-8";
+        if (length == 0 || length > SL_PARTITION_ID_MAX)
+            return "the partition id (message key) must have 1 to 500 characters";
+    }
+    *code = "bad-trace-id";
+    if (message->trace_id && !sl_is_token_text(message->trace_id, TRACE_MAX))
+        return "the trace id must be 1 to 128 printable ASCII characters without spaces";
+    *code = "bad-user-header";
+    for (size_t i = 0; i < message->header_count; i++) {
+        const char *name = message->headers[i].name;
+        if (!sl_is_http_token(name, HEADER_NAME_MAX))
+            return "a user header's name must be an HTTP token of 1 to 128 characters";
+        if (!strncasecmp(name, SL_KAFKA_HEADER_PREFIX, strlen(SL_KAFKA_HEADER_PREFIX)))
+            return "a user header's name must not begin with sl-";
+    }
+    if (message->payload_size > SL_PAYLOAD_INLINE_MAX) {
+        *http = 413;
+        *code = "payload-too-large";
+        return "the payload is over 1 MiB (1048576 bytes): larger ones go through the blob API, which comes "
+               "with "
+               "the next release";
+    }
+    if (message->checksum) {
+        *code = "bad-checksum";
+        if (strlen(message->checksum) != 64 || strspn(message->checksum, "0123456789abcdefABCDEF") != 64)
+            return "the checksum must be a SHA-256 of 64 hex digits";
+        char actual[65];
+        *code = "checksum-mismatch";
+        if (!sl_sha256_hex(message->payload ? message->payload : "", message->payload_size, actual) ||
+            strcasecmp(actual, message->checksum))
+            return "the payload does not have the SHA-256 that was given: nothing was stored";
+    }
+    return NULL;
+}
+
+/* Frees what the message was made of: Kafka's producer has its copy. */
+static void drop_parts(struct single *single)
+{
+    for (size_t i = 0; i < single->message.header_count; i++)
+        free((void *)(uintptr_t)single->message.headers[i].value);
+    free(single->message.headers);
+    single->message.headers = NULL;
+    single->message.header_count = single->message.header_capacity = 0;
+    if (single->key != single->key_inline)
+        free(single->key);
+    single->key = NULL;
+    sl_buffer_free(&single->body);
+    gw_broker_release(single->gateway->broker, single->reserved);
+    single->reserved = 0;
+}
+
+static void single_free(void *data)
+{
+    struct single *single = data;
+    if (single->writing) { /* a stop without a drain: the report is still to come */
+        single->ended = true;
+        return;
+    }
+    drop_parts(single);
+    gw_layer_unlink(single->layer);
+    free(single);
+}
+
+/* One pass over the headers: cheaper than a search for each. */
+static bool pick_header(void *opaque, const char *name, const char *value)
+{
+    struct single *single = opaque;
+    switch (*name | 0x20) {
+    case 'c':
+        if (!strcasecmp(name, "Content-Type"))
+            single->content_type = value;
+        else if (!strcasecmp(name, "Content-Encoding"))
+            single->content_encoding = value;
+        else if (!strcasecmp(name, "Content-Length"))
+            single->content_length = value;
+        break;
+    case 'x':
+        if (!strcasecmp(name, "X-HERE-Checksum"))
+            single->checksum_given = value;
+        else if (!strcasecmp(name, "X-HERE-TraceId"))
+            single->trace_given = value;
+        else if (!strcasecmp(name, "X-HERE-Message-Key"))
+            single->key_given = value;
+        else if (!strcasecmp(name, "X-SL-Timestamp"))
+            single->timestamp_given = value;
+        else if (!strncasecmp(name, USER_PREFIX, sizeof USER_PREFIX - 1))
+            single->user_headers = true;
+        break;
+    default:
+        break;
+    }
+    return true;
+}
+
+static bool pick_user_header(void *opaque, const char *name, const char *value)
+{
+    struct single *single = opaque;
+    struct sl_message *message = &single->message;
+    if (strncasecmp(name, USER_PREFIX, sizeof USER_PREFIX - 1))
+        return true;
+    if (message->header_count == message->header_capacity) {
+        size_t capacity = message->header_capacity ? message->header_capacity * 2 : 8;
+        struct sl_header *headers = realloc(message->headers, capacity * sizeof *headers);
+        if (!headers) {
+            single->out_of_memory = true;
+            return false;
+        }
+        message->headers = headers;
+        message->header_capacity = capacity;
+    }
+    char *decoded = sl_strdup(value);
+    long size = decoded ? sl_percent_decode(decoded) : -1;
+    if (size < 0) {
+        single->out_of_memory = !decoded;
+        single->user_headers = false; /* broken */
+        free(decoded);
+        return false;
+    }
+    message->headers[message->header_count++] =
+        (struct sl_header){name + sizeof USER_PREFIX - 1, decoded, (size_t)size};
+    return true;
+}
+
+static bool refuse(struct single *single, int http, const char *code, const char *cause, const char *action)
+{
+    gw_respond_error(single->request, http, code, cause, action);
+    return false;
+}
+
+static bool check_content(struct single *single)
+{
+    const struct gw_layer *layer = single->layer;
+    const char *type = single->content_type;
+    if (!type || !gw_media_is(type, layer->content_type)) {
+        gw_respond_errorf(single->request, 415, "wrong-content-type",
+                          "send the layer's content type, or a batch as " SL_MEDIA_CBOR_SEQ,
+                          "layer %s takes Content-Type: %s; this request has %s", layer->id,
+                          layer->content_type, type ? type : "none");
+        return false;
+    }
+    const char *encoding = single->content_encoding;
+    if (encoding && !strcasecmp(encoding, "identity"))
+        encoding = NULL;
+    const char *wanted = layer->content_encoding;
+    if (!encoding == !wanted && (!encoding || !strcasecmp(encoding, wanted)))
+        return true;
+    gw_respond_errorf(single->request, 415, "wrong-content-encoding", "send the payload as the layer has it",
+                      "layer %s takes Content-Encoding: %s; this request has %s", layer->id,
+                      wanted ? wanted : "none", encoding ? encoding : "none");
+    return false;
+}
+
+static bool take_key(struct single *single)
+{
+    size_t size = strlen(single->key_given) + 1;
+    single->key = size <= KEY_INLINE ? single->key_inline : malloc(size);
+    if (!single->key)
+        return refuse(single, 503, "out-of-memory", "the gateway is out of memory", "send again later");
+    memcpy(single->key, single->key_given, size);
+    long decoded = sl_percent_decode(single->key);
+    if (decoded < 0)
+        return refuse(single, 400, "bad-message-key", "X-HERE-Message-Key has a broken %-escape",
+                      "percent-encode the key's UTF-8");
+    single->message.partition_id = single->key;
+    single->message.partition_id_size = (size_t)decoded;
+    return true;
+}
+
+static bool take_parts(struct single *single)
+{
+    struct sl_message *message = &single->message;
+    message->checksum = single->checksum_given;
+    message->trace_id = single->trace_given;
+    if (!single->trace_given) {
+        if (!sl_random_hex(single->trace, TRACE_DIGITS))
+            return refuse(single, 500, "internal", "the system gave no random bytes", "send again");
+        message->trace_id = single->trace;
+    }
+    if (single->key_given) {
+        if (!take_key(single))
+            return false;
+    } else {
+        message->partition_id = message->trace_id;
+        message->partition_id_size = strlen(message->trace_id);
+    }
+    if (single->timestamp_given &&
+        !sl_parse_int(single->timestamp_given, 0, INT64_MAX, &message->timestamp_ms))
+        return refuse(single, 400, "bad-timestamp",
+                      "X-SL-Timestamp must be milliseconds since 1970-01-01 UTC", "send a whole number");
+    if (single->user_headers) {
+        gw_request_each_header(single->request, pick_user_header, single);
+        if (single->out_of_memory)
+            return refuse(single, 503, "out-of-memory", "the gateway is out of memory", "send again later");
+        if (!single->user_headers)
+            return refuse(single, 400, "bad-user-header",
+                          "the value of an X-SL-Header-… has a broken %-escape",
+                          "percent-encode the value's bytes");
+    }
+    return true;
+}
+
+/* Everything that can be said before the body is there. */
+static bool check_message(struct single *single)
+{
+    int http;
+    const char *code;
+    struct sl_message parts = single->message;
+    parts.checksum = NULL;
+    const char *fault = gw_message_fault(&parts, &http, &code);
+    if (fault)
+        return refuse(single, http, code, fault, "mend the request's headers");
+    int64_t length;
+    if (single->content_length && sl_parse_int(single->content_length, 0, INT64_MAX, &length) &&
+        length > SL_PAYLOAD_INLINE_MAX) {
+        parts.payload_size = (size_t)length;
+        fault = gw_message_fault(&parts, &http, &code);
+        return refuse(single, http, code, fault, "send at most 1048576 bytes");
+    }
+    return true;
+}
+
+static void begin(struct gw_request *request)
+{
+    struct gw_layer *layer = gw_request_layer(request);
+    if (!layer)
+        return;
+    struct single *single = calloc(1, sizeof *single);
+    if (!single) {
+        gw_layer_unlink(layer);
+        gw_respond_error(request, 503, "out-of-memory", "the gateway is out of memory", "send again later");
+        return;
+    }
+    single->request = request;
+    single->gateway = gw_request_opaque(request);
+    gw_request_each_header(request, pick_header, single);
+    if (single->content_type && gw_media_is(single->content_type, SL_MEDIA_CBOR_SEQ)) {
+        free(single);
+        gw_batch_begin(request, layer);
+        return;
+    }
+    single->layer = layer;
+    sl_message_reset(&single->message);
+    sl_buffer_init(&single->body, SL_PAYLOAD_INLINE_MAX);
+    gw_request_set_data(request, single, single_free);
+    if (check_content(single) && take_parts(single))
+        check_message(single);
+}
+
+static bool is_batch(const struct gw_request *request)
+{
+    const struct gw_ingest *ingest = gw_request_data(request);
+    return ingest->batch;
+}
+
+static size_t data(struct gw_request *request, const char *piece, size_t size)
+{
+    if (is_batch(request))
+        return gw_batch_data(request, piece, size);
+    struct single *single = gw_request_data(request);
+    if (size > SL_PAYLOAD_INLINE_MAX - single->body.size) {
+        int http;
+        const char *code;
+        struct sl_message parts = {.payload_size = SL_PAYLOAD_INLINE_MAX + 1};
+        const char *fault = gw_message_fault(&parts, &http, &code);
+        refuse(single, http, code, fault, "send at most 1048576 bytes");
+    } else if (!gw_broker_reserve(single->gateway->broker, size)) {
+        refuse(single, 503, "overloaded", "too many bytes are in flight",
+               "send again after the time that Retry-After gives");
+    } else {
+        single->reserved += size;
+        if (!sl_buffer_append(&single->body, piece, size))
+            refuse(single, 503, "out-of-memory", "the gateway is out of memory", "send again later");
+    }
+    return size;
+}
+
+/* {"TraceID":"…"}: a trace id is printable ASCII, so there is little to escape. */
+static size_t write_answer(struct single *single)
+{
+    char *out = single->answer;
+    memcpy(out, "{\"TraceID\":\"", 12);
+    out += 12;
+    for (const char *c = single->trace; *c; c++) {
+        if (*c == '"' || *c == '\\')
+            *out++ = '\\';
+        *out++ = *c;
+    }
+    memcpy(out, "\"}", 2);
+    return (size_t)(out + 2 - single->answer);
+}
+
+static void written(struct gw_write *write)
+{
+    struct single *single = (struct single *)(void *)((char *)write - offsetof(struct single, write));
+    single->writing = false;
+    if (single->ended) {
+        single_free(single);
+        return;
+    }
+    if (!write->status) {
+        struct gw_layer_counters *counters = single->layer->counters;
+        atomic_fetch_add_explicit(&counters->messages_in, 1, memory_order_relaxed);
+        atomic_fetch_add_explicit(&counters->bytes_in, single->message.payload_size, memory_order_relaxed);
+        gw_respond(single->request, 200, "application/json", single->answer, write_answer(single), NULL,
+                   NULL);
+        return;
+    }
+    const struct gw_failure *failure = gw_failure_of(write->status, write->retriable);
+    gw_respond_error(single->request, failure->http, failure->code, write->text, failure->action);
+}
+
+static void handle(struct gw_request *request)
+{
+    if (is_batch(request)) {
+        gw_batch_end(request);
+        return;
+    }
+    struct single *single = gw_request_data(request);
+    struct sl_message *message = &single->message;
+    message->payload = single->body.size ? single->body.data : "";
+    message->payload_size = single->body.size;
+    if (single->checksum_given) {
+        int http;
+        const char *code;
+        const char *fault = gw_message_fault(message, &http, &code);
+        if (fault) {
+            refuse(single, http, code, fault, "send the payload that the checksum was made of");
+            return;
+        }
+        for (size_t i = 0; i < sizeof single->checksum - 1; i++) /* one form for all readers: lower case */
+            single->checksum[i] = (char)(single->checksum_given[i] | 0x20);
+        message->checksum = single->checksum;
+    }
+    if (single->trace_given)
+        memcpy(single->trace, single->trace_given, strlen(single->trace_given) + 1);
+    sl_error error;
+    single->write.done = written;
+    single->writing = true;
+    sl_status status = gw_broker_write(single->gateway->broker, gw_request_loop(request),
+                                       single->layer->topic, message, &single->write, &error);
+    if (status) {
+        single->writing = false;
+        const struct gw_failure *failure = gw_failure_of(status, error.retriable);
+        gw_respond_error(request, failure->http, failure->code, error.text, failure->action);
+    }
+    drop_parts(single);
+}
+
+const struct gw_route gw_ingest_routes[] = {
+    {.method = "POST",
+     .pattern = "/ingest/v1/catalogs/{hrn}/layers/{layer}",
+     .flags = GW_ROUTE_STREAMED,
+     .max_body = SIZE_MAX / 2, /* a batch may be endless; a message is checked here */
+     .begin = begin,
+     .data = data,
+     .handle = handle,
+     .name = "ingest.post"},
+};
+const size_t gw_ingest_route_count = sizeof gw_ingest_routes / sizeof *gw_ingest_routes;

@@ -1,0 +1,21 @@
+/* What the two forms of ingest share: one message (ingest.c), and a batch (ingest_batch.c). */
+#ifndef GW_API_INGEST_H
+#define GW_API_INGEST_H
+
+#include "gateway/gateway_internal.h"
+
+/* What a request's data begins with. */
+struct gw_ingest {
+    bool batch;
+};
+
+/* A batch's parts of the route. begin: the headers are in; the layer's link is the batch's from then on. */
+void gw_batch_begin(struct gw_request *request, struct gw_layer *layer);
+size_t gw_batch_data(struct gw_request *request, const char *data, size_t size);
+void gw_batch_end(struct gw_request *request);
+
+/* Why a message cannot be written as it is, or NULL: the rules that hold for both forms. *code and *http with
+ * it. Static text. */
+const char *gw_message_fault(const struct sl_message *message, int *http, const char **code);
+
+#endif

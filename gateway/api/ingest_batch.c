@@ -1,0 +1,430 @@
+/*
+ * A batch: CBOR records, produced while the body arrives. What is not acknowledged is bounded: the body is
+ * paused meanwhile. The answer has a result for each record, in order.
+ *
+ * Everything runs on the request's loop; the reports of writes outlive a request whose client has gone, so
+ * the batch goes with whichever comes last.
+ */
+#include "gateway/api/ingest.h"
+
+#include "base/text.h"
+#include "base/time.h"
+#include "config/settings.h"
+#include "gateway/api/failures.h"
+#include "wire/record.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define WINDOW_RECORDS 2000              /* of one batch, not acknowledged */
+#define WINDOW_BYTES   ((size_t)4 << 20) /* payload, likewise */
+#define RECORD_MAX     ((size_t)3 << 20) /* a record with all its parts: what waits for its rest is no longer */
+#define PIECE          ((size_t)64 << 10)
+#define ANSWER_MAX     ((size_t)256 << 20)
+#define HEADERS_MAX    1000
+#define RETRY_MS       10
+#define PREFIX_DIGITS  24
+#define TRACE_MAX      128
+
+struct record {
+    struct gw_write write; /* first: reports come with its address */
+    struct batch *batch;
+    struct record *next;
+    size_t bytes;
+    int http; /* 0: not known yet */
+    const char *code;
+    char trace[TRACE_MAX + 1];
+};
+
+struct batch {
+    struct gw_ingest ingest;    /* first */
+    struct gw_request *request; /* NULL: gone */
+    struct gateway *gateway;
+    struct gw_loop *loop;
+    struct gw_layer *layer;
+    struct record *first, *last; /* results still to be put into the answer, in order */
+    size_t listed, unacknowledged, bytes;
+    struct record *spare;     /* one, for reuse */
+    struct sl_buffer partial; /* the front of a record whose rest has not come */
+    size_t reserved;
+    struct sl_buffer answer;
+    struct sl_message message;
+    struct gw_timer retry;
+    unsigned long long count, max;
+    bool paused, stopped, whole; /* stopped: the rest of the body is not looked at; whole: its end has come */
+    char prefix[PREFIX_DIGITS + 1];
+};
+
+static void record_free(struct batch *batch, struct record *record)
+{
+    if (batch->spare)
+        free(record);
+    else
+        batch->spare = record;
+}
+
+static void batch_free(struct batch *batch)
+{
+    while (batch->first) {
+        struct record *gone = batch->first;
+        batch->first = gone->next;
+        free(gone);
+    }
+    free(batch->spare);
+    gw_timer_cancel(batch->loop, &batch->retry);
+    sl_buffer_free(&batch->partial);
+    sl_buffer_free(&batch->answer);
+    gw_broker_release(batch->gateway->broker, batch->reserved);
+    free(batch->message.headers);
+    gw_layer_unlink(batch->layer);
+    free(batch);
+}
+
+/* The request ends. */
+static void batch_ended(void *data)
+{
+    struct batch *batch = data;
+    batch->request = NULL;
+    gw_timer_cancel(batch->loop, &batch->retry);
+    if (!batch->unacknowledged)
+        batch_free(batch);
+}
+
+/* Puts what is known at the front into the answer. */
+static void collect(struct batch *batch)
+{
+    while (batch->first && batch->first->http) {
+        struct record *record = batch->first;
+        struct sl_result result = {
+            .status = record->http,
+            .trace_id = *record->trace ? record->trace : NULL,
+            .offset = record->write.offset,
+            .code = record->code,
+            .text = record->code ? record->write.text : NULL,
+        };
+        if (batch->request)
+            sl_result_encode(&batch->answer, &result); /* a failure stays with the buffer */
+        batch->first = record->next;
+        if (!batch->first)
+            batch->last = NULL;
+        batch->listed--;
+        record_free(batch, record);
+    }
+}
+
+static void finish(struct batch *batch)
+{
+    struct gw_request *request = batch->request;
+    if (!request || !batch->whole || batch->first)
+        return;
+    if (batch->answer.failed) {
+        gw_respond_error(request, 503, "out-of-memory",
+                         "the gateway has no memory for the results; the messages may be in the layer",
+                         "send smaller batches");
+    } else if (!batch->answer.size) {
+        gw_respond(request, 200, SL_MEDIA_CBOR_SEQ, "", 0, NULL, NULL);
+    } else {
+        gw_respond_buffer(request, 200, SL_MEDIA_CBOR_SEQ, &batch->answer);
+    }
+}
+
+static bool window_full(const struct batch *batch, unsigned parts)
+{
+    return batch->listed >= WINDOW_RECORDS / parts || batch->bytes >= WINDOW_BYTES / parts;
+}
+
+static void go_on(struct batch *batch)
+{
+    if (!batch->request || !batch->paused)
+        return;
+    batch->paused = false;
+    gw_timer_cancel(batch->loop, &batch->retry);
+    gw_request_continue(batch->request);
+}
+
+static void retry(struct gw_timer *timer)
+{
+    go_on((struct batch *)(void *)((char *)timer - offsetof(struct batch, retry)));
+}
+
+static void count_in(const struct batch *batch, size_t bytes)
+{
+    struct gw_layer_counters *counters = batch->layer->counters;
+    atomic_fetch_add_explicit(&counters->messages_in, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&counters->bytes_in, bytes, memory_order_relaxed);
+}
+
+static void written(struct gw_write *write)
+{
+    struct record *record = (struct record *)(void *)write;
+    struct batch *batch = record->batch;
+    batch->unacknowledged--;
+    batch->bytes -= record->bytes;
+    record->http = 200;
+    if (write->status) {
+        const struct gw_failure *failure = gw_failure_of(write->status, write->retriable);
+        record->http = failure->http;
+        record->code = failure->code;
+    } else {
+        count_in(batch, record->bytes);
+    }
+    collect(batch);
+    if (!batch->request && !batch->unacknowledged) {
+        batch_free(batch);
+        return;
+    }
+    if (!window_full(batch, 2))
+        go_on(batch);
+    finish(batch);
+}
+
+static struct record *record_new(struct batch *batch)
+{
+    struct record *record = batch->spare;
+    batch->spare = NULL;
+    if (!record)
+        record = malloc(sizeof *record);
+    if (!record)
+        return NULL;
+    record->batch = batch;
+    record->next = NULL;
+    record->bytes = 0;
+    record->http = 0;
+    record->code = NULL;
+    record->write.done = written;
+    record->write.offset = (sl_offset){-1, -1};
+    record->write.text[0] = 0;
+    record->trace[0] = 0;
+    return record;
+}
+
+static void append(struct batch *batch, struct record *record)
+{
+    if (batch->last)
+        batch->last->next = record;
+    else
+        batch->first = record;
+    batch->last = record;
+    batch->listed++;
+    batch->count++;
+}
+
+static void fail(struct record *record, int http, const char *code, const char *text)
+{
+    record->http = http;
+    record->code = code;
+    snprintf(record->write.text, sizeof record->write.text, "%.200s", text);
+}
+
+/* Ends the batch with a result of its own: what follows is not looked at. */
+static void stop(struct batch *batch, int http, const char *code, const char *text)
+{
+    batch->stopped = true;
+    struct record *record = record_new(batch);
+    if (!record) {
+        batch->answer.failed = true;
+        return;
+    }
+    fail(record, http, code, text);
+    append(batch, record);
+    collect(batch);
+}
+
+static const char *name_trace(struct batch *batch, struct record *record)
+{
+    const char *given = batch->message.trace_id;
+    if (given && sl_is_token_text(given, TRACE_MAX))
+        snprintf(record->trace, sizeof record->trace, "%s", given);
+    else if (!given)
+        snprintf(record->trace, sizeof record->trace, "%s%08llx", batch->prefix, batch->count);
+    return given ? given : record->trace;
+}
+
+/* Writes the message just decoded. False: not now, Kafka's queue is full. */
+static bool write_record(struct batch *batch)
+{
+    struct sl_message *message = &batch->message;
+    struct record *record = record_new(batch);
+    if (!record) {
+        batch->stopped = batch->answer.failed = true;
+        return true;
+    }
+    message->trace_id = name_trace(batch, record);
+    int http;
+    const char *code;
+    const char *fault = gw_message_fault(message, &http, &code);
+    if (!fault && message->data_handle) {
+        http = 400;
+        code = "data-handle-refused";
+        fault =
+            "a record with a data handle is not accepted here: it is for messages that carry their payload";
+    }
+    if (!message->partition_id) {
+        message->partition_id = message->trace_id;
+        message->partition_id_size = strlen(message->trace_id);
+    }
+    if (fault) {
+        fail(record, http, code, fault);
+    } else {
+        sl_error error;
+        record->bytes = message->payload_size;
+        sl_status status = gw_broker_write(batch->gateway->broker, batch->loop, batch->layer->topic, message,
+                                           &record->write, &error);
+        if (status == SL_QUEUE_FULL) {
+            record_free(batch, record);
+            return false;
+        }
+        if (status) {
+            const struct gw_failure *failure = gw_failure_of(status, error.retriable);
+            fail(record, failure->http, failure->code, error.text);
+        } else {
+            batch->unacknowledged++;
+            batch->bytes += record->bytes;
+        }
+    }
+    append(batch, record);
+    collect(batch);
+    return true;
+}
+
+/* Decodes at data and writes. *used is 0 unless a record was done with. */
+static enum sl_decoded take_record(struct batch *batch, struct sl_arena *arena, const char *data, size_t size,
+                                   size_t *used, bool *full)
+{
+    const struct sl_record_limits limits = {.max_payload = 2 * (size_t)SL_PAYLOAD_INLINE_MAX,
+                                            .max_headers = HEADERS_MAX};
+    const char *why = "";
+    *used = 0;
+    *full = false;
+    sl_message_reset(&batch->message);
+    enum sl_decoded decoded = sl_record_decode(data, size, &limits, arena, &batch->message, used, &why);
+    if (decoded == SL_DECODED) {
+        if (batch->count >= batch->max) {
+            stop(batch, 413, "too-many-records", "the batch has more records than the gateway takes at once");
+        } else if (!write_record(batch)) {
+            *full = true;
+            *used = 0;
+        }
+    } else if (decoded == SL_DECODE_BAD) {
+        stop(batch, 400, "malformed-record", why);
+    } else if (decoded == SL_DECODE_OOM) {
+        stop(batch, 503, "out-of-memory", "the gateway is out of memory");
+    }
+    return decoded;
+}
+
+/* Keeps the front of a record. */
+static void keep_partial(struct batch *batch, const char *data, size_t size)
+{
+    if (batch->partial.size + size > RECORD_MAX) {
+        stop(batch, 413, "message-too-large", "a record is larger than 3 MiB with all its parts");
+    } else if (!gw_broker_reserve(batch->gateway->broker, size)) {
+        stop(batch, 503, "overloaded", "too many bytes are in flight");
+    } else {
+        batch->reserved += size;
+        if (!sl_buffer_append(&batch->partial, data, size))
+            stop(batch, 503, "out-of-memory", "the gateway is out of memory");
+    }
+}
+
+static void forget_partial(struct batch *batch, size_t size)
+{
+    batch->partial.size = size;
+    if (batch->reserved > size) {
+        gw_broker_release(batch->gateway->broker, batch->reserved - size);
+        batch->reserved = size;
+    }
+}
+
+/* One step: the bytes of data that are done with; 0 with *full: none can be taken now. */
+static size_t step(struct batch *batch, struct sl_arena *arena, const char *data, size_t size, bool *full)
+{
+    size_t used, before = batch->partial.size;
+    if (!before) {
+        if (take_record(batch, arena, data, size, &used, full) == SL_DECODE_MORE) {
+            keep_partial(batch, data, size);
+            return size;
+        }
+        return used;
+    }
+    size_t piece = size < PIECE ? size : PIECE;
+    keep_partial(batch, data, piece);
+    if (batch->stopped)
+        return size;
+    enum sl_decoded decoded =
+        take_record(batch, arena, batch->partial.data, batch->partial.size, &used, full);
+    if (decoded == SL_DECODE_MORE)
+        return piece;
+    forget_partial(batch, *full ? before : 0);
+    return *full || used < before ? 0 : used - before;
+}
+
+static void pause(struct batch *batch)
+{
+    batch->paused = true;
+    /* Nothing of this batch will be acknowledged that could wake it: others fill the queue. */
+    if (!batch->unacknowledged) {
+        batch->retry.run = retry;
+        if (gw_timer_set(batch->loop, &batch->retry, sl_mono_ms() + RETRY_MS))
+            stop(batch, 503, "out-of-memory", "the gateway is out of memory");
+    }
+}
+
+size_t gw_batch_data(struct gw_request *request, const char *data, size_t size)
+{
+    struct batch *batch = gw_request_data(request);
+    struct sl_arena *arena = sl_arena_create();
+    size_t taken = 0;
+    if (!arena)
+        stop(batch, 503, "out-of-memory", "the gateway is out of memory");
+    while (taken < size && !batch->stopped) {
+        bool full = window_full(batch, 1);
+        if (!full)
+            taken += step(batch, arena, data + taken, size - taken, &full);
+        if (full) {
+            pause(batch);
+            break;
+        }
+    }
+    sl_arena_destroy(arena);
+    return batch->stopped ? size : taken;
+}
+
+void gw_batch_end(struct gw_request *request)
+{
+    struct batch *batch = gw_request_data(request);
+    if (batch->partial.size && !batch->stopped)
+        stop(batch, 400, "malformed-record", "the body ends within a record");
+    batch->whole = true;
+    finish(batch);
+}
+
+void gw_batch_begin(struct gw_request *request, struct gw_layer *layer)
+{
+    struct gateway *gateway = gw_request_opaque(request);
+    const char *encoding = gw_request_header(request, "Content-Encoding");
+    int64_t max = 0;
+    struct batch *batch = NULL;
+    if (encoding && strcasecmp(encoding, "identity")) {
+        gw_respond_error(request, 415, "wrong-content-encoding", "a batch is sent without Content-Encoding",
+                         "compress payloads, or leave it to Kafka");
+    } else if (sl_config_integer(gateway->config, SL_GATEWAY_ROOT "limits.batch-messages", &max, NULL) ||
+               !(batch = calloc(1, sizeof *batch)) || !sl_random_hex(batch->prefix, PREFIX_DIGITS)) {
+        gw_respond_error(request, 503, "out-of-memory", "the gateway is out of memory", "send again later");
+    }
+    if (!batch || !*batch->prefix) {
+        free(batch);
+        gw_layer_unlink(layer);
+        return;
+    }
+    batch->ingest.batch = true;
+    batch->request = request;
+    batch->gateway = gateway;
+    batch->loop = gw_request_loop(request);
+    batch->layer = layer;
+    batch->max = (unsigned long long)max;
+    sl_buffer_init(&batch->partial, RECORD_MAX);
+    sl_buffer_init(&batch->answer, ANSWER_MAX);
+    gw_request_set_data(request, batch, batch_ended);
+}
