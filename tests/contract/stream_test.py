@@ -1,0 +1,321 @@
+"""stream v2: subscribe, poll, commit, seek, delete, and the endpoint calls."""
+import hashlib
+import json
+import re
+import time
+
+import streamlayer
+from streamlayer import Subscription, TestCase, data, last_offsets
+
+BEGIN = {"auto.offset.reset": "earliest"}
+
+
+class Stream(TestCase):
+    def setUp(self):
+        self.hrn = self.platform.catalog()
+        self.subscriptions = []
+        self.addCleanup(lambda: [each.delete() for each in self.subscriptions])
+
+    def layer(self, partitions=1):
+        return self.platform.layer(self.hrn, "layer", parallelization=partitions)
+
+    def subscribe(self, query="mode=serial", **properties):
+        subscription = Subscription(self.platform, self.hrn, "layer", query,
+                                    {**BEGIN, **{k.replace("_", "."): v for k, v in properties.items()}})
+        self.subscriptions.append(subscription)
+        return subscription
+
+    def publish(self, *bodies, **headers):
+        for body in bodies:
+            self.platform.publish(self.hrn, "layer", body, **headers)
+
+    def test_subscribe_answers_201(self):
+        self.layer()
+        subscription = self.subscribe()
+        self.assertEqual(subscription.answer.status, 201)
+        body = subscription.answer.json()
+        self.assertEqual(set(body), {"nodeBaseURL", "subscriptionId"})
+        self.assertRegex(body["nodeBaseURL"], r"^http://127\.0\.0\.1:\d+/.*[^/]$")
+        self.assertIn(body["subscriptionId"], body["nodeBaseURL"])
+        self.assertTrue(body["subscriptionId"])
+
+    def test_subscribe_without_a_body(self):
+        """Content-Length: 0 with a JSON content type, and neither of them."""
+        self.layer()
+        base = f"{self.platform.base('stream', 'v2', self.hrn)}/layers/layer/subscribe"
+        for query in ("?mode=serial", ""):
+            for headers in ({"Content-Type": "application/json", "Content-Length": "0"}, {}):
+                answer = self.platform.post(base + query, b"", headers=headers)
+                self.assertEqual(answer.status, 201, answer.text)
+                node = answer.json()["nodeBaseURL"]
+                self.assertEqual(self.platform.delete(f"{node}/layers/layer/subscribe").status, 200)
+
+    def test_subscribe_refuses(self):
+        """An unknown or forbidden property, a wrong mode, parallel on a shared subscription without its id."""
+        self.layer()
+        url = f"{self.platform.base('stream', 'v2', self.hrn)}/layers/layer/subscribe"
+        for name in ("no.such.property", "bootstrap.servers", "ssl.key.location", "plugin.library.paths"):
+            answer = self.platform.post(url, {"kafkaConsumerProperties": {name: "x"}})
+            self.assertEqual(answer.status, 400, f"{name}: {answer.text}")
+            self.assertIn(name, answer.text)
+        for body in ({"kafkaConsumerProperties": {"auto.offset.reset": "sometimes"}},
+                     {"kafkaConsumerProperties": {"group.id": "not a group!"}},
+                     {"kafkaConsumerProperties": []}, []):
+            self.assertEqual(self.platform.post(url, body).status, 400, body)
+        self.assertEqual(self.platform.post(url, b"{", headers={"Content-Type": "application/json"}).status, 400)
+        self.assertEqual(self.platform.post(url + "?mode=sideways").status, 400)
+
+    def test_property_values_may_be_strings(self):
+        self.layer()
+        url = f"{self.platform.base('stream', 'v2', self.hrn)}/layers/layer/subscribe?mode=serial"
+        for value in ("true", "1", True, "false", False):
+            answer = self.platform.post(url, {"kafkaConsumerProperties": {"enable.auto.commit": value}})
+            self.assertEqual(answer.status, 201, answer.text)
+            self.platform.delete(f"{answer.json()['nodeBaseURL']}/layers/layer/subscribe")
+
+    def test_poll_idle_is_200_and_empty(self):
+        self.layer()
+        subscription = self.subscribe()
+        answer = self.platform.get(subscription.url("partitions"))
+        self.assertEqual((answer.status, answer.json()), (200, {"messages": []}))
+        self.assertRegex(answer.headers["content-type"], r"^application/json")
+
+    def test_poll_json(self):
+        self.layer()
+        subscription = self.subscribe()
+        body = bytes(range(256))
+        digest = hashlib.sha256(body).hexdigest()
+        self.publish(body, X_HERE_Message_Key="a%20key%2f%C3%BC", X_HERE_Checksum=digest)
+        self.publish(b"second")
+        before = int(time.time() * 1000) - 60000
+        messages = subscription.receive(2)
+        self.assertEqual([data(each) for each in messages], [body, b"second"])
+        self.assertEqual([each["offset"] for each in messages],
+                         [{"partition": 0, "offset": 0}, {"partition": 0, "offset": 1}])
+        meta = messages[0]["metaData"]
+        self.assertEqual(meta["partition"], "a key/ü")
+        self.assertEqual(meta["checksum"].lower(), digest)
+        self.assertEqual(meta.get("dataSize", 256), 256)
+        self.assertGreater(meta["timestamp"], before)
+        self.assertIsInstance(meta["timestamp"], int)
+        self.assertNotIn("dataHandle", meta)
+        self.assertNotIn("null", json.dumps(messages))
+        self.assertNotIn("checksum", messages[1]["metaData"])
+
+    def test_poll_offsets_ascend(self):
+        self.layer(partitions=4)
+        subscription = self.subscribe()
+        self.publish(*(str(i).encode() for i in range(60)))
+        seen = {}
+        for message in subscription.receive(60):
+            offset = message["offset"]
+            self.assertEqual(offset["offset"], seen.get(offset["partition"], 0))
+            seen[offset["partition"]] = offset["offset"] + 1
+        self.assertEqual(sum(seen.values()), 60)
+
+    def test_foreign_messages(self):
+        """No key: "", a key that is not UTF-8: U+FFFD, a null value: no data."""
+        import subprocess
+        self.layer()
+        subscription = self.subscribe()
+        topic = self.platform.topic(self.hrn, "layer")
+        for arguments, line in ((["-K:"], b"\xffk:v\n"), ([], b"no key\n"), (["-K:", "-Z"], b"null:\n")):
+            subprocess.run(["kcat", "-q", "-P", "-b", self.platform.brokers, "-t", topic, *arguments], input=line,
+                           check=True, timeout=60)
+        first, second, third = subscription.receive(3)
+        self.assertEqual((first["metaData"]["partition"], data(first)), ("\ufffdk", b"v"))
+        self.assertEqual((second["metaData"].get("partition", ""), data(second)), ("", b"no key"))
+        self.assertEqual(third["metaData"]["partition"], "null")
+        self.assertNotIn("data", third["metaData"])
+
+    def test_commit_names_the_last_offset(self):
+        """A commit names the message's own offset; the next subscription of the group goes on behind it."""
+        self.layer()
+        self.publish(b"0", b"1", b"2", b"3")
+        subscription = self.subscribe()
+        messages = subscription.receive(4)
+        answer = subscription.commit([messages[1]["offset"]])
+        self.assertEqual(answer.status, 200, answer.text)
+        self.assertEqual(subscription.delete().status, 200)
+        self.assertEqual([data(each) for each in self.subscribe().receive(2)], [b"2", b"3"])
+
+    def test_commit_of_nothing(self):
+        """The TypeScript SDK commits after each poll, an idle one too."""
+        self.layer()
+        self.assertEqual(self.subscribe().commit([]).status, 200)
+
+    def test_commit_refuses(self):
+        self.layer()
+        subscription = self.subscribe()
+        for offsets in ([{"partition": 99, "offset": 0}], [{"partition": 0}], [{"partition": "a", "offset": 0}],
+                        [{"partition": 0, "offset": -5}], [7], {}, None):
+            self.assertEqual(subscription.commit(offsets).status, 400, offsets)
+        self.assertEqual(self.platform.put(subscription.url("offsets"), b"{",
+                                           headers={"Content-Type": "application/json"}).status, 400)
+
+    def test_uncommitted_comes_again(self):
+        self.layer()
+        self.publish(b"0", b"1")
+        subscription = self.subscribe()
+        subscription.receive(2)
+        subscription.delete()
+        self.assertEqual([data(each) for each in self.subscribe().receive(2)], [b"0", b"1"])
+
+    def test_seek_names_the_next_message(self):
+        self.layer()
+        self.publish(b"0", b"1", b"2", b"3")
+        subscription = self.subscribe()
+        subscription.receive(4)
+        answer = subscription.seek([{"partition": 0, "offset": 2}])
+        self.assertEqual(answer.status, 200, answer.text)
+        self.assertEqual([data(each) for each in subscription.receive(2)], [b"2", b"3"])
+        self.assertEqual(subscription.seek([{"partition": 99, "offset": 0}]).status, 400)
+
+    def test_start_at_latest_misses_nothing(self):
+        """201 means that the start position is fixed."""
+        self.layer()
+        self.publish(b"old")
+        for _ in range(3):
+            subscription = self.subscribe(group_id=self.platform.name("g"), auto_offset_reset="latest")
+            self.publish(b"new")
+            self.assertEqual([data(each) for each in subscription.receive(1)], [b"new"])
+            self.assertEqual(subscription.delete().status, 200)
+
+    def test_groups(self):
+        """One group shares, two get everything each."""
+        self.layer()
+        self.publish(b"0", b"1")
+        for group in ("one", "two"):
+            subscription = self.subscribe(group_id=group)
+            messages = subscription.receive(2)
+            self.assertEqual([data(each) for each in messages], [b"0", b"1"])
+            subscription.commit(last_offsets(messages))
+            subscription.delete()
+            subscription = self.subscribe(group_id=group)
+            self.assertEqual(subscription.poll(), [])
+
+    def test_delete_answers_200_and_then_404(self):
+        self.layer()
+        subscription = self.subscribe()
+        self.assertEqual(subscription.delete().status, 200)
+        for answer in (self.platform.get(subscription.url("partitions")), subscription.delete(),
+                       subscription.commit([{"partition": 0, "offset": 0}])):
+            self.assertEqual(answer.status, 404)
+            self.assertRegex(answer.text, "(?i)subscribe")
+        self.subscriptions.clear()
+
+    def test_unknown_names(self):
+        """404, and which of them is not there."""
+        stream = self.platform.base("stream", "v2", self.hrn)
+        answer = self.platform.post(f"{stream}/layers/no-such-layer/subscribe")
+        self.assertEqual(answer.status, 404)
+        self.assertIn("no-such-layer", answer.text)
+        other = stream.replace(self.hrn, "hrn:here:data::local:no-such-catalog")
+        answer = self.platform.post(f"{other}/layers/layer/subscribe")
+        self.assertEqual(answer.status, 404)
+        self.assertIn("no-such-catalog", answer.text)
+
+    def test_error_bodies(self):
+        answer = self.platform.post(f"{self.platform.base('stream', 'v2', self.hrn)}/layers/no-such/subscribe")
+        body = answer.json()
+        self.assertEqual(body["status"], 404)
+        for name in ("title", "code", "cause", "action", "correlationId"):
+            self.assertIsInstance(body[name], str)
+            self.assertTrue(body[name])
+        self.assertEqual(body["correlationId"], answer.headers["x-correlation-id"])
+
+    def test_parallel_needs_the_subscription_id(self):
+        """Two members of one group, each with its own subscription; calls of parallel mode name it."""
+        self.layer(partitions=2)
+        first = self.subscribe("mode=parallel&consumerId=one", group_id="g")
+        first.query = f"mode=parallel&subscriptionId={first.id}"
+        self.assertEqual(first.poll(), [])
+        answer = self.platform.get(f"{self.platform.base('stream', 'v2', self.hrn)}/layers/layer/partitions"
+                                   "?mode=parallel")
+        self.assertIn(answer.status, (400, 404), answer.text)
+        self.assertRegex(answer.text, "subscriptionId|(?i:subscribe)")
+
+    def test_parallel_members_share(self):
+        self.layer(partitions=2)
+        members = []
+        for name in ("one", "two"):
+            member = self.subscribe(f"mode=parallel&consumerId={name}", group_id="g")
+            member.query = f"mode=parallel&subscriptionId={member.id}"
+            members.append(member)
+        self.assertNotEqual(members[0].id, members[1].id)
+        got = {0: set(), 1: set()}
+        number = 0
+
+        def both():
+            nonlocal number
+            for _ in range(8):
+                self.publish(str(number).encode())
+                number += 1
+            for which, member in enumerate(members):
+                got[which].update(int(data(each)) for each in member.poll())
+            return got[0] and got[1]
+        streamlayer.wait_for(both, 60, "both members get messages")
+        streamlayer.wait_for(lambda: [got[which].update(int(data(each)) for each in member.poll())
+                                      for which, member in enumerate(members)]
+                             and len(got[0] | got[1]) == number, 60, "together they get all")
+
+    def test_parallel_members_are_bounded(self):
+        """No more subscriptions in a group than the layer's parallelization."""
+        self.layer(partitions=1)
+        self.subscribe("mode=parallel", group_id="g")
+        answer = self.platform.post(
+            f"{self.platform.base('stream', 'v2', self.hrn)}/layers/layer/subscribe?mode=parallel",
+            {"kafkaConsumerProperties": {"group.id": "g"}})
+        self.assertIn(answer.status, (400, 403, 409, 429), answer.text)
+
+    def test_sent_with_is_ignored(self):
+        self.layer()
+        self.publish(b"x")
+        subscription = self.subscribe("mode=serial&sentWith=OLP-TS-SDK-1.12.0")
+        subscription.query = "mode=serial&sentWith=OLP-TS-SDK-1.12.0"
+        messages = subscription.receive(1)
+        self.assertEqual(subscription.commit(last_offsets(messages)).status, 200)
+        self.assertEqual(subscription.seek([{"partition": 0, "offset": 0}]).status, 200)
+
+    def test_correlation_id(self):
+        """Spelled just so on every stream call; the client's is echoed."""
+        self.layer()
+        subscription = self.subscribe()
+        self.assertEqual([name for name, _ in subscription.answer.raw_headers if name.lower() == "x-correlation-id"],
+                         ["X-Correlation-Id"])
+        for answer in (self.platform.get(subscription.url("partitions")), subscription.commit([]),
+                       subscription.seek([{"partition": 0, "offset": 0}])):
+            self.assertIn("X-Correlation-Id", [name for name, _ in answer.raw_headers])
+            self.assertTrue(answer.headers["x-correlation-id"])
+        answer = self.platform.get(subscription.url("partitions"), headers={"X-Correlation-Id": "my-own-id.7"})
+        self.assertEqual(answer.headers["x-correlation-id"], "my-own-id.7")
+
+    def test_endpoints(self):
+        self.layer()
+        stream = self.platform.base("stream", "v2", self.hrn)
+        for side in ("", "producer/", "consumer/"):
+            answer = self.platform.get(f"{stream}/layers/layer/{side}endpoint")
+            self.assertEqual(answer.status, 200, answer.text)
+            body = answer.json()
+            self.assertTrue(body["kafkaProtocolVersion"] and all(isinstance(each, str)
+                                                                 for each in body["kafkaProtocolVersion"]))
+            for name in ("topic", "clientId", "consumerGroupPrefix"):
+                self.assertIsInstance(body[name], str)
+            self.assertRegex(body["topic"], re.compile(r"^[a-zA-Z0-9._-]{1,249}$"))
+            for server in body["bootstrapServers"]:
+                self.assertIsInstance(server["hostname"], str)
+                self.assertIsInstance(server["port"], int)
+
+    def test_wrong_token(self):
+        self.layer()
+        subscription = self.subscribe()
+        for token in (None, "not-a-token", self.platform.token[:-4] + "AAAA"):
+            for method, url in (("GET", subscription.url("partitions")), ("PUT", subscription.url("offsets")),
+                                ("DELETE", subscription.url("subscribe"))):
+                answer = self.platform.request(method, url, token=token)
+                self.assertEqual(answer.status, 401, f"{method} {url}: {answer.text}")
+        self.assertEqual(subscription.poll(), [])
+
+
+if __name__ == "__main__":
+    streamlayer.main()

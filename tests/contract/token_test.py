@@ -1,0 +1,102 @@
+"""oauth2: OAuth 1.0a signed requests for a bearer token."""
+import base64
+import hashlib
+import hmac
+import json
+import re
+import time
+import urllib.parse
+import uuid
+
+import streamlayer
+from streamlayer import TestCase
+
+
+def quote(text):
+    return urllib.parse.quote(text, safe="-._~")
+
+
+class Token(TestCase):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        with open(cls.platform.environment["CREDENTIALS"], encoding="utf-8") as file:
+            cls.credentials = dict(re.match(r"\s*([^=\s]+)\s*=\s*(.*?)\s*$", line).groups()
+                                   for line in file if "=" in line and not line.startswith("#"))
+        cls.url = cls.credentials["here.token.endpoint.url"]
+        cls.key = cls.credentials["here.access.key.id"]
+        cls.secret = cls.credentials["here.access.key.secret"]
+
+    def ask(self, body=b'{"grantType":"client_credentials"}', content_type="application/json", query="", key=None,
+            secret=None, nonce=None, timestamp=None, form=(), spoil=False):
+        """A signed request; form: the body's parameters, which are signed too when it is a form."""
+        oauth = {"oauth_consumer_key": key or self.key, "oauth_nonce": nonce or uuid.uuid4().hex,
+                 "oauth_signature_method": "HMAC-SHA256",
+                 "oauth_timestamp": str(int(time.time()) if timestamp is None else timestamp),
+                 "oauth_version": "1.0"}
+        signed = sorted([*oauth.items(), *urllib.parse.parse_qsl(query), *form])
+        base = "&".join(["POST", quote(self.url), quote("&".join(f"{quote(k)}={quote(v)}" for k, v in signed))])
+        mac = hmac.new(((secret or self.secret) + "&").encode(), base.encode(), hashlib.sha256).digest()
+        signature = base64.b64encode(mac).decode()
+        if spoil:
+            signature = ("A" if signature[0] != "A" else "B") + signature[1:]
+        oauth["oauth_signature"] = signature
+        header = "OAuth " + ", ".join(f'{name}="{quote(value)}"' for name, value in oauth.items())
+        return self.platform.post(self.url + ("?" + query if query else ""), body, token=None,
+                                  headers={"Authorization": header, "Content-Type": content_type})
+
+    def check(self, answer):
+        self.assertEqual(answer.status, 200, answer.text)
+        body = answer.json()
+        token = body.get("accessToken") or body.get("access_token")
+        self.assertTrue(token)
+        self.assertEqual((body.get("tokenType") or body.get("token_type")).lower(), "bearer")
+        expires = body.get("expiresIn") or body.get("expires_in")
+        self.assertIsInstance(expires, int)
+        self.assertGreater(expires, 0)
+        self.assertEqual(self.platform.get("/lookup/v1/platform/apis", token=token).status, 200)
+        return body
+
+    def test_token_in_json(self):
+        self.check(self.ask(json.dumps({"grantType": "client_credentials", "expiresIn": 3600}).encode()))
+
+    def test_token_in_a_form(self):
+        form = [("grant_type", "client_credentials")]
+        self.check(self.ask(urllib.parse.urlencode(form).encode(), "application/x-www-form-urlencoded", form=form))
+
+    def test_token_signs_the_query(self):
+        """The TypeScript SDK adds sentWith to the URL and to what it signs."""
+        self.check(self.ask(query="sentWith=OLP-TS-SDK-1.12.0"))
+
+    def test_token_wrong_signature(self):
+        self.assertEqual(self.ask(spoil=True).status, 401)
+        self.assertEqual(self.ask(secret="not-the-secret").status, 401)
+        self.assertEqual(self.ask(key="not-a-key").status, 401)
+
+    def test_token_stale_timestamp(self):
+        for seconds in (-3600, 3600, -100000):
+            answer = self.ask(timestamp=int(time.time()) + seconds)
+            self.assertEqual(answer.status, 401, answer.text)
+            self.assertRegex(answer.text, "(?i)timestamp|clock|time")
+        self.assertIn(self.ask(timestamp="soon").status, (400, 401))
+
+    def test_token_replayed_nonce(self):
+        nonce, timestamp = uuid.uuid4().hex, int(time.time())
+        self.check(self.ask(nonce=nonce, timestamp=timestamp))
+        answer = self.ask(nonce=nonce, timestamp=timestamp)
+        self.assertEqual(answer.status, 401, answer.text)
+        self.assertRegex(answer.text, "(?i)nonce")
+
+    def test_token_refuses(self):
+        answer = self.platform.post(self.url, b'{"grantType":"client_credentials"}', token=None,
+                                    headers={"Content-Type": "application/json"})
+        self.assertEqual(answer.status, 401)
+        self.assertIn(self.ask(b'{"grantType":"password"}').status, (400, 401))
+        self.assertIn(self.ask(b"{").status, (400, 401))
+        for header in ("OAuth", "OAuth x", 'OAuth oauth_consumer_key="', "Basic eDp5", "OAuth " + "a" * 8000):
+            answer = self.platform.post(self.url, b"{}", token=None, headers={"Authorization": header})
+            self.assertIn(answer.status, (400, 401, 431), header[:60])
+
+
+if __name__ == "__main__":
+    streamlayer.main()

@@ -1,0 +1,271 @@
+"""The command line: the fixed names that scripts rely on."""
+import json
+import os
+import signal
+import subprocess
+import time
+
+import streamlayer
+from streamlayer import Running, TestCase
+
+CONNECTOR = "here.platform.data-client.stream.connector."
+
+
+class CommandLine(TestCase):
+    def run_it(self, *arguments, code=0, **options):
+        """Runs the command and checks its exit code. A command that fails says why on standard error, once."""
+        done = self.platform.cli(*arguments, check=False, **options)
+        self.assertEqual(done.returncode, code,
+                         f"{arguments}: out {done.stdout[-500:]!r}, err {done.stderr.decode(errors='replace')}")
+        if code not in (0, 130):
+            self.assertRegex(done.stderr.decode(), r"^streamlayer: \S")
+        self.assertNotRegex(done.stderr.decode(errors="replace"), streamlayer.SANITIZER_REPORT)
+        return done
+
+    def out(self, *arguments, **options):
+        return self.run_it(*arguments, **options).stdout.decode()
+
+    def make_layer(self, *more):
+        hrn = self.platform.catalog()
+        self.run_it("layer", "create", hrn, "layer", "--content-type", "text/plain", *more)
+        return hrn
+
+    def start(self, *arguments, **options):
+        """The command in the background; ended with the test."""
+        process = subprocess.Popen(
+            [self.platform.binaries + "/streamlayer", "--config", self.platform.config, *arguments],
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)
+
+        def end():
+            if process.poll() is None:
+                process.kill()
+            process.communicate()
+        self.addCleanup(end)
+        return process
+
+    def test_catalog_create(self):
+        name = self.platform.name("cli")
+        self.assertEqual(self.out("catalog", "create", name), f"hrn:here:data::local:{name}\n")
+        done = self.run_it("catalog", "create", name, code=1)
+        self.assertIn(name, done.stderr.decode())
+        self.run_it("catalog", "create", "Not/An-Id", code=2)
+
+    def test_catalog_list_show_delete(self):
+        hrn = self.make_layer()
+        self.assertIn(hrn, self.out("catalog", "list"))
+        self.assertIn(hrn, json.dumps(json.loads(self.out("catalog", "list", "--json"))))
+        shown = self.out("catalog", "show", hrn)
+        self.assertIn(hrn, shown)
+        self.assertIn("layer", shown)
+        self.run_it("catalog", "delete", hrn)
+        self.run_it("catalog", "show", hrn, code=3)
+        self.assertNotIn(hrn + " ", self.out("catalog", "list"))
+
+    def test_layer_create_list_show_delete(self):
+        hrn = self.make_layer("--parallelization", "7")
+        self.assertIn("layer", self.out("layer", "list", hrn))
+        shown = json.loads(self.out("layer", "show", hrn, "layer", "--json"))
+        self.assertIn("text/plain", json.dumps(shown))
+        self.assertRegex(json.dumps(shown), r"\b7\b")
+        self.run_it("layer", "create", hrn, "layer", "--content-type", "text/plain", code=1)
+        self.run_it("layer", "create", hrn, "other", code=2)  # no content type
+        self.run_it("layer", "delete", hrn, "layer")
+        self.run_it("layer", "show", hrn, "layer", code=3)
+
+    def test_produce_and_consume(self):
+        """Lines from standard input and from files; begin, count, offset, end."""
+        hrn = self.make_layer("--parallelization", "1")
+        scratch = self.scratch()
+        for name, text in (("a", "three\nfour\n"), ("b", "five")):
+            with open(f"{scratch}/{name}", "w", encoding="utf-8") as file:
+                file.write(text)
+        self.run_it("produce", hrn, "layer", "--key", "k", input=b"one\ntwo\n")
+        self.run_it("produce", hrn, "layer", f"{scratch}/a", f"{scratch}/b", "--key", "k")
+        everything = "one\ntwo\nthree\nfour\nfive\n"
+        self.assertEqual(self.out("consume", hrn, "layer", "--offset", "begin", "--count", "5"), everything)
+        self.assertEqual(self.out("consume", hrn, "layer", "--offset", "begin", "--count", "2", "--group", "g"),
+                         "one\ntwo\n")
+        self.assertEqual(self.out("consume", hrn, "layer", "--offset", "3", "--count", "2", "--group", "h"),
+                         "four\nfive\n")
+        self.assertEqual(self.out("consume", hrn, "layer", "--count", "3", "--group", "g"), "three\nfour\nfive\n")
+
+    def test_consume_shows_keys_and_headers(self):
+        hrn = self.make_layer("--parallelization", "1")
+        self.run_it("produce", hrn, "layer", "--key", "Zürich", "--header", "source=probe", input=b"x\n")
+        message = json.loads(self.out("consume", hrn, "layer", "--offset", "begin", "--count", "1", "--json"))
+        text = json.dumps(message, ensure_ascii=False)
+        for piece in ("Zürich", "source", "probe"):
+            self.assertIn(piece, text)
+
+    def test_consume_over_each_connector(self):
+        """-D chooses the connector, with nothing else changed."""
+        hrn = self.make_layer("--parallelization", "1")
+        for producer in ("kafka-connector", "http-connector"):
+            self.run_it("-D", f"{CONNECTOR}producer={producer}", "produce", hrn, "layer", "--key", "k",
+                        input=producer.encode() + b"\n")
+        for consumer in ("kafka-connector", "http-connector"):
+            self.assertEqual(self.out("-D", f"{CONNECTOR}consumer={consumer}", "consume", hrn, "layer", "--offset",
+                                      "begin", "--count", "2"), "kafka-connector\nhttp-connector\n")
+
+    def test_consume_ends_with_ctrl_c_and_leaves_the_group(self):
+        """130; and what it leaves is at once the other member's: it gets every message, of all partitions."""
+        for connector in ("kafka-connector", "http-connector"):
+            hrn = self.make_layer("--parallelization", "4")
+            first = self.start("-D", f"{CONNECTOR}consumer={connector}", "consume", hrn, "layer", "--follow", "--group",
+                               "g")
+            self.produce_until(hrn, lambda: bool(self.some_output(first)))
+            first.send_signal(signal.SIGINT)
+            rest, errors = first.communicate(timeout=30)
+            self.assertEqual(first.returncode, 130, errors)
+            before = time.monotonic()
+            self.run_it("produce", hrn, "layer", input="".join(f"new-{i}\n" for i in range(40)).encode())
+            got = self.start("-D", f"{CONNECTOR}consumer={connector}", "consume", hrn, "layer", "--follow", "--group",
+                             "g")
+            lines = set()
+
+            def all_new():
+                lines.update(self.some_output(got).decode().split("\n"))
+                return {f"new-{i}" for i in range(40)} <= lines
+            streamlayer.wait_for(all_new, 40, "the second consumer gets all the new messages")
+            self.assertLess(time.monotonic() - before, 30, "the first left the group at once")
+            got.send_signal(signal.SIGTERM)
+            got.communicate(timeout=30)
+            self.assertIn(got.returncode, (0, 130, 143))
+
+    def produce_until(self, hrn, condition):
+        def again():
+            self.run_it("produce", hrn, "layer", input=b"probe\n" * 8)
+            return condition()
+        streamlayer.wait_for(again, 60, "the consumer gets a message")
+
+    @staticmethod
+    def some_output(process):
+        """Whole lines that are there now."""
+        os.set_blocking(process.stdout.fileno(), False)
+        data = process.stdout.read()
+        return data or b""
+
+    def test_pipe(self):
+        """Every message with key and header, each side with its own connector; a second run copies nothing twice."""
+        for source, target in (("kafka-connector", "http-connector"), ("http-connector", "kafka-connector")):
+            hrn = self.make_layer("--parallelization", "2")
+            self.run_it("layer", "create", hrn, "copy", "--content-type", "text/plain", "--parallelization", "1")
+            lines = "".join(f"line {i}\n" for i in range(500))
+            self.run_it("produce", hrn, "layer", "--key", "k", "--header", "h=v", input=lines.encode())
+            pipe = ["-D", f"{CONNECTOR}consumer={source}", "-D", f"{CONNECTOR}producer={target}", "pipe",
+                    hrn, "layer", hrn, "copy", "--idle", "2"]
+            self.run_it(*pipe)
+            self.run_it(*pipe)
+            self.assertEqual(self.out("consume", hrn, "copy", "--offset", "begin", "--idle", "3"), lines)
+            first = self.out("consume", hrn, "copy", "--offset", "begin", "--count", "1", "--json", "--group", "j")
+            for piece in ('"k"', '"h"', '"v"'):
+                self.assertIn(piece, first)
+
+    def test_token(self):
+        """Works with curl, as documented."""
+        token = self.out("token")
+        self.assertRegex(token, r"^\S{20,}\n$")
+        for given, code in ((token.strip(), "200"), ("wrong", "401")):
+            done = subprocess.run(["curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", "-H",
+                                   f"Authorization: Bearer {given}", f"{self.platform.url}/lookup/v1/platform/apis"],
+                                  capture_output=True, check=True, timeout=30)
+            self.assertEqual(done.stdout.decode(), code)
+
+    def test_config_render(self):
+        name = self.scratch() + "/a.conf"
+        with open(name, "w", encoding="utf-8") as file:
+            file.write('a { b = 1, c = ${a.b}"x" }\nlist = [1, "two"] # a comment\nlist += 3\n')
+        self.assertEqual(json.loads(self.out("config", "render", name)),
+                         {"a": {"b": 1, "c": "1x"}, "list": [1, "two", 3]})
+        with open(name, "w", encoding="utf-8") as file:
+            file.write("a = 1\nb = {\n")
+        done = self.run_it("config", "render", name, code=2)
+        self.assertRegex(done.stderr.decode(), r"a\.conf:\d+")
+        self.run_it("config", "render", name + ".no-such", code=3)
+
+    def test_config_show(self):
+        """The value in force, and where it comes from."""
+        path = CONNECTOR + "producer"
+        self.assertRegex(self.out("config", "show", path.rsplit(".", 1)[0]), path.replace(".", r"\."))
+        shown = self.out("-D", f"{path}=http-connector", "config", "show", "here.platform.data-client.stream.connector")
+        self.assertRegex(shown, r"producer\s+http-connector\s+-D")
+        with open(self.platform.environment["CREDENTIALS"], encoding="utf-8") as file:
+            secret = [line.split("=", 1)[1].strip() for line in file if "access.key.secret" in line][0]
+        self.assertNotIn(secret, self.out("config", "show"))
+
+    def test_exit_codes(self):
+        """As `streamlayer help` says."""
+        hrn = self.make_layer()
+        self.run_it("no-such-command", code=2)
+        self.run_it("consume", code=2)
+        self.run_it("consume", hrn, "layer", "--count", "many", code=2)
+        self.run_it("consume", hrn, "layer", "--no-such-option", code=2)
+        self.run_it("consume", hrn, "no-such-layer", "--count", "1", code=3)
+        self.run_it("produce", "hrn:here:data::local:no-such-catalog", "layer", code=3, input=b"x\n")
+        self.run_it("produce", hrn, "layer", "/no/such/file", code=3)
+        self.run_it("-D", CONNECTOR + "producer=kafka-conector", "produce", hrn, "layer", code=2, input=b"x\n")
+        self.run_it("-D", "here.platform.data-client.endpoint-locator.discovery-service-url=http://127.0.0.1:9/lookup/v1",
+                    "catalog", "list", code=5)
+        self.run_it("-D", f"here.platform.data-client.stream.kafka.plugin-directory={self.scratch()}", "produce", hrn,
+                    "layer", code=6, input=b"x\n")
+
+    def test_unknown_connector_name(self):
+        """File, line and the allowed names."""
+        hrn = self.make_layer()
+        name = self.scratch() + "/mine.conf"
+        with open(name, "w", encoding="utf-8") as file:
+            file.write(f'include file("{self.platform.config}")\n\n{CONNECTOR}consumer = "htpp-connector"\n')
+        done = subprocess.run([self.platform.binaries + "/streamlayer", "--config", name, "consume", hrn, "layer"],
+                              capture_output=True, check=False, timeout=60)
+        self.assertEqual(done.returncode, 2, done.stderr)
+        for piece in ("mine.conf:3", "htpp-connector", "kafka-connector", "http-connector"):
+            self.assertIn(piece, done.stderr.decode())
+
+    def test_version_and_help(self):
+        self.assertRegex(self.out("version"), r"^streamlayer \d+\.\d+\.\d+\n$")
+        overview = self.out("help")
+        for command in ("up", "catalog create", "layer create", "produce", "consume", "pipe", "config show",
+                        "config render", "token", "version"):
+            self.assertIn(command, overview)
+            self.assertIn("Usage", self.out(*command.split(), "--help"))
+        self.assertIn("130", overview)
+
+    def test_output_that_cannot_be_written(self):
+        """A full disk is a failure, not a success with half the messages; a reader that has gone ends it."""
+        hrn = self.make_layer("--parallelization", "1")
+        self.run_it("produce", hrn, "layer", "--key", "k", input=b"line\n" * 1000)
+        with open("/dev/full", "wb") as full:
+            done = subprocess.run([self.platform.binaries + "/streamlayer", "--config", self.platform.config, "consume",
+                                   hrn, "layer", "--offset", "begin", "--count", "1000"], stdout=full,
+                                  stderr=subprocess.PIPE, check=False, timeout=60)
+        self.assertEqual(done.returncode, 1, done.stderr)
+
+    def test_up_is_refused_twice(self):
+        """One platform a data directory: the second says which process has it."""
+        done = subprocess.run([self.platform.binaries + "/streamlayer", "up", "--port", "0", "--data-dir",
+                               self.platform.environment["DIR"] + "/data"], capture_output=True, check=False, timeout=60)
+        self.assertEqual(done.returncode, 1, done.stderr)
+        self.assertIn(self.platform.environment["PID"], done.stderr.decode())
+        self.assertEqual(self.platform.get("/health", token=None).status, 200)
+
+    def test_up_on_a_port_in_use(self):
+        directory = self.scratch()
+        port = self.platform.url.rsplit(":", 1)[1]
+        done = subprocess.run([self.platform.binaries + "/streamlayer", "up", "--port", port, "--data-dir",
+                               directory + "/data", "--kafka", self.platform.brokers],
+                              capture_output=True, check=False, timeout=60)
+        self.assertIn(done.returncode, (1, 5), done.stderr)
+        self.assertIn(port, done.stderr.decode())
+
+    def test_up_without_brokers(self):
+        """A cluster that is not there: an error, in bounded time."""
+        directory = self.scratch()
+        up = Running(self.platform.binaries, directory + "/data", directory + "/log", "--kafka", "127.0.0.1:9")
+        self.addCleanup(lambda: up.process.poll() is not None or up.kill())
+        self.assertIn(up.process.wait(120), (1, 5), up.text())
+        self.assertIn("127.0.0.1:9", up.text())
+        self.assertNotRegex(up.text(), "(?m)^ready")
+
+
+if __name__ == "__main__":
+    streamlayer.main()

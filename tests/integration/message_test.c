@@ -1,0 +1,282 @@
+/* The parts of a message, from one side to the other. */
+#include "suite.h"
+#include <stdio.h>
+#include <time.h>
+
+/* One partition, one producer, one consumer: messages come in the order sent. */
+struct fixture {
+    sl_client *client;
+    struct layer layer;
+    struct tally tally;
+    sl_producer *producer;
+    sl_consumer *consumer;
+    struct inbox inbox;
+    sl_message *message;
+};
+
+static void open_fixture(struct fixture *f)
+{
+    memset(f, 0, sizeof *f);
+    f->client = client_make();
+    layer_make(f->client, 1, &f->layer);
+    tally_init(&f->tally, 0);
+    f->producer = producer_make(f->client, &f->layer, &f->tally);
+    f->consumer = consumer_make(f->client, &f->layer, NULL, SL_START_BEGIN);
+    must(sl_message_create(&f->message), NULL);
+}
+
+/* All of the messages sent arrive. */
+static void pass(struct fixture *f, size_t messages)
+{
+    producer_finish(&f->producer, &f->tally, messages);
+    receive(f->consumer, &f->inbox, messages);
+    assert_int_equal(f->inbox.count, messages);
+}
+
+static void close_fixture(struct fixture *f)
+{
+    sl_message_destroy(&f->message);
+    inbox_free(&f->inbox);
+    consumer_close(&f->consumer);
+    tally_free(&f->tally);
+    sl_client_destroy(&f->client);
+}
+
+static void set_text(sl_message *message, const char *text)
+{
+    must(sl_message_set_payload(message, text, strlen(text)), NULL);
+}
+
+static void keys(void **state)
+{
+    (void)state;
+    struct fixture f;
+    char two[SL_PARTITION_ID_MAX * 2], four[SL_PARTITION_ID_MAX * 4];
+    for (size_t i = 0; i < SL_PARTITION_ID_MAX; i++) {
+        memcpy(two + i * 2, i % 2 ? "ß" : "Ж", 2);
+        memcpy(four + i * 4, i % 2 ? "🚗" : "🛣", 4);
+    }
+    const struct {
+        const char *bytes;
+        size_t size;
+    } ids[] = {{"a", 1},
+               {"23618304", 8},
+               {"a b\t/%?&=+#\"'<>;,\\", 18},
+               {"Zürich 東京", 14},
+               {"nul\0inside", 10},
+               {two, sizeof two},
+               {four, sizeof four}};
+    enum { COUNT = sizeof ids / sizeof *ids };
+    open_fixture(&f);
+    for (size_t i = 0; i < COUNT; i++) {
+        sl_message_clear(f.message);
+        must(sl_message_set_partition_id(f.message, ids[i].bytes, ids[i].size), NULL);
+        set_text(f.message, "x");
+        send_message(f.producer, f.message);
+    }
+    pass(&f, COUNT);
+    for (size_t i = 0; i < COUNT; i++) {
+        size_t size = 0;
+        const char *id = sl_message_partition_id(f.inbox.messages[i], &size);
+        assert_non_null(id);
+        assert_int_equal(size, ids[i].size);
+        assert_memory_equal(id, ids[i].bytes, size);
+    }
+    close_fixture(&f);
+}
+
+/* Without a partition id the trace id is it: the one given, or the one made. */
+static void no_partition_id(void **state)
+{
+    (void)state;
+    struct fixture f;
+    open_fixture(&f);
+    set_text(f.message, "given");
+    must(sl_message_set_trace_id(f.message, "a-trace-id-of-mine"), NULL);
+    send_message(f.producer, f.message);
+    for (int i = 0; i < 2; i++) {
+        sl_message_clear(f.message);
+        set_text(f.message, "made");
+        send_message(f.producer, f.message);
+    }
+    pass(&f, 3);
+    for (size_t i = 0; i < 3; i++) {
+        const sl_message *message = f.inbox.messages[i];
+        const char *trace_id = sl_message_trace_id(message);
+        size_t size = 0;
+        const char *id = sl_message_partition_id(message, &size);
+        assert_non_null(trace_id);
+        assert_non_null(id);
+        assert_int_equal(size, strlen(trace_id));
+        assert_memory_equal(id, trace_id, size);
+    }
+    assert_string_equal(sl_message_trace_id(f.inbox.messages[0]), "a-trace-id-of-mine");
+    assert_string_not_equal(sl_message_trace_id(f.inbox.messages[1]),
+                            sl_message_trace_id(f.inbox.messages[2]));
+    close_fixture(&f);
+}
+
+static void user_headers(void **state)
+{
+    (void)state;
+    struct fixture f;
+    char binary[256], large[4096];
+    for (size_t i = 0; i < sizeof binary; i++)
+        binary[i] = (char)i;
+    memset(large, 'L', sizeof large);
+    const struct {
+        const char *name;
+        const void *value;
+        size_t size;
+    } headers[] = {{"source", "probe", 5},
+                   {"Order", "1", 1},
+                   {"order", "2", 1},
+                   {"source", "second", 6},
+                   {"empty", "", 0},
+                   {"binary", binary, sizeof binary},
+                   {"x.y_z-1!#$&'*+^`|~", "token", 5},
+                   {"large", large, sizeof large},
+                   {"source", "last", 4}};
+    enum { COUNT = sizeof headers / sizeof *headers };
+    open_fixture(&f);
+    set_text(f.message, "with headers");
+    for (size_t i = 0; i < COUNT; i++)
+        must(sl_message_add_header(f.message, headers[i].name, headers[i].value, headers[i].size), NULL);
+    send_message(f.producer, f.message);
+    sl_message_clear(f.message);
+    set_text(f.message, "without");
+    send_message(f.producer, f.message);
+    pass(&f, 2);
+    const sl_message *message = f.inbox.messages[0];
+    assert_int_equal(sl_message_header_count(message), COUNT);
+    for (size_t i = 0; i < COUNT; i++) {
+        const char *name = NULL;
+        const void *value = NULL;
+        size_t size = 99;
+        assert_true(sl_message_header_at(message, i, &name, &value, &size));
+        assert_string_equal(name, headers[i].name);
+        assert_non_null(value); /* empty is not null */
+        assert_int_equal(size, headers[i].size);
+        assert_memory_equal(value, headers[i].value, size);
+    }
+    const void *value = NULL;
+    size_t size = 0;
+    assert_false(sl_message_header_at(message, COUNT, NULL, NULL, NULL));
+    assert_true(sl_message_header(message, "source", &value, &size));
+    assert_int_equal(size, 4);
+    assert_memory_equal(value, "last", 4);
+    assert_false(sl_message_header(message, "no-such-header", &value, &size));
+    assert_int_equal(sl_message_header_count(f.inbox.messages[1]), 0);
+    close_fixture(&f);
+}
+
+/* SHA-256 of "hello" */
+#define HELLO_SHA256 "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824"
+
+static void metadata(void **state)
+{
+    (void)state;
+    struct fixture f;
+    open_fixture(&f);
+    int64_t timestamp = (int64_t)time(NULL) * 1000 - 61234;
+    set_text(f.message, "hello");
+    must(sl_message_set_partition_id(f.message, "k", 1), NULL);
+    must(sl_message_set_timestamp_ms(f.message, timestamp), NULL);
+    must(sl_message_set_trace_id(f.message, "trace/1 with:signs"), NULL);
+    must(sl_message_set_checksum(f.message, HELLO_SHA256), NULL);
+    must(sl_message_set_crc(f.message, "1a2b3c4d"), NULL);
+    send_message(f.producer, f.message);
+    sl_message_clear(f.message);
+    set_text(f.message, "bare");
+    int64_t before = (int64_t)time(NULL) * 1000;
+    send_message(f.producer, f.message);
+    pass(&f, 2);
+    const sl_message *message = f.inbox.messages[0];
+    char text[80];
+    assert_int_equal(sl_message_timestamp_ms(message), timestamp);
+    assert_string_equal(sl_message_trace_id(message), "trace/1 with:signs");
+    assert_non_null(sl_message_checksum(message));
+    assert_string_equal(sl_message_checksum(message), HELLO_SHA256);
+    assert_non_null(sl_message_crc(message));
+    assert_string_equal(sl_message_crc(message), "1a2b3c4d");
+    assert_string_equal(text_of(message, text, sizeof text), "hello");
+    assert_int_equal(sl_message_offset(message).partition, 0);
+    assert_int_equal(sl_message_offset(message).offset, 0);
+    assert_null(sl_message_data_handle(message));
+    message = f.inbox.messages[1];
+    assert_true(sl_message_timestamp_ms(message) >= before);
+    assert_true(sl_message_timestamp_ms(message) <= before + WAIT_MS);
+    assert_null(sl_message_checksum(message));
+    assert_null(sl_message_crc(message));
+    assert_int_equal(sl_message_offset(message).offset, 1);
+    close_fixture(&f);
+}
+
+/* A wrong checksum fails the send, and nothing is written: the next message is the layer's first. */
+static void checksum_mismatch(void **state)
+{
+    (void)state;
+    struct fixture f;
+    sl_error error = {0};
+    open_fixture(&f);
+    set_text(f.message, "hallo");
+    must(sl_message_set_checksum(f.message, HELLO_SHA256), NULL);
+    must_fail(sl_producer_send(f.producer, f.message, NULL, WAIT_MS, &error), SL_CHECKSUM_MISMATCH, &error);
+    set_text(f.message, "hello");
+    send_message(f.producer, f.message);
+    pass(&f, 1);
+    char text[80];
+    assert_string_equal(text_of(f.inbox.messages[0], text, sizeof text), "hello");
+    assert_int_equal(sl_message_offset(f.inbox.messages[0]).offset, 0);
+    close_fixture(&f);
+}
+
+static void payloads(void **state)
+{
+    (void)state;
+    static const size_t sizes[] = {0, 1, 256, 65535, 65536, SL_PAYLOAD_INLINE_MAX - 1, SL_PAYLOAD_INLINE_MAX,
+                                   3};
+    enum { COUNT = sizeof sizes / sizeof *sizes };
+    struct fixture f;
+    unsigned char *bytes = malloc(SL_PAYLOAD_INLINE_MAX);
+    assert_non_null(bytes);
+    for (size_t i = 0; i < SL_PAYLOAD_INLINE_MAX; i++)
+        bytes[i] = (unsigned char)(i + i / 256);
+    open_fixture(&f);
+    for (size_t i = 0; i < COUNT; i++) {
+        must(sl_message_set_payload(f.message, sizes[i] ? bytes : NULL, sizes[i]), NULL);
+        send_message(f.producer, f.message);
+    }
+    pass(&f, COUNT);
+    for (size_t i = 0; i < COUNT; i++) {
+        size_t size = 99;
+        const void *payload = sl_message_payload(f.inbox.messages[i], &size);
+        assert_non_null(payload); /* an empty payload is not a null one */
+        assert_int_equal(size, sizes[i]);
+        assert_memory_equal(payload, bytes, size);
+    }
+    close_fixture(&f);
+    free(bytes);
+}
+
+static void payload_too_large(void **state)
+{
+    (void)state;
+    struct fixture f;
+    sl_error error = {0};
+    char *bytes = calloc(1, SL_PAYLOAD_INLINE_MAX + 1);
+    assert_non_null(bytes);
+    open_fixture(&f);
+    must(sl_message_set_payload(f.message, bytes, SL_PAYLOAD_INLINE_MAX + 1), NULL);
+    must_fail(sl_producer_send(f.producer, f.message, NULL, WAIT_MS, &error), SL_TOO_LARGE, &error);
+    set_text(f.message, "after it");
+    send_message(f.producer, f.message);
+    pass(&f, 1);
+    assert_int_equal(sl_message_offset(f.inbox.messages[0]).offset, 0);
+    close_fixture(&f);
+    free(bytes);
+}
+
+CASES_MAIN(cmocka_unit_test(keys), cmocka_unit_test(no_partition_id), cmocka_unit_test(user_headers),
+           cmocka_unit_test(metadata), cmocka_unit_test(checksum_mismatch), cmocka_unit_test(payloads),
+           cmocka_unit_test(payload_too_large))
