@@ -21,17 +21,10 @@ struct answer {
 
 struct sl_lookup {
     struct sl_client *client;
-    char *url; /* of the service, without a trailing slash */
+    char *url; /* of the service, without a slash at its end */
     pthread_mutex_t lock;
     struct answer *answers; /* newest first; under lock */
 };
-
-static void strip_slashes(char *url)
-{
-    size_t length = strlen(url);
-    while (length && url[length - 1] == '/')
-        url[--length] = 0;
-}
 
 sl_status sl_lookup_create(struct sl_client *client, struct sl_lookup **lookup, sl_error *error)
 {
@@ -44,7 +37,6 @@ sl_status sl_lookup_create(struct sl_client *client, struct sl_lookup **lookup, 
         free(made);
         return status;
     }
-    strip_slashes(made->url);
     pthread_mutex_init(&made->lock, NULL);
     *lookup = made;
     return SL_OK;
