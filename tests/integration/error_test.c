@@ -126,7 +126,8 @@ static void platform_unreachable(void **state)
 {
     (void)state;
     sl_error error = {0};
-    sl_client *client = client_make_with(ROOT "endpoint-locator.discovery-service-url", "http://127.0.0.1:9/lookup/v1");
+    sl_client *client =
+        client_make_with(ROOT "endpoint-locator.discovery-service-url", "http://127.0.0.1:9/lookup/v1");
     must_fail(open_producer(client, "hrn:here:data::local:c", "l", &error), SL_UNAVAILABLE, &error);
     assert_says(error.text, "127.0.0.1:9");
     assert_true(error.retriable);
