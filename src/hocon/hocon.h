@@ -8,6 +8,7 @@
 #ifndef SL_HOCON_HOCON_H
 #define SL_HOCON_HOCON_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <streamlayer/error.h>
@@ -69,6 +70,9 @@ bool hocon_as_boolean(const struct hocon_value *value, bool *out);
 bool hocon_as_integer(const struct hocon_value *value, int64_t *out);
 bool hocon_as_duration_ms(const struct hocon_value *value, int64_t *out); /* a bare number: milliseconds */
 bool hocon_as_bytes(const struct hocon_value *value, int64_t *out);       /* a bare number: bytes */
+/* The list: the value itself, or what an object with numbers for keys makes; NULL: neither. The document's.
+ */
+const struct hocon_value *hocon_as_list(const struct hocon_value *value);
 
 /* Joins key to path as a path expression, quoting where it must. Released with free; NULL: no memory. */
 char *hocon_path_join(const char *path, const char *key);
