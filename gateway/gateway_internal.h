@@ -11,7 +11,8 @@
 struct gateway {
     sl_config *config;
     struct sl_log log;
-    char *public_url; /* "http://127.0.0.1:8080", no trailing slash */
+    char *public_url;    /* "http://127.0.0.1:8080", no trailing slash; see gw_request_public_url */
+    bool public_url_set; /* by the configuration */
     struct gw_server *server;
     struct gw_workers *workers;
     struct gw_catalogs *catalogs;
@@ -19,7 +20,14 @@ struct gateway {
     struct gw_tokens *tokens;             /* api/token.c: signing and checking */
     struct gw_broker *broker;
     struct gw_subscriptions *subscriptions; /* broker/subscriptions.h */
+    struct gw_status *status;               /* api/status.c: whether Kafka answers */
+    struct gw_route *routes;                /* all APIs' */
+    int lock_fd;                            /* holds the data directory */
 };
+
+/* Appends the URL that this request's client reaches the gateway by: streamlayer.gateway.public-url, else
+ * what its Host header says. No trailing slash. */
+bool gw_request_public_url(const struct gw_request *request, struct sl_buffer *url);
 
 /*
  * The layer that a request's {hrn} and {layer} name, linked; or NULL, and the request is answered with 404
@@ -32,6 +40,18 @@ extern const struct gw_route gw_lookup_routes[], gw_config_routes[], gw_ingest_r
     gw_endpoint_routes[], gw_token_routes[], gw_status_routes[];
 extern const size_t gw_lookup_route_count, gw_config_route_count, gw_ingest_route_count,
     gw_stream_route_count, gw_endpoint_route_count, gw_token_route_count, gw_status_route_count;
+
+/* Whether a request may pass (the server's gw_authenticate; opaque is the gateway): its bearer token. */
+bool gw_tokens_authenticate(void *opaque, struct gw_request *request, char **application);
+
+sl_status gw_status_create(struct gw_status **status, sl_error *error);
+void gw_status_destroy(struct gw_status **status);
+
+/* Deletes the topics of what is condemned (store/catalogs.h), of one catalog or of all (hrn NULL). Blocks. */
+sl_status gw_config_clean(struct gateway *gateway, const char *hrn, sl_error *error);
+
+/* Answers what a failed call came to: the status as HTTP's, the text as the cause. */
+void gw_respond_failure(struct gw_request *request, const sl_error *error);
 
 /* One API's lines for /metrics. */
 bool gw_subscriptions_metrics(struct gw_subscriptions *subscriptions, struct sl_buffer *text);

@@ -53,7 +53,7 @@ struct gw_server {
     uint16_t port;
     atomic_uint connections;
     atomic_size_t bytes_in_flight;
-    atomic_bool draining;
+    atomic_bool open, draining;
     pthread_mutex_t lock;
     pthread_cond_t idle; /* in_flight came to nothing while draining */
     atomic_uint in_flight;

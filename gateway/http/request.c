@@ -261,6 +261,8 @@ static bool has_room(struct gw_request *request)
         MHD_get_connection_info(request->connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
     if (atomic_load_explicit(&server->draining, memory_order_relaxed)) {
         gw_respond_error(request, 503, "shutting-down", "the gateway is being stopped", "try again");
+    } else if (!atomic_load_explicit(&server->open, memory_order_relaxed)) {
+        gw_respond_error(request, 503, "starting", "the gateway is being started", "try again");
     } else if (surplus && surplus->socket_context) {
         gw_respond_header(request, "Connection", "close");
         gw_respond_errorf(request, 503, "too-many-connections",

@@ -145,6 +145,7 @@ sl_status gw_server_start(const struct gw_server_settings *settings, const struc
         return sl_error_oom(error);
     server->settings = *settings;
     complete(&server->settings);
+    atomic_init(&server->open, !settings->closed);
     if (log)
         server->log = *log;
     pthread_condattr_t monotonic;
@@ -170,6 +171,11 @@ sl_status gw_server_start(const struct gw_server_settings *settings, const struc
         gw_server_stop(&server);
     *out = server;
     return status;
+}
+
+void gw_server_open(struct gw_server *server)
+{
+    atomic_store(&server->open, true);
 }
 
 uint16_t gw_server_port(const struct gw_server *server)

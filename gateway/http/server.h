@@ -59,12 +59,14 @@ struct gw_server_settings {
     int idle_timeout_s;
     const struct gw_route *routes;
     size_t route_count;
+    bool closed; /* all requests get 503 until gw_server_open: for what must be made after the loops */
     gw_authenticate authenticate;
     void *opaque; /* for authenticate and gw_request_opaque */
 };
 
 sl_status gw_server_start(const struct gw_server_settings *settings, const struct sl_log *log,
                           struct gw_server **server, sl_error *error);
+void gw_server_open(struct gw_server *server);
 uint16_t gw_server_port(const struct gw_server *server);
 /* No new connections and requests (503 with Connection: close); returns when every request begun is answered
  * and written, or after grace_ms. The loops go on running: handlers may still post to them. */
@@ -121,7 +123,9 @@ char *gw_request_take_body(struct gw_request *request, size_t *size);
 /* The handler's own. free_data is called when the request ends, on its loop. */
 void gw_request_set_data(struct gw_request *request, void *data, void (*free_data)(void *data));
 void *gw_request_data(const struct gw_request *request);
-/* Goes on with a paused body (GW_ROUTE_STREAMED). Any thread. */
+/* Goes on with a paused body (GW_ROUTE_STREAMED). Any thread. While its body comes in and is not paused, a
+ * request may end at any time on its loop (the client is gone: free_data tells), so other threads must leave
+ * it alone then. */
 void gw_request_continue(struct gw_request *request);
 
 /*

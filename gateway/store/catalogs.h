@@ -42,4 +42,52 @@ void gw_layer_unlink(struct gw_layer *layer); /* NULL is allowed */
 void gw_catalogs_each_layer(struct gw_catalogs *catalogs,
                             void (*visit)(void *opaque, const struct gw_layer *layer), void *opaque);
 
+bool gw_catalogs_exists(struct gw_catalogs *catalogs, const char *hrn);
+/* Whether it is on the Marketplace; false when there is no such catalog. */
+bool gw_catalogs_marketplace(struct gw_catalogs *catalogs, const char *hrn, bool *marketplace);
+/* As config v1 shows them: a new reference; NULL: no such catalog (*exists false), or no memory. */
+json_t *gw_catalogs_json(struct gw_catalogs *catalogs, const char *hrn, bool *exists);
+/* Up to limit catalogs in the order of their HRNs, those after the HRN after (NULL: from the first). *next,
+ * freed by the caller: the last one's HRN when there are more, else NULL. */
+json_t *gw_catalogs_list_json(struct gw_catalogs *catalogs, const char *after, size_t limit, char **next);
+json_t *gw_layer_json(const struct gw_layer *layer);
+
+/*
+ * Changing: blocks on disk, so on a worker only. What is made gets its Kafka topic before it is seen, and
+ * what is deleted is out of sight before its topic goes; what a crash leaves half-way is condemned at the
+ * next start.
+ */
+#define GW_HRN_PREFIX "hrn:here:data::local:"
+
+/* Errors: SL_CONFLICT. */
+sl_status gw_catalogs_create(struct gw_catalogs *catalogs, const char *id, const char *name, bool marketplace,
+                             sl_error *error);
+sl_status gw_catalogs_rename(struct gw_catalogs *catalogs, const char *hrn, const char *name,
+                             sl_error *error);
+
+struct gw_layer_spec {
+    const char *id, *name, *content_type, *content_encoding; /* encoding: NULL: none */
+    int parallelization, in_kbps, out_kbps;
+    int64_t ttl_ms;
+};
+/* Reserves the id and names the topic; *layer is the caller's reference, not to be found yet. Errors:
+ * SL_NOT_FOUND (no such catalog), SL_CONFLICT. */
+sl_status gw_catalogs_begin_layer(struct gw_catalogs *catalogs, const char *hrn,
+                                  const struct gw_layer_spec *spec, struct gw_layer **layer, sl_error *error);
+/* Its topic is there: it can be found. Errors: SL_NOT_FOUND (condemned meanwhile). */
+sl_status gw_catalogs_publish_layer(struct gw_catalogs *catalogs, struct gw_layer *layer, sl_error *error);
+
+/* Takes a layer, or the catalog with all its layers (layer NULL), out of sight for good. Also SL_OK for what
+ * is condemned already, so that a deletion may be tried again. Errors: SL_NOT_FOUND. */
+sl_status gw_catalogs_condemn(struct gw_catalogs *catalogs, const char *hrn, const char *layer,
+                              sl_error *error);
+/* The same for a layer that was begun and never published. */
+sl_status gw_catalogs_condemn_topic(struct gw_catalogs *catalogs, const char *topic, sl_error *error);
+/* The topics of the condemned layers of a catalog, or of all (hrn NULL): a JSON array of strings. */
+sl_status gw_catalogs_condemned(struct gw_catalogs *catalogs, const char *hrn, json_t **topics,
+                                sl_error *error);
+/* The topic is gone, and so is its layer; a condemned catalog goes with its last layer. */
+sl_status gw_catalogs_forget_topic(struct gw_catalogs *catalogs, const char *topic, sl_error *error);
+sl_status gw_catalogs_forget_empty(struct gw_catalogs *catalogs, sl_error *error);
+
 #endif

@@ -1,0 +1,390 @@
+/* config v1: catalogs and their layers. What changes something runs on a worker. */
+#include "base/error.h"
+#include "base/text.h"
+#include "gateway/api/layer_spec.h"
+#include "gateway/gateway_internal.h"
+#include "wire/hrn.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define NAME_MAX_BYTES 1000
+#define LIST_MAX       1000000
+
+/* A change on its way through a worker. Strings are the request's or body's, which outlive it. */
+struct change {
+    struct gw_job job;
+    struct gw_request *request;
+    struct gateway *gateway;
+    const char *hrn, *layer;
+    json_t *body;
+    const char *id, *name;
+    bool marketplace;
+    struct gw_layer_spec *specs; /* point into body */
+    size_t spec_count;
+};
+
+static void change_free(struct change *change)
+{
+    json_decref(change->body);
+    free(change->specs);
+    free(change);
+}
+
+static void refuse(struct gw_request *request, const char *cause)
+{
+    gw_respond_error(request, 400, "bad-request", cause, "correct the request and send it again");
+}
+
+/* The body as a JSON object; NULL when the request is answered. */
+static json_t *json_body(struct gw_request *request)
+{
+    const struct sl_buffer *body = gw_request_body(request);
+    json_error_t problem;
+    json_t *value = json_loadb(body->size ? body->data : "", body->size, JSON_REJECT_DUPLICATES, &problem);
+    if (json_is_object(value))
+        return value;
+    if (value)
+        refuse(request, "the body is JSON, but no object");
+    else
+        gw_respond_errorf(request, 400, "bad-json", "send a JSON object",
+                          "the body is no JSON: line %d, column %d: %s", problem.line, problem.column,
+                          problem.text);
+    json_decref(value);
+    return NULL;
+}
+
+/* Makes a change and reads the body where there is to be one; NULL when the request is answered. */
+static struct change *change_new(struct gw_request *request, void (*run)(struct gw_job *job), bool with_body)
+{
+    json_t *body = with_body ? json_body(request) : NULL;
+    if (with_body && !body)
+        return NULL;
+    struct change *change = calloc(1, sizeof *change);
+    if (!change) {
+        json_decref(body);
+        gw_respond_json(request, 500, NULL);
+        return NULL;
+    }
+    change->job.run = run;
+    change->request = request;
+    change->gateway = gw_request_opaque(request);
+    change->hrn = gw_request_parameter(request, "hrn");
+    change->layer = gw_request_parameter(request, "layer");
+    change->body = body;
+    return change;
+}
+
+static sl_status read_name(struct change *change, const char *otherwise, sl_error *error)
+{
+    const json_t *name = json_object_get(change->body, "name");
+    change->name = name && !json_is_null(name) ? json_string_value(name) : otherwise;
+    if (!change->name || !*change->name || strlen(change->name) > NAME_MAX_BYTES)
+        return sl_error_set(error, SL_INVALID_ARGUMENT, "\"name\" must be a text of 1 to %d bytes",
+                            NAME_MAX_BYTES);
+    return SL_OK;
+}
+
+static sl_status read_specs(struct change *change, const json_t *layers, sl_error *error)
+{
+    if (!layers || json_is_null(layers))
+        return SL_OK;
+    if (!json_is_array(layers))
+        return sl_error_set(error, SL_INVALID_ARGUMENT, "\"layers\" must be a list of layers");
+    size_t count = json_array_size(layers);
+    change->specs = calloc(count ? count : 1, sizeof *change->specs);
+    if (!change->specs)
+        return sl_error_oom(error);
+    for (size_t i = 0; i < count; i++) {
+        sl_status status =
+            gw_layer_spec_read(json_array_get(layers, i), change->marketplace, &change->specs[i], error);
+        for (size_t j = 0; j < i && !status; j++)
+            if (!strcmp(change->specs[i].id, change->specs[j].id))
+                status = sl_error_set(error, SL_INVALID_ARGUMENT, "the id \"%s\" is there twice",
+                                      change->specs[i].id);
+        if (status) {
+            sl_error_prefix(error, "\"layers\"[%zu]", i);
+            return status;
+        }
+        change->spec_count++;
+    }
+    return SL_OK;
+}
+
+/* Answers the failure and frees, or posts to the workers. */
+static void go_on(struct change *change, sl_status status, const sl_error *error)
+{
+    if (!status) {
+        gw_work_post(change->gateway->workers, &change->job);
+        return;
+    }
+    gw_respond_failure(change->request, error);
+    change_free(change);
+}
+
+sl_status gw_config_clean(struct gateway *gateway, const char *hrn, sl_error *error)
+{
+    json_t *topics;
+    sl_status status = gw_catalogs_condemned(gateway->catalogs, hrn, &topics, error);
+    size_t index;
+    json_t *topic;
+    json_array_foreach(topics, index, topic)
+    {
+        if (!status)
+            status = gw_broker_delete_topic(gateway->broker, json_string_value(topic), error);
+        if (!status)
+            status = gw_catalogs_forget_topic(gateway->catalogs, json_string_value(topic), error);
+    }
+    json_decref(topics);
+    return status ? status : gw_catalogs_forget_empty(gateway->catalogs, error);
+}
+
+/* The layer's topic first, then the layer: what can be found can be written to. */
+static sl_status make_layer(struct gateway *gateway, const char *hrn, const struct gw_layer_spec *spec,
+                            struct gw_layer **made, sl_error *error)
+{
+    struct gw_layer *layer;
+    sl_status status = gw_catalogs_begin_layer(gateway->catalogs, hrn, spec, &layer, error);
+    *made = NULL;
+    if (status)
+        return status;
+    status =
+        gw_broker_create_topic(gateway->broker, layer->topic, layer->parallelization, layer->ttl_ms, error);
+    if (!status)
+        status = gw_catalogs_publish_layer(gateway->catalogs, layer, error);
+    if (!status) {
+        *made = layer;
+        return SL_OK;
+    }
+    /* The topic may exist all the same. What cannot be deleted now is deleted at the next start. */
+    gw_catalogs_condemn_topic(gateway->catalogs, layer->topic, NULL);
+    if (!gw_broker_delete_topic(gateway->broker, layer->topic, NULL))
+        gw_catalogs_forget_topic(gateway->catalogs, layer->topic, NULL);
+    gw_layer_unlink(layer);
+    return status;
+}
+
+static void run_create_catalog(struct gw_job *job)
+{
+    struct change *change = (struct change *)job;
+    struct gateway *gateway = change->gateway;
+    sl_error error = {0};
+    char *hrn = sl_printf("%s%s", GW_HRN_PREFIX, change->id);
+    sl_status status =
+        hrn ? gw_catalogs_create(gateway->catalogs, change->id, change->name, change->marketplace, &error)
+            : sl_error_oom(&error);
+    bool made = !status, exists;
+    for (size_t i = 0; i < change->spec_count && !status; i++) {
+        struct gw_layer *layer;
+        status = make_layer(gateway, hrn, &change->specs[i], &layer, &error);
+        gw_layer_unlink(layer);
+    }
+    if (status) {
+        if (made) { /* all or nothing */
+            gw_catalogs_condemn(gateway->catalogs, hrn, NULL, NULL);
+            gw_config_clean(gateway, hrn, NULL);
+        }
+        gw_respond_failure(change->request, &error);
+    } else {
+        gw_respond_json(change->request, 201, gw_catalogs_json(gateway->catalogs, hrn, &exists));
+    }
+    free(hrn);
+    change_free(change);
+}
+
+static void create_catalog(struct gw_request *request)
+{
+    struct change *change = change_new(request, run_create_catalog, true);
+    if (!change)
+        return;
+    sl_error error = {0};
+    change->id = json_string_value(json_object_get(change->body, "id"));
+    change->marketplace = json_is_true(json_object_get(change->body, "marketplace"));
+    sl_status status = change->id
+                           ? sl_catalog_id_check(change->id, &error)
+                           : sl_error_set(&error, SL_INVALID_ARGUMENT, "\"id\" is missing: the catalog's id");
+    if (!status)
+        status = read_name(change, change->id, &error);
+    if (!status)
+        status = read_specs(change, json_object_get(change->body, "layers"), &error);
+    go_on(change, status, &error);
+}
+
+static void no_catalog(struct gw_request *request, const char *hrn)
+{
+    gw_respond_errorf(request, 404, "no-such-catalog",
+                      "look at GET /config/v1/catalogs for those that there are", "there is no catalog %s",
+                      hrn);
+}
+
+static void respond_catalog(struct gw_request *request, const char *hrn)
+{
+    struct gateway *gateway = gw_request_opaque(request);
+    bool exists;
+    json_t *value = gw_catalogs_json(gateway->catalogs, hrn, &exists);
+    if (exists)
+        gw_respond_json(request, 200, value);
+    else
+        no_catalog(request, hrn);
+}
+
+static void get_catalog(struct gw_request *request)
+{
+    respond_catalog(request, gw_request_parameter(request, "hrn"));
+}
+
+/* Adds each catalog's own address. */
+static bool add_hrefs(json_t *items, const char *public_url)
+{
+    size_t index;
+    json_t *item;
+    json_array_foreach(items, index, item)
+    {
+        const char *hrn = json_string_value(json_object_get(item, "hrn"));
+        if (json_object_set_new(item, "href", json_sprintf("%s/config/v1/catalogs/%s", public_url, hrn)))
+            return false;
+    }
+    return true;
+}
+
+static void list_catalogs(struct gw_request *request)
+{
+    struct gateway *gateway = gw_request_opaque(request);
+    const char *limit_text = gw_request_query(request, "limit");
+    int64_t limit = LIST_MAX;
+    if (limit_text && !sl_parse_int(limit_text, 1, LIST_MAX, &limit)) {
+        gw_respond_errorf(request, 400, "bad-request", "leave limit out, or give a number in that range",
+                          "limit must be a number from 1 to %d, not \"%s\"", LIST_MAX, limit_text);
+        return;
+    }
+    char *next;
+    json_t *items = gw_catalogs_list_json(gateway->catalogs, gw_request_query(request, "pageToken"),
+                                          (size_t)limit, &next);
+    struct sl_buffer url;
+    sl_buffer_init(&url, 1000);
+    json_t *list = NULL;
+    if (items && gw_request_public_url(request, &url) && add_hrefs(items, url.data))
+        list = json_pack("{s:{s:O}, s:s*}", "results", "items", items, "nextPageToken", next);
+    json_decref(items);
+    sl_buffer_free(&url);
+    free(next);
+    gw_respond_json(request, 200, list);
+}
+
+static void run_rename(struct gw_job *job)
+{
+    struct change *change = (struct change *)job;
+    sl_error error = {0};
+    if (gw_catalogs_rename(change->gateway->catalogs, change->hrn, change->name, &error))
+        gw_respond_failure(change->request, &error);
+    else
+        respond_catalog(change->request, change->hrn);
+    change_free(change);
+}
+
+/* PATCH and PUT: the name is all that can be changed. */
+static void update_catalog(struct gw_request *request)
+{
+    struct change *change = change_new(request, run_rename, true);
+    if (!change)
+        return;
+    sl_error error = {0};
+    go_on(change, read_name(change, NULL, &error), &error);
+}
+
+/* A catalog, or one layer of it. */
+static void run_delete(struct gw_job *job)
+{
+    struct change *change = (struct change *)job;
+    sl_error error = {0};
+    sl_status status = gw_catalogs_condemn(change->gateway->catalogs, change->hrn, change->layer, &error);
+    if (!status)
+        status = gw_config_clean(change->gateway, change->hrn, &error);
+    if (status)
+        gw_respond_failure(change->request, &error);
+    else
+        gw_respond(change->request, 204, NULL, "", 0, NULL, NULL);
+    change_free(change);
+}
+
+static void delete_any(struct gw_request *request)
+{
+    struct change *change = change_new(request, run_delete, false);
+    if (change)
+        go_on(change, SL_OK, NULL);
+}
+
+static void run_create_layer(struct gw_job *job)
+{
+    struct change *change = (struct change *)job;
+    sl_error error = {0};
+    struct gw_layer *layer;
+    if (make_layer(change->gateway, change->hrn, change->specs, &layer, &error))
+        gw_respond_failure(change->request, &error);
+    else
+        gw_respond_json(change->request, 201, gw_layer_json(layer));
+    gw_layer_unlink(layer);
+    change_free(change);
+}
+
+static void create_layer(struct gw_request *request)
+{
+    struct change *change = change_new(request, run_create_layer, true);
+    if (!change)
+        return;
+    sl_error error = {0};
+    sl_status status = SL_OK;
+    if (!gw_catalogs_marketplace(change->gateway->catalogs, change->hrn, &change->marketplace))
+        status = sl_error_set(&error, SL_NOT_FOUND, "there is no catalog %s", change->hrn);
+    else if (!(change->specs = calloc(1, sizeof *change->specs)))
+        status = sl_error_oom(&error);
+    else
+        status = gw_layer_spec_read(change->body, change->marketplace, change->specs, &error);
+    go_on(change, status, &error);
+}
+
+static void get_layer(struct gw_request *request)
+{
+    struct gw_layer *layer = gw_request_layer(request);
+    if (layer)
+        gw_respond_json(request, 200, gw_layer_json(layer));
+    gw_layer_unlink(layer);
+}
+
+#define CATALOGS "/config/v1/catalogs"
+#define BODY_MAX (1024 * 1024)
+
+const struct gw_route gw_config_routes[] = {
+    {.method = "POST",
+     .pattern = CATALOGS,
+     .max_body = BODY_MAX,
+     .handle = create_catalog,
+     .name = "config.create"},
+    {.method = "GET", .pattern = CATALOGS, .handle = list_catalogs, .name = "config.list"},
+    {.method = "GET", .pattern = CATALOGS "/{hrn}", .handle = get_catalog, .name = "config.get"},
+    {.method = "PATCH",
+     .pattern = CATALOGS "/{hrn}",
+     .max_body = BODY_MAX,
+     .handle = update_catalog,
+     .name = "config.update"},
+    {.method = "PUT",
+     .pattern = CATALOGS "/{hrn}",
+     .max_body = BODY_MAX,
+     .handle = update_catalog,
+     .name = "config.update"},
+    {.method = "DELETE", .pattern = CATALOGS "/{hrn}", .handle = delete_any, .name = "config.delete"},
+    {.method = "POST",
+     .pattern = CATALOGS "/{hrn}/layers",
+     .max_body = BODY_MAX,
+     .handle = create_layer,
+     .name = "config.layer.create"},
+    {.method = "GET",
+     .pattern = CATALOGS "/{hrn}/layers/{layer}",
+     .handle = get_layer,
+     .name = "config.layer.get"},
+    {.method = "DELETE",
+     .pattern = CATALOGS "/{hrn}/layers/{layer}",
+     .handle = delete_any,
+     .name = "config.layer.delete"},
+};
+const size_t gw_config_route_count = sizeof gw_config_routes / sizeof *gw_config_routes;

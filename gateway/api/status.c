@@ -1,0 +1,199 @@
+/* Health, readiness and counters, for whoever operates the gateway. No token needed. */
+#include "base/error.h"
+#include "base/time.h"
+#include "gateway/gateway_internal.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#define READY_FRESH_MS   1000 /* how long an answer of Kafka's is good */
+#define READY_TIMEOUT_MS 2000
+
+/* Requests wait here for the one check that is under way. */
+struct waiter {
+    struct waiter *next;
+    struct gw_request *request;
+};
+
+struct gw_status {
+    struct gw_job job;
+    struct gateway *gateway;
+    pthread_mutex_t lock;
+    struct waiter *waiting; /* under lock, as the rest */
+    bool checking;
+    int64_t checked_ms; /* sl_mono_ms(); 0: never */
+    sl_error error;
+};
+
+sl_status gw_status_create(struct gw_status **status, sl_error *error)
+{
+    *status = calloc(1, sizeof **status);
+    if (!*status)
+        return sl_error_oom(error);
+    pthread_mutex_init(&(*status)->lock, NULL);
+    return SL_OK;
+}
+
+void gw_status_destroy(struct gw_status **status)
+{
+    if (!*status)
+        return;
+    pthread_mutex_destroy(&(*status)->lock);
+    free(*status);
+    *status = NULL;
+}
+
+static void health(struct gw_request *request)
+{
+    static const char up[] = "{\"status\":\"up\"}";
+    gw_respond(request, 200, "application/json", up, sizeof up - 1, NULL, NULL);
+}
+
+static void answer_ready(struct gw_request *request, const sl_error *error)
+{
+    static const char ready_text[] = "{\"status\":\"ready\"}";
+    if (error->status)
+        gw_respond_error(request, 503, "not-ready", error->text,
+                         "look whether Kafka runs and streamlayer.gateway.kafka.brokers names it");
+    else
+        gw_respond(request, 200, "application/json", ready_text, sizeof ready_text - 1, NULL, NULL);
+}
+
+/* On a worker. */
+static void check_kafka(struct gw_job *job)
+{
+    struct gw_status *status = (struct gw_status *)job;
+    sl_error error = {0};
+    error.status = gw_broker_check(status->gateway->broker, READY_TIMEOUT_MS, &error);
+    pthread_mutex_lock(&status->lock);
+    status->error = error;
+    status->checked_ms = sl_mono_ms();
+    status->checking = false;
+    struct waiter *waiter = status->waiting;
+    status->waiting = NULL;
+    pthread_mutex_unlock(&status->lock);
+    while (waiter) {
+        struct waiter *next = waiter->next;
+        answer_ready(waiter->request, &error);
+        free(waiter);
+        waiter = next;
+    }
+}
+
+static void ready(struct gw_request *request)
+{
+    struct gateway *gateway = gw_request_opaque(request);
+    struct gw_status *status = gateway->status;
+    struct waiter *waiter = malloc(sizeof *waiter);
+    if (!waiter) {
+        gw_respond_json(request, 500, NULL);
+        return;
+    }
+    waiter->request = request;
+    pthread_mutex_lock(&status->lock);
+    bool fresh = status->checked_ms && sl_mono_ms() - status->checked_ms < READY_FRESH_MS;
+    sl_error error = status->error;
+    bool start = !fresh && !status->checking;
+    if (!fresh) {
+        waiter->next = status->waiting;
+        status->waiting = waiter;
+        status->checking = true;
+    }
+    pthread_mutex_unlock(&status->lock);
+    if (start) {
+        status->gateway = gateway;
+        status->job.run = check_kafka;
+        gw_work_post(gateway->workers, &status->job);
+    }
+    if (fresh) {
+        free(waiter);
+        answer_ready(request, &error);
+    }
+}
+
+/* One counter of all layers: the member of gw_layer_counters at offset. */
+struct series {
+    struct sl_buffer *text;
+    const char *name;
+    size_t offset;
+};
+
+static void add_layer(void *opaque, const struct gw_layer *layer)
+{
+    const struct series *series = opaque;
+    const atomic_ullong *counter = (const void *)((const char *)layer->counters + series->offset);
+    /* HRNs and ids have no character that a label would have to escape. */
+    sl_buffer_printf(series->text, "%s{catalog=\"%s\",layer=\"%s\"} %llu\n", series->name, layer->hrn,
+                     layer->id, atomic_load_explicit(counter, memory_order_relaxed));
+}
+
+static void layer_metrics(struct gw_catalogs *catalogs, struct sl_buffer *text)
+{
+    static const struct {
+        const char *name, *help;
+        size_t offset;
+    } all[] = {
+        {"streamlayer_messages_in_total", "Messages written to a layer through the gateway.",
+         offsetof(struct gw_layer_counters, messages_in)},
+        {"streamlayer_bytes_in_total", "Payload written to a layer through the gateway, bytes.",
+         offsetof(struct gw_layer_counters, bytes_in)},
+        {"streamlayer_messages_out_total", "Messages of a layer given to consumers by the gateway.",
+         offsetof(struct gw_layer_counters, messages_out)},
+        {"streamlayer_bytes_out_total", "Payload of a layer given to consumers by the gateway, bytes.",
+         offsetof(struct gw_layer_counters, bytes_out)},
+    };
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        struct series series = {text, all[i].name, all[i].offset};
+        sl_buffer_printf(text, "# HELP %s %s\n# TYPE %s counter\n", all[i].name, all[i].help, all[i].name);
+        gw_catalogs_each_layer(catalogs, add_layer, &series);
+    }
+}
+
+/* Pages of memory in use, from the kernel; 0 where it does not say. */
+static unsigned long resident_pages(void)
+{
+    unsigned long size = 0, resident = 0;
+    FILE *file = fopen("/proc/self/statm", "re");
+    if (file && fscanf(file, "%lu %lu", &size, &resident) != 2)
+        resident = 0;
+    if (file)
+        fclose(file);
+    return resident;
+}
+
+static void process_metrics(struct sl_buffer *text)
+{
+    struct rusage usage = {0};
+    getrusage(RUSAGE_SELF, &usage);
+    double cpu = (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
+                 (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
+    sl_buffer_printf(text,
+                     "# HELP process_resident_memory_bytes Resident memory size in bytes.\n"
+                     "# TYPE process_resident_memory_bytes gauge\nprocess_resident_memory_bytes %lu\n"
+                     "# HELP process_cpu_seconds_total Total user and system CPU time spent in seconds.\n"
+                     "# TYPE process_cpu_seconds_total counter\nprocess_cpu_seconds_total %.3f\n",
+                     resident_pages() * (unsigned long)sysconf(_SC_PAGESIZE), cpu);
+}
+
+static void metrics(struct gw_request *request)
+{
+    struct gateway *gateway = gw_request_opaque(request);
+    struct sl_buffer text;
+    sl_buffer_init(&text, (size_t)64 << 20);
+    layer_metrics(gateway->catalogs, &text);
+    gw_server_metrics(gateway->server, &text);
+    gw_subscriptions_metrics(gateway->subscriptions, &text);
+    gw_broker_metrics(gateway->broker, &text);
+    process_metrics(&text);
+    gw_respond_buffer(request, 200, "text/plain; version=0.0.4", &text);
+}
+
+const struct gw_route gw_status_routes[] = {
+    {.method = "GET", .pattern = "/health", .flags = GW_ROUTE_PUBLIC, .handle = health, .name = "health"},
+    {.method = "GET", .pattern = "/ready", .flags = GW_ROUTE_PUBLIC, .handle = ready, .name = "ready"},
+    {.method = "GET", .pattern = "/metrics", .flags = GW_ROUTE_PUBLIC, .handle = metrics, .name = "metrics"},
+};
+const size_t gw_status_route_count = sizeof gw_status_routes / sizeof *gw_status_routes;

@@ -1,0 +1,328 @@
+/* Joins the parts: starts them in order, stops them in the opposite one. */
+#include "gateway/gateway.h"
+
+#include "base/error.h"
+#include "base/text.h"
+#include "base/time.h"
+#include "config/settings.h"
+#include "gateway/api/tokens.h"
+#include "gateway/broker/subscriptions.h"
+#include "gateway/gateway_internal.h"
+#include "gateway/store/applications.h"
+#include "gateway/store/db.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#define GATEWAY "streamlayer.gateway."
+/* Most of them wait for Kafka: a subscriber's group may take seconds to settle. */
+#define WORKERS 16
+
+static const char *text_setting(const sl_config *config, const char *path)
+{
+    const char *value = sl_config_get(config, path);
+    return value && *value ? value : NULL;
+}
+
+/* Until there is TLS, tokens would cross the network in the clear. */
+static sl_status check_loopback(const sl_config *config, const char *address, sl_error *error)
+{
+    struct in_addr v4;
+    struct in6_addr v6;
+    bool loopback = (inet_pton(AF_INET, address, &v4) == 1 && ntohl(v4.s_addr) >> 24 == 127) ||
+                    (inet_pton(AF_INET6, address, &v6) == 1 && IN6_IS_ADDR_LOOPBACK(&v6)) ||
+                    !strcmp(address, "localhost");
+    if (loopback)
+        return SL_OK;
+    const char *origin = sl_config_origin(config, GATEWAY "listen.address");
+    return sl_error_set(
+        error, SL_BAD_CONFIG,
+        "%s: " GATEWAY "listen.address = %s: only this machine's own addresses can be served (127.0.0.1, "
+        "::1, localhost), because the gateway speaks no TLS; let a proxy that does stand before it",
+        origin ? origin : "-", address);
+}
+
+static sl_status hold_directory(struct gateway *gateway, const char *directory, sl_error *error)
+{
+    sl_status status = gw_data_directory_ensure(directory, error);
+    if (status)
+        return status;
+    char *file = sl_printf("%s/gateway.lock", directory);
+    if (!file)
+        return sl_error_oom(error);
+    gateway->lock_fd = open(file, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (gateway->lock_fd < 0)
+        status = sl_error_set(error, SL_IO, "cannot open %s: %s", file, strerror(errno));
+    else if (flock(gateway->lock_fd, LOCK_EX | LOCK_NB))
+        status = sl_error_set(
+            error, SL_CONFLICT,
+            "another gateway uses the data directory %s: stop it, or choose another directory", directory);
+    free(file);
+    return status;
+}
+
+static sl_status open_stores(struct gateway *gateway, sl_error *error)
+{
+    const char *directory = text_setting(gateway->config, GATEWAY "data-directory");
+    int64_t lifetime_ms;
+    sl_status status = sl_config_duration_ms(gateway->config, GATEWAY "token.lifetime", &lifetime_ms, error);
+    if (!status)
+        status = hold_directory(gateway, directory, error);
+    if (!status)
+        status = gw_catalogs_open(directory, &gateway->catalogs, error);
+    if (!status)
+        status = gw_applications_open(directory, &gateway->applications, error);
+    return status ? status : gw_tokens_open(directory, lifetime_ms, &gateway->tokens, error);
+}
+
+static sl_status join_routes(struct gateway *gateway, size_t *total, sl_error *error)
+{
+    const struct {
+        const struct gw_route *routes;
+        size_t count;
+    } tables[] = {
+        {gw_ingest_routes, gw_ingest_route_count},     {gw_stream_routes, gw_stream_route_count},
+        {gw_endpoint_routes, gw_endpoint_route_count}, {gw_config_routes, gw_config_route_count},
+        {gw_lookup_routes, gw_lookup_route_count},     {gw_token_routes, gw_token_route_count},
+        {gw_status_routes, gw_status_route_count},
+    };
+    *total = 0;
+    for (size_t i = 0; i < sizeof tables / sizeof *tables; i++)
+        *total += tables[i].count;
+    gateway->routes = calloc(*total, sizeof *gateway->routes);
+    if (!gateway->routes)
+        return sl_error_oom(error);
+    struct gw_route *place = gateway->routes;
+    for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
+        memcpy(place, tables[i].routes, tables[i].count * sizeof *place);
+        place += tables[i].count;
+    }
+    return SL_OK;
+}
+
+static sl_status read_settings(const sl_config *config, struct gw_server_settings *settings, sl_error *error)
+{
+    int64_t port = 0, threads = 0, connections = 0, body = 0, header = 0, flight = 0, idle_ms = 0;
+    settings->address = text_setting(config, GATEWAY "listen.address");
+    if (!settings->address)
+        settings->address = "127.0.0.1";
+    sl_status status = check_loopback(config, settings->address, error);
+    if (!status)
+        status = sl_config_integer(config, GATEWAY "listen.port", &port, error);
+    if (!status)
+        status = sl_config_integer(config, GATEWAY "threads", &threads, error);
+    if (!status)
+        status = sl_config_integer(config, GATEWAY "limits.connections", &connections, error);
+    if (!status)
+        status = sl_config_bytes(config, GATEWAY "limits.body", &body, error);
+    if (!status)
+        status = sl_config_bytes(config, GATEWAY "limits.header", &header, error);
+    if (!status)
+        status = sl_config_bytes(config, GATEWAY "limits.bytes-in-flight", &flight, error);
+    if (!status)
+        status = sl_config_duration_ms(config, GATEWAY "limits.idle-timeout", &idle_ms, error);
+    settings->port = (uint16_t)port;
+    settings->loops = (unsigned)threads;
+    settings->max_connections = (unsigned)connections;
+    settings->max_body = (size_t)body;
+    settings->max_header = (size_t)header;
+    settings->max_bytes_in_flight = (size_t)flight;
+    settings->idle_timeout_s = (int)((idle_ms + 999) / 1000);
+    return status;
+}
+
+static sl_status name_public_url(struct gateway *gateway, const char *address, sl_error *error)
+{
+    const char *set = text_setting(gateway->config, GATEWAY "public-url");
+    size_t size = set ? strlen(set) : 0;
+    while (size && set[size - 1] == '/')
+        size--;
+    bool v6 = strchr(address, ':') != NULL;
+    gateway->public_url_set = size > 0;
+    gateway->public_url = size ? strndup(set, size)
+                               : sl_printf("http://%s%s%s:%u", v6 ? "[" : "", address, v6 ? "]" : "",
+                                           (unsigned)gw_server_port(gateway->server));
+    return gateway->public_url ? SL_OK : sl_error_oom(error);
+}
+
+static sl_status start_server(struct gateway *gateway, sl_error *error)
+{
+    struct gw_server_settings settings = {
+        .authenticate = gw_tokens_authenticate, .opaque = gateway, .closed = true};
+    sl_status status = read_settings(gateway->config, &settings, error);
+    if (!status)
+        status = join_routes(gateway, &settings.route_count, error);
+    settings.routes = gateway->routes;
+    if (!status)
+        status = gw_server_start(&settings, &gateway->log, &gateway->server, error);
+    return status ? status : name_public_url(gateway, settings.address, error);
+}
+
+struct cleaning {
+    struct gw_job job;
+    struct gateway *gateway;
+};
+
+/* What an earlier run left half-way. */
+static void clean(struct gw_job *job)
+{
+    struct gateway *gateway = ((struct cleaning *)job)->gateway;
+    sl_error error = {0};
+    if (gw_config_clean(gateway, NULL, &error))
+        SL_WARNING(&gateway->log, "topics of deleted layers are left over, until the next start: %s",
+                   error.text);
+    free(job);
+}
+
+static void post_cleaning(struct gateway *gateway)
+{
+    struct cleaning *cleaning = malloc(sizeof *cleaning);
+    if (!cleaning)
+        return; /* the next start will do it */
+    *cleaning = (struct cleaning){.job.run = clean, .gateway = gateway};
+    gw_work_post(gateway->workers, &cleaning->job);
+}
+
+static sl_status start(struct gateway *gateway, const sl_config *config, sl_error *error)
+{
+    sl_status status = sl_config_clone(config, &gateway->config, error);
+    if (!status)
+        status = open_stores(gateway, error);
+    if (!status)
+        status = gw_status_create(&gateway->status, error);
+    if (!status)
+        status = gw_workers_start(WORKERS, &gateway->workers, error);
+    if (!status)
+        status = gw_broker_open(gateway->config, &gateway->log, &gateway->broker, error);
+    if (!status)
+        status = start_server(gateway, error);
+    if (!status)
+        status = gw_subscriptions_open(gateway->config, &gateway->log, gateway->broker, gateway->server,
+                                       gateway->workers, &gateway->subscriptions, error);
+    return status;
+}
+
+sl_status gw_start(const sl_config *config, const struct sl_log *log, struct gateway **out, sl_error *error)
+{
+    *out = NULL;
+    struct gateway *gateway = calloc(1, sizeof *gateway);
+    if (!gateway)
+        return sl_error_oom(error);
+    gateway->lock_fd = -1;
+    if (log)
+        gateway->log = *log;
+    sl_status status = start(gateway, config, error);
+    if (status) {
+        gw_stop(&gateway, 0);
+        return status;
+    }
+    post_cleaning(gateway);
+    gw_server_open(gateway->server);
+    SL_INFO(&gateway->log, "gateway: listening, %s, %u loops", gateway->public_url,
+            gw_server_loops(gateway->server));
+    *out = gateway;
+    return SL_OK;
+}
+
+uint16_t gw_port(const struct gateway *gateway)
+{
+    return gw_server_port(gateway->server);
+}
+
+void gw_stop(struct gateway **out, int grace_ms)
+{
+    struct gateway *gateway = *out;
+    if (!gateway)
+        return;
+    *out = NULL;
+    int64_t deadline = sl_deadline_ms(grace_ms < 0 ? INT_MAX : grace_ms);
+    /* Polls are answered and groups left while the loops and workers still run; then what is in flight ends;
+     * then Kafka has what it was given, or those who wait hear that it has not; only then the threads go. */
+    if (gateway->subscriptions)
+        gw_subscriptions_close(gateway->subscriptions, sl_remaining_ms(deadline));
+    if (gateway->server)
+        gw_server_drain(gateway->server, sl_remaining_ms(deadline));
+    if (gateway->broker)
+        gw_broker_close(&gateway->broker, sl_remaining_ms(deadline));
+    gw_workers_stop(&gateway->workers);
+    gw_server_stop(&gateway->server);
+    if (gateway->subscriptions)
+        gw_subscriptions_free(&gateway->subscriptions);
+    gw_status_destroy(&gateway->status);
+    gw_tokens_close(&gateway->tokens);
+    gw_applications_close(&gateway->applications);
+    gw_catalogs_close(&gateway->catalogs);
+    if (gateway->lock_fd >= 0)
+        close(gateway->lock_fd);
+    free(gateway->routes);
+    free(gateway->public_url);
+    sl_config_destroy(&gateway->config);
+    SL_INFO(&gateway->log, "gateway: stopped");
+    free(gateway);
+}
+
+struct gw_layer *gw_request_layer(struct gw_request *request)
+{
+    struct gateway *gateway = gw_request_opaque(request);
+    const char *hrn = gw_request_parameter(request, "hrn"), *id = gw_request_parameter(request, "layer");
+    bool catalog_exists;
+    struct gw_layer *layer = gw_catalogs_find(gateway->catalogs, hrn, id, &catalog_exists);
+    if (layer)
+        return layer;
+    if (catalog_exists)
+        gw_respond_errorf(request, 404, "no-such-layer", "look at the catalog's layers in config v1",
+                          "the catalog %s has no layer \"%s\"", hrn, id);
+    else
+        gw_respond_errorf(request, 404, "no-such-catalog",
+                          "look at GET /config/v1/catalogs for those that there are",
+                          "there is no catalog %s", hrn);
+    return NULL;
+}
+
+bool gw_request_public_url(const struct gw_request *request, struct sl_buffer *url)
+{
+    const struct gateway *gateway = gw_request_opaque(request);
+    const char *host = gateway->public_url_set ? NULL : gw_request_header(request, "Host");
+    static const char legal[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_:[]";
+    if (!host || !*host || strlen(host) > 255 || host[strspn(host, legal)])
+        return sl_buffer_append_text(url, gateway->public_url);
+    return sl_buffer_printf(url, "http://%s", host);
+}
+
+void gw_respond_failure(struct gw_request *request, const sl_error *error)
+{
+    static const struct {
+        sl_status status;
+        int http;
+        const char *code, *action;
+    } answers[] = {
+        {SL_INVALID_ARGUMENT, 400, "bad-request", "correct the request and send it again"},
+        {SL_UNAUTHENTICATED, 401, "unauthenticated", "get a token from /oauth2/token"},
+        {SL_FORBIDDEN, 403, "forbidden", "ask the catalog's owner for a grant"},
+        {SL_NOT_FOUND, 404, "not-found", "look whether the name is right"},
+        {SL_CONFLICT, 409, "conflict", "look at what is there, then decide"},
+        {SL_TOO_LARGE, 413, "too-large", "send less at once"},
+        {SL_THROTTLED, 429, "throttled", "try again after the time that Retry-After gives"},
+        {SL_QUEUE_FULL, 503, "overloaded", "try again after the time that Retry-After gives"},
+        {SL_CLOSED, 503, "shutting-down", "try again"},
+        {SL_UNAVAILABLE, 503, "kafka-unavailable", "look at the gateway's /ready; try again"},
+        {SL_TIMED_OUT, 503, "kafka-timed-out", "look at the gateway's /ready; try again"},
+        {SL_UNSUPPORTED, 501, "unsupported", "do without it"},
+        {SL_OUT_OF_MEMORY, 503, "out-of-memory", "try again later"},
+    };
+    for (size_t i = 0; i < sizeof answers / sizeof *answers; i++)
+        if (answers[i].status == error->status) {
+            gw_respond_error(request, answers[i].http, answers[i].code, error->text, answers[i].action);
+            return;
+        }
+    const struct gateway *gateway = gw_request_opaque(request);
+    SL_ERROR(&gateway->log, "%s %s: %s (correlation %s)", gw_request_method(request),
+             gw_request_path(request), error->text, gw_request_correlation_id(request));
+    gw_respond_error(request, 500, "internal", error->text, "tell whoever operates the gateway");
+}

@@ -1,0 +1,175 @@
+/* streamlayerd: the gateway as a service. */
+#include "base/error.h"
+#include "base/text.h"
+#include "config/settings.h"
+#include "gateway/gateway.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <streamlayer/version.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <time.h>
+
+static const char usage[] =
+    "streamlayerd: the gateway that serves stream layers over HTTP, in front of Kafka\n"
+    "\n"
+    "  streamlayerd [--config FILE] [-D PATH=VALUE]...\n"
+    "\n"
+    "  --config FILE   settings in HOCON; without it the usual places are read\n"
+    "                  (docs/configuration.md)\n"
+    "  -D PATH=VALUE   one setting, which wins over files\n"
+    "  --help          this text\n"
+    "  --version       the version\n"
+    "\n"
+    "It runs until SIGTERM or SIGINT, answers what is in flight, and ends with 0. It logs to\n"
+    "standard error. Exit codes: 1 it could not start or serve, 2 it was called wrongly.\n"
+    "\n"
+    "Examples:\n"
+    "  streamlayerd --config /etc/streamlayer/gateway.conf\n"
+    "  streamlayerd -D streamlayer.gateway.kafka.brokers=localhost:9092 \\\n"
+    "               -D streamlayer.gateway.data-directory=/var/lib/streamlayer \\\n"
+    "               -D streamlayer.gateway.listen.port=8080\n"
+    "  kill -TERM PID                          # a clean end\n"
+    "  curl http://127.0.0.1:8080/ready        # whether Kafka answers\n";
+
+static void log_line(void *opaque, sl_log_level level, const char *text)
+{
+    static const char *const names[] = {"", "ERROR", "WARNING", "INFO", "DEBUG"};
+    struct timespec now;
+    struct tm parts;
+    char stamp[32];
+    (void)opaque;
+    clock_gettime(CLOCK_REALTIME, &now);
+    gmtime_r(&now.tv_sec, &parts);
+    strftime(stamp, sizeof stamp, "%Y-%m-%dT%H:%M:%S", &parts);
+    fprintf(stderr, "%s.%03ldZ %s %s\n", stamp, now.tv_nsec / 1000000, names[level], text);
+}
+
+static int fail(const sl_error *error)
+{
+    fprintf(stderr, "streamlayerd: %s\n", error->text);
+    return error->status == SL_INVALID_ARGUMENT ? 2 : 1;
+}
+
+/* -D path=value */
+static sl_status set(sl_config *config, const char *setting, sl_error *error)
+{
+    const char *equals = strchr(setting, '=');
+    if (!equals || equals == setting)
+        return sl_error_set(error, SL_INVALID_ARGUMENT, "-D %s: write it as PATH=VALUE", setting);
+    char *path = strndup(setting, (size_t)(equals - setting));
+    sl_status status = path ? sl_config_set(config, path, equals + 1, error) : sl_error_oom(error);
+    free(path);
+    return status;
+}
+
+static sl_log_level level_of(const char *name)
+{
+    static const char *const names[] = {"", "error", "warning", "info", "debug"};
+    for (sl_log_level level = SL_LOG_ERROR; level <= SL_LOG_DEBUG; level++)
+        if (!strcmp(names[level], name))
+            return level;
+    return SL_LOG_INFO;
+}
+
+/* Every connection needs a descriptor. */
+static void raise_descriptors(void)
+{
+    struct rlimit limit;
+    if (!getrlimit(RLIMIT_NOFILE, &limit) && limit.rlim_cur < limit.rlim_max) {
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
+static sl_status serve(const sl_config *config, sl_error *error)
+{
+    const char *level;
+    int64_t grace_ms;
+    struct gateway *gateway;
+    sigset_t ends;
+    int received;
+    sl_status status = sl_config_choice(config, "streamlayer.gateway.log.level", &level, error);
+    if (!status)
+        status = sl_config_duration_ms(config, "streamlayer.gateway.shutdown-grace", &grace_ms, error);
+    if (status)
+        return status;
+    sigemptyset(&ends);
+    sigaddset(&ends, SIGTERM);
+    sigaddset(&ends, SIGINT);
+    pthread_sigmask(SIG_BLOCK, &ends, NULL); /* before any thread is: all inherit it */
+    signal(SIGPIPE, SIG_IGN);
+    raise_descriptors();
+    const struct sl_log log = {.callback = log_line, .level = level_of(level)};
+    status = gw_start(config, &log, &gateway, error);
+    if (status)
+        return status;
+    while (sigwait(&ends, &received))
+        ;
+    SL_INFO(&log, "%s: stopping", received == SIGTERM ? "SIGTERM" : "SIGINT");
+    /* A second signal ends it at once. */
+    signal(SIGTERM, SIG_DFL);
+    signal(SIGINT, SIG_DFL);
+    pthread_sigmask(SIG_UNBLOCK, &ends, NULL);
+    gw_stop(&gateway, (int)grace_ms);
+    return SL_OK;
+}
+
+static sl_status load(sl_config *config, const char *file, char *const *settings, int count, sl_error *error)
+{
+    sl_status status = sl_config_load(config, file, error);
+    for (int i = 0; i < count && !status; i++)
+        status = set(config, settings[i], error);
+    return status ? status : sl_config_check(config, error);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct option options[] = {{"config", required_argument, NULL, 'c'},
+                                            {"help", no_argument, NULL, 'h'},
+                                            {"version", no_argument, NULL, 'v'},
+                                            {NULL, 0, NULL, 0}};
+    const char *file = NULL;
+    char *settings[256];
+    int count = 0, option;
+    while ((option = getopt_long(argc, argv, "D:c:h", options, NULL)) != -1) {
+        switch (option) {
+        case 'c':
+            file = optarg;
+            break;
+        case 'D':
+            if (count == sizeof settings / sizeof *settings) {
+                fprintf(stderr, "streamlayerd: more than %d settings by -D: put them into a file\n", count);
+                return 2;
+            }
+            settings[count++] = optarg;
+            break;
+        case 'h':
+            fputs(usage, stdout);
+            return 0;
+        case 'v':
+            printf("streamlayerd %s\n", SL_VERSION);
+            return 0;
+        default:
+            fputs("streamlayerd: see streamlayerd --help\n", stderr);
+            return 2;
+        }
+    }
+    if (optind < argc) {
+        fprintf(stderr, "streamlayerd: \"%s\" is not expected: see streamlayerd --help\n", argv[optind]);
+        return 2;
+    }
+    sl_config *config = NULL;
+    sl_error error = {0};
+    sl_status status = sl_config_create(&config, &error);
+    if (!status)
+        status = load(config, file, settings, count, &error);
+    if (!status)
+        status = serve(config, &error);
+    sl_config_destroy(&config);
+    return status ? fail(&error) : 0;
+}

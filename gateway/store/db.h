@@ -1,0 +1,27 @@
+/* The SQLite file of a data directory, DATA/catalogs.db: opening, and small helpers over SQLite's calls. */
+#ifndef GW_STORE_DB_H
+#define GW_STORE_DB_H
+
+#include <sqlite3.h>
+#include <stdint.h>
+#include <streamlayer/error.h>
+
+/* Makes the directory (0700), the file (0600) and the tables where they are missing. Errors: SL_IO, which
+ * names the file; SL_BAD_CONFIG when a newer version wrote it. */
+sl_status gw_db_open(const char *data_directory, sqlite3 **db, sl_error *error);
+/* The data directory alone. */
+sl_status gw_data_directory_ensure(const char *data_directory, sl_error *error);
+
+/*
+ * Runs one statement. formats: a letter an argument, 's' const char * (NULL: null), 'i' int64_t. row (may be
+ * NULL) is called for each row of the result and may return false to end. *changed (may be NULL): rows that
+ * were changed. Errors: SL_CONFLICT for a broken constraint, SL_OUT_OF_MEMORY, SL_IO.
+ */
+typedef bool (*gw_db_row)(void *opaque, sqlite3_stmt *row);
+sl_status gw_db_run(sqlite3 *db, const char *sql, gw_db_row row, void *opaque, int *changed, sl_error *error,
+                    const char *formats, ...);
+
+/* A column's text, "" for null. */
+const char *gw_db_text(sqlite3_stmt *row, int column);
+
+#endif
