@@ -2,18 +2,16 @@
 #include "auth/credentials.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <openssl/crypto.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
-#include "base/buffer.h"
 #include "base/error.h"
 #include "base/text.h"
 #include "config/settings.h"
+#include "hocon/hocon.h"
 
 #define SIGNER        SL_ROOT "request-signer.credentials."
 #define ACCOUNT       SIGNER "here-account."
@@ -138,110 +136,81 @@ static sl_status from_account(const sl_config *config, struct sl_credentials *cr
     return complete(config, credentials, KEY_ID_PATH, SECRET_PATH, URL_PATH, error);
 }
 
-/* Reads the whole file into *text; *missing (may be NULL): there is none, and that is no error. */
-static sl_status read_file(const char *file, const struct sl_log *log, char **text, bool *missing,
+static bool is_properties(const char *file)
+{
+    static const char end[] = ".properties";
+    size_t size = strlen(file), end_size = sizeof end - 1;
+    return size > end_size && strcmp(file + size - end_size, end) == 0;
+}
+
+/* Reads the file into *document; *missing (may be NULL): there is none, and that is no error. */
+static sl_status read_file(const char *file, const struct sl_log *log, struct hocon **document, bool *missing,
                            sl_error *error)
 {
-    int fd = open(file, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-    if (fd < 0) {
+    static const struct hocon_limits limits = {.max_bytes = MAX_FILE_SIZE};
+    struct stat about;
+    if (stat(file, &about) != 0) {
         if (missing && (errno == ENOENT || errno == ENOTDIR)) {
             *missing = true;
             return SL_OK;
         }
-        return sl_error_set(error, SL_IO, "%s: the credentials file cannot be opened: %s", file,
+        return sl_error_set(error, SL_IO, "%s: the credentials file cannot be read: %s", file,
                             strerror(errno));
     }
-    struct stat about;
-    struct sl_buffer bytes;
-    sl_buffer_init(&bytes, MAX_FILE_SIZE);
-    sl_status status = SL_OK;
-    if (fstat(fd, &about) == 0 && S_ISREG(about.st_mode) && (about.st_mode & 077))
+    if (!is_properties(file))
+        return sl_error_set(error, SL_BAD_CONFIG,
+                            "%s: a credentials file is one of Java properties, and is to be named so: "
+                            "credentials.properties",
+                            file);
+    if (S_ISREG(about.st_mode) && (about.st_mode & 077))
         SL_WARNING(log, "%s holds a secret, and others may read or write it (mode %04o): chmod 600 %s", file,
                    (unsigned)(about.st_mode & 07777), file);
-    for (ssize_t got = 1; got != 0 && status == SL_OK;) {
-        if (!sl_buffer_reserve(&bytes, 4096)) {
-            status =
-                sl_error_set(error, SL_BAD_CONFIG, "%s: too large for a credentials file (over %d bytes)",
-                             file, MAX_FILE_SIZE - 4096);
-            break;
-        }
-        got = read(fd, bytes.data + bytes.size, 4096);
-        if (got > 0)
-            bytes.size += (size_t)got;
-        else if (got < 0 && errno != EINTR)
-            status = sl_error_set(error, SL_IO, "%s: the credentials file cannot be read: %s", file,
-                                  strerror(errno));
-    }
-    close(fd);
-    if (status == SL_OK && bytes.size && memchr(bytes.data, 0, bytes.size))
-        status = sl_error_set(error, SL_BAD_CONFIG, "%s: not a text file: it has NUL bytes", file);
-    if (status == SL_OK && !(*text = sl_buffer_take(&bytes)))
-        status = sl_error_oom(error);
-    if (bytes.data)
-        OPENSSL_cleanse(bytes.data, bytes.capacity);
-    sl_buffer_free(&bytes);
+    struct hocon *parsed = NULL;
+    sl_status status = hocon_parse_file(file, &limits, &parsed, error);
+    if (status == SL_OK)
+        status = hocon_resolve(parsed, false, &limits, document, error);
+    hocon_free(&parsed);
     return status;
 }
 
-struct property {
-    const char *key;
-    char **value;
-};
-
-struct properties {
-    struct property wanted[4];
-    bool no_memory;
-};
-
-/* A value without the white space at its end, and without the quotes that some examples of HERE's show. */
-static char *trimmed(const char *value)
+/* A value of the file, without the white space at its end and the quotes that some examples of HERE's show.
+ */
+static sl_status take(const struct hocon *document, const char *key, char **value, sl_error *error)
 {
-    size_t size = strlen(value);
-    while (size > 0 && strchr(" \t\r\f", value[size - 1]))
+    const struct hocon_value *found = hocon_get(hocon_root(document), key);
+    const char *text = found ? hocon_text(found) : NULL;
+    size_t size = text ? strlen(text) : 0;
+    while (size > 0 && strchr(" \t\r\f", text[size - 1]))
         size--;
-    if (size >= 2 && value[0] == '"' && value[size - 1] == '"') {
-        value++;
+    if (size >= 2 && text[0] == '"' && text[size - 1] == '"') {
+        text++;
         size -= 2;
     }
-    return size ? strndup(value, size) : NULL;
-}
-
-static bool take_property(void *opaque, const char *key, const char *value)
-{
-    struct properties *properties = opaque;
-    for (size_t i = 0; i < sizeof properties->wanted / sizeof *properties->wanted; i++) {
-        struct property *property = &properties->wanted[i];
-        if (strcmp(property->key, key) != 0)
-            continue;
-        free_secret(*property->value); /* the last one counts, as in Java */
-        *property->value = trimmed(value);
-        properties->no_memory = !*property->value && *value;
-    }
-    return !properties->no_memory;
+    if (size == 0)
+        return SL_OK;
+    *value = strndup(text, size);
+    return *value ? SL_OK : sl_error_oom(error);
 }
 
 static sl_status from_file(const sl_config *config, const char *file, bool *missing, const struct sl_log *log,
                            struct sl_credentials *credentials, sl_error *error)
 {
-    char *text = NULL;
-    sl_status status = read_file(file, log, &text, missing, error);
-    if (status != SL_OK || !text)
+    struct hocon *document = NULL;
+    sl_status status = read_file(file, log, &document, missing, error);
+    if (status != SL_OK || !document)
         return status;
-    struct properties properties = {{{"here.access.key.id", &credentials->key_id},
-                                     {"here.access.key.secret", &credentials->key_secret},
-                                     {"here.token.endpoint.url", &credentials->token_url},
-                                     {"here.token.scope", &credentials->scope}},
-                                    false};
-    unsigned line = 0;
-    size_t size = strlen(text);
-    bool read = sl_properties_each(text, take_property, &properties, &line);
-    OPENSSL_cleanse(text, size);
-    free(text);
-    if (!read)
-        return sl_error_set(error, SL_BAD_CONFIG, "%s:%u: broken \\u escape: four hex digits must follow",
-                            file, line);
+    status = take(document, "here.access.key.id", &credentials->key_id, error);
+    if (status == SL_OK)
+        status = take(document, "here.access.key.secret", &credentials->key_secret, error);
+    if (status == SL_OK)
+        status = take(document, "here.token.endpoint.url", &credentials->token_url, error);
+    if (status == SL_OK)
+        status = take(document, "here.token.scope", &credentials->scope, error);
+    hocon_free(&document);
+    if (status != SL_OK)
+        return status;
     credentials->source = sl_strdup(file);
-    if (properties.no_memory || !credentials->source)
+    if (!credentials->source)
         return sl_error_oom(error);
     return complete(config, credentials, "here.access.key.id", "here.access.key.secret",
                     "here.token.endpoint.url", error);

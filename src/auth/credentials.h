@@ -19,11 +19,4 @@ sl_status sl_credentials_load(const sl_config *config, const struct sl_log *log,
                               struct sl_credentials *credentials, sl_error *error);
 void sl_credentials_free(struct sl_credentials *credentials);
 
-/*
- * Reads Java properties from text, which it decodes in place. visit is given each key and value in turn;
- * returning false ends it. false: an escape is broken; *line (from 1) says where.
- */
-bool sl_properties_each(char *text, bool (*visit)(void *opaque, const char *key, const char *value),
-                        void *opaque, unsigned *line);
-
 #endif

@@ -100,6 +100,26 @@ static sl_status unknown(const char *group, const char *key, const struct hocon_
 
 static sl_status check_object(const struct hocon_value *object, const char *path, sl_error *error);
 
+/* null stands for "not set", which only what has no default may be. */
+static sl_status check_null(const struct hocon_value *value, const struct sl_setting *setting,
+                            const char *group, const char *key, const char *path, sl_error *error)
+{
+    const char *origin = sl_config_value_origin(value);
+    if (setting && setting->value) {
+        char allowed[256];
+        sl_setting_allowed(setting, allowed, sizeof allowed);
+        return sl_error_set(error, SL_BAD_CONFIG,
+                            "%s: %s = null: it needs a value; allowed: %s; without the line it is %s", origin,
+                            path, allowed, setting->value);
+    }
+    if (setting || !ours(path))
+        return SL_OK;
+    if (is_group(path))
+        return sl_error_set(error, SL_BAD_CONFIG,
+                            "%s: %s is a section, and is given null; leave the line out", origin, path);
+    return unknown(group, key, value, error);
+}
+
 /* The value of key in group, whose joined path is path. */
 static sl_status check_field(const struct hocon_value *value, const char *group, const char *key,
                              const char *path, sl_error *error)
@@ -113,7 +133,7 @@ static sl_status check_field(const struct hocon_value *value, const char *group,
         return SL_OK;
     const struct sl_setting *setting = sl_setting_find(path);
     if (hocon_type_of(value) == HOCON_NULL)
-        return setting || is_group(path) || *group == '\0' ? SL_OK : unknown(group, key, value, error);
+        return check_null(value, setting, group, key, path, error);
     if (setting)
         return sl_setting_check(setting, value, NULL, error);
     if (is_group(path)) {

@@ -20,6 +20,9 @@ const char *sl_config_value_origin(const struct hocon_value *value);
 sl_status sl_setting_check(const struct sl_setting *setting, const struct hocon_value *value, int64_t *number,
                            sl_error *error);
 
+/* What a setting may be, in words: "a whole number from 1 to 5". */
+void sl_setting_allowed(const struct sl_setting *setting, char *out, size_t size);
+
 /* A list of scalars as they are joined with commas, released with free. NULL: not such a list
  * (*memory true), or no memory (*memory false). */
 char *sl_config_join_list(const struct hocon_value *list, bool *memory);

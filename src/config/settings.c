@@ -57,7 +57,7 @@ const char *sl_size_text(int64_t bytes, char out[32])
     static const struct unit units[] = {{1LL << 30, "GiB", "GiB"},
                                         {1LL << 20, "MiB", "MiB"},
                                         {1LL << 10, "KiB", "KiB"},
-                                        {1, "bytes", "bytes"}};
+                                        {1, "byte", "bytes"}};
     return unit_text(bytes, units, out);
 }
 
@@ -78,8 +78,7 @@ static void show_value(const struct sl_setting *setting, const struct hocon_valu
     }
 }
 
-/* What is allowed, after "allowed: ". */
-static void show_allowed(const struct sl_setting *setting, char *out, size_t size)
+void sl_setting_allowed(const struct sl_setting *setting, char *out, size_t size)
 {
     char low[32], high[32];
     switch (setting->type) {
@@ -124,7 +123,7 @@ static sl_status refuse(const struct sl_setting *setting, const struct hocon_val
 {
     char shown[128], allowed[256], hint[128] = "";
     show_value(setting, value, shown);
-    show_allowed(setting, allowed, sizeof allowed);
+    sl_setting_allowed(setting, allowed, sizeof allowed);
     const char *text = hocon_text(value);
     if (setting->choices && text) {
         size_t count = 0;
@@ -243,7 +242,7 @@ static sl_status typed(const sl_config *config, const char *path, enum sl_settin
     *value = sl_config_value(config, path);
     if (!*value) {
         char allowed[256];
-        show_allowed(setting, allowed, sizeof allowed);
+        sl_setting_allowed(setting, allowed, sizeof allowed);
         return sl_error_set(error, SL_BAD_CONFIG, "%s is not set, or null; allowed: %s", path, allowed);
     }
     return sl_setting_check(setting, *value, number, error);

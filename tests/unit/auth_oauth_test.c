@@ -96,7 +96,11 @@ static void what_is_no_url_is_refused(void **state)
         assert_false(sl_oauth_signature("GET", bad[i], rfc, 1, "s", out));
 }
 
-CASES_MAIN(cmocka_unit_test(signs_the_rfc_request), cmocka_unit_test(url_is_normalized),
-           cmocka_unit_test(empty_path_is_the_root),
-           cmocka_unit_test(secret_is_encoded_and_order_does_not_matter),
-           cmocka_unit_test(signature_itself_is_not_signed), cmocka_unit_test(what_is_no_url_is_refused))
+/* clang-format off */
+CASES_MAIN(
+    cmocka_unit_test(signs_the_rfc_request),
+    cmocka_unit_test(url_is_normalized),
+    cmocka_unit_test(empty_path_is_the_root),
+    cmocka_unit_test(secret_is_encoded_and_order_does_not_matter),
+    cmocka_unit_test(signature_itself_is_not_signed),
+    cmocka_unit_test(what_is_no_url_is_refused))
