@@ -1,0 +1,181 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "connectors/http/internal.h"
+
+enum { MOST_HEADERS = 100000 };
+
+/* A batch for the application: some messages of a chunk. */
+struct piece {
+    struct sl_batch batch;
+    struct sl_hc_chunk *chunk;
+};
+
+void sl_hc_chunk_unlink(struct sl_hc_chunk *chunk)
+{
+    if (!chunk || __atomic_sub_fetch(&chunk->references, 1, __ATOMIC_ACQ_REL))
+        return;
+    for (size_t i = 0; i < chunk->count; i++)
+        free(chunk->messages[i].headers);
+    free(chunk->messages);
+    sl_arena_destroy(chunk->arena);
+    free(chunk->body);
+    free(chunk);
+}
+
+/* Room for one more message, empty. */
+static struct sl_message *add_message(struct sl_hc_chunk *chunk)
+{
+    if (chunk->count == chunk->capacity) {
+        size_t capacity = chunk->capacity ? 2 * chunk->capacity : 16;
+        struct sl_message *messages = realloc(chunk->messages, capacity * sizeof *messages);
+        if (!messages)
+            return NULL;
+        chunk->messages = messages;
+        chunk->capacity = capacity;
+    }
+    struct sl_message *message = &chunk->messages[chunk->count++];
+    memset(message, 0, sizeof *message);
+    sl_message_reset(message);
+    return message;
+}
+
+static sl_status refuse(enum sl_decoded decoded, const struct sl_hc_chunk *chunk, const char *why,
+                        sl_error *error)
+{
+    if (decoded == SL_DECODE_OOM)
+        return sl_error_oom(error);
+    sl_error_set_retriable(error, SL_PROTOCOL, "message %zu of the platform's answer cannot be read: %s",
+                           chunk->count, decoded == SL_DECODE_MORE ? "the answer ends within it" : why);
+    return SL_PROTOCOL;
+}
+
+static sl_status read_cbor(struct sl_hc_chunk *chunk, size_t size, sl_error *error)
+{
+    const struct sl_record_limits limits = {.max_payload = size, .max_headers = MOST_HEADERS};
+    const char *data = chunk->body;
+    while (size) {
+        struct sl_message *message = add_message(chunk);
+        if (!message)
+            return sl_error_oom(error);
+        size_t used = 0;
+        const char *why = "malformed";
+        enum sl_decoded decoded = sl_record_decode(data, size, &limits, chunk->arena, message, &used, &why);
+        if (decoded != SL_DECODED)
+            return refuse(decoded, chunk, why, error);
+        data += used;
+        size -= used;
+    }
+    return SL_OK;
+}
+
+static sl_status read_json(struct sl_hc_chunk *chunk, size_t size, sl_error *error)
+{
+    json_error_t where;
+    json_t *answer = json_loadb(chunk->body, size, 0, &where);
+    const json_t *messages = json_object_get(answer, "messages");
+    if (!json_is_array(messages)) {
+        sl_error_set_retriable(error, SL_PROTOCOL, "the platform's answer to a poll has no messages: %s",
+                               answer ? "not an object with \"messages\"" : where.text);
+        json_decref(answer);
+        return SL_PROTOCOL;
+    }
+    sl_status status = SL_OK;
+    for (size_t i = 0; i < json_array_size(messages) && !status; i++) {
+        struct sl_message *message = add_message(chunk);
+        const char *why = "malformed";
+        enum sl_decoded decoded =
+            message ? sl_message_json_decode(json_array_get(messages, i), chunk->arena, message, &why)
+                    : SL_DECODE_OOM;
+        if (decoded != SL_DECODED)
+            status = refuse(decoded, chunk, why, error);
+    }
+    json_decref(answer);
+    free(chunk->body);
+    chunk->body = NULL;
+    return status;
+}
+
+sl_status sl_hc_chunk_read(struct sl_http_response *response, bool cbor, struct sl_hc_chunk **made,
+                           sl_error *error)
+{
+    *made = NULL;
+    size_t size = response->body.size;
+    if (!size && cbor)
+        return SL_OK;
+    struct sl_hc_chunk *chunk = calloc(1, sizeof *chunk);
+    if (!chunk)
+        return sl_error_oom(error);
+    chunk->references = 1;
+    chunk->arena = sl_arena_create();
+    chunk->body = sl_buffer_take(&response->body);
+    sl_status status = !chunk->arena || !chunk->body ? sl_error_oom(error)
+                       : cbor                        ? read_cbor(chunk, size, error)
+                                                     : read_json(chunk, size, error);
+    if (status || !chunk->count) {
+        sl_hc_chunk_unlink(chunk);
+        return status;
+    }
+    for (size_t i = 0; i < chunk->count; i++) {
+        chunk->messages[i].received = true;
+        chunk->bytes += chunk->messages[i].payload_size;
+    }
+    *made = chunk;
+    return SL_OK;
+}
+
+static void release(struct sl_batch *batch)
+{
+    struct piece *piece = (struct piece *)batch;
+    sl_hc_chunk_unlink(piece->chunk);
+    free(piece);
+}
+
+struct sl_batch *sl_hc_chunk_hand(struct sl_hc_chunk *chunk, size_t max_messages, size_t max_bytes)
+{
+    struct piece *piece = calloc(1, sizeof *piece);
+    if (!piece)
+        return NULL;
+    size_t count = 0, bytes = 0;
+    while (chunk->handed + count < chunk->count && count < max_messages) {
+        size_t more = chunk->messages[chunk->handed + count].payload_size;
+        if (count && (bytes >= max_bytes || more > max_bytes - bytes))
+            break;
+        bytes += more;
+        count++;
+    }
+    piece->batch = (struct sl_batch){.magic = SL_BATCH_MAGIC,
+                                     .count = count,
+                                     .messages = chunk->messages + chunk->handed,
+                                     .release = release};
+    piece->chunk = chunk;
+    __atomic_add_fetch(&chunk->references, 1, __ATOMIC_RELAXED);
+    chunk->handed += count;
+    chunk->bytes -= bytes;
+    return &piece->batch;
+}
+
+static bool named(int32_t partition, const sl_offset *partitions, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (partitions[i].partition == partition)
+            return true;
+    return !count;
+}
+
+void sl_hc_chunk_drop(struct sl_hc_chunk *chunk, const sl_offset *partitions, size_t count)
+{
+    size_t kept = chunk->handed;
+    chunk->bytes = 0;
+    for (size_t i = chunk->handed; i < chunk->count; i++) {
+        struct sl_message *message = &chunk->messages[i];
+        if (named(message->offset.partition, partitions, count)) {
+            free(message->headers);
+            continue;
+        }
+        chunk->bytes += message->payload_size;
+        chunk->messages[kept++] = *message;
+    }
+    chunk->count = kept;
+}

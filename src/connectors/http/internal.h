@@ -1,0 +1,119 @@
+/* Inside the http-connector. */
+#ifndef SL_CONNECTORS_HTTP_INTERNAL_H
+#define SL_CONNECTORS_HTTP_INTERNAL_H
+
+#include "base/buffer.h"
+#include "client/client.h"
+#include "wire/record.h"
+#include <pthread.h>
+
+/* connector.c */
+
+/* "{base}/layers/{layer}{tail}", released with free. */
+char *sl_hc_layer_url(const char *base, const char *layer, const char *tail);
+
+/* What the catalog says of a layer. Members are released with sl_hc_layer_free. */
+struct sl_hc_layer {
+    char *content_type;
+    char *content_encoding; /* NULL: none */
+};
+/* SL_NOT_FOUND when the catalog has no such layer, SL_INVALID_ARGUMENT when it is no stream layer. */
+sl_status sl_hc_layer_get(struct sl_client *client, const char *hrn, const char *id,
+                          struct sl_hc_layer *layer, sl_error *error);
+void sl_hc_layer_free(struct sl_hc_layer *layer);
+
+/* How long to wait before trying again: grows with the failures in a row, and has chance in it. */
+struct sl_hc_backoff {
+    int64_t first_ms, most_ms;
+    uint64_t random;
+};
+sl_status sl_hc_backoff_init(struct sl_hc_backoff *backoff, const sl_config *config, sl_error *error);
+int64_t sl_hc_backoff_ms(struct sl_hc_backoff *backoff, unsigned failures, int retry_after_ms);
+
+/* Until signalled, or until deadline_ms (INT64_MAX: for ever). */
+void sl_hc_cond_wait(pthread_cond_t *condition, pthread_mutex_t *lock, int64_t deadline_ms);
+
+/* batch.c: messages of one request, on their way. Not locked: its owner is. */
+
+struct sl_hc_entry {
+    void *ticket;
+    size_t start;        /* of its record in the body */
+    size_t payload_size; /* what the queue counts */
+    int64_t deadline_ms;
+    uint64_t key;   /* a hash; equal for equal partition ids */
+    uint64_t trace; /* a hash of the trace id sent */
+};
+
+struct sl_hc_batch {
+    struct sl_hc_batch *next;
+    struct sl_buffer body;
+    struct sl_hc_entry *entries;
+    size_t first, count, capacity; /* entries before first are done with */
+    bool closed;                   /* takes no more */
+    /* Platforms without our extensions take one message a request, and what a body cannot say in headers. */
+    char *trace_id, *checksum, *key;
+};
+
+uint64_t sl_hc_hash(const void *data, size_t size);
+struct sl_hc_batch *sl_hc_batch_create(void);
+void sl_hc_batch_free(struct sl_hc_batch *batch);
+/* Ready for new messages; its memory is kept. */
+void sl_hc_batch_reset(struct sl_hc_batch *batch);
+/* Appends one record; false, and the batch as before, when memory is out. */
+bool sl_hc_batch_add(struct sl_hc_batch *batch, const struct sl_message *message,
+                     const struct sl_hc_entry *entry);
+/* Makes it the batch of this one message, for a platform without our extensions. */
+bool sl_hc_batch_set(struct sl_hc_batch *batch, const struct sl_message *message,
+                     const struct sl_hc_entry *entry);
+/* The bytes of what is not done with. */
+const char *sl_hc_batch_body(const struct sl_hc_batch *batch, size_t *size);
+/* Keeps those of the entries from first on for which keep (counted from first) says so. */
+void sl_hc_batch_keep(struct sl_hc_batch *batch, const bool *keep);
+/* Moves the latter half into a batch of its own; NULL: out of memory. */
+struct sl_hc_batch *sl_hc_batch_split(struct sl_hc_batch *batch);
+
+/* answer.c: what the platform answered to a batch of several. */
+
+struct sl_hc_answer {
+    struct sl_arena *arena;    /* of the results' texts */
+    struct sl_result *results; /* of the batch's entries from first on */
+    size_t count;              /* fewer than entries: the answer ended early */
+    bool *again;               /* as long as entries: to be sent again */
+    bool any_again;
+};
+/* SL_PROTOCOL when the answer cannot be read to its end (what came before is in it), SL_OUT_OF_MEMORY. */
+sl_status sl_hc_answer_read(struct sl_hc_answer *answer, const struct sl_hc_batch *batch, const void *data,
+                            size_t size, sl_error *error);
+void sl_hc_answer_free(struct sl_hc_answer *answer);
+/* The error that a result means; SL_OK when the message was written. */
+sl_status sl_hc_result_error(const struct sl_result *result, sl_error *error);
+
+/* producer.c */
+sl_status sl_hc_producer_open(const struct sl_host *host, const struct sl_target *target,
+                              const struct sl_producer_settings *settings, void **producer, sl_error *error);
+sl_status sl_hc_producer_send(void *producer, const struct sl_message *message, void *ticket,
+                              sl_error *error);
+void sl_hc_producer_close(void *producer);
+
+/* chunk.c: the messages of one answer to a poll, handed out piece by piece. */
+
+struct sl_hc_chunk {
+    struct sl_hc_chunk *next;
+    int references; /* atomic: the queue's, and each piece's */
+    char *body;     /* what the messages point into; NULL: all in the arena */
+    struct sl_arena *arena;
+    struct sl_message *messages;
+    size_t count, capacity;
+    size_t handed; /* messages before it are with the application */
+    size_t bytes;  /* payload of those that are not */
+};
+/* Reads an answer; takes its bytes. *chunk is NULL when it has no message. */
+sl_status sl_hc_chunk_read(struct sl_http_response *response, bool cbor, struct sl_hc_chunk **chunk,
+                           sl_error *error);
+void sl_hc_chunk_unlink(struct sl_hc_chunk *chunk);
+/* The next piece as a batch that shares the chunk's memory. NULL: out of memory. */
+struct sl_batch *sl_hc_chunk_hand(struct sl_hc_chunk *chunk, size_t max_messages, size_t max_bytes);
+/* Forgets what is not handed out of these Kafka partitions (count 0: of all). */
+void sl_hc_chunk_drop(struct sl_hc_chunk *chunk, const sl_offset *partitions, size_t count);
+
+#endif
