@@ -21,13 +21,16 @@ bool cli_lines_open(struct cli_lines *lines, const struct cli *cli, const char *
         .max = max,
     };
     if (lines->fd < 0) {
-        cli_error(cli, "%s: %s", lines->name, strerror(errno));
+        int failure = errno;
+        cli_error(cli, "%s: %s", lines->name, strerror(failure));
+        errno = failure;
         return false;
     }
     lines->data = malloc(lines->capacity);
     if (!lines->data) {
         cli_error(cli, "out of memory");
         cli_lines_close(lines);
+        errno = ENOMEM;
         return false;
     }
     return true;

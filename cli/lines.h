@@ -14,7 +14,7 @@ struct cli_lines {
     bool at_end;
 };
 
-/* path NULL or "-": standard input. false: a message is out. */
+/* path NULL or "-": standard input. false, with errno: a message is out. */
 bool cli_lines_open(struct cli_lines *lines, const struct cli *cli, const char *path, size_t max);
 void cli_lines_close(struct cli_lines *lines);
 

@@ -2,6 +2,7 @@
 #include "cli.h"
 #include "lines.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <string.h>
 
@@ -130,7 +131,7 @@ static int send_file(struct produce *produce, const char *path, bool whole)
     /* With a key in the line, the line may be longer than the payload; the library checks the payload. */
     size_t room = produce->delimiter >= 0 ? 4 * SL_PARTITION_ID_MAX + 1 : 0;
     if (!cli_lines_open(&lines, produce->cli, path, SL_PAYLOAD_INLINE_MAX + room))
-        return CLI_FAILED;
+        return errno == ENOENT ? CLI_NOT_FOUND : CLI_FAILED;
     int code = CLI_OK;
     const char *data;
     size_t size;

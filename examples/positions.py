@@ -11,8 +11,8 @@
         Compares two such files key by key: the same records, each once, and of each key in the same order.
         Prints "RECEIVED LOST DUPLICATED OUT-OF-ORDER" and ends with 1 where they differ.
 
-    positions.py counters URL CATALOG
-        The gateway's own counters, from URL/metrics: messages in and out, of all layers of a catalog.
+    positions.py counters URL HRN
+        The gateway's own counters, from URL/metrics: messages in and out, of all layers of the catalog.
 
 Needs nothing but Python's standard library.
 """
@@ -76,7 +76,7 @@ def counters(arguments):
     text = opener.open(arguments.url + "/metrics", timeout=10).read().decode()
     sums = {"in": 0, "out": 0}
     for name, labels, value in re.findall(r"^streamlayer_messages_(in|out)_total\{(.*)\} (\S+)", text, re.M):
-        if f'catalog="{arguments.catalog}"' in labels:
+        if f'catalog="{arguments.catalog}"' in labels.split(","):
             sums[name] += int(float(value))
     print(sums["in"], sums["out"])
 
