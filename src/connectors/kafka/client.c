@@ -1,0 +1,195 @@
+/* What producer and consumer have in common: the handle, its log and its errors. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/text.h"
+#include "base/time.h"
+#include "connectors/kafka/kafka.h"
+
+void sl_kafka_client_log(struct sl_kafka_client *client, sl_log_level level, const char *format, ...)
+{
+    char text[1000];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    pthread_mutex_lock(&client->lock);
+    if (!client->quiet)
+        sl_log_write(&client->log, level, "kafka-connector: %s", text);
+    pthread_mutex_unlock(&client->lock);
+}
+
+void sl_kafka_client_silence(struct sl_kafka_client *client)
+{
+    pthread_mutex_lock(&client->lock);
+    client->quiet = true;
+    pthread_mutex_unlock(&client->lock);
+}
+
+/* librdkafka's levels are syslog's. What it calls an error it mostly mends by itself: a warning here. */
+static void on_log(const rd_kafka_t *rk, int level, const char *facility, const char *text)
+{
+    struct sl_kafka_client *client = rk ? rd_kafka_opaque(rk) : NULL;
+    if (client)
+        sl_kafka_client_log(client,
+                            level <= 2   ? SL_LOG_ERROR
+                            : level <= 4 ? SL_LOG_WARNING
+                            : level <= 6 ? SL_LOG_INFO
+                                         : SL_LOG_DEBUG,
+                            "%s: %s", facility, text);
+}
+
+/* Served by our polls. */
+static void on_error(rd_kafka_t *rk, int number, const char *text, void *opaque)
+{
+    struct sl_kafka_client *client = opaque;
+    rd_kafka_resp_err_t code = (rd_kafka_resp_err_t)number;
+    char fatal[300] = "";
+    if (code == RD_KAFKA_RESP_ERR__FATAL)
+        code = rd_kafka_fatal_error(rk, fatal, sizeof fatal);
+    pthread_mutex_lock(&client->lock);
+    if (number == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN) {
+        if (!client->down_ms)
+            client->down_ms = sl_mono_ms();
+        if (!client->last) {
+            client->last = code;
+            snprintf(client->last_text, sizeof client->last_text, "%s", text);
+        }
+    } else {
+        client->last = number == RD_KAFKA_RESP_ERR__FATAL ? RD_KAFKA_RESP_ERR__FATAL : code;
+        snprintf(client->last_text, sizeof client->last_text, "%s", *fatal ? fatal : text);
+    }
+    if (number == RD_KAFKA_RESP_ERR__FATAL || number == RD_KAFKA_RESP_ERR__AUTHENTICATION ||
+        number == RD_KAFKA_RESP_ERR__SSL)
+        client->trouble = true;
+    pthread_mutex_unlock(&client->lock);
+}
+
+static void client_free(struct sl_kafka_client *client)
+{
+    pthread_mutex_destroy(&client->lock);
+    free(client->brokers);
+    free(client);
+}
+
+sl_status sl_kafka_client_create(const struct sl_host *host, const struct sl_target *target,
+                                 rd_kafka_type_t type, rd_kafka_conf_t *conf, void *owner,
+                                 struct sl_kafka_client **client, sl_error *error)
+{
+    struct sl_kafka_client *made = calloc(1, sizeof *made);
+    char *brokers = sl_strdup(target->endpoint->brokers);
+    if (!made || !brokers) {
+        free(made);
+        free(brokers);
+        rd_kafka_conf_destroy(conf);
+        return sl_error_oom(error);
+    }
+    made->brokers = brokers;
+    made->owner = owner;
+    made->log = host->log;
+    atomic_init(&made->references, 1);
+    pthread_mutex_init(&made->lock, NULL);
+    rd_kafka_conf_set_opaque(conf, made);
+    rd_kafka_conf_set_log_cb(conf, on_log);
+    rd_kafka_conf_set_error_cb(conf, on_error);
+    char text[400] = "";
+    made->rk = rd_kafka_new(type, conf, text, sizeof text);
+    if (!made->rk) {
+        bool memory = rd_kafka_last_error() == RD_KAFKA_RESP_ERR__CRIT_SYS_RESOURCE;
+        rd_kafka_conf_destroy(conf); /* it was not taken */
+        client_free(made);
+        return sl_error_set(error, memory ? SL_OUT_OF_MEMORY : SL_BAD_CONFIG,
+                            "librdkafka refuses its settings (" SL_KAFKA_SETTINGS "kafka.%s): %s",
+                            type == RD_KAFKA_PRODUCER ? "producer" : "consumer", text);
+    }
+    *client = made;
+    return SL_OK;
+}
+
+struct sl_kafka_client *sl_kafka_client_link(struct sl_kafka_client *client)
+{
+    atomic_fetch_add_explicit(&client->references, 1, memory_order_relaxed);
+    return client;
+}
+
+void sl_kafka_client_unlink(struct sl_kafka_client *client)
+{
+    if (atomic_fetch_sub_explicit(&client->references, 1, memory_order_acq_rel) > 1)
+        return;
+    rd_kafka_destroy_flags(client->rk, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+    client_free(client);
+}
+
+void sl_kafka_client_last(struct sl_kafka_client *client, char *text, size_t size)
+{
+    pthread_mutex_lock(&client->lock);
+    snprintf(text, size, "%s", client->last_text);
+    pthread_mutex_unlock(&client->lock);
+}
+
+sl_status sl_kafka_client_trouble(struct sl_kafka_client *client, sl_error *error)
+{
+    pthread_mutex_lock(&client->lock);
+    bool trouble = client->trouble;
+    rd_kafka_resp_err_t code = client->last;
+    char text[sizeof client->last_text];
+    memcpy(text, client->last_text, sizeof text);
+    client->trouble = false;
+    pthread_mutex_unlock(&client->lock);
+    return trouble ? sl_kafka_error(error, code, "Kafka at %s: %s", client->brokers, text) : SL_OK;
+}
+
+static sl_status unreachable(struct sl_kafka_client *client, int timeout_ms, sl_error *error)
+{
+    char last[sizeof client->last_text];
+    sl_kafka_client_last(client, last, sizeof last);
+    return sl_error_set_retriable(error, SL_UNAVAILABLE,
+                                  "the Kafka brokers %s cannot be reached (tried for %d s)%s%s; where only "
+                                  "HTTP gets through, set " SL_KAFKA_SETTINGS
+                                  "connector.producer or .consumer to http-connector",
+                                  client->brokers, timeout_ms / 1000, *last ? ": " : "", last);
+}
+
+/* The error callback is served while waiting, so that wrong credentials do not look like a time-out. */
+static sl_status serve_errors(struct sl_kafka_client *client, sl_error *error)
+{
+    while (rd_kafka_poll(client->rk, 0) > 0)
+        ;
+    return sl_kafka_client_trouble(client, error);
+}
+
+sl_status sl_kafka_client_check_topic(struct sl_kafka_client *client, const char *topic, int timeout_ms,
+                                      sl_error *error)
+{
+    enum { SLICE_MS = 1000 };
+    rd_kafka_topic_t *handle = rd_kafka_topic_new(client->rk, topic, NULL);
+    if (!handle)
+        return sl_kafka_error(error, rd_kafka_last_error(), "Kafka topic \"%s\": %s", topic,
+                              rd_kafka_err2str(rd_kafka_last_error()));
+    const struct rd_kafka_metadata *metadata = NULL;
+    rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR__TIMED_OUT;
+    sl_status status = SL_OK;
+    int64_t deadline = sl_deadline_ms(timeout_ms);
+    while (!status && sl_remaining_ms(deadline) > 0) {
+        int left = sl_remaining_ms(deadline);
+        code = rd_kafka_metadata(client->rk, 0, handle, &metadata, left < SLICE_MS ? left : SLICE_MS);
+        if (code != RD_KAFKA_RESP_ERR__TIMED_OUT && code != RD_KAFKA_RESP_ERR__TRANSPORT)
+            break;
+        status = serve_errors(client, error);
+    }
+    rd_kafka_topic_destroy(handle);
+    if (status)
+        return status;
+    if (code)
+        return code == RD_KAFKA_RESP_ERR__TIMED_OUT || code == RD_KAFKA_RESP_ERR__TRANSPORT
+                   ? unreachable(client, timeout_ms, error)
+                   : sl_kafka_error(error, code, "Kafka at %s: %s", client->brokers, rd_kafka_err2str(code));
+    rd_kafka_resp_err_t of_topic =
+        metadata->topic_cnt == 1 ? metadata->topics[0].err : RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
+    rd_kafka_metadata_destroy(metadata);
+    return of_topic ? sl_kafka_error(error, of_topic, "Kafka topic \"%s\" at %s: %s", topic, client->brokers,
+                                     rd_kafka_err2str(of_topic))
+                    : SL_OK;
+}

@@ -1,0 +1,366 @@
+/* The consuming side: open, poll, seek, commit, close. assignment.c keeps the positions. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/text.h"
+#include "base/time.h"
+#include "connectors/kafka/kafka.h"
+
+static void consumer_free(struct sl_kafka_consumer *consumer)
+{
+    sl_kafka_drop_pending(consumer);
+    if (consumer->client) {
+        sl_kafka_client_silence(consumer->client);
+        sl_kafka_client_unlink(consumer->client);
+    }
+    pthread_mutex_destroy(&consumer->lock);
+    free(consumer->assigned);
+    free(consumer->kept);
+    free(consumer->topic);
+    free(consumer->group);
+    free(consumer);
+}
+
+/* What librdkafka reports in the place of a message. SL_OK: it mends that by itself. */
+static sl_status consumer_error(struct sl_kafka_consumer *consumer, const rd_kafka_message_t *message,
+                                sl_error *error)
+{
+    struct sl_kafka_client *client = consumer->client;
+    const char *text = rd_kafka_message_errstr(message);
+    switch (message->err) {
+    case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
+    case RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC:
+    case RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION:
+    case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
+    case RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED:
+    case RD_KAFKA_RESP_ERR_INVALID_GROUP_ID:
+    case RD_KAFKA_RESP_ERR_INVALID_SESSION_TIMEOUT:
+    case RD_KAFKA_RESP_ERR_INCONSISTENT_GROUP_PROTOCOL:
+    case RD_KAFKA_RESP_ERR_GROUP_MAX_SIZE_REACHED:
+    case RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID:
+    case RD_KAFKA_RESP_ERR__FATAL:
+        return sl_kafka_error(error, message->err, "topic \"%s\", group \"%s\" at %s: %s", consumer->topic,
+                              consumer->group, client->brokers, text);
+    default:
+        sl_kafka_client_log(client, SL_LOG_WARNING, "topic \"%s\", group \"%s\": %s", consumer->topic,
+                            consumer->group, text);
+        return SL_OK;
+    }
+}
+
+/* All brokers have been down for long, and one question more shows that they still are. */
+static sl_status check_down(struct sl_kafka_consumer *consumer, sl_error *error)
+{
+    struct sl_kafka_client *client = consumer->client;
+    pthread_mutex_lock(&client->lock);
+    bool late = client->down_ms && sl_mono_ms() - client->down_ms >= SL_KAFKA_DOWN_MS;
+    pthread_mutex_unlock(&client->lock);
+    if (!late)
+        return SL_OK;
+    const struct rd_kafka_metadata *metadata;
+    rd_kafka_resp_err_t code = rd_kafka_metadata(client->rk, 0, NULL, &metadata, 500);
+    if (!code)
+        rd_kafka_metadata_destroy(metadata);
+    char last[sizeof client->last_text];
+    pthread_mutex_lock(&client->lock);
+    client->down_ms = code ? sl_mono_ms() : 0; /* told again as often */
+    memcpy(last, client->last_text, sizeof last);
+    pthread_mutex_unlock(&client->lock);
+    return code ? sl_error_set_retriable(error, SL_UNAVAILABLE,
+                                         "no Kafka broker of %s can be reached for %d s: %s", client->brokers,
+                                         SL_KAFKA_DOWN_MS / 1000, last)
+                : SL_OK;
+}
+
+static sl_status told_later(struct sl_kafka_consumer *consumer, sl_error *error)
+{
+    if (!consumer->failed)
+        return SL_OK;
+    consumer->failed = consumer->failure.fatal; /* a fatal one is told again and again */
+    if (error)
+        *error = consumer->failure;
+    return consumer->failure.status;
+}
+
+static sl_status join(struct sl_kafka_consumer *consumer, sl_error *error)
+{
+    rd_kafka_topic_partition_list_t *topics = rd_kafka_topic_partition_list_new(1);
+    if (!topics)
+        return sl_error_oom(error);
+    rd_kafka_topic_partition_list_add(topics, consumer->topic, RD_KAFKA_PARTITION_UA);
+    rd_kafka_resp_err_t code = rd_kafka_subscribe(consumer->client->rk, topics);
+    rd_kafka_topic_partition_list_destroy(topics);
+    if (code)
+        return sl_kafka_error(error, code, "topic \"%s\" cannot be subscribed: %s", consumer->topic,
+                              rd_kafka_err2str(code));
+    int64_t deadline = sl_deadline_ms(SL_KAFKA_JOIN_MS);
+    sl_status status = SL_OK;
+    while (!status && !consumer->joined && sl_remaining_ms(deadline) > 0) {
+        /* The rebalance callback ends this poll, so that no message comes before the loop has seen it. */
+        rd_kafka_message_t *message = rd_kafka_consumer_poll(consumer->client->rk, 500);
+        if (message) {
+            if (message->err)
+                status = consumer_error(consumer, message, error);
+            rd_kafka_message_destroy(message);
+        }
+        if (!status)
+            status = sl_kafka_client_trouble(consumer->client, error);
+    }
+    if (!status && !consumer->joined) {
+        char last[sizeof consumer->client->last_text];
+        sl_kafka_client_last(consumer->client, last, sizeof last);
+        status = sl_error_set_retriable(
+            error, SL_TIMED_OUT, "group \"%s\" at %s gave no Kafka partitions within %d s%s%s",
+            consumer->group, consumer->client->brokers, SL_KAFKA_JOIN_MS / 1000, *last ? ": " : "", last);
+    }
+    if (!status)
+        status = told_later(consumer, error);
+    if (!status && !sl_kafka_settled(consumer))
+        status = sl_kafka_settle(consumer, error);
+    return status;
+}
+
+static sl_status open_on(struct sl_kafka_consumer *consumer, const struct sl_target *target,
+                         const struct sl_consumer_settings *settings, sl_error *error)
+{
+    consumer->topic = sl_strdup(target->endpoint->topic);
+    consumer->group = sl_strdup(settings->group);
+    if (!consumer->topic || !consumer->group)
+        return sl_error_oom(error);
+    rd_kafka_conf_t *conf;
+    sl_status status = sl_kafka_conf_create(target, RD_KAFKA_CONSUMER, NULL, settings, &conf, error);
+    if (status)
+        return status;
+    rd_kafka_conf_set_rebalance_cb(conf, sl_kafka_on_rebalance);
+    status = sl_kafka_client_create(&consumer->host, target, RD_KAFKA_CONSUMER, conf, consumer,
+                                    &consumer->client, error);
+    if (!status)
+        status = sl_kafka_client_check_topic(consumer->client, consumer->topic, SL_KAFKA_QUERY_MS, error);
+    if (status)
+        return status;
+    rd_kafka_poll_set_consumer(consumer->client->rk);
+    status = join(consumer, error);
+    if (status && consumer->joined)
+        rd_kafka_consumer_close(consumer->client->rk);
+    return status;
+}
+
+sl_status sl_kafka_consumer_open(const struct sl_host *host, const struct sl_target *target,
+                                 const struct sl_consumer_settings *settings, void **consumer,
+                                 sl_error *error)
+{
+    struct sl_kafka_consumer *made = calloc(1, sizeof *made);
+    if (!made)
+        return sl_error_oom(error);
+    pthread_mutex_init(&made->lock, NULL);
+    made->host = *host;
+    made->start = settings->start;
+    sl_status status = open_on(made, target, settings, error);
+    if (status) {
+        consumer_free(made);
+        return status;
+    }
+    sl_kafka_warn_of_sharing(made, target);
+    *consumer = made;
+    return SL_OK;
+}
+
+/* One message into the batch. false: the batch is complete. */
+static bool take(struct sl_kafka_consumer *consumer, struct sl_kafka_batch *batch,
+                 rd_kafka_message_t *message, size_t *bytes_left)
+{
+    const struct sl_kafka_position *position = sl_kafka_position_of(consumer, message->partition);
+    if (!position || message->offset < position->next) {
+        rd_kafka_message_destroy(message); /* from before a rebalance or seek */
+        return true;
+    }
+    if (sl_kafka_batch_count(batch) && message->len > *bytes_left) {
+        consumer->pending = message;
+        return false;
+    }
+    if (!sl_kafka_batch_add(batch, message)) {
+        consumer->pending = message; /* memory may be there next time */
+        if (!sl_kafka_batch_count(batch)) {
+            consumer->failed = true;
+            sl_error_oom(&consumer->failure);
+        }
+        return false;
+    }
+    *bytes_left -= message->len < *bytes_left ? message->len : *bytes_left;
+    return true;
+}
+
+/* Fills the batch until it is complete, time is up, or nothing more is there. */
+static sl_status fill(struct sl_kafka_consumer *consumer, struct sl_kafka_batch *batch, int timeout_ms,
+                      size_t max_messages, size_t max_bytes, sl_error *error)
+{
+    int64_t deadline = sl_deadline_ms(timeout_ms);
+    unsigned long rebalances = consumer->rebalances;
+    while (sl_kafka_batch_count(batch) < max_messages) {
+        int wait = sl_kafka_batch_count(batch) ? 0 : sl_remaining_ms(deadline);
+        rd_kafka_message_t *message = consumer->pending;
+        consumer->pending = NULL;
+        if (!message)
+            message = rd_kafka_consumer_poll(consumer->client->rk, wait);
+        if (consumer->rebalances != rebalances) {
+            rebalances = consumer->rebalances;
+            sl_kafka_batch_filter(batch, consumer);
+        }
+        if (!message) {
+            if (!wait)
+                break;
+            continue;
+        }
+        if (message->err) {
+            sl_status status = consumer_error(consumer, message, error);
+            rd_kafka_message_destroy(message);
+            if (status)
+                return status;
+        } else if (!take(consumer, batch, message, &max_bytes)) {
+            break;
+        }
+    }
+    return told_later(consumer, error);
+}
+
+sl_status sl_kafka_consumer_poll(void *consumer, int timeout_ms, size_t max_messages, size_t max_bytes,
+                                 struct sl_batch **batch, sl_error *error)
+{
+    struct sl_kafka_consumer *self = consumer;
+    *batch = NULL;
+    sl_status status = told_later(self, error);
+    if (!status && !sl_kafka_settled(self))
+        status = sl_kafka_settle(self, error);
+    if (status)
+        return status;
+    struct sl_kafka_batch *made = sl_kafka_batch_create(self->client);
+    if (!made)
+        return sl_error_oom(error);
+    sl_error failure = {0};
+    status = fill(self, made, timeout_ms, max_messages, max_bytes, &failure);
+    pthread_mutex_lock(&self->lock);
+    sl_kafka_batch_advance(made, self);
+    pthread_mutex_unlock(&self->lock);
+    *batch = sl_kafka_batch_finish(made);
+    if (!status && !*batch) {
+        status = sl_kafka_client_trouble(self->client, &failure);
+        if (!status)
+            status = check_down(self, &failure);
+    }
+    if (!status)
+        return SL_OK;
+    if (*batch) { /* first the messages, then the error */
+        self->failed = true;
+        self->failure = failure;
+        return SL_OK;
+    }
+    if (error)
+        *error = failure;
+    return status;
+}
+
+/* A list of the offsets, each of which must be of a partition that is this consumer's. */
+static sl_status make_list(struct sl_kafka_consumer *consumer, const sl_offset *offsets, size_t count,
+                           bool commit, rd_kafka_topic_partition_list_t **list, sl_error *error)
+{
+    rd_kafka_topic_partition_list_t *made = rd_kafka_topic_partition_list_new((int)count);
+    if (!made)
+        return sl_error_oom(error);
+    sl_status status = SL_OK;
+    pthread_mutex_lock(&consumer->lock);
+    for (size_t i = 0; i < count && !status; i++) {
+        if (sl_kafka_position_of(consumer, offsets[i].partition))
+            rd_kafka_topic_partition_list_add(made, consumer->topic, offsets[i].partition)->offset =
+                offsets[i].offset + commit;
+        else if (commit)
+            status =
+                sl_error_set(error, SL_KAFKA,
+                             "Kafka partition %d is not this consumer's: the group has moved it to another "
+                             "member, where its uncommitted messages come again",
+                             (int)offsets[i].partition);
+        else
+            status = sl_error_set(error, SL_INVALID_ARGUMENT, "Kafka partition %d is not this consumer's",
+                                  (int)offsets[i].partition);
+    }
+    pthread_mutex_unlock(&consumer->lock);
+    if (status)
+        rd_kafka_topic_partition_list_destroy(made);
+    else
+        *list = made;
+    return status;
+}
+
+sl_status sl_kafka_consumer_commit(void *consumer, const sl_offset *offsets, size_t count, sl_error *error)
+{
+    struct sl_kafka_consumer *self = consumer;
+    rd_kafka_topic_partition_list_t *list;
+    if (!count)
+        return SL_OK;
+    sl_status status = make_list(self, offsets, count, true, &list, error);
+    if (status)
+        return status;
+    status = sl_kafka_commit(self, list, error);
+    rd_kafka_topic_partition_list_destroy(list);
+    return status;
+}
+
+static sl_status seek_list(struct sl_kafka_consumer *consumer, const rd_kafka_topic_partition_list_t *list,
+                           sl_error *error)
+{
+    pthread_mutex_lock(&consumer->lock);
+    for (int i = 0; i < list->cnt; i++) {
+        struct sl_kafka_position *position = sl_kafka_position_of(consumer, list->elems[i].partition);
+        if (position)
+            position->next = list->elems[i].offset;
+    }
+    pthread_mutex_unlock(&consumer->lock);
+    return sl_kafka_restart(consumer, error);
+}
+
+sl_status sl_kafka_consumer_seek(void *consumer, const sl_offset *offsets, size_t count, sl_error *error)
+{
+    struct sl_kafka_consumer *self = consumer;
+    rd_kafka_topic_partition_list_t *list;
+    sl_status status = make_list(self, offsets, count, false, &list, error);
+    if (status)
+        return status;
+    status = seek_list(self, list, error);
+    rd_kafka_topic_partition_list_destroy(list);
+    return status;
+}
+
+sl_status sl_kafka_consumer_seek_to(void *consumer, sl_start where, sl_error *error)
+{
+    struct sl_kafka_consumer *self = consumer;
+    if (!self->assigned_count)
+        return SL_OK;
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)self->assigned_count);
+    if (!list)
+        return sl_error_oom(error);
+    for (size_t i = 0; i < self->assigned_count; i++)
+        rd_kafka_topic_partition_list_add(list, self->topic, self->assigned[i].partition);
+    sl_status status = sl_kafka_ends(self, list, where, error);
+    if (!status)
+        status = seek_list(self, list, error);
+    rd_kafka_topic_partition_list_destroy(list);
+    return status;
+}
+
+const char *sl_kafka_consumer_group(const void *consumer)
+{
+    const struct sl_kafka_consumer *self = consumer;
+    return self->group;
+}
+
+sl_status sl_kafka_consumer_close(void *consumer, sl_error *error)
+{
+    struct sl_kafka_consumer *self = consumer;
+    sl_kafka_drop_pending(self);
+    rd_kafka_resp_err_t code = rd_kafka_consumer_close(self->client->rk);
+    sl_status status = code ? sl_kafka_error(error, code, "leaving group \"%s\" at %s: %s", self->group,
+                                             self->client->brokers, rd_kafka_err2str(code))
+                            : SL_OK;
+    consumer_free(self);
+    return status;
+}

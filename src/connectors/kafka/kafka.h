@@ -1,0 +1,145 @@
+/*
+ * kafka-connector's inside: a producer and a consumer on librdkafka 2.0.2.
+ */
+#ifndef SL_CONNECTORS_KAFKA_KAFKA_H
+#define SL_CONNECTORS_KAFKA_KAFKA_H
+
+#include "client/connector.h"
+#include <librdkafka/rdkafka.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
+/* Setting paths that errors name. */
+#define SL_KAFKA_SETTINGS    "here.platform.data-client.stream."
+#define SL_KAFKA_MESSAGE_MAX 2097152 /* bytes, as the gateway makes topics: 1 MiB of payload and the rest */
+#define SL_KAFKA_QUERY_MS    15000   /* a question to the cluster */
+#define SL_KAFKA_JOIN_MS     60000
+#define SL_KAFKA_COMMIT_MS   30000
+#define SL_KAFKA_DOWN_MS     10000 /* all brokers down for so long: the application is told */
+
+/*
+ * One librdkafka handle with what its callbacks need. It lives until the last reference is gone, because
+ * librdkafka's messages (in batches) must not outlive the handle.
+ */
+struct sl_kafka_client {
+    rd_kafka_t *rk;
+    atomic_size_t references;
+    char *brokers;        /* for errors */
+    void *owner;          /* the producer or consumer: for callbacks that only its polls serve */
+    pthread_mutex_t lock; /* of what follows: callbacks come from librdkafka's threads */
+    struct sl_log log;
+    bool quiet;               /* the host's log is no longer valid */
+    rd_kafka_resp_err_t last; /* the last error of a broker or of the client */
+    char last_text[300];
+    int64_t down_ms; /* since when all brokers are down (sl_mono_ms), 0: they are not */
+    bool trouble;    /* last is one that waiting does not mend: not reported yet */
+};
+
+/* Makes the handle from target and conf, which is taken in any case. */
+sl_status sl_kafka_client_create(const struct sl_host *host, const struct sl_target *target,
+                                 rd_kafka_type_t type, rd_kafka_conf_t *conf, void *owner,
+                                 struct sl_kafka_client **client, sl_error *error);
+struct sl_kafka_client *sl_kafka_client_link(struct sl_kafka_client *client);
+/* The last one destroys the handle. */
+void sl_kafka_client_unlink(struct sl_kafka_client *client);
+/* No line of log comes after this. */
+void sl_kafka_client_silence(struct sl_kafka_client *client);
+void sl_kafka_client_log(struct sl_kafka_client *client, sl_log_level level, const char *format, ...)
+    SL_PRINTF(3, 4);
+/* The last error's text, or "" (copied). */
+void sl_kafka_client_last(struct sl_kafka_client *client, char *text, size_t size);
+/* An error that waiting does not mend (credentials, fatal) since the last call: SL_OK or that. */
+sl_status sl_kafka_client_trouble(struct sl_kafka_client *client, sl_error *error);
+/* Asks the cluster for the topic: reachable, there, allowed. */
+sl_status sl_kafka_client_check_topic(struct sl_kafka_client *client, const char *topic, int timeout_ms,
+                                      sl_error *error);
+
+/* conf.c: our settings, the endpoint's, then the application's pass-through ones, checked. */
+sl_status sl_kafka_conf_create(const struct sl_target *target, rd_kafka_type_t type,
+                               const struct sl_producer_settings *producer,
+                               const struct sl_consumer_settings *consumer, rd_kafka_conf_t **conf,
+                               sl_error *error);
+
+/* error.c */
+sl_status sl_kafka_error(sl_error *error, rd_kafka_resp_err_t code, const char *format, ...) SL_PRINTF(3, 4);
+/* The same from an error object, which is destroyed. */
+sl_status sl_kafka_error_object(sl_error *error, rd_kafka_error_t *object, const char *what);
+
+/* A Kafka partition with the offset of the next message to hand out; -1: not settled yet. */
+struct sl_kafka_position {
+    int32_t partition;
+    int64_t next;
+};
+
+struct sl_kafka_consumer {
+    struct sl_host host;
+    struct sl_kafka_client *client;
+    char *topic, *group;
+    sl_start start;
+    /* Changed by poll, seek and close, which come one at a time; the lock lets commit read beside them. */
+    pthread_mutex_t lock;
+    struct sl_kafka_position *assigned;
+    size_t assigned_count;
+    /* What was assigned before the rebalance under way. */
+    struct sl_kafka_position *kept;
+    size_t kept_count;
+    unsigned long rebalances; /* counts assignments taken away */
+    bool joined;              /* an assignment has come, if only of nothing */
+    bool failed;              /* failure is to be told by the next poll */
+    sl_error failure;
+    rd_kafka_message_t *pending; /* received, did not fit into the last batch */
+};
+
+/* assignment.c */
+void sl_kafka_on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t code, rd_kafka_topic_partition_list_t *list,
+                           void *opaque);
+/* NULL: not this consumer's. */
+struct sl_kafka_position *sl_kafka_position_of(const struct sl_kafka_consumer *consumer, int32_t partition);
+/* Fixes where to begin in partitions that have no position yet, and fetches from there. */
+sl_status sl_kafka_settle(struct sl_kafka_consumer *consumer, sl_error *error);
+bool sl_kafka_settled(const struct sl_kafka_consumer *consumer);
+/* Fetches from the positions on; what was received before and not handed out is dropped. */
+sl_status sl_kafka_restart(struct sl_kafka_consumer *consumer, sl_error *error);
+/* The begin or end of each partition in list, in its offset field. */
+sl_status sl_kafka_ends(struct sl_kafka_consumer *consumer, rd_kafka_topic_partition_list_t *list,
+                        sl_start where, sl_error *error);
+/* Commits the offsets in list; returns when Kafka has them. */
+sl_status sl_kafka_commit(struct sl_kafka_consumer *consumer, const rd_kafka_topic_partition_list_t *list,
+                          sl_error *error);
+void sl_kafka_drop_pending(struct sl_kafka_consumer *consumer);
+
+/* sharing.c: warns when another member is in the default group. */
+void sl_kafka_warn_of_sharing(struct sl_kafka_consumer *consumer, const struct sl_target *target);
+
+/* batch.c */
+struct sl_kafka_batch;
+struct sl_kafka_batch *sl_kafka_batch_create(struct sl_kafka_client *client);
+/* Takes the message; false when memory is out: the message is then still the caller's. */
+bool sl_kafka_batch_add(struct sl_kafka_batch *batch, rd_kafka_message_t *message);
+/* Drops the messages of partitions that are no longer the consumer's. */
+void sl_kafka_batch_filter(struct sl_kafka_batch *batch, const struct sl_kafka_consumer *consumer);
+/* Moves the consumer's positions behind the batch. */
+void sl_kafka_batch_advance(const struct sl_kafka_batch *batch, struct sl_kafka_consumer *consumer);
+/* The batch as it is handed out; NULL (and released) when it is empty. */
+struct sl_batch *sl_kafka_batch_finish(struct sl_kafka_batch *batch);
+size_t sl_kafka_batch_count(const struct sl_kafka_batch *batch);
+
+/* producer.c, consumer.c: the operations of the table. */
+sl_status sl_kafka_producer_open(const struct sl_host *host, const struct sl_target *target,
+                                 const struct sl_producer_settings *settings, void **producer,
+                                 sl_error *error);
+sl_status sl_kafka_producer_send(void *producer, const struct sl_message *message, void *ticket,
+                                 sl_error *error);
+void sl_kafka_producer_close(void *producer);
+sl_status sl_kafka_consumer_open(const struct sl_host *host, const struct sl_target *target,
+                                 const struct sl_consumer_settings *settings, void **consumer,
+                                 sl_error *error);
+sl_status sl_kafka_consumer_poll(void *consumer, int timeout_ms, size_t max_messages, size_t max_bytes,
+                                 struct sl_batch **batch, sl_error *error);
+sl_status sl_kafka_consumer_commit(void *consumer, const sl_offset *offsets, size_t count, sl_error *error);
+sl_status sl_kafka_consumer_seek(void *consumer, const sl_offset *offsets, size_t count, sl_error *error);
+sl_status sl_kafka_consumer_seek_to(void *consumer, sl_start where, sl_error *error);
+const char *sl_kafka_consumer_group(const void *consumer);
+sl_status sl_kafka_consumer_close(void *consumer, sl_error *error);
+
+#endif

@@ -1,0 +1,214 @@
+/* The producing side. librdkafka queues, batches and retries; a thread of ours serves its reports. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "connectors/kafka/kafka.h"
+
+struct producer {
+    struct sl_host host;
+    struct sl_kafka_client *client;
+    rd_kafka_topic_t *topic;
+    rd_kafka_queue_t *queue; /* the main one: to wake the thread */
+    pthread_t thread;
+    atomic_bool closing;
+    int delivery_timeout_ms;
+};
+
+static void report_failure(struct producer *producer, const rd_kafka_message_t *message)
+{
+    sl_error error;
+    rd_kafka_resp_err_t code = message->err;
+    char text[300];
+    if (code == RD_KAFKA_RESP_ERR__MSG_TIMED_OUT) {
+        sl_kafka_client_last(producer->client, text, sizeof text);
+        sl_kafka_error(&error, code, "Kafka at %s did not acknowledge the message within %d ms%s%s",
+                       producer->client->brokers, producer->delivery_timeout_ms,
+                       *text ? "; last error: " : "", text);
+    } else if (code == RD_KAFKA_RESP_ERR__PURGE_QUEUE || code == RD_KAFKA_RESP_ERR__PURGE_INFLIGHT) {
+        sl_kafka_error(&error, code, "the producer was closed before Kafka acknowledged the message%s",
+                       code == RD_KAFKA_RESP_ERR__PURGE_INFLIGHT ? "; it may or may not arrive" : "");
+    } else if (code == RD_KAFKA_RESP_ERR__FATAL) {
+        rd_kafka_fatal_error(producer->client->rk, text, sizeof text);
+        sl_kafka_error(&error, code, "the producer cannot go on: %s", text);
+    } else {
+        sl_kafka_error(&error, code, "Kafka refused the message: %s", rd_kafka_err2str(code));
+    }
+    const struct sl_outcome outcome = {.error = &error, .offset = {-1, -1}};
+    producer->host.delivered(message->_private, &outcome);
+}
+
+static void on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *message, void *opaque)
+{
+    (void)rk;
+    const struct sl_kafka_client *client = opaque;
+    struct producer *producer = client->owner;
+    if (message->err) {
+        report_failure(producer, message);
+    } else {
+        const struct sl_outcome outcome = {.offset = {message->partition, message->offset}};
+        producer->host.delivered(message->_private, &outcome);
+    }
+}
+
+static void *serve(void *argument)
+{
+    struct producer *producer = argument;
+    while (!atomic_load_explicit(&producer->closing, memory_order_acquire))
+        rd_kafka_poll(producer->client->rk, 1000);
+    return NULL;
+}
+
+static void producer_free(struct producer *producer)
+{
+    if (producer->queue)
+        rd_kafka_queue_destroy(producer->queue);
+    if (producer->topic)
+        rd_kafka_topic_destroy(producer->topic);
+    if (producer->client) {
+        sl_kafka_client_silence(producer->client);
+        sl_kafka_client_unlink(producer->client);
+    }
+    free(producer);
+}
+
+static sl_status start(struct producer *producer, const char *topic, sl_error *error)
+{
+    rd_kafka_t *rk = producer->client->rk;
+    sl_status status = sl_kafka_client_check_topic(producer->client, topic, SL_KAFKA_QUERY_MS, error);
+    if (status)
+        return status;
+    producer->topic = rd_kafka_topic_new(rk, topic, NULL);
+    producer->queue = rd_kafka_queue_get_main(rk);
+    if (!producer->topic || !producer->queue)
+        return sl_error_oom(error);
+    if (pthread_create(&producer->thread, NULL, serve, producer))
+        return sl_error_set(error, SL_OUT_OF_MEMORY, "no thread can be started for the producer's reports");
+    return SL_OK;
+}
+
+sl_status sl_kafka_producer_open(const struct sl_host *host, const struct sl_target *target,
+                                 const struct sl_producer_settings *settings, void **producer,
+                                 sl_error *error)
+{
+    struct producer *made = calloc(1, sizeof *made);
+    if (!made)
+        return sl_error_oom(error);
+    made->host = *host;
+    made->delivery_timeout_ms = settings->delivery_timeout_ms;
+    atomic_init(&made->closing, false);
+    rd_kafka_conf_t *conf = NULL;
+    sl_status status = sl_kafka_conf_create(target, RD_KAFKA_PRODUCER, settings, NULL, &conf, error);
+    if (!status) {
+        rd_kafka_conf_set_dr_msg_cb(conf, on_delivery);
+        status = sl_kafka_client_create(host, target, RD_KAFKA_PRODUCER, conf, made, &made->client, error);
+    }
+    if (!status)
+        status = start(made, target->endpoint->topic, error);
+    if (status) {
+        producer_free(made);
+        return status;
+    }
+    *producer = made;
+    return SL_OK;
+}
+
+static bool add_header(rd_kafka_headers_t *headers, const char *name, const void *value, size_t size)
+{
+    return !rd_kafka_header_add(headers, name, -1, value, (ssize_t)size);
+}
+
+static bool add_text(rd_kafka_headers_t *headers, const char *name, const char *text)
+{
+    return !text || add_header(headers, name, text, strlen(text));
+}
+
+static bool add_number(rd_kafka_headers_t *headers, const char *name, int64_t number)
+{
+    char text[24];
+    if (number < 0)
+        return true;
+    int length = snprintf(text, sizeof text, "%lld", (long long)number);
+    return add_header(headers, name, text, (size_t)length);
+}
+
+static rd_kafka_headers_t *make_headers(const struct sl_message *message)
+{
+    rd_kafka_headers_t *headers = rd_kafka_headers_new(message->header_count + 6);
+    if (!headers)
+        return NULL;
+    bool ok = add_text(headers, SL_KAFKA_HEADER_TRACE_ID, message->trace_id) &&
+              add_text(headers, SL_KAFKA_HEADER_CHECKSUM, message->checksum) &&
+              add_text(headers, SL_KAFKA_HEADER_CRC, message->crc) &&
+              add_text(headers, SL_KAFKA_HEADER_DATA_HANDLE, message->data_handle) &&
+              add_number(headers, SL_KAFKA_HEADER_DATA_SIZE, message->data_size) &&
+              add_number(headers, SL_KAFKA_HEADER_COMPRESSED_SIZE, message->compressed_size);
+    for (size_t i = 0; i < message->header_count && ok; i++)
+        ok = add_header(headers, message->headers[i].name, message->headers[i].value,
+                        message->headers[i].size);
+    if (!ok) {
+        rd_kafka_headers_destroy(headers);
+        return NULL;
+    }
+    return headers;
+}
+
+static sl_status refused(struct producer *producer, rd_kafka_error_t *object, sl_error *error)
+{
+    rd_kafka_resp_err_t code = rd_kafka_error_code(object);
+    if (code == RD_KAFKA_RESP_ERR__QUEUE_FULL) {
+        rd_kafka_error_destroy(object);
+        return sl_kafka_error(error, code, "the Kafka producer's queue is full");
+    }
+    if (code == RD_KAFKA_RESP_ERR__FATAL) {
+        char text[300] = "";
+        rd_kafka_fatal_error(producer->client->rk, text, sizeof text);
+        rd_kafka_error_destroy(object);
+        return sl_kafka_error(error, code, "the producer cannot go on: %s", text);
+    }
+    return sl_kafka_error_object(error, object, "the message was not taken");
+}
+
+sl_status sl_kafka_producer_send(void *producer, const struct sl_message *message, void *ticket,
+                                 sl_error *error)
+{
+    struct producer *self = producer;
+    rd_kafka_headers_t *headers = make_headers(message);
+    if (!headers)
+        return sl_error_oom(error);
+    /* librdkafka only reads key and value (it copies), but takes them as void *. */
+    union {
+        const void *given;
+        void *taken;
+    } key = {message->partition_id}, value = {message->payload};
+    const rd_kafka_vu_t parts[] = {
+        {.vtype = RD_KAFKA_VTYPE_RKT, .u.rkt = self->topic},
+        {.vtype = RD_KAFKA_VTYPE_MSGFLAGS, .u.i = RD_KAFKA_MSG_F_COPY},
+        {.vtype = RD_KAFKA_VTYPE_KEY, .u.mem = {key.taken, message->partition_id_size}},
+        {.vtype = RD_KAFKA_VTYPE_VALUE, .u.mem = {value.taken, message->payload_size}},
+        {.vtype = RD_KAFKA_VTYPE_TIMESTAMP, .u.i64 = message->timestamp_ms > 0 ? message->timestamp_ms : 0},
+        {.vtype = RD_KAFKA_VTYPE_HEADERS, .u.headers = headers},
+        {.vtype = RD_KAFKA_VTYPE_OPAQUE, .u.ptr = ticket},
+    };
+    rd_kafka_error_t *object = rd_kafka_produceva(self->client->rk, parts, sizeof parts / sizeof *parts);
+    if (!object)
+        return SL_OK;
+    rd_kafka_headers_destroy(headers); /* still ours when the message was not taken */
+    return refused(self, object, error);
+}
+
+void sl_kafka_producer_close(void *producer)
+{
+    struct producer *self = producer;
+    rd_kafka_t *rk = self->client->rk;
+    atomic_store_explicit(&self->closing, true, memory_order_release);
+    rd_kafka_queue_yield(self->queue);
+    pthread_join(self->thread, NULL);
+    /* What is left is given up, and reported here. A request in flight comes back to the queue first. */
+    while (rd_kafka_outq_len(rk) > 0) {
+        rd_kafka_purge(rk, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
+        rd_kafka_poll(rk, 50);
+    }
+    producer_free(self);
+}

@@ -1,0 +1,22 @@
+/* What the plug-in exports. */
+#include "connectors/kafka/kafka.h"
+
+extern const struct sl_connector sl_connector_table;
+
+SL_API const struct sl_connector sl_connector_table = {
+    .magic = SL_CONNECTOR_MAGIC,
+    .abi = SL_CONNECTOR_ABI,
+    .size = sizeof(struct sl_connector),
+    .name = "kafka-connector",
+    .direct = true,
+    .producer_open = sl_kafka_producer_open,
+    .producer_send = sl_kafka_producer_send,
+    .producer_close = sl_kafka_producer_close,
+    .consumer_open = sl_kafka_consumer_open,
+    .consumer_poll = sl_kafka_consumer_poll,
+    .consumer_commit = sl_kafka_consumer_commit,
+    .consumer_seek = sl_kafka_consumer_seek,
+    .consumer_seek_to = sl_kafka_consumer_seek_to,
+    .consumer_group = sl_kafka_consumer_group,
+    .consumer_close = sl_kafka_consumer_close,
+};
