@@ -61,21 +61,20 @@ const char *sl_size_text(int64_t bytes, char out[32])
     return unit_text(bytes, units, out);
 }
 
-/* The value as an error shows it: cut at whole characters, quoted when it is text, never a secret. */
-static void show_value(const struct sl_setting *setting, const struct hocon_value *value, char out[128])
+/* The value as an error shows it: cut at whole characters, and quoted when it is text. (Of a secret, any text
+ * is right, so no secret is ever shown.) */
+static void show_value(const struct hocon_value *value, char out[128])
 {
     const char *text = hocon_text(value);
-    if (setting->type == SL_SECRET) {
-        snprintf(out, 128, "(a secret)");
-    } else if (!text) {
-        snprintf(out, 128, hocon_type_of(value) == HOCON_LIST ? "[a list]" : "{an object}");
-    } else {
-        int size = (int)strnlen(text, 90);
-        while (size > 0 && ((unsigned char)text[size] & 0xc0) == 0x80)
-            size--;
-        const char *quote = hocon_type_of(value) == HOCON_STRING ? "\"" : "";
-        snprintf(out, 128, "%s%.*s%s%s", quote, size, text, text[size] ? "..." : "", quote);
+    if (!text) {
+        snprintf(out, 128, "%s", hocon_type_of(value) == HOCON_LIST ? "[a list]" : "{an object}");
+        return;
     }
+    int size = (int)strnlen(text, 90);
+    while (size > 0 && ((unsigned char)text[size] & 0xc0) == 0x80)
+        size--;
+    const char *quote = hocon_type_of(value) == HOCON_STRING ? "\"" : "";
+    snprintf(out, 128, "%s%.*s%s%s", quote, size, text, text[size] ? "..." : "", quote);
 }
 
 void sl_setting_allowed(const struct sl_setting *setting, char *out, size_t size)
@@ -122,7 +121,7 @@ static sl_status refuse(const struct sl_setting *setting, const struct hocon_val
                         const char *problem, sl_error *error)
 {
     char shown[128], allowed[256], hint[128] = "";
-    show_value(setting, value, shown);
+    show_value(value, shown);
     sl_setting_allowed(setting, allowed, sizeof allowed);
     const char *text = hocon_text(value);
     if (setting->choices && text) {

@@ -228,6 +228,13 @@ static void the_most_deliberate_wins(void **state)
     assert_int_equal(sl_config_set(place->config, ACCOUNT "here-access-key-id", "mine", NULL), SL_OK);
     assert_int_equal(load(place), SL_OK);
     assert_string_equal(place->credentials.key_id, "mine");
+    setenv("STREAMLAYER_TOKEN", "environment", 1);
+    sl_config_destroy(&place->config);
+    assert_int_equal(sl_config_create(&place->config, NULL), SL_OK);
+    assert_int_equal(sl_config_load(place->config, NULL, NULL), SL_OK);
+    assert_int_equal(sl_config_set(place->config, SIGNER "file-path", "c.properties", NULL), SL_OK);
+    assert_int_equal(load(place), SL_OK);
+    assert_string_equal(place->credentials.source, "c.properties");
 }
 
 /* clang-format off */

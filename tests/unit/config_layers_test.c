@@ -243,6 +243,7 @@ static void null_and_objects_have_no_text(void **state)
     static const char text[] = GROUP " = null\nx = [1]\ny = { z = 1 }\n";
     assert_int_equal(sl_config_parse(place->config, text, strlen(text), "t", &place->error), SL_OK);
     assert_null(sl_config_get(place->config, GROUP));
+    assert_null(sl_config_origin(place->config, GROUP));
     assert_null(sl_config_get(place->config, "x"));
     assert_null(sl_config_get(place->config, "y"));
     assert_string_equal(sl_config_get(place->config, "y.z"), "1");
