@@ -1,0 +1,133 @@
+/* A subscription's inside, for the subscription*.c files. */
+#ifndef GW_BROKER_SUBSCRIPTION_H
+#define GW_BROKER_SUBSCRIPTION_H
+
+#include "gateway/broker/internal.h"
+#include "gateway/broker/subscriptions.h"
+
+#define GW_NODE_DIGITS  32
+#define GW_NODE_BUCKETS 256
+
+enum gw_phase { GW_JOINING, GW_JOINED, GW_LEAVING, GW_LEFT };
+enum gw_step { GW_STEP_NONE, GW_STEP_OPEN, GW_STEP_ASSIGN, GW_STEP_REVOKE, GW_STEP_SEEK, GW_STEP_LEAVE };
+
+/* A Kafka partition that the group gave it. Offsets are those of the next message; -1: none. */
+struct gw_share {
+    int32_t partition;
+    int64_t sent;      /* behind what was written to the client */
+    int64_t processed; /* behind what a later poll showed as received: for auto commit */
+    int64_t committed; /* by auto commit */
+};
+
+struct gw_held {
+    rd_kafka_event_t *event; /* keeps the message */
+    const rd_kafka_message_t *message;
+};
+
+struct gw_subscription {
+    struct gw_subscriptions *all;
+    struct gw_loop *loop;
+    atomic_int references;
+
+    /* Fixed when made. */
+    struct gw_layer *layer;
+    enum gw_subscription_mode mode;
+    char node[GW_NODE_DIGITS + 1];
+    char *application, *id, *consumer, *group;
+    bool earliest, auto_commit;
+    int auto_commit_ms;
+    size_t poll_messages;
+
+    /* The registry's, under its lock. */
+    struct gw_subscription *next_node, *next_alive, *previous_alive;
+    bool listed; /* can be found, and counts in its group */
+    bool ready;  /* joined */
+
+    /* Its loop's own. */
+    enum gw_phase phase;
+    struct gw_subscribe *subscribe; /* to be answered */
+    rd_kafka_t *rk;
+    rd_kafka_queue_t *control, *messages;
+    int wake_fd;
+    bool watching;
+    struct gw_watch watch;
+    struct gw_timer tick, commit_timer;
+    int64_t last_call_ms, joining_until_ms, leaving_until_ms, last_commit_ms;
+    struct gw_share *shares;
+    size_t share_count;
+    bool rebalancing;     /* its partitions were taken, and none are given yet */
+    struct gw_held *held; /* the first `given` were handed out and are not settled; the others wait */
+    size_t held_count, held_capacity, given;
+    struct gw_poll *parked, *unsettled;
+    bool awaits_ack;                   /* what was given was written: the next poll says whether it arrived */
+    struct gw_change *seeks, *leavers; /* waiting */
+    unsigned commits;                  /* under way */
+
+    /* The job under way: the worker's between post and back. */
+    enum gw_step step;
+    struct gw_job job;
+    struct gw_task back;
+    rd_kafka_conf_t *conf;                 /* open */
+    rd_kafka_topic_partition_list_t *list; /* assign, revoke and leave (what to commit), seek */
+    rd_kafka_topic_partition_list_t *assigned;
+    sl_status job_status;
+    sl_error job_error;
+
+    struct gw_task begin_task, abandon_task;
+    atomic_bool abandoned;
+};
+
+struct gw_subscriptions {
+    struct gw_broker *broker;
+    struct gw_server *server;
+    struct gw_workers *workers;
+    struct sl_log log;
+    struct gw_subscription_limits limits;
+    size_t max;
+    int64_t idle_ms, join_ms;
+    atomic_uint parked; /* polls */
+    atomic_ullong opened, redelivered;
+
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    struct gw_subscription *nodes[GW_NODE_BUCKETS];
+    struct gw_subscription *alive; /* not GW_LEFT */
+    size_t alive_count, listed_count;
+    bool closed;
+};
+
+/* subscriptions.c: the registry */
+struct gw_subscription *gw_subscription_link(struct gw_subscription *subscription);
+void gw_subscription_unlist(struct gw_subscription *subscription);
+void gw_subscription_ready(struct gw_subscription *subscription);
+void gw_subscription_left(struct gw_subscription *subscription); /* gives up the loop's link */
+
+/* subscription_jobs.c: what blocks */
+void gw_subscription_start_job(struct gw_subscription *subscription, enum gw_step step);
+
+/* subscription_loop.c: its loop's thread */
+void gw_subscription_begin(struct gw_task *task);
+void gw_subscription_abandoned(struct gw_task *task);
+void gw_subscription_job_back(struct gw_task *task);
+void gw_subscription_work(struct gw_subscription *subscription); /* does whatever can be done now */
+void gw_subscription_leave(struct gw_subscription *subscription);
+struct gw_share *gw_subscription_share(const struct gw_subscription *subscription, int32_t partition);
+
+/* subscription_poll.c: its loop's thread */
+void gw_subscription_serve(struct gw_subscription *subscription);
+void gw_subscription_end_poll(struct gw_subscription *subscription); /* the parked one, with what it has */
+void gw_subscription_forget(struct gw_subscription *subscription, int32_t partition); /* -1: all */
+
+/* subscription_change.c: its loop's thread */
+void gw_subscription_committed(struct gw_subscription *subscription, rd_kafka_event_t *event);
+void gw_subscription_seek_next(struct gw_subscription *subscription); /* starts the job */
+void gw_subscription_seek_done(struct gw_subscription *subscription);
+void gw_subscription_mark_processed(struct gw_subscription *subscription);
+void gw_subscription_fail_changes(struct gw_subscription *subscription);
+/* What auto commit has to commit, as a list; NULL: nothing. */
+rd_kafka_topic_partition_list_t *gw_subscription_to_commit(const struct gw_subscription *subscription);
+
+/* subscription_message.c: points into the record; headers is grown as need be. False: memory is out. */
+bool gw_message_of_record(const rd_kafka_message_t *record, struct sl_message *message);
+
+#endif

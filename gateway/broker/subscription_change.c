@@ -1,0 +1,274 @@
+/* Committing, seeking, unsubscribing: on the subscription's loop. */
+#include "gateway/broker/subscription.h"
+
+#include "base/error.h"
+#include "base/time.h"
+
+#include <stdlib.h>
+
+static void end(struct gw_change *change, sl_status status)
+{
+    change->status = status;
+    change->done(change);
+}
+
+static sl_status not_assigned(struct gw_change *change, int32_t partition)
+{
+    return sl_error_set(&change->error, SL_CONFLICT,
+                        "Kafka partition %d is not this subscription's (any more): the group gave it to "
+                        "another one, which gets what is not committed",
+                        (int)partition);
+}
+
+/* The offsets of our partitions as a list, `more` added; a partition named twice counts with its highest
+ * (commit) or last (seek). */
+static rd_kafka_topic_partition_list_t *list_of(struct gw_subscription *subscription,
+                                                struct gw_change *change, int64_t more, bool highest)
+{
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)subscription->share_count);
+    for (size_t i = 0; i < change->count; i++) {
+        sl_offset offset = change->offsets[i];
+        if (!gw_subscription_share(subscription, offset.partition)) {
+            change->status = not_assigned(change, offset.partition);
+            continue;
+        }
+        const char *topic = subscription->layer->topic;
+        rd_kafka_topic_partition_t *found = rd_kafka_topic_partition_list_find(list, topic, offset.partition);
+        if (!found) {
+            found = rd_kafka_topic_partition_list_add(list, topic, offset.partition);
+            found->offset = offset.offset + more;
+        } else if (!highest || offset.offset + more > found->offset) {
+            found->offset = offset.offset + more;
+        }
+    }
+    return list;
+}
+
+static void commit(struct gw_subscription *subscription, struct gw_change *change)
+{
+    rd_kafka_topic_partition_list_t *list = list_of(subscription, change, 1, true);
+    rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR_NO_ERROR;
+    bool sent = false;
+    if (list->cnt) {
+        /* The result is an event on the control queue, with the change in it. */
+        code = rd_kafka_commit_queue(subscription->rk, list, subscription->control, NULL, change);
+        sent = !code;
+        subscription->commits += sent;
+    }
+    rd_kafka_topic_partition_list_destroy(list);
+    if (sent)
+        return;
+    if (code) {
+        bool retriable;
+        change->status = gw_kafka_status(code, &retriable);
+        sl_error_set(&change->error, change->status, "Kafka did not commit: %s", rd_kafka_err2str(code));
+        change->error.retriable = retriable;
+    }
+    end(change, change->status);
+}
+
+/* The first error of a commit: of the whole, or of a partition. */
+static rd_kafka_resp_err_t error_of(rd_kafka_event_t *event)
+{
+    rd_kafka_resp_err_t code = rd_kafka_event_error(event);
+    const rd_kafka_topic_partition_list_t *list = rd_kafka_event_topic_partition_list(event);
+    for (int i = 0; list && i < list->cnt && !code; i++)
+        code = list->elems[i].err;
+    return code;
+}
+
+static sl_status commit_status(struct gw_change *change, rd_kafka_resp_err_t code)
+{
+    switch (code) {
+    case RD_KAFKA_RESP_ERR_NO_ERROR:
+        return change->status;
+    case RD_KAFKA_RESP_ERR_ILLEGAL_GENERATION:
+    case RD_KAFKA_RESP_ERR_UNKNOWN_MEMBER_ID:
+    case RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID:
+    case RD_KAFKA_RESP_ERR__ASSIGNMENT_LOST:
+        return sl_error_set(&change->error, SL_CONFLICT,
+                            "the group is sharing its partitions out anew (%s): what is not committed comes "
+                            "again",
+                            rd_kafka_err2name(code));
+    default: {
+        bool retriable;
+        sl_status status = gw_kafka_status(code, &retriable);
+        sl_error_set(&change->error, status, "Kafka did not commit: %s", rd_kafka_err2str(code));
+        change->error.retriable = retriable;
+        return status;
+    }
+    }
+}
+
+void gw_subscription_committed(struct gw_subscription *subscription, rd_kafka_event_t *event)
+{
+    struct gw_change *change = rd_kafka_event_opaque(event);
+    rd_kafka_resp_err_t code = error_of(event);
+    if (change) {
+        subscription->commits--;
+        end(change, commit_status(change, code));
+    } else if (code && code != RD_KAFKA_RESP_ERR__NO_OFFSET) {
+        SL_INFO(&subscription->all->log, "group %s: automatic commit: %s", subscription->group,
+                rd_kafka_err2str(code));
+        for (size_t i = 0; i < subscription->share_count; i++)
+            subscription->shares[i].committed = -1; /* with the next one again */
+    }
+}
+
+rd_kafka_topic_partition_list_t *gw_subscription_to_commit(const struct gw_subscription *subscription)
+{
+    rd_kafka_topic_partition_list_t *list = NULL;
+    for (size_t i = 0; i < subscription->share_count; i++) {
+        const struct gw_share *share = &subscription->shares[i];
+        if (share->processed < 0 || share->processed == share->committed)
+            continue;
+        if (!list)
+            list = rd_kafka_topic_partition_list_new((int)subscription->share_count);
+        rd_kafka_topic_partition_list_add(list, subscription->layer->topic, share->partition)->offset =
+            share->processed;
+    }
+    return list;
+}
+
+static void auto_commit(struct gw_subscription *subscription)
+{
+    rd_kafka_topic_partition_list_t *list = gw_subscription_to_commit(subscription);
+    if (!list)
+        return;
+    subscription->last_commit_ms = sl_mono_ms();
+    if (!rd_kafka_commit_queue(subscription->rk, list, subscription->control, NULL, NULL))
+        for (size_t i = 0; i < subscription->share_count; i++)
+            subscription->shares[i].committed = subscription->shares[i].processed;
+    rd_kafka_topic_partition_list_destroy(list);
+}
+
+static void commit_due(struct gw_timer *timer)
+{
+    struct gw_subscription *subscription =
+        (struct gw_subscription *)(void *)((char *)timer - offsetof(struct gw_subscription, commit_timer));
+    if (subscription->phase != GW_JOINED)
+        return;
+    if (subscription->step) /* its partitions may be going: a little later */
+        gw_timer_set(subscription->loop, timer, sl_mono_ms() + 100);
+    else
+        auto_commit(subscription);
+}
+
+void gw_subscription_mark_processed(struct gw_subscription *subscription)
+{
+    if (!subscription->auto_commit)
+        return;
+    bool fresh = false;
+    for (size_t i = 0; i < subscription->share_count; i++) {
+        struct gw_share *share = &subscription->shares[i];
+        if (share->sent >= 0 && share->sent != share->processed) {
+            share->processed = share->sent;
+            fresh = true;
+        }
+    }
+    if (!fresh || subscription->commit_timer.slot)
+        return;
+    int64_t due = subscription->last_commit_ms + subscription->auto_commit_ms;
+    subscription->commit_timer.run = commit_due;
+    if (due <= sl_mono_ms() || gw_timer_set(subscription->loop, &subscription->commit_timer, due))
+        auto_commit(subscription);
+}
+
+/* Where each partition is to go. */
+static rd_kafka_topic_partition_list_t *seek_list(struct gw_subscription *subscription,
+                                                  struct gw_change *change)
+{
+    if (change->kind == GW_SEEK)
+        return list_of(subscription, change, 0, false);
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)subscription->share_count);
+    for (size_t i = 0; i < subscription->share_count; i++)
+        rd_kafka_topic_partition_list_add(list, subscription->layer->topic, subscription->shares[i].partition)
+            ->offset = change->kind == GW_SEEK_BEGIN ? 0 : RD_KAFKA_OFFSET_END;
+    return list;
+}
+
+void gw_subscription_seek_next(struct gw_subscription *subscription)
+{
+    struct gw_change *change = subscription->seeks;
+    if (subscription->list)
+        rd_kafka_topic_partition_list_destroy(subscription->list);
+    subscription->list = seek_list(subscription, change);
+    if (change->status || !subscription->list->cnt) {
+        subscription->seeks = change->next;
+        end(change, change->status);
+        return;
+    }
+    gw_subscription_start_job(subscription, GW_STEP_SEEK);
+}
+
+void gw_subscription_seek_done(struct gw_subscription *subscription)
+{
+    struct gw_change *change = subscription->seeks;
+    if (!subscription->job_status && subscription->phase == GW_JOINED)
+        for (int i = 0; i < subscription->list->cnt; i++) {
+            int32_t partition = subscription->list->elems[i].partition;
+            struct gw_share *share = gw_subscription_share(subscription, partition);
+            gw_subscription_forget(subscription, partition);
+            if (share)
+                share->sent = -1; /* auto commit goes on from what is handed out next */
+        }
+    if (!change)
+        return; /* it was ended with the subscription */
+    subscription->seeks = change->next;
+    if (subscription->job_status)
+        change->error = subscription->job_error;
+    end(change, subscription->job_status);
+}
+
+static void append(struct gw_change **list, struct gw_change *change)
+{
+    change->next = NULL;
+    while (*list)
+        list = &(*list)->next;
+    *list = change;
+}
+
+void gw_subscription_fail_changes(struct gw_subscription *subscription)
+{
+    struct gw_change *change = subscription->seeks;
+    subscription->seeks = NULL;
+    while (change) {
+        struct gw_change *next = change->next;
+        sl_error_set(&change->error, SL_NOT_FOUND, "the subscription ended: subscribe again");
+        end(change, SL_NOT_FOUND);
+        change = next;
+    }
+}
+
+static void change_arrived(struct gw_task *task)
+{
+    struct gw_change *change = (struct gw_change *)(void *)((char *)task - offsetof(struct gw_change, task));
+    struct gw_subscription *subscription = change->subscription;
+    if (change->kind == GW_UNSUBSCRIBE && subscription->phase != GW_LEFT) {
+        append(&subscription->leavers, change);
+        gw_subscription_leave(subscription);
+        gw_subscription_work(subscription);
+    } else if (subscription->phase != GW_JOINED) {
+        sl_error_set(&change->error, SL_NOT_FOUND, "the subscription ended: subscribe again");
+        end(change, change->kind == GW_UNSUBSCRIBE ? SL_OK : SL_NOT_FOUND);
+    } else {
+        subscription->last_call_ms = sl_mono_ms();
+        if (change->kind == GW_COMMIT) {
+            commit(subscription, change);
+        } else {
+            append(&subscription->seeks, change);
+            gw_subscription_work(subscription);
+        }
+    }
+}
+
+void gw_subscription_change(struct gw_change *change)
+{
+    change->status = SL_OK;
+    change->next = NULL;
+    change->task.run = change_arrived;
+    if (gw_loop_is_current(change->subscription->loop))
+        change_arrived(&change->task);
+    else
+        gw_loop_post(change->subscription->loop, &change->task);
+}

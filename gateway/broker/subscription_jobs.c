@@ -1,0 +1,273 @@
+/*
+ * What blocks: opening a consumer, start positions, giving partitions back, seeking, leaving. On a worker;
+ * while a job runs the loop keeps its hands off what it uses (rk, queues, list).
+ */
+#include "gateway/broker/subscription.h"
+
+#include "base/error.h"
+#include "base/time.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#define OFFSETS_TIMEOUT_MS 10000
+#define OFFSETS_TRIES      3
+#define SEEK_TIMEOUT_MS    5000
+#define SEEK_PAUSE_MS      20
+#define LEAVE_TIMEOUT_MS   10000
+
+static void pause_ms(long ms)
+{
+    nanosleep(&(struct timespec){.tv_nsec = ms * 1000000}, NULL);
+}
+
+static sl_status kafka_error(sl_error *error, rd_kafka_resp_err_t code, const char *what)
+{
+    bool retriable;
+    sl_status status = gw_kafka_status(code, &retriable);
+    if (retriable)
+        return sl_error_set_retriable(error, status == SL_TIMED_OUT ? status : SL_UNAVAILABLE, "%s: %s", what,
+                                      rd_kafka_err2str(code));
+    return sl_error_set(error, status == SL_OK ? SL_KAFKA : status, "%s: %s", what, rd_kafka_err2str(code));
+}
+
+/* Opening: the consumer, its queues, and the subscription to the topic. Joining goes on by itself. */
+static sl_status open_consumer(struct gw_subscription *subscription, sl_error *error)
+{
+    char text[GW_PROPERTY_TEXT_MAX] = "";
+    subscription->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    if (subscription->wake_fd < 0)
+        return sl_error_set_retriable(error, SL_UNAVAILABLE, "no descriptor for a subscription: %s",
+                                      strerror(errno));
+    rd_kafka_t *rk = rd_kafka_new(RD_KAFKA_CONSUMER, subscription->conf, text, sizeof text);
+    if (!rk)
+        return sl_error_set_retriable(error, SL_UNAVAILABLE, "a consumer cannot be made: %s", text);
+    subscription->conf = NULL; /* the consumer's */
+    subscription->rk = rk;
+    rd_kafka_poll_set_consumer(rk);
+    subscription->control = rd_kafka_queue_get_consumer(rk);
+    subscription->messages = rd_kafka_queue_new(rk);
+    const uint64_t one = 1;
+    rd_kafka_queue_io_event_enable(subscription->control, subscription->wake_fd, &one, sizeof one);
+    rd_kafka_queue_io_event_enable(subscription->messages, subscription->wake_fd, &one, sizeof one);
+    rd_kafka_topic_partition_list_t *topics = rd_kafka_topic_partition_list_new(1);
+    rd_kafka_topic_partition_list_add(topics, subscription->layer->topic, RD_KAFKA_PARTITION_UA);
+    rd_kafka_resp_err_t code = rd_kafka_subscribe(rk, topics);
+    rd_kafka_topic_partition_list_destroy(topics);
+    return code ? kafka_error(error, code, "Kafka refused the subscription") : SL_OK;
+}
+
+/* Where the partition ends now. */
+static rd_kafka_resp_err_t end_of(rd_kafka_t *rk, const rd_kafka_topic_partition_t *partition, int64_t *low,
+                                  int64_t *high)
+{
+    return rd_kafka_query_watermark_offsets(rk, partition->topic, partition->partition, low, high,
+                                            OFFSETS_TIMEOUT_MS);
+}
+
+/*
+ * The start positions: what the group has committed; else begin or end. An end is fixed now and committed, so
+ * that neither a rebalance nor a restart before the first commit can move it over messages that came since.
+ */
+static rd_kafka_resp_err_t find_starts(const struct gw_subscription *subscription,
+                                       rd_kafka_topic_partition_list_t *list)
+{
+    rd_kafka_t *rk = subscription->rk;
+    rd_kafka_resp_err_t code = rd_kafka_committed(rk, list, OFFSETS_TIMEOUT_MS);
+    if (code)
+        return code;
+    rd_kafka_topic_partition_list_t *fixed = rd_kafka_topic_partition_list_new(list->cnt);
+    for (int i = 0; i < list->cnt && !code; i++) {
+        rd_kafka_topic_partition_t *partition = &list->elems[i];
+        int64_t low, high;
+        if (partition->err) {
+            code = partition->err;
+        } else if (partition->offset >= 0) {
+            continue;
+        } else if (subscription->earliest) {
+            partition->offset = RD_KAFKA_OFFSET_BEGINNING;
+        } else if (!(code = end_of(rk, partition, &low, &high))) {
+            partition->offset = high;
+            rd_kafka_topic_partition_list_add(fixed, partition->topic, partition->partition)->offset = high;
+        }
+    }
+    if (!code && fixed->cnt) {
+        rd_kafka_resp_err_t kept = rd_kafka_commit(rk, fixed, 0);
+        if (kept)
+            SL_WARNING(&subscription->all->log, "group %s: its start was not committed: %s",
+                       subscription->group, rd_kafka_err2str(kept));
+    }
+    rd_kafka_topic_partition_list_destroy(fixed);
+    return code;
+}
+
+/* Messages go to a queue of their own, so that rebalances never wait behind messages that nobody polls. */
+static void forward_messages(const struct gw_subscription *subscription,
+                             const rd_kafka_topic_partition_list_t *list)
+{
+    for (int i = 0; i < list->cnt; i++) {
+        rd_kafka_queue_t *from =
+            rd_kafka_queue_get_partition(subscription->rk, list->elems[i].topic, list->elems[i].partition);
+        if (!from)
+            continue;
+        rd_kafka_queue_forward(from, subscription->messages);
+        rd_kafka_queue_destroy(from);
+    }
+}
+
+static sl_status assign(struct gw_subscription *subscription, sl_error *error)
+{
+    rd_kafka_topic_partition_list_t *list = subscription->list;
+    rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR_NO_ERROR;
+    for (int tries = 0; tries < OFFSETS_TRIES; tries++) {
+        code = list->cnt ? find_starts(subscription, list) : RD_KAFKA_RESP_ERR_NO_ERROR;
+        if (!code || atomic_load(&subscription->abandoned))
+            break;
+    }
+    sl_status status = code ? kafka_error(error, code, "the start positions are not known") : SL_OK;
+    if (status)
+        for (int i = 0; i < list->cnt;
+             i++) /* librdkafka goes on asking; without a commit it begins at the first */
+            list->elems[i].offset = RD_KAFKA_OFFSET_STORED;
+    forward_messages(subscription, list);
+    rd_kafka_resp_err_t refused = rd_kafka_assign(subscription->rk, list);
+    if (!refused)
+        return status;
+    rd_kafka_assign(subscription->rk, NULL);
+    return kafka_error(error, refused, "the partitions could not be taken");
+}
+
+static void commit_list(const struct gw_subscription *subscription)
+{
+    if (!subscription->list || !subscription->list->cnt)
+        return;
+    rd_kafka_resp_err_t code = rd_kafka_commit(subscription->rk, subscription->list, 0);
+    if (code)
+        SL_INFO(&subscription->all->log, "group %s: automatic commit: %s", subscription->group,
+                rd_kafka_err2str(code));
+}
+
+static void give_back(struct gw_subscription *subscription)
+{
+    if (!rd_kafka_assignment_lost(subscription->rk))
+        commit_list(subscription);
+    rd_kafka_assign(subscription->rk, NULL);
+}
+
+/* Sets the one partition's position; its fetcher may only be starting. */
+static rd_kafka_resp_err_t seek_to(rd_kafka_t *rk, const rd_kafka_topic_partition_t *partition)
+{
+    int64_t until = sl_mono_ms() + SEEK_TIMEOUT_MS;
+    rd_kafka_topic_t *topic = rd_kafka_topic_new(rk, partition->topic, NULL);
+    if (!topic)
+        return RD_KAFKA_RESP_ERR__FAIL;
+    rd_kafka_resp_err_t code;
+    while ((code = rd_kafka_seek(topic, partition->partition, partition->offset, SEEK_TIMEOUT_MS)) ==
+               RD_KAFKA_RESP_ERR__STATE &&
+           sl_mono_ms() < until)
+        pause_ms(SEEK_PAUSE_MS);
+    rd_kafka_topic_destroy(topic);
+    return code;
+}
+
+static sl_status seek(struct gw_subscription *subscription, sl_error *error)
+{
+    rd_kafka_topic_partition_list_t *list = subscription->list;
+    for (int i = 0; i < list->cnt; i++) { /* all are looked at before the first is moved */
+        rd_kafka_topic_partition_t *partition = &list->elems[i];
+        int64_t low, high;
+        rd_kafka_resp_err_t code = end_of(subscription->rk, partition, &low, &high);
+        if (code)
+            return kafka_error(error, code, "the partition's begin and end are not known");
+        if (partition->offset > high)
+            return sl_error_set(error, SL_INVALID_ARGUMENT,
+                                "offset %lld is behind the end of Kafka partition %d: the next message there "
+                                "will have %lld",
+                                (long long)partition->offset, (int)partition->partition, (long long)high);
+        if (partition->offset == RD_KAFKA_OFFSET_END)
+            partition->offset = high;
+        else if (partition->offset < low)
+            partition->offset = low;
+    }
+    for (int i = 0; i < list->cnt; i++) {
+        rd_kafka_resp_err_t code = seek_to(subscription->rk, &list->elems[i]);
+        if (code)
+            return kafka_error(error, code, "the position could not be set");
+    }
+    return SL_OK;
+}
+
+/* Leaves the group and waits until that is done; rebalance events are part of it. */
+static bool close_consumer(const struct gw_subscription *subscription)
+{
+    rd_kafka_t *rk = subscription->rk;
+    rd_kafka_queue_t *queue = rd_kafka_queue_new(rk);
+    rd_kafka_error_t *refused = rd_kafka_consumer_close_queue(rk, queue);
+    int64_t until = sl_mono_ms() + LEAVE_TIMEOUT_MS;
+    while (!refused && !rd_kafka_consumer_closed(rk) && sl_mono_ms() < until) {
+        rd_kafka_event_t *event = rd_kafka_queue_poll(queue, 100);
+        if (!event)
+            continue;
+        if (rd_kafka_event_type(event) == RD_KAFKA_EVENT_REBALANCE)
+            rd_kafka_assign(rk, NULL);
+        rd_kafka_event_destroy(event);
+    }
+    bool closed = !refused && rd_kafka_consumer_closed(rk);
+    if (refused)
+        rd_kafka_error_destroy(refused);
+    rd_kafka_queue_destroy(queue);
+    return closed;
+}
+
+static void leave(struct gw_subscription *subscription)
+{
+    rd_kafka_queue_io_event_enable(subscription->control, -1, NULL, 0);
+    rd_kafka_queue_io_event_enable(subscription->messages, -1, NULL, 0);
+    commit_list(subscription);
+    bool closed = close_consumer(subscription);
+    rd_kafka_queue_destroy(subscription->control);
+    rd_kafka_queue_destroy(subscription->messages);
+    subscription->control = subscription->messages = NULL;
+    rd_kafka_destroy_flags(subscription->rk, closed ? 0 : RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+    subscription->rk = NULL;
+}
+
+static void run(struct gw_job *job)
+{
+    struct gw_subscription *subscription =
+        (struct gw_subscription *)(void *)((char *)job - offsetof(struct gw_subscription, job));
+    sl_error *error = &subscription->job_error;
+    sl_status status = SL_OK;
+    switch (subscription->step) {
+    case GW_STEP_OPEN:
+        status = open_consumer(subscription, error);
+        break;
+    case GW_STEP_ASSIGN:
+        status = assign(subscription, error);
+        break;
+    case GW_STEP_REVOKE:
+        give_back(subscription);
+        break;
+    case GW_STEP_SEEK:
+        status = seek(subscription, error);
+        break;
+    case GW_STEP_LEAVE:
+        leave(subscription);
+        break;
+    default:
+        break;
+    }
+    subscription->job_status = status;
+    subscription->back.run = gw_subscription_job_back;
+    gw_loop_post(subscription->loop, &subscription->back);
+}
+
+void gw_subscription_start_job(struct gw_subscription *subscription, enum gw_step step)
+{
+    subscription->step = step;
+    subscription->job.run = run;
+    gw_work_post(subscription->all->workers, &subscription->job);
+}

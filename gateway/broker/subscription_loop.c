@@ -1,0 +1,347 @@
+/* A subscription's life on its loop: joining, rebalances, what to do next, idleness, leaving. */
+#include "gateway/broker/subscription.h"
+
+#include "base/error.h"
+#include "base/time.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define TICK_MS          20000 /* librdkafka must see a poll within max.poll.interval.ms */
+#define COMMITS_GRACE_MS 5000  /* commits under way are waited for so long before leaving */
+
+struct gw_share *gw_subscription_share(const struct gw_subscription *subscription, int32_t partition)
+{
+    for (size_t i = 0; i < subscription->share_count; i++)
+        if (subscription->shares[i].partition == partition)
+            return &subscription->shares[i];
+    return NULL;
+}
+
+static void drop_list(struct gw_subscription *subscription)
+{
+    if (subscription->list)
+        rd_kafka_topic_partition_list_destroy(subscription->list);
+    subscription->list = NULL;
+}
+
+/* Answers the call that made it. */
+static void answer_subscribe(struct gw_subscription *subscription, sl_status status, const sl_error *error)
+{
+    struct gw_subscribe *subscribe = subscription->subscribe;
+    if (!subscribe)
+        return;
+    subscription->subscribe = NULL;
+    subscribe->status = status;
+    if (status)
+        subscribe->error = *error;
+    else
+        subscribe->subscription = gw_subscription_link(subscription);
+    subscribe->done(subscribe);
+}
+
+static sl_status make_conf(struct gw_subscription *subscription, sl_error *error)
+{
+    static const struct gw_kafka_default defaults[] = {
+        {"session.timeout.ms", "10000"},
+        {"heartbeat.interval.ms", "1000"}, /* members hear of a rebalance with the next heartbeat */
+        {"max.poll.interval.ms", "300000"},
+        {"queued.max.messages.kbytes", "8192"},
+        {"fetch.message.max.bytes", "2097152"},
+        {"fetch.max.bytes", "8388608"},
+        {"fetch.error.backoff.ms", "100"},
+    };
+    static const struct gw_kafka_default always[] = {
+        {"enable.auto.commit", "false"},
+        {"enable.auto.offset.store", "false"},
+        /* Start positions are given with each assignment. This is for a position that retention has passed:
+         * what is still there is delivered. */
+        {"auto.offset.reset", "earliest"},
+    };
+    const struct gw_subscribe *ask = subscription->subscribe;
+    struct gw_broker *broker = subscription->all->broker;
+    sl_status status = gw_kafka_conf(broker, "consumer", defaults, sizeof defaults / sizeof *defaults,
+                                     &subscription->conf, error);
+    for (size_t i = 0; i < ask->property_count && !status; i++)
+        status = gw_kafka_set(subscription->conf, ask->properties[i].name, ask->properties[i].value, error);
+    for (size_t i = 0; i < sizeof always / sizeof *always && !status; i++)
+        status = gw_kafka_set(subscription->conf, always[i].name, always[i].value, error);
+    if (!status)
+        status = gw_kafka_set(subscription->conf, "group.id", subscription->group, error);
+    char client[128];
+    snprintf(client, sizeof client, "sl-%.100s", subscription->application);
+    if (!status)
+        status = gw_kafka_set(subscription->conf, "client.id", client, error);
+    if (!status)
+        rd_kafka_conf_set_events(subscription->conf, RD_KAFKA_EVENT_REBALANCE | RD_KAFKA_EVENT_FETCH |
+                                                         RD_KAFKA_EVENT_OFFSET_COMMIT | RD_KAFKA_EVENT_ERROR);
+    return status;
+}
+
+/* It is gone from Kafka, or never came to it. */
+static void left(struct gw_subscription *subscription)
+{
+    subscription->phase = GW_LEFT;
+    if (subscription->wake_fd >= 0)
+        close(subscription->wake_fd);
+    subscription->wake_fd = -1;
+    drop_list(subscription);
+    while (subscription->leavers) {
+        struct gw_change *change = subscription->leavers;
+        subscription->leavers = change->next;
+        change->status = SL_OK;
+        change->done(change);
+    }
+    gw_subscription_left(subscription);
+}
+
+void gw_subscription_leave(struct gw_subscription *subscription)
+{
+    if (subscription->phase >= GW_LEAVING)
+        return;
+    subscription->phase = GW_LEAVING;
+    subscription->leaving_until_ms = sl_mono_ms() + COMMITS_GRACE_MS;
+    gw_subscription_unlist(subscription);
+    gw_timer_cancel(subscription->loop, &subscription->commit_timer);
+    if (subscription->tick.slot) /* it is set: no memory needed */
+        gw_timer_set(subscription->loop, &subscription->tick, subscription->leaving_until_ms);
+    sl_error error;
+    sl_error_set_retriable(&error, SL_CLOSED, "the subscription ended before it had joined its group");
+    answer_subscribe(subscription, SL_CLOSED, &error);
+    gw_subscription_end_poll(subscription);
+    gw_subscription_fail_changes(subscription);
+}
+
+/* Begins leaving as soon as nothing else is under way. */
+static void go_on_leaving(struct gw_subscription *subscription)
+{
+    if (subscription->commits && sl_mono_ms() < subscription->leaving_until_ms)
+        return; /* the tick, or the last commit's event */
+    if (subscription->watching)
+        gw_watch_remove(subscription->loop, &subscription->watch);
+    subscription->watching = false;
+    gw_timer_cancel(subscription->loop, &subscription->tick);
+    gw_subscription_forget(subscription, -1);
+    drop_list(subscription);
+    if (!subscription->rk) {
+        left(subscription);
+        return;
+    }
+    if (subscription->auto_commit)
+        subscription->list = gw_subscription_to_commit(subscription);
+    gw_subscription_start_job(subscription, GW_STEP_LEAVE);
+}
+
+/* The group takes its partitions, or gives it some: eagerly, so all at once. */
+static void rebalance(struct gw_subscription *subscription, rd_kafka_event_t *event)
+{
+    bool assigned = rd_kafka_event_error(event) == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS;
+    drop_list(subscription);
+    subscription->rebalancing = !assigned;
+    if (assigned) {
+        subscription->list = rd_kafka_topic_partition_list_copy(rd_kafka_event_topic_partition_list(event));
+    } else {
+        if (subscription->auto_commit)
+            subscription->list = gw_subscription_to_commit(subscription);
+        gw_subscription_forget(subscription, -1);
+        subscription->share_count = 0;
+    }
+    gw_subscription_start_job(subscription, assigned ? GW_STEP_ASSIGN : GW_STEP_REVOKE);
+}
+
+static void note_error(struct gw_subscription *subscription, rd_kafka_event_t *event)
+{
+    SL_WARNING(&subscription->all->log, "group %s on %s: %s", subscription->group, subscription->layer->topic,
+               rd_kafka_event_error_string(event));
+    if (rd_kafka_event_error_is_fatal(event))
+        gw_subscription_leave(subscription); /* its client hears 404, and subscribes again */
+}
+
+/* Rebalances, commits' results, errors; up to one that begins a job. */
+static void serve_control(struct gw_subscription *subscription)
+{
+    while (!subscription->step && subscription->control) {
+        rd_kafka_event_t *event = rd_kafka_queue_poll(subscription->control, 0);
+        if (!event)
+            return;
+        switch (rd_kafka_event_type(event)) {
+        case RD_KAFKA_EVENT_REBALANCE:
+            rebalance(subscription, event);
+            break;
+        case RD_KAFKA_EVENT_OFFSET_COMMIT:
+            gw_subscription_committed(subscription, event);
+            break;
+        case RD_KAFKA_EVENT_ERROR:
+            note_error(subscription, event);
+            break;
+        default:
+            break;
+        }
+        rd_kafka_event_destroy(event);
+    }
+}
+
+void gw_subscription_work(struct gw_subscription *subscription)
+{
+    if (subscription->step || subscription->phase == GW_LEFT)
+        return;
+    serve_control(subscription);
+    if (subscription->step)
+        return;
+    if (subscription->phase == GW_LEAVING) {
+        go_on_leaving(subscription);
+        return; /* the memory may be gone */
+    }
+    while (subscription->seeks && !subscription->step && !subscription->rebalancing)
+        gw_subscription_seek_next(subscription);
+    if (subscription->phase == GW_JOINED && !subscription->step)
+        gw_subscription_serve(subscription);
+}
+
+static void wake(struct gw_watch *watch)
+{
+    struct gw_subscription *subscription =
+        (struct gw_subscription *)(void *)((char *)watch - offsetof(struct gw_subscription, watch));
+    uint64_t count;
+    ssize_t got = read(watch->fd, &count, sizeof count);
+    (void)got; /* nothing to read: somebody was quicker */
+    gw_subscription_work(subscription);
+}
+
+static void tick(struct gw_timer *timer)
+{
+    struct gw_subscription *subscription =
+        (struct gw_subscription *)(void *)((char *)timer - offsetof(struct gw_subscription, tick));
+    int64_t now = sl_mono_ms();
+    int64_t idle_until = subscription->last_call_ms + subscription->all->idle_ms;
+    bool busy = subscription->parked || subscription->unsettled || subscription->commits;
+    if (subscription->phase == GW_JOINING && now >= subscription->joining_until_ms) {
+        sl_error error;
+        sl_error_set_retriable(&error, SL_TIMED_OUT,
+                               "consumer group %s gave the subscription no partitions in time",
+                               subscription->group);
+        answer_subscribe(subscription, SL_TIMED_OUT, &error);
+        gw_subscription_leave(subscription);
+    } else if (subscription->phase == GW_JOINED && !busy && now >= idle_until) {
+        SL_INFO(&subscription->all->log, "group %s on %s: subscription %s ends, nobody polls it",
+                subscription->group, subscription->layer->topic, subscription->id);
+        gw_subscription_leave(subscription);
+    }
+    int64_t next = now + TICK_MS;
+    if (subscription->phase == GW_JOINING)
+        next = subscription->joining_until_ms;
+    else if (subscription->phase == GW_JOINED && idle_until < next)
+        next = idle_until > now ? idle_until : now + 1000;
+    else if (subscription->phase == GW_LEAVING)
+        next = subscription->leaving_until_ms;
+    if (subscription->phase != GW_LEFT && gw_timer_set(subscription->loop, timer, next))
+        gw_subscription_leave(subscription); /* no memory for its timer: it could never end */
+    gw_subscription_work(subscription);
+}
+
+static void opened(struct gw_subscription *subscription)
+{
+    sl_error error;
+    sl_status status = subscription->job_status;
+    if (status)
+        error = subscription->job_error;
+    if (!status && subscription->phase == GW_JOINING) {
+        subscription->watch = (struct gw_watch){.fd = subscription->wake_fd, .ready = wake};
+        status = gw_watch_add(subscription->loop, &subscription->watch, &error);
+        subscription->watching = !status;
+        subscription->tick.run = tick;
+        if (!status)
+            status = gw_timer_set(subscription->loop, &subscription->tick, subscription->joining_until_ms);
+        if (status && subscription->watching)
+            sl_error_oom(&error);
+    }
+    if (status) {
+        answer_subscribe(subscription, status, &error);
+        gw_subscription_leave(subscription);
+    }
+}
+
+static void assigned(struct gw_subscription *subscription)
+{
+    if (subscription->job_status)
+        SL_WARNING(&subscription->all->log, "group %s on %s: %s", subscription->group,
+                   subscription->layer->topic, subscription->job_error.text);
+    const rd_kafka_topic_partition_list_t *list = subscription->list;
+    size_t count = (size_t)list->cnt;
+    struct gw_share *shares = count ? calloc(count, sizeof *shares) : NULL;
+    if (count && !shares) {
+        gw_subscription_leave(subscription);
+        return;
+    }
+    for (size_t i = 0; i < count; i++)
+        shares[i] = (struct gw_share){
+            .partition = list->elems[i].partition, .sent = -1, .processed = -1, .committed = -1};
+    free(subscription->shares);
+    subscription->shares = shares;
+    subscription->share_count = count;
+    if (subscription->phase != GW_JOINING)
+        return;
+    if (subscription->job_status) {
+        answer_subscribe(subscription, subscription->job_status, &subscription->job_error);
+        gw_subscription_leave(subscription);
+        return;
+    }
+    subscription->phase = GW_JOINED;
+    subscription->last_call_ms = sl_mono_ms();
+    gw_timer_set(subscription->loop, &subscription->tick,
+                 subscription->last_call_ms); /* it is set: no memory needed */
+    gw_subscription_ready(subscription);
+    answer_subscribe(subscription, SL_OK, NULL);
+}
+
+void gw_subscription_job_back(struct gw_task *task)
+{
+    struct gw_subscription *subscription =
+        (struct gw_subscription *)(void *)((char *)task - offsetof(struct gw_subscription, back));
+    enum gw_step step = subscription->step;
+    subscription->step = GW_STEP_NONE;
+    switch (step) {
+    case GW_STEP_OPEN:
+        opened(subscription);
+        break;
+    case GW_STEP_ASSIGN:
+        assigned(subscription);
+        break;
+    case GW_STEP_SEEK:
+        gw_subscription_seek_done(subscription);
+        break;
+    case GW_STEP_LEAVE:
+        left(subscription);
+        return; /* the memory may be gone */
+    default:
+        break;
+    }
+    gw_subscription_work(subscription);
+}
+
+void gw_subscription_begin(struct gw_task *task)
+{
+    struct gw_subscription *subscription =
+        (struct gw_subscription *)(void *)((char *)task - offsetof(struct gw_subscription, begin_task));
+    subscription->joining_until_ms = sl_mono_ms() + subscription->all->join_ms;
+    sl_error error;
+    sl_status status = make_conf(subscription, &error);
+    if (!status) {
+        gw_subscription_start_job(subscription, GW_STEP_OPEN);
+        return;
+    }
+    answer_subscribe(subscription, status, &error);
+    gw_subscription_leave(subscription);
+    gw_subscription_work(subscription);
+}
+
+void gw_subscription_abandoned(struct gw_task *task)
+{
+    struct gw_subscription *subscription =
+        (struct gw_subscription *)(void *)((char *)task - offsetof(struct gw_subscription, abandon_task));
+    gw_subscription_leave(subscription);
+    gw_subscription_work(subscription);
+    gw_subscription_unlink(subscription); /* the task's link */
+}

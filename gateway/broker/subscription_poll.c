@@ -1,0 +1,228 @@
+/*
+ * Polling. held is a line of messages taken from librdkafka: the first `given` went out with the last answer
+ * and wait for its settlement, the others wait for the next poll. An answer that did not arrive sets given
+ * back to 0, and the next poll begins with the same messages.
+ */
+#include "gateway/broker/subscription.h"
+
+#include "base/time.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+void gw_subscription_forget(struct gw_subscription *subscription, int32_t partition)
+{
+    size_t kept = 0, given = 0;
+    for (size_t i = 0; i < subscription->held_count; i++) {
+        struct gw_held held = subscription->held[i];
+        if (partition < 0 || held.message->partition == partition) {
+            rd_kafka_event_destroy(held.event);
+            continue;
+        }
+        subscription->held[kept++] = held;
+        given += i < subscription->given;
+    }
+    subscription->held_count = kept;
+    subscription->given = given;
+    if (!given)
+        subscription->awaits_ack = false;
+}
+
+/* The next message from librdkafka goes to the end of the line. False: there is none, or no memory for it
+ * (it stays where it is: room is made first). */
+static bool take(struct gw_subscription *subscription)
+{
+    if (subscription->held_count == subscription->held_capacity) {
+        size_t capacity = subscription->held_capacity ? subscription->held_capacity * 2 : 64;
+        struct gw_held *held = realloc(subscription->held, capacity * sizeof *held);
+        if (!held)
+            return false;
+        subscription->held = held;
+        subscription->held_capacity = capacity;
+    }
+    for (;;) {
+        rd_kafka_event_t *event = rd_kafka_queue_poll(subscription->messages, 0);
+        if (!event)
+            return false;
+        const rd_kafka_message_t *message =
+            rd_kafka_event_type(event) == RD_KAFKA_EVENT_FETCH ? rd_kafka_event_message_next(event) : NULL;
+        if (message && !message->err && gw_subscription_share(subscription, message->partition)) {
+            subscription->held[subscription->held_count++] = (struct gw_held){event, message};
+            return true;
+        }
+        if (!message || message->err)
+            SL_WARNING(&subscription->all->log, "group %s on %s: %s", subscription->group,
+                       subscription->layer->topic,
+                       message ? rd_kafka_message_errstr(message) : rd_kafka_event_error_string(event));
+        rd_kafka_event_destroy(event);
+    }
+}
+
+static size_t payload_of(const rd_kafka_message_t *message)
+{
+    return message->payload ? message->len : 0;
+}
+
+/* Hands messages to the poll until its bounds are met or there are no more. */
+static void fill(struct gw_subscription *subscription, struct gw_poll *poll)
+{
+    const struct gw_subscription_limits *limits = &subscription->all->limits;
+    size_t max_bytes =
+        poll->max_bytes && poll->max_bytes < limits->poll_bytes ? poll->max_bytes : limits->poll_bytes;
+    size_t max_messages = poll->max_messages ? poll->max_messages : subscription->poll_messages;
+    if (!max_messages || max_messages > limits->poll_messages)
+        max_messages = limits->poll_messages;
+    struct sl_message message = {.headers = NULL};
+    while (poll->count < max_messages) {
+        if (subscription->given == subscription->held_count && !take(subscription))
+            break;
+        const rd_kafka_message_t *record = subscription->held[subscription->given].message;
+        size_t bytes = payload_of(record);
+        if (poll->count && bytes > max_bytes - poll->bytes)
+            break;
+        if (!gw_message_of_record(record, &message) || !poll->add(poll, &message)) {
+            if (!poll->count)
+                poll->status = SL_OUT_OF_MEMORY;
+            break; /* the answer goes with what it has */
+        }
+        subscription->given++;
+        poll->count++;
+        poll->bytes += bytes;
+        if (poll->bytes >= max_bytes)
+            break;
+    }
+    free(message.headers);
+}
+
+/* Ends the parked poll as it is. */
+static void finish(struct gw_subscription *subscription)
+{
+    struct gw_poll *poll = subscription->parked;
+    subscription->parked = NULL;
+    atomic_fetch_sub_explicit(&subscription->all->parked, 1, memory_order_relaxed);
+    gw_timer_cancel(subscription->loop, &poll->timer);
+    subscription->last_call_ms = sl_mono_ms();
+    if (poll->count) {
+        struct gw_layer_counters *counters = subscription->layer->counters;
+        atomic_fetch_add_explicit(&counters->messages_out, poll->count, memory_order_relaxed);
+        atomic_fetch_add_explicit(&counters->bytes_out, poll->bytes, memory_order_relaxed);
+        subscription->unsettled = poll;
+    }
+    poll->done(poll);
+}
+
+void gw_subscription_end_poll(struct gw_subscription *subscription)
+{
+    if (subscription->parked)
+        finish(subscription);
+}
+
+void gw_subscription_serve(struct gw_subscription *subscription)
+{
+    struct gw_poll *poll = subscription->parked;
+    if (!poll)
+        return;
+    if (!subscription->unsettled) {
+        gw_subscription_mark_processed(subscription);
+        fill(subscription, poll);
+    }
+    if (poll->count || poll->status || sl_mono_ms() >= poll->deadline_ms)
+        finish(subscription);
+}
+
+static void due(struct gw_timer *timer)
+{
+    struct gw_poll *poll = (struct gw_poll *)(void *)((char *)timer - offsetof(struct gw_poll, timer));
+    struct gw_subscription *subscription = poll->subscription;
+    gw_subscription_work(subscription);
+    if (subscription->parked == poll) /* a job is under way */
+        finish(subscription);
+}
+
+/* What was given and is now known to have arrived. */
+static void arrived(struct gw_subscription *subscription)
+{
+    for (size_t i = 0; i < subscription->given; i++) {
+        struct gw_held held = subscription->held[i];
+        struct gw_share *share = gw_subscription_share(subscription, held.message->partition);
+        if (share)
+            share->sent = held.message->offset + 1;
+        rd_kafka_event_destroy(held.event);
+    }
+    subscription->held_count -= subscription->given;
+    if (subscription->held_count)
+        memmove(subscription->held, subscription->held + subscription->given,
+                subscription->held_count * sizeof *subscription->held);
+    subscription->given = 0;
+    subscription->awaits_ack = false;
+}
+
+static void again(struct gw_subscription *subscription)
+{
+    atomic_fetch_add_explicit(&subscription->all->redelivered, subscription->given, memory_order_relaxed);
+    subscription->given = 0;
+    subscription->awaits_ack = false;
+}
+
+static void poll_arrived(struct gw_task *task)
+{
+    struct gw_poll *poll = (struct gw_poll *)(void *)((char *)task - offsetof(struct gw_poll, task));
+    struct gw_subscription *subscription = poll->subscription;
+    if (subscription->phase != GW_JOINED) {
+        poll->status = SL_NOT_FOUND;
+        poll->done(poll);
+        return;
+    }
+    gw_subscription_end_poll(subscription);
+    if (subscription->awaits_ack) {
+        if (poll->ack == GW_ACK_NO)
+            again(subscription);
+        else
+            arrived(subscription);
+    }
+    poll->timer = (struct gw_timer){.run = due};
+    if (gw_timer_set(subscription->loop, &poll->timer, poll->deadline_ms)) {
+        poll->status = SL_OUT_OF_MEMORY;
+        poll->done(poll);
+        return;
+    }
+    subscription->parked = poll;
+    atomic_fetch_add_explicit(&subscription->all->parked, 1, memory_order_relaxed);
+    gw_subscription_work(subscription);
+}
+
+void gw_subscription_poll(struct gw_poll *poll)
+{
+    poll->status = SL_OK;
+    poll->count = poll->bytes = 0;
+    poll->task.run = poll_arrived;
+    if (gw_loop_is_current(poll->subscription->loop))
+        poll_arrived(&poll->task);
+    else
+        gw_loop_post(poll->subscription->loop, &poll->task);
+}
+
+static void settled(struct gw_task *task)
+{
+    struct gw_poll *poll = (struct gw_poll *)(void *)((char *)task - offsetof(struct gw_poll, task));
+    struct gw_subscription *subscription = gw_subscription_link(poll->subscription);
+    if (subscription->unsettled == poll) {
+        subscription->unsettled = NULL;
+        if (!poll->whole)
+            again(subscription);
+        else if (poll->ack == GW_ACK_WRITTEN)
+            arrived(subscription);
+        else
+            subscription->awaits_ack = subscription->given > 0;
+    }
+    poll->released(poll);
+    gw_subscription_work(subscription);
+    gw_subscription_unlink(subscription);
+}
+
+void gw_poll_settle(struct gw_poll *poll, bool whole)
+{
+    poll->whole = whole;
+    poll->task.run = settled;
+    gw_loop_post(poll->subscription->loop, &poll->task);
+}

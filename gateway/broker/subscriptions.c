@@ -1,0 +1,429 @@
+/* The registry of subscriptions: finding, limits, opening and closing. Its lock is never held over a call to
+ * anything that blocks. */
+#include "gateway/broker/subscription.h"
+
+#include "base/error.h"
+#include "base/text.h"
+#include "base/time.h"
+#include "config/settings.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static sl_status read_limits(struct gw_subscriptions *all, const sl_config *config, sl_error *error)
+{
+    int64_t bytes = 0, messages = 0, max = 0;
+    sl_status status = sl_config_bytes(config, SL_GATEWAY_ROOT "limits.poll-bytes", &bytes, error);
+    if (!status)
+        status = sl_config_integer(config, SL_GATEWAY_ROOT "limits.batch-messages", &messages, error);
+    if (!status)
+        status = sl_config_integer(config, SL_GATEWAY_ROOT "limits.subscriptions", &max, error);
+    if (!status)
+        status = sl_config_duration_ms(config, SL_GATEWAY_ROOT "limits.poll-wait", &all->limits.poll_wait_ms,
+                                       error);
+    if (!status)
+        status =
+            sl_config_duration_ms(config, SL_GATEWAY_ROOT "limits.subscription-idle", &all->idle_ms, error);
+    if (!status)
+        status = sl_config_duration_ms(config, SL_GATEWAY_ROOT "limits.join-timeout", &all->join_ms, error);
+    all->limits.poll_bytes = (size_t)bytes;
+    all->limits.poll_messages = (size_t)messages;
+    all->max = (size_t)max;
+    return status;
+}
+
+sl_status gw_subscriptions_open(const sl_config *config, const struct sl_log *log, struct gw_broker *broker,
+                                struct gw_server *server, struct gw_workers *workers,
+                                struct gw_subscriptions **out, sl_error *error)
+{
+    *out = NULL;
+    struct gw_subscriptions *all = calloc(1, sizeof *all);
+    if (!all)
+        return sl_error_oom(error);
+    sl_status status = read_limits(all, config, error);
+    if (status) {
+        free(all);
+        return status;
+    }
+    all->broker = broker;
+    all->server = server;
+    all->workers = workers;
+    if (log)
+        all->log = *log;
+    pthread_condattr_t monotonic;
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_mutex_init(&all->lock, NULL);
+    pthread_cond_init(&all->changed, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+    *out = all;
+    return SL_OK;
+}
+
+const struct gw_subscription_limits *gw_subscriptions_limits(const struct gw_subscriptions *subscriptions)
+{
+    return &subscriptions->limits;
+}
+
+const char *gw_subscription_node(const struct gw_subscription *subscription)
+{
+    return subscription->node;
+}
+
+const char *gw_subscription_id(const struct gw_subscription *subscription)
+{
+    return subscription->id;
+}
+
+const char *gw_subscription_consumer(const struct gw_subscription *subscription)
+{
+    return subscription->consumer;
+}
+
+const char *gw_subscription_group(const struct gw_subscription *subscription)
+{
+    return subscription->group;
+}
+
+struct gw_subscription *gw_subscription_link(struct gw_subscription *subscription)
+{
+    atomic_fetch_add_explicit(&subscription->references, 1, memory_order_relaxed);
+    return subscription;
+}
+
+static void subscription_free(struct gw_subscription *subscription)
+{
+    gw_layer_unlink(subscription->layer);
+    if (subscription->conf)
+        rd_kafka_conf_destroy(subscription->conf);
+    free(subscription->application);
+    free(subscription->id);
+    free(subscription->consumer);
+    free(subscription->group);
+    free(subscription->shares);
+    free(subscription->held);
+    free(subscription);
+}
+
+void gw_subscription_unlink(struct gw_subscription *subscription)
+{
+    if (subscription && atomic_fetch_sub_explicit(&subscription->references, 1, memory_order_acq_rel) == 1)
+        subscription_free(subscription);
+}
+
+static size_t bucket_of(const char *node)
+{
+    size_t hash = 5381;
+    for (; *node; node++)
+        hash = hash * 33 + (unsigned char)*node;
+    return hash % GW_NODE_BUCKETS;
+}
+
+/* The lock is held. */
+static void unlist(struct gw_subscription *subscription)
+{
+    struct gw_subscriptions *all = subscription->all;
+    if (!subscription->listed)
+        return;
+    subscription->listed = false;
+    all->listed_count--;
+    struct gw_subscription **link = &all->nodes[bucket_of(subscription->node)];
+    while (*link != subscription)
+        link = &(*link)->next_node;
+    *link = subscription->next_node;
+}
+
+void gw_subscription_unlist(struct gw_subscription *subscription)
+{
+    pthread_mutex_lock(&subscription->all->lock);
+    unlist(subscription);
+    pthread_mutex_unlock(&subscription->all->lock);
+}
+
+void gw_subscription_ready(struct gw_subscription *subscription)
+{
+    pthread_mutex_lock(&subscription->all->lock);
+    subscription->ready = true;
+    pthread_mutex_unlock(&subscription->all->lock);
+    atomic_fetch_add_explicit(&subscription->all->opened, 1, memory_order_relaxed);
+}
+
+void gw_subscription_left(struct gw_subscription *subscription)
+{
+    struct gw_subscriptions *all = subscription->all;
+    pthread_mutex_lock(&all->lock);
+    unlist(subscription);
+    if (subscription->previous_alive)
+        subscription->previous_alive->next_alive = subscription->next_alive;
+    else
+        all->alive = subscription->next_alive;
+    if (subscription->next_alive)
+        subscription->next_alive->previous_alive = subscription->previous_alive;
+    all->alive_count--;
+    pthread_cond_broadcast(&all->changed);
+    pthread_mutex_unlock(&all->lock);
+    gw_subscription_unlink(subscription);
+}
+
+static bool same_layer(const struct gw_subscription *subscription, const char *application,
+                       const struct gw_layer *layer)
+{
+    return !strcmp(subscription->application, application) &&
+           !strcmp(subscription->layer->topic, layer->topic);
+}
+
+struct gw_subscription *gw_subscription_find(struct gw_subscriptions *all, const char *application,
+                                             const struct gw_layer *layer, const char *node,
+                                             const char *subscription_id, const char *consumer_id,
+                                             sl_error *error)
+{
+    struct gw_subscription *found = NULL;
+    bool several = false;
+    pthread_mutex_lock(&all->lock);
+    if (node) {
+        struct gw_subscription *next = all->nodes[bucket_of(node)];
+        for (; next && !found; next = next->next_node)
+            if (!strcmp(next->node, node) && next->ready && same_layer(next, application, layer))
+                found = next;
+    } else if (subscription_id) {
+        for (struct gw_subscription *next = all->alive; next; next = next->next_alive) {
+            if (!next->listed || !next->ready || strcmp(next->id, subscription_id) ||
+                !same_layer(next, application, layer) || (consumer_id && strcmp(next->consumer, consumer_id)))
+                continue;
+            several = found != NULL;
+            found = next;
+            if (several)
+                break;
+        }
+    }
+    if (found && !several)
+        gw_subscription_link(found);
+    pthread_mutex_unlock(&all->lock);
+    if (several) {
+        sl_error_set(error, SL_INVALID_ARGUMENT,
+                     "subscription %s has several consumers: use the nodeBaseURL that subscribe gave, or say "
+                     "which with consumerId",
+                     subscription_id);
+        return NULL;
+    }
+    if (!found)
+        sl_error_set(error, SL_NOT_FOUND,
+                     "there is no subscription %s of this application on layer %s (it ended, or was idle too "
+                     "long): subscribe again",
+                     node              ? node
+                     : subscription_id ? subscription_id
+                                       : "(none is named)",
+                     layer->id);
+    return found;
+}
+
+/* Under the lock: what a new subscription has to do with those that there are. */
+struct survey {
+    const struct gw_subscribe *ask;
+    const char *group;
+    struct gw_subscription *replaced;
+    size_t members; /* of the group on this topic, without the one replaced */
+};
+
+static sl_status survey_id(struct survey *survey, struct gw_subscription *other, sl_error *error)
+{
+    const struct gw_subscribe *ask = survey->ask;
+    if (!ask->subscription_id || strcmp(other->id, ask->subscription_id))
+        return SL_OK;
+    if (other->mode != ask->mode)
+        return sl_error_set(error, SL_CONFLICT, "subscription %s is in use in %s mode: choose another id",
+                            other->id, other->mode == GW_SERIAL ? "serial" : "parallel");
+    if (ask->mode == GW_SERIAL || (ask->consumer_id && !strcmp(other->consumer, ask->consumer_id)))
+        survey->replaced = other;
+    if (ask->mode == GW_PARALLEL) {
+        if (!survey->group)
+            survey->group = other->group;
+        else if (strcmp(survey->group, other->group))
+            return sl_error_set(
+                error, SL_CONFLICT,
+                "subscription %s belongs to consumer group %s, and this call asks for %s: its "
+                "consumers share one group",
+                other->id, other->group, survey->group);
+    }
+    return SL_OK;
+}
+
+static sl_status survey_all(struct gw_subscriptions *all, struct survey *survey, sl_error *error)
+{
+    const struct gw_subscribe *ask = survey->ask;
+    for (struct gw_subscription *other = all->alive; other; other = other->next_alive)
+        if (other->listed && same_layer(other, ask->application, ask->layer)) {
+            sl_status status = survey_id(survey, other, error);
+            if (status)
+                return status;
+        }
+    if (!survey->group)
+        survey->group = ask->group_default;
+    for (struct gw_subscription *other = all->alive; other; other = other->next_alive)
+        survey->members += other->listed && other != survey->replaced &&
+                           same_layer(other, ask->application, ask->layer) &&
+                           !strcmp(other->group, survey->group);
+    if (survey->members >= (size_t)ask->layer->parallelization)
+        return sl_error_set(error, SL_CONFLICT,
+                            "consumer group %s has %zu subscriptions already, as many as layer %s has "
+                            "parallelization: end one, name another group.id, or make a layer with more",
+                            survey->group, survey->members, ask->layer->id);
+    if (all->listed_count - (survey->replaced != NULL) >= all->max)
+        return sl_error_set_retriable(error, SL_THROTTLED,
+                                      "there are %zu subscriptions, as many as "
+                                      "streamlayer.gateway.limits.subscriptions allows",
+                                      all->listed_count);
+    return SL_OK;
+}
+
+static struct gw_subscription *subscription_new(struct gw_subscriptions *all, struct gw_subscribe *ask)
+{
+    struct gw_subscription *fresh = calloc(1, sizeof *fresh);
+    if (!fresh)
+        return NULL;
+    fresh->all = all;
+    fresh->wake_fd = -1;
+    atomic_init(&fresh->references, 1); /* the loop's */
+    fresh->layer = gw_layer_link(ask->layer);
+    fresh->mode = ask->mode;
+    bool made = sl_random_hex(fresh->node, GW_NODE_DIGITS);
+    fresh->application = sl_strdup(ask->application);
+    fresh->id = sl_strdup(ask->subscription_id ? ask->subscription_id : fresh->node);
+    fresh->consumer = sl_strdup(ask->consumer_id ? ask->consumer_id : fresh->node);
+    fresh->earliest = ask->earliest;
+    fresh->auto_commit = ask->auto_commit;
+    fresh->auto_commit_ms = ask->auto_commit_ms;
+    fresh->poll_messages = ask->poll_messages;
+    fresh->subscribe = ask;
+    unsigned loops = gw_server_loops(all->server);
+    fresh->loop = gw_server_loop(all->server, (unsigned)(bucket_of(fresh->node) % loops));
+    if (made && fresh->application && fresh->id && fresh->consumer)
+        return fresh;
+    subscription_free(fresh);
+    return NULL;
+}
+
+/* The lock is held. */
+static void list(struct gw_subscription *fresh)
+{
+    struct gw_subscriptions *all = fresh->all;
+    struct gw_subscription **bucket = &all->nodes[bucket_of(fresh->node)];
+    fresh->next_node = *bucket;
+    *bucket = fresh;
+    fresh->next_alive = all->alive;
+    if (all->alive)
+        all->alive->previous_alive = fresh;
+    all->alive = fresh;
+    fresh->listed = true;
+    all->listed_count++;
+    all->alive_count++;
+}
+
+sl_status gw_subscriptions_subscribe(struct gw_subscriptions *all, struct gw_subscribe *subscribe,
+                                     sl_error *error)
+{
+    struct gw_subscription *fresh = subscription_new(all, subscribe);
+    if (!fresh)
+        return sl_error_oom(error);
+    struct survey survey = {.ask = subscribe, .group = subscribe->group};
+    pthread_mutex_lock(&all->lock);
+    sl_status status =
+        all->closed ? sl_error_set_retriable(error, SL_CLOSED, "the gateway is being stopped") : SL_OK;
+    if (!status)
+        status = survey_all(all, &survey, error);
+    if (!status && !(fresh->group = sl_strdup(survey.group)))
+        status = sl_error_oom(error);
+    if (!status) {
+        if (survey.replaced) {
+            gw_subscription_link(survey.replaced);
+            unlist(survey.replaced);
+        }
+        list(fresh);
+    }
+    pthread_mutex_unlock(&all->lock);
+    if (status) {
+        subscription_free(fresh);
+        return status;
+    }
+    if (survey.replaced) {
+        gw_subscription_abandon(survey.replaced);
+        gw_subscription_unlink(survey.replaced);
+    }
+    fresh->begin_task.run = gw_subscription_begin;
+    gw_loop_post(fresh->loop, &fresh->begin_task);
+    return SL_OK;
+}
+
+void gw_subscription_abandon(struct gw_subscription *subscription)
+{
+    if (atomic_exchange(&subscription->abandoned, true))
+        return;
+    gw_subscription_link(subscription); /* the task's */
+    subscription->abandon_task.run = gw_subscription_abandoned;
+    gw_loop_post(subscription->loop, &subscription->abandon_task);
+}
+
+void gw_subscriptions_close(struct gw_subscriptions *all, int grace_ms)
+{
+    int64_t deadline = sl_deadline_ms(grace_ms);
+    struct timespec until = sl_mono_deadline(deadline);
+    pthread_mutex_lock(&all->lock);
+    all->closed = true;
+    for (struct gw_subscription *next = all->alive; next; next = next->next_alive)
+        gw_subscription_abandon(next); /* posts only */
+    int code = 0;
+    while (all->alive_count && !code)
+        code = pthread_cond_timedwait(&all->changed, &all->lock, &until);
+    if (all->alive_count)
+        SL_WARNING(&all->log, "%zu subscriptions did not leave their groups in time", all->alive_count);
+    pthread_mutex_unlock(&all->lock);
+}
+
+/* What did not leave in time: its loop and its worker are gone, so nothing else touches it. */
+static void discard(struct gw_subscription *subscription)
+{
+    gw_subscription_forget(subscription, -1);
+    if (subscription->control)
+        rd_kafka_queue_destroy(subscription->control);
+    if (subscription->messages)
+        rd_kafka_queue_destroy(subscription->messages);
+    if (subscription->rk)
+        rd_kafka_destroy_flags(subscription->rk, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+    gw_subscription_left(subscription);
+}
+
+void gw_subscriptions_free(struct gw_subscriptions **all)
+{
+    if (!*all)
+        return;
+    while ((*all)->alive)
+        discard((*all)->alive);
+    pthread_cond_destroy(&(*all)->changed);
+    pthread_mutex_destroy(&(*all)->lock);
+    free(*all);
+    *all = NULL;
+}
+
+bool gw_subscriptions_metrics(struct gw_subscriptions *all, struct sl_buffer *text)
+{
+    pthread_mutex_lock(&all->lock);
+    size_t count = all->listed_count;
+    pthread_mutex_unlock(&all->lock);
+    return sl_buffer_printf(
+        text,
+        "# HELP streamlayer_subscriptions Subscriptions that are open.\n"
+        "# TYPE streamlayer_subscriptions gauge\n"
+        "streamlayer_subscriptions %zu\n"
+        "# HELP streamlayer_subscriptions_opened_total Subscriptions that joined a group.\n"
+        "# TYPE streamlayer_subscriptions_opened_total counter\n"
+        "streamlayer_subscriptions_opened_total %llu\n"
+        "# HELP streamlayer_polls_waiting Polls that wait for messages.\n"
+        "# TYPE streamlayer_polls_waiting gauge\n"
+        "streamlayer_polls_waiting %u\n"
+        "# HELP streamlayer_redelivered_messages_total Messages handed out again because "
+        "their answer was not written or not received.\n"
+        "# TYPE streamlayer_redelivered_messages_total counter\n"
+        "streamlayer_redelivered_messages_total %llu\n",
+        count, atomic_load(&all->opened), atomic_load(&all->parked), atomic_load(&all->redelivered));
+}
