@@ -38,6 +38,7 @@ static sl_status http_settings(const sl_config *config, struct sl_http_settings 
         .backoff_ms = (int)backoff_ms,
         .backoff_max_ms = (int)backoff_max_ms,
         .proxy = *proxy,
+        .no_proxy = sl_config_get(config, SL_ROOT "proxy.exclude"),
         .ca_file = sl_config_get(config, SL_ROOT "tls.ca-file"),
         .user_agent = "streamlayer/" SL_VERSION,
     };

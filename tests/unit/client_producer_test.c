@@ -204,7 +204,7 @@ static void a_message_without_partition_id_gets_its_trace_id(void **state)
     assert_int_equal(sl_producer_send(producer, message, (void *)0, 0, &error), SL_OK);
     assert_int_equal(strlen(fake->last_trace), 36);
     assert_string_equal(fake->last_trace, fake->last_partition);
-    char first[64];
+    char first[sizeof fake->last_trace];
     snprintf(first, sizeof first, "%s", fake->last_trace);
     assert_int_equal(sl_producer_send(producer, message, (void *)1, 0, &error), SL_OK);
     assert_string_not_equal(first, fake->last_trace);
