@@ -53,7 +53,8 @@ static sl_status refuse(enum sl_decoded decoded, const struct sl_hc_chunk *chunk
 
 static sl_status read_cbor(struct sl_hc_chunk *chunk, size_t size, sl_error *error)
 {
-    const struct sl_record_limits limits = {.max_payload = size, .max_headers = MOST_HEADERS};
+    const struct sl_record_limits limits = {
+        .max_payload = size, .max_headers = MOST_HEADERS, .foreign = true};
     const char *data = chunk->body;
     while (size) {
         struct sl_message *message = add_message(chunk);
@@ -73,7 +74,7 @@ static sl_status read_cbor(struct sl_hc_chunk *chunk, size_t size, sl_error *err
 static sl_status read_json(struct sl_hc_chunk *chunk, size_t size, sl_error *error)
 {
     json_error_t where;
-    json_t *answer = json_loadb(chunk->body, size, 0, &where);
+    json_t *answer = json_loadb(chunk->body, size, JSON_ALLOW_NUL, &where);
     const json_t *messages = json_object_get(answer, "messages");
     if (!json_is_array(messages)) {
         sl_error_set_retriable(error, SL_PROTOCOL, "the platform's answer to a poll has no messages: %s",

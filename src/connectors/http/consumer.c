@@ -37,6 +37,8 @@ static sl_status prepare(struct sl_hc_consumer *consumer, const struct sl_target
     consumer->layer = sl_strdup(target->layer);
     consumer->hrn = sl_strdup(target->hrn);
     consumer->named_group = sl_strdup(settings->group);
+    if (!sl_random_hex(consumer->wish, sizeof consumer->wish - 1))
+        return sl_error_set(error, SL_INTERNAL, "the system has no random numbers");
     if (!consumer->layer || !consumer->hrn || (settings->group && !consumer->named_group))
         return sl_error_oom(error);
     sl_status status =
@@ -55,8 +57,8 @@ static sl_status prepare(struct sl_hc_consumer *consumer, const struct sl_target
     return status;
 }
 
-/* As often as the time for joining allows. A try that timed out is not repeated: it may have left a
- * subscription behind, whose partitions only its end would free. */
+/* As often as the time for joining allows. A try that timed out is not repeated where we cannot choose the
+ * subscription's id: it may have left one behind, whose partitions only its end would free. */
 static sl_status subscribe_first(struct sl_hc_consumer *consumer, sl_error *error)
 {
     int64_t deadline = sl_mono_ms() + consumer->join_timeout_ms;
@@ -66,7 +68,7 @@ static sl_status subscribe_first(struct sl_hc_consumer *consumer, sl_error *erro
         int64_t next = sl_mono_ms() + sl_hc_backoff_ms(&consumer->backoff, tries, -1);
         if (!status)
             return SL_OK;
-        if (!why.retriable || status == SL_TIMED_OUT || next > deadline) {
+        if (!why.retriable || (status == SL_TIMED_OUT && !consumer->extended) || next > deadline) {
             if (error)
                 *error = why;
             return status;

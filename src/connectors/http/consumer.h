@@ -17,6 +17,7 @@ struct sl_hc_consumer {
     char *base, *layer, *hrn;
     bool extended;
     char *named_group; /* the application's, or NULL */
+    char wish[33];     /* the subscription's id, where we may choose: subscribing again replaces it */
     sl_start start;
     size_t prefetch_bytes;
     int64_t max_wait_ms, join_timeout_ms, request_timeout_ms;

@@ -96,7 +96,10 @@ static sl_status note_subscription(struct sl_hc_consumer *consumer, const struct
 
 sl_status sl_hc_subscribe(struct sl_hc_consumer *consumer, sl_error *error)
 {
-    char *url = sl_hc_layer_url(consumer->base, consumer->layer, "/subscribe?mode=serial");
+    char tail[100];
+    snprintf(tail, sizeof tail, "/subscribe?mode=serial%s%s", consumer->extended ? "&subscriptionId=" : "",
+             consumer->extended ? consumer->wish : "");
+    char *url = sl_hc_layer_url(consumer->base, consumer->layer, tail);
     char *body = subscribe_body(consumer);
     if (!url || !body) {
         free(url);
