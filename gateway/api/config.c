@@ -31,6 +31,17 @@ static void change_free(struct change *change)
     free(change);
 }
 
+static void fail(struct change *change, const sl_error *error)
+{
+    if (error->status != SL_NOT_FOUND) {
+        gw_respond_failure(change->request, error);
+        return;
+    }
+    bool catalog = change->hrn && gw_catalogs_exists(change->gateway->catalogs, change->hrn);
+    gw_respond_error(change->request, 404, catalog ? "no-such-layer" : "no-such-catalog", error->text,
+                     "look at GET /config/v1/catalogs for what there is");
+}
+
 static void refuse(struct gw_request *request, const char *cause)
 {
     gw_respond_error(request, 400, "bad-request", cause, "correct the request and send it again");
@@ -118,7 +129,7 @@ static void go_on(struct change *change, sl_status status, const sl_error *error
         gw_work_post(change->gateway->workers, &change->job);
         return;
     }
-    gw_respond_failure(change->request, error);
+    fail(change, error);
     change_free(change);
 }
 
@@ -184,7 +195,7 @@ static void run_create_catalog(struct gw_job *job)
             gw_catalogs_condemn(gateway->catalogs, hrn, NULL, NULL);
             gw_config_clean(gateway, hrn, NULL);
         }
-        gw_respond_failure(change->request, &error);
+        fail(change, &error);
     } else {
         gw_respond_json(change->request, 201, gw_catalogs_json(gateway->catalogs, hrn, &exists));
     }
@@ -276,7 +287,7 @@ static void run_rename(struct gw_job *job)
     struct change *change = (struct change *)job;
     sl_error error = {0};
     if (gw_catalogs_rename(change->gateway->catalogs, change->hrn, change->name, &error))
-        gw_respond_failure(change->request, &error);
+        fail(change, &error);
     else
         respond_catalog(change->request, change->hrn);
     change_free(change);
@@ -301,7 +312,7 @@ static void run_delete(struct gw_job *job)
     if (!status)
         status = gw_config_clean(change->gateway, change->hrn, &error);
     if (status)
-        gw_respond_failure(change->request, &error);
+        fail(change, &error);
     else
         gw_respond(change->request, 204, NULL, "", 0, NULL, NULL);
     change_free(change);
@@ -320,7 +331,7 @@ static void run_create_layer(struct gw_job *job)
     sl_error error = {0};
     struct gw_layer *layer;
     if (make_layer(change->gateway, change->hrn, change->specs, &layer, &error))
-        gw_respond_failure(change->request, &error);
+        fail(change, &error);
     else
         gw_respond_json(change->request, 201, gw_layer_json(layer));
     gw_layer_unlink(layer);

@@ -17,7 +17,7 @@ static const struct api {
 static json_t *entry(const struct api *api, const char *public_url, const char *hrn)
 {
     json_t *value =
-        json_pack("{s:s, s:s, s:s+++, s:{s:s}}", "api", api->name, "version", api->version, "baseURL",
+        json_pack("{s:s, s:s, s:s++, s:{s:s}}", "api", api->name, "version", api->version, "baseURL",
                   public_url, api->path, api->of_catalog ? hrn : "", "parameters", "streamlayer", "1");
     return value;
 }

@@ -106,7 +106,10 @@ static void a_route_there_twice_is_refused(void **state)
     assert_null(router);
 }
 
-CASES_MAIN(cmocka_unit_test(paths_lead_to_their_routes),
-           cmocka_unit_test(segments_are_decoded_after_splitting),
-           cmocka_unit_test(malformed_paths_are_refused), cmocka_unit_test(methods_of_a_path_are_listed),
-           cmocka_unit_test(a_route_there_twice_is_refused))
+/* clang-format off */
+CASES_MAIN(
+    cmocka_unit_test(paths_lead_to_their_routes),
+    cmocka_unit_test(segments_are_decoded_after_splitting),
+    cmocka_unit_test(malformed_paths_are_refused),
+    cmocka_unit_test(methods_of_a_path_are_listed),
+    cmocka_unit_test(a_route_there_twice_is_refused))

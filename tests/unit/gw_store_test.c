@@ -1,0 +1,316 @@
+#include "support/cases.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "gateway/gateway.h"
+#include "gateway/store/applications.h"
+#include "gateway/store/catalogs.h"
+#include "gateway/store/db.h"
+
+struct fixture {
+    char root[64], directory[80]; /* the second is made by the store */
+    struct gw_catalogs *catalogs;
+};
+
+static int setup(void **state)
+{
+    struct fixture *fixture = calloc(1, sizeof *fixture);
+    strcpy(fixture->root, "/tmp/gw-store-XXXXXX");
+    assert_non_null(mkdtemp(fixture->root));
+    snprintf(fixture->directory, sizeof fixture->directory, "%s/a/b", fixture->root);
+    assert_int_equal(gw_catalogs_open(fixture->directory, &fixture->catalogs, NULL), SL_OK);
+    *state = fixture;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct fixture *fixture = *state;
+    gw_catalogs_close(&fixture->catalogs);
+    char command[100];
+    snprintf(command, sizeof command, "rm -r %s", fixture->root);
+    assert_int_equal(system(command), 0);
+    free(fixture);
+    return 0;
+}
+
+static void reopen(struct fixture *fixture)
+{
+    gw_catalogs_close(&fixture->catalogs);
+    assert_int_equal(gw_catalogs_open(fixture->directory, &fixture->catalogs, NULL), SL_OK);
+}
+
+static const struct gw_layer_spec plain = {.id = "l",
+                                           .name = "a layer",
+                                           .content_type = "application/json",
+                                           .parallelization = 4,
+                                           .in_kbps = 1000,
+                                           .out_kbps = 4000,
+                                           .ttl_ms = 3600000};
+#define HRN GW_HRN_PREFIX "c"
+
+static void make(struct fixture *fixture, const char *id)
+{
+    struct gw_layer_spec spec = plain;
+    struct gw_layer *layer;
+    spec.id = id;
+    assert_int_equal(gw_catalogs_begin_layer(fixture->catalogs, HRN, &spec, &layer, NULL), SL_OK);
+    assert_int_equal(gw_catalogs_publish_layer(fixture->catalogs, layer, NULL), SL_OK);
+    gw_layer_unlink(layer);
+}
+
+static void layers_are_found_again(void **state)
+{
+    struct fixture *fixture = *state;
+    bool exists = true;
+    assert_null(gw_catalogs_find(fixture->catalogs, HRN, "l", &exists));
+    assert_false(exists);
+    assert_int_equal(gw_catalogs_create(fixture->catalogs, "c", "the catalog", true, NULL), SL_OK);
+    assert_null(gw_catalogs_find(fixture->catalogs, HRN, "l", &exists));
+    assert_true(exists);
+    struct gw_layer_spec spec = plain;
+    spec.content_encoding = "gzip";
+    struct gw_layer *layer;
+    assert_int_equal(gw_catalogs_begin_layer(fixture->catalogs, HRN, &spec, &layer, NULL), SL_OK);
+    assert_null(gw_catalogs_find(fixture->catalogs, HRN, "l", &exists)); /* its topic is not there yet */
+    char topic[250];
+    snprintf(topic, sizeof topic, "%s", layer->topic);
+    assert_int_equal(gw_catalogs_publish_layer(fixture->catalogs, layer, NULL), SL_OK);
+    gw_layer_unlink(layer);
+    for (int i = 0; i < 2; i++) {
+        layer = gw_catalogs_find(fixture->catalogs, HRN, "l", &exists);
+        assert_non_null(layer);
+        assert_string_equal(layer->hrn, HRN);
+        assert_string_equal(layer->name, "a layer");
+        assert_string_equal(layer->topic, topic);
+        assert_string_equal(layer->content_type, "application/json");
+        assert_string_equal(layer->content_encoding, "gzip");
+        assert_int_equal(layer->parallelization, 4);
+        assert_int_equal(layer->in_kbps, 1000);
+        assert_int_equal(layer->out_kbps, 4000);
+        assert_int_equal(layer->ttl_ms, 3600000);
+        assert_true(layer->marketplace);
+        gw_layer_unlink(layer);
+        reopen(fixture);
+    }
+}
+
+static void topics_are_legal_and_never_the_same(void **state)
+{
+    struct fixture *fixture = *state;
+    char id[65], topics[2][300];
+    memset(id, 'a', 64);
+    id[64] = 0;
+    assert_int_equal(gw_catalogs_create(fixture->catalogs, id, id, false, NULL), SL_OK);
+    char hrn[200];
+    snprintf(hrn, sizeof hrn, "%s%s", GW_HRN_PREFIX, id);
+    struct gw_layer_spec spec = plain;
+    spec.id = id;
+    for (int i = 0; i < 2; i++) {
+        struct gw_layer *layer;
+        assert_int_equal(gw_catalogs_begin_layer(fixture->catalogs, hrn, &spec, &layer, NULL), SL_OK);
+        snprintf(topics[i], sizeof topics[i], "%s", layer->topic);
+        assert_true(strlen(topics[i]) <= 249);
+        assert_int_equal(strspn(topics[i], "abcdefghijklmnopqrstuvwxyz0123456789.-_"), strlen(topics[i]));
+        gw_layer_unlink(layer);
+        assert_int_equal(gw_catalogs_condemn(fixture->catalogs, hrn, id, NULL), SL_OK);
+        assert_int_equal(gw_catalogs_forget_topic(fixture->catalogs, topics[i], NULL), SL_OK);
+    }
+    assert_string_not_equal(topics[0], topics[1]);
+}
+
+static void what_exists_is_not_made_again(void **state)
+{
+    struct fixture *fixture = *state;
+    sl_error error = {0};
+    struct gw_layer *layer;
+    assert_int_equal(gw_catalogs_create(fixture->catalogs, "c", "c", false, NULL), SL_OK);
+    assert_int_equal(gw_catalogs_create(fixture->catalogs, "c", "c", false, &error), SL_CONFLICT);
+    assert_non_null(strstr(error.text, "already"));
+    make(fixture, "l");
+    assert_int_equal(gw_catalogs_begin_layer(fixture->catalogs, HRN, &plain, &layer, &error), SL_CONFLICT);
+    assert_non_null(strstr(error.text, "already"));
+    assert_null(layer);
+    assert_int_equal(gw_catalogs_begin_layer(fixture->catalogs, GW_HRN_PREFIX "x", &plain, &layer, &error),
+                     SL_NOT_FOUND);
+}
+
+/* The topics that wait for their deletion, joined. */
+static void condemned(struct fixture *fixture, const char *hrn, size_t count)
+{
+    json_t *topics;
+    assert_int_equal(gw_catalogs_condemned(fixture->catalogs, hrn, &topics, NULL), SL_OK);
+    assert_int_equal(json_array_size(topics), count);
+    json_decref(topics);
+}
+
+static void deleting_goes_on_where_it_ended(void **state)
+{
+    struct fixture *fixture = *state;
+    sl_error error = {0};
+    bool exists;
+    assert_int_equal(gw_catalogs_create(fixture->catalogs, "c", "c", false, NULL), SL_OK);
+    make(fixture, "a");
+    make(fixture, "b");
+    struct gw_layer *held = gw_catalogs_find(fixture->catalogs, HRN, "a", &exists);
+    assert_int_equal(gw_catalogs_condemn(fixture->catalogs, HRN, "a", NULL), SL_OK);
+    assert_null(gw_catalogs_find(fixture->catalogs, HRN, "a", &exists));
+    assert_string_equal(held->id, "a"); /* whoever holds it may go on */
+    assert_int_equal(gw_catalogs_condemn(fixture->catalogs, HRN, "a", NULL), SL_OK); /* tried again */
+    assert_int_equal(gw_catalogs_condemn(fixture->catalogs, HRN, "nope", NULL), SL_NOT_FOUND);
+    struct gw_layer *layer;
+    struct gw_layer_spec spec = plain;
+    spec.id = "a";
+    assert_int_equal(gw_catalogs_begin_layer(fixture->catalogs, HRN, &spec, &layer, &error), SL_CONFLICT);
+    condemned(fixture, HRN, 1);
+    assert_int_equal(gw_catalogs_forget_topic(fixture->catalogs, held->topic, NULL), SL_OK);
+    gw_layer_unlink(held);
+    condemned(fixture, HRN, 0);
+    assert_int_equal(gw_catalogs_condemn(fixture->catalogs, HRN, NULL, NULL), SL_OK);
+    assert_false(gw_catalogs_exists(fixture->catalogs, HRN));
+    reopen(fixture); /* a crash before its topic was deleted */
+    assert_false(gw_catalogs_exists(fixture->catalogs, HRN));
+    condemned(fixture, NULL, 1);
+    assert_int_equal(gw_catalogs_forget_empty(fixture->catalogs, NULL), SL_OK);
+    assert_int_equal(gw_catalogs_create(fixture->catalogs, "c", "c", false, &error), SL_CONFLICT);
+    assert_non_null(strstr(error.text, "still being deleted"));
+    json_t *topics;
+    assert_int_equal(gw_catalogs_condemned(fixture->catalogs, NULL, &topics, NULL), SL_OK);
+    assert_int_equal(
+        gw_catalogs_forget_topic(fixture->catalogs, json_string_value(json_array_get(topics, 0)), NULL),
+        SL_OK);
+    json_decref(topics);
+    assert_int_equal(gw_catalogs_forget_empty(fixture->catalogs, NULL), SL_OK);
+    assert_int_equal(gw_catalogs_create(fixture->catalogs, "c", "c", false, NULL), SL_OK);
+}
+
+static void what_was_half_made_is_condemned(void **state)
+{
+    struct fixture *fixture = *state;
+    struct gw_layer *layer;
+    assert_int_equal(gw_catalogs_create(fixture->catalogs, "c", "c", false, NULL), SL_OK);
+    assert_int_equal(gw_catalogs_begin_layer(fixture->catalogs, HRN, &plain, &layer, NULL), SL_OK);
+    gw_layer_unlink(layer);
+    condemned(fixture, NULL, 0);
+    reopen(fixture);
+    condemned(fixture, NULL, 1);
+    /* Deleted while it is made: it is never seen. */
+    make(fixture, "m");
+    struct gw_layer_spec spec = plain;
+    spec.id = "n";
+    assert_int_equal(gw_catalogs_begin_layer(fixture->catalogs, HRN, &spec, &layer, NULL), SL_OK);
+    assert_int_equal(gw_catalogs_condemn(fixture->catalogs, HRN, "n", NULL), SL_OK);
+    assert_int_equal(gw_catalogs_publish_layer(fixture->catalogs, layer, NULL), SL_NOT_FOUND);
+    gw_layer_unlink(layer);
+}
+
+static void catalogs_are_listed_in_pages(void **state)
+{
+    struct fixture *fixture = *state;
+    static const char *const ids[] = {"d", "b", "e", "a", "c"};
+    for (size_t i = 0; i < 5; i++)
+        assert_int_equal(gw_catalogs_create(fixture->catalogs, ids[i], "a name", false, NULL), SL_OK);
+    assert_int_equal(gw_catalogs_rename(fixture->catalogs, HRN, "caf\xc3\xa9", NULL), SL_OK);
+    assert_int_equal(gw_catalogs_rename(fixture->catalogs, GW_HRN_PREFIX "x", "x", NULL), SL_NOT_FOUND);
+    reopen(fixture);
+    char seen[6] = "", *next = NULL;
+    for (int page = 0; page < 3; page++) {
+        char *after = next;
+        json_t *items = gw_catalogs_list_json(fixture->catalogs, after, 2, &next);
+        assert_int_equal(json_array_size(items), page < 2 ? 2 : 1);
+        for (size_t i = 0; i < json_array_size(items); i++)
+            strcat(seen, json_string_value(json_object_get(json_array_get(items, i), "id")));
+        json_decref(items);
+        free(after);
+    }
+    assert_null(next);
+    assert_string_equal(seen, "abcde");
+    bool exists;
+    json_t *catalog = gw_catalogs_json(fixture->catalogs, HRN, &exists);
+    assert_string_equal(json_string_value(json_object_get(catalog, "name")), "caf\xc3\xa9");
+    json_decref(catalog);
+}
+
+static void json_has_no_null(void **state)
+{
+    struct fixture *fixture = *state;
+    bool exists;
+    assert_int_equal(gw_catalogs_create(fixture->catalogs, "c", "c", false, NULL), SL_OK);
+    make(fixture, "l");
+    json_t *catalog = gw_catalogs_json(fixture->catalogs, HRN, &exists);
+    char *text = json_dumps(catalog, JSON_COMPACT);
+    assert_null(strstr(text, "null"));
+    assert_null(strstr(text, "contentEncoding"));
+    assert_non_null(strstr(text, "\"layerType\":\"stream\",\"contentType\":\"application/json\""));
+    free(text);
+    json_decref(catalog);
+}
+
+static void only_the_owner_may_read(void **state)
+{
+    struct fixture *fixture = *state;
+    struct stat info;
+    char file[120];
+    assert_int_equal(stat(fixture->directory, &info), 0);
+    assert_int_equal(info.st_mode & 0777, 0700);
+    static const char *const files[] = {"catalogs.db", "catalogs.db-wal", "catalogs.db-shm"};
+    for (size_t i = 0; i < 3; i++) {
+        snprintf(file, sizeof file, "%s/%s", fixture->directory, files[i]);
+        assert_int_equal(stat(file, &info), 0);
+        assert_int_equal(info.st_mode & 0777, 0600);
+    }
+}
+
+static void a_newer_schema_is_refused(void **state)
+{
+    struct fixture *fixture = *state;
+    sqlite3 *db;
+    struct gw_catalogs *catalogs;
+    sl_error error = {0};
+    assert_int_equal(gw_db_open(fixture->directory, &db, NULL), SL_OK);
+    assert_int_equal(gw_db_run(db, "PRAGMA user_version = 99", NULL, NULL, NULL, NULL, ""), SL_OK);
+    sqlite3_close(db);
+    assert_int_equal(gw_catalogs_open(fixture->directory, &catalogs, &error), SL_BAD_CONFIG);
+    assert_null(catalogs);
+    assert_non_null(strstr(error.text, "catalogs.db"));
+}
+
+static void an_application_is_made_once(void **state)
+{
+    struct fixture *fixture = *state;
+    struct gw_application first, again, found;
+    struct gw_applications *applications;
+    sl_error error = {0};
+    assert_int_equal(gw_application_ensure(fixture->directory, "me", &first, NULL), SL_OK);
+    assert_int_equal(gw_application_ensure(fixture->directory, "me", &again, NULL), SL_OK);
+    assert_string_equal(first.id, again.id);
+    assert_string_equal(first.key_secret, again.key_secret);
+    assert_int_equal(gw_application_ensure(fixture->directory, "you", &again, NULL), SL_OK);
+    assert_string_not_equal(first.key_id, again.key_id);
+    assert_string_not_equal(first.key_secret, again.key_secret);
+    assert_int_equal(gw_application_ensure(fixture->directory, "no spaces", &again, &error),
+                     SL_INVALID_ARGUMENT);
+    assert_int_equal(gw_applications_open(fixture->directory, &applications, NULL), SL_OK);
+    assert_int_equal(gw_applications_find(applications, first.key_id, &found, NULL), SL_OK);
+    assert_string_equal(found.id, first.id);
+    assert_int_equal(gw_applications_find(applications, "' OR 1=1 --", &found, NULL), SL_NOT_FOUND);
+    assert_string_equal(found.key_secret, "");
+    gw_applications_close(&applications);
+}
+
+/* clang-format off */
+CASES_MAIN(
+    cmocka_unit_test_setup_teardown(layers_are_found_again, setup, teardown),
+    cmocka_unit_test_setup_teardown(topics_are_legal_and_never_the_same, setup, teardown),
+    cmocka_unit_test_setup_teardown(what_exists_is_not_made_again, setup, teardown),
+    cmocka_unit_test_setup_teardown(deleting_goes_on_where_it_ended, setup, teardown),
+    cmocka_unit_test_setup_teardown(what_was_half_made_is_condemned, setup, teardown),
+    cmocka_unit_test_setup_teardown(catalogs_are_listed_in_pages, setup, teardown),
+    cmocka_unit_test_setup_teardown(json_has_no_null, setup, teardown),
+    cmocka_unit_test_setup_teardown(only_the_owner_may_read, setup, teardown),
+    cmocka_unit_test_setup_teardown(a_newer_schema_is_refused, setup, teardown),
+    cmocka_unit_test_setup_teardown(an_application_is_made_once, setup, teardown))
