@@ -1,0 +1,35 @@
+/* GET …/endpoint: what an application needs to reach the layer's topic in Kafka itself. */
+#include "gateway/gateway_internal.h"
+
+#define LAYER "/stream/v2/catalogs/{hrn}/layers/{layer}"
+
+static void handle(struct gw_request *request)
+{
+    struct gateway *gateway = gw_request_opaque(request);
+    struct gw_layer *layer = gw_request_layer(request);
+    if (!layer)
+        return;
+    struct sl_endpoint endpoint;
+    if (layer->marketplace) {
+        gw_respond_errorf(request, 403, "marketplace-needs-http",
+                          "set here.platform.data-client.stream.connector.producer and .consumer to "
+                          "\"http-connector\"",
+                          "catalog %s is on the Marketplace: its consumption is counted, so it is reached "
+                          "through the http-connector only",
+                          layer->hrn);
+    } else if (gw_broker_endpoint(gateway->broker, layer->topic, gw_request_application(request),
+                                  &endpoint)) {
+        gw_respond_error(request, 503, "out-of-memory", "the gateway is out of memory", "send again later");
+    } else {
+        gw_respond_json(request, 200, sl_endpoint_json(&endpoint));
+        sl_endpoint_free(&endpoint);
+    }
+    gw_layer_unlink(layer);
+}
+
+const struct gw_route gw_endpoint_routes[] = {
+    {.method = "GET", .pattern = LAYER "/endpoint", .handle = handle, .name = "stream.endpoint"},
+    {.method = "GET", .pattern = LAYER "/producer/endpoint", .handle = handle, .name = "stream.endpoint"},
+    {.method = "GET", .pattern = LAYER "/consumer/endpoint", .handle = handle, .name = "stream.endpoint"},
+};
+const size_t gw_endpoint_route_count = sizeof gw_endpoint_routes / sizeof *gw_endpoint_routes;

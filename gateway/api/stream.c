@@ -1,0 +1,104 @@
+/*
+ * stream v2: routes and what they share. Every call on a subscription exists under two prefixes: the
+ * catalog's, where the query names the subscription, and the subscription's own (nodeBaseURL).
+ */
+#include "gateway/api/stream.h"
+
+#include "gateway/api/failures.h"
+
+#include <string.h>
+
+#define CATALOG  "/stream/v2/catalogs/{hrn}"
+#define NODE     CATALOG "/subscriptions/{subscription}"
+#define BODY_MAX ((size_t)1 << 20)
+
+bool gw_meet(struct gw_meeting *meeting, unsigned who)
+{
+    return atomic_fetch_or(&meeting->came, who) != 0;
+}
+
+struct gw_subscription *gw_stream_find(struct gw_request *request)
+{
+    struct gateway *gateway = gw_request_opaque(request);
+    struct gw_layer *layer = gw_request_layer(request);
+    if (!layer)
+        return NULL;
+    const char *node = gw_request_parameter(request, "subscription");
+    const char *id = gw_request_query(request, "subscriptionId");
+    const char *consumer = gw_request_query(request, "consumerId");
+    sl_error error;
+    struct gw_subscription *found = gw_subscription_find(
+        gateway->subscriptions, gw_request_application(request), layer, node, id, consumer, &error);
+    gw_layer_unlink(layer);
+    if (!found)
+        gw_stream_fail(request, error.status, &error);
+    return found;
+}
+
+void gw_stream_fail(struct gw_request *request, sl_status status, const sl_error *error)
+{
+    static const struct {
+        sl_status status;
+        struct gw_failure failure;
+    } failures[] = {
+        {SL_NOT_FOUND, {404, "no-such-subscription", "subscribe again"}},
+        {SL_INVALID_ARGUMENT,
+         {400, "bad-subscription-call", "correct the call: the cause says what is wrong"}},
+        {SL_CONFLICT, {409, "partition-not-assigned", "poll on: what is not committed comes again"}},
+    };
+    for (size_t i = 0; i < sizeof failures / sizeof *failures; i++)
+        if (failures[i].status == status) {
+            const struct gw_failure *failure = &failures[i].failure;
+            gw_respond_error(request, failure->http, failure->code, error->text, failure->action);
+            return;
+        }
+    const struct gw_failure *failure = gw_failure_of(status, error->retriable);
+    gw_respond_error(request, failure->http, failure->code, error->text, failure->action);
+}
+
+bool gw_stream_body(struct gw_request *request, json_t **value)
+{
+    const struct sl_buffer *body = gw_request_body(request);
+    json_error_t why;
+    *value = NULL;
+    size_t space = 0;
+    while (space < body->size && strchr(" \t\r\n", body->data[space]))
+        space++;
+    if (space == body->size)
+        return true;
+    *value = json_loadb(body->data, body->size, JSON_REJECT_DUPLICATES, &why);
+    if (json_is_object(*value))
+        return true;
+    if (*value)
+        gw_respond_error(request, 400, "bad-json", "the body is not a JSON object", "send an object");
+    else
+        gw_respond_errorf(request, 400, "bad-json", "correct the body's JSON", "line %d, column %d: %s",
+                          why.line, why.column, why.text);
+    json_decref(*value);
+    *value = NULL;
+    return false;
+}
+
+#define BOTH(method_, path_, handle_, name_)                                                                 \
+    {.method = (method_),                                                                                    \
+     .pattern = CATALOG path_,                                                                               \
+     .max_body = BODY_MAX,                                                                                   \
+     .handle = (handle_),                                                                                    \
+     .name = (name_)},                                                                                       \
+    {                                                                                                        \
+        .method = (method_), .pattern = NODE path_, .max_body = BODY_MAX, .handle = (handle_),               \
+        .name = (name_)                                                                                      \
+    }
+
+const struct gw_route gw_stream_routes[] = {
+    {.method = "POST",
+     .pattern = CATALOG "/layers/{layer}/subscribe",
+     .max_body = BODY_MAX,
+     .handle = gw_stream_subscribe,
+     .name = "stream.subscribe"},
+    BOTH("DELETE", "/layers/{layer}/subscribe", gw_stream_unsubscribe, "stream.unsubscribe"),
+    BOTH("GET", "/layers/{layer}/partitions", gw_stream_poll, "stream.poll"),
+    BOTH("PUT", "/layers/{layer}/offsets", gw_stream_commit, "stream.commit"),
+    BOTH("PUT", "/layers/{layer}/seek", gw_stream_seek, "stream.seek"),
+};
+const size_t gw_stream_route_count = sizeof gw_stream_routes / sizeof *gw_stream_routes;

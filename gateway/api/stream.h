@@ -1,0 +1,36 @@
+/* What the files of stream v2 share. */
+#ifndef GW_API_STREAM_H
+#define GW_API_STREAM_H
+
+#include "gateway/broker/subscriptions.h"
+#include "gateway/gateway_internal.h"
+
+void gw_stream_subscribe(struct gw_request *request);
+void gw_stream_poll(struct gw_request *request);
+void gw_stream_commit(struct gw_request *request);
+void gw_stream_seek(struct gw_request *request);
+void gw_stream_unsubscribe(struct gw_request *request);
+
+/* The subscription that a request names, linked: by {subscription} in its path, else by subscriptionId and
+ * consumerId in its query. NULL: answered. */
+struct gw_subscription *gw_stream_find(struct gw_request *request);
+
+/* Answers a failed call on a subscription. */
+void gw_stream_fail(struct gw_request *request, sl_status status, const sl_error *error);
+
+/* The body as JSON; *value is NULL when there is none. False: answered. */
+bool gw_stream_body(struct gw_request *request, json_t **value);
+
+/*
+ * A call and its answer end on two loops, in any order: the answer is handed over on the subscription's loop,
+ * and its sending is told on the request's. Whoever comes second finishes.
+ */
+struct gw_meeting {
+    atomic_uint came;
+    bool whole; /* the answer was written */
+};
+enum { GW_MEETING_ANSWERED = 1, GW_MEETING_SENT = 2 };
+/* True: the other was here before. */
+bool gw_meet(struct gw_meeting *meeting, unsigned who);
+
+#endif

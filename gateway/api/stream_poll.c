@@ -1,0 +1,178 @@
+/* GET …/partitions: messages as JSON or as a CBOR sequence, encoded straight from Kafka's records. */
+#include "gateway/api/failures.h"
+#include "gateway/api/stream.h"
+
+#include "base/text.h"
+#include "base/time.h"
+#include "wire/record.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define DEFAULT_WAIT_MS 100 /* SDKs poll in a loop: so they do not spin, and do not hang either */
+#define ANSWER_ROOM     ((size_t)4 << 20) /* beside the payload's: one large message always fits */
+#define TAIL            "]}"
+
+struct polling {
+    struct gw_poll poll; /* first */
+    struct gw_request *request;
+    struct gw_meeting meeting;
+    struct sl_buffer out;
+    bool cbor, extended;
+    bool lost; /* memory ran out after the messages were taken: they come again */
+};
+
+static void released(struct gw_poll *poll)
+{
+    struct polling *call = (struct polling *)(void *)poll;
+    gw_subscription_unlink(poll->subscription);
+    sl_buffer_free(&call->out);
+    free(call);
+}
+
+static void sent(void *opaque, bool whole)
+{
+    struct polling *call = opaque;
+    call->meeting.whole = whole;
+    if (gw_meet(&call->meeting, GW_MEETING_SENT))
+        gw_poll_settle(&call->poll, whole && !call->lost);
+}
+
+static bool add(struct gw_poll *poll, const struct sl_message *message)
+{
+    struct polling *call = (struct polling *)(void *)poll;
+    struct sl_buffer *out = &call->out;
+    size_t before = out->size;
+    bool fits;
+    if (call->cbor)
+        fits = sl_record_encode(out, message);
+    else
+        fits = (!poll->count || sl_buffer_append(out, ",", 1)) &&
+               sl_message_json_encode(out, message, call->extended);
+    if (fits)
+        return true;
+    out->size = before; /* the answer goes without it; it comes with the next */
+    out->failed = false;
+    return false;
+}
+
+static void respond(struct polling *call)
+{
+    struct gw_request *request = call->request;
+    struct gw_poll *poll = &call->poll;
+    if (poll->status == SL_NOT_FOUND) {
+        gw_respond_error(request, 404, "no-such-subscription", "the subscription ended", "subscribe again");
+    } else if (poll->status) {
+        gw_respond_error(request, 503, "out-of-memory", "the gateway is out of memory", "poll again later");
+    } else if (call->cbor) {
+        if (call->out.size)
+            gw_respond_buffer(request, 200, SL_MEDIA_CBOR_SEQ, &call->out);
+        else
+            gw_respond(request, 200, SL_MEDIA_CBOR_SEQ, "", 0, NULL, NULL);
+    } else if (!poll->count) {
+        static const char none[] = "{\"messages\":[]}";
+        gw_respond(request, 200, "application/json", none, sizeof none - 1, NULL, NULL);
+    } else {
+        call->out.max += sizeof TAIL;
+        call->lost = !sl_buffer_append(&call->out, TAIL, sizeof TAIL - 1);
+        gw_respond_buffer(request, 200, "application/json", &call->out); /* lost: it answers 503 */
+    }
+}
+
+static void done(struct gw_poll *poll)
+{
+    struct polling *call = (struct polling *)(void *)poll;
+    respond(call);
+    if (gw_meet(&call->meeting, GW_MEETING_ANSWERED))
+        gw_poll_settle(poll, call->meeting.whole && !call->lost);
+}
+
+/* A number from the query. False: answered. */
+static bool take_number(struct gw_request *request, const char *name, int64_t min, int64_t *value,
+                        bool *given)
+{
+    const char *text = gw_request_query(request, name);
+    if (!text)
+        return true;
+    *given = true;
+    if (sl_parse_int(text, min, INT64_MAX, value))
+        return true;
+    gw_respond_errorf(request, 400, "bad-parameter", "correct it, or leave it out",
+                      "%s=%s must be a whole number of at least %lld", name, text, (long long)min);
+    return false;
+}
+
+static bool take_ack(struct gw_request *request, enum gw_ack *ack, bool *given)
+{
+    const char *text = gw_request_query(request, "ack");
+    if (!text)
+        return true;
+    *given = true;
+    bool yes = !strcmp(text, "true") || !strcmp(text, "1");
+    if (!yes && strcmp(text, "false") && strcmp(text, "0")) {
+        gw_respond_errorf(request, 400, "bad-parameter", "correct it, or leave it out",
+                          "ack=%s must be true or false", text);
+        return false;
+    }
+    *ack = yes ? GW_ACK_YES : GW_ACK_NO;
+    return true;
+}
+
+/* Whether the client asks for a CBOR sequence by name. */
+static bool accepts_cbor(const char *accept)
+{
+    while (accept && *accept) {
+        size_t length = strcspn(accept, ",");
+        char media[64];
+        size_t kept = length < sizeof media - 1 ? length : sizeof media - 1;
+        memcpy(media, accept, kept);
+        media[kept] = 0;
+        if (gw_media_is(media, SL_MEDIA_CBOR_SEQ))
+            return true;
+        accept += length + (accept[length] == ',');
+    }
+    return false;
+}
+
+void gw_stream_poll(struct gw_request *request)
+{
+    struct gateway *gateway = gw_request_opaque(request);
+    const struct gw_subscription_limits *limits = gw_subscriptions_limits(gateway->subscriptions);
+    int64_t wait = DEFAULT_WAIT_MS, messages = 0, bytes = 0;
+    enum gw_ack ack = GW_ACK_WRITTEN;
+    bool extended = false;
+    if (!take_number(request, "maxWaitMs", 0, &wait, &extended) ||
+        !take_number(request, "maxMessages", 1, &messages, &extended) ||
+        !take_number(request, "maxBytes", 1, &bytes, &extended) || !take_ack(request, &ack, &extended))
+        return;
+    struct gw_subscription *subscription = gw_stream_find(request);
+    if (!subscription)
+        return;
+    struct polling *call = calloc(1, sizeof *call);
+    if (!call) {
+        gw_subscription_unlink(subscription);
+        gw_respond_error(request, 503, "out-of-memory", "the gateway is out of memory", "poll again later");
+        return;
+    }
+    if (wait > limits->poll_wait_ms)
+        wait = limits->poll_wait_ms;
+    size_t max_bytes = (uint64_t)bytes < limits->poll_bytes ? (size_t)bytes : limits->poll_bytes;
+    call->request = request;
+    call->extended = extended;
+    call->cbor = accepts_cbor(gw_request_header(request, "Accept"));
+    sl_buffer_init(&call->out, 2 * (max_bytes ? max_bytes : limits->poll_bytes) + ANSWER_ROOM);
+    if (!call->cbor)
+        sl_buffer_append_text(&call->out, "{\"messages\":[");
+    call->poll = (struct gw_poll){
+        .subscription = subscription,
+        .max_messages = (uint64_t)messages < limits->poll_messages ? (size_t)messages : limits->poll_messages,
+        .max_bytes = max_bytes,
+        .deadline_ms = sl_mono_ms() + wait,
+        .ack = ack,
+        .add = add,
+        .done = done,
+        .released = released,
+    };
+    gw_request_on_sent(request, sent, call);
+    gw_subscription_poll(&call->poll);
+}
