@@ -269,6 +269,8 @@ static void a_lost_answer_comes_again(void **state)
     platform_set(platform, &platform->lose_polls, 2);
     platform_write(platform, 10, 10);
     receive(pair.consumer, 10, 10, 0);
+    /* Asked for again, or, where that cannot be, from a new subscription. */
+    assert_int_equal(platform_get(platform, &platform->subscribes), platform->extended ? 1 : 3);
     close_pair(&pair);
 }
 

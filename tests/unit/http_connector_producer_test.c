@@ -299,6 +299,21 @@ static void a_batch_too_large_is_made_smaller(void **state)
     close_pair(&pair);
 }
 
+static void a_batch_ended_early_goes_on_from_there(void **state)
+{
+    struct platform *platform = *state;
+    platform->most_results = 100;
+    struct pair pair =
+        open_producer(platform, "here.platform.data-client.stream.http.requests-in-flight = 1");
+    platform->held = true;
+    for (int i = 0; i < 1000; i++)
+        send_number(pair.producer, 9, i);
+    platform_release(platform);
+    flush(pair.producer);
+    assert_stored(platform, 1000);
+    close_pair(&pair);
+}
+
 static void other_refusals_fail_the_whole_batch(void **state)
 {
     struct platform *platform = *state;
@@ -503,6 +518,7 @@ CASES_MAIN(cmocka_unit_test_setup_teardown(a_lone_message_goes_at_once, start_ex
                                            stop),
            cmocka_unit_test_setup_teardown(one_bad_message_does_not_fail_its_batch, start_extended, stop),
            cmocka_unit_test_setup_teardown(a_batch_too_large_is_made_smaller, start_extended, stop),
+           cmocka_unit_test_setup_teardown(a_batch_ended_early_goes_on_from_there, start_extended, stop),
            cmocka_unit_test_setup_teardown(other_refusals_fail_the_whole_batch, start_extended, stop),
            cmocka_unit_test_setup_teardown(a_refused_token_is_replaced, start_extended, stop),
            cmocka_unit_test_setup_teardown(what_takes_too_long_is_reported, start_extended, stop),

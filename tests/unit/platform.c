@@ -100,6 +100,12 @@ static void ingest_batch(struct platform *p, const struct web_request *request, 
     } else {
         for (size_t i = 0; i < count; i++) {
             struct sl_result result = {.status = 200, .trace_id = messages[i].trace_id};
+            if (p->most_results && i == p->most_results) {
+                result = (struct sl_result){
+                    .status = 413, .code = "too-many-records", .text = "too many", .offset = {-1, -1}};
+                sl_result_encode(&results, &result);
+                break;
+            }
             if (p->busy_records > 0 && has_key(&messages[i], p->busy_key)) {
                 p->busy_records--;
                 result.status = 503;
@@ -190,6 +196,7 @@ static void serve_subscribe(struct platform *p, const struct web_request *reques
     p->position = p->committed >= 0                       ? p->committed
                   : strstr(request->body, "\"earliest\"") ? 0
                                                           : (int64_t)p->count;
+    p->given_from = p->position;
     char text[500];
     snprintf(text, sizeof text,
              "{\"nodeBaseURL\":\"%s/node/%s\",\"subscriptionId\":\"%s\",\"consumerGroup\":\"app.group\"}",
@@ -218,11 +225,14 @@ static void serve_poll(struct platform *p, const struct web_request *request, st
     p->polls++;
     p->polling++;
     pthread_cond_broadcast(&p->changed);
+    const char *ack = web_query(request, "ack");
+    if (ack && !strcmp(ack, "false"))
+        p->position = p->given_from;
+    p->given_from = p->position;
     char mine[64];
     snprintf(mine, sizeof mine, "%s", p->subscription);
     const char *wait = web_query(request, "maxWaitMs"), *bytes = web_query(request, "maxBytes");
-    if (!p->extended)
-        assert_true(!wait && !bytes);
+    assert_true(p->extended ? wait && bytes && ack : !wait && !bytes && !ack);
     struct timespec until;
     clock_gettime(CLOCK_REALTIME, &until);
     int64_t end_ms = (int64_t)until.tv_sec * 1000 + until.tv_nsec / 1000000 + (wait ? atoi(wait) : 0);
@@ -301,6 +311,7 @@ static void serve_node(struct platform *p, const struct web_request *request, st
         p->position = strstr(request->body, "begin") ? 0
                       : strstr(request->body, "end") ? (int64_t)p->count
                                                      : offset;
+        p->given_from = p->position;
         json(answer, 200, "{}");
     }
 }

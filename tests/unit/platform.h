@@ -37,6 +37,7 @@ struct platform {
     int busy_records;     /* so many of the next records are refused with 503, one by one */
     const char *busy_key; /* … of this key; NULL: of any */
     size_t most_records;  /* a larger batch is 413; 0: no bound */
+    size_t most_results;  /* a larger batch is ended there, as the gateway does; 0: no bound */
     int lose_polls;       /* the next polls with messages are cut after their messages are taken */
     int poll_status;      /* not 0: polls are answered so */
     bool refuse_seeks;
@@ -51,6 +52,7 @@ struct platform {
     char subscription[64]; /* "": none */
     char subscribe_body[500], commit_body[500], seek_body[500], content_type[100], last_key[200];
     int64_t position, committed; /* -1: none */
+    int64_t given_from;          /* where the last answer began */
     int valid_token;             /* tokens before it are refused */
     bool deleted;
 };

@@ -26,6 +26,16 @@ sl_status sl_hc_result_error(const struct sl_result *result, sl_error *error)
     return status;
 }
 
+/* A platform ends a batch at a record that it cannot read past, or when there are too many: what follows has
+ * no result, nothing came of it. In the latter case the last result is no fault of its record's. */
+static void note_end(struct sl_hc_answer *answer)
+{
+    const struct sl_result *last = answer->count ? &answer->results[answer->count - 1] : NULL;
+    if (last && last->code && !strcmp(last->code, "too-many-records"))
+        answer->count--;
+    answer->stopped = answer->count && last->status != 200 && !is_retriable(last->status);
+}
+
 static sl_status decode(struct sl_hc_answer *answer, size_t expected, const char *data, size_t size,
                         sl_error *error)
 {
@@ -41,6 +51,7 @@ static sl_status decode(struct sl_hc_answer *answer, size_t expected, const char
         case SL_DECODE_OOM:
             return sl_error_oom(error);
         case SL_DECODE_MORE:
+            note_end(answer);
             sl_error_set_retriable(error, SL_PROTOCOL, "the platform answered %zu results for %zu messages",
                                    answer->count, expected);
             return SL_PROTOCOL;

@@ -26,6 +26,7 @@ struct sl_hc_consumer {
     struct sl_hc_backoff backoff;
     unsigned empties; /* polls without a message in a row */
     bool trusted;     /* the subscription has answered a poll */
+    bool missed;      /* the last answer did not arrive: it is asked for again */
 
     pthread_mutex_t lock;
     pthread_cond_t changed;

@@ -128,7 +128,8 @@ static void note_fatal(struct sl_hc_consumer *consumer, const sl_error *error)
     pthread_mutex_unlock(&consumer->lock);
 }
 
-/* The subscription is gone, or cannot be trusted: an answer was lost on the way, and its messages with it. */
+/* The subscription is gone, or cannot be trusted: an answer was lost on the way, and its messages with it,
+ * for the platform believes them delivered. */
 static void note_lost(struct sl_hc_consumer *consumer, bool gone, const sl_error *why)
 {
     SL_WARNING(&consumer->host.log,
@@ -157,9 +158,22 @@ static int64_t empty_pause_ms(const struct sl_hc_consumer *consumer, int64_t too
     return pause_ms <= most || most < FIRST_PAUSE_MS ? pause_ms : most;
 }
 
+/* An answer was lost, or cannot be read. Where the platform waits to be told what arrived, it gives the same
+ * again; elsewhere only a new subscription does. */
+static void note_lost_answer(struct sl_hc_consumer *consumer, sl_error *why, int retry_after_ms)
+{
+    why->retriable = true;
+    if (consumer->extended)
+        consumer->missed = true;
+    else
+        note_lost(consumer, false, why);
+    note_failure(consumer, why, retry_after_ms);
+}
+
 static void note_chunk(struct sl_hc_consumer *consumer, struct sl_hc_chunk *chunk, int64_t took_ms)
 {
     consumer->trusted = true;
+    consumer->missed = false;
     consumer->empties = chunk ? 0 : consumer->empties + 1;
     int64_t pause_ms = chunk ? 0 : empty_pause_ms(consumer, took_ms);
     pthread_mutex_lock(&consumer->lock);
@@ -188,9 +202,7 @@ static void take_answer(struct sl_hc_consumer *consumer, struct sl_http_response
         bool cbor = !strncmp(response->content_type, SL_MEDIA_CBOR_SEQ, strlen(SL_MEDIA_CBOR_SEQ));
         sl_status status = sl_hc_chunk_read(response, cbor, &chunk, &error);
         if (status) {
-            error.retriable = true;
-            note_lost(consumer, false, &error);
-            note_failure(consumer, &error, -1);
+            note_lost_answer(consumer, &error, -1);
         } else {
             sl_hc_note_correlation(consumer, response);
             note_chunk(consumer, chunk, took_ms);
@@ -205,8 +217,7 @@ static void take_answer(struct sl_hc_consumer *consumer, struct sl_http_response
         if (!consumer->trusted) /* not one poll was answered: not so fast */
             note_failure(consumer, &error, -1);
     } else if (response->status == 502 || response->status == 504) { /* of something in between */
-        note_lost(consumer, false, &error);
-        note_failure(consumer, &error, response->retry_after_ms);
+        note_lost_answer(consumer, &error, response->retry_after_ms);
     } else if (error.retriable || response->status == 401) {
         note_failure(consumer, &error, response->retry_after_ms);
     } else {
@@ -223,8 +234,8 @@ static char *poll_url(struct sl_hc_consumer *consumer, size_t *max_bytes)
     *max_bytes = queued < consumer->prefetch_bytes ? consumer->prefetch_bytes - queued : 1;
     if (!url || !consumer->extended)
         return url;
-    char *more =
-        sl_printf("%s&maxWaitMs=%lld&maxBytes=%zu", url, (long long)consumer->max_wait_ms, *max_bytes);
+    char *more = sl_printf("%s&maxWaitMs=%lld&maxBytes=%zu&ack=%s", url, (long long)consumer->max_wait_ms,
+                           *max_bytes, consumer->missed ? "false" : "true");
     free(url);
     return more;
 }
@@ -266,9 +277,7 @@ static void poll_once(struct sl_hc_consumer *consumer)
         else
             note_fatal(consumer, &error);
     } else {
-        error.retriable = true;
-        note_lost(consumer, false, &error);
-        note_failure(consumer, &error, -1);
+        note_lost_answer(consumer, &error, -1);
     }
     sl_http_response_free(&response);
     free(url);
@@ -280,7 +289,7 @@ static void subscribe_again(struct sl_hc_consumer *consumer)
     sl_status status = sl_hc_subscribe(consumer, &error);
     if (status == SL_OK) {
         SL_INFO(&consumer->host.log, "layer %s of %s: subscribed anew", consumer->layer, consumer->hrn);
-        consumer->trusted = false;
+        consumer->trusted = consumer->missed = false;
         pthread_mutex_lock(&consumer->lock);
         sl_hc_drop_queue(consumer, NULL, 0); /* it comes again */
         consumer->next_poll_ms = 0;

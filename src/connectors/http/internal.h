@@ -80,6 +80,7 @@ struct sl_hc_answer {
     size_t count;              /* fewer than entries: the answer ended early */
     bool *again;               /* as long as entries: to be sent again */
     bool any_again;
+    bool stopped; /* the platform has looked at the first ones only; the rest may go at once */
 };
 /* SL_PROTOCOL when the answer cannot be read to its end (what came before is in it), SL_OUT_OF_MEMORY. */
 sl_status sl_hc_answer_read(struct sl_hc_answer *answer, const struct sl_hc_batch *batch, const void *data,

@@ -337,7 +337,10 @@ static void take_results(struct lane *lane, const struct sl_http_response *respo
     }
     if (answer.any_again) {
         sl_hc_batch_keep(batch, answer.again);
-        retry_later(lane, &error, response->retry_after_ms);
+        if (answer.stopped)
+            lane->retry_at_ms = 0;
+        else
+            retry_later(lane, &error, response->retry_after_ms);
     } else {
         batch->first = batch->count;
         land(lane);
