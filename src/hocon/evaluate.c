@@ -202,7 +202,7 @@ static sl_status convert(struct hocon_resolver *resolver, const struct hocon_nod
 }
 
 static sl_status add_elements(struct hocon_resolver *resolver, const struct hocon_node *node,
-                              struct hocon_value *list)
+                              const struct hocon_context *context, struct hocon_value *list)
 {
     sl_status status = SL_OK;
     for (size_t i = 0; status == SL_OK && i < node->list.count; i++) {
@@ -210,7 +210,7 @@ static sl_status add_elements(struct hocon_resolver *resolver, const struct hoco
         struct hocon_value *item = NULL;
         if (element->open) {
             struct hocon_slot *slot;
-            status = hocon_slot_of(resolver, element, &slot);
+            status = hocon_slot_of(resolver, element, context, &slot);
             if (status == SL_OK)
                 status = hocon_evaluate(resolver, slot, &item);
         } else {
@@ -224,24 +224,21 @@ static sl_status add_elements(struct hocon_resolver *resolver, const struct hoco
 
 /* Adds what a piece of a list's concatenation holds. */
 static sl_status add_piece_items(struct hocon_resolver *resolver, const struct hocon_layer *piece,
-                                 struct hocon_value *list)
+                                 const struct hocon_context *context, struct hocon_value *list)
 {
-    const struct hocon_value *value = NULL;
-    sl_status status = SL_OK;
-    const struct hocon_place *place = piece->node ? &piece->node->place : &piece->reference->place;
     if (piece->node && piece->node->type == NODE_BLANK)
         return SL_OK;
     if (piece->node && piece->node->type == NODE_LIST)
-        return add_elements(resolver, piece->node, list);
+        return add_elements(resolver, piece->node, context, list);
+    const struct hocon_place *place = piece->node ? &piece->node->place : &piece->reference->place;
     struct hocon_slot *slot = piece->slot;
     struct hocon_value *evaluated = NULL;
-    if (!slot)
-        status = hocon_slot_of(resolver, piece->node, &slot);
+    sl_status status = slot ? SL_OK : hocon_slot_of(resolver, piece->node, context, &slot);
     if (status == SL_OK)
         status = hocon_evaluate(resolver, slot, &evaluated);
     if (status != SL_OK || !evaluated)
         return status;
-    value = evaluated->type == HOCON_OBJECT ? evaluated->object.as_list : evaluated;
+    const struct hocon_value *value = evaluated->type == HOCON_OBJECT ? evaluated->object.as_list : evaluated;
     resolver->place = place;
     if (!value)
         return hocon_fail(
@@ -255,13 +252,14 @@ static sl_status add_piece_items(struct hocon_resolver *resolver, const struct h
 static sl_status evaluate_list(struct hocon_resolver *resolver, struct hocon_slot *slot,
                                struct hocon_value **out)
 {
-    const struct hocon_node *node = slot->layers[slot->definite].node;
-    sl_status status = new_value(resolver, HOCON_LIST, &node->place, out);
-    /* An element that refers to the list looks back, like the list's own substitutions. */
-    slot->expanding = slot->definite + 1;
+    const struct hocon_layer *layer = &slot->layers[slot->definite];
+    const struct hocon_context *context = layer->context;
+    sl_status status = new_value(resolver, HOCON_LIST, &layer->node->place, out);
+    /* In a concatenation elements look back as its own substitutions do; in a list by itself they do not. */
+    if (status == SL_OK && slot->joined)
+        status = hocon_context_new(resolver, slot, slot->definite, context, &context);
     for (size_t i = 0; status == SL_OK && i < slot->parts.count; i++)
-        status = add_piece_items(resolver, &slot->parts.all[i], *out);
-    slot->expanding = 0;
+        status = add_piece_items(resolver, &slot->parts.all[i], context, *out);
     return status;
 }
 
@@ -310,15 +308,17 @@ static sl_status cycle(struct hocon_resolver *resolver, const struct hocon_place
                       "the substitution leads to a value that it is part of (a cycle), expected another");
 }
 
-/* The slot is nothing but another, to which a substitution led. */
+/* The slot is nothing but another, to which a substitution led. *again: it is undefined only for those who
+ * are inside that one. */
 static sl_status evaluate_target(struct hocon_resolver *resolver, const struct hocon_layer *part,
-                                 struct hocon_value **out)
+                                 struct hocon_value **out, bool *again)
 {
     resolver->place = &part->reference->place;
     if (!part->slot->evaluating || part->reference->type != NODE_REFERENCE ||
         !part->reference->reference.optional)
         return hocon_evaluate(resolver, part->slot, out);
     *out = NULL;
+    *again = true;
     return SL_OK;
 }
 
@@ -356,12 +356,13 @@ sl_status hocon_evaluate(struct hocon_resolver *resolver, struct hocon_slot *slo
         if (status != SL_OK)
             return status;
         slot->evaluating = true;
+        bool again = false;
         status = hocon_flatten(resolver, slot);
         const struct hocon_layer *part = slot->parts.all;
         if (status != SL_OK || slot->kind == HOCON_UNDEFINED)
             slot->value = NULL;
         else if (slot->parts.count == 1 && part->slot && !slot->joined)
-            status = evaluate_target(resolver, part, &slot->value);
+            status = evaluate_target(resolver, part, &slot->value, &again);
         else if (slot->parts.count == 1 && part->node && !slot->joined && !part->node->open)
             status = convert(resolver, part->node, &slot->value);
         else if (slot->kind == HOCON_FIELDS)
@@ -370,7 +371,7 @@ sl_status hocon_evaluate(struct hocon_resolver *resolver, struct hocon_slot *slo
             status = slot->kind == HOCON_ITEMS ? evaluate_list(resolver, slot, &slot->value)
                                                : evaluate_text(resolver, slot, &slot->value);
         slot->evaluating = false;
-        slot->evaluated = true;
+        slot->evaluated = !again;
         hocon_leave(resolver);
     }
     *value = slot->value;

@@ -92,7 +92,7 @@ bool hocon_node_add(struct hocon *document, struct hocon_node *list, struct hoco
 /* Nothing below it can matter: it neither merges nor looks back. */
 static bool hides_all(const struct hocon_node *node)
 {
-    return node->type <= NODE_STRING || (node->type == NODE_LIST && !node->open);
+    return node->type <= NODE_LIST;
 }
 
 /* The list that += appends, when it holds no substitution; NULL for any other node. */

@@ -65,11 +65,12 @@ static sl_status add_layer(struct hocon_resolver *resolver, struct hocon_layers 
 
 /* Adds a stack of nodes, the lowest first. */
 static sl_status add_stack(struct hocon_resolver *resolver, struct hocon_layers *layers,
-                           const struct hocon_node *stack)
+                           const struct hocon_node *stack, const struct hocon_context *context)
 {
     size_t first = layers->count;
     for (; stack; stack = stack->below) {
-        sl_status status = add_layer(resolver, layers, (struct hocon_layer){.node = stack});
+        sl_status status =
+            add_layer(resolver, layers, (struct hocon_layer){.node = stack, .context = context});
         if (status != SL_OK)
             return status;
     }
@@ -82,11 +83,25 @@ static sl_status add_stack(struct hocon_resolver *resolver, struct hocon_layers 
 }
 
 sl_status hocon_slot_of(struct hocon_resolver *resolver, const struct hocon_node *stack,
-                        struct hocon_slot **slot)
+                        const struct hocon_context *context, struct hocon_slot **slot)
 {
     struct hocon_layers layers = {0};
-    sl_status status = add_stack(resolver, &layers, stack);
+    sl_status status = add_stack(resolver, &layers, stack, context);
     return status == SL_OK ? hocon_slot_new(resolver, layers.all, layers.count, slot) : status;
+}
+
+sl_status hocon_context_new(struct hocon_resolver *resolver, struct hocon_slot *slot, size_t number,
+                            const struct hocon_context *outer, const struct hocon_context **inner)
+{
+    *inner = outer;
+    if (!number)
+        return SL_OK;
+    struct hocon_context *made = hocon_arena_alloc(&resolver->scratch, sizeof *made);
+    if (!made)
+        return sl_error_oom(resolver->error);
+    *made = (struct hocon_context){slot->whole, number, outer};
+    *inner = made;
+    return SL_OK;
 }
 
 /* The slot's lowest count layers as a slot of their own; NULL for none. */
@@ -116,10 +131,10 @@ static sl_status lower_slot(struct hocon_resolver *resolver, struct hocon_slot *
 static sl_status look_back(struct hocon_resolver *resolver, struct hocon_slot **slot)
 {
     while (*slot && (*slot)->expanding) {
-        resolver->looked_back = true;
         sl_status status = lower_slot(resolver, *slot, (*slot)->expanding - 1, slot);
         if (status != SL_OK)
             return status;
+        resolver->looked_back = resolver->looked_back || !*slot;
     }
     return SL_OK;
 }
@@ -171,7 +186,7 @@ static sl_status look_in_environment(struct hocon_resolver *resolver, const stru
             node->scalar.size = strlen(value);
             node->scalar.text = hocon_arena_text(&resolver->scratch, value, node->scalar.size);
         }
-        status = node && node->place.file && node->scalar.text ? hocon_slot_of(resolver, node, target)
+        status = node && node->place.file && node->scalar.text ? hocon_slot_of(resolver, node, NULL, target)
                                                                : sl_error_oom(resolver->error);
         free(origin);
     }
@@ -220,7 +235,7 @@ static sl_status follow(struct hocon_resolver *resolver, const struct hocon_node
     if (status == SL_OK && !*target && prefix)
         status = walk(resolver, written.keys, written.count, target);
     resolver->place = &reference->place;
-    if (status == SL_OK && !*target && resolver->use_environment)
+    if (status == SL_OK && !*target && resolver->use_environment && !resolver->looked_back)
         status = look_in_environment(resolver, &written, target);
     if (status == SL_OK && !*target && !reference->reference.optional)
         status = not_found(resolver, reference, resolver->looked_back);
@@ -349,12 +364,16 @@ static sl_status add_concat(struct hocon_resolver *resolver, struct hocon_slot *
         return SL_OK;
     }
     slot->kind = kind;
-    for (size_t i = pieces.count; status == SL_OK && i-- > 0;)
-        if (pieces.all[i].slot || pieces.all[i].node->type == NODE_OBJECT) {
-            if (pieces.all[i].slot)
-                pieces.all[i].slot = unalias(pieces.all[i].slot);
-            status = add_layer(resolver, &slot->parts, pieces.all[i]);
-        }
+    const struct hocon_context *context;
+    status = hocon_context_new(resolver, slot, number, slot->layers[number].context, &context);
+    for (size_t i = pieces.count; status == SL_OK && i-- > 0;) {
+        struct hocon_layer part = pieces.all[i];
+        if (part.node && part.node->type != NODE_OBJECT)
+            continue;
+        part.context = part.node ? context : NULL;
+        part.slot = part.slot ? unalias(part.slot) : NULL;
+        status = add_layer(resolver, &slot->parts, part);
+    }
     return status;
 }
 
@@ -389,6 +408,20 @@ static sl_status flatten_layer(struct hocon_resolver *resolver, struct hocon_slo
     }
 }
 
+/* flatten_layer in the layer's context. */
+static sl_status flatten_within(struct hocon_resolver *resolver, const struct hocon_context *context,
+                                struct hocon_slot *slot, size_t number, bool *done)
+{
+    if (!context)
+        return flatten_layer(resolver, slot, number, done);
+    size_t outer = context->slot->expanding;
+    if (!outer || context->number + 1 < outer)
+        context->slot->expanding = context->number + 1;
+    sl_status status = flatten_within(resolver, context->outer, slot, number, done);
+    context->slot->expanding = outer;
+    return status;
+}
+
 sl_status hocon_flatten(struct hocon_resolver *resolver, struct hocon_slot *slot)
 {
     if (slot->flat)
@@ -399,7 +432,7 @@ sl_status hocon_flatten(struct hocon_resolver *resolver, struct hocon_slot *slot
     bool done = false;
     for (size_t i = slot->count; status == SL_OK && !done && i-- > 0;) {
         slot->expanding = i + 1;
-        status = flatten_layer(resolver, slot, i, &done);
+        status = flatten_within(resolver, slot->layers[i].context, slot, i, &done);
         slot->expanding = 0;
     }
     slot->flat = true;
@@ -428,8 +461,11 @@ sl_status hocon_slot_child(struct hocon_resolver *resolver, struct hocon_slot *s
                                    (struct hocon_layer){.slot = inner, .reference = part->reference});
         } else {
             const struct hocon_entry *field = hocon_map_find(&part->node->fields, key, size);
-            if (field)
-                status = add_stack(resolver, &layers, field->value);
+            const struct hocon_context *context = part->context;
+            if (field && slot->whole != slot)
+                status = hocon_context_new(resolver, slot, slot->count, context, &context);
+            if (field && status == SL_OK)
+                status = add_stack(resolver, &layers, field->value, context);
         }
     }
     if (status == SL_OK && layers.count)

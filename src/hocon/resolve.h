@@ -6,7 +6,8 @@
  * Flattening a slot finds what it is (its kind) and what it is made of (its parts), following substitutions,
  * but looks at no value inside it: that is why an object may refer to its own fields. While a layer's
  * substitutions are followed, whoever arrives at the slot again sees only the layers below that one: looking
- * back, as the specification asks of self-references.
+ * back, as the specification asks of self-references. The same holds for substitutions deeper inside that
+ * layer when it is a concatenation, and inside what was found by looking back: their layers carry a context.
  */
 #ifndef SL_HOCON_RESOLVE_H
 #define SL_HOCON_RESOLVE_H
@@ -16,10 +17,19 @@
 
 enum hocon_kind { HOCON_UNDEFINED, HOCON_TEXT, HOCON_ITEMS, HOCON_FIELDS };
 
+/* Where a layer was put together: whoever follows its substitutions and arrives at slot sees only the layers
+ * below number. */
+struct hocon_context {
+    struct hocon_slot *slot;
+    size_t number;
+    const struct hocon_context *outer;
+};
+
 struct hocon_layer {
     const struct hocon_node *node;      /* or */
     struct hocon_slot *slot;            /* that a substitution leads to */
     const struct hocon_node *reference; /* which substitution */
+    const struct hocon_context *context;
 };
 
 struct hocon_layers {
@@ -73,7 +83,10 @@ sl_status hocon_slot_new(struct hocon_resolver *resolver, const struct hocon_lay
                          struct hocon_slot **slot);
 /* A slot for a stack of nodes. */
 sl_status hocon_slot_of(struct hocon_resolver *resolver, const struct hocon_node *stack,
-                        struct hocon_slot **slot);
+                        const struct hocon_context *context, struct hocon_slot **slot);
+/* *inner: outer, and in the slot's layer of that number; outer itself when there is nothing below to see. */
+sl_status hocon_context_new(struct hocon_resolver *resolver, struct hocon_slot *slot, size_t number,
+                            const struct hocon_context *outer, const struct hocon_context **inner);
 sl_status hocon_flatten(struct hocon_resolver *resolver, struct hocon_slot *slot);
 /* Of a flat object; *child NULL: no such key. */
 sl_status hocon_slot_child(struct hocon_resolver *resolver, struct hocon_slot *slot, const char *key,
