@@ -102,12 +102,15 @@ sl_status gw_db_open(const char *data_directory, sqlite3 **db, sl_error *error)
     char *file = sl_printf("%s/catalogs.db", data_directory);
     if (!file)
         return sl_error_oom(error);
-    /* SQLite gives its side files the mode that the main file has. */
-    int fd = open(file, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (fd < 0) {
+    /* SQLite gives its side files the mode that the main file has. A file that is there must not be opened
+     * here: closing it would drop the locks that SQLite holds on it in this process (they are POSIX locks),
+     * and then another program deletes the journal under us. */
+    int fd = open(file, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (fd < 0 && errno != EEXIST) {
         status = sl_error_set(error, SL_IO, "%s: %s", file, strerror(errno));
     } else {
-        close(fd);
+        if (fd >= 0)
+            close(fd);
         int code = sqlite3_open_v2(file, db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_FULLMUTEX, NULL);
         if (code)
             status = sl_error_set(error, SL_IO, "%s: %s", file, sqlite3_errstr(code));

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "gateway/gateway.h"
@@ -302,6 +303,38 @@ static void an_application_is_made_once(void **state)
     gw_applications_close(&applications);
 }
 
+/* What the next case has another process do. */
+static void the_visitor(void **state)
+{
+    struct gw_application application;
+    const char *directory = getenv("GW_STORE_VISIT");
+    (void)state;
+    if (directory)
+        assert_int_equal(gw_application_ensure(directory, "visitor", &application, NULL), SL_OK);
+}
+
+/* SQLite's locks are the process's: closing any descriptor of the file would drop them, and the other
+ * program, believing itself alone, would delete the journal that this one goes on writing to. */
+static void another_program_may_come_and_go(void **state)
+{
+    struct fixture *fixture = *state;
+    struct gw_applications *applications;
+    assert_int_equal(gw_applications_open(fixture->directory, &applications, NULL), SL_OK);
+    pid_t child = fork();
+    if (!child) {
+        setenv("GW_STORE_VISIT", fixture->directory, 1);
+        execl("/proc/self/exe", "visitor", "the_visitor", (char *)NULL);
+        _exit(1);
+    }
+    int code = -1;
+    assert_int_equal(waitpid(child, &code, 0), child);
+    assert_int_equal(code, 0);
+    assert_int_equal(gw_catalogs_create(fixture->catalogs, "c", "c", false, NULL), SL_OK);
+    gw_applications_close(&applications);
+    reopen(fixture);
+    assert_true(gw_catalogs_exists(fixture->catalogs, HRN));
+}
+
 /* clang-format off */
 CASES_MAIN(
     cmocka_unit_test_setup_teardown(layers_are_found_again, setup, teardown),
@@ -313,4 +346,6 @@ CASES_MAIN(
     cmocka_unit_test_setup_teardown(json_has_no_null, setup, teardown),
     cmocka_unit_test_setup_teardown(only_the_owner_may_read, setup, teardown),
     cmocka_unit_test_setup_teardown(a_newer_schema_is_refused, setup, teardown),
-    cmocka_unit_test_setup_teardown(an_application_is_made_once, setup, teardown))
+    cmocka_unit_test_setup_teardown(an_application_is_made_once, setup, teardown),
+    cmocka_unit_test(the_visitor),
+    cmocka_unit_test_setup_teardown(another_program_may_come_and_go, setup, teardown))
