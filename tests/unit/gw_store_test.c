@@ -329,10 +329,10 @@ static void another_program_may_come_and_go(void **state)
     int code = -1;
     assert_int_equal(waitpid(child, &code, 0), child);
     assert_int_equal(code, 0);
-    assert_int_equal(gw_catalogs_create(fixture->catalogs, "c", "c", false, NULL), SL_OK);
+    char journal[120];
+    snprintf(journal, sizeof journal, "%s/catalogs.db-wal", fixture->directory);
+    assert_int_equal(access(journal, F_OK), 0);
     gw_applications_close(&applications);
-    reopen(fixture);
-    assert_true(gw_catalogs_exists(fixture->catalogs, HRN));
 }
 
 /* clang-format off */
