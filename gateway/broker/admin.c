@@ -9,6 +9,7 @@
 
 #define ADMIN_TIMEOUT_MS    30000
 #define METADATA_TIMEOUT_MS 5000
+#define OFFSETS_TIMEOUT_MS  10000
 #define LEADER_PAUSE_MS     20
 
 /* Kafka deletes closed segments only: a busy partition must close them well within its retention. */
@@ -16,21 +17,45 @@
 #define SEGMENT_MIN_MS  60000
 #define SEGMENT_MAX_MS  3600000
 
+/* The producer, kept until let_go; writers need not wait for what is asked of Kafka with it. */
+static rd_kafka_t *keep(struct gw_broker *broker)
+{
+    pthread_rwlock_rdlock(&broker->keep);
+    pthread_rwlock_rdlock(&broker->lock);
+    rd_kafka_t *producer = broker->producer;
+    pthread_rwlock_unlock(&broker->lock);
+    return producer;
+}
+
+static void let_go(struct gw_broker *broker)
+{
+    pthread_rwlock_unlock(&broker->keep);
+}
+
 sl_status gw_broker_check(struct gw_broker *broker, int timeout_ms, sl_error *error)
 {
     const struct rd_kafka_metadata *metadata = NULL;
-    pthread_mutex_lock(&broker->keep);
-    pthread_rwlock_rdlock(&broker->lock);
-    rd_kafka_t *producer = broker->producer;
-    pthread_rwlock_unlock(&broker->lock); /* writers must not wait for Kafka */
-    rd_kafka_resp_err_t code = rd_kafka_metadata(producer, 0, NULL, &metadata, timeout_ms);
-    pthread_mutex_unlock(&broker->keep);
+    rd_kafka_resp_err_t code = rd_kafka_metadata(keep(broker), 0, NULL, &metadata, timeout_ms);
+    let_go(broker);
     if (metadata)
         rd_kafka_metadata_destroy(metadata);
     if (!code)
         return SL_OK;
     return sl_error_set_retriable(error, SL_UNAVAILABLE, "Kafka does not answer at %s: %s", broker->brokers,
                                   rd_kafka_err2str(code));
+}
+
+rd_kafka_resp_err_t gw_broker_offsets(struct gw_broker *broker, rd_kafka_topic_partition_list_t *list)
+{
+    if (!list->cnt)
+        return RD_KAFKA_RESP_ERR_NO_ERROR;
+    rd_kafka_resp_err_t code = rd_kafka_offsets_for_times(keep(broker), list, OFFSETS_TIMEOUT_MS);
+    let_go(broker);
+    for (int i = 0; i < list->cnt && !code; i++)
+        code = list->elems[i].err          ? list->elems[i].err
+               : list->elems[i].offset < 0 ? RD_KAFKA_RESP_ERR__TIMED_OUT
+                                           : RD_KAFKA_RESP_ERR_NO_ERROR;
+    return code;
 }
 
 static sl_status admin_error(rd_kafka_resp_err_t code, const char *what, const char *topic, const char *text,

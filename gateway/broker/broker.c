@@ -273,7 +273,7 @@ static void broker_free(struct gw_broker *broker)
 {
     sl_config_destroy(&broker->config);
     pthread_rwlock_destroy(&broker->lock);
-    pthread_mutex_destroy(&broker->keep);
+    pthread_rwlock_destroy(&broker->keep);
     free(broker->brokers);
     free(broker->security_protocol);
     free(broker->sasl_mechanism);
@@ -289,7 +289,7 @@ sl_status gw_broker_open(const sl_config *config, const struct sl_log *log, stru
     if (!broker)
         return sl_error_oom(error);
     pthread_rwlock_init(&broker->lock, NULL);
-    pthread_mutex_init(&broker->keep, NULL);
+    pthread_rwlock_init(&broker->keep, NULL);
     if (log)
         broker->log = *log;
     sl_status status = sl_config_clone(config, &broker->config, error);

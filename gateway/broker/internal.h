@@ -29,8 +29,8 @@ struct gw_broker {
     pthread_rwlock_t lock;
     rd_kafka_t *producer;
     struct gw_topics *topics;
-    pthread_mutex_t keep; /* held by calls that block on the producer: it is not destroyed meanwhile */
-    atomic_bool fatal;    /* librdkafka said so: the poller replaces the producer */
+    pthread_rwlock_t keep; /* shared by calls that block on the producer: it is not destroyed meanwhile */
+    atomic_bool fatal;     /* librdkafka said so: the poller replaces the producer */
 
     pthread_t poller;
     bool polling;
@@ -60,6 +60,13 @@ void gw_producer_close(struct gw_broker *broker, int grace_ms);
 /* A topic that was just made becomes known to the producer before the first write. */
 void gw_producer_prepare(struct gw_broker *broker, const char *topic);
 void gw_producer_forget(struct gw_broker *broker, const char *topic);
+
+/*
+ * admin.c: Kafka's offsets of partitions, asked for in one request a leader: each one's offset says which,
+ * RD_KAFKA_OFFSET_BEGINNING or RD_KAFKA_OFFSET_END, and becomes the number. Through the producer's
+ * connections: on a consumer's own the question would wait behind its fetch. Blocks: on a worker only.
+ */
+rd_kafka_resp_err_t gw_broker_offsets(struct gw_broker *broker, rd_kafka_topic_partition_list_t *list);
 
 /* The status that a code of librdkafka's means, and whether the same may work later. */
 sl_status gw_kafka_status(rd_kafka_resp_err_t code, bool *retriable);

@@ -184,9 +184,9 @@ static void replace(struct gw_broker *broker)
     atomic_store(&broker->fatal, false);
     drain(broker, old, 0);
     gw_topics_destroy(old_topics);
-    pthread_mutex_lock(&broker->keep);
+    pthread_rwlock_wrlock(&broker->keep);
     rd_kafka_destroy(old);
-    pthread_mutex_unlock(&broker->keep);
+    pthread_rwlock_unlock(&broker->keep);
 }
 
 static void *poller_main(void *opaque)

@@ -183,7 +183,7 @@ static rd_kafka_topic_partition_list_t *seek_list(struct gw_subscription *subscr
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)subscription->share_count);
     for (size_t i = 0; i < subscription->share_count; i++)
         rd_kafka_topic_partition_list_add(list, subscription->layer->topic, subscription->shares[i].partition)
-            ->offset = change->kind == GW_SEEK_BEGIN ? 0 : RD_KAFKA_OFFSET_END;
+            ->offset = change->kind == GW_SEEK_BEGIN ? RD_KAFKA_OFFSET_BEGINNING : RD_KAFKA_OFFSET_END;
     return list;
 }
 

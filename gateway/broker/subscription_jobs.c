@@ -60,14 +60,6 @@ static sl_status open_consumer(struct gw_subscription *subscription, sl_error *e
     return code ? kafka_error(error, code, "Kafka refused the subscription") : SL_OK;
 }
 
-/* Where the partition ends now. */
-static rd_kafka_resp_err_t end_of(rd_kafka_t *rk, const rd_kafka_topic_partition_t *partition, int64_t *low,
-                                  int64_t *high)
-{
-    return rd_kafka_query_watermark_offsets(rk, partition->topic, partition->partition, low, high,
-                                            OFFSETS_TIMEOUT_MS);
-}
-
 /*
  * The start positions: what the group has committed; else begin or end. An end is fixed now and committed, so
  * that neither a rebalance nor a restart before the first commit can move it over messages that came since.
@@ -75,32 +67,29 @@ static rd_kafka_resp_err_t end_of(rd_kafka_t *rk, const rd_kafka_topic_partition
 static rd_kafka_resp_err_t find_starts(const struct gw_subscription *subscription,
                                        rd_kafka_topic_partition_list_t *list)
 {
-    rd_kafka_t *rk = subscription->rk;
-    rd_kafka_resp_err_t code = rd_kafka_committed(rk, list, OFFSETS_TIMEOUT_MS);
+    rd_kafka_resp_err_t code = rd_kafka_committed(subscription->rk, list, OFFSETS_TIMEOUT_MS);
     if (code)
         return code;
-    rd_kafka_topic_partition_list_t *fixed = rd_kafka_topic_partition_list_new(list->cnt);
+    rd_kafka_topic_partition_list_t *fresh = rd_kafka_topic_partition_list_new(list->cnt);
     for (int i = 0; i < list->cnt && !code; i++) {
-        rd_kafka_topic_partition_t *partition = &list->elems[i];
-        int64_t low, high;
-        if (partition->err) {
-            code = partition->err;
-        } else if (partition->offset >= 0) {
-            continue;
-        } else if (subscription->earliest) {
-            partition->offset = RD_KAFKA_OFFSET_BEGINNING;
-        } else if (!(code = end_of(rk, partition, &low, &high))) {
-            partition->offset = high;
-            rd_kafka_topic_partition_list_add(fixed, partition->topic, partition->partition)->offset = high;
-        }
+        const rd_kafka_topic_partition_t *partition = &list->elems[i];
+        code = partition->err;
+        if (partition->offset < 0)
+            rd_kafka_topic_partition_list_add(fresh, partition->topic, partition->partition)->offset =
+                subscription->earliest ? RD_KAFKA_OFFSET_BEGINNING : RD_KAFKA_OFFSET_END;
     }
-    if (!code && fixed->cnt) {
-        rd_kafka_resp_err_t kept = rd_kafka_commit(rk, fixed, 0);
+    if (!code)
+        code = gw_broker_offsets(subscription->all->broker, fresh);
+    for (int i = 0; i < fresh->cnt && !code; i++)
+        rd_kafka_topic_partition_list_set_offset(list, fresh->elems[i].topic, fresh->elems[i].partition,
+                                                 fresh->elems[i].offset);
+    if (!code && fresh->cnt && !subscription->earliest) {
+        rd_kafka_resp_err_t kept = rd_kafka_commit(subscription->rk, fresh, 0);
         if (kept)
             SL_WARNING(&subscription->all->log, "group %s: its start was not committed: %s",
                        subscription->group, rd_kafka_err2str(kept));
     }
-    rd_kafka_topic_partition_list_destroy(fixed);
+    rd_kafka_topic_partition_list_destroy(fresh);
     return code;
 }
 
@@ -173,31 +162,47 @@ static rd_kafka_resp_err_t seek_to(rd_kafka_t *rk, const rd_kafka_topic_partitio
     return code;
 }
 
-static sl_status seek(struct gw_subscription *subscription, sl_error *error)
+/* Makes positions of what is asked for: begin and end become offsets, and what is behind the end is refused.
+ */
+static sl_status resolve(struct gw_subscription *subscription, sl_error *error)
 {
     rd_kafka_topic_partition_list_t *list = subscription->list;
-    for (int i = 0; i < list->cnt; i++) { /* all are looked at before the first is moved */
-        rd_kafka_topic_partition_t *partition = &list->elems[i];
-        int64_t low, high;
-        rd_kafka_resp_err_t code = end_of(subscription->rk, partition, &low, &high);
-        if (code)
-            return kafka_error(error, code, "the partition's begin and end are not known");
-        if (partition->offset > high)
-            return sl_error_set(error, SL_INVALID_ARGUMENT,
-                                "offset %lld is behind the end of Kafka partition %d: the next message there "
-                                "will have %lld",
-                                (long long)partition->offset, (int)partition->partition, (long long)high);
-        if (partition->offset == RD_KAFKA_OFFSET_END)
-            partition->offset = high;
-        else if (partition->offset < low)
-            partition->offset = low;
+    rd_kafka_topic_partition_list_t *known = rd_kafka_topic_partition_list_copy(list);
+    for (int i = 0; i < known->cnt; i++)
+        if (known->elems[i].offset != RD_KAFKA_OFFSET_BEGINNING)
+            known->elems[i].offset = RD_KAFKA_OFFSET_END;
+    rd_kafka_resp_err_t code = gw_broker_offsets(subscription->all->broker, known);
+    sl_status status = code ? kafka_error(error, code, "the partitions' begin and end are not known") : SL_OK;
+    for (int i = 0; i < list->cnt && !status; i++) {
+        rd_kafka_topic_partition_t *wanted = &list->elems[i];
+        const rd_kafka_topic_partition_t *found =
+            rd_kafka_topic_partition_list_find(known, wanted->topic, wanted->partition);
+        int64_t offset = found ? found->offset : 0;
+        if (wanted->offset > offset)
+            status =
+                sl_error_set(error, SL_INVALID_ARGUMENT,
+                             "offset %lld is behind the end of Kafka partition %d: the next message there "
+                             "will have %lld",
+                             (long long)wanted->offset, (int)wanted->partition, (long long)offset);
+        else if (wanted->offset < 0)
+            wanted->offset = offset;
     }
-    for (int i = 0; i < list->cnt; i++) {
+    rd_kafka_topic_partition_list_destroy(known);
+    return status;
+}
+
+/* All are looked at before the first is moved. What retention has deleted goes on at the first that is left.
+ */
+static sl_status seek(struct gw_subscription *subscription, sl_error *error)
+{
+    const rd_kafka_topic_partition_list_t *list = subscription->list;
+    sl_status status = resolve(subscription, error);
+    for (int i = 0; i < list->cnt && !status; i++) {
         rd_kafka_resp_err_t code = seek_to(subscription->rk, &list->elems[i]);
         if (code)
-            return kafka_error(error, code, "the position could not be set");
+            status = kafka_error(error, code, "the position could not be set");
     }
-    return SL_OK;
+    return status;
 }
 
 /* Leaves the group and waits until that is done; rebalance events are part of it. */

@@ -51,6 +51,8 @@ static sl_status make_conf(struct gw_subscription *subscription, sl_error *error
         {"queued.max.messages.kbytes", "8192"},
         {"fetch.message.max.bytes", "2097152"},
         {"fetch.max.bytes", "8388608"},
+        /* A new position waits for the fetch under way; an idle consumer asks five times a second. */
+        {"fetch.wait.max.ms", "200"},
         {"fetch.error.backoff.ms", "100"},
     };
     static const struct gw_kafka_default always[] = {
