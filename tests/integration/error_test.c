@@ -96,28 +96,26 @@ static void wrong_credentials(void **state)
     (void)state;
     struct layer layer;
     sl_error error = {0};
-    char file[] = "/tmp/streamlayer-credentials-XXXXXX", line[2048], url[2048] = "";
+    char directory[] = "/tmp/streamlayer-credentials-XXXXXX", file[100], line[2048];
     sl_client *client = client_make();
     layer_make(client, 1, &layer);
     sl_client_destroy(&client);
     /* The platform's own file with another secret. */
-    FILE *in = fopen(platform_value("CREDENTIALS"), "r");
-    int out = mkstemp(file);
+    assert_non_null(mkdtemp(directory));
+    snprintf(file, sizeof file, "%s/credentials.properties", directory);
+    FILE *in = fopen(platform_value("CREDENTIALS"), "r"), *out = fopen(file, "w");
     assert_non_null(in);
-    assert_true(out >= 0);
-    while (fgets(line, sizeof line, in)) {
-        if (strstr(line, "here.access.key.secret"))
-            snprintf(url, sizeof url, "here.access.key.secret = not-the-secret\n");
-        else
-            snprintf(url, sizeof url, "%s", line);
-        assert_int_equal(write(out, url, strlen(url)), strlen(url));
-    }
-    fclose(in);
-    close(out);
+    assert_non_null(out);
+    while (fgets(line, sizeof line, in))
+        (void)fputs(
+            strstr(line, "here.access.key.secret") ? "here.access.key.secret = not-the-secret\n" : line, out);
+    (void)fclose(in);
+    assert_int_equal(fclose(out), 0);
     client = client_make_with(ROOT "request-signer.credentials.file-path", file);
     must_fail(open_producer(client, layer.hrn, LAYER, &error), SL_UNAUTHENTICATED, &error);
     must_fail(open_consumer(client, layer.hrn, LAYER, &error), SL_UNAUTHENTICATED, &error);
     unlink(file);
+    rmdir(directory);
     sl_client_destroy(&client);
 }
 

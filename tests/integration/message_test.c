@@ -182,7 +182,7 @@ static void metadata(void **state)
     set_text(f.message, "hello");
     must(sl_message_set_partition_id(f.message, "k", 1), NULL);
     must(sl_message_set_timestamp_ms(f.message, timestamp), NULL);
-    must(sl_message_set_trace_id(f.message, "trace/1 with:signs"), NULL);
+    must(sl_message_set_trace_id(f.message, "trace/1+with:signs"), NULL);
     must(sl_message_set_checksum(f.message, HELLO_SHA256), NULL);
     must(sl_message_set_crc(f.message, "1a2b3c4d"), NULL);
     send_message(f.producer, f.message);
@@ -194,7 +194,7 @@ static void metadata(void **state)
     const sl_message *message = f.inbox.messages[0];
     char text[80];
     assert_int_equal(sl_message_timestamp_ms(message), timestamp);
-    assert_string_equal(sl_message_trace_id(message), "trace/1 with:signs");
+    assert_string_equal(sl_message_trace_id(message), "trace/1+with:signs");
     assert_non_null(sl_message_checksum(message));
     assert_string_equal(sl_message_checksum(message), HELLO_SHA256);
     assert_non_null(sl_message_crc(message));

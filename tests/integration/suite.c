@@ -99,11 +99,27 @@ sl_config *config_make(void)
     return config;
 }
 
+static pthread_mutex_t warning_lock = PTHREAD_MUTEX_INITIALIZER;
+static char warning[SL_ERROR_TEXT_SIZE];
+
 static void log_line(void *opaque, sl_log_level level, const char *text)
 {
     (void)opaque;
-    if (level <= SL_LOG_WARNING)
-        (void)fprintf(stderr, "  library: %s\n", text);
+    if (level > SL_LOG_WARNING)
+        return;
+    (void)fprintf(stderr, "  library: %s\n", text);
+    pthread_mutex_lock(&warning_lock);
+    snprintf(warning, sizeof warning, "%s", text);
+    pthread_mutex_unlock(&warning_lock);
+}
+
+const char *last_warning(void)
+{
+    static char copy[sizeof warning];
+    pthread_mutex_lock(&warning_lock);
+    memcpy(copy, warning, sizeof copy);
+    pthread_mutex_unlock(&warning_lock);
+    return copy;
 }
 
 sl_client *client_make_with(const char *path, const char *value)
@@ -275,6 +291,7 @@ sl_consumer *consumer_make_by(const char *connector, sl_client *client, const st
         must(sl_consumer_options_set_group(options, group), NULL);
     must(sl_consumer_options_set_start(options, start), NULL);
     must(sl_consumer_options_set_connector(options, connector), NULL);
+    must(sl_consumer_options_set_auto_commit(options, false, 0), NULL);
     must(sl_consumer_create(client, layer->hrn, LAYER, options, &consumer, &error), &error);
     sl_consumer_options_destroy(&options);
     assert_null(options);

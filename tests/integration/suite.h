@@ -36,6 +36,9 @@ sl_config *config_make(void);
 sl_client *client_make(void);
 sl_client *client_make_with(const char *path, const char *value);
 
+/* The last warning that any client logged, or "". */
+const char *last_warning(void);
+
 /* A catalog and layer of the case's own. */
 struct layer {
     char hrn[SL_ERROR_TEXT_SIZE];
@@ -69,7 +72,7 @@ void send_numbers(sl_producer *producer, int first, int count, int keys);
 /* Opens a producer, sends, closes. */
 void produce_numbers(sl_client *client, const struct layer *layer, int first, int count, int keys);
 
-/* group NULL: the default group. */
+/* Without auto commit. group NULL: the default group. */
 sl_consumer *consumer_make(sl_client *client, const struct layer *layer, const char *group, sl_start start);
 sl_consumer *consumer_make_by(const char *connector, sl_client *client, const struct layer *layer,
                               const char *group, sl_start start);
