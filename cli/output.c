@@ -126,9 +126,10 @@ void cli_print_summary(const struct cli *cli, const char *verb, const struct cli
     char bytes[32], rate[32];
     cli_format_bytes((double)summary->bytes, bytes);
     cli_format_bytes((double)summary->bytes / seconds, rate);
-    fprintf(stderr, "%s %llu messages, %s in %.1f s (%.0f msg/s, %s/s), %llu failed", verb,
-            (unsigned long long)summary->messages, bytes, seconds, (double)summary->messages / seconds, rate,
-            (unsigned long long)summary->failed);
+    fprintf(stderr, "%s %llu messages, %s in %.1f s (%.0f msg/s, %s/s)", verb,
+            (unsigned long long)summary->messages, bytes, seconds, (double)summary->messages / seconds, rate);
+    if (summary->to)
+        fprintf(stderr, ", %llu failed", (unsigned long long)summary->failed);
     if (summary->from && summary->to)
         fprintf(stderr, "; %s to %s", summary->from, summary->to);
     else if (summary->from || summary->to)

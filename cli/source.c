@@ -83,7 +83,7 @@ static sl_status seek_all(struct cli_source *source, int64_t offset, sl_error *e
         sl_offset wanted = {i, offset};
         status = sl_consumer_seek(source->consumer, &wanted, 1, error);
         any |= status == SL_OK;
-        if (status && status != SL_INVALID_ARGUMENT)
+        if (status && status != SL_INVALID_ARGUMENT && status != SL_CONFLICT)
             return status;
     }
     return any ? SL_OK : status;
