@@ -201,8 +201,9 @@ static sl_status convert(struct hocon_resolver *resolver, const struct hocon_nod
                                    : convert_fields(resolver, node, *out);
 }
 
-static sl_status add_elements(struct hocon_resolver *resolver, const struct hocon_node *node,
-                              const struct hocon_context *context, struct hocon_value *list)
+static sl_status add_elements(struct hocon_resolver *resolver, struct hocon_slot *outer,
+                              const struct hocon_node *node, const struct hocon_context *context,
+                              struct hocon_value *list)
 {
     sl_status status = SL_OK;
     for (size_t i = 0; status == SL_OK && i < node->list.count; i++) {
@@ -210,7 +211,7 @@ static sl_status add_elements(struct hocon_resolver *resolver, const struct hoco
         struct hocon_value *item = NULL;
         if (element->open) {
             struct hocon_slot *slot;
-            status = hocon_slot_of(resolver, element, context, &slot);
+            status = hocon_slot_of(resolver, outer, element, context, &slot);
             if (status == SL_OK)
                 status = hocon_evaluate(resolver, slot, &item);
         } else {
@@ -223,17 +224,18 @@ static sl_status add_elements(struct hocon_resolver *resolver, const struct hoco
 }
 
 /* Adds what a piece of a list's concatenation holds. */
-static sl_status add_piece_items(struct hocon_resolver *resolver, const struct hocon_layer *piece,
-                                 const struct hocon_context *context, struct hocon_value *list)
+static sl_status add_piece_items(struct hocon_resolver *resolver, struct hocon_slot *outer,
+                                 const struct hocon_layer *piece, const struct hocon_context *context,
+                                 struct hocon_value *list)
 {
     if (piece->node && piece->node->type == NODE_BLANK)
         return SL_OK;
     if (piece->node && piece->node->type == NODE_LIST)
-        return add_elements(resolver, piece->node, context, list);
+        return add_elements(resolver, outer, piece->node, context, list);
     const struct hocon_place *place = piece->node ? &piece->node->place : &piece->reference->place;
     struct hocon_slot *slot = piece->slot;
     struct hocon_value *evaluated = NULL;
-    sl_status status = slot ? SL_OK : hocon_slot_of(resolver, piece->node, context, &slot);
+    sl_status status = slot ? SL_OK : hocon_slot_of(resolver, outer, piece->node, context, &slot);
     if (status == SL_OK)
         status = hocon_evaluate(resolver, slot, &evaluated);
     if (status != SL_OK || !evaluated)
@@ -256,10 +258,10 @@ static sl_status evaluate_list(struct hocon_resolver *resolver, struct hocon_slo
     const struct hocon_context *context = layer->context;
     sl_status status = new_value(resolver, HOCON_LIST, &layer->node->place, out);
     /* In a concatenation elements look back as its own substitutions do; in a list by itself they do not. */
-    if (status == SL_OK && slot->joined)
+    if (status == SL_OK && layer->node->type == NODE_CONCAT)
         status = hocon_context_new(resolver, slot, slot->definite, context, &context);
     for (size_t i = 0; status == SL_OK && i < slot->parts.count; i++)
-        status = add_piece_items(resolver, &slot->parts.all[i], context, *out);
+        status = add_piece_items(resolver, slot, &slot->parts.all[i], context, *out);
     return status;
 }
 
@@ -281,8 +283,6 @@ static sl_status evaluate_text(struct hocon_resolver *resolver, struct hocon_slo
                                struct hocon_value **out)
 {
     const struct hocon_node *node = slot->layers[slot->definite].node;
-    if (!slot->joined)
-        return convert(resolver, node, out);
     struct sl_buffer text;
     sl_buffer_init(&text, SIZE_MAX / 2);
     sl_status status = SL_OK;

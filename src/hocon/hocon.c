@@ -108,7 +108,7 @@ sl_status hocon_merge(const struct hocon *over, const struct hocon *under, struc
 
 static sl_status resolve_root(struct hocon_resolver *resolver, const struct hocon *document)
 {
-    sl_status status = hocon_slot_of(resolver, document->root, NULL, &resolver->root);
+    sl_status status = hocon_slot_of(resolver, NULL, document->root, NULL, &resolver->root);
     if (status == SL_OK)
         status = hocon_evaluate(resolver, resolver->root, &resolver->resolved->value);
     return status;

@@ -82,12 +82,17 @@ static sl_status add_stack(struct hocon_resolver *resolver, struct hocon_layers 
     return SL_OK;
 }
 
-sl_status hocon_slot_of(struct hocon_resolver *resolver, const struct hocon_node *stack,
-                        const struct hocon_context *context, struct hocon_slot **slot)
+sl_status hocon_slot_of(struct hocon_resolver *resolver, struct hocon_slot *parent,
+                        const struct hocon_node *stack, const struct hocon_context *context,
+                        struct hocon_slot **slot)
 {
     struct hocon_layers layers = {0};
     sl_status status = add_stack(resolver, &layers, stack, context);
-    return status == SL_OK ? hocon_slot_new(resolver, layers.all, layers.count, slot) : status;
+    if (status == SL_OK)
+        status = hocon_slot_new(resolver, layers.all, layers.count, slot);
+    if (status == SL_OK)
+        (*slot)->parent = parent;
+    return status;
 }
 
 sl_status hocon_context_new(struct hocon_resolver *resolver, struct hocon_slot *slot, size_t number,
@@ -122,6 +127,7 @@ static sl_status lower_slot(struct hocon_resolver *resolver, struct hocon_slot *
         if (status != SL_OK)
             return status;
         whole->lower[count]->whole = whole;
+        whole->lower[count]->parent = whole->parent;
     }
     *lower = whole->lower[count];
     return SL_OK;
@@ -135,6 +141,7 @@ static sl_status look_back(struct hocon_resolver *resolver, struct hocon_slot **
         if (status != SL_OK)
             return status;
         resolver->looked_back = resolver->looked_back || !*slot;
+        resolver->lost += !*slot;
     }
     return SL_OK;
 }
@@ -186,8 +193,9 @@ static sl_status look_in_environment(struct hocon_resolver *resolver, const stru
             node->scalar.size = strlen(value);
             node->scalar.text = hocon_arena_text(&resolver->scratch, value, node->scalar.size);
         }
-        status = node && node->place.file && node->scalar.text ? hocon_slot_of(resolver, node, NULL, target)
-                                                               : sl_error_oom(resolver->error);
+        status = node && node->place.file && node->scalar.text
+                     ? hocon_slot_of(resolver, NULL, node, NULL, target)
+                     : sl_error_oom(resolver->error);
         free(origin);
     }
     sl_buffer_free(&name);
@@ -220,10 +228,26 @@ static sl_status not_found(struct hocon_resolver *resolver, const struct hocon_n
     return status;
 }
 
+/* A slot that is nothing but another: so that long chains of them cost nothing. */
+static struct hocon_slot *unalias(struct hocon_slot *slot)
+{
+    return slot->parts.count == 1 && slot->parts.all[0].slot && !slot->joined ? slot->parts.all[0].slot
+                                                                              : slot;
+}
+
+/* Whether slot lies in target: an endless value. */
+static bool lies_in(const struct hocon_slot *slot, struct hocon_slot *target)
+{
+    const struct hocon_slot *outer = unalias(target);
+    while (slot && slot != outer)
+        slot = slot->parent;
+    return slot != NULL;
+}
+
 /* *target: what the substitution refers to, flat and defined; NULL when it is optional and there is nothing.
  */
-static sl_status follow(struct hocon_resolver *resolver, const struct hocon_node *reference,
-                        struct hocon_slot **target)
+static sl_status follow(struct hocon_resolver *resolver, const struct hocon_slot *slot,
+                        const struct hocon_node *reference, struct hocon_slot **target)
 {
     const struct hocon_path *path = &reference->reference.path;
     size_t prefix = reference->reference.prefix;
@@ -234,6 +258,10 @@ static sl_status follow(struct hocon_resolver *resolver, const struct hocon_node
     sl_status status = walk(resolver, path->keys, path->count, target);
     if (status == SL_OK && !*target && prefix)
         status = walk(resolver, written.keys, written.count, target);
+    if (status == SL_OK && *target && lies_in(slot, *target)) {
+        resolver->looked_back = true;
+        *target = NULL;
+    }
     resolver->place = &reference->place;
     if (status == SL_OK && !*target && resolver->use_environment && !resolver->looked_back)
         status = look_in_environment(resolver, &written, target);
@@ -241,13 +269,6 @@ static sl_status follow(struct hocon_resolver *resolver, const struct hocon_node
         status = not_found(resolver, reference, resolver->looked_back);
     resolver->looked_back = outer || (resolver->looked_back && !*target);
     return status;
-}
-
-/* A slot that is nothing but another: so that long chains of them cost nothing. */
-static struct hocon_slot *unalias(struct hocon_slot *slot)
-{
-    return slot->parts.count == 1 && slot->parts.all[0].slot && !slot->joined ? slot->parts.all[0].slot
-                                                                              : slot;
 }
 
 /* Adds what a substitution, or another slot's layer, leads to. */
@@ -288,7 +309,7 @@ static sl_status gather_pieces(struct hocon_resolver *resolver, struct hocon_slo
         sl_status status = SL_OK;
         if (piece.node->type == NODE_REFERENCE) {
             piece.reference = piece.node;
-            status = follow(resolver, piece.node, &piece.slot);
+            status = follow(resolver, slot, piece.node, &piece.slot);
         } else if (piece.node->type == NODE_SELF) {
             piece.reference = piece.node;
             status = lower_slot(resolver, slot, number, &piece.slot);
@@ -313,8 +334,8 @@ static sl_status gather_pieces(struct hocon_resolver *resolver, struct hocon_slo
 static const char *const kind_names[] = {"nothing", "text", "a list", "an object"};
 
 /* What the pieces make together; blanks do not count beside lists and objects. */
-static sl_status kind_of_pieces(struct hocon_resolver *resolver, const struct hocon_node *concat,
-                                const struct hocon_layers *pieces, enum hocon_kind *kind)
+static sl_status kind_of_pieces(struct hocon_resolver *resolver, const struct hocon_layers *pieces,
+                                enum hocon_kind *kind)
 {
     bool seen[HOCON_FIELDS + 1] = {false};
     const struct hocon_place *text = NULL;
@@ -327,17 +348,13 @@ static sl_status kind_of_pieces(struct hocon_resolver *resolver, const struct ho
         if (now == HOCON_TEXT)
             text = piece->node ? &piece->node->place : &piece->reference->place;
     }
-    *kind = seen[HOCON_ITEMS] ? HOCON_ITEMS : seen[HOCON_FIELDS] ? HOCON_FIELDS : HOCON_TEXT;
+    *kind = seen[HOCON_ITEMS]    ? HOCON_ITEMS
+            : seen[HOCON_FIELDS] ? HOCON_FIELDS
+            : pieces->count      ? HOCON_TEXT /* blanks between undefined pieces too */
+                                 : HOCON_UNDEFINED;
     if (*kind != HOCON_TEXT && text)
         return hocon_fail(resolver->error, text, "text is put together with %s, expected %s on both sides",
                           kind_names[*kind], kind_names[*kind]);
-    if (!seen[HOCON_TEXT] && *kind == HOCON_TEXT && concat->list.count) {
-        bool blank = false; /* all substitutions are undefined: blanks between them make a text */
-        for (size_t i = 0; i < pieces->count; i++)
-            blank = true;
-        if (!blank)
-            *kind = HOCON_UNDEFINED;
-    }
     return SL_OK;
 }
 
@@ -348,7 +365,7 @@ static sl_status add_concat(struct hocon_resolver *resolver, struct hocon_slot *
     enum hocon_kind kind = HOCON_UNDEFINED;
     sl_status status = gather_pieces(resolver, slot, number, &pieces);
     if (status == SL_OK)
-        status = kind_of_pieces(resolver, slot->layers[number].node, &pieces, &kind);
+        status = kind_of_pieces(resolver, &pieces, &kind);
     if (status != SL_OK || kind == HOCON_UNDEFINED)
         return status;
     *done = kind != HOCON_FIELDS;
@@ -359,7 +376,8 @@ static sl_status add_concat(struct hocon_resolver *resolver, struct hocon_slot *
             return SL_OK;
         slot->kind = kind;
         slot->definite = number;
-        slot->joined = true;
+        /* A piece that is left alone keeps its type. */
+        slot->joined = pieces.count > 1 || pieces.all[0].node->type == NODE_BLANK;
         slot->parts = pieces;
         return SL_OK;
     }
@@ -394,7 +412,7 @@ static sl_status flatten_layer(struct hocon_resolver *resolver, struct hocon_slo
     resolver->place = &layer->node->place;
     switch (layer->node->type) {
     case NODE_REFERENCE:
-        status = follow(resolver, layer->node, &target);
+        status = follow(resolver, slot, layer->node, &target);
         return status == SL_OK ? add_target(resolver, slot, target, layer->node, done) : status;
     case NODE_CONCAT:
         return add_concat(resolver, slot, number, done);
@@ -424,18 +442,22 @@ static sl_status flatten_within(struct hocon_resolver *resolver, const struct ho
 
 sl_status hocon_flatten(struct hocon_resolver *resolver, struct hocon_slot *slot)
 {
-    if (slot->flat)
+    if (slot->flat && !(slot->unsure && !resolver->flattening))
         return SL_OK;
     sl_status status = hocon_enter(resolver, NULL);
     if (status != SL_OK)
         return status;
+    size_t lost = resolver->lost;
     bool done = false;
+    resolver->flattening++;
     for (size_t i = slot->count; status == SL_OK && !done && i-- > 0;) {
         slot->expanding = i + 1;
         status = flatten_within(resolver, slot->layers[i].context, slot, i, &done);
         slot->expanding = 0;
     }
+    resolver->flattening--;
     slot->flat = true;
+    slot->unsure = slot->kind == HOCON_UNDEFINED && resolver->flattening && lost != resolver->lost;
     hocon_leave(resolver);
     return status;
 }
@@ -470,6 +492,8 @@ sl_status hocon_slot_child(struct hocon_resolver *resolver, struct hocon_slot *s
     }
     if (status == SL_OK && layers.count)
         status = hocon_slot_new(resolver, layers.all, layers.count, child);
+    if (status == SL_OK && *child)
+        (*child)->parent = slot;
     if (status == SL_OK && !hocon_map_add(&slot->children, &resolver->scratch, key, size, *child))
         status = sl_error_oom(resolver->error);
     hocon_leave(resolver);

@@ -40,10 +40,12 @@ struct hocon_layers {
 struct hocon_slot {
     const struct hocon_layer *layers; /* low to high */
     size_t count;
+    struct hocon_slot *parent; /* the object or list that it lies in */
     struct hocon_slot *whole;  /* whose lower layers these are; itself when they are all */
     struct hocon_slot **lower; /* of the whole: the slot with its lowest layers, by their number */
     size_t expanding;          /* the layer whose substitutions are being followed, + 1; 0: none */
     bool flat;                 /* what follows is known */
+    bool unsure;               /* it is undefined for those who look back; others have to look again */
     enum hocon_kind kind;
     struct hocon_layers parts;
     bool joined;     /* parts are the pieces of one text or list, in order; otherwise highest first */
@@ -61,9 +63,11 @@ struct hocon_resolver {
     struct hocon_slot *root;
     struct hocon_limits limits;
     bool use_environment;
-    bool looked_back; /* the substitution now followed met itself */
-    unsigned depth;   /* of the C stack */
-    size_t budget;    /* slots and values that may be made yet */
+    bool looked_back;  /* the substitution now followed met itself */
+    size_t lost;       /* how often looking back found nothing */
+    size_t flattening; /* slots that are being flattened */
+    unsigned depth;    /* of the C stack */
+    size_t budget;     /* slots and values that may be made yet */
     size_t text_budget;
     size_t most_weight;
     const struct hocon_place *place; /* of what was looked at last: for errors that have no other place */
@@ -81,9 +85,10 @@ sl_status hocon_spend(struct hocon_resolver *resolver, size_t count);
 /* layers: they must live as long as the slot. NULL: error set. */
 sl_status hocon_slot_new(struct hocon_resolver *resolver, const struct hocon_layer *layers, size_t count,
                          struct hocon_slot **slot);
-/* A slot for a stack of nodes. */
-sl_status hocon_slot_of(struct hocon_resolver *resolver, const struct hocon_node *stack,
-                        const struct hocon_context *context, struct hocon_slot **slot);
+/* A slot for a stack of nodes inside parent. */
+sl_status hocon_slot_of(struct hocon_resolver *resolver, struct hocon_slot *parent,
+                        const struct hocon_node *stack, const struct hocon_context *context,
+                        struct hocon_slot **slot);
 /* *inner: outer, and in the slot's layer of that number; outer itself when there is nothing below to see. */
 sl_status hocon_context_new(struct hocon_resolver *resolver, struct hocon_slot *slot, size_t number,
                             const struct hocon_context *outer, const struct hocon_context **inner);

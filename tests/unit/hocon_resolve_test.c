@@ -121,6 +121,9 @@ static void undefined_substitutions(void **state)
         {"a=[1]${?b}", "{\"a\":[1]}"},
         {"a={x:1} ${?b}", "{\"a\":{\"x\":1}}"},
         {"a=${?b}${?c}", "{}"},
+        {"a=5${?b}", "{\"a\":5}"},
+        {"a=${?b}true,c=[1]${?b}", "{\"a\":true,\"c\":[1]}"},
+        {"a=${?b} ${?c}", "{\"a\":\" \"}"},
         {"a=${?b}${c},c=5", "{\"a\":5,\"c\":5}"},
         {"a=${b},b=null", "{\"a\":null,\"b\":null}"},
         {"a=${b.c},b=5", "!in:1:3: ${b.c} is not set"},
@@ -174,13 +177,15 @@ static void cycles_are_reported(void **state)
         {"a=${a},a={b:1}", "!in:1:3: ${a} leads back to itself (a cycle)"},
         {"bar:${foo}\nfoo:${bar}", "!in:2:5: ${bar} leads back to itself (a cycle)"},
         {"a:${b},b:${c},c:${a}", "!in:1:17: ${a} leads back to itself (a cycle)"},
-        {"a:{b:${a}}", "!in:1:6: the substitution leads to a value that it is part of (a cycle)"},
-        {"a:[${a}]", "!in:1:4: the substitution leads to a value that it is part of (a cycle)"},
-        {"a=[1],a:[${a}]", "!in:1:10: the substitution leads to a value that it is part of (a cycle)"},
+        {"a:{b:${a}}", "!in:1:6: ${a} leads back to itself (a cycle)"},
+        {"a:[${a}]", "!in:1:4: ${a} leads back to itself (a cycle)"},
+        {"a=[1],a:[${a}]", "!in:1:10: ${a} leads back to itself (a cycle)"},
         {"a={x:${b}},b={y:${a}}", "!in:1:17: the substitution leads to a value that it is part of"},
         {"a=[${b}],b=${a}[1]", "!in:"},
-        {"a={b:${a}{x:1}}", "!in:1:6: the substitution leads to a value"},
+        {"a={b:${a}{x:1}}", "!in:1:6: ${a} leads back to itself"},
         {"a=${?b},b=${?c},c=${?a}", "{}"},
+        {"b:1${?c.c},c=${?b}", "{\"b\":1,\"c\":1}"},
+        {"c=q,c.c=${?c},b=${?c.c}", "{\"c\":{}}"},
         {"a:{b:${?a}}", "{\"a\":{}}"},
         {"a:[${?a}]", "{\"a\":[]}"},
         {"a=[${?b}],b=${?a}", "{\"a\":[],\"b\":[]}"},
@@ -240,14 +245,15 @@ static void environment_is_the_last_resort(void **state)
 static void multiplying_substitutions_are_limited(void **state)
 {
     (void)state;
-    static const char *const lines[] = {"x%d=[${x%d},${x%d}]\n", "x%d=${x%d}${x%d}[1]\n",
-                                        "x%d={a:${x%d},b:${x%d}}\n", "x%d=${x%d}\"\"${x%d}\n"};
     static const char *const starts[] = {"x0=[1,2]\n", "x0=[1,2]\n", "x0={c:1}\n", "x0=xxxxxxxx\n"};
+    static const char *const before[] = {"[", "", "{a:", ""}, *const between[] = {",", "", ",b:", "\"\""},
+                             *const behind[] = {"]", "[1]", "}", ""};
     for (size_t kind = 0; kind < 4; kind++) {
         char text[4000];
         int at = snprintf(text, sizeof text, "%s", starts[kind]);
         for (int i = 1; i <= 60; i++)
-            at += snprintf(text + at, sizeof text - (size_t)at, lines[kind], i, i - 1, i - 1);
+            at += snprintf(text + at, sizeof text - (size_t)at, "x%d=%s${x%d}%s${x%d}%s\n", i, before[kind],
+                           i - 1, between[kind], i - 1, behind[kind]);
         char *outcome = hocon_outcome(text, (size_t)at, NULL, false, NULL);
         assert_non_null(strstr(outcome, kind == 3 ? "substitutions make too long a text"
                                                   : "substitutions make more than 1000000 values"));
