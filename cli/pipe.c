@@ -278,11 +278,12 @@ static int run(struct pipe *pipe)
                                   .to = sl_producer_connector(pipe->producer)};
     int64_t began_ms = cli_mono_ms();
     code = copy(pipe);
-    int64_t last_ms = pipe->source.last_message_ms;
-    bool waited = pipe->source.idle_ms >= 0;
-    int settled = settle(pipe);
     /* The silence that ended it is no part of the work. */
-    summary.elapsed_ms = (waited ? last_ms : cli_mono_ms()) - began_ms;
+    int64_t silence_ms = cli_mono_ms() - pipe->source.last_message_ms;
+    if (pipe->source.idle_ms < 0 || silence_ms < pipe->source.idle_ms)
+        silence_ms = 0;
+    int settled = settle(pipe);
+    summary.elapsed_ms = cli_mono_ms() - began_ms - silence_ms;
     summary.messages = pipe->delivered;
     summary.bytes = pipe->delivered_bytes;
     summary.failed = pipe->failed;
