@@ -151,17 +151,16 @@ static sl_status name_public_url(struct gateway *gateway, const char *address, s
     return gateway->public_url ? SL_OK : sl_error_oom(error);
 }
 
-static sl_status start_server(struct gateway *gateway, sl_error *error)
+static sl_status start_server(struct gateway *gateway, struct gw_server_settings *settings, sl_error *error)
 {
-    struct gw_server_settings settings = {
-        .authenticate = gw_tokens_authenticate, .opaque = gateway, .closed = true};
-    sl_status status = read_settings(gateway->config, &settings, error);
+    settings->authenticate = gw_tokens_authenticate;
+    settings->opaque = gateway;
+    settings->closed = true;
+    sl_status status = join_routes(gateway, &settings->route_count, error);
+    settings->routes = gateway->routes;
     if (!status)
-        status = join_routes(gateway, &settings.route_count, error);
-    settings.routes = gateway->routes;
-    if (!status)
-        status = gw_server_start(&settings, &gateway->log, &gateway->server, error);
-    return status ? status : name_public_url(gateway, settings.address, error);
+        status = gw_server_start(settings, &gateway->log, &gateway->server, error);
+    return status ? status : name_public_url(gateway, settings->address, error);
 }
 
 struct cleaning {
@@ -191,7 +190,10 @@ static void post_cleaning(struct gateway *gateway)
 
 static sl_status start(struct gateway *gateway, const sl_config *config, sl_error *error)
 {
+    struct gw_server_settings settings = {0};
     sl_status status = sl_config_clone(config, &gateway->config, error);
+    if (!status)
+        status = read_settings(gateway->config, &settings, error);
     if (!status)
         status = open_stores(gateway, error);
     if (!status)
@@ -201,7 +203,7 @@ static sl_status start(struct gateway *gateway, const sl_config *config, sl_erro
     if (!status)
         status = gw_broker_open(gateway->config, &gateway->log, &gateway->broker, error);
     if (!status)
-        status = start_server(gateway, error);
+        status = start_server(gateway, &settings, error);
     if (!status)
         status = gw_subscriptions_open(gateway->config, &gateway->log, gateway->broker, gateway->server,
                                        gateway->workers, &gateway->subscriptions, error);
@@ -242,16 +244,19 @@ void gw_stop(struct gateway **out, int grace_ms)
         return;
     *out = NULL;
     int64_t deadline = sl_deadline_ms(grace_ms < 0 ? INT_MAX : grace_ms);
-    /* Polls are answered and groups left while the loops and workers still run; then what is in flight ends;
-     * then Kafka has what it was given, or those who wait hear that it has not; only then the threads go. */
+    /* Polls are answered and groups left while the loops and workers still run; then what is in flight ends,
+     * and with it the jobs that use Kafka; then Kafka has what it was given, or those who wait hear on their
+     * loops that it has not; only then the loops go. */
     if (gateway->subscriptions)
         gw_subscriptions_close(gateway->subscriptions, sl_remaining_ms(deadline));
     if (gateway->server)
         gw_server_drain(gateway->server, sl_remaining_ms(deadline));
+    if (gateway->workers)
+        gw_workers_finish(gateway->workers);
     if (gateway->broker)
         gw_broker_close(&gateway->broker, sl_remaining_ms(deadline));
-    gw_workers_stop(&gateway->workers);
     gw_server_stop(&gateway->server);
+    gw_workers_stop(&gateway->workers);
     if (gateway->subscriptions)
         gw_subscriptions_free(&gateway->subscriptions);
     gw_status_destroy(&gateway->status);

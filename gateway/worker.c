@@ -12,7 +12,7 @@ struct gw_workers {
     pthread_cond_t posted;
     struct gw_job *first, **end; /* under lock */
     bool stopping;               /* under lock */
-    unsigned count;
+    unsigned count;              /* threads to join */
     pthread_t threads[];
 };
 
@@ -65,21 +65,25 @@ sl_status gw_workers_start(unsigned threads, struct gw_workers **out, sl_error *
     return SL_OK;
 }
 
-void gw_workers_stop(struct gw_workers **out)
+void gw_workers_finish(struct gw_workers *workers)
 {
-    struct gw_workers *workers = *out;
-    if (!workers)
-        return;
-    *out = NULL;
     pthread_mutex_lock(&workers->lock);
     workers->stopping = true;
     pthread_cond_broadcast(&workers->posted);
     pthread_mutex_unlock(&workers->lock);
-    for (unsigned i = 0; i < workers->count; i++)
-        pthread_join(workers->threads[i], NULL);
-    pthread_cond_destroy(&workers->posted);
-    pthread_mutex_destroy(&workers->lock);
-    free(workers);
+    for (; workers->count; workers->count--)
+        pthread_join(workers->threads[workers->count - 1], NULL);
+}
+
+void gw_workers_stop(struct gw_workers **workers)
+{
+    if (!*workers)
+        return;
+    gw_workers_finish(*workers);
+    pthread_cond_destroy(&(*workers)->posted);
+    pthread_mutex_destroy(&(*workers)->lock);
+    free(*workers);
+    *workers = NULL;
 }
 
 void gw_work_post(struct gw_workers *workers, struct gw_job *job)

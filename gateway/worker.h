@@ -10,7 +10,9 @@
 struct gw_workers;
 
 sl_status gw_workers_start(unsigned threads, struct gw_workers **workers, sl_error *error);
-/* Runs what is queued, then joins. */
+/* Runs what is queued, then joins; what is posted later is left lying. Any thread but a worker's. */
+void gw_workers_finish(struct gw_workers *workers);
+/* The same, and releases: nobody may post any more. */
 void gw_workers_stop(struct gw_workers **workers);
 
 /* Any thread. The job is the caller's memory, untouched once run is called. */

@@ -32,7 +32,8 @@ struct gw_loop {
     atomic_bool stopping;
 
     /* The loop thread's own from here on. */
-    bool run_mhd; /* libmicrohttpd has something to do */
+    bool handles_no_more; /* drained: no handler is called */
+    bool run_mhd;         /* libmicrohttpd has something to do */
     struct gw_timer **heap;
     size_t timers, heap_capacity;
     struct epoll_event events[GW_EVENTS];

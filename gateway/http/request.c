@@ -370,7 +370,8 @@ enum MHD_Result gw_mhd_request(void *opaque, struct MHD_Connection *connection, 
 {
     struct gw_request *request = *context;
     (void)opaque, (void)url, (void)version;
-    if (!request || !request->path || request->gone)
+    if (!request || !request->path || request->gone ||
+        (request->loop->handles_no_more && !request->answered && !request->handled))
         return MHD_NO;
     if (!request->begun) {
         request->begun = true;

@@ -193,23 +193,52 @@ struct gw_loop *gw_server_loop(struct gw_server *server, unsigned index)
     return &server->loops[index];
 }
 
-struct quiesce {
+/* Something that every loop is to do; who orders it waits until all have. */
+struct order {
     struct gw_task task;
     struct gw_loop *loop;
+    void (*carry_out)(struct gw_loop *loop);
     unsigned *left; /* under the server's lock */
 };
 
-static void quiesce(struct gw_task *task)
+static void run_order(struct gw_task *task)
 {
-    struct quiesce *order = (struct quiesce *)task;
+    struct order *order = (struct order *)task;
     struct gw_server *server = order->loop->server;
-    MHD_socket fd = MHD_quiesce_daemon(order->loop->daemon);
-    if (fd != MHD_INVALID_SOCKET)
-        close(fd);
+    order->carry_out(order->loop);
     pthread_mutex_lock(&server->lock);
     --*order->left;
     pthread_cond_broadcast(&server->idle);
     pthread_mutex_unlock(&server->lock);
+}
+
+static void order_all(struct gw_server *server, void (*carry_out)(struct gw_loop *loop))
+{
+    unsigned left = server->loop_count;
+    struct order *orders = calloc(server->loop_count, sizeof *orders);
+    if (!orders)
+        return; /* without memory the server stops less gently */
+    for (unsigned i = 0; i < server->loop_count; i++) {
+        orders[i] = (struct order){{NULL, run_order}, &server->loops[i], carry_out, &left};
+        gw_loop_post(&server->loops[i], &orders[i].task);
+    }
+    pthread_mutex_lock(&server->lock);
+    while (left) /* loops always come round: no deadline */
+        pthread_cond_wait(&server->idle, &server->lock);
+    pthread_mutex_unlock(&server->lock);
+    free(orders);
+}
+
+static void stop_listening(struct gw_loop *loop)
+{
+    MHD_socket fd = MHD_quiesce_daemon(loop->daemon);
+    if (fd != MHD_INVALID_SOCKET)
+        close(fd);
+}
+
+static void stop_handling(struct gw_loop *loop)
+{
+    loop->handles_no_more = true;
 }
 
 void gw_server_drain(struct gw_server *server, int grace_ms)
@@ -217,19 +246,12 @@ void gw_server_drain(struct gw_server *server, int grace_ms)
     int64_t deadline = sl_deadline_ms(grace_ms);
     struct timespec until = sl_mono_deadline(deadline);
     atomic_store(&server->draining, true);
-    unsigned left = server->loop_count;
-    struct quiesce *orders = calloc(server->loop_count, sizeof *orders);
-    for (unsigned i = 0; i < server->loop_count && orders; i++) {
-        orders[i] = (struct quiesce){.task.run = quiesce, .loop = &server->loops[i], .left = &left};
-        gw_loop_post(&server->loops[i], &orders[i].task);
-    }
+    order_all(server, stop_listening);
     pthread_mutex_lock(&server->lock);
-    while (orders && left) /* loops always come round: no deadline */
-        pthread_cond_wait(&server->idle, &server->lock);
     while (atomic_load(&server->in_flight) && deadline > sl_mono_ms())
         pthread_cond_timedwait(&server->idle, &server->lock, &until);
     pthread_mutex_unlock(&server->lock);
-    free(orders);
+    order_all(server, stop_handling);
 }
 
 void gw_server_stop(struct gw_server **out)

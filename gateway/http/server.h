@@ -69,7 +69,8 @@ sl_status gw_server_start(const struct gw_server_settings *settings, const struc
 void gw_server_open(struct gw_server *server);
 uint16_t gw_server_port(const struct gw_server *server);
 /* No new connections and requests (503 with Connection: close); returns when every request begun is answered
- * and written, or after grace_ms. The loops go on running: handlers may still post to them. */
+ * and written, or after grace_ms. No handler is called any more then; the loops go on running, tasks may
+ * still be posted to them, and requests that were handed to a handler may still be answered. */
 void gw_server_drain(struct gw_server *server, int grace_ms);
 /* Stops the loops and frees all. Nobody may hold a request then. */
 void gw_server_stop(struct gw_server **server);

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <semaphore.h>
 #include <stdatomic.h>
 #include <sys/eventfd.h>
@@ -510,6 +511,25 @@ static void draining_lets_requests_end(void **state)
     stop(&shared);
 }
 
+static void no_handler_runs_after_draining(void **state)
+{
+    struct shared shared;
+    struct answer answer;
+    (void)state;
+    int fd = client_connect(start(&shared));
+    static const char head[] = "POST /stream HTTP/1.1\r\n" HOST "Content-Length: 4\r\n\r\nab";
+    client_write(fd, head, strlen(head));
+    while (atomic_load(&shared.streamed) < 2)
+        sched_yield();
+    gw_server_drain(shared.server, 10);
+    client_write(fd, "cd", 2);
+    client_read(fd, &answer, true);
+    assert_int_equal(answer.status, 0);
+    assert_int_equal(atomic_load(&shared.streamed), 2);
+    close(fd);
+    stop(&shared);
+}
+
 static void stopping_abandons_what_is_unanswered(void **state)
 {
     struct shared shared;
@@ -710,6 +730,7 @@ CASES_MAIN(
     cmocka_unit_test(tokens_are_asked_for),
     cmocka_unit_test(sending_is_reported),
     cmocka_unit_test(draining_lets_requests_end),
+    cmocka_unit_test(no_handler_runs_after_draining),
     cmocka_unit_test(stopping_abandons_what_is_unanswered),
     cmocka_unit_test(timers_and_watches_run_on_their_loop),
     cmocka_unit_test(tasks_run_in_the_order_posted),

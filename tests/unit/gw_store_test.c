@@ -322,7 +322,8 @@ static void another_program_may_come_and_go(void **state)
     assert_int_equal(gw_applications_open(fixture->directory, &applications, NULL), SL_OK);
     pid_t child = fork();
     if (!child) {
-        if (!freopen("/dev/null", "w", stdout)) /* its report is not this case's */
+        if (!freopen("/dev/null", "w", stdout) ||
+            !freopen("/dev/null", "w", stderr)) /* its report is not this case's */
             _exit(2);
         setenv("GW_STORE_VISIT", fixture->directory, 1);
         execl("/proc/self/exe", "visitor", "the_visitor", (char *)NULL);
