@@ -154,6 +154,8 @@ static void prefetch_is_bounded(void **state)
     struct pair pair =
         open_consumer(platform, "here.platform.data-client.stream.consumer.prefetch.max-bytes = 2 KiB");
     receive(pair.consumer, 0, 1, 1);
+    /* Nobody takes the rest: it polls no further. Were it to, these would come at once. */
+    assert_false(platform_comes(platform, &platform->polls, 10, 300));
     pthread_mutex_lock(&platform->lock);
     int64_t position = platform->position;
     pthread_mutex_unlock(&platform->lock);

@@ -415,6 +415,22 @@ void platform_wait(struct platform *p, const int *what, int at_least)
     pthread_mutex_unlock(&p->lock);
 }
 
+bool platform_comes(struct platform *p, const int *what, int at_least, int timeout_ms)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_REALTIME, &until);
+    int64_t end_ms = (int64_t)until.tv_sec * 1000 + until.tv_nsec / 1000000 + timeout_ms;
+    until.tv_sec = (time_t)(end_ms / 1000);
+    until.tv_nsec = (long)(end_ms % 1000) * 1000000;
+    int timed_out = 0;
+    pthread_mutex_lock(&p->lock);
+    while (*what < at_least && !timed_out)
+        timed_out = pthread_cond_timedwait(&p->changed, &p->lock, &until);
+    bool came = *what >= at_least;
+    pthread_mutex_unlock(&p->lock);
+    return came;
+}
+
 void platform_release(struct platform *p)
 {
     pthread_mutex_lock(&p->lock);

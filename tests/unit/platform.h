@@ -65,6 +65,8 @@ sl_client *platform_client(struct platform *platform, const char *more);
 void platform_set(struct platform *platform, int *what, int value);
 int platform_get(struct platform *platform, const int *what);
 void platform_wait(struct platform *platform, const int *what, int at_least);
+/* Whether it comes to that within timeout_ms. */
+bool platform_comes(struct platform *platform, const int *what, int at_least, int timeout_ms);
 void platform_release(struct platform *platform); /* what is held */
 /* Adds messages "0", "1", … to the layer, from number first on. */
 void platform_write(struct platform *platform, int first, int count);

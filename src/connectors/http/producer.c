@@ -267,37 +267,6 @@ static int64_t expire_flying(struct lane *lane)
     return INT64_MAX;
 }
 
-/* The same of those that wait. */
-static int64_t expire_waiting(struct lane *lane)
-{
-    struct producer *producer = lane->producer;
-    int64_t now = sl_mono_ms(), next = INT64_MAX;
-    struct sl_hc_batch *batch;
-    pthread_mutex_lock(&producer->lock);
-    while ((batch = lane->front)) {
-        struct sl_hc_entry entry = batch->entries[batch->first];
-        if (entry.deadline_ms > now) {
-            next = entry.deadline_ms;
-            break;
-        }
-        producer->queued--;
-        producer->queued_bytes -= entry.payload_size;
-        if (++batch->first == batch->count) {
-            lane->front = batch->next;
-            if (!lane->front)
-                lane->back = NULL;
-            recycle(producer, batch);
-        }
-        pthread_mutex_unlock(&producer->lock);
-        sl_error error;
-        timed_out(producer, lane, &error);
-        report(producer, &entry, &error, (sl_offset){-1, -1}, NULL);
-        pthread_mutex_lock(&producer->lock);
-    }
-    pthread_mutex_unlock(&producer->lock);
-    return next;
-}
-
 /* Answers. */
 
 static void take_results(struct lane *lane, const struct sl_http_response *response)
@@ -534,17 +503,14 @@ static int64_t serve(struct lane *lane)
         take_answer(lane, &response);
         sl_http_response_free(&response);
     }
-    bool under_way = pick_up(lane);
-    int64_t next = expire_waiting(lane);
-    if (under_way || !lane->flying)
-        return next;
+    if (pick_up(lane) || !lane->flying)
+        return INT64_MAX;
     int64_t due = expire_flying(lane);
     if (!lane->flying)
-        return next == INT64_MAX ? next : 0; /* on to the next batch */
-    next = due < next ? due : next;
+        return 0; /* on to the next batch */
     if (lane->retry_at_ms > sl_mono_ms())
-        return lane->retry_at_ms < next ? lane->retry_at_ms : next;
-    return launch(lane) ? next : 0;
+        return lane->retry_at_ms < due ? lane->retry_at_ms : due;
+    return launch(lane) ? INT64_MAX : 0;
 }
 
 static void *send_on(void *opaque)
