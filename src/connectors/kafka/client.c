@@ -153,43 +153,55 @@ static sl_status unreachable(struct sl_kafka_client *client, int timeout_ms, sl_
 }
 
 /* The error callback is served while waiting, so that wrong credentials do not look like a time-out. */
-static sl_status serve_errors(struct sl_kafka_client *client, sl_error *error)
+static sl_status serve_errors(struct sl_kafka_client *client, int wait_ms, sl_error *error)
 {
-    while (rd_kafka_poll(client->rk, 0) > 0)
-        ;
+    rd_kafka_poll(client->rk, wait_ms);
     return sl_kafka_client_trouble(client, error);
+}
+
+/* What the cluster says of the topic; the error of the topic itself included. */
+static rd_kafka_resp_err_t ask(struct sl_kafka_client *client, rd_kafka_topic_t *topic, int timeout_ms)
+{
+    const struct rd_kafka_metadata *metadata;
+    rd_kafka_resp_err_t code = rd_kafka_metadata(client->rk, 0, topic, &metadata, timeout_ms);
+    if (code)
+        return code;
+    code = metadata->topic_cnt == 1 ? metadata->topics[0].err : RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
+    rd_kafka_metadata_destroy(metadata);
+    return code;
+}
+
+static bool is_silence(rd_kafka_resp_err_t code)
+{
+    return code == RD_KAFKA_RESP_ERR__TIMED_OUT || code == RD_KAFKA_RESP_ERR__TRANSPORT;
 }
 
 sl_status sl_kafka_client_check_topic(struct sl_kafka_client *client, const char *topic, int timeout_ms,
                                       sl_error *error)
 {
-    enum { SLICE_MS = 1000 };
+    /* A layer just made may not be known to every broker yet. */
+    enum { SLICE_MS = 1000, NEWS_MS = 5000, PAUSE_MS = 50 };
     rd_kafka_topic_t *handle = rd_kafka_topic_new(client->rk, topic, NULL);
     if (!handle)
         return sl_kafka_error(error, rd_kafka_last_error(), "Kafka topic \"%s\": %s", topic,
                               rd_kafka_err2str(rd_kafka_last_error()));
-    const struct rd_kafka_metadata *metadata = NULL;
     rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR__TIMED_OUT;
     sl_status status = SL_OK;
-    int64_t deadline = sl_deadline_ms(timeout_ms);
+    int64_t deadline = sl_deadline_ms(timeout_ms), news = sl_deadline_ms(NEWS_MS);
     while (!status && sl_remaining_ms(deadline) > 0) {
         int left = sl_remaining_ms(deadline);
-        code = rd_kafka_metadata(client->rk, 0, handle, &metadata, left < SLICE_MS ? left : SLICE_MS);
-        if (code != RD_KAFKA_RESP_ERR__TIMED_OUT && code != RD_KAFKA_RESP_ERR__TRANSPORT)
+        code = ask(client, handle, left < SLICE_MS ? left : SLICE_MS);
+        bool is_new = (code == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART ||
+                       code == RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE) &&
+                      sl_remaining_ms(news) > 0;
+        if (!is_new && !is_silence(code))
             break;
-        status = serve_errors(client, error);
+        status = serve_errors(client, is_new ? PAUSE_MS : 0, error);
     }
     rd_kafka_topic_destroy(handle);
-    if (status)
+    if (status || !code)
         return status;
-    if (code)
-        return code == RD_KAFKA_RESP_ERR__TIMED_OUT || code == RD_KAFKA_RESP_ERR__TRANSPORT
-                   ? unreachable(client, timeout_ms, error)
-                   : sl_kafka_error(error, code, "Kafka at %s: %s", client->brokers, rd_kafka_err2str(code));
-    rd_kafka_resp_err_t of_topic =
-        metadata->topic_cnt == 1 ? metadata->topics[0].err : RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
-    rd_kafka_metadata_destroy(metadata);
-    return of_topic ? sl_kafka_error(error, of_topic, "Kafka topic \"%s\" at %s: %s", topic, client->brokers,
-                                     rd_kafka_err2str(of_topic))
-                    : SL_OK;
+    return is_silence(code) ? unreachable(client, timeout_ms, error)
+                            : sl_kafka_error(error, code, "Kafka topic \"%s\" at %s: %s", topic,
+                                             client->brokers, rd_kafka_err2str(code));
 }

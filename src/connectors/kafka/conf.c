@@ -135,6 +135,12 @@ static sl_status set_consumer(rd_kafka_conf_t *conf, const struct sl_consumer_se
     if (!status)
         status = set_number(conf, "queued.max.messages.kbytes", prefetch < 1024 ? 1 : prefetch / 1024,
                             2097151, error);
+    /* librdkafka counts payload only, but every message takes some 600 bytes beside it: small ones need a
+     * bound of their own. It must not be low either: a fetch held back by it is resumed only after about 100
+     * ms. */
+    int64_t messages = prefetch / 128;
+    if (!status)
+        status = set_number(conf, "queued.min.messages", messages < 1000 ? 1000 : messages, 1000000, error);
     /* One response must not bring much more than may wait. */
     if (!status)
         status =
