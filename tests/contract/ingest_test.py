@@ -82,14 +82,6 @@ class Ingest(TestCase):
         for wrong in ("yesterday", "-1", "99999999999999999999"):
             self.assertEqual(self.post(b"x", headers={"X-SL-Timestamp": wrong}).status, 400, wrong)
 
-    def test_ingest_writes_a_retry_once(self):
-        """The SDKs retry POST: the same trace id, key and payload within a short time is one message."""
-        for _ in range(3):
-            answer = self.post(b"x", headers={"X-HERE-TraceId": "retried", "X-HERE-Message-Key": "k"})
-            self.assertEqual(answer.json(), {"TraceID": "retried"})
-        self.post(b"another", headers={"X-HERE-TraceId": "retried", "X-HERE-Message-Key": "k"})
-        self.assertEqual([data(each) for each in self.messages(2)], [b"x", b"another"])
-
     def test_ingest_of_a_large_body_asks_first(self):
         """Expect: 100-continue, as SDKs send it with large bodies."""
         import socket

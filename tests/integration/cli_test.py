@@ -167,7 +167,7 @@ class CommandLine(TestCase):
         self.assertRegex(token, r"^\S{20,}\n$")
         for given, code in ((token.strip(), "200"), ("wrong", "401")):
             done = subprocess.run(["curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", "-H",
-                                   f"Authorization: Bearer {given}", f"{self.platform.url}/lookup/v1/platform/apis"],
+                                   f"Authorization: Bearer {given}", f"{self.platform.url}/config/v1/catalogs"],
                                   capture_output=True, check=True, timeout=30)
             self.assertEqual(done.stdout.decode(), code)
 

@@ -70,7 +70,7 @@ static void check_not_shared(struct pair *pair)
 static void two_groups_get_everything(void **state)
 {
     (void)state;
-    struct pair pair;
+    static struct pair pair; /* threads use it until the end, of a failed case too */
     open_pair(&pair, "group-a", "group-b");
     assert_string_not_equal(sl_consumer_group(pair.first.consumer), sl_consumer_group(pair.second.consumer));
     check_not_shared(&pair);
@@ -80,7 +80,7 @@ static void two_groups_get_everything(void **state)
 static void one_group_shares(void **state)
 {
     (void)state;
-    struct pair pair;
+    static struct pair pair; /* threads use it until the end, of a failed case too */
     open_pair(&pair, "group-a", "group-a");
     assert_string_equal(sl_consumer_group(pair.first.consumer), sl_consumer_group(pair.second.consumer));
     check_shared(&pair);
@@ -92,7 +92,7 @@ static void one_group_shares(void **state)
 static void same_credentials_share(void **state)
 {
     (void)state;
-    struct pair pair;
+    static struct pair pair; /* threads use it until the end, of a failed case too */
     open_pair(&pair, NULL, NULL);
     assert_says(last_warning(), "stream.consumer.group");
     assert_string_equal(sl_consumer_group(pair.first.consumer), sl_consumer_group(pair.second.consumer));
@@ -104,7 +104,7 @@ static void same_credentials_share(void **state)
 static void named_group_does_not_share(void **state)
 {
     (void)state;
-    struct pair pair;
+    static struct pair pair; /* threads use it until the end, of a failed case too */
     open_pair(&pair, NULL, "my-own.group_1:x");
     check_not_shared(&pair);
     close_pair(&pair);
@@ -132,7 +132,7 @@ static void group_from_configuration(void **state)
 static void close_leaves_at_once(void **state)
 {
     (void)state;
-    struct pair pair;
+    static struct pair pair; /* threads use it until the end, of a failed case too */
     open_pair(&pair, "group-a", "group-a");
     readers_settle(pair.producer, pair.readers, 2);
     reader_stop(&pair.second, true);
