@@ -128,12 +128,13 @@ sl_status hocon_resolve(const struct hocon *document, bool use_environment, cons
                                       .use_environment = use_environment,
                                       .place = &document->root->place,
                                       .error = error};
-    /* What stands in the document itself does not count: a slot, a key, a value and an element for each. */
+    /* What stands in the document itself does not count: a slot, layers, a key, a value, an element for each.
+     */
     size_t own = document->nodes < SIZE_MAX / 16 ? document->nodes : SIZE_MAX / 16;
     size_t extra =
         resolver.limits.max_resolved < SIZE_MAX / 16 ? resolver.limits.max_resolved : SIZE_MAX / 16;
     resolver.most_weight = own + extra;
-    resolver.budget = own * 6 + extra * 4;
+    resolver.budget = own * 8 + extra * 4;
     resolver.text_budget = resolver.limits.max_bytes * 4;
     sl_status status = resolve_root(&resolver, document);
     hocon_arena_free(&resolver.scratch);

@@ -4,6 +4,14 @@
  *
  * Documents are parsed unresolved, laid over one another, then resolved once, so that a substitution in one
  * may look at another. A resolved tree is immutable and may be read by many threads.
+ *
+ * Where it knowingly differs from the Lightbend library (1.4.3):
+ * - a number is what JSON calls one, kept as written; "007" and "5." are strings (and convert to integers);
+ * - text put together with an object or a list is an error, never dropped; blanks beside them do not count;
+ * - += works inside lists; a list may be the root of a document that is not included;
+ * - included .json and .properties files are read as what they are; url() and classpath() are errors;
+ * - U+0000 and halves of surrogate pairs are errors;
+ * - a field that refers to an object that it lies in is a cycle, even where there is an earlier value.
  */
 #ifndef SL_HOCON_HOCON_H
 #define SL_HOCON_HOCON_H

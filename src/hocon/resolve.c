@@ -8,7 +8,7 @@
 #include "base/text.h"
 #include "hocon/path.h"
 
-enum { MOST_NESTED = 2000 }; /* calls of the functions that guard themselves: half a megabyte of stack */
+enum { MOST_NESTED = 1000 }; /* calls of the functions that guard themselves: below a megabyte of stack */
 
 sl_status hocon_enter(struct hocon_resolver *resolver, const struct hocon_place *place)
 {
@@ -271,14 +271,21 @@ static sl_status follow(struct hocon_resolver *resolver, const struct hocon_slot
     return status;
 }
 
+/* Whether target is all that lies below slot's layer of that number: then those layers add nothing to it. */
+static bool is_all_below(const struct hocon_slot *slot, size_t number, const struct hocon_slot *target)
+{
+    return target->whole == slot->whole && target->count == number;
+}
+
 /* Adds what a substitution, or another slot's layer, leads to. */
-static sl_status add_target(struct hocon_resolver *resolver, struct hocon_slot *slot,
+static sl_status add_target(struct hocon_resolver *resolver, struct hocon_slot *slot, size_t number,
                             struct hocon_slot *target, const struct hocon_node *reference, bool *done)
 {
     if (!target || target->kind == HOCON_UNDEFINED)
         return SL_OK;
-    *done = target->kind != HOCON_FIELDS;
-    if (*done && slot->parts.count)
+    bool object = target->kind == HOCON_FIELDS;
+    *done = !object || is_all_below(slot, number, target);
+    if (!object && slot->parts.count)
         return SL_OK; /* hidden by the objects above it */
     slot->kind = target->kind;
     return add_layer(resolver, &slot->parts,
@@ -370,7 +377,7 @@ static sl_status add_concat(struct hocon_resolver *resolver, struct hocon_slot *
         return status;
     *done = kind != HOCON_FIELDS;
     if (pieces.count == 1 && pieces.all[0].slot)
-        return add_target(resolver, slot, pieces.all[0].slot, pieces.all[0].reference, done);
+        return add_target(resolver, slot, number, pieces.all[0].slot, pieces.all[0].reference, done);
     if (*done) {
         if (slot->parts.count)
             return SL_OK;
@@ -389,6 +396,7 @@ static sl_status add_concat(struct hocon_resolver *resolver, struct hocon_slot *
         if (part.node && part.node->type != NODE_OBJECT)
             continue;
         part.context = part.node ? context : NULL;
+        *done = *done || (part.slot && is_all_below(slot, number, part.slot));
         part.slot = part.slot ? unalias(part.slot) : NULL;
         status = add_layer(resolver, &slot->parts, part);
     }
@@ -407,13 +415,13 @@ static sl_status flatten_layer(struct hocon_resolver *resolver, struct hocon_slo
         status = look_back(resolver, &target);
         if (status == SL_OK && target)
             status = hocon_flatten(resolver, target);
-        return status == SL_OK ? add_target(resolver, slot, target, reference, done) : status;
+        return status == SL_OK ? add_target(resolver, slot, number, target, reference, done) : status;
     }
     resolver->place = &layer->node->place;
     switch (layer->node->type) {
     case NODE_REFERENCE:
         status = follow(resolver, slot, layer->node, &target);
-        return status == SL_OK ? add_target(resolver, slot, target, layer->node, done) : status;
+        return status == SL_OK ? add_target(resolver, slot, number, target, layer->node, done) : status;
     case NODE_CONCAT:
         return add_concat(resolver, slot, number, done);
     default:

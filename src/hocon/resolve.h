@@ -67,7 +67,7 @@ struct hocon_resolver {
     size_t lost;       /* how often looking back found nothing */
     size_t flattening; /* slots that are being flattened */
     unsigned depth;    /* of the C stack */
-    size_t budget;     /* slots and values that may be made yet */
+    size_t budget;     /* slots, layers, keys and values that may be made yet */
     size_t text_budget;
     size_t most_weight;
     const struct hocon_place *place; /* of what was looked at last: for errors that have no other place */
