@@ -257,8 +257,10 @@ void gw_stop(struct gateway **out, int grace_ms)
         gw_broker_close(&gateway->broker, sl_remaining_ms(deadline));
     gw_server_stop(&gateway->server);
     gw_workers_stop(&gateway->workers);
-    if (gateway->subscriptions)
+    if (gateway->subscriptions) {
         gw_subscriptions_free(&gateway->subscriptions);
+        SL_INFO(&gateway->log, "gateway: stopped");
+    }
     gw_status_destroy(&gateway->status);
     gw_tokens_close(&gateway->tokens);
     gw_applications_close(&gateway->applications);
@@ -268,7 +270,6 @@ void gw_stop(struct gateway **out, int grace_ms)
     free(gateway->routes);
     free(gateway->public_url);
     sl_config_destroy(&gateway->config);
-    SL_INFO(&gateway->log, "gateway: stopped");
     free(gateway);
 }
 

@@ -7,7 +7,6 @@
 
 #include <errno.h>
 #include <limits.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -148,16 +147,18 @@ static void woken(struct gw_watch *watch)
 static enum MHD_Result start_daemon(struct gw_loop *loop)
 {
     struct gw_server *server = loop->server;
+    /* A connection's memory is its head's room: libmicrohttpd writes all of it for every request, so it is
+     * what a connection costs. */
+    size_t memory = server->settings.max_header < 4096 ? 4096 : server->settings.max_header;
     /* More than may be open: the surplus is answered with 503 instead of being left to wait. */
     unsigned limit = server->settings.max_connections + 256;
     loop->daemon = MHD_start_daemon(
         MHD_USE_EPOLL | MHD_USE_ITC | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, gw_mhd_request, loop,
         MHD_OPTION_LISTEN_SOCKET, (MHD_socket)loop->listen_fd, MHD_OPTION_CONNECTION_LIMIT, limit,
         MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)server->settings.idle_timeout_s,
-        MHD_OPTION_CONNECTION_MEMORY_LIMIT, server->settings.max_header + 16 * 1024,
-        MHD_OPTION_URI_LOG_CALLBACK, gw_mhd_uri, loop, MHD_OPTION_NOTIFY_COMPLETED, gw_mhd_completed, loop,
-        MHD_OPTION_NOTIFY_CONNECTION, gw_mhd_connection, loop, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1,
-        MHD_OPTION_END);
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, memory, MHD_OPTION_URI_LOG_CALLBACK, gw_mhd_uri, loop,
+        MHD_OPTION_NOTIFY_COMPLETED, gw_mhd_completed, loop, MHD_OPTION_NOTIFY_CONNECTION, gw_mhd_connection,
+        loop, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_END);
     if (!loop->daemon)
         return MHD_NO;
     loop->listen_fd = -1; /* the daemon's now */

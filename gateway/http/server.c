@@ -129,7 +129,7 @@ static void complete(struct gw_server_settings *settings)
     if (!settings->max_body)
         settings->max_body = (size_t)1 << 20;
     if (!settings->max_header)
-        settings->max_header = 16 * 1024;
+        settings->max_header = 32 * 1024;
     if (!settings->max_bytes_in_flight)
         settings->max_bytes_in_flight = (size_t)256 << 20;
     if (!settings->idle_timeout_s)
