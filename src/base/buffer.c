@@ -1,5 +1,6 @@
 #include "base/buffer.h"
 
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,11 +34,11 @@ bool sl_buffer_reserve(struct sl_buffer *buffer, size_t size)
     size_t needed = buffer->size + size + 1; /* a NUL always fits behind */
     if (needed <= buffer->capacity)
         return true;
+    /* It doubles up to its bound: growing by what is needed would copy all of it with each append. */
+    size_t bound = buffer->max < SIZE_MAX ? buffer->max + 1 : SIZE_MAX;
     size_t capacity = buffer->capacity ? buffer->capacity : 64;
     while (capacity < needed)
-        capacity = capacity > needed / 2 ? needed : capacity * 2;
-    if (capacity < buffer->capacity * 2 && buffer->capacity < buffer->max / 2)
-        capacity = buffer->capacity * 2;
+        capacity = capacity > bound / 2 ? bound : capacity * 2;
     char *data = realloc(buffer->data, capacity);
     if (!data) {
         buffer->failed = true;
