@@ -1,0 +1,294 @@
+#include "support/cases.h"
+
+#include <string.h>
+
+#include "kafka_mock.h"
+
+enum { OFFSET_COMMIT = 8 }; /* Kafka's number of the request */
+
+/* Another program's record. */
+static void write_record(struct kafka_mock *mock, const char *key, size_t key_size, const char *value,
+                         size_t size, rd_kafka_headers_t *headers)
+{
+    union {
+        const char *given;
+        void *taken;
+    } bytes = {value};
+    char text[200];
+    rd_kafka_conf_t *conf = rd_kafka_conf_new();
+    rd_kafka_conf_set(conf, "bootstrap.servers", mock->endpoint.brokers, text, sizeof text);
+    rd_kafka_conf_set(conf, "linger.ms", "0", text, sizeof text);
+    rd_kafka_t *rk = rd_kafka_new(RD_KAFKA_PRODUCER, conf, text, sizeof text);
+    assert_non_null(rk);
+    rd_kafka_resp_err_t code =
+        rd_kafka_producev(rk, RD_KAFKA_V_TOPIC("topic"), RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
+                          RD_KAFKA_V_KEY(key, key_size), RD_KAFKA_V_VALUE(bytes.taken, size),
+                          RD_KAFKA_V_HEADERS(headers ? headers : rd_kafka_headers_new(0)), RD_KAFKA_V_END);
+    assert_int_equal(code, 0);
+    assert_int_equal(rd_kafka_flush(rk, 10000), 0);
+    rd_kafka_destroy(rk);
+}
+
+static void write_numbers(struct kafka_mock *mock, int count)
+{
+    for (int i = 0; i < count; i++) {
+        char text[20];
+        snprintf(text, sizeof text, "%d", i);
+        write_record(mock, "key", 3, text, strlen(text), NULL);
+    }
+}
+
+static void *open_consumer(struct kafka_mock *mock, sl_start start)
+{
+    const struct sl_consumer_settings settings = {"group", start, 1 << 20};
+    struct sl_host host = kafka_mock_host(mock);
+    void *consumer = NULL;
+    sl_error error = {0};
+    if (mock->connector->consumer_open(&host, &mock->target, &settings, &consumer, &error))
+        fail_msg("%s", error.text);
+    return consumer;
+}
+
+static struct sl_batch *poll_some(struct kafka_mock *mock, void *consumer, size_t messages, size_t bytes)
+{
+    struct sl_batch *batch = NULL;
+    sl_error error = {0};
+    for (int i = 0; i < 100 && !batch; i++)
+        if (mock->connector->consumer_poll(consumer, 200, messages, bytes, &batch, &error))
+            fail_msg("%s", error.text);
+    assert_non_null(batch);
+    assert_int_equal(batch->magic, SL_BATCH_MAGIC);
+    return batch;
+}
+
+static void assert_payload(const struct sl_message *message, const char *text)
+{
+    assert_int_equal(message->payload_size, strlen(text));
+    assert_memory_equal(message->payload, text, strlen(text));
+}
+
+static void foreign_records_are_delivered(void **state)
+{
+    struct kafka_mock *mock = *state;
+    rd_kafka_headers_t *headers = rd_kafka_headers_new(8);
+    rd_kafka_header_add(headers, "sl-trace-id", -1, "has space", -1);
+    rd_kafka_header_add(headers, "sl-checksum", -1, "beef", -1);
+    rd_kafka_header_add(headers, "sl-data-size", -1, "many", -1);
+    rd_kafka_header_add(headers, "sl-crc", -1, "1\0", 2);
+    rd_kafka_header_add(headers, "SL-unknown", -1, "x", -1);
+    rd_kafka_header_add(headers, "my header", -1, "x", 1);
+    rd_kafka_header_add(headers, "nothing", -1, NULL, 0);
+    rd_kafka_header_add(headers, "empty", -1, "", 0);
+    write_record(mock, NULL, 0, "no key", 6, headers);
+    write_record(mock, "\xff\xfe", 2, NULL, 0, NULL);
+    write_record(mock, "", 0, "", 0, NULL);
+    void *consumer = open_consumer(mock, SL_START_BEGIN);
+    struct sl_batch *batch[3];
+    for (int i = 0; i < 3; i++)
+        batch[i] = poll_some(mock, consumer, 1, 1000);
+    const struct sl_message *first = batch[0]->messages, *second = batch[1]->messages,
+                            *third = batch[2]->messages;
+    assert_null(first->partition_id);
+    assert_payload(first, "no key");
+    assert_null(first->trace_id);
+    assert_null(first->checksum);
+    assert_null(first->crc);
+    assert_int_equal(first->data_size, -1);
+    assert_int_equal(first->header_count, 3);
+    assert_string_equal(first->headers[0].name, "my header");
+    assert_null(first->headers[1].value);
+    assert_non_null(first->headers[2].value);
+    assert_int_equal(first->headers[2].size, 0);
+    assert_int_equal(second->partition_id_size, 2);
+    assert_memory_equal(second->partition_id, "\xff\xfe", 2);
+    assert_null(second->payload);
+    assert_int_equal(second->header_count, 0);
+    assert_non_null(third->partition_id);
+    assert_int_equal(third->partition_id_size, 0);
+    assert_non_null(third->payload);
+    assert_int_equal(third->payload_size, 0);
+    for (int i = 0; i < 3; i++)
+        batch[i]->release(batch[i]);
+    assert_int_equal(mock->connector->consumer_close(consumer, NULL), SL_OK);
+    assert_int_equal(mock->revocations, 1);
+}
+
+static void our_headers_become_parts(void **state)
+{
+    struct kafka_mock *mock = *state;
+    static const char digest[] = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+    rd_kafka_headers_t *headers = rd_kafka_headers_new(8);
+    rd_kafka_header_add(headers, "user", -1, "u", -1);
+    rd_kafka_header_add(headers, "sl-trace-id", -1, "t-1", -1);
+    rd_kafka_header_add(headers, "sl-checksum", -1, digest, -1);
+    rd_kafka_header_add(headers, "sl-crc", -1, "c", -1);
+    rd_kafka_header_add(headers, "sl-data-handle", -1, "h-1", -1);
+    rd_kafka_header_add(headers, "sl-data-size", -1, "20971520", -1);
+    rd_kafka_header_add(headers, "sl-compressed-data-size", -1, "7", -1);
+    write_record(mock, "key", 3, NULL, 0, headers);
+    void *consumer = open_consumer(mock, SL_START_BEGIN);
+    struct sl_batch *batch = poll_some(mock, consumer, 10, 1000);
+    const struct sl_message *message = batch->messages;
+    assert_string_equal(message->trace_id, "t-1");
+    assert_string_equal(message->checksum, digest);
+    assert_string_equal(message->crc, "c");
+    assert_string_equal(message->data_handle, "h-1");
+    assert_int_equal(message->data_size, 20971520);
+    assert_int_equal(message->compressed_size, 7);
+    assert_true(message->timestamp_ms > 1600000000000);
+    assert_int_equal(message->header_count, 1);
+    assert_string_equal(message->headers[0].name, "user");
+    batch->release(batch);
+    mock->connector->consumer_close(consumer, NULL);
+}
+
+static void batches_outlive_their_consumer(void **state)
+{
+    struct kafka_mock *mock = *state;
+    write_numbers(mock, 2);
+    void *consumer = open_consumer(mock, SL_START_BEGIN);
+    struct sl_batch *one = poll_some(mock, consumer, 1, 1000), *two = poll_some(mock, consumer, 1, 1000);
+    mock->connector->consumer_close(consumer, NULL);
+    assert_payload(one->messages, "0");
+    one->release(one);
+    assert_payload(two->messages, "1");
+    two->release(two);
+}
+
+static void bounds_of_a_batch_are_kept(void **state)
+{
+    struct kafka_mock *mock = *state;
+    write_record(mock, "k", 1, "12345", 5, NULL);
+    write_record(mock, "k", 1, "123456789", 9, NULL);
+    write_record(mock, "k", 1, "1", 1, NULL);
+    write_record(mock, "k", 1, "2", 1, NULL);
+    void *consumer = open_consumer(mock, SL_START_BEGIN);
+    size_t at = 0;
+    while (at < 4) {
+        struct sl_batch *batch = poll_some(mock, consumer, 2, 6);
+        size_t bytes = 0;
+        assert_true(batch->count <= 2);
+        for (size_t i = 0; i < batch->count; i++) {
+            bytes += batch->messages[i].payload_size;
+            assert_int_equal(batch->messages[i].offset.offset, at++);
+        }
+        assert_true(bytes <= 6 || batch->count == 1);
+        batch->release(batch);
+    }
+    mock->connector->consumer_close(consumer, NULL);
+}
+
+static void seeking_drops_what_was_received(void **state)
+{
+    struct kafka_mock *mock = *state;
+    write_numbers(mock, 10);
+    void *consumer = open_consumer(mock, SL_START_BEGIN);
+    struct sl_batch *batch = poll_some(mock, consumer, 3, 2); /* leaves one pending and more received */
+    batch->release(batch);
+    assert_int_equal(mock->connector->consumer_seek(consumer, &(sl_offset){0, 7}, 1, NULL), SL_OK);
+    batch = poll_some(mock, consumer, 1, 100);
+    assert_payload(batch->messages, "7");
+    batch->release(batch);
+    assert_int_equal(mock->connector->consumer_seek(consumer, &(sl_offset){0, 2}, 1, NULL), SL_OK);
+    batch = poll_some(mock, consumer, 1, 100);
+    assert_payload(batch->messages, "2");
+    batch->release(batch);
+    assert_int_equal(mock->connector->consumer_seek_to(consumer, SL_START_END, NULL), SL_OK);
+    write_record(mock, "k", 1, "new", 3, NULL);
+    batch = poll_some(mock, consumer, 1, 100);
+    assert_payload(batch->messages, "new");
+    batch->release(batch);
+    assert_int_equal(mock->connector->consumer_seek_to(consumer, SL_START_BEGIN, NULL), SL_OK);
+    batch = poll_some(mock, consumer, 1, 100);
+    assert_payload(batch->messages, "0");
+    batch->release(batch);
+    mock->connector->consumer_close(consumer, NULL);
+}
+
+static void partitions_of_others_are_refused(void **state)
+{
+    struct kafka_mock *mock = *state;
+    void *consumer = open_consumer(mock, SL_START_BEGIN);
+    sl_error error = {0};
+    assert_int_equal(mock->connector->consumer_seek(consumer, &(sl_offset){9, 0}, 1, &error),
+                     SL_INVALID_ARGUMENT);
+    assert_non_null(strstr(error.text, "partition 9"));
+    assert_int_equal(mock->connector->consumer_commit(consumer, &(sl_offset){9, 0}, 1, &error), SL_KAFKA);
+    assert_non_null(strstr(error.text, "partition 9"));
+    mock->connector->consumer_close(consumer, NULL);
+}
+
+static int64_t committed(struct kafka_mock *mock)
+{
+    char text[200];
+    rd_kafka_conf_t *conf = rd_kafka_conf_new();
+    rd_kafka_conf_set(conf, "bootstrap.servers", mock->endpoint.brokers, text, sizeof text);
+    rd_kafka_conf_set(conf, "group.id", "group", text, sizeof text);
+    rd_kafka_t *rk = rd_kafka_new(RD_KAFKA_CONSUMER, conf, text, sizeof text);
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+    rd_kafka_topic_partition_list_add(list, "topic", 0);
+    rd_kafka_resp_err_t code = rd_kafka_committed(rk, list, 10000);
+    int64_t offset = list->elems[0].offset;
+    rd_kafka_topic_partition_list_destroy(list);
+    rd_kafka_destroy(rk);
+    assert_int_equal(code, 0);
+    return offset;
+}
+
+static void a_commit_is_one_behind_the_message(void **state)
+{
+    struct kafka_mock *mock = *state;
+    write_numbers(mock, 3);
+    void *consumer = open_consumer(mock, SL_START_BEGIN);
+    assert_int_equal(mock->connector->consumer_commit(consumer, &(sl_offset){0, 1}, 1, NULL), SL_OK);
+    assert_int_equal(committed(mock), 2);
+    mock->connector->consumer_close(consumer, NULL);
+}
+
+static void a_start_at_the_end_is_committed(void **state)
+{
+    struct kafka_mock *mock = *state;
+    write_numbers(mock, 3);
+    void *consumer = open_consumer(mock, SL_START_END);
+    assert_int_equal(committed(mock), 3);
+    mock->connector->consumer_close(consumer, NULL);
+}
+
+static void failed_commits_have_their_status(void **state)
+{
+    struct kafka_mock *mock = *state;
+    void *consumer = open_consumer(mock, SL_START_BEGIN);
+    sl_error error = {0};
+    rd_kafka_mock_push_request_errors(mock->cluster, OFFSET_COMMIT, 1,
+                                      RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED);
+    assert_int_equal(mock->connector->consumer_commit(consumer, &(sl_offset){0, 0}, 1, &error), SL_FORBIDDEN);
+    assert_true(strlen(error.text) > 10);
+    assert_int_equal(mock->connector->consumer_commit(consumer, &(sl_offset){0, 0}, 1, &error), SL_OK);
+    mock->connector->consumer_close(consumer, NULL);
+}
+
+static void nothing_there_is_no_error(void **state)
+{
+    struct kafka_mock *mock = *state;
+    void *consumer = open_consumer(mock, SL_START_BEGIN);
+    struct sl_batch *batch = NULL;
+    assert_string_equal(mock->connector->consumer_group(consumer), "group");
+    assert_int_equal(mock->connector->consumer_poll(consumer, 0, 1, 1, &batch, NULL), SL_OK);
+    assert_null(batch);
+    assert_int_equal(mock->connector->consumer_poll(consumer, 50, 1, 1, &batch, NULL), SL_OK);
+    assert_null(batch);
+    mock->connector->consumer_close(consumer, NULL);
+}
+
+/* clang-format off */
+CASES_MAIN(
+    cmocka_unit_test_setup_teardown(foreign_records_are_delivered, kafka_mock_setup, kafka_mock_teardown),
+    cmocka_unit_test_setup_teardown(our_headers_become_parts, kafka_mock_setup, kafka_mock_teardown),
+    cmocka_unit_test_setup_teardown(batches_outlive_their_consumer, kafka_mock_setup, kafka_mock_teardown),
+    cmocka_unit_test_setup_teardown(bounds_of_a_batch_are_kept, kafka_mock_setup, kafka_mock_teardown),
+    cmocka_unit_test_setup_teardown(seeking_drops_what_was_received, kafka_mock_setup, kafka_mock_teardown),
+    cmocka_unit_test_setup_teardown(partitions_of_others_are_refused, kafka_mock_setup, kafka_mock_teardown),
+    cmocka_unit_test_setup_teardown(a_commit_is_one_behind_the_message, kafka_mock_setup, kafka_mock_teardown),
+    cmocka_unit_test_setup_teardown(a_start_at_the_end_is_committed, kafka_mock_setup, kafka_mock_teardown),
+    cmocka_unit_test_setup_teardown(failed_commits_have_their_status, kafka_mock_setup, kafka_mock_teardown),
+    cmocka_unit_test_setup_teardown(nothing_there_is_no_error, kafka_mock_setup, kafka_mock_teardown))

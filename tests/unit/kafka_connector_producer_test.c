@@ -1,0 +1,167 @@
+#include "support/cases.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "kafka_mock.h"
+
+enum { PRODUCE = 0 }; /* Kafka's number of the request */
+
+static void *open_producer(struct kafka_mock *mock, int delivery_timeout_ms)
+{
+    const struct sl_producer_settings settings = {delivery_timeout_ms, 1000, 8 << 20};
+    struct sl_host host = kafka_mock_host(mock);
+    void *producer = NULL;
+    sl_error error = {0};
+    if (mock->connector->producer_open(&host, &mock->target, &settings, &producer, &error))
+        fail_msg("%s", error.text);
+    return producer;
+}
+
+static sl_status send_one(struct kafka_mock *mock, void *producer, size_t number, const char *key)
+{
+    struct sl_message message = {0};
+    sl_message_reset(&message);
+    message.partition_id = key;
+    message.partition_id_size = strlen(key);
+    message.payload = "payload";
+    message.payload_size = 7;
+    message.trace_id = "trace";
+    return mock->connector->producer_send(producer, &message, kafka_mock_ticket(mock, number), NULL);
+}
+
+static void every_ticket_is_reported_once_in_order(void **state)
+{
+    struct kafka_mock *mock = *state;
+    void *producer = open_producer(mock, 10000);
+    for (size_t i = 0; i < 200; i++)
+        assert_int_equal(send_one(mock, producer, i, "key"), SL_OK);
+    kafka_mock_wait(mock, 200);
+    mock->connector->producer_close(producer);
+    assert_int_equal(mock->outcomes, 200);
+    for (size_t i = 0; i < 200; i++) {
+        assert_int_equal(kafka_mock_number(mock, mock->outcome[i].ticket), i);
+        assert_int_equal(mock->outcome[i].status, SL_OK);
+        assert_int_equal(mock->outcome[i].offset.partition, 0);
+        assert_int_equal(mock->outcome[i].offset.offset, i);
+    }
+}
+
+static void passing_errors_are_retried(void **state)
+{
+    struct kafka_mock *mock = *state;
+    void *producer = open_producer(mock, 20000);
+    rd_kafka_mock_push_request_errors(mock->cluster, PRODUCE, 3, RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION,
+                                      RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS,
+                                      RD_KAFKA_RESP_ERR_REQUEST_TIMED_OUT);
+    assert_int_equal(send_one(mock, producer, 0, "key"), SL_OK);
+    kafka_mock_wait(mock, 1);
+    assert_int_equal(mock->outcome[0].status, SL_OK);
+    mock->connector->producer_close(producer);
+    assert_int_equal(mock->outcomes, 1);
+}
+
+static void assert_outcome(struct kafka_mock *mock, rd_kafka_resp_err_t code, sl_status status)
+{
+    void *producer = open_producer(mock, 20000);
+    rd_kafka_mock_push_request_errors(mock->cluster, PRODUCE, 1, code);
+    assert_int_equal(send_one(mock, producer, 0, "key"), SL_OK);
+    kafka_mock_wait(mock, 1);
+    assert_int_equal(mock->outcome[0].status, status);
+    mock->connector->producer_close(producer);
+    assert_int_equal(mock->outcomes, 1);
+}
+
+static void a_forbidden_topic_has_its_status(void **state)
+{
+    assert_outcome(*state, RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED, SL_FORBIDDEN);
+}
+
+static void a_message_too_large_for_the_broker_has_its_status(void **state)
+{
+    assert_outcome(*state, RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE, SL_TOO_LARGE);
+}
+
+static void time_runs_out_without_a_broker(void **state)
+{
+    struct kafka_mock *mock = *state;
+    void *producer = open_producer(mock, 300);
+    rd_kafka_mock_broker_set_down(mock->cluster, 1);
+    assert_int_equal(send_one(mock, producer, 0, "key"), SL_OK);
+    kafka_mock_wait(mock, 1);
+    assert_int_equal(mock->outcome[0].status, SL_TIMED_OUT);
+    mock->connector->producer_close(producer);
+    assert_int_equal(mock->outcomes, 1);
+}
+
+static void closing_reports_what_is_left(void **state)
+{
+    struct kafka_mock *mock = *state;
+    void *producer = open_producer(mock, 60000);
+    rd_kafka_mock_broker_set_down(mock->cluster, 1);
+    for (size_t i = 0; i < 20; i++)
+        assert_int_equal(send_one(mock, producer, i, "key"), SL_OK);
+    mock->connector->producer_close(producer);
+    assert_int_equal(mock->outcomes, 20);
+    for (size_t i = 0; i < 20; i++)
+        assert_int_equal(mock->outcome[i].status, SL_TIMED_OUT);
+}
+
+static void what_is_in_flight_is_reported_at_closing(void **state)
+{
+    struct kafka_mock *mock = *state;
+    void *producer = open_producer(mock, 60000);
+    rd_kafka_mock_broker_set_rtt(mock->cluster, 1, 1500);
+    for (size_t i = 0; i < 20; i++)
+        assert_int_equal(send_one(mock, producer, i, "key"), SL_OK);
+    mock->connector->producer_close(producer);
+    assert_int_equal(mock->outcomes, 20);
+}
+
+static void a_message_over_the_limit_is_refused_and_not_reported(void **state)
+{
+    struct kafka_mock *mock = *state;
+    void *producer = open_producer(mock, 10000);
+    struct sl_message message = {0};
+    sl_message_reset(&message);
+    message.payload_size = 3 << 20;
+    message.payload = calloc(1, message.payload_size);
+    assert_non_null(message.payload);
+    sl_error error = {0};
+    assert_int_equal(mock->connector->producer_send(producer, &message, kafka_mock_ticket(mock, 0), &error),
+                     SL_TOO_LARGE);
+    assert_true(strlen(error.text) > 10);
+    union {
+        const void *given;
+        void *freed;
+    } payload = {message.payload};
+    free(payload.freed);
+    mock->connector->producer_close(producer);
+    assert_int_equal(mock->outcomes, 0);
+}
+
+static void a_topic_that_may_not_be_read_is_told_at_opening(void **state)
+{
+    struct kafka_mock *mock = *state;
+    const struct sl_producer_settings settings = {1000, 1000, 8 << 20};
+    struct sl_host host = kafka_mock_host(mock);
+    void *producer = NULL;
+    sl_error error = {0};
+    rd_kafka_mock_topic_set_error(mock->cluster, "topic", RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED);
+    assert_int_equal(mock->connector->producer_open(&host, &mock->target, &settings, &producer, &error),
+                     SL_FORBIDDEN);
+    assert_non_null(strstr(error.text, "\"topic\""));
+    assert_null(producer);
+}
+
+/* clang-format off */
+CASES_MAIN(
+    cmocka_unit_test_setup_teardown(every_ticket_is_reported_once_in_order, kafka_mock_setup, kafka_mock_teardown),
+    cmocka_unit_test_setup_teardown(passing_errors_are_retried, kafka_mock_setup, kafka_mock_teardown),
+    cmocka_unit_test_setup_teardown(a_forbidden_topic_has_its_status, kafka_mock_setup, kafka_mock_teardown),
+    cmocka_unit_test_setup_teardown(a_message_too_large_for_the_broker_has_its_status, kafka_mock_setup, kafka_mock_teardown),
+    cmocka_unit_test_setup_teardown(time_runs_out_without_a_broker, kafka_mock_setup, kafka_mock_teardown),
+    cmocka_unit_test_setup_teardown(closing_reports_what_is_left, kafka_mock_setup, kafka_mock_teardown),
+    cmocka_unit_test_setup_teardown(what_is_in_flight_is_reported_at_closing, kafka_mock_setup, kafka_mock_teardown),
+    cmocka_unit_test_setup_teardown(a_message_over_the_limit_is_refused_and_not_reported, kafka_mock_setup, kafka_mock_teardown),
+    cmocka_unit_test_setup_teardown(a_topic_that_may_not_be_read_is_told_at_opening, kafka_mock_setup, kafka_mock_teardown))

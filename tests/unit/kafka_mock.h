@@ -1,0 +1,41 @@
+/* For the kafka-connector's tests: the plug-in as the library loads it, and librdkafka's mock cluster. */
+#ifndef TESTS_UNIT_KAFKA_MOCK_H
+#define TESTS_UNIT_KAFKA_MOCK_H
+
+#include "client/connector.h"
+#include <librdkafka/rdkafka.h>
+#include <librdkafka/rdkafka_mock.h>
+#include <pthread.h>
+
+enum { MOST_OUTCOMES = 256 };
+
+struct kafka_mock {
+    void *library;
+    const struct sl_connector *connector;
+    rd_kafka_t *rk; /* carries the cluster */
+    rd_kafka_mock_cluster_t *cluster;
+    struct sl_endpoint endpoint;
+    struct sl_target target;
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    size_t outcomes; /* how many reports came; the first so many are kept */
+    struct {
+        void *ticket;
+        sl_status status;
+        sl_offset offset;
+    } outcome[MOST_OUTCOMES];
+    int revocations;
+    char warning[2048]; /* the last warning */
+};
+
+/* For cmocka: *state is the struct. */
+int kafka_mock_setup(void **state);
+int kafka_mock_teardown(void **state);
+
+struct sl_host kafka_mock_host(struct kafka_mock *mock);
+/* Ticket for kafka_mock_host's delivered; waits until so many reports have come. */
+void *kafka_mock_ticket(struct kafka_mock *mock, size_t number);
+size_t kafka_mock_number(struct kafka_mock *mock, const void *ticket);
+void kafka_mock_wait(struct kafka_mock *mock, size_t outcomes);
+
+#endif
