@@ -133,6 +133,18 @@ static void pause_ms(long ms)
     nanosleep(&(struct timespec){.tv_nsec = ms * 1000000}, NULL);
 }
 
+/* Whether each leader serves its partition already. It is chosen before it does; what is written in between
+ * is refused, and the retry may be lost (producer.c, on_delivery). */
+static bool leaders_serve(struct gw_broker *broker, const char *topic, int partitions)
+{
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(partitions);
+    for (int i = 0; i < partitions; i++)
+        rd_kafka_topic_partition_list_add(list, topic, i)->offset = RD_KAFKA_OFFSET_END;
+    bool serve = !gw_broker_offsets(broker, list);
+    rd_kafka_topic_partition_list_destroy(list);
+    return serve;
+}
+
 /* The controller has the topic; brokers learn of it and choose leaders a little later. */
 static sl_status await_leaders(struct gw_broker *broker, rd_kafka_t *rk, const char *topic, int partitions,
                                sl_error *error)
@@ -143,7 +155,7 @@ static sl_status await_leaders(struct gw_broker *broker, rd_kafka_t *rk, const c
     while (handle && !led && sl_mono_ms() < until) {
         const struct rd_kafka_metadata *metadata = NULL;
         if (!rd_kafka_metadata(rk, 0, handle, &metadata, METADATA_TIMEOUT_MS))
-            led = has_leaders(metadata, topic, partitions);
+            led = has_leaders(metadata, topic, partitions) && leaders_serve(broker, topic, partitions);
         if (metadata)
             rd_kafka_metadata_destroy(metadata);
         if (!led)

@@ -66,7 +66,10 @@ static void enqueue(struct gw_broker *broker, struct gw_write *write)
 static void explain(struct gw_write *write, const rd_kafka_message_t *message)
 {
     write->status = gw_kafka_status(message->err, &write->retriable);
-    if (message->err == RD_KAFKA_RESP_ERR_INVALID_TIMESTAMP)
+    if (!message->err)
+        snprintf(write->text, sizeof write->text,
+                 "Kafka took the message for a duplicate, so it may be missing: send it again");
+    else if (message->err == RD_KAFKA_RESP_ERR_INVALID_TIMESTAMP)
         snprintf(write->text, sizeof write->text,
                  "Kafka refused the message's timestamp: it is too far from the present");
     else
@@ -80,8 +83,15 @@ static void on_delivery(rd_kafka_t *producer, const rd_kafka_message_t *message,
     struct gw_broker *broker = opaque;
     struct gw_write *write = message->_private;
     (void)producer;
-    if (message->err) {
+    if (message->err || message->offset < 0) {
+        /* No error and no offset: Kafka answered DUPLICATE_SEQUENCE_NUMBER, which librdkafka 2.0.2 calls
+         * written. It is not, when the first batch to a partition failed at a leader that was not ready and
+         * the second was accepted before the retry: a broker takes any first sequence number. */
         explain(write, message);
+        if (!message->err) {
+            write->status = SL_UNAVAILABLE;
+            write->retriable = true;
+        }
         atomic_fetch_add_explicit(&broker->failed, 1, memory_order_relaxed);
     } else {
         write->status = SL_OK;

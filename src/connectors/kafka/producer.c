@@ -21,7 +21,10 @@ static void report_failure(struct producer *producer, const rd_kafka_message_t *
     sl_error error;
     rd_kafka_resp_err_t code = message->err;
     char text[300];
-    if (code == RD_KAFKA_RESP_ERR__MSG_TIMED_OUT) {
+    if (!code) {
+        sl_error_set_retriable(&error, SL_UNAVAILABLE,
+                               "Kafka took the message for a duplicate, so it may be missing: send it again");
+    } else if (code == RD_KAFKA_RESP_ERR__MSG_TIMED_OUT) {
         sl_kafka_client_last(producer->client, text, sizeof text);
         sl_kafka_error(&error, code, "Kafka at %s did not acknowledge the message within %d ms%s%s",
                        producer->client->brokers, producer->delivery_timeout_ms,
@@ -44,7 +47,10 @@ static void on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *message, void 
     (void)rk;
     const struct sl_kafka_client *client = opaque;
     struct producer *producer = client->owner;
-    if (message->err) {
+    if (message->err || message->offset < 0) {
+        /* No error and no offset: Kafka answered DUPLICATE_SEQUENCE_NUMBER, which librdkafka 2.0.2 calls
+         * written. It is not, when the first batch to a partition failed at a leader that was not ready and
+         * the second was accepted before the retry: a broker takes any first sequence number. */
         report_failure(producer, message);
     } else {
         const struct sl_outcome outcome = {.offset = {message->partition, message->offset}};
