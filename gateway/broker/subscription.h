@@ -14,6 +14,7 @@ enum gw_step { GW_STEP_NONE, GW_STEP_OPEN, GW_STEP_ASSIGN, GW_STEP_REVOKE, GW_ST
 /* A Kafka partition that the group gave it. Offsets are those of the next message; -1: none. */
 struct gw_share {
     int32_t partition;
+    int64_t taken;     /* behind what was taken from librdkafka */
     int64_t sent;      /* behind what was written to the client */
     int64_t processed; /* behind what a later poll showed as received: for auto commit */
     int64_t committed; /* by auto commit */
@@ -47,12 +48,15 @@ struct gw_subscription {
     enum gw_phase phase;
     struct gw_subscribe *subscribe; /* to be answered */
     rd_kafka_t *rk;
+    rd_kafka_topic_t *topic;
     rd_kafka_queue_t *control, *messages;
+    size_t queue_bytes, queue_messages; /* at which librdkafka stops fetching */
+    size_t run_bytes, run_messages;     /* taken since its queue was empty */
     int wake_fd;
     bool watching;
     struct gw_watch watch;
     struct gw_timer tick, commit_timer;
-    int64_t last_call_ms, joining_until_ms, leaving_until_ms, last_commit_ms;
+    int64_t last_call_ms, idle_until_ms, joining_until_ms, leaving_until_ms, last_commit_ms;
     struct gw_share *shares;
     size_t share_count;
     bool rebalancing;     /* its partitions were taken, and none are given yet */
@@ -84,7 +88,7 @@ struct gw_subscriptions {
     struct sl_log log;
     struct gw_subscription_limits limits;
     size_t max;
-    int64_t idle_ms, join_ms;
+    int64_t idle_ms, lost_ms, join_ms;
     atomic_uint parked; /* polls */
     atomic_ullong opened, redelivered;
 
@@ -104,11 +108,17 @@ void gw_subscription_left(struct gw_subscription *subscription); /* gives up the
 
 /* subscription_jobs.c: what blocks */
 void gw_subscription_start_job(struct gw_subscription *subscription, enum gw_step step);
+void gw_subscription_destroy_consumer(struct gw_subscription *subscription, bool closed);
 
 /* subscription_loop.c: its loop's thread */
 void gw_subscription_begin(struct gw_task *task);
 void gw_subscription_abandoned(struct gw_task *task);
 void gw_subscription_job_back(struct gw_task *task);
+/* A call came in, or was answered: it is idle from now on. */
+void gw_subscription_called(struct gw_subscription *subscription);
+/* An answer found the connection closed and no call came since: it is idle sooner (limits.subscription-lost).
+ */
+void gw_subscription_suspect(struct gw_subscription *subscription);
 void gw_subscription_work(struct gw_subscription *subscription); /* does whatever can be done now */
 void gw_subscription_leave(struct gw_subscription *subscription);
 struct gw_share *gw_subscription_share(const struct gw_subscription *subscription, int32_t partition);

@@ -209,8 +209,10 @@ void gw_subscription_seek_done(struct gw_subscription *subscription)
             int32_t partition = subscription->list->elems[i].partition;
             struct gw_share *share = gw_subscription_share(subscription, partition);
             gw_subscription_forget(subscription, partition);
-            if (share)
+            if (share) {
+                share->taken = subscription->list->elems[i].offset;
                 share->sent = -1; /* auto commit goes on from what is handed out next */
+            }
         }
     if (!change)
         return; /* it was ended with the subscription */
@@ -252,7 +254,7 @@ static void change_arrived(struct gw_task *task)
         sl_error_set(&change->error, SL_NOT_FOUND, "the subscription ended: subscribe again");
         end(change, change->kind == GW_UNSUBSCRIBE ? SL_OK : SL_NOT_FOUND);
     } else {
-        subscription->last_call_ms = sl_mono_ms();
+        gw_subscription_called(subscription);
         if (change->kind == GW_COMMIT) {
             commit(subscription, change);
         } else {

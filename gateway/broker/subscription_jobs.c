@@ -5,6 +5,7 @@
 #include "gateway/broker/subscription.h"
 
 #include "base/error.h"
+#include "base/text.h"
 #include "base/time.h"
 
 #include <errno.h>
@@ -34,6 +35,17 @@ static sl_status kafka_error(sl_error *error, rd_kafka_resp_err_t code, const ch
     return sl_error_set(error, status == SL_OK ? SL_KAFKA : status, "%s: %s", what, rd_kafka_err2str(code));
 }
 
+static size_t size_setting(rd_kafka_t *rk, const char *name)
+{
+    char text[32];
+    size_t size = sizeof text;
+    int64_t value;
+    if (rd_kafka_conf_get(rd_kafka_conf(rk), name, text, &size) != RD_KAFKA_CONF_OK ||
+        !sl_parse_int(text, 1, INT32_MAX, &value))
+        return INT32_MAX;
+    return (size_t)value;
+}
+
 /* Opening: the consumer, its queues, and the subscription to the topic. Joining goes on by itself. */
 static sl_status open_consumer(struct gw_subscription *subscription, sl_error *error)
 {
@@ -48,6 +60,11 @@ static sl_status open_consumer(struct gw_subscription *subscription, sl_error *e
     subscription->conf = NULL; /* the consumer's */
     subscription->rk = rk;
     rd_kafka_poll_set_consumer(rk);
+    subscription->topic = rd_kafka_topic_new(rk, subscription->layer->topic, NULL);
+    if (!subscription->topic)
+        return sl_error_oom(error);
+    subscription->queue_bytes = size_setting(rk, "queued.max.messages.kbytes") * 1024;
+    subscription->queue_messages = size_setting(rk, "queued.min.messages");
     subscription->control = rd_kafka_queue_get_consumer(rk);
     subscription->messages = rd_kafka_queue_new(rk);
     const uint64_t one = 1;
@@ -147,18 +164,14 @@ static void give_back(struct gw_subscription *subscription)
 }
 
 /* Sets the one partition's position; its fetcher may only be starting. */
-static rd_kafka_resp_err_t seek_to(rd_kafka_t *rk, const rd_kafka_topic_partition_t *partition)
+static rd_kafka_resp_err_t seek_to(rd_kafka_topic_t *topic, const rd_kafka_topic_partition_t *partition)
 {
     int64_t until = sl_mono_ms() + SEEK_TIMEOUT_MS;
-    rd_kafka_topic_t *topic = rd_kafka_topic_new(rk, partition->topic, NULL);
-    if (!topic)
-        return RD_KAFKA_RESP_ERR__FAIL;
     rd_kafka_resp_err_t code;
     while ((code = rd_kafka_seek(topic, partition->partition, partition->offset, SEEK_TIMEOUT_MS)) ==
                RD_KAFKA_RESP_ERR__STATE &&
            sl_mono_ms() < until)
         pause_ms(SEEK_PAUSE_MS);
-    rd_kafka_topic_destroy(topic);
     return code;
 }
 
@@ -198,7 +211,7 @@ static sl_status seek(struct gw_subscription *subscription, sl_error *error)
     const rd_kafka_topic_partition_list_t *list = subscription->list;
     sl_status status = resolve(subscription, error);
     for (int i = 0; i < list->cnt && !status; i++) {
-        rd_kafka_resp_err_t code = seek_to(subscription->rk, &list->elems[i]);
+        rd_kafka_resp_err_t code = seek_to(subscription->topic, &list->elems[i]);
         if (code)
             status = kafka_error(error, code, "the position could not be set");
     }
@@ -227,17 +240,29 @@ static bool close_consumer(const struct gw_subscription *subscription)
     return closed;
 }
 
+void gw_subscription_destroy_consumer(struct gw_subscription *subscription, bool closed)
+{
+    if (subscription->control)
+        rd_kafka_queue_destroy(subscription->control);
+    if (subscription->messages)
+        rd_kafka_queue_destroy(subscription->messages);
+    if (subscription->topic)
+        rd_kafka_topic_destroy(subscription->topic);
+    if (subscription->rk)
+        rd_kafka_destroy_flags(subscription->rk, closed ? 0 : RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+    subscription->control = subscription->messages = NULL;
+    subscription->topic = NULL;
+    subscription->rk = NULL;
+}
+
 static void leave(struct gw_subscription *subscription)
 {
-    rd_kafka_queue_io_event_enable(subscription->control, -1, NULL, 0);
-    rd_kafka_queue_io_event_enable(subscription->messages, -1, NULL, 0);
+    if (subscription->control)
+        rd_kafka_queue_io_event_enable(subscription->control, -1, NULL, 0);
+    if (subscription->messages)
+        rd_kafka_queue_io_event_enable(subscription->messages, -1, NULL, 0);
     commit_list(subscription);
-    bool closed = close_consumer(subscription);
-    rd_kafka_queue_destroy(subscription->control);
-    rd_kafka_queue_destroy(subscription->messages);
-    subscription->control = subscription->messages = NULL;
-    rd_kafka_destroy_flags(subscription->rk, closed ? 0 : RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
-    subscription->rk = NULL;
+    gw_subscription_destroy_consumer(subscription, close_consumer(subscription));
 }
 
 static void run(struct gw_job *job)

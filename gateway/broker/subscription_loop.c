@@ -50,7 +50,7 @@ static sl_status make_conf(struct gw_subscription *subscription, sl_error *error
         {"max.poll.interval.ms", "300000"},
         {"queued.max.messages.kbytes", "8192"},
         {"fetch.message.max.bytes", "2097152"},
-        {"fetch.max.bytes", "8388608"},
+        {"fetch.max.bytes", "4194304"},
         /* A new position waits for the fetch under way; an idle consumer asks five times a second. */
         {"fetch.wait.max.ms", "200"},
         {"fetch.error.backoff.ms", "100"},
@@ -212,12 +212,28 @@ static void wake(struct gw_watch *watch)
     gw_subscription_work(subscription);
 }
 
+void gw_subscription_called(struct gw_subscription *subscription)
+{
+    subscription->last_call_ms = sl_mono_ms();
+    subscription->idle_until_ms = subscription->last_call_ms + subscription->all->idle_ms;
+}
+
+void gw_subscription_suspect(struct gw_subscription *subscription)
+{
+    int64_t until = sl_mono_ms() + subscription->all->lost_ms;
+    if (subscription->phase != GW_JOINED || until >= subscription->idle_until_ms)
+        return;
+    subscription->idle_until_ms = until;
+    if (!subscription->tick.slot || until < subscription->tick.due_ms)
+        gw_timer_set(subscription->loop, &subscription->tick, until); /* it is set: no memory needed */
+}
+
 static void tick(struct gw_timer *timer)
 {
     struct gw_subscription *subscription =
         (struct gw_subscription *)(void *)((char *)timer - offsetof(struct gw_subscription, tick));
     int64_t now = sl_mono_ms();
-    int64_t idle_until = subscription->last_call_ms + subscription->all->idle_ms;
+    int64_t idle_until = subscription->idle_until_ms;
     bool busy = subscription->parked || subscription->unsettled || subscription->commits;
     if (subscription->phase == GW_JOINING && now >= subscription->joining_until_ms) {
         sl_error error;
@@ -279,7 +295,7 @@ static void assigned(struct gw_subscription *subscription)
     }
     for (size_t i = 0; i < count; i++)
         shares[i] = (struct gw_share){
-            .partition = list->elems[i].partition, .sent = -1, .processed = -1, .committed = -1};
+            .partition = list->elems[i].partition, .taken = -1, .sent = -1, .processed = -1, .committed = -1};
     free(subscription->shares);
     subscription->shares = shares;
     subscription->share_count = count;
@@ -291,7 +307,7 @@ static void assigned(struct gw_subscription *subscription)
         return;
     }
     subscription->phase = GW_JOINED;
-    subscription->last_call_ms = sl_mono_ms();
+    gw_subscription_called(subscription);
     gw_timer_set(subscription->loop, &subscription->tick,
                  subscription->last_call_ms); /* it is set: no memory needed */
     gw_subscription_ready(subscription);

@@ -28,6 +28,22 @@ void gw_subscription_forget(struct gw_subscription *subscription, int32_t partit
         subscription->awaits_ack = false;
 }
 
+/*
+ * librdkafka's queue has run empty. If it was full before, its fetcher sleeps on for up to a second (2.0.2
+ * looks at the queue again only when something else wakes it). A seek to where it is wakes it; nothing is
+ * under way then that would be lost.
+ */
+static void ran_empty(struct gw_subscription *subscription)
+{
+    bool was_full = subscription->run_bytes >= subscription->queue_bytes ||
+                    subscription->run_messages >= subscription->queue_messages;
+    subscription->run_bytes = subscription->run_messages = 0;
+    for (size_t i = 0; i < subscription->share_count && was_full; i++)
+        if (subscription->shares[i].taken >= 0)
+            rd_kafka_seek(subscription->topic, subscription->shares[i].partition,
+                          subscription->shares[i].taken, 0);
+}
+
 /* The next message from librdkafka goes to the end of the line. False: there is none, or no memory for it
  * (it stays where it is: room is made first). */
 static bool take(struct gw_subscription *subscription)
@@ -42,11 +58,18 @@ static bool take(struct gw_subscription *subscription)
     }
     for (;;) {
         rd_kafka_event_t *event = rd_kafka_queue_poll(subscription->messages, 0);
-        if (!event)
+        if (!event) {
+            ran_empty(subscription);
             return false;
+        }
         const rd_kafka_message_t *message =
             rd_kafka_event_type(event) == RD_KAFKA_EVENT_FETCH ? rd_kafka_event_message_next(event) : NULL;
-        if (message && !message->err && gw_subscription_share(subscription, message->partition)) {
+        struct gw_share *share =
+            message && !message->err ? gw_subscription_share(subscription, message->partition) : NULL;
+        if (share) {
+            share->taken = message->offset + 1;
+            subscription->run_bytes += message->len;
+            subscription->run_messages++;
             subscription->held[subscription->held_count++] = (struct gw_held){event, message};
             return true;
         }
@@ -101,7 +124,8 @@ static void finish(struct gw_subscription *subscription)
     subscription->parked = NULL;
     atomic_fetch_sub_explicit(&subscription->all->parked, 1, memory_order_relaxed);
     gw_timer_cancel(subscription->loop, &poll->timer);
-    subscription->last_call_ms = sl_mono_ms();
+    gw_subscription_called(subscription);
+    poll->ended_ms = subscription->last_call_ms;
     if (poll->count) {
         struct gw_layer_counters *counters = subscription->layer->counters;
         atomic_fetch_add_explicit(&counters->messages_out, poll->count, memory_order_relaxed);
@@ -215,6 +239,8 @@ static void settled(struct gw_task *task)
         else
             subscription->awaits_ack = subscription->given > 0;
     }
+    if (!poll->whole && poll->ended_ms == subscription->last_call_ms && !subscription->parked)
+        gw_subscription_suspect(subscription);
     poll->released(poll);
     gw_subscription_work(subscription);
     gw_subscription_unlink(subscription);

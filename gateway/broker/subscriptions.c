@@ -26,6 +26,9 @@ static sl_status read_limits(struct gw_subscriptions *all, const sl_config *conf
         status =
             sl_config_duration_ms(config, SL_GATEWAY_ROOT "limits.subscription-idle", &all->idle_ms, error);
     if (!status)
+        status =
+            sl_config_duration_ms(config, SL_GATEWAY_ROOT "limits.subscription-lost", &all->lost_ms, error);
+    if (!status)
         status = sl_config_duration_ms(config, SL_GATEWAY_ROOT "limits.join-timeout", &all->join_ms, error);
     all->limits.poll_bytes = (size_t)bytes;
     all->limits.poll_messages = (size_t)messages;
@@ -384,12 +387,7 @@ void gw_subscriptions_close(struct gw_subscriptions *all, int grace_ms)
 static void discard(struct gw_subscription *subscription)
 {
     gw_subscription_forget(subscription, -1);
-    if (subscription->control)
-        rd_kafka_queue_destroy(subscription->control);
-    if (subscription->messages)
-        rd_kafka_queue_destroy(subscription->messages);
-    if (subscription->rk)
-        rd_kafka_destroy_flags(subscription->rk, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+    gw_subscription_destroy_consumer(subscription, false);
     gw_subscription_left(subscription);
 }
 

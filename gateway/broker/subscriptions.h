@@ -121,6 +121,7 @@ struct gw_poll {
 
     /* The subscription's own. */
     struct gw_timer timer;
+    int64_t ended_ms;
     bool whole;
 };
 void gw_subscription_poll(struct gw_poll *poll);       /* any thread */
