@@ -99,6 +99,14 @@ const struct sl_setting sl_gateway_settings[] = {
      .min = SECONDS,
      .max = DAYS,
      .meaning = "A subscription that nobody polls ends after it."},
+    {.path = SL_GATEWAY_ROOT "limits.subscription-lost",
+     .type = SL_DURATION_MS,
+     .value = "10 s",
+     .min = SECONDS,
+     .max = DAYS,
+     .meaning =
+         "The same, once an answer to a poll found its client's connection closed: a client that is gone "
+         "gives its partitions back soon, one that only lost its connection polls again in time."},
     {.path = SL_GATEWAY_ROOT "limits.poll-bytes",
      .type = SL_SIZE_BYTES,
      .value = "8 MiB",
