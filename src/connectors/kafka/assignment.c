@@ -120,6 +120,19 @@ sl_status sl_kafka_restart(struct sl_kafka_consumer *consumer, sl_error *error)
                 : SL_OK;
 }
 
+/* Once its queue was full, librdkafka 2.0.2 looks at it again only when something else wakes the broker's
+ * thread: up to a second of silence. A seek to where we are wakes it; what may have come meanwhile is fetched
+ * again. */
+void sl_kafka_ran_empty(struct sl_kafka_consumer *consumer)
+{
+    bool was_full =
+        consumer->run_bytes >= consumer->full_bytes || consumer->run_messages >= consumer->full_messages;
+    consumer->run_bytes = consumer->run_messages = 0;
+    for (size_t i = 0; i < consumer->assigned_count && was_full; i++)
+        if (consumer->assigned[i].next >= 0)
+            rd_kafka_seek(consumer->handle, consumer->assigned[i].partition, consumer->assigned[i].next, 0);
+}
+
 static int64_t kept_position(const struct sl_kafka_consumer *consumer, int32_t partition)
 {
     for (size_t i = 0; i < consumer->kept_count; i++)

@@ -10,6 +10,8 @@
 static void consumer_free(struct sl_kafka_consumer *consumer)
 {
     sl_kafka_drop_pending(consumer);
+    if (consumer->handle)
+        rd_kafka_topic_destroy(consumer->handle);
     if (consumer->client) {
         sl_kafka_client_silence(consumer->client);
         sl_kafka_client_unlink(consumer->client);
@@ -121,6 +123,18 @@ static sl_status join(struct sl_kafka_consumer *consumer, sl_error *error)
     return status;
 }
 
+/* What is in force, the application's own settings included. */
+static size_t number_setting(rd_kafka_t *rk, const char *name)
+{
+    char text[32];
+    size_t size = sizeof text;
+    int64_t number;
+    if (rd_kafka_conf_get(rd_kafka_conf(rk), name, text, &size) != RD_KAFKA_CONF_OK ||
+        !sl_parse_int(text, 1, INT32_MAX, &number))
+        return INT32_MAX;
+    return (size_t)number;
+}
+
 static sl_status open_on(struct sl_kafka_consumer *consumer, const struct sl_target *target,
                          const struct sl_consumer_settings *settings, sl_error *error)
 {
@@ -139,6 +153,11 @@ static sl_status open_on(struct sl_kafka_consumer *consumer, const struct sl_tar
         status = sl_kafka_client_check_topic(consumer->client, consumer->topic, SL_KAFKA_QUERY_MS, error);
     if (status)
         return status;
+    consumer->handle = rd_kafka_topic_new(consumer->client->rk, consumer->topic, NULL);
+    if (!consumer->handle)
+        return sl_error_oom(error);
+    consumer->full_bytes = number_setting(consumer->client->rk, "queued.max.messages.kbytes") * 1024;
+    consumer->full_messages = number_setting(consumer->client->rk, "queued.min.messages");
     rd_kafka_poll_set_consumer(consumer->client->rk);
     status = join(consumer, error);
     if (status && consumer->joined)
@@ -188,12 +207,14 @@ static bool take(struct sl_kafka_consumer *consumer, struct sl_kafka_batch *batc
         return false;
     }
     *bytes_left -= message->len < *bytes_left ? message->len : *bytes_left;
+    consumer->run_bytes += message->len;
+    consumer->run_messages++;
     return true;
 }
 
 /* Fills the batch until it is complete, time is up, or nothing more is there. */
 static sl_status fill(struct sl_kafka_consumer *consumer, struct sl_kafka_batch *batch, int timeout_ms,
-                      size_t max_messages, size_t max_bytes, sl_error *error)
+                      size_t max_messages, size_t max_bytes, bool *empty, sl_error *error)
 {
     int64_t deadline = sl_deadline_ms(timeout_ms);
     unsigned long rebalances = consumer->rebalances;
@@ -208,7 +229,8 @@ static sl_status fill(struct sl_kafka_consumer *consumer, struct sl_kafka_batch 
             sl_kafka_batch_filter(batch, consumer);
         }
         if (!message) {
-            if (!wait)
+            *empty = !wait;
+            if (*empty)
                 break;
             continue;
         }
@@ -238,10 +260,13 @@ sl_status sl_kafka_consumer_poll(void *consumer, int timeout_ms, size_t max_mess
     if (!made)
         return sl_error_oom(error);
     sl_error failure = {0};
-    status = fill(self, made, timeout_ms, max_messages, max_bytes, &failure);
+    bool empty = false;
+    status = fill(self, made, timeout_ms, max_messages, max_bytes, &empty, &failure);
     pthread_mutex_lock(&self->lock);
     sl_kafka_batch_advance(made, self);
     pthread_mutex_unlock(&self->lock);
+    if (empty)
+        sl_kafka_ran_empty(self);
     *batch = sl_kafka_batch_finish(made);
     if (!status && !*batch) {
         status = sl_kafka_client_trouble(self->client, &failure);

@@ -88,6 +88,9 @@ struct sl_kafka_consumer {
     bool failed;              /* failure is to be told by the next poll */
     sl_error failure;
     rd_kafka_message_t *pending; /* received, did not fit into the last batch */
+    /* What librdkafka lets wait before it stops fetching, and what was taken since nothing waited. */
+    rd_kafka_topic_t *handle;
+    size_t full_bytes, full_messages, run_bytes, run_messages;
 };
 
 /* assignment.c */
@@ -100,6 +103,8 @@ sl_status sl_kafka_settle(struct sl_kafka_consumer *consumer, sl_error *error);
 bool sl_kafka_settled(const struct sl_kafka_consumer *consumer);
 /* Fetches from the positions on; what was received before and not handed out is dropped. */
 sl_status sl_kafka_restart(struct sl_kafka_consumer *consumer, sl_error *error);
+/* Nothing waits any more: has librdkafka to be woken to fetch again? */
+void sl_kafka_ran_empty(struct sl_kafka_consumer *consumer);
 /* The begin or end of each partition in list, in its offset field. */
 sl_status sl_kafka_ends(struct sl_kafka_consumer *consumer, rd_kafka_topic_partition_list_t *list,
                         sl_start where, sl_error *error);
