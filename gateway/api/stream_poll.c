@@ -10,7 +10,7 @@
 #include <string.h>
 
 #define DEFAULT_WAIT_MS 100 /* SDKs poll in a loop: so they do not spin, and do not hang either */
-#define ANSWER_ROOM     ((size_t)4 << 20) /* beside the payload's: one large message always fits */
+#define ANSWER_ROOM     ((size_t)8 << 20) /* beside the payload: keys, headers, one large message */
 #define TAIL            "]}"
 
 struct polling {
@@ -160,7 +160,8 @@ void gw_stream_poll(struct gw_request *request)
     call->request = request;
     call->extended = extended;
     call->cbor = accepts_cbor(gw_request_header(request, "Accept"));
-    sl_buffer_init(&call->out, 2 * (max_bytes ? max_bytes : limits->poll_bytes) + ANSWER_ROOM);
+    size_t payload = max_bytes ? max_bytes : limits->poll_bytes;
+    sl_buffer_init(&call->out, payload + payload / 2 + ANSWER_ROOM); /* base64 adds a third */
     if (!call->cbor)
         sl_buffer_append_text(&call->out, "{\"messages\":[");
     call->poll = (struct gw_poll){
