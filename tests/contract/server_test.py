@@ -1,4 +1,5 @@
 """What holds for every path: methods, CORS, health, counters, hostile input, a clean end."""
+import errno
 import http.client
 import os
 import re
@@ -96,14 +97,17 @@ class Server(TestCase):
         """Sends bytes, returns what comes back until the server closes."""
         parts = urllib.parse.urlsplit(self.platform.url)
         with socket.create_connection((parts.hostname, parts.port), timeout=20) as connection:
-            connection.sendall(data)
-            connection.shutdown(socket.SHUT_WR)
             answer = b""
             try:
+                connection.sendall(data)
+                connection.shutdown(socket.SHUT_WR)
                 while piece := connection.recv(65536):
                     answer += piece
-            except ConnectionResetError:
+            except ConnectionError:
                 pass
+            except OSError as error:
+                if error.errno != errno.ENOTCONN:
+                    raise AssertionError(f"{data[:60]!r}: {error}") from None
             return answer
 
     def test_hostile_requests(self):

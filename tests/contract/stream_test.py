@@ -13,6 +13,7 @@ BEGIN = {"auto.offset.reset": "earliest"}
 class Stream(TestCase):
     def setUp(self):
         self.hrn = self.platform.catalog()
+        self.group = self.platform.name("g")  # a group is Kafka's, whatever it reads: no test's is another's
         self.subscriptions = []
         self.addCleanup(lambda: [each.delete() for each in self.subscriptions])
 
@@ -187,7 +188,7 @@ class Stream(TestCase):
         """One group shares, two get everything each."""
         self.layer()
         self.publish(b"0", b"1")
-        for group in ("one", "two"):
+        for group in (self.group + "-one", self.group + "-two"):
             subscription = self.subscribe(group_id=group)
             messages = subscription.receive(2)
             self.assertEqual([data(each) for each in messages], [b"0", b"1"])
@@ -229,7 +230,7 @@ class Stream(TestCase):
     def test_parallel_needs_the_subscription_id(self):
         """Two members of one group, each with its own subscription; calls of parallel mode name it."""
         self.layer(partitions=2)
-        first = self.subscribe("mode=parallel&consumerId=one", group_id="g")
+        first = self.subscribe("mode=parallel&consumerId=one", group_id=self.group)
         first.query = f"mode=parallel&subscriptionId={first.id}"
         self.assertEqual(first.poll(), [])
         answer = self.platform.get(f"{self.platform.base('stream', 'v2', self.hrn)}/layers/layer/partitions"
@@ -241,7 +242,7 @@ class Stream(TestCase):
         self.layer(partitions=2)
         members = []
         for name in ("one", "two"):
-            member = self.subscribe(f"mode=parallel&consumerId={name}", group_id="g")
+            member = self.subscribe(f"mode=parallel&consumerId={name}", group_id=self.group)
             member.query = f"mode=parallel&subscriptionId={member.id}"
             members.append(member)
         self.assertNotEqual(members[0].id, members[1].id)
@@ -264,10 +265,10 @@ class Stream(TestCase):
     def test_parallel_members_are_bounded(self):
         """No more subscriptions in a group than the layer's parallelization."""
         self.layer(partitions=1)
-        self.subscribe("mode=parallel", group_id="g")
+        self.subscribe("mode=parallel", group_id=self.group)
         answer = self.platform.post(
             f"{self.platform.base('stream', 'v2', self.hrn)}/layers/layer/subscribe?mode=parallel",
-            {"kafkaConsumerProperties": {"group.id": "g"}})
+            {"kafkaConsumerProperties": {"group.id": self.group}})
         self.assertIn(answer.status, (400, 403, 409, 429), answer.text)
 
     def test_sent_with_is_ignored(self):

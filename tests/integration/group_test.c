@@ -13,16 +13,20 @@ struct pair {
     struct reader *readers[2];
 };
 
-static void open_pair(struct pair *pair, const char *first_group, const char *second_group)
+/* Which group each of the two names. */
+enum groups { SAME, DIFFERENT, NONE, SECOND_ONLY };
+
+static void open_pair(struct pair *pair, enum groups groups)
 {
     memset(pair, 0, sizeof *pair);
     pair->first_client = client_make();
     pair->second_client = client_make();
     layer_make(pair->first_client, 4, &pair->layer);
     pair->producer = producer_make(pair->first_client, &pair->layer, NULL);
-    reader_start(&pair->first, consumer_make(pair->first_client, &pair->layer, first_group, SL_START_BEGIN));
-    reader_start(&pair->second,
-                 consumer_make(pair->second_client, &pair->layer, second_group, SL_START_BEGIN));
+    const char *first = groups == SAME || groups == DIFFERENT ? pair->layer.group : NULL;
+    const char *second = groups == SAME ? first : groups == NONE ? NULL : pair->layer.other_group;
+    reader_start(&pair->first, consumer_make(pair->first_client, &pair->layer, first, SL_START_BEGIN));
+    reader_start(&pair->second, consumer_make(pair->second_client, &pair->layer, second, SL_START_BEGIN));
     pair->readers[0] = &pair->first;
     pair->readers[1] = &pair->second;
 }
@@ -71,7 +75,7 @@ static void two_groups_get_everything(void **state)
 {
     (void)state;
     static struct pair pair; /* threads use it until the end, of a failed case too */
-    open_pair(&pair, "group-a", "group-b");
+    open_pair(&pair, DIFFERENT);
     assert_string_not_equal(sl_consumer_group(pair.first.consumer), sl_consumer_group(pair.second.consumer));
     check_not_shared(&pair);
     close_pair(&pair);
@@ -81,7 +85,7 @@ static void one_group_shares(void **state)
 {
     (void)state;
     static struct pair pair; /* threads use it until the end, of a failed case too */
-    open_pair(&pair, "group-a", "group-a");
+    open_pair(&pair, SAME);
     assert_string_equal(sl_consumer_group(pair.first.consumer), sl_consumer_group(pair.second.consumer));
     check_shared(&pair);
     close_pair(&pair);
@@ -93,7 +97,7 @@ static void same_credentials_share(void **state)
 {
     (void)state;
     static struct pair pair; /* threads use it until the end, of a failed case too */
-    open_pair(&pair, NULL, NULL);
+    open_pair(&pair, NONE);
     assert_says(last_warning(), "stream.consumer.group");
     assert_string_equal(sl_consumer_group(pair.first.consumer), sl_consumer_group(pair.second.consumer));
     check_shared(&pair);
@@ -105,7 +109,7 @@ static void named_group_does_not_share(void **state)
 {
     (void)state;
     static struct pair pair; /* threads use it until the end, of a failed case too */
-    open_pair(&pair, NULL, "my-own.group_1:x");
+    open_pair(&pair, SECOND_ONLY);
     check_not_shared(&pair);
     close_pair(&pair);
 }
@@ -133,7 +137,7 @@ static void close_leaves_at_once(void **state)
 {
     (void)state;
     static struct pair pair; /* threads use it until the end, of a failed case too */
-    open_pair(&pair, "group-a", "group-a");
+    open_pair(&pair, SAME);
     readers_settle(pair.producer, pair.readers, 2);
     reader_stop(&pair.second, true);
     int64_t closed = now_ms();
@@ -142,6 +146,48 @@ static void close_leaves_at_once(void **state)
     producer_finish(&pair.producer, NULL, 0);
     reader_stop(&pair.first, true);
     close_pair(&pair);
+}
+
+/* Seeking while members come and go: nothing breaks, and the end of it is a place to read on from. */
+static void seek_while_members_come_and_go(void **state)
+{
+    (void)state;
+    struct layer layer;
+    struct inbox inbox = {0};
+    static struct reader guest;
+    sl_error error = {0};
+    sl_client *client = client_make(), *other_client = client_make();
+    layer_make(client, 4, &layer);
+    produce_numbers(client, &layer, 0, 100, KEYS);
+    sl_consumer *consumer = consumer_make(client, &layer, layer.group, SL_START_BEGIN);
+    for (int round = 0; round < 2; round++) {
+        static struct reader host;
+        reader_start(&host, consumer);
+        reader_start(&guest, consumer_make(other_client, &layer, layer.group, SL_START_BEGIN));
+        for (int i = 0; i < 6; i++)
+            must(sl_consumer_seek_to(consumer, i % 2 ? SL_START_END : SL_START_BEGIN, &error), &error);
+        reader_stop(&guest, true);
+        for (int i = 0; i < 6; i++)
+            must(sl_consumer_seek_to(consumer, i % 2 ? SL_START_END : SL_START_BEGIN, &error), &error);
+        reader_stop(&host, false);
+        reader_free(&guest);
+        reader_free(&host);
+    }
+    /* The group has one member again once all that was written comes to it. */
+    int64_t end = now_ms() + WAIT_MS;
+    for (size_t last = 0; last != 100;) {
+        assert_true(now_ms() < end);
+        inbox_free(&inbox);
+        must(sl_consumer_seek_to(consumer, SL_START_BEGIN, &error), &error);
+        for (int64_t quiet = now_ms() + 1000; now_ms() < quiet && inbox.count < 100;)
+            receive_once(consumer, &inbox, 100, 0);
+        last = inbox.count;
+    }
+    assert_numbers(&inbox, 0, 100);
+    inbox_free(&inbox);
+    consumer_close(&consumer);
+    sl_client_destroy(&client);
+    sl_client_destroy(&other_client);
 }
 
 static const char *other(const char *connector)
@@ -190,4 +236,5 @@ static void connector_changes_position_stays(void **state)
 CASES_MAIN(cmocka_unit_test(two_groups_get_everything), cmocka_unit_test(one_group_shares),
            cmocka_unit_test(same_credentials_share), cmocka_unit_test(named_group_does_not_share),
            cmocka_unit_test(group_from_configuration), cmocka_unit_test(close_leaves_at_once),
+           cmocka_unit_test(seek_while_members_come_and_go),
            cmocka_unit_test(connector_changes_position_stays))

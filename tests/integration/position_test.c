@@ -23,7 +23,7 @@ static void open_fixture(struct fixture *f, int partitions, int messages)
 
 static void open_consumer(struct fixture *f)
 {
-    f->consumer = consumer_make(f->client, &f->layer, "g", SL_START_BEGIN);
+    f->consumer = consumer_make(f->client, &f->layer, f->layer.group, SL_START_BEGIN);
 }
 
 static void reopen(struct fixture *f)
@@ -104,7 +104,7 @@ static void open_auto_consumer(struct fixture *f)
     sl_error error = {0};
     sl_consumer_options *options = NULL;
     must(sl_consumer_options_create(&options), NULL);
-    must(sl_consumer_options_set_group(options, "g"), NULL);
+    must(sl_consumer_options_set_group(options, f->layer.group), NULL);
     must(sl_consumer_options_set_start(options, SL_START_BEGIN), NULL);
     must(sl_consumer_options_set_auto_commit(options, true, 50), NULL);
     must(sl_consumer_create(f->client, f->layer.hrn, LAYER, options, &f->consumer, &error), &error);
@@ -223,7 +223,7 @@ static void start_at_the_end(void **state)
     (void)state;
     struct fixture f;
     open_fixture(&f, 4, 100);
-    f.consumer = consumer_make(f.client, &f.layer, "g", SL_START_END);
+    f.consumer = consumer_make(f.client, &f.layer, f.layer.group, SL_START_END);
     produce_numbers(f.client, &f.layer, 100, 100, KEYS);
     receive(f.consumer, &f.inbox, 100);
     assert_numbers(&f.inbox, 100, 100);
@@ -235,7 +235,7 @@ static void start_at_the_begin(void **state)
     (void)state;
     struct fixture f;
     open_fixture(&f, 4, 100);
-    f.consumer = consumer_make(f.client, &f.layer, "g", SL_START_BEGIN);
+    f.consumer = consumer_make(f.client, &f.layer, f.layer.group, SL_START_BEGIN);
     receive(f.consumer, &f.inbox, 100);
     assert_numbers(&f.inbox, 0, 100);
     close_fixture(&f);
@@ -253,7 +253,7 @@ static void committed_wins_over_start(void **state)
     receive_once(f.consumer, &f.inbox, WAIT_MS, 40);
     must(sl_consumer_commit(f.consumer, f.inbox.batches[0], &error), &error);
     consumer_close(&f.consumer);
-    f.consumer = consumer_make(f.client, &f.layer, "g", SL_START_END);
+    f.consumer = consumer_make(f.client, &f.layer, f.layer.group, SL_START_END);
     receive(f.consumer, &rest, 100 - f.inbox.count);
     assert_numbers(&rest, (int)f.inbox.count, 100 - (int)f.inbox.count);
     inbox_free(&rest);

@@ -148,6 +148,8 @@ void layer_make(sl_client *client, int partitions, struct layer *layer)
     char id[64];
     snprintf(id, sizeof id, "it-%x-%" PRIx64 "-%u", (unsigned)getpid(), (uint64_t)now_ms() & 0xffffffffff,
              made++);
+    snprintf(layer->group, sizeof layer->group, "%s.a", id);
+    snprintf(layer->other_group, sizeof layer->other_group, "%s.b", id);
     must(sl_catalog_create(client, id, NULL, &catalog, &error), &error);
     snprintf(layer->hrn, sizeof layer->hrn, "%s", sl_catalog_hrn(catalog));
     sl_catalog_destroy(&catalog);

@@ -43,6 +43,8 @@ const char *last_warning(void);
 struct layer {
     char hrn[SL_ERROR_TEXT_SIZE];
     char topic[256];
+    /* Names of groups, the case's own too: a group is Kafka's and the application's, whatever it reads. */
+    char group[80], other_group[80];
 };
 #define LAYER "layer-1"
 void layer_make(sl_client *client, int partitions, struct layer *layer);

@@ -74,8 +74,9 @@ test("serial", async t => {
     watchLog(t);
     const hrn = makeLayer(1);
     cli("one\ntwo\nthree\n", "produce", hrn, "layer", "--key", "k");
+    const group = `ts-${process.pid}`;
     const subscribe = () => new read.SubscribeRequest().withMode("serial")
-        .withSubscriptionProperties({ "auto.offset.reset": "earliest", "group.id": "ts" });
+        .withSubscriptionProperties({ "auto.offset.reset": "earliest", "group.id": group });
     const poll = stream => () => stream.poll(new read.PollRequest().withMode("serial"));
 
     const first = client(hrn);
@@ -109,7 +110,7 @@ test("parallel", async t => {
     for (const consumer of ["one", "two"]) {
         const stream = client(hrn);
         const id = await stream.subscribe(new read.SubscribeRequest().withMode("parallel").withConsumerId(consumer)
-            .withSubscriptionProperties({ "auto.offset.reset": "earliest", "group.id": "ts" }));
+            .withSubscriptionProperties({ "auto.offset.reset": "earliest", "group.id": `ts-${process.pid}` }));
         members.push({ stream, id });
     }
     assert.notEqual(members[0].id, members[1].id);
