@@ -5,6 +5,7 @@
 #include "gateway/api/ingest.h"
 
 #include "base/text.h"
+#include "base/time.h"
 #include "gateway/api/failures.h"
 #include "wire/record.h"
 
@@ -43,10 +44,11 @@ struct single {
     char answer[2 * TRACE_MAX + 32];
 };
 
-const char *gw_message_fault(const struct sl_message *message, int *http, const char **code)
+const char *gw_message_fault(const struct gw_layer *layer, const struct sl_message *message, bool foreign,
+                             int *http, const char **code)
 {
     *http = 400;
-    if (message->partition_id) {
+    if (message->partition_id && !foreign) {
         *code = "bad-message-key";
         long length = message->partition_id_size > (size_t)4 * SL_PARTITION_ID_MAX
                           ? SL_PARTITION_ID_MAX + 1L
@@ -56,13 +58,19 @@ const char *gw_message_fault(const struct sl_message *message, int *http, const 
         if (length == 0 || length > SL_PARTITION_ID_MAX)
             return "the partition id (message key) must have 1 to 500 characters";
     }
+    *code = "bad-timestamp";
+    const char *timestamp = message->timestamp_ms < 0
+                                ? NULL
+                                : sl_timestamp_fault(message->timestamp_ms, sl_wall_ms(), layer->ttl_ms);
+    if (timestamp)
+        return timestamp;
     *code = "bad-trace-id";
     if (message->trace_id && !sl_is_token_text(message->trace_id, TRACE_MAX))
         return "the trace id must be 1 to 128 printable ASCII characters without spaces";
     *code = "bad-user-header";
     for (size_t i = 0; i < message->header_count; i++) {
         const char *name = message->headers[i].name;
-        if (!sl_is_http_token(name, HEADER_NAME_MAX))
+        if (!foreign && !sl_is_http_token(name, HEADER_NAME_MAX))
             return "a user header's name must be an HTTP token of 1 to 128 characters";
         if (!strncasecmp(name, SL_KAFKA_HEADER_PREFIX, strlen(SL_KAFKA_HEADER_PREFIX)))
             return "a user header's name must not begin with sl-";
@@ -260,14 +268,14 @@ static bool check_message(struct single *single)
     const char *code;
     struct sl_message parts = single->message;
     parts.checksum = NULL;
-    const char *fault = gw_message_fault(&parts, &http, &code);
+    const char *fault = gw_message_fault(single->layer, &parts, false, &http, &code);
     if (fault)
         return refuse(single, http, code, fault, "mend the request's headers");
     int64_t length;
     if (single->content_length && sl_parse_int(single->content_length, 0, INT64_MAX, &length) &&
         length > SL_PAYLOAD_INLINE_MAX) {
         parts.payload_size = (size_t)length;
-        fault = gw_message_fault(&parts, &http, &code);
+        fault = gw_message_fault(single->layer, &parts, false, &http, &code);
         return refuse(single, http, code, fault, "send at most 1048576 bytes");
     }
     return true;
@@ -315,7 +323,7 @@ static size_t data(struct gw_request *request, const char *piece, size_t size)
         int http;
         const char *code;
         struct sl_message parts = {.payload_size = SL_PAYLOAD_INLINE_MAX + 1};
-        const char *fault = gw_message_fault(&parts, &http, &code);
+        const char *fault = gw_message_fault(single->layer, &parts, false, &http, &code);
         refuse(single, http, code, fault, "send at most 1048576 bytes");
     } else if (!gw_broker_reserve(single->gateway->broker, size)) {
         refuse(single, 503, "overloaded", "too many bytes are in flight",
@@ -376,7 +384,7 @@ static void handle(struct gw_request *request)
     if (single->checksum_given) {
         int http;
         const char *code;
-        const char *fault = gw_message_fault(message, &http, &code);
+        const char *fault = gw_message_fault(single->layer, message, false, &http, &code);
         if (fault) {
             refuse(single, http, code, fault, "send the payload that the checksum was made of");
             return;

@@ -14,8 +14,10 @@ void gw_batch_begin(struct gw_request *request, struct gw_layer *layer);
 size_t gw_batch_data(struct gw_request *request, const char *data, size_t size);
 void gw_batch_end(struct gw_request *request);
 
-/* Why a message cannot be written as it is, or NULL: the rules that hold for both forms. *code and *http with
- * it. Static text. */
-const char *gw_message_fault(const struct sl_message *message, int *http, const char **code);
+/* Why a message cannot be written as it is, or NULL: the rules that hold for both forms. foreign: it may have
+ * a key and header names that only other Kafka clients write, so that what was read from Kafka can be written
+ * again. *code and *http with it. Static text. */
+const char *gw_message_fault(const struct gw_layer *layer, const struct sl_message *message, bool foreign,
+                             int *http, const char **code);
 
 #endif

@@ -253,7 +253,7 @@ static bool write_record(struct batch *batch)
     message->trace_id = name_trace(batch, record);
     int http;
     const char *code;
-    const char *fault = gw_message_fault(message, &http, &code);
+    const char *fault = gw_message_fault(batch->layer, message, true, &http, &code);
     if (!fault && message->data_handle) {
         http = 400;
         code = "data-handle-refused";
@@ -292,8 +292,8 @@ static bool write_record(struct batch *batch)
 static enum sl_decoded take_record(struct batch *batch, struct sl_arena *arena, const char *data, size_t size,
                                    size_t *used, bool *full)
 {
-    const struct sl_record_limits limits = {.max_payload = 2 * (size_t)SL_PAYLOAD_INLINE_MAX,
-                                            .max_headers = HEADERS_MAX};
+    const struct sl_record_limits limits = {
+        .max_payload = 2 * (size_t)SL_PAYLOAD_INLINE_MAX, .max_headers = HEADERS_MAX, .foreign = true};
     const char *why = "";
     *used = 0;
     *full = false;

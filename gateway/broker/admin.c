@@ -82,8 +82,13 @@ static rd_kafka_AdminOptions_t *admin_options(rd_kafka_t *rk, rd_kafka_admin_op_
     return options;
 }
 
+/*
+ * Kafka's retention goes by the record's own timestamp: one older than the retention is deleted minutes after
+ * it was acknowledged. bounded: Kafka refuses such a record instead (Kafka 3.6 and later; older ones refuse
+ * the setting).
+ */
 static rd_kafka_NewTopic_t *describe(const struct gw_broker *broker, const char *topic, int partitions,
-                                     int64_t retention_ms, sl_error *error)
+                                     int64_t retention_ms, bool bounded, sl_error *error)
 {
     char text[GW_PROPERTY_TEXT_MAX] = "", retention[24], segment[24], size[24];
     int64_t segment_ms = retention_ms / SEGMENTS_IN_TTL;
@@ -103,8 +108,10 @@ static rd_kafka_NewTopic_t *describe(const struct gw_broker *broker, const char 
     const char *const settings[][2] = {{"cleanup.policy", "delete"},
                                        {"retention.ms", retention},
                                        {"segment.ms", segment},
-                                       {"max.message.bytes", size}};
-    for (size_t i = 0; i < sizeof settings / sizeof *settings; i++)
+                                       {"max.message.bytes", size},
+                                       {"message.timestamp.before.max.ms", retention}};
+    size_t count = sizeof settings / sizeof *settings - !bounded;
+    for (size_t i = 0; i < count; i++)
         if (rd_kafka_NewTopic_set_config(new_topic, settings[i][0], settings[i][1])) {
             rd_kafka_NewTopic_destroy(new_topic);
             sl_error_set(error, SL_INTERNAL, "topic %s: %s=%s", topic, settings[i][0], settings[i][1]);
@@ -171,8 +178,9 @@ static sl_status await_leaders(struct gw_broker *broker, rd_kafka_t *rk, const c
     return SL_OK;
 }
 
-/* Takes the event: the one topic's result. */
-static sl_status topic_result(rd_kafka_event_t *event, bool creating, const char *topic, sl_error *error)
+/* Takes the event: the one topic's result. *code (may be NULL): Kafka's own. */
+static sl_status topic_result(rd_kafka_event_t *event, bool creating, const char *topic,
+                              rd_kafka_resp_err_t *kafka_code, sl_error *error)
 {
     const char *what = creating ? "make" : "delete";
     if (!event)
@@ -190,6 +198,8 @@ static sl_status topic_result(rd_kafka_event_t *event, bool creating, const char
     bool fine = !code || code == (creating ? RD_KAFKA_RESP_ERR_TOPIC_ALREADY_EXISTS
                                            : RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART);
     sl_status status = fine ? SL_OK : admin_error(code, what, topic, text, error);
+    if (kafka_code)
+        *kafka_code = code;
     rd_kafka_event_destroy(event);
     return status;
 }
@@ -209,28 +219,39 @@ static rd_kafka_t *admin_open(const struct gw_broker *broker, sl_error *error)
     return rk;
 }
 
+static sl_status create(struct gw_broker *broker, rd_kafka_t *rk, const char *topic, int partitions,
+                        int64_t retention_ms, bool bounded, rd_kafka_resp_err_t *code, sl_error *error)
+{
+    rd_kafka_NewTopic_t *new_topic = describe(broker, topic, partitions, retention_ms, bounded, error);
+    if (!new_topic)
+        return error->status;
+    rd_kafka_queue_t *queue = rd_kafka_queue_new(rk);
+    rd_kafka_AdminOptions_t *options = admin_options(rk, RD_KAFKA_ADMIN_OP_CREATETOPICS);
+    rd_kafka_CreateTopics(rk, &new_topic, 1, options, queue);
+    sl_status status = topic_result(rd_kafka_queue_poll(queue, ADMIN_TIMEOUT_MS + METADATA_TIMEOUT_MS), true,
+                                    topic, code, error);
+    if (options)
+        rd_kafka_AdminOptions_destroy(options);
+    rd_kafka_queue_destroy(queue);
+    rd_kafka_NewTopic_destroy(new_topic);
+    return status;
+}
+
 sl_status gw_broker_create_topic(struct gw_broker *broker, const char *topic, int partitions,
                                  int64_t retention_ms, sl_error *error)
 {
     sl_error reason = {.status = SL_KAFKA};
-    rd_kafka_NewTopic_t *new_topic = describe(broker, topic, partitions, retention_ms, &reason);
-    rd_kafka_t *rk = new_topic ? admin_open(broker, &reason) : NULL;
+    rd_kafka_t *rk = admin_open(broker, &reason);
     sl_status status = rk ? SL_OK : reason.status;
     if (rk) {
-        rd_kafka_queue_t *queue = rd_kafka_queue_new(rk);
-        rd_kafka_AdminOptions_t *options = admin_options(rk, RD_KAFKA_ADMIN_OP_CREATETOPICS);
-        rd_kafka_CreateTopics(rk, &new_topic, 1, options, queue);
-        status = topic_result(rd_kafka_queue_poll(queue, ADMIN_TIMEOUT_MS + METADATA_TIMEOUT_MS), true, topic,
-                              &reason);
-        if (options)
-            rd_kafka_AdminOptions_destroy(options);
-        rd_kafka_queue_destroy(queue);
+        rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR_NO_ERROR;
+        status = create(broker, rk, topic, partitions, retention_ms, true, &code, &reason);
+        if (status && code == RD_KAFKA_RESP_ERR_INVALID_CONFIG) /* before Kafka 3.6 */
+            status = create(broker, rk, topic, partitions, retention_ms, false, &code, &reason);
         if (!status)
             status = await_leaders(broker, rk, topic, partitions, &reason);
         rd_kafka_destroy(rk);
     }
-    if (new_topic)
-        rd_kafka_NewTopic_destroy(new_topic);
     if (status && error)
         *error = reason;
     return status;
@@ -247,7 +268,7 @@ sl_status gw_broker_delete_topic(struct gw_broker *broker, const char *topic, sl
         rd_kafka_AdminOptions_t *options = admin_options(rk, RD_KAFKA_ADMIN_OP_DELETETOPICS);
         rd_kafka_DeleteTopics(rk, &gone, 1, options, queue);
         status = topic_result(rd_kafka_queue_poll(queue, ADMIN_TIMEOUT_MS + METADATA_TIMEOUT_MS), false,
-                              topic, &reason);
+                              topic, NULL, &reason);
         if (options)
             rd_kafka_AdminOptions_destroy(options);
         rd_kafka_queue_destroy(queue);

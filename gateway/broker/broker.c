@@ -329,8 +329,8 @@ void gw_broker_release(struct gw_broker *broker, size_t bytes)
     atomic_fetch_sub_explicit(&broker->reserved, bytes, memory_order_relaxed);
 }
 
-sl_status gw_broker_endpoint(struct gw_broker *broker, const char *topic, const char *application,
-                             struct sl_endpoint *endpoint)
+sl_status gw_broker_endpoint(struct gw_broker *broker, const char *topic, int64_t ttl_ms,
+                             const char *application, struct sl_endpoint *endpoint)
 {
     *endpoint = (struct sl_endpoint){
         .topic = sl_strdup(topic),
@@ -340,6 +340,7 @@ sl_status gw_broker_endpoint(struct gw_broker *broker, const char *topic, const 
         .security_protocol = sl_strdup(broker->security_protocol),
         .sasl_mechanism = sl_strdup(broker->sasl_mechanism),
         .ca_pem = sl_strdup(broker->ca_pem),
+        .ttl_ms = ttl_ms,
     };
     if (endpoint->topic && endpoint->client_id && endpoint->group_prefix && endpoint->brokers &&
         !endpoint->security_protocol == !broker->security_protocol &&

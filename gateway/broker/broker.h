@@ -53,8 +53,8 @@ bool gw_broker_reserve(struct gw_broker *broker, size_t bytes);
 void gw_broker_release(struct gw_broker *broker, size_t bytes);
 
 /* What endpoint calls say. Filled; freed with sl_endpoint_free. */
-sl_status gw_broker_endpoint(struct gw_broker *broker, const char *topic, const char *application,
-                             struct sl_endpoint *endpoint);
+sl_status gw_broker_endpoint(struct gw_broker *broker, const char *topic, int64_t ttl_ms,
+                             const char *application, struct sl_endpoint *endpoint);
 
 /* The lines for /metrics. */
 bool gw_broker_metrics(struct gw_broker *broker, struct sl_buffer *text);

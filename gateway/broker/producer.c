@@ -71,7 +71,10 @@ static void explain(struct gw_write *write, const rd_kafka_message_t *message)
                  "Kafka took the message for a duplicate, so it may be missing: send it again");
     else if (message->err == RD_KAFKA_RESP_ERR_INVALID_TIMESTAMP)
         snprintf(write->text, sizeof write->text,
-                 "Kafka refused the message's timestamp: it is too far from the present");
+                 "Kafka refused the message's timestamp: it is older than the layer's ttl, so the message "
+                 "would be "
+                 "deleted at once, or it lies in the future; send it without a timestamp, or make the "
+                 "layer's ttl longer");
     else
         snprintf(write->text, sizeof write->text, "Kafka did not acknowledge the message: %s",
                  rd_kafka_err2str(message->err));

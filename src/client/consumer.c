@@ -62,6 +62,12 @@ static bool turn_is_wanted(struct sl_consumer *consumer)
 
 /* Auto commit. */
 
+/* The group has moved partitions to others, who get what is not committed; the rest is committed. */
+static bool is_moved(sl_status status, const sl_error *error)
+{
+    return status == SL_KAFKA && !error->retriable;
+}
+
 static sl_status commit_due(struct sl_consumer *consumer, const int32_t *partitions, size_t partition_count,
                             sl_error *error)
 {
@@ -75,8 +81,11 @@ static sl_status commit_due(struct sl_consumer *consumer, const int32_t *partiti
         return sl_error_oom(error);
     if (!count)
         return SL_OK;
-    sl_status status = consumer->connector->consumer_commit(consumer->state, offsets, count, error);
-    if (!status) {
+    sl_error why = {0};
+    sl_status status = consumer->connector->consumer_commit(consumer->state, offsets, count, &why);
+    if (status && error)
+        *error = why;
+    if (!status || is_moved(status, &why)) { /* asking for the same again would be refused for ever */
         pthread_mutex_lock(&consumer->lock);
         sl_positions_committed(&consumer->positions, offsets, count);
         pthread_mutex_unlock(&consumer->lock);
@@ -101,17 +110,25 @@ static void revoked(void *core, const int32_t *partitions, size_t count)
     pthread_mutex_unlock(&consumer->lock);
 }
 
-/* This poll shows that what was handed out before is done with. A failed commit is tried again at the next
- * turn. */
+/* Every so often, also while a poll waits long. A failed commit is tried again when the next is due. */
 static void auto_commit(struct sl_consumer *consumer)
 {
     pthread_mutex_lock(&consumer->lock);
-    sl_positions_processed(&consumer->positions);
     bool due = sl_mono_ms() >= consumer->commit_due_ms;
     pthread_mutex_unlock(&consumer->lock);
     sl_error error;
-    if (due && commit_due(consumer, NULL, 0, &error))
-        SL_WARNING(&consumer->client->log, "auto commit failed, trying again later: %s", error.text);
+    sl_status status = due ? commit_due(consumer, NULL, 0, &error) : SL_OK;
+    if (status)
+        SL_WARNING(&consumer->client->log, "auto commit failed%s: %s",
+                   is_moved(status, &error) ? "" : ", trying again later", error.text);
+}
+
+/* A poll shows that what was handed out before is done with. */
+static void note_processed(struct sl_consumer *consumer)
+{
+    pthread_mutex_lock(&consumer->lock);
+    sl_positions_processed(&consumer->positions);
+    pthread_mutex_unlock(&consumer->lock);
 }
 
 /* Opening. */
@@ -264,8 +281,10 @@ sl_status sl_consumer_poll(sl_consumer *consumer, int timeout_ms, size_t max_mes
     int64_t deadline = sl_deadline_ms(timeout_ms);
     turn_take(consumer);
     if (consumer->auto_commit)
-        auto_commit(consumer);
+        note_processed(consumer);
     for (;;) {
+        if (consumer->auto_commit)
+            auto_commit(consumer);
         int left = sl_remaining_ms(deadline);
         int slice = left < 0 || left > SLICE_MS ? SLICE_MS : left;
         status =

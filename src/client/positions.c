@@ -46,8 +46,12 @@ void sl_positions_committed(struct sl_positions *positions, const sl_offset *off
 {
     for (size_t i = 0; i < count; i++) {
         struct sl_position *position = find(positions, offsets[i].partition);
-        if (position)
-            position->committed = offsets[i].offset;
+        if (!position)
+            continue;
+        position->committed = offsets[i].offset;
+        /* Whoever commits a message by hand is done with it: what lies before must not be committed over it. */
+        if (position->processed < offsets[i].offset)
+            position->processed = offsets[i].offset;
     }
 }
 

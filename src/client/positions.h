@@ -26,6 +26,7 @@ void sl_positions_free(struct sl_positions *positions);
 bool sl_positions_polled(struct sl_positions *positions, sl_offset offset);
 /* All that was handed out is done with. */
 void sl_positions_processed(struct sl_positions *positions);
+/* Committed, by whomever: so these are done with too. */
 void sl_positions_committed(struct sl_positions *positions, const sl_offset *offsets, size_t count);
 void sl_positions_forget(struct sl_positions *positions, int32_t partition);
 void sl_positions_forget_all(struct sl_positions *positions);

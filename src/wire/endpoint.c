@@ -125,6 +125,8 @@ sl_status sl_endpoint_parse(const json_t *value, struct sl_endpoint *endpoint, s
         status = take_brokers(json_object_get(value, "bootstrapServers"), &endpoint->brokers, error);
     if (!status)
         status = take_security(json_object_get(value, "security"), endpoint, error);
+    if (!status && json_integer_value(json_object_get(value, "ttl")) > 0)
+        endpoint->ttl_ms = json_integer_value(json_object_get(value, "ttl"));
     if (!status && ((!endpoint->client_id && !(endpoint->client_id = strdup(""))) ||
                     (!endpoint->group_prefix && !(endpoint->group_prefix = strdup("")))))
         status = sl_error_oom(error);
@@ -199,6 +201,8 @@ json_t *sl_endpoint_json(const struct sl_endpoint *endpoint)
                                  endpoint->sasl_mechanism, "ca", endpoint->ca_pem);
     int failed = !security || (json_object_size(security) && json_object_set(value, "security", security));
     json_decref(security);
+    if (!failed && endpoint->ttl_ms > 0)
+        failed = json_object_set_new(value, "ttl", json_integer(endpoint->ttl_ms));
     if (failed) {
         json_decref(value);
         return NULL;

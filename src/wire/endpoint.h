@@ -3,6 +3,7 @@
 #define SL_WIRE_ENDPOINT_H
 
 #include <jansson.h>
+#include <stdint.h>
 #include <streamlayer/error.h>
 
 struct sl_endpoint {
@@ -13,6 +14,7 @@ struct sl_endpoint {
     char *security_protocol; /* NULL: plaintext; Kafka's names, lower case ("sasl_ssl") */
     char *sasl_mechanism;    /* NULL: none */
     char *ca_pem;            /* NULL: the system's */
+    int64_t ttl_ms;          /* ours: how long the layer keeps messages; 0: not known */
 };
 
 sl_status sl_endpoint_parse(const json_t *value, struct sl_endpoint *endpoint, sl_error *error);

@@ -245,3 +245,16 @@ bool sl_message_header(const sl_message *message, const char *name, const void *
             return sl_message_header_at(message, i, NULL, value, size);
     return false;
 }
+
+const char *sl_timestamp_fault(int64_t timestamp_ms, int64_t now_ms, int64_t ttl_ms)
+{
+    if (timestamp_ms < 0)
+        return NULL;
+    if (ttl_ms > 0 && timestamp_ms < now_ms - ttl_ms)
+        return "the timestamp is older than the layer's ttl, so Kafka would delete the message at once: "
+               "leave the "
+               "timestamp out, or make the layer's ttl longer";
+    if (timestamp_ms > now_ms + SL_TIMESTAMP_AHEAD_MS)
+        return "the timestamp is more than an hour ahead of the clock: correct it, or leave it out";
+    return NULL;
+}

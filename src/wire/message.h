@@ -42,6 +42,14 @@ bool sl_message_push_header(struct sl_message *message, const struct sl_header *
 bool sl_header_name_ok(const char *name);
 
 /*
+ * Why Kafka would not keep a message of that timestamp on a layer of that ttl, or NULL: its retention goes by
+ * the record's own timestamp, and it refuses what is more than an hour ahead. ttl_ms 0: not known. Static
+ * text.
+ */
+#define SL_TIMESTAMP_AHEAD_MS 3600000
+const char *sl_timestamp_fault(int64_t timestamp_ms, int64_t now_ms, int64_t ttl_ms);
+
+/*
  * The names of the Kafka headers that carry what Kafka has no field for. User headers never begin with the
  * prefix. Values are text; sizes are decimal.
  */

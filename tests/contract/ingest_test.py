@@ -1,5 +1,7 @@
 """ingest v1: one message a request."""
 import hashlib
+import time
+import time
 
 import streamlayer
 from streamlayer import Subscription, TestCase, data
@@ -76,9 +78,12 @@ class Ingest(TestCase):
 
     def test_ingest_with_a_timestamp_and_headers(self):
         """Ours: X-SL-Timestamp and X-SL-Header-NAME."""
-        answer = self.post(b"x", headers={"X-SL-Timestamp": "1700000000123", "X-SL-Header-source": "probe"})
+        stamp = int(time.time() * 1000) - 12345
+        answer = self.post(b"x", headers={"X-SL-Timestamp": str(stamp), "X-SL-Header-source": "probe"})
         self.assertEqual(answer.status, 200, answer.text)
-        self.assertEqual(self.messages(1)[0]["metaData"]["timestamp"], 1700000000123)
+        self.assertEqual(self.messages(1)[0]["metaData"]["timestamp"], stamp)
+        for expired_or_ahead in ("1700000000123", str(stamp + 7200000)):
+            self.assertEqual(self.post(b"x", headers={"X-SL-Timestamp": expired_or_ahead}).status, 400)
         for wrong in ("yesterday", "-1", "99999999999999999999"):
             self.assertEqual(self.post(b"x", headers={"X-SL-Timestamp": wrong}).status, 400, wrong)
 

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "base/time.h"
 #include "gateway/api/failures.h"
 #include "gateway/api/ingest.h"
 
@@ -17,11 +18,13 @@ static struct sl_message message_with(const char *key, const char *payload)
     return message;
 }
 
+static const struct gw_layer layer = {.ttl_ms = 3600000};
+
 static void expect(const struct sl_message *message, int http, const char *code)
 {
     int actual_http;
     const char *actual;
-    const char *fault = gw_message_fault(message, &actual_http, &actual);
+    const char *fault = gw_message_fault(&layer, message, false, &actual_http, &actual);
     if (!code) {
         assert_null(fault);
         return;
@@ -51,6 +54,36 @@ static void keys_are_text_of_1_to_500_characters(void **state)
     expect(&message, 0, NULL);
     message.partition_id_size = 999;
     expect(&message, 400, "bad-message-key");
+}
+
+static void what_other_clients_write_passes_in_batches(void **state)
+{
+    (void)state;
+    int http;
+    const char *code;
+    struct sl_message message = message_with("\xff\xfe", "x");
+    struct sl_header header = {.name = "two words", .value = "", .size = 0};
+    message.headers = &header;
+    message.header_count = 1;
+    expect(&message, 400, "bad-message-key");
+    assert_null(gw_message_fault(&layer, &message, true, &http, &code));
+    header.name = "sl-trace-id";
+    assert_non_null(gw_message_fault(&layer, &message, true, &http, &code));
+}
+
+static void timestamps_that_kafka_would_not_keep_are_refused(void **state)
+{
+    (void)state;
+    struct sl_message message = message_with("k", "x");
+    int64_t now = sl_wall_ms();
+    message.timestamp_ms = now;
+    expect(&message, 0, NULL);
+    message.timestamp_ms = now - layer.ttl_ms / 2;
+    expect(&message, 0, NULL);
+    message.timestamp_ms = now - layer.ttl_ms - 1;
+    expect(&message, 400, "bad-timestamp");
+    message.timestamp_ms = now + 2 * SL_TIMESTAMP_AHEAD_MS;
+    expect(&message, 400, "bad-timestamp");
 }
 
 static void payloads_up_to_1_mib_go_inline(void **state)
@@ -124,6 +157,8 @@ static void what_may_work_later_is_503(void **state)
 }
 
 CASES_MAIN(cmocka_unit_test(keys_are_text_of_1_to_500_characters),
+           cmocka_unit_test(what_other_clients_write_passes_in_batches),
+           cmocka_unit_test(timestamps_that_kafka_would_not_keep_are_refused),
            cmocka_unit_test(payloads_up_to_1_mib_go_inline), cmocka_unit_test(checksums_are_compared),
            cmocka_unit_test(user_headers_keep_off_ours),
            cmocka_unit_test(media_types_ignore_parameters_and_case),

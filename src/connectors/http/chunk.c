@@ -24,6 +24,15 @@ void sl_hc_chunk_unlink(struct sl_hc_chunk *chunk)
     free(chunk);
 }
 
+/* What a message takes while it waits. Payload alone would set no bound to messages without one. */
+static size_t weight_of(const struct sl_message *message)
+{
+    size_t weight = sizeof *message + message->payload_size + message->partition_id_size;
+    for (size_t i = 0; i < message->header_count; i++)
+        weight += sizeof *message->headers + message->headers[i].size;
+    return weight;
+}
+
 /* Room for one more message, empty. */
 static struct sl_message *add_message(struct sl_hc_chunk *chunk)
 {
@@ -120,7 +129,7 @@ sl_status sl_hc_chunk_read(struct sl_http_response *response, bool cbor, struct 
     }
     for (size_t i = 0; i < chunk->count; i++) {
         chunk->messages[i].received = true;
-        chunk->bytes += chunk->messages[i].payload_size;
+        chunk->bytes += weight_of(&chunk->messages[i]);
     }
     *made = chunk;
     return SL_OK;
@@ -140,10 +149,12 @@ struct sl_batch *sl_hc_chunk_hand(struct sl_hc_chunk *chunk, size_t max_messages
         return NULL;
     size_t count = 0, bytes = 0;
     while (chunk->handed + count < chunk->count && count < max_messages) {
-        size_t more = chunk->messages[chunk->handed + count].payload_size;
+        const struct sl_message *message = &chunk->messages[chunk->handed + count];
+        size_t more = message->payload_size;
         if (count && (bytes >= max_bytes || more > max_bytes - bytes))
             break;
         bytes += more;
+        chunk->bytes -= weight_of(message);
         count++;
     }
     piece->batch = (struct sl_batch){.magic = SL_BATCH_MAGIC,
@@ -153,7 +164,6 @@ struct sl_batch *sl_hc_chunk_hand(struct sl_hc_chunk *chunk, size_t max_messages
     piece->chunk = chunk;
     __atomic_add_fetch(&chunk->references, 1, __ATOMIC_RELAXED);
     chunk->handed += count;
-    chunk->bytes -= bytes;
     return &piece->batch;
 }
 
@@ -175,7 +185,7 @@ void sl_hc_chunk_drop(struct sl_hc_chunk *chunk, const sl_offset *partitions, si
             free(message->headers);
             continue;
         }
-        chunk->bytes += message->payload_size;
+        chunk->bytes += weight_of(message);
         chunk->messages[kept++] = *message;
     }
     chunk->count = kept;

@@ -166,12 +166,22 @@ static json_t *offsets_json(const sl_offset *offsets, size_t count)
     return list ? json_pack("{s:o}", "offsets", list) : NULL;
 }
 
+/* HTTP 409: the group has given a partition to another member. Its status here is the same as over Kafka. */
+static sl_status not_ours(sl_status status, sl_status meant, sl_error *error)
+{
+    if (status != SL_CONFLICT)
+        return status;
+    if (error)
+        error->status = meant;
+    return meant;
+}
+
 sl_status sl_hc_consumer_commit(void *opaque, const sl_offset *offsets, size_t count, sl_error *error)
 {
     json_t *body = offsets_json(offsets, count);
     sl_status status = sl_hc_put(opaque, "offsets", body, error);
     json_decref(body);
-    return status;
+    return not_ours(status, SL_KAFKA, error);
 }
 
 /*
@@ -203,7 +213,7 @@ sl_status sl_hc_consumer_seek(void *opaque, const sl_offset *offsets, size_t cou
     json_t *body = offsets_json(offsets, count);
     sl_status status = seek(opaque, body, offsets, count, error);
     json_decref(body);
-    return status;
+    return not_ours(status, SL_INVALID_ARGUMENT, error);
 }
 
 sl_status sl_hc_consumer_seek_to(void *opaque, sl_start where, sl_error *error)

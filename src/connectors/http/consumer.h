@@ -40,7 +40,7 @@ struct sl_hc_consumer {
     bool subscribing, polling; /* what the fetcher is about */
     unsigned pauses;           /* who wants no poll begun */
     struct sl_hc_chunk *first, *last;
-    size_t queued_bytes; /* payload that waits for consumer_poll */
+    size_t queued_bytes; /* that wait for consumer_poll, as the chunks count them */
     int64_t next_poll_ms;
     sl_error failure; /* the latest; status SL_OK: none */
     int64_t failing_since_ms;

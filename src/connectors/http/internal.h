@@ -106,7 +106,7 @@ struct sl_hc_chunk {
     struct sl_message *messages;
     size_t count, capacity;
     size_t handed; /* messages before it are with the application */
-    size_t bytes;  /* payload of those that are not */
+    size_t bytes;  /* that those take which are not: payload, keys, headers and the messages themselves */
 };
 /* Reads an answer; takes its bytes. *chunk is NULL when it has no message. */
 sl_status sl_hc_chunk_read(struct sl_http_response *response, bool cbor, struct sl_hc_chunk **chunk,

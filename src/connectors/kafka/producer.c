@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/time.h"
 #include "connectors/kafka/kafka.h"
 
 struct producer {
@@ -14,6 +15,7 @@ struct producer {
     pthread_t thread;
     atomic_bool closing;
     int delivery_timeout_ms;
+    int64_t ttl_ms; /* the layer's; 0: not known */
 };
 
 static void report_failure(struct producer *producer, const rd_kafka_message_t *message)
@@ -35,6 +37,13 @@ static void report_failure(struct producer *producer, const rd_kafka_message_t *
     } else if (code == RD_KAFKA_RESP_ERR__FATAL) {
         rd_kafka_fatal_error(producer->client->rk, text, sizeof text);
         sl_kafka_error(&error, code, "the producer cannot go on: %s", text);
+    } else if (code == RD_KAFKA_RESP_ERR_INVALID_TIMESTAMP) {
+        sl_kafka_error(
+            &error, code,
+            "Kafka refused the message's timestamp: it is older than the layer's ttl, so the message would "
+            "be "
+            "deleted at once, or it lies in the future; send it without a timestamp, or make the layer's ttl "
+            "longer");
     } else {
         sl_kafka_error(&error, code, "Kafka refused the message: %s", rd_kafka_err2str(code));
     }
@@ -103,6 +112,7 @@ sl_status sl_kafka_producer_open(const struct sl_host *host, const struct sl_tar
         return sl_error_oom(error);
     made->host = *host;
     made->delivery_timeout_ms = settings->delivery_timeout_ms;
+    made->ttl_ms = target->endpoint->ttl_ms;
     atomic_init(&made->closing, false);
     rd_kafka_conf_t *conf = NULL;
     sl_status status = sl_kafka_conf_create(target, RD_KAFKA_PRODUCER, settings, NULL, &conf, error);
@@ -180,6 +190,12 @@ sl_status sl_kafka_producer_send(void *producer, const struct sl_message *messag
                                  sl_error *error)
 {
     struct producer *self = producer;
+    if (message->timestamp_ms >= 0) {
+        /* Kafka would refuse the whole batch that it lies in. */
+        const char *fault = sl_timestamp_fault(message->timestamp_ms, sl_wall_ms(), self->ttl_ms);
+        if (fault)
+            return sl_error_set(error, SL_INVALID_ARGUMENT, "%s", fault);
+    }
     rd_kafka_headers_t *headers = make_headers(message);
     if (!headers)
         return sl_error_oom(error);
