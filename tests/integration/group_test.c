@@ -164,10 +164,10 @@ static void seek_while_members_come_and_go(void **state)
         static struct reader host;
         reader_start(&host, consumer);
         reader_start(&guest, consumer_make(other_client, &layer, layer.group, SL_START_BEGIN));
-        for (int i = 0; i < 6; i++)
+        for (int i = 0; i < 10; i++)
             must(sl_consumer_seek_to(consumer, i % 2 ? SL_START_END : SL_START_BEGIN, &error), &error);
         reader_stop(&guest, true);
-        for (int i = 0; i < 6; i++)
+        for (int i = 0; i < 10; i++)
             must(sl_consumer_seek_to(consumer, i % 2 ? SL_START_END : SL_START_BEGIN, &error), &error);
         reader_stop(&host, false);
         reader_free(&guest);
