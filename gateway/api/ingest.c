@@ -322,7 +322,9 @@ static size_t data(struct gw_request *request, const char *piece, size_t size)
     if (size > SL_PAYLOAD_INLINE_MAX - single->body.size) {
         int http;
         const char *code;
-        struct sl_message parts = {.payload_size = SL_PAYLOAD_INLINE_MAX + 1};
+        struct sl_message parts = single->message;
+        parts.checksum = NULL;
+        parts.payload_size = SL_PAYLOAD_INLINE_MAX + 1;
         const char *fault = gw_message_fault(single->layer, &parts, false, &http, &code);
         refuse(single, http, code, fault, "send at most 1048576 bytes");
     } else if (!gw_broker_reserve(single->gateway->broker, size)) {
