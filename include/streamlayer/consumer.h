@@ -36,8 +36,9 @@ SL_API void sl_consumer_options_destroy(sl_consumer_options **options);
 SL_API sl_status sl_consumer_options_set_group(sl_consumer_options *options, const char *group);
 SL_API sl_status sl_consumer_options_set_connector(sl_consumer_options *options, const char *name);
 SL_API sl_status sl_consumer_options_set_start(sl_consumer_options *options, sl_start start);
-/* Auto commit, every interval_ms milliseconds: commits messages once a later poll shows that the application
- * is done with them. Off, nothing is committed but by sl_consumer_commit*. */
+/* Auto commit, every interval_ms milliseconds: commits messages once a later poll, of whichever thread, shows
+ * that the application is done with them; so threads that share a consumer and process side by side commit
+ * by hand. Off, nothing is committed but by sl_consumer_commit*. */
 SL_API sl_status sl_consumer_options_set_auto_commit(sl_consumer_options *options, bool on, int interval_ms);
 
 /*

@@ -19,7 +19,8 @@ typedef enum sl_log_level {
  * Receives one line of log, without a newline.
  *   Ownership: text is the library's and ends with the call.
  *   Threads: called from any thread, several at once; it must not block for long and must not call back
- *   into the client that logs.   Lifetime: until the client that it was given to is destroyed.
+ *   into the client that logs.   Lifetime: until the client that it was given to is destroyed and the last
+ *   producer and consumer of that client is closed.
  */
 typedef void (*sl_log_callback)(void *opaque, sl_log_level level, const char *text);
 

@@ -49,7 +49,8 @@ void sl_positions_committed(struct sl_positions *positions, const sl_offset *off
         if (!position)
             continue;
         position->committed = offsets[i].offset;
-        /* Whoever commits a message by hand is done with it: what lies before must not be committed over it. */
+        /* Whoever commits a message by hand is done with it: what lies before must not be committed over it.
+         */
         if (position->processed < offsets[i].offset)
             position->processed = offsets[i].offset;
     }

@@ -2,6 +2,8 @@
 
 #include "fake/support.h"
 
+#include <sched.h>
+
 static sl_consumer *open_consumer(sl_client *client, bool auto_commit, const char *group)
 {
     sl_consumer_options *options = NULL;
@@ -16,11 +18,31 @@ static sl_consumer *open_consumer(sl_client *client, bool auto_commit, const cha
     return consumer;
 }
 
+static sl_consumer *open_slow(sl_client *client, int interval_ms)
+{
+    sl_consumer_options *options = NULL;
+    sl_consumer *consumer = NULL;
+    sl_error error;
+    assert_int_equal(sl_consumer_options_create(&options), SL_OK);
+    assert_int_equal(sl_consumer_options_set_auto_commit(options, true, interval_ms), SL_OK);
+    assert_int_equal(sl_consumer_create(client, FAKE_HRN, "layer", options, &consumer, &error), SL_OK);
+    sl_consumer_options_destroy(&options);
+    return consumer;
+}
+
 static sl_batch *poll_one(sl_consumer *consumer)
 {
     sl_batch *batch = NULL;
     sl_error error;
     assert_int_equal(sl_consumer_poll(consumer, 0, 0, &batch, &error), SL_OK);
+    return batch;
+}
+
+static void *poll_for_ever(void *opaque)
+{
+    sl_batch *batch = NULL;
+    sl_error error;
+    assert_int_equal(sl_consumer_poll(opaque, -1, 0, &batch, &error), SL_OK);
     return batch;
 }
 
@@ -53,6 +75,89 @@ static void auto_commit_waits_for_a_later_poll(void **state)
     sl_client_destroy(&client);
 }
 
+/* What was polled before it is not committed over it, which would bring the last batch again. */
+static void a_commit_by_hand_is_not_undone_by_auto_commit(void **state)
+{
+    (void)state;
+    struct fake *fake = fake_get();
+    sl_client *client = fake_client(FAKE_DIR);
+    sl_consumer *consumer = open_slow(client, 1000000);
+    hand_out(fake, 0, 7);
+    hand_out(fake, 0, 8);
+    sl_batch *first = poll_one(consumer), *last = poll_one(consumer);
+    sl_error error;
+    assert_int_equal(sl_consumer_commit(consumer, last, &error), SL_OK);
+    sl_batch_destroy(&first);
+    sl_batch_destroy(&last);
+    assert_int_equal(sl_consumer_close(&consumer, &error), SL_OK);
+    assert_int_equal(fake->committed_count, 1);
+    assert_int_equal(fake->committed[0].offset, 8);
+    sl_client_destroy(&client);
+}
+
+static size_t commits(struct fake *fake)
+{
+    pthread_mutex_lock(&fake->lock);
+    size_t count = fake->committed_count;
+    pthread_mutex_unlock(&fake->lock);
+    return count;
+}
+
+static void auto_commit_goes_on_while_a_poll_waits(void **state)
+{
+    (void)state;
+    struct fake *fake = fake_get();
+    sl_client *client = fake_client(FAKE_DIR);
+    sl_consumer *consumer = open_slow(client, 300);
+    hand_out(fake, 0, 7);
+    sl_batch *batch = poll_one(consumer);
+    sl_batch_destroy(&batch);
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, poll_for_ever, consumer), 0);
+    while (!commits(fake))
+        sched_yield();
+    assert_int_equal(fake->committed[0].offset, 7);
+    pthread_mutex_lock(&fake->lock);
+    hand_out(fake, 0, 8);
+    pthread_mutex_unlock(&fake->lock);
+    void *received = NULL;
+    pthread_join(thread, &received);
+    batch = received;
+    sl_batch_destroy(&batch);
+    sl_error error;
+    assert_int_equal(sl_consumer_close(&consumer, &error), SL_OK);
+    sl_client_destroy(&client);
+}
+
+/* Another member has it now. Asking again would be refused each time, and close would fail. */
+static void a_commit_of_what_was_moved_is_not_repeated(void **state)
+{
+    (void)state;
+    struct fake *fake = fake_get();
+    sl_client *client = fake_client(FAKE_DIR);
+    sl_consumer *consumer = open_consumer(client, true, NULL);
+    hand_out(fake, 0, 7);
+    sl_batch *batch = poll_one(consumer);
+    sl_batch_destroy(&batch);
+    fake->refuse_commits = SL_KAFKA;
+    assert_null(poll_one(consumer));
+    assert_null(poll_one(consumer));
+    assert_int_equal(fake->refused_commits, 1);
+    fake->refuse_commits = SL_UNAVAILABLE;
+    hand_out(fake, 0, 9);
+    batch = poll_one(consumer);
+    sl_batch_destroy(&batch);
+    assert_null(poll_one(consumer));
+    fake->refuse_commits = SL_OK;
+    assert_null(poll_one(consumer));
+    assert_int_equal(fake->refused_commits, 2);
+    assert_int_equal(fake->committed_count, 1);
+    assert_int_equal(fake->committed[0].offset, 9);
+    sl_error error;
+    assert_int_equal(sl_consumer_close(&consumer, &error), SL_OK);
+    sl_client_destroy(&client);
+}
+
 static void without_auto_commit_nothing_is_committed(void **state)
 {
     (void)state;
@@ -78,13 +183,8 @@ static void revoked_partitions_are_committed_first(void **state)
     (void)state;
     struct fake *fake = fake_get();
     sl_client *client = fake_client(FAKE_DIR);
-    sl_consumer_options *options = NULL;
-    sl_consumer *consumer = NULL;
+    sl_consumer *consumer = open_slow(client, 1000000);
     sl_error error;
-    assert_int_equal(sl_consumer_options_create(&options), SL_OK);
-    assert_int_equal(sl_consumer_options_set_auto_commit(options, true, 1000000), SL_OK);
-    assert_int_equal(sl_consumer_create(client, FAKE_HRN, "layer", options, &consumer, &error), SL_OK);
-    sl_consumer_options_destroy(&options);
     hand_out(fake, 2, 40);
     sl_batch *batch = poll_one(consumer);
     sl_batch_destroy(&batch);
@@ -115,14 +215,6 @@ static void a_seek_forgets_what_was_polled(void **state)
     assert_int_equal(fake->committed_count, 0);
     assert_int_equal(sl_consumer_close(&consumer, &error), SL_OK);
     sl_client_destroy(&client);
-}
-
-static void *poll_for_ever(void *opaque)
-{
-    sl_batch *batch = NULL;
-    sl_error error;
-    assert_int_equal(sl_consumer_poll(opaque, -1, 0, &batch, &error), SL_OK);
-    return batch;
 }
 
 static void a_long_poll_lets_a_seek_in(void **state)
@@ -189,6 +281,9 @@ static void bad_arguments_are_refused(void **state)
 }
 
 CASES_MAIN(cmocka_unit_test(auto_commit_waits_for_a_later_poll),
+           cmocka_unit_test(a_commit_by_hand_is_not_undone_by_auto_commit),
+           cmocka_unit_test(auto_commit_goes_on_while_a_poll_waits),
+           cmocka_unit_test(a_commit_of_what_was_moved_is_not_repeated),
            cmocka_unit_test(without_auto_commit_nothing_is_committed),
            cmocka_unit_test(revoked_partitions_are_committed_first),
            cmocka_unit_test(a_seek_forgets_what_was_polled), cmocka_unit_test(a_long_poll_lets_a_seek_in),

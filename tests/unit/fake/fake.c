@@ -112,9 +112,17 @@ static sl_status consumer_poll(void *consumer, int timeout_ms, size_t max_messag
 
 static sl_status consumer_commit(void *consumer, const sl_offset *offsets, size_t count, sl_error *error)
 {
-    (void)consumer, (void)error;
+    (void)consumer;
+    if (fake.refuse_commits) {
+        fake.refused_commits++;
+        memset(error, 0, sizeof *error);
+        error->retriable = fake.refuse_commits != SL_KAFKA;
+        return error->status = fake.refuse_commits;
+    }
+    pthread_mutex_lock(&fake.lock);
     for (size_t i = 0; i < count && fake.committed_count < 64; i++)
         fake.committed[fake.committed_count++] = offsets[i];
+    pthread_mutex_unlock(&fake.lock);
     return SL_OK;
 }
 

@@ -26,6 +26,8 @@ struct fake {
     bool revoke; /* the next poll takes all partitions away first */
     sl_offset committed[64];
     size_t committed_count;
+    sl_status refuse_commits; /* what commits are answered, SL_OK: taken */
+    size_t refused_commits;
     sl_offset sought[64];
     size_t sought_count;
     size_t polls;
