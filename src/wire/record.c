@@ -163,8 +163,7 @@ static enum sl_decoded read_partition_id(struct sl_cbor_reader *reader, bool for
                                          struct sl_message *message)
 {
     struct sl_cbor_item item;
-    enum sl_decoded decoded =
-        sl_cbor_next(reader, foreign ? SL_RECORD_REST_MAX : 4 * SL_PARTITION_ID_MAX, &item);
+    enum sl_decoded decoded = sl_cbor_next(reader, foreign ? reader->budget : 4 * SL_PARTITION_ID_MAX, &item);
     if (decoded)
         return decoded;
     if (item.kind == SL_CBOR_TEXT) {
@@ -206,7 +205,7 @@ static enum sl_decoded read_header(struct sl_cbor_reader *reader, bool foreign, 
                                    struct sl_message *message)
 {
     struct sl_cbor_item name, value;
-    enum sl_decoded decoded = sl_cbor_next(reader, foreign ? SL_RECORD_REST_MAX : 128, &name);
+    enum sl_decoded decoded = sl_cbor_next(reader, foreign ? reader->budget : 128, &name);
     if (decoded)
         return decoded;
     if (name.kind != SL_CBOR_TEXT && (name.kind != SL_CBOR_BYTES || !foreign))
@@ -222,7 +221,7 @@ static enum sl_decoded read_header(struct sl_cbor_reader *reader, bool foreign, 
         return sl_cbor_bad(reader,
                            "a header's name must be a token of 1 to 128 characters that does not begin "
                            "with \"sl-\"");
-    decoded = sl_cbor_next(reader, SL_RECORD_REST_MAX, &value);
+    decoded = sl_cbor_next(reader, reader->budget, &value);
     if (decoded)
         return decoded;
     if (value.kind != SL_CBOR_BYTES && value.kind != SL_CBOR_NULL)
@@ -371,7 +370,8 @@ enum sl_decoded sl_record_decode(const void *data, size_t size, const struct sl_
                                  struct sl_arena *arena, struct sl_message *message, size_t *used,
                                  const char **why)
 {
-    struct sl_cbor_reader reader = {.data = data, .size = size, .budget = SL_RECORD_REST_MAX};
+    struct sl_cbor_reader reader = {
+        .data = data, .size = size, .budget = limits->max_rest ? limits->max_rest : SL_RECORD_REST_MAX};
     struct sl_cbor_item map;
     sl_message_reset(message);
     enum sl_decoded decoded = begin_map(&reader, &map);

@@ -30,6 +30,7 @@ size_t sl_record_size(const struct sl_message *message);
 struct sl_record_limits {
     size_t max_payload; /* bytes */
     size_t max_headers; /* number */
+    size_t max_rest;    /* bytes of foreign records besides the payload; 0: SL_RECORD_REST_MAX */
     /* For who reads what a gateway hands out: any Kafka record may come, also one with a longer key, or with
      * header names that a producer of ours could not have set. */
     bool foreign;

@@ -193,6 +193,32 @@ static void foreign_record(void **state)
     assert_bad(FOREIGN, &strict, "partition id (1) must be text");
 }
 
+/* Kafka takes such a record, so whoever reads must get past it. */
+static void a_foreign_record_may_have_more_beside_its_payload(void **state)
+{
+    (void)state;
+    static char key[SL_RECORD_REST_MAX + 1];
+    struct sl_message message = blank();
+    message.partition_id = memset(key, 'k', sizeof key);
+    message.partition_id_size = sizeof key;
+    message.payload = "v";
+    message.payload_size = 1;
+    struct sl_buffer record;
+    sl_buffer_init(&record, 4 * sizeof key);
+    assert_true(sl_record_encode(&record, &message));
+    struct sl_record_limits wide = foreign;
+    wide.max_rest = record.size;
+    size_t used = 0;
+    const char *why = "";
+    assert_int_equal(sl_record_decode(record.data, record.size, &foreign, it.arena, &it.message, &used, &why),
+                     SL_DECODE_BAD);
+    assert_int_equal(sl_record_decode(record.data, record.size, &wide, it.arena, &it.message, &used, &why),
+                     SL_DECODED);
+    assert_int_equal(it.message.partition_id_size, sizeof key);
+    assert_int_equal(used, record.size);
+    sl_buffer_free(&record);
+}
+
 static void data_handle_record(void **state)
 {
     (void)state;
@@ -465,6 +491,7 @@ CASES_MAIN(
     cmocka_unit_test_setup_teardown(full_record, setup, teardown),
     cmocka_unit_test_setup_teardown(null_value_and_no_key, setup, teardown),
     cmocka_unit_test_setup_teardown(foreign_record, setup, teardown),
+    cmocka_unit_test_setup_teardown(a_foreign_record_may_have_more_beside_its_payload, setup, teardown),
     cmocka_unit_test_setup_teardown(data_handle_record, setup, teardown),
     cmocka_unit_test_setup_teardown(values_point_into_the_input, setup, teardown),
     cmocka_unit_test_setup_teardown(every_truncation_wants_more, setup, teardown),
