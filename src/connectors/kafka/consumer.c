@@ -1,6 +1,7 @@
 /* The consuming side: open, poll, seek, commit, close. assignment.c keeps the positions. */
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/error.h"
 #include "base/text.h"
@@ -330,17 +331,48 @@ sl_status sl_kafka_consumer_commit(void *consumer, const sl_offset *offsets, siz
     return status;
 }
 
+/*
+ * Moves one Kafka partition. Not by a new assignment: one while the fetcher of the one before is still
+ * stopping ends in an assertion of librdkafka's (its issue 5573). A fetcher that is only starting refuses for
+ * a while.
+ */
+static sl_status seek_one(struct sl_kafka_consumer *consumer, int32_t partition, int64_t offset,
+                          sl_error *error)
+{
+    enum { PAUSE_MS = 5 };
+    int64_t deadline = sl_deadline_ms(SL_KAFKA_QUERY_MS);
+    rd_kafka_resp_err_t code;
+    for (;;) {
+        int left = sl_remaining_ms(deadline);
+        code = rd_kafka_seek(consumer->handle, partition, offset, left > 0 ? left : 1);
+        if ((code != RD_KAFKA_RESP_ERR__STATE && code != RD_KAFKA_RESP_ERR__PREV_IN_PROGRESS) || !left)
+            break;
+        nanosleep(&(struct timespec){.tv_nsec = PAUSE_MS * 1000000}, NULL);
+    }
+    if (code) {
+        sl_status status = sl_kafka_error(error, code, "seeking to offset %lld of Kafka partition %d: %s",
+                                          (long long)offset, (int)partition, rd_kafka_err2str(code));
+        if (error && code == RD_KAFKA_RESP_ERR__STATE)
+            error->retriable = true; /* a rebalance is under way: a poll takes part in it */
+        return status;
+    }
+    pthread_mutex_lock(&consumer->lock);
+    struct sl_kafka_position *position = sl_kafka_position_of(consumer, partition);
+    if (position)
+        position->next = offset;
+    pthread_mutex_unlock(&consumer->lock);
+    if (consumer->pending && consumer->pending->partition == partition)
+        sl_kafka_drop_pending(consumer);
+    return SL_OK;
+}
+
 static sl_status seek_list(struct sl_kafka_consumer *consumer, const rd_kafka_topic_partition_list_t *list,
                            sl_error *error)
 {
-    pthread_mutex_lock(&consumer->lock);
-    for (int i = 0; i < list->cnt; i++) {
-        struct sl_kafka_position *position = sl_kafka_position_of(consumer, list->elems[i].partition);
-        if (position)
-            position->next = list->elems[i].offset;
-    }
-    pthread_mutex_unlock(&consumer->lock);
-    return sl_kafka_restart(consumer, error);
+    sl_status status = sl_kafka_settled(consumer) ? SL_OK : sl_kafka_settle(consumer, error);
+    for (int i = 0; i < list->cnt && !status; i++)
+        status = seek_one(consumer, list->elems[i].partition, list->elems[i].offset, error);
+    return status;
 }
 
 sl_status sl_kafka_consumer_seek(void *consumer, const sl_offset *offsets, size_t count, sl_error *error)
