@@ -1,4 +1,5 @@
-/* Produces one message to a stream layer and consumes it. Configuration: application.conf, or STREAMLAYER_CONFIG. */
+/* Produces one message to a stream layer and consumes it. Configuration: application.conf, or
+ * STREAMLAYER_CONFIG. */
 #include <stdio.h>
 #include <streamlayer/streamlayer.h>
 
@@ -14,8 +15,9 @@ int main(int argc, char **argv)
 
     if (argc != 3 || sl_client_create(NULL, NULL, NULL, &client, &error) ||
         sl_consumer_create(client, argv[1], argv[2], NULL, &consumer, &error) ||
-        sl_producer_create(client, argv[1], argv[2], NULL, &producer, &error) || sl_message_create(&message) ||
-        sl_message_set_partition_id(message, "car-7", 5) || sl_message_set_payload(message, "52.52,13.40", 11) ||
+        sl_producer_create(client, argv[1], argv[2], NULL, &producer, &error) ||
+        sl_message_create(&message) || sl_message_set_partition_id(message, "car-7", 5) ||
+        sl_message_set_payload(message, "52.52,13.40", 11) ||
         sl_producer_send(producer, message, NULL, -1, &error) || sl_producer_flush(producer, 30000, &error) ||
         sl_consumer_poll(consumer, 30000, 1, &batch, &error) || sl_consumer_commit(consumer, batch, &error)) {
         fprintf(stderr, "%s\n", error.text);
