@@ -79,6 +79,7 @@ struct gw_request {
     /* The loop thread's view of where it is. */
     bool begun, handled, suspended, paused, answered, gone;
     bool cors, query;
+    bool deserted; /* its client was gone before the answer */
 
     /* The answer; written by the one thread that won answer_given. */
     atomic_bool answer_given;

@@ -9,6 +9,8 @@
 #include "base/text.h"
 #include "base/time.h"
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -353,10 +355,33 @@ static bool take_piece(struct gw_request *request, const char *data, size_t *siz
     return true;
 }
 
+static int socket_of(struct MHD_Connection *connection)
+{
+    return MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
+}
+
+/* Before the answer: whether the client has closed its side, so that nobody will read. Afterwards that says
+ * nothing: one that has read its answer may close at once. */
+static bool client_is_gone(struct MHD_Connection *connection)
+{
+    char byte;
+    return recv(socket_of(connection), &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+}
+
+/* After the answer: whether the client's side has refused it. */
+static bool was_reset(struct MHD_Connection *connection)
+{
+    struct tcp_info info;
+    socklen_t size = sizeof info;
+    return getsockopt(socket_of(connection), IPPROTO_TCP, TCP_INFO, &info, &size) ||
+           info.tcpi_state == TCP_CLOSE;
+}
+
 static enum MHD_Result send_answer(struct gw_request *request)
 {
     if (!request->response)
         return MHD_NO; /* there was no memory for one */
+    request->deserted = request->sent && client_is_gone(request->connection);
     enum MHD_Result result =
         MHD_queue_response(request->connection, (unsigned)request->status, request->response);
     MHD_destroy_response(request->response);
@@ -394,15 +419,6 @@ enum MHD_Result gw_mhd_request(void *opaque, struct MHD_Connection *connection, 
     return MHD_YES;
 }
 
-/* Whether the client has closed its side: what was written to it may never be read. */
-static bool client_is_gone(struct MHD_Connection *connection)
-{
-    const union MHD_ConnectionInfo *info =
-        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
-    char byte;
-    return !info || recv(info->connect_fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
-}
-
 static void count(struct gw_request *request, bool whole)
 {
     struct gw_server *server = request->loop->server;
@@ -429,7 +445,7 @@ void gw_mhd_completed(void *opaque, struct MHD_Connection *connection, void **co
     struct gw_server *server = request->loop->server;
     bool whole = why == MHD_REQUEST_TERMINATED_COMPLETED_OK;
     if (request->sent)
-        request->sent(request->sent_opaque, whole && !client_is_gone(connection));
+        request->sent(request->sent_opaque, whole && !request->deserted && !was_reset(connection));
     if (request->free_data)
         request->free_data(request->data);
     count(request, whole);

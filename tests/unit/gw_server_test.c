@@ -446,6 +446,28 @@ static void tokens_are_asked_for(void **state)
     stop(&shared);
 }
 
+/* One that has read its answer may close at once: that does not tell that it has not read it. */
+static void closing_after_the_answer_is_no_loss(void **state)
+{
+    struct shared shared;
+    struct answer answer;
+    (void)state;
+    uint16_t port = start(&shared);
+    static const char ask[] = "GET /park HTTP/1.1\r\n" HOST "\r\n";
+    const int times = 200;
+    for (int i = 0; i < times; i++) {
+        int fd = client_connect(port);
+        client_write(fd, ask, strlen(ask));
+        sem_wait(&shared.reached);
+        gw_respond(shared.parked, 200, "text/plain", "there", 5, NULL, NULL);
+        client_read(fd, &answer, true);
+        close(fd);
+        sem_wait(&shared.reached);
+    }
+    assert_int_equal(atomic_load(&shared.sent_whole), times);
+    stop(&shared);
+}
+
 static void sending_is_reported(void **state)
 {
     struct shared shared;
@@ -729,6 +751,7 @@ CASES_MAIN(
     cmocka_unit_test(an_early_answer_waits_for_the_body),
     cmocka_unit_test(tokens_are_asked_for),
     cmocka_unit_test(sending_is_reported),
+    cmocka_unit_test(closing_after_the_answer_is_no_loss),
     cmocka_unit_test(draining_lets_requests_end),
     cmocka_unit_test(no_handler_runs_after_draining),
     cmocka_unit_test(stopping_abandons_what_is_unanswered),
