@@ -254,13 +254,14 @@ void gw_stop(struct gateway **out, int grace_ms)
     if (gateway->workers)
         gw_workers_finish(gateway->workers);
     if (gateway->broker)
-        gw_broker_close(&gateway->broker, sl_remaining_ms(deadline));
+        gw_broker_finish(gateway->broker, sl_remaining_ms(deadline));
     gw_server_stop(&gateway->server);
     gw_workers_stop(&gateway->workers);
     if (gateway->subscriptions) {
         gw_subscriptions_free(&gateway->subscriptions);
         SL_INFO(&gateway->log, "gateway: stopped");
     }
+    gw_broker_close(&gateway->broker, 0);
     gw_status_destroy(&gateway->status);
     gw_tokens_close(&gateway->tokens);
     gw_applications_close(&gateway->applications);

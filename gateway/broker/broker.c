@@ -306,11 +306,18 @@ sl_status gw_broker_open(const sl_config *config, const struct sl_log *log, stru
     return status;
 }
 
+void gw_broker_finish(struct gw_broker *broker, int grace_ms)
+{
+    if (broker->polling)
+        gw_producer_close(broker, grace_ms);
+    broker->polling = false;
+}
+
 void gw_broker_close(struct gw_broker **broker, int grace_ms)
 {
     if (!*broker)
         return;
-    gw_producer_close(*broker, grace_ms);
+    gw_broker_finish(*broker, grace_ms);
     broker_free(*broker);
     *broker = NULL;
 }

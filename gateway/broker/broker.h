@@ -16,7 +16,10 @@ struct gw_broker;
 
 sl_status gw_broker_open(const sl_config *config, const struct sl_log *log, struct gw_broker **broker,
                          sl_error *error);
-/* Flushes up to grace_ms; every record still unacknowledged is reported as failed. */
+/* Flushes up to grace_ms; every record still unacknowledged is reported as failed. Nothing may be written any
+ * more, but what loops still hold may be given back. */
+void gw_broker_finish(struct gw_broker *broker, int grace_ms);
+/* The same, and releases: no loop and no consumer may have it any more. */
 void gw_broker_close(struct gw_broker **broker, int grace_ms);
 
 /* Whether Kafka answers, within timeout_ms. Blocks: on a worker only. */

@@ -3,6 +3,7 @@
 #include "gw_client.h"
 
 #include "gateway/api/layer_spec.h"
+#include "gateway/api/tokens.h"
 #include "gateway/gateway_internal.h"
 
 /* The APIs that need no Kafka, on a server of their own. */
@@ -321,17 +322,23 @@ static void what_cannot_be_served_is_refused_at_the_start(void **state)
     }
 }
 
-static void one_gateway_a_data_directory(void **state)
+/* For a whole gateway on the fixture's directory, without Kafka. */
+static sl_config *make_config(const struct fixture *fixture)
 {
-    struct fixture *fixture = *state;
     sl_config *config;
-    struct gateway *first, *second;
-    sl_error error = {0};
     assert_int_equal(sl_config_create(&config, NULL), SL_OK);
     assert_int_equal(sl_config_set(config, "streamlayer.gateway.kafka.brokers", "127.0.0.1:1", NULL), SL_OK);
     assert_int_equal(sl_config_set(config, "streamlayer.gateway.listen.port", "0", NULL), SL_OK);
     assert_int_equal(sl_config_set(config, "streamlayer.gateway.data-directory", fixture->directory, NULL),
                      SL_OK);
+    return config;
+}
+
+static void one_gateway_a_data_directory(void **state)
+{
+    struct gateway *first, *second;
+    sl_error error = {0};
+    sl_config *config = make_config(*state);
     if (gw_start(config, NULL, &first, &error))
         fail_msg("%s", error.text);
     assert_int_equal(gw_start(config, NULL, &second, &error), SL_CONFLICT);
@@ -350,6 +357,39 @@ static void one_gateway_a_data_directory(void **state)
     sl_config_destroy(&config);
 }
 
+/* What requests still hold is given back after Kafka's producer has gone. */
+static void a_body_that_never_ends_does_not_outlive_the_stop(void **state)
+{
+    struct gateway *gateway;
+    struct answer answer;
+    char *token, head[2000];
+    sl_config *config = make_config(*state);
+    assert_int_equal(gw_start(config, NULL, &gateway, NULL), SL_OK);
+    assert_int_equal(gw_tokens_sign(gateway->tokens, "app", 60000, &token, NULL), SL_OK);
+    static const char *const types[] = {"a/b", "application/cbor-seq"};
+    int fds[2];
+    for (int i = 0; i < 2; i++) {
+        snprintf(head, sizeof head,
+                 "POST /ingest/v1/catalogs/" HRN "/layers/l HTTP/1.1\r\nHost: x\r\n"
+                 "Authorization: Bearer %s\r\nContent-Type: %s\r\nContent-Length: 100\r\n"
+                 "Expect: 100-continue\r\n\r\n",
+                 token, types[i]);
+        fds[i] = client_connect(gw_port(gateway));
+        client_write(fds[i], head, strlen(head));
+        client_read(fds[i], &answer, false);
+        assert_int_equal(answer.status, 100);
+        client_write(fds[i], "part", 4);
+    }
+    gw_stop(&gateway, 50);
+    for (int i = 0; i < 2; i++) {
+        client_read(fds[i], &answer, true);
+        assert_int_equal(answer.status, 0);
+        close(fds[i]);
+    }
+    free(token);
+    sl_config_destroy(&config);
+}
+
 /* clang-format off */
 CASES_MAIN(
     cmocka_unit_test_setup_teardown(lookup_lists_what_is_served, setup, teardown),
@@ -361,4 +401,5 @@ CASES_MAIN(
     cmocka_unit_test(content_types_are_media_types),
     cmocka_unit_test_setup_teardown(health_and_counters_need_no_token, setup, teardown),
     cmocka_unit_test_setup_teardown(what_cannot_be_served_is_refused_at_the_start, setup, teardown),
-    cmocka_unit_test_setup_teardown(one_gateway_a_data_directory, setup, teardown))
+    cmocka_unit_test_setup_teardown(one_gateway_a_data_directory, setup, teardown),
+    cmocka_unit_test_setup_teardown(a_body_that_never_ends_does_not_outlive_the_stop, setup, teardown))
