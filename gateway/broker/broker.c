@@ -26,6 +26,7 @@ static const struct reserved {
     {"producer", "request.required.acks", "acks is always all"},
     {"producer", "partitioner", "it is always murmur2_random, as Kafka's own clients have it"},
     {"producer", "delivery.report.only.error", "every message is reported"},
+    {"producer", "allow.auto.create.topics", "layers' topics are made and deleted with them"},
     {"consumer", "group.id", "subscribers name their group"},
     {"consumer", "group.instance.id", "subscriptions come and go"},
     {"consumer", "auto.offset.reset", "subscribers say where to begin"},

@@ -125,6 +125,8 @@ static sl_status make_producer(struct gw_broker *broker, rd_kafka_t **producer, 
         {"enable.idempotence", "true"},
         {"acks", "all"},
         {"partitioner", "murmur2_random"}, /* as Kafka's Java clients */
+        /* A write that comes after its layer's deletion must not bring the topic back. */
+        {"allow.auto.create.topics", "false"},
     };
     static const struct gw_kafka_default defaults[] = {
         {"linger.ms", "0"}, /* batches form by themselves while requests are in flight */
