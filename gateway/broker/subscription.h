@@ -65,7 +65,7 @@ struct gw_subscription {
     struct gw_poll *parked, *unsettled;
     bool awaits_ack;                   /* what was given was written: the next poll says whether it arrived */
     struct gw_change *seeks, *leavers; /* waiting */
-    unsigned commits;                  /* under way */
+    struct gw_change *commits;         /* under way */
 
     /* The job under way: the worker's between post and back. */
     enum gw_step step;
@@ -73,7 +73,6 @@ struct gw_subscription {
     struct gw_task back;
     rd_kafka_conf_t *conf;                 /* open */
     rd_kafka_topic_partition_list_t *list; /* assign, revoke and leave (what to commit), seek */
-    rd_kafka_topic_partition_list_t *assigned;
     sl_status job_status;
     sl_error job_error;
 
@@ -134,6 +133,7 @@ void gw_subscription_seek_next(struct gw_subscription *subscription); /* starts 
 void gw_subscription_seek_done(struct gw_subscription *subscription);
 void gw_subscription_mark_processed(struct gw_subscription *subscription);
 void gw_subscription_fail_changes(struct gw_subscription *subscription);
+void gw_subscription_give_up_commits(struct gw_subscription *subscription); /* their results come no more */
 /* What auto commit has to commit, as a list; NULL: nothing. */
 rd_kafka_topic_partition_list_t *gw_subscription_to_commit(const struct gw_subscription *subscription);
 

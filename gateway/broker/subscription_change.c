@@ -53,11 +53,13 @@ static void commit(struct gw_subscription *subscription, struct gw_change *chang
         /* The result is an event on the control queue, with the change in it. */
         code = rd_kafka_commit_queue(subscription->rk, list, subscription->control, NULL, change);
         sent = !code;
-        subscription->commits += sent;
     }
     rd_kafka_topic_partition_list_destroy(list);
-    if (sent)
+    if (sent) {
+        change->next = subscription->commits;
+        subscription->commits = change;
         return;
+    }
     if (code) {
         bool retriable;
         change->status = gw_kafka_status(code, &retriable);
@@ -105,7 +107,10 @@ void gw_subscription_committed(struct gw_subscription *subscription, rd_kafka_ev
     struct gw_change *change = rd_kafka_event_opaque(event);
     rd_kafka_resp_err_t code = error_of(event);
     if (change) {
-        subscription->commits--;
+        struct gw_change **link = &subscription->commits;
+        while (*link != change)
+            link = &(*link)->next;
+        *link = change->next;
         end(change, commit_status(change, code));
     } else if (code && code != RD_KAFKA_RESP_ERR__NO_OFFSET) {
         SL_INFO(&subscription->all->log, "group %s: automatic commit: %s", subscription->group,
@@ -239,6 +244,17 @@ void gw_subscription_fail_changes(struct gw_subscription *subscription)
         sl_error_set(&change->error, SL_NOT_FOUND, "the subscription ended: subscribe again");
         end(change, SL_NOT_FOUND);
         change = next;
+    }
+}
+
+void gw_subscription_give_up_commits(struct gw_subscription *subscription)
+{
+    while (subscription->commits) {
+        struct gw_change *change = subscription->commits;
+        subscription->commits = change->next;
+        sl_error_set(&change->error, SL_NOT_FOUND,
+                     "the subscription ended before Kafka answered: the offsets may be committed or not");
+        end(change, SL_NOT_FOUND);
     }
 }
 

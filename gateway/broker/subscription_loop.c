@@ -125,6 +125,7 @@ static void go_on_leaving(struct gw_subscription *subscription)
         gw_watch_remove(subscription->loop, &subscription->watch);
     subscription->watching = false;
     gw_timer_cancel(subscription->loop, &subscription->tick);
+    gw_subscription_give_up_commits(subscription);
     gw_subscription_forget(subscription, -1);
     drop_list(subscription);
     if (!subscription->rk) {
@@ -253,7 +254,7 @@ static void tick(struct gw_timer *timer)
     else if (subscription->phase == GW_JOINED && idle_until < next)
         next = idle_until > now ? idle_until : now + 1000;
     else if (subscription->phase == GW_LEAVING)
-        next = subscription->leaving_until_ms;
+        next = subscription->leaving_until_ms > now ? subscription->leaving_until_ms : now + 1000;
     if (subscription->phase != GW_LEFT && gw_timer_set(subscription->loop, timer, next))
         gw_subscription_leave(subscription); /* no memory for its timer: it could never end */
     gw_subscription_work(subscription);
