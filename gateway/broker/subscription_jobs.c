@@ -100,12 +100,8 @@ static rd_kafka_resp_err_t find_starts(const struct gw_subscription *subscriptio
     for (int i = 0; i < fresh->cnt && !code; i++)
         rd_kafka_topic_partition_list_set_offset(list, fresh->elems[i].topic, fresh->elems[i].partition,
                                                  fresh->elems[i].offset);
-    if (!code && fresh->cnt && !subscription->earliest) {
-        rd_kafka_resp_err_t kept = rd_kafka_commit(subscription->rk, fresh, 0);
-        if (kept)
-            SL_WARNING(&subscription->all->log, "group %s: its start was not committed: %s",
-                       subscription->group, rd_kafka_err2str(kept));
-    }
+    if (!code && fresh->cnt && !subscription->earliest)
+        code = rd_kafka_commit(subscription->rk, fresh, 0);
     rd_kafka_topic_partition_list_destroy(fresh);
     return code;
 }
@@ -133,10 +129,11 @@ static sl_status assign(struct gw_subscription *subscription, sl_error *error)
         if (!code || atomic_load(&subscription->abandoned))
             break;
     }
-    sl_status status = code ? kafka_error(error, code, "the start positions are not known") : SL_OK;
-    if (status)
-        for (int i = 0; i < list->cnt;
-             i++) /* librdkafka goes on asking; without a commit it begins at the first */
+    sl_status status =
+        code ? kafka_error(error, code, "the start positions could not be found and kept") : SL_OK;
+    for (int i = 0; i < list->cnt && status; i++)
+        if (list->elems[i].offset <
+            0) /* librdkafka goes on asking; without a commit it begins at the first */
             list->elems[i].offset = RD_KAFKA_OFFSET_STORED;
     forward_messages(subscription, list);
     rd_kafka_resp_err_t refused = rd_kafka_assign(subscription->rk, list);
