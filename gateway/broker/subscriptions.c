@@ -272,7 +272,8 @@ static sl_status survey_all(struct gw_subscriptions *all, struct survey *survey,
                             "consumer group %s has %zu subscriptions already, as many as layer %s has "
                             "parallelization: end one, name another group.id, or make a layer with more",
                             survey->group, survey->members, ask->layer->id);
-    if (all->listed_count - (survey->replaced != NULL) >= all->max)
+    /* Those that are still leaving their groups have threads and memory, too. */
+    if (all->listed_count - (survey->replaced != NULL) >= all->max || all->alive_count >= 2 * all->max)
         return sl_error_set_retriable(error, SL_THROTTLED,
                                       "there are %zu subscriptions, as many as "
                                       "streamlayer.gateway.limits.subscriptions allows",
@@ -343,6 +344,9 @@ sl_status gw_subscriptions_subscribe(struct gw_subscriptions *all, struct gw_sub
             unlist(survey.replaced);
         }
         list(fresh);
+        /* Under the lock: whoever finds it may post its end, which must come later. */
+        fresh->begin_task.run = gw_subscription_begin;
+        gw_loop_post(fresh->loop, &fresh->begin_task);
     }
     pthread_mutex_unlock(&all->lock);
     if (status) {
@@ -353,8 +357,6 @@ sl_status gw_subscriptions_subscribe(struct gw_subscriptions *all, struct gw_sub
         gw_subscription_abandon(survey.replaced);
         gw_subscription_unlink(survey.replaced);
     }
-    fresh->begin_task.run = gw_subscription_begin;
-    gw_loop_post(fresh->loop, &fresh->begin_task);
     return SL_OK;
 }
 
