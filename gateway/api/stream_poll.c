@@ -141,6 +141,12 @@ void gw_stream_poll(struct gw_request *request)
     int64_t wait = DEFAULT_WAIT_MS, messages = 0, bytes = 0;
     enum gw_ack ack = GW_ACK_WRITTEN;
     bool extended = false;
+    if (!strcmp(gw_request_method(request), "HEAD")) {
+        gw_respond_header(request, "Allow", "GET, OPTIONS");
+        gw_respond_error(request, 405, "method-not-allowed", "a poll's messages cannot be left out",
+                         "poll with GET");
+        return;
+    }
     if (!take_number(request, "maxWaitMs", 0, &wait, &extended) ||
         !take_number(request, "maxMessages", 1, &messages, &extended) ||
         !take_number(request, "maxBytes", 1, &bytes, &extended) || !take_ack(request, &ack, &extended))
