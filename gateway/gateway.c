@@ -22,7 +22,8 @@
 
 #define GATEWAY "streamlayer.gateway."
 /* Most of them wait for Kafka: a subscriber's group may take seconds to settle. */
-#define WORKERS 16
+#define WORKERS       16
+#define TOKEN_WORKERS 2
 
 static const char *text_setting(const sl_config *config, const char *path)
 {
@@ -201,6 +202,8 @@ static sl_status start(struct gateway *gateway, const sl_config *config, sl_erro
     if (!status)
         status = gw_workers_start(WORKERS, &gateway->workers, error);
     if (!status)
+        status = gw_workers_start(TOKEN_WORKERS, &gateway->token_workers, error);
+    if (!status)
         status = gw_broker_open(gateway->config, &gateway->log, &gateway->broker, error);
     if (!status)
         status = start_server(gateway, &settings, error);
@@ -251,11 +254,14 @@ void gw_stop(struct gateway **out, int grace_ms)
         gw_subscriptions_close(gateway->subscriptions, sl_remaining_ms(deadline));
     if (gateway->server)
         gw_server_drain(gateway->server, sl_remaining_ms(deadline));
+    if (gateway->token_workers)
+        gw_workers_finish(gateway->token_workers);
     if (gateway->workers)
         gw_workers_finish(gateway->workers);
     if (gateway->broker)
         gw_broker_finish(gateway->broker, sl_remaining_ms(deadline));
     gw_server_stop(&gateway->server);
+    gw_workers_stop(&gateway->token_workers);
     gw_workers_stop(&gateway->workers);
     if (gateway->subscriptions) {
         gw_subscriptions_free(&gateway->subscriptions);

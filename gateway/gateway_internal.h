@@ -14,7 +14,8 @@ struct gateway {
     char *public_url;    /* "http://127.0.0.1:8080", no trailing slash; see gw_request_public_url */
     bool public_url_set; /* by the configuration */
     struct gw_server *server;
-    struct gw_workers *workers;
+    struct gw_workers *workers;       /* what may wait for Kafka */
+    struct gw_workers *token_workers; /* tokens: had while Kafka is silent and all others wait for it */
     struct gw_catalogs *catalogs;
     struct gw_applications *applications; /* store/applications.h */
     struct gw_tokens *tokens;             /* api/token.c: signing and checking */

@@ -252,7 +252,7 @@ static void post_token(struct gw_request *request)
     } else if (!list_urls(job)) {
         gw_respond_json(request, 500, NULL);
     } else {
-        gw_work_post(job->gateway->workers, &job->job);
+        gw_work_post(job->gateway->token_workers, &job->job);
         return;
     }
     job_free(job);

@@ -36,7 +36,7 @@ static int setup(void **state)
     assert_int_equal(gw_application_ensure(fixture->directory, "me", &fixture->application, NULL), SL_OK);
     assert_int_equal(gw_applications_open(fixture->directory, &gateway->applications, NULL), SL_OK);
     assert_int_equal(gw_tokens_open(fixture->directory, 3600000, &gateway->tokens, NULL), SL_OK);
-    assert_int_equal(gw_workers_start(2, &gateway->workers, NULL), SL_OK);
+    assert_int_equal(gw_workers_start(2, &gateway->token_workers, NULL), SL_OK);
     gateway->public_url = strdup("http://gateway.example:8080");
     gateway->public_url_set = true;
     assert_int_equal(gw_token_route_count, 1);
@@ -58,7 +58,7 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     struct fixture *fixture = *state;
-    gw_workers_stop(&fixture->gateway.workers);
+    gw_workers_stop(&fixture->gateway.token_workers);
     gw_server_stop(&fixture->gateway.server);
     gw_tokens_close(&fixture->gateway.tokens);
     gw_applications_close(&fixture->gateway.applications);
