@@ -138,7 +138,7 @@ void gw_stream_poll(struct gw_request *request)
 {
     struct gateway *gateway = gw_request_opaque(request);
     const struct gw_subscription_limits *limits = gw_subscriptions_limits(gateway->subscriptions);
-    int64_t wait = DEFAULT_WAIT_MS, messages = 0, bytes = 0;
+    int64_t wait = DEFAULT_WAIT_MS, messages = 0, bytes = 0, received = -1;
     enum gw_ack ack = GW_ACK_WRITTEN;
     bool extended = false;
     if (!strcmp(gw_request_method(request), "HEAD")) {
@@ -149,8 +149,11 @@ void gw_stream_poll(struct gw_request *request)
     }
     if (!take_number(request, "maxWaitMs", 0, &wait, &extended) ||
         !take_number(request, "maxMessages", 1, &messages, &extended) ||
-        !take_number(request, "maxBytes", 1, &bytes, &extended) || !take_ack(request, &ack, &extended))
+        !take_number(request, "maxBytes", 1, &bytes, &extended) ||
+        !take_number(request, "received", 0, &received, &extended) || !take_ack(request, &ack, &extended))
         return;
+    if (received >= 0)
+        ack = GW_ACK_YES;
     struct gw_subscription *subscription = gw_stream_find(request);
     if (!subscription)
         return;
@@ -176,6 +179,7 @@ void gw_stream_poll(struct gw_request *request)
         .max_bytes = max_bytes,
         .deadline_ms = sl_mono_ms() + wait,
         .ack = ack,
+        .received = received,
         .add = add,
         .done = done,
         .released = released,

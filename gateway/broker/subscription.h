@@ -63,6 +63,7 @@ struct gw_subscription {
     struct gw_held *held; /* the first `given` were handed out and are not settled; the others wait */
     size_t held_count, held_capacity, given;
     struct gw_poll *parked, *unsettled;
+    uint64_t answers;                  /* with messages, that arrived or may arrive yet */
     bool awaits_ack;                   /* what was given was written: the next poll says whether it arrived */
     struct gw_change *seeks, *leavers; /* waiting */
     struct gw_change *commits;         /* under way */

@@ -131,6 +131,7 @@ static void finish(struct gw_subscription *subscription)
         atomic_fetch_add_explicit(&counters->messages_out, poll->count, memory_order_relaxed);
         atomic_fetch_add_explicit(&counters->bytes_out, poll->bytes, memory_order_relaxed);
         subscription->unsettled = poll;
+        subscription->answers++;
     }
     poll->done(poll);
 }
@@ -185,7 +186,21 @@ static void again(struct gw_subscription *subscription)
 {
     atomic_fetch_add_explicit(&subscription->all->redelivered, subscription->given, memory_order_relaxed);
     subscription->given = 0;
+    subscription->answers--;
     subscription->awaits_ack = false;
+}
+
+/* What a poll says of the answer before it, which is written or was never begun. */
+static void heed(struct gw_subscription *subscription, const struct gw_poll *poll)
+{
+    bool missed =
+        poll->received < 0 ? poll->ack == GW_ACK_NO : (uint64_t)poll->received != subscription->answers;
+    if (subscription->awaits_ack && missed)
+        again(subscription);
+    else if (subscription->awaits_ack)
+        arrived(subscription);
+    if (poll->received >= 0)
+        subscription->answers = (uint64_t)poll->received;
 }
 
 static void poll_arrived(struct gw_task *task)
@@ -198,12 +213,8 @@ static void poll_arrived(struct gw_task *task)
         return;
     }
     gw_subscription_end_poll(subscription);
-    if (subscription->awaits_ack) {
-        if (poll->ack == GW_ACK_NO)
-            again(subscription);
-        else
-            arrived(subscription);
-    }
+    if (!subscription->unsettled) /* else once it is */
+        heed(subscription, poll);
     poll->timer = (struct gw_timer){.run = due};
     if (gw_timer_set(subscription->loop, &poll->timer, poll->deadline_ms)) {
         poll->status = SL_OUT_OF_MEMORY;
@@ -238,6 +249,8 @@ static void settled(struct gw_task *task)
             arrived(subscription);
         else
             subscription->awaits_ack = subscription->given > 0;
+        if (subscription->parked)
+            heed(subscription, subscription->parked);
     }
     if (!poll->whole && poll->ended_ms == subscription->last_call_ms && !subscription->parked)
         gw_subscription_suspect(subscription);

@@ -112,6 +112,9 @@ struct gw_poll {
     size_t max_messages, max_bytes;       /* 0: the defaults; payload bytes */
     int64_t deadline_ms;                  /* sl_mono_ms() until which it may wait for the first message */
     enum gw_ack ack;
+    /* How many answers with messages have arrived since it subscribed; it says more than ack: also whether
+     * the poll before this one came here at all. -1: not said. */
+    int64_t received;
     bool (*add)(struct gw_poll *poll, const struct sl_message *message); /* false: memory is out */
     void (*done)(struct gw_poll *poll);
     void (*released)(struct gw_poll *poll); /* settled: the memory is the caller's again. Owner's loop. */

@@ -114,6 +114,24 @@ class Stream(TestCase):
             seen[offset["partition"]] = offset["offset"] + 1
         self.assertEqual(sum(seen.values()), 60)
 
+    def test_poll_says_what_was_received(self):
+        """The last answer comes again exactly when the client has not counted it."""
+        self.layer()
+        subscription = self.subscribe()
+        self.publish(b"0", b"1")
+
+        def poll(received, want):
+            answer = self.platform.get(subscription.url("partitions") +
+                                       f"?maxMessages=1&maxWaitMs=20000&received={received}")
+            self.assertEqual(answer.status, 200, answer.text)
+            self.assertEqual([data(each) for each in answer.json()["messages"]], [want])
+        poll(0, b"0")
+        poll(0, b"0")
+        poll(1, b"1")
+        poll(1, b"1")
+        self.publish(b"2")
+        poll(2, b"2")
+
     def test_foreign_messages(self):
         """No key: "", a key that is not UTF-8: U+FFFD, a null value: no data."""
         import subprocess

@@ -276,6 +276,20 @@ static void a_lost_answer_comes_again(void **state)
     close_pair(&pair);
 }
 
+/* Its number tells the platform that the answer before it did arrive. */
+static void a_poll_that_never_arrived_repeats_nothing(void **state)
+{
+    struct platform *platform = *state;
+    platform_set(platform, &platform->drop_polls, 2);
+    platform_write(platform, 0, 10);
+    struct pair pair = open_consumer(platform, NULL);
+    receive(pair.consumer, 0, 10, 0);
+    platform_write(platform, 10, 10);
+    receive(pair.consumer, 10, 10, 0);
+    assert_int_equal(platform_get(platform, &platform->drop_polls), 0);
+    close_pair(&pair);
+}
+
 static void plain_lost_answers_come_again(void **state)
 {
     a_lost_answer_comes_again(state);
@@ -432,6 +446,7 @@ CASES_MAIN(cmocka_unit_test_setup_teardown(messages_come_in_order, start_extende
            cmocka_unit_test_setup_teardown(a_lost_subscription_is_made_anew, start_extended, stop),
            cmocka_unit_test_setup_teardown(a_commit_survives_a_restart, start_extended, stop),
            cmocka_unit_test_setup_teardown(a_lost_answer_comes_again, start_extended, stop),
+           cmocka_unit_test_setup_teardown(a_poll_that_never_arrived_repeats_nothing, start_extended, stop),
            cmocka_unit_test_setup_teardown(plain_lost_answers_come_again, start_plain, stop),
            cmocka_unit_test_setup_teardown(an_answer_of_garbage_comes_again, start_extended, stop),
            cmocka_unit_test_setup_teardown(short_trouble_is_not_told, start_extended, stop),

@@ -191,6 +191,7 @@ static void serve_subscribe(struct platform *p, const struct web_request *reques
         return;
     }
     p->subscribes++;
+    p->answers = 0;
     snprintf(p->subscribe_body, sizeof p->subscribe_body, "%s", request->body);
     snprintf(p->subscription, sizeof p->subscription, "sub-%d", p->subscribes);
     p->position = p->committed >= 0                       ? p->committed
@@ -225,14 +226,22 @@ static void serve_poll(struct platform *p, const struct web_request *request, st
     p->polls++;
     p->polling++;
     pthread_cond_broadcast(&p->changed);
-    const char *ack = web_query(request, "ack");
-    if (ack && !strcmp(ack, "false"))
+    if (p->drop_polls > 0 && p->answers) {
+        p->drop_polls--;
+        p->polling--;
+        answer->status = 0;
+        return;
+    }
+    const char *received = web_query(request, "received");
+    if (received && atoi(received) != p->answers) {
         p->position = p->given_from;
+        p->answers = atoi(received);
+    }
     p->given_from = p->position;
     char mine[64];
     snprintf(mine, sizeof mine, "%s", p->subscription);
     const char *wait = web_query(request, "maxWaitMs"), *bytes = web_query(request, "maxBytes");
-    assert_true(p->extended ? wait && bytes && ack : !wait && !bytes && !ack);
+    assert_true(p->extended ? wait && bytes && received : !wait && !bytes && !received);
     struct timespec until;
     clock_gettime(CLOCK_REALTIME, &until);
     int64_t end_ms = (int64_t)until.tv_sec * 1000 + until.tv_nsec / 1000000 + (wait ? atoi(wait) : 0);
@@ -264,6 +273,7 @@ static void serve_poll(struct platform *p, const struct web_request *request, st
     }
     if (!cbor)
         sl_buffer_append_text(&body, "]}");
+    p->answers += any;
     answer->status = any && p->lose_polls > 0 ? p->lose_polls--, 0 : 200;
     answer->content_type = cbor ? SL_MEDIA_CBOR_SEQ : "application/json";
     answer->headers[0] = "X-Correlation-Id";

@@ -39,6 +39,7 @@ struct platform {
     size_t most_records;  /* a larger batch is 413; 0: no bound */
     size_t most_results;  /* a larger batch is ended there, as the gateway does; 0: no bound */
     int lose_polls;       /* the next polls with messages are cut after their messages are taken */
+    int drop_polls;       /* the next polls after an answer with messages are cut before they are looked at */
     int poll_status;      /* not 0: polls are answered so */
     bool refuse_seeks;
     int garbage_polls; /* the next polls are answered with what is no CBOR */
@@ -53,6 +54,7 @@ struct platform {
     char subscribe_body[500], commit_body[500], seek_body[500], content_type[100], last_key[200];
     int64_t position, committed; /* -1: none */
     int64_t given_from;          /* where the last answer began */
+    int answers;                 /* with messages, of this subscription */
     int valid_token;             /* tokens before it are refused */
     bool deleted;
 };

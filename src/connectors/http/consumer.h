@@ -24,9 +24,9 @@ struct sl_hc_consumer {
     pthread_t fetcher;
     /* The fetcher's own (before it runs: the opening thread's). */
     struct sl_hc_backoff backoff;
-    unsigned empties; /* polls without a message in a row */
-    bool trusted;     /* the subscription has answered a poll */
-    bool missed;      /* the last answer did not arrive: it is asked for again */
+    unsigned empties;            /* polls without a message in a row */
+    bool trusted;                /* the subscription has answered a poll */
+    unsigned long long received; /* answers with messages, of this subscription */
 
     pthread_mutex_t lock;
     pthread_cond_t changed;

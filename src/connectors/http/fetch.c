@@ -158,14 +158,12 @@ static int64_t empty_pause_ms(const struct sl_hc_consumer *consumer, int64_t too
     return pause_ms <= most || most < FIRST_PAUSE_MS ? pause_ms : most;
 }
 
-/* An answer was lost, or cannot be read. Where the platform waits to be told what arrived, it gives the same
- * again; elsewhere only a new subscription does. */
+/* An answer was lost, or cannot be read. A platform of ours is told with each poll how many arrived, and
+ * gives the same again; elsewhere only a new subscription does. */
 static void note_lost_answer(struct sl_hc_consumer *consumer, sl_error *why, int retry_after_ms)
 {
     why->retriable = true;
-    if (consumer->extended)
-        consumer->missed = true;
-    else
+    if (!consumer->extended)
         note_lost(consumer, false, why);
     note_failure(consumer, why, retry_after_ms);
 }
@@ -173,7 +171,7 @@ static void note_lost_answer(struct sl_hc_consumer *consumer, sl_error *why, int
 static void note_chunk(struct sl_hc_consumer *consumer, struct sl_hc_chunk *chunk, int64_t took_ms)
 {
     consumer->trusted = true;
-    consumer->missed = false;
+    consumer->received += chunk != NULL;
     consumer->empties = chunk ? 0 : consumer->empties + 1;
     int64_t pause_ms = chunk ? 0 : empty_pause_ms(consumer, took_ms);
     pthread_mutex_lock(&consumer->lock);
@@ -234,8 +232,8 @@ static char *poll_url(struct sl_hc_consumer *consumer, size_t *max_bytes)
     *max_bytes = queued < consumer->prefetch_bytes ? consumer->prefetch_bytes - queued : 1;
     if (!url || !consumer->extended)
         return url;
-    char *more = sl_printf("%s&maxWaitMs=%lld&maxBytes=%zu&ack=%s", url, (long long)consumer->max_wait_ms,
-                           *max_bytes, consumer->missed ? "false" : "true");
+    char *more = sl_printf("%s&maxWaitMs=%lld&maxBytes=%zu&received=%llu", url,
+                           (long long)consumer->max_wait_ms, *max_bytes, consumer->received);
     free(url);
     return more;
 }
@@ -289,7 +287,8 @@ static void subscribe_again(struct sl_hc_consumer *consumer)
     sl_status status = sl_hc_subscribe(consumer, &error);
     if (status == SL_OK) {
         SL_INFO(&consumer->host.log, "layer %s of %s: subscribed anew", consumer->layer, consumer->hrn);
-        consumer->trusted = consumer->missed = false;
+        consumer->trusted = false;
+        consumer->received = 0;
         pthread_mutex_lock(&consumer->lock);
         sl_hc_drop_queue(consumer, NULL, 0); /* it comes again */
         consumer->next_poll_ms = 0;
