@@ -4,6 +4,7 @@
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 struct shown {
     struct cli_table *table;
@@ -45,8 +46,10 @@ int cli_config_render(struct cli *cli)
 {
     sl_error error = {0};
     char *json = NULL;
-    if (sl_config_render_file(cli->operands[0], &json, &error))
-        return cli_fail(cli, &error);
+    if (sl_config_render_file(cli->operands[0], &json, &error)) {
+        int code = cli_fail(cli, &error);
+        return error.status == SL_IO && access(cli->operands[0], F_OK) ? CLI_NOT_FOUND : code;
+    }
     puts(json);
     sl_free(json);
     return cli_flush_output(cli);

@@ -65,7 +65,8 @@ static struct changing *take_offsets(struct gw_request *request, const json_t *b
 {
     const json_t *list = json_object_get(body, "offsets");
     size_t count = json_array_size(list);
-    if (!json_is_array(list) || !count || count > OFFSETS_MAX) {
+    /* A commit of nothing is one: the official SDKs send it after an empty poll. */
+    if (!json_is_array(list) || (!count && kind != GW_COMMIT) || count > OFFSETS_MAX) {
         gw_respond_errorf(request, 400, "bad-offsets", "send {\"offsets\":[{\"partition\":0,\"offset\":0}]}",
                           "\"offsets\" must be an array of 1 to %d offsets", OFFSETS_MAX);
         return NULL;

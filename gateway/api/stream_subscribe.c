@@ -75,8 +75,9 @@ static void answer(struct subscribing *call)
         const struct gw_subscription *subscription = ask->subscription;
         json_t *url = json_sprintf("%s/subscriptions/%s", call->url, gw_subscription_node(subscription));
         json_t *body =
-            json_pack("{s:o,s:s,s:s}", "nodeBaseURL", url, "subscriptionId", gw_subscription_id(subscription),
-                      "consumerGroup", gw_subscription_group(subscription));
+            json_pack("{s:o,s:s,s:s,s:b}", "nodeBaseURL", url, "subscriptionId",
+                      gw_subscription_id(subscription), "consumerGroup", gw_subscription_group(subscription),
+                      "consumerGroupShared", gw_subscription_is_shared(subscription));
         gw_respond_json(call->request, 201, body);
     }
     if (gw_meet(&call->meeting, GW_MEETING_ANSWERED))

@@ -88,6 +88,17 @@ static bool parse_header(struct token_job *job, const char *header)
     return c != NULL;
 }
 
+/* RFC 5849, 3.4.1.3.1: the query's parameters are signed too. They are decoded, and stay while the request
+ * does. */
+static bool take_query(void *opaque, const char *name, const char *value)
+{
+    struct token_job *job = opaque;
+    if (job->count == PARAMETERS_MAX)
+        return false; /* the signature will not be right */
+    job->parameters[job->count++] = (struct sl_oauth_parameter){name, value};
+    return true;
+}
+
 static bool parse_form(struct token_job *job, const struct sl_buffer *body)
 {
     job->form = body->size ? strndup(body->data, body->size) : strdup("");
@@ -252,6 +263,7 @@ static void post_token(struct gw_request *request)
     } else if (!list_urls(job)) {
         gw_respond_json(request, 500, NULL);
     } else {
+        gw_request_each_query(request, take_query, job);
         gw_work_post(job->gateway->token_workers, &job->job);
         return;
     }

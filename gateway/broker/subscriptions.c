@@ -89,6 +89,11 @@ const char *gw_subscription_group(const struct gw_subscription *subscription)
     return subscription->group;
 }
 
+bool gw_subscription_is_shared(const struct gw_subscription *subscription)
+{
+    return subscription->share_count < (size_t)subscription->layer->parallelization;
+}
+
 struct gw_subscription *gw_subscription_link(struct gw_subscription *subscription)
 {
     atomic_fetch_add_explicit(&subscription->references, 1, memory_order_relaxed);

@@ -150,6 +150,10 @@ struct gw_change {
 };
 void gw_subscription_change(struct gw_change *change); /* any thread */
 
+/* Whether others in the group have a part of the layer: it was given fewer Kafka partitions than there are.
+ * Its loop's thread. */
+bool gw_subscription_is_shared(const struct gw_subscription *subscription);
+
 /* Ends a subscription that nobody will ask about: the answer to subscribe could not be written. Any thread.
  */
 void gw_subscription_abandon(struct gw_subscription *subscription);

@@ -381,7 +381,11 @@ static enum MHD_Result send_answer(struct gw_request *request)
 {
     if (!request->response)
         return MHD_NO; /* there was no memory for one */
-    request->deserted = request->sent && client_is_gone(request->connection);
+    bool gone = client_is_gone(request->connection);
+    request->deserted = request->sent && gone;
+    /* libmicrohttpd does not see an end that came with the request, and would keep the connection. */
+    if (gone)
+        MHD_add_response_header(request->response, "Connection", "close");
     enum MHD_Result result =
         MHD_queue_response(request->connection, (unsigned)request->status, request->response);
     MHD_destroy_response(request->response);

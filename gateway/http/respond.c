@@ -53,15 +53,14 @@ const char *gw_request_header(const struct gw_request *request, const char *name
     return MHD_lookup_connection_value(request->connection, MHD_HEADER_KIND, name);
 }
 
-struct header_visit {
+struct value_visit {
     bool (*visit)(void *opaque, const char *name, const char *value);
     void *opaque;
 };
 
-static enum MHD_Result visit_header(void *opaque, enum MHD_ValueKind kind, const char *name,
-                                    const char *value)
+static enum MHD_Result visit_value(void *opaque, enum MHD_ValueKind kind, const char *name, const char *value)
 {
-    const struct header_visit *visit = opaque;
+    const struct value_visit *visit = opaque;
     (void)kind;
     return visit->visit(visit->opaque, name, value ? value : "") ? MHD_YES : MHD_NO;
 }
@@ -69,8 +68,16 @@ static enum MHD_Result visit_header(void *opaque, enum MHD_ValueKind kind, const
 void gw_request_each_header(const struct gw_request *request,
                             bool (*visit)(void *opaque, const char *name, const char *value), void *opaque)
 {
-    struct header_visit state = {visit, opaque};
-    MHD_get_connection_values(request->connection, MHD_HEADER_KIND, visit_header, &state);
+    struct value_visit state = {visit, opaque};
+    MHD_get_connection_values(request->connection, MHD_HEADER_KIND, visit_value, &state);
+}
+
+void gw_request_each_query(const struct gw_request *request,
+                           bool (*visit)(void *opaque, const char *name, const char *value), void *opaque)
+{
+    struct value_visit state = {visit, opaque};
+    if (request->query)
+        MHD_get_connection_values(request->connection, MHD_GET_ARGUMENT_KIND, visit_value, &state);
 }
 
 const char *gw_request_correlation_id(const struct gw_request *request)

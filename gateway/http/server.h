@@ -117,6 +117,9 @@ const char *gw_request_header(const struct gw_request *request, const char *name
 /* Calls visit for each header. */
 void gw_request_each_header(const struct gw_request *request,
                             bool (*visit)(void *opaque, const char *name, const char *value), void *opaque);
+/* Calls visit for each query parameter, decoded, in the order sent; strings are the request's. */
+void gw_request_each_query(const struct gw_request *request,
+                           bool (*visit)(void *opaque, const char *name, const char *value), void *opaque);
 const char *gw_request_correlation_id(const struct gw_request *request);
 const struct sl_buffer *gw_request_body(const struct gw_request *request);
 /* Takes the body's bytes away from the request: the caller frees them with free. */

@@ -67,6 +67,14 @@ static sl_status note_subscription(struct sl_hc_consumer *consumer, const struct
         json_decref(answer);
         return SL_PROTOCOL;
     }
+    if (consumer->extended && !consumer->named_group &&
+        json_is_true(json_object_get(answer, "consumerGroupShared")))
+        SL_WARNING(
+            &consumer->host.log,
+            "the default consumer group \"%s\" has other members: with the same credentials they share the "
+            "layer's messages, and each sees only a part; to see all, name a group of its own in " SL_ROOT
+            "stream.consumer.group",
+            group ? group : "");
     char *node_copy = strdup(node), *id_copy = strdup(id);
     char *group_copy = consumer->extended && group ? strdup(group) : NULL;
     json_decref(answer);
