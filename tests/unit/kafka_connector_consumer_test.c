@@ -2,9 +2,10 @@
 
 #include <string.h>
 
+#include "base/time.h"
 #include "kafka_mock.h"
 
-enum { OFFSET_COMMIT = 8 }; /* Kafka's number of the request */
+enum { OFFSET_COMMIT = 8, OFFSET_FETCH = 9, HEARTBEAT = 12 }; /* Kafka's numbers of the requests */
 
 /* Another program's record. */
 static void write_record(struct kafka_mock *mock, const char *key, size_t key_size, const char *value,
@@ -280,6 +281,63 @@ static void nothing_there_is_no_error(void **state)
     mock->connector->consumer_close(consumer, NULL);
 }
 
+static void a_fatal_error_is_told_by_every_poll(void **state)
+{
+    struct kafka_mock *mock = *state;
+    void *consumer = open_consumer(mock, SL_START_BEGIN);
+    rd_kafka_mock_push_request_errors(mock->cluster, HEARTBEAT, 1, RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID);
+    struct sl_batch *batch = NULL;
+    sl_error error = {0};
+    for (int64_t deadline = sl_deadline_ms(30000); !error.status && sl_remaining_ms(deadline) > 0;)
+        mock->connector->consumer_poll(consumer, 200, 10, 1000, &batch, &error);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(error.status, SL_KAFKA);
+        assert_true(error.fatal);
+        memset(&error, 0, sizeof error);
+        assert_int_equal(mock->connector->consumer_poll(consumer, 0, 10, 1000, &batch, &error), SL_KAFKA);
+        assert_null(batch);
+    }
+    mock->connector->consumer_close(consumer, NULL);
+}
+
+/* Polls, with start positions refused, until the group has taken the partitions away so often. */
+static void fail_until_revoked(struct kafka_mock *mock, void *consumer, int revocations)
+{
+    rd_kafka_mock_push_request_errors(mock->cluster, HEARTBEAT, 1, RD_KAFKA_RESP_ERR_REBALANCE_IN_PROGRESS);
+    sl_error error = {0};
+    for (int64_t deadline = sl_deadline_ms(30000);
+         (mock->revocations < revocations || error.status != SL_FORBIDDEN) &&
+         sl_remaining_ms(deadline) > 0;) {
+        struct sl_batch *batch = NULL;
+        rd_kafka_mock_push_request_errors(mock->cluster, OFFSET_FETCH, 2,
+                                          RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED,
+                                          RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED);
+        memset(&error, 0, sizeof error);
+        mock->connector->consumer_poll(consumer, 10, 10, 1000, &batch, &error);
+        assert_null(batch);
+    }
+    assert_int_equal(mock->revocations, revocations);
+    assert_int_equal(error.status, SL_FORBIDDEN);
+}
+
+static void rebalances_go_on_without_start_positions(void **state)
+{
+    struct kafka_mock *mock = *state;
+    void *consumer = open_consumer(mock, SL_START_BEGIN);
+    fail_until_revoked(mock, consumer, 1);
+    fail_until_revoked(mock, consumer, 2);
+    rd_kafka_mock_clear_request_errors(mock->cluster, OFFSET_FETCH);
+    write_numbers(mock, 3);
+    for (int i = 0; i < 3; i++) {
+        char text[20];
+        snprintf(text, sizeof text, "%d", i);
+        struct sl_batch *batch = poll_some(mock, consumer, 1, 1000);
+        assert_payload(batch->messages, text);
+        batch->release(batch);
+    }
+    assert_int_equal(mock->connector->consumer_close(consumer, NULL), SL_OK);
+}
+
 /* clang-format off */
 /* librdkafka 2.0.2 ends the process when partitions are assigned anew while their fetchers still stop. */
 static void seeks_may_follow_one_another(void **state)
@@ -313,4 +371,6 @@ CASES_MAIN(
     cmocka_unit_test_setup_teardown(a_commit_is_one_behind_the_message, kafka_mock_setup, kafka_mock_teardown),
     cmocka_unit_test_setup_teardown(a_start_at_the_end_is_committed, kafka_mock_setup, kafka_mock_teardown),
     cmocka_unit_test_setup_teardown(failed_commits_have_their_status, kafka_mock_setup, kafka_mock_teardown),
+    cmocka_unit_test_setup_teardown(a_fatal_error_is_told_by_every_poll, kafka_mock_setup, kafka_mock_teardown),
+    cmocka_unit_test_setup_teardown(rebalances_go_on_without_start_positions, kafka_mock_setup, kafka_mock_teardown),
     cmocka_unit_test_setup_teardown(nothing_there_is_no_error, kafka_mock_setup, kafka_mock_teardown))

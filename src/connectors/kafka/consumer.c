@@ -86,6 +86,13 @@ static sl_status told_later(struct sl_kafka_consumer *consumer, sl_error *error)
     return consumer->failure.status;
 }
 
+/* The application is told by the next poll; of a fatal one by every poll. */
+static void tell_later(struct sl_kafka_consumer *consumer, const sl_error *failure)
+{
+    consumer->failed = true;
+    consumer->failure = *failure;
+}
+
 static sl_status join(struct sl_kafka_consumer *consumer, sl_error *error)
 {
     rd_kafka_topic_partition_list_t *topics = rd_kafka_topic_partition_list_new(1);
@@ -247,6 +254,33 @@ static sl_status fill(struct sl_kafka_consumer *consumer, struct sl_kafka_batch 
     return told_later(consumer, error);
 }
 
+/*
+ * Start positions are asked for again. While the answer is an error nothing is handed out, but rebalances go
+ * on. What might be received meanwhile is fetched again, from the positions, once they are all known.
+ */
+static sl_status settle_or_serve(struct sl_kafka_consumer *consumer, sl_error *error)
+{
+    sl_status status = sl_kafka_settle(consumer, error);
+    if (!status)
+        return SL_OK;
+    rd_kafka_message_t *message = rd_kafka_consumer_poll(consumer->client->rk, 0);
+    if (!message)
+        return status;
+    sl_error failure = {0};
+    if (message->err && consumer_error(consumer, message, &failure)) {
+        status = failure.status;
+        if (failure.fatal)
+            tell_later(consumer, &failure);
+        if (error)
+            *error = failure;
+    }
+    if (!message->err && sl_kafka_settled(consumer))
+        consumer->pending = message; /* a rebalance has just settled it */
+    else
+        rd_kafka_message_destroy(message);
+    return status;
+}
+
 sl_status sl_kafka_consumer_poll(void *consumer, int timeout_ms, size_t max_messages, size_t max_bytes,
                                  struct sl_batch **batch, sl_error *error)
 {
@@ -254,7 +288,7 @@ sl_status sl_kafka_consumer_poll(void *consumer, int timeout_ms, size_t max_mess
     *batch = NULL;
     sl_status status = told_later(self, error);
     if (!status && !sl_kafka_settled(self))
-        status = sl_kafka_settle(self, error);
+        status = settle_or_serve(self, error);
     if (status)
         return status;
     struct sl_kafka_batch *made = sl_kafka_batch_create(self->client);
@@ -276,11 +310,10 @@ sl_status sl_kafka_consumer_poll(void *consumer, int timeout_ms, size_t max_mess
     }
     if (!status)
         return SL_OK;
-    if (*batch) { /* first the messages, then the error */
-        self->failed = true;
-        self->failure = failure;
+    if (*batch || failure.fatal) /* first the messages, then the error */
+        tell_later(self, &failure);
+    if (*batch)
         return SL_OK;
-    }
     if (error)
         *error = failure;
     return status;
