@@ -21,6 +21,8 @@ static const struct {
     {"bootstrap.servers", ENDPOINT},
     {"metadata.broker.list", ENDPOINT},
     {"group.id", "set " SETTINGS "consumer.group"},
+    {"group.instance.id", "a static member does not leave its group, so that closing a consumer would keep "
+                          "its Kafka partitions from the others"},
     {"enable.auto.commit", "set " SETTINGS "consumer.auto-commit.enabled"},
     {"auto.commit.enable", "set " SETTINGS "consumer.auto-commit.enabled"},
     {"auto.commit.interval.ms", "set " SETTINGS "consumer.auto-commit.interval"},
