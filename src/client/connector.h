@@ -65,6 +65,7 @@ struct sl_consumer_settings {
                         * whole Kafka name, prefix included, and never NULL. */
     sl_start start;    /* SL_START_BEGIN or SL_START_END */
     size_t prefetch_bytes; /* payload bytes that may wait for a poll */
+    int join_timeout_ms;   /* how long opening may wait for the group to give partitions */
 };
 
 struct sl_producer_settings {

@@ -137,7 +137,7 @@ static sl_status settings_read(struct sl_consumer *consumer, const sl_consumer_o
                                struct sl_consumer_settings *settings, sl_error *error)
 {
     const sl_config *config = consumer->client->config;
-    int64_t poll_bytes, prefetch_bytes, interval_ms;
+    int64_t poll_bytes, prefetch_bytes, interval_ms, join_ms;
     bool on;
     const char *start;
     sl_status status = sl_config_bytes(config, SL_ROOT "stream.consumer.poll.max-bytes", &poll_bytes, error);
@@ -150,6 +150,8 @@ static sl_status settings_read(struct sl_consumer *consumer, const sl_consumer_o
         status = sl_config_duration_ms(config, SL_ROOT "stream.consumer.auto-commit.interval", &interval_ms,
                                        error);
     if (!status)
+        status = sl_config_duration_ms(config, SL_ROOT "stream.consumer.join-timeout", &join_ms, error);
+    if (!status)
         status = sl_config_choice(config, SL_ROOT "stream.consumer.start", &start, error);
     if (status)
         return status;
@@ -159,6 +161,7 @@ static sl_status settings_read(struct sl_consumer *consumer, const sl_consumer_o
         options && options->auto_commit > 0 ? (int64_t)options->auto_commit_interval_ms : interval_ms;
     consumer->commit_due_ms = sl_mono_ms() + consumer->auto_commit_ms;
     settings->prefetch_bytes = (size_t)prefetch_bytes;
+    settings->join_timeout_ms = (int)join_ms; /* the configuration's bound is an hour */
     settings->start = options && options->start ? options->start
                       : !strcmp(start, "begin") ? SL_START_BEGIN
                                                 : SL_START_END;

@@ -41,7 +41,7 @@ static void write_numbers(struct kafka_mock *mock, int count)
 
 static void *open_consumer(struct kafka_mock *mock, sl_start start)
 {
-    const struct sl_consumer_settings settings = {"group", start, 1 << 20};
+    const struct sl_consumer_settings settings = {"group", start, 1 << 20, 60000};
     struct sl_host host = kafka_mock_host(mock);
     void *consumer = NULL;
     sl_error error = {0};
@@ -281,6 +281,21 @@ static void nothing_there_is_no_error(void **state)
     mock->connector->consumer_close(consumer, NULL);
 }
 
+static void joining_takes_no_longer_than_allowed(void **state)
+{
+    struct kafka_mock *mock = *state;
+    const struct sl_consumer_settings settings = {"group", SL_START_BEGIN, 1 << 20, 100};
+    struct sl_host host = kafka_mock_host(mock);
+    void *consumer = NULL;
+    sl_error error = {0};
+    /* The mock cluster waits some seconds for more members. */
+    assert_int_equal(mock->connector->consumer_open(&host, &mock->target, &settings, &consumer, &error),
+                     SL_TIMED_OUT);
+    assert_null(consumer);
+    assert_true(error.retriable);
+    assert_non_null(strstr(error.text, "stream.consumer.join-timeout (100 ms)"));
+}
+
 static void a_fatal_error_is_told_by_every_poll(void **state)
 {
     struct kafka_mock *mock = *state;
@@ -371,6 +386,7 @@ CASES_MAIN(
     cmocka_unit_test_setup_teardown(a_commit_is_one_behind_the_message, kafka_mock_setup, kafka_mock_teardown),
     cmocka_unit_test_setup_teardown(a_start_at_the_end_is_committed, kafka_mock_setup, kafka_mock_teardown),
     cmocka_unit_test_setup_teardown(failed_commits_have_their_status, kafka_mock_setup, kafka_mock_teardown),
+    cmocka_unit_test_setup_teardown(joining_takes_no_longer_than_allowed, kafka_mock_setup, kafka_mock_teardown),
     cmocka_unit_test_setup_teardown(a_fatal_error_is_told_by_every_poll, kafka_mock_setup, kafka_mock_teardown),
     cmocka_unit_test_setup_teardown(rebalances_go_on_without_start_positions, kafka_mock_setup, kafka_mock_teardown),
     cmocka_unit_test_setup_teardown(nothing_there_is_no_error, kafka_mock_setup, kafka_mock_teardown))

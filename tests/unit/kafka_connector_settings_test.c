@@ -6,7 +6,7 @@
 #include "kafka_mock.h"
 
 static const struct sl_producer_settings for_producer = {10000, 1000, 1 << 20};
-static const struct sl_consumer_settings for_consumer = {"group", SL_START_BEGIN, 1 << 20};
+static const struct sl_consumer_settings for_consumer = {"group", SL_START_BEGIN, 1 << 20, 60000};
 
 static void assert_refused(struct kafka_mock *mock, bool producer, const char *name, const char *value,
                            const char *part)
@@ -66,6 +66,7 @@ static void what_the_library_governs_names_the_right_setting(void **state)
     assert_refused(*state, true, "delivery.timeout.ms", "1", "stream.producer.delivery-timeout");
     assert_refused(*state, true, "enable.idempotence", "false", "order");
     assert_refused(*state, false, "group.id", "g", "stream.consumer.group");
+    assert_refused(*state, false, "group.instance.id", "i", "a static member does not leave its group");
     assert_refused(*state, false, "enable.auto.commit", "true", "stream.consumer.auto-commit.enabled");
     assert_refused(*state, false, "auto.offset.reset", "latest", "stream.consumer.start");
     assert_refused(*state, false, "partition.assignment.strategy", "cooperative-sticky", "eager");

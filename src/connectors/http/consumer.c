@@ -34,6 +34,7 @@ static sl_status prepare(struct sl_hc_consumer *consumer, const struct sl_target
     const sl_config *config = target->client->config;
     consumer->start = settings->start;
     consumer->prefetch_bytes = settings->prefetch_bytes ? settings->prefetch_bytes : 1;
+    consumer->join_timeout_ms = settings->join_timeout_ms;
     consumer->layer = sl_strdup(target->layer);
     consumer->hrn = sl_strdup(target->hrn);
     consumer->named_group = sl_strdup(settings->group);
@@ -43,9 +44,6 @@ static sl_status prepare(struct sl_hc_consumer *consumer, const struct sl_target
         return sl_error_oom(error);
     sl_status status =
         sl_config_duration_ms(config, SL_ROOT "stream.http.poll.max-wait", &consumer->max_wait_ms, error);
-    if (!status)
-        status = sl_config_duration_ms(config, SL_ROOT "stream.consumer.join-timeout",
-                                       &consumer->join_timeout_ms, error);
     if (!status)
         status = sl_config_duration_ms(config, SL_ROOT "http.request-timeout", &consumer->request_timeout_ms,
                                        error);

@@ -93,8 +93,9 @@ static void tell_later(struct sl_kafka_consumer *consumer, const sl_error *failu
     consumer->failure = *failure;
 }
 
-static sl_status join(struct sl_kafka_consumer *consumer, sl_error *error)
+static sl_status join(struct sl_kafka_consumer *consumer, int timeout_ms, sl_error *error)
 {
+    enum { SLICE_MS = 500 };
     rd_kafka_topic_partition_list_t *topics = rd_kafka_topic_partition_list_new(1);
     if (!topics)
         return sl_error_oom(error);
@@ -104,11 +105,13 @@ static sl_status join(struct sl_kafka_consumer *consumer, sl_error *error)
     if (code)
         return sl_kafka_error(error, code, "topic \"%s\" cannot be subscribed: %s", consumer->topic,
                               rd_kafka_err2str(code));
-    int64_t deadline = sl_deadline_ms(SL_KAFKA_JOIN_MS);
+    int64_t deadline = sl_deadline_ms(timeout_ms);
     sl_status status = SL_OK;
     while (!status && !consumer->joined && sl_remaining_ms(deadline) > 0) {
         /* The rebalance callback ends this poll, so that no message comes before the loop has seen it. */
-        rd_kafka_message_t *message = rd_kafka_consumer_poll(consumer->client->rk, 500);
+        int left = sl_remaining_ms(deadline);
+        rd_kafka_message_t *message =
+            rd_kafka_consumer_poll(consumer->client->rk, left < SLICE_MS ? left : SLICE_MS);
         if (message) {
             if (message->err)
                 status = consumer_error(consumer, message, error);
@@ -121,8 +124,10 @@ static sl_status join(struct sl_kafka_consumer *consumer, sl_error *error)
         char last[sizeof consumer->client->last_text];
         sl_kafka_client_last(consumer->client, last, sizeof last);
         status = sl_error_set_retriable(
-            error, SL_TIMED_OUT, "group \"%s\" at %s gave no Kafka partitions within %d s%s%s",
-            consumer->group, consumer->client->brokers, SL_KAFKA_JOIN_MS / 1000, *last ? ": " : "", last);
+            error, SL_TIMED_OUT,
+            "group \"%s\" at %s gave no Kafka partitions within " SL_KAFKA_SETTINGS
+            "consumer.join-timeout (%d ms)%s%s",
+            consumer->group, consumer->client->brokers, timeout_ms, *last ? ": " : "", last);
     }
     if (!status)
         status = told_later(consumer, error);
@@ -167,7 +172,7 @@ static sl_status open_on(struct sl_kafka_consumer *consumer, const struct sl_tar
     consumer->full_bytes = number_setting(consumer->client->rk, "queued.max.messages.kbytes") * 1024;
     consumer->full_messages = number_setting(consumer->client->rk, "queued.min.messages");
     rd_kafka_poll_set_consumer(consumer->client->rk);
-    status = join(consumer, error);
+    status = join(consumer, settings->join_timeout_ms, error);
     if (status && consumer->joined)
         rd_kafka_consumer_close(consumer->client->rk);
     return status;

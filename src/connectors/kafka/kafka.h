@@ -13,7 +13,6 @@
 #define SL_KAFKA_SETTINGS    "here.platform.data-client.stream."
 #define SL_KAFKA_MESSAGE_MAX 2097152 /* bytes, as the gateway makes topics: 1 MiB of payload and the rest */
 #define SL_KAFKA_QUERY_MS    15000   /* a question to the cluster */
-#define SL_KAFKA_JOIN_MS     60000
 #define SL_KAFKA_COMMIT_MS   30000
 #define SL_KAFKA_DOWN_MS     10000 /* all brokers down for so long: the application is told */
 
