@@ -14,6 +14,7 @@ enum gw_step { GW_STEP_NONE, GW_STEP_OPEN, GW_STEP_ASSIGN, GW_STEP_REVOKE, GW_ST
 /* A Kafka partition that the group gave it. Offsets are those of the next message; -1: none. */
 struct gw_share {
     int32_t partition;
+    int64_t begin;     /* where the group had it when it was given */
     int64_t taken;     /* behind what was taken from librdkafka */
     int64_t sent;      /* behind what was written to the client */
     int64_t processed; /* behind what a later poll showed as received: for auto commit */
@@ -75,6 +76,7 @@ struct gw_subscription {
     rd_kafka_conf_t *conf;                 /* open */
     rd_kafka_topic_partition_list_t *list; /* assign, revoke and leave (what to commit), seek */
     sl_status job_status;
+    bool job_broke; /* it failed so that the consumer is not what the shares say: the subscription must end */
     sl_error job_error;
 
     struct gw_task begin_task, abandon_task;

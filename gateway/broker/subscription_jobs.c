@@ -140,6 +140,7 @@ static sl_status assign(struct gw_subscription *subscription, sl_error *error)
     if (!refused)
         return status;
     rd_kafka_assign(subscription->rk, NULL);
+    subscription->job_broke = true;
     return kafka_error(error, refused, "the partitions could not be taken");
 }
 
@@ -201,16 +202,32 @@ static sl_status resolve(struct gw_subscription *subscription, sl_error *error)
     return status;
 }
 
+/* Puts the first `count` back where they were: what is held of them goes on counting, and nothing is passed
+ * over that nobody asked to pass over. False: not all are known to be back. */
+static bool move_back(const struct gw_subscription *subscription, int count)
+{
+    for (int i = 0; i < count; i++) {
+        rd_kafka_topic_partition_t back = subscription->list->elems[i];
+        const struct gw_share *share = gw_subscription_share(subscription, back.partition);
+        back.offset = !share ? -1 : share->taken >= 0 ? share->taken : share->begin;
+        if (back.offset < 0 || seek_to(subscription->topic, &back))
+            return false;
+    }
+    return true;
+}
+
 /* All are looked at before the first is moved. What retention has deleted goes on at the first that is left.
- */
+ * One that cannot be moved brings those before it back, and itself where it may yet go. */
 static sl_status seek(struct gw_subscription *subscription, sl_error *error)
 {
     const rd_kafka_topic_partition_list_t *list = subscription->list;
     sl_status status = resolve(subscription, error);
     for (int i = 0; i < list->cnt && !status; i++) {
         rd_kafka_resp_err_t code = seek_to(subscription->topic, &list->elems[i]);
-        if (code)
-            status = kafka_error(error, code, "the position could not be set");
+        if (!code)
+            continue;
+        status = kafka_error(error, code, "the position could not be set");
+        subscription->job_broke = !move_back(subscription, code == RD_KAFKA_RESP_ERR__TIMED_OUT ? i + 1 : i);
     }
     return status;
 }
@@ -268,6 +285,7 @@ static void run(struct gw_job *job)
         (struct gw_subscription *)(void *)((char *)job - offsetof(struct gw_subscription, job));
     sl_error *error = &subscription->job_error;
     sl_status status = SL_OK;
+    subscription->job_broke = false;
     switch (subscription->step) {
     case GW_STEP_OPEN:
         status = open_consumer(subscription, error);

@@ -282,24 +282,39 @@ static void opened(struct gw_subscription *subscription)
     }
 }
 
+/* Its client hears 404, and subscribes again: what it has not committed comes again. */
+static void end_broken(struct gw_subscription *subscription)
+{
+    if (!subscription->job_broke || subscription->phase != GW_JOINED)
+        return;
+    SL_WARNING(&subscription->all->log, "group %s on %s: subscription %s ends: %s", subscription->group,
+               subscription->layer->topic, subscription->id, subscription->job_error.text);
+    gw_subscription_leave(subscription);
+}
+
 static void assigned(struct gw_subscription *subscription)
 {
     if (subscription->job_status)
         SL_WARNING(&subscription->all->log, "group %s on %s: %s", subscription->group,
                    subscription->layer->topic, subscription->job_error.text);
     const rd_kafka_topic_partition_list_t *list = subscription->list;
-    size_t count = (size_t)list->cnt;
+    size_t count = subscription->job_broke ? 0 : (size_t)list->cnt;
     struct gw_share *shares = count ? calloc(count, sizeof *shares) : NULL;
     if (count && !shares) {
         gw_subscription_leave(subscription);
         return;
     }
     for (size_t i = 0; i < count; i++)
-        shares[i] = (struct gw_share){
-            .partition = list->elems[i].partition, .taken = -1, .sent = -1, .processed = -1, .committed = -1};
+        shares[i] = (struct gw_share){.partition = list->elems[i].partition,
+                                      .begin = list->elems[i].offset < 0 ? -1 : list->elems[i].offset,
+                                      .taken = -1,
+                                      .sent = -1,
+                                      .processed = -1,
+                                      .committed = -1};
     free(subscription->shares);
     subscription->shares = shares;
     subscription->share_count = count;
+    end_broken(subscription);
     if (subscription->phase != GW_JOINING)
         return;
     if (subscription->job_status) {
@@ -330,6 +345,7 @@ void gw_subscription_job_back(struct gw_task *task)
         break;
     case GW_STEP_SEEK:
         gw_subscription_seek_done(subscription);
+        end_broken(subscription);
         break;
     case GW_STEP_LEAVE:
         left(subscription);

@@ -1,0 +1,320 @@
+/* Subscriptions, against librdkafka's mock cluster: what Kafka's client refuses on demand. */
+#include "support/cases.h"
+
+#include <dlfcn.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/time.h"
+#include "config/settings.h"
+#include "gateway/broker/subscription.h"
+
+#include <librdkafka/rdkafka_mock.h> /* needs rdkafka.h before it */
+
+#define WAIT_MS  60000
+#define MESSAGES 40
+
+/* In the place of librdkafka's: these seeks, counted from 1, do what they do and then say that they timed
+ * out; with -1 all from then on. */
+static atomic_int seeks, seek_fails, seek_fails_until;
+static atomic_bool assign_fails;
+
+rd_kafka_resp_err_t rd_kafka_seek(rd_kafka_topic_t *topic, int32_t partition, int64_t offset, int timeout_ms)
+{
+    rd_kafka_resp_err_t (*real)(rd_kafka_topic_t *, int32_t, int64_t, int);
+    *(void **)&real = dlsym(RTLD_NEXT, "rd_kafka_seek");
+    rd_kafka_resp_err_t code = real(topic, partition, offset, timeout_ms);
+    if (!timeout_ms || code == RD_KAFKA_RESP_ERR__STATE || !atomic_load(&seek_fails))
+        return code;
+    int count = atomic_fetch_add(&seeks, 1) + 1;
+    bool fails = count >= atomic_load(&seek_fails) && count <= atomic_load(&seek_fails_until);
+    return fails ? RD_KAFKA_RESP_ERR__TIMED_OUT : code;
+}
+
+rd_kafka_resp_err_t rd_kafka_assign(rd_kafka_t *rk, const rd_kafka_topic_partition_list_t *list)
+{
+    rd_kafka_resp_err_t (*real)(rd_kafka_t *, const rd_kafka_topic_partition_list_t *);
+    *(void **)&real = dlsym(RTLD_NEXT, "rd_kafka_assign");
+    return list && atomic_load(&assign_fails) ? RD_KAFKA_RESP_ERR__INVALID_ARG : real(rk, list);
+}
+
+struct place {
+    rd_kafka_t *owner;
+    rd_kafka_mock_cluster_t *cluster;
+    sl_config *config;
+    struct gw_server *server;
+    struct gw_broker *broker;
+    struct gw_workers *workers;
+    struct gw_subscriptions *subscriptions;
+    struct gw_layer_counters counters;
+    struct gw_layer layer;
+};
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
+
+static void tell(int *done)
+{
+    pthread_mutex_lock(&lock);
+    ++*done;
+    pthread_cond_broadcast(&changed);
+    pthread_mutex_unlock(&lock);
+}
+
+static void await(const int *done, int count)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += WAIT_MS / 1000;
+    int code = 0;
+    pthread_mutex_lock(&lock);
+    while (*done < count && !code)
+        code = pthread_cond_timedwait(&changed, &lock, &until);
+    pthread_mutex_unlock(&lock);
+    assert_int_equal(code, 0);
+}
+
+struct sending {
+    struct gw_write write; /* first */
+    int done;
+};
+
+static void written(struct gw_write *write)
+{
+    tell(&((struct sending *)(void *)write)->done);
+}
+
+/* MESSAGES of them, over both partitions. */
+static void fill_topic(struct place *place)
+{
+    int counts[2] = {0, 0};
+    for (int i = 0; i < MESSAGES; i++) {
+        char key[16];
+        struct sl_message message = {.headers = NULL};
+        struct sending sending = {.write.done = written};
+        sl_error error;
+        sl_message_reset(&message);
+        message.partition_id = key;
+        message.partition_id_size = (size_t)snprintf(key, sizeof key, "key-%d", i);
+        message.payload = "x";
+        message.payload_size = 1;
+        assert_int_equal(gw_broker_write(place->broker, gw_server_loop(place->server, 0), "t", &message,
+                                         &sending.write, &error),
+                         SL_OK);
+        await(&sending.done, 1);
+        assert_int_equal(sending.write.status, SL_OK);
+        counts[sending.write.offset.partition]++;
+    }
+    assert_true(counts[0] > 2 && counts[1] > 2);
+}
+
+static void open_place(struct place *place)
+{
+    char text[512];
+    sl_error error;
+    memset(place, 0, sizeof *place);
+    place->owner = rd_kafka_new(RD_KAFKA_PRODUCER, rd_kafka_conf_new(), text, sizeof text);
+    place->cluster = rd_kafka_mock_cluster_new(place->owner, 1);
+    assert_non_null(place->cluster);
+    rd_kafka_mock_topic_create(place->cluster, "t", 2, 1);
+    assert_int_equal(sl_config_create(&place->config, &error), SL_OK);
+    assert_int_equal(sl_config_set(place->config, SL_GATEWAY_ROOT "kafka.brokers",
+                                   rd_kafka_mock_cluster_bootstraps(place->cluster), &error),
+                     SL_OK);
+    const struct gw_server_settings settings = {.address = "127.0.0.1",
+                                                .loops = 1,
+                                                .max_connections = 10,
+                                                .max_body = 1000,
+                                                .max_header = 1000,
+                                                .max_bytes_in_flight = 1000,
+                                                .idle_timeout_s = 10};
+    if (gw_server_start(&settings, NULL, &place->server, &error) ||
+        gw_broker_open(place->config, NULL, &place->broker, &error) ||
+        gw_workers_start(2, &place->workers, &error) ||
+        gw_subscriptions_open(place->config, NULL, place->broker, place->server, place->workers,
+                              &place->subscriptions, &error))
+        fail_msg("%s", error.text);
+    place->layer = (struct gw_layer){.references = 1,
+                                     .hrn = "h",
+                                     .id = "l",
+                                     .topic = "t",
+                                     .parallelization = 2,
+                                     .counters = &place->counters};
+    fill_topic(place);
+}
+
+static void close_place(struct place *place)
+{
+    atomic_store(&seek_fails, 0);
+    atomic_store(&assign_fails, false);
+    gw_subscriptions_close(place->subscriptions, WAIT_MS);
+    gw_workers_finish(place->workers);
+    gw_broker_finish(place->broker, 100);
+    gw_server_stop(&place->server);
+    gw_workers_stop(&place->workers);
+    gw_subscriptions_free(&place->subscriptions);
+    gw_broker_close(&place->broker, 100);
+    sl_config_destroy(&place->config);
+    rd_kafka_mock_cluster_destroy(place->cluster);
+    rd_kafka_destroy(place->owner);
+}
+
+struct subscribing {
+    struct gw_subscribe ask; /* first */
+    int done;
+};
+
+static void subscribed(struct gw_subscribe *ask)
+{
+    tell(&((struct subscribing *)(void *)ask)->done);
+}
+
+static sl_status subscribe(struct place *place, struct gw_subscription **subscription)
+{
+    struct subscribing call = {.ask = {.done = subscribed,
+                                       .application = "a",
+                                       .layer = &place->layer,
+                                       .group_default = "g",
+                                       .earliest = true}};
+    sl_error error;
+    assert_int_equal(gw_subscriptions_subscribe(place->subscriptions, &call.ask, &error), SL_OK);
+    await(&call.done, 1);
+    *subscription = call.ask.subscription;
+    return call.ask.status;
+}
+
+struct polling {
+    struct gw_poll poll; /* first */
+    int *seen;           /* by partition and offset: how often */
+    int done, released;
+};
+
+static bool add(struct gw_poll *poll, const struct sl_message *message)
+{
+    struct polling *call = (struct polling *)(void *)poll;
+    call->seen[message->offset.partition * MESSAGES + message->offset.offset]++;
+    return true;
+}
+
+static void polled(struct gw_poll *poll)
+{
+    tell(&((struct polling *)(void *)poll)->done);
+}
+
+static void released(struct gw_poll *poll)
+{
+    tell(&((struct polling *)(void *)poll)->released);
+}
+
+static sl_status poll_once(struct gw_subscription *subscription, size_t max, int *seen, size_t *count)
+{
+    struct polling call = {.poll = {.subscription = subscription,
+                                    .max_messages = max,
+                                    .deadline_ms = sl_mono_ms() + 200,
+                                    .received = -1,
+                                    .add = add,
+                                    .done = polled,
+                                    .released = released},
+                           .seen = seen};
+    gw_subscription_poll(&call.poll);
+    await(&call.done, 1);
+    gw_poll_settle(&call.poll, true);
+    await(&call.released, 1);
+    *count = call.poll.count;
+    return call.poll.status;
+}
+
+struct changing {
+    struct gw_change change; /* first */
+    int done;
+};
+
+static void changed_it(struct gw_change *change)
+{
+    tell(&((struct changing *)(void *)change)->done);
+}
+
+static sl_status seek_to_end(struct gw_subscription *subscription)
+{
+    struct changing call = {
+        .change = {.subscription = subscription, .kind = GW_SEEK_END, .done = changed_it}};
+    gw_subscription_change(&call.change);
+    await(&call.done, 1);
+    return call.change.status;
+}
+
+/* Fails the seeks from the first to the last of these, when some messages were taken and others are held. */
+static sl_status fail_a_seek(struct gw_subscription *subscription, int first, int last, int *seen,
+                             size_t *got)
+{
+    int64_t until = sl_mono_ms() + WAIT_MS;
+    for (*got = 0; *got < 1 && sl_mono_ms() < until;)
+        assert_int_equal(poll_once(subscription, 1, seen, got), SL_OK);
+    assert_int_equal(*got, 1);
+    atomic_store(&seeks, 0);
+    atomic_store(&seek_fails_until, last);
+    atomic_store(&seek_fails, first);
+    sl_status status = seek_to_end(subscription);
+    atomic_store(&seek_fails, 0);
+    return status;
+}
+
+static void a_seek_that_fails_half_way_skips_nothing(void **state)
+{
+    (void)state;
+    struct place place;
+    struct gw_subscription *subscription;
+    int seen[2 * MESSAGES] = {0};
+    size_t got, count;
+    open_place(&place);
+    assert_int_equal(subscribe(&place, &subscription), SL_OK);
+    assert_int_equal(fail_a_seek(subscription, 2, 2, seen, &got), SL_TIMED_OUT);
+    for (int64_t until = sl_mono_ms() + WAIT_MS; got < MESSAGES && sl_mono_ms() < until; got += count)
+        assert_int_equal(poll_once(subscription, 0, seen, &count), SL_OK);
+    assert_int_equal(got, MESSAGES);
+    for (size_t i = 0; i < 2 * MESSAGES; i++)
+        assert_true(seen[i] <= 1);
+    gw_subscription_unlink(subscription);
+    close_place(&place);
+}
+
+static void a_seek_that_cannot_be_undone_ends_the_subscription(void **state)
+{
+    (void)state;
+    struct place place;
+    struct gw_subscription *subscription;
+    int seen[2 * MESSAGES] = {0};
+    size_t got;
+    open_place(&place);
+    assert_int_equal(subscribe(&place, &subscription), SL_OK);
+    assert_int_equal(fail_a_seek(subscription, 2, 3, seen, &got), SL_TIMED_OUT);
+    assert_int_equal(poll_once(subscription, 0, seen, &got), SL_NOT_FOUND);
+    gw_subscription_unlink(subscription);
+    close_place(&place);
+}
+
+/* Another one comes and the group shares out anew; librdkafka takes no more partitions. */
+static void partitions_that_are_refused_end_the_subscription(void **state)
+{
+    (void)state;
+    struct place place;
+    struct gw_subscription *subscription, *other;
+    int seen[2 * MESSAGES] = {0};
+    size_t got = 0;
+    open_place(&place);
+    assert_int_equal(subscribe(&place, &subscription), SL_OK);
+    atomic_store(&assign_fails, true);
+    assert_int_not_equal(subscribe(&place, &other), SL_OK);
+    sl_status status = SL_OK;
+    for (int64_t until = sl_mono_ms() + WAIT_MS; !status && sl_mono_ms() < until;)
+        status = poll_once(subscription, 0, seen, &got);
+    assert_int_equal(status, SL_NOT_FOUND);
+    gw_subscription_unlink(subscription);
+    close_place(&place);
+}
+
+CASES_MAIN(cmocka_unit_test(a_seek_that_fails_half_way_skips_nothing),
+           cmocka_unit_test(a_seek_that_cannot_be_undone_ends_the_subscription),
+           cmocka_unit_test(partitions_that_are_refused_end_the_subscription))
