@@ -60,7 +60,8 @@ SL_API sl_status sl_message_set_partition_id(sl_message *message, const char *id
 /* The payload; size in bytes, 0 allowed (data may then be NULL). */
 SL_API sl_status sl_message_set_payload(sl_message *message, const void *data, size_t size);
 
-/* The event's time, milliseconds since 1970-01-01 UTC; without one, the time of sending. */
+/* The event's time, milliseconds since 1970-01-01 UTC, 1 or more (Kafka's client takes 0 for none); without
+ * one, the time of sending. */
 SL_API sl_status sl_message_set_timestamp_ms(sl_message *message, int64_t timestamp_ms);
 
 /* A trace id: printable ASCII, 1 to 128 characters, NUL-terminated; NULL removes it. */

@@ -112,7 +112,7 @@ sl_status sl_message_set_timestamp_ms(sl_message *message, int64_t timestamp_ms)
     sl_status status = writable(message);
     if (status)
         return status;
-    if (timestamp_ms < 0)
+    if (timestamp_ms < 1)
         return SL_INVALID_ARGUMENT;
     message->timestamp_ms = timestamp_ms;
     return SL_OK;

@@ -244,6 +244,20 @@ static void checksums_are_checked_before_anything_is_sent(void **state)
     sl_client_destroy(&client);
 }
 
+/* Kafka's client would write the time of sending in the place of 0. */
+static void a_timestamp_lies_after_1970(void **state)
+{
+    (void)state;
+    sl_message *message = NULL;
+    assert_int_equal(sl_message_create(&message), SL_OK);
+    assert_int_equal(sl_message_set_timestamp_ms(message, -1), SL_INVALID_ARGUMENT);
+    assert_int_equal(sl_message_set_timestamp_ms(message, 0), SL_INVALID_ARGUMENT);
+    assert_int_equal(sl_message_timestamp_ms(message), -1);
+    assert_int_equal(sl_message_set_timestamp_ms(message, 1), SL_OK);
+    assert_int_equal(sl_message_timestamp_ms(message), 1);
+    sl_message_destroy(&message);
+}
+
 static void payloads_over_the_limit_are_refused(void **state)
 {
     (void)state;
@@ -323,6 +337,7 @@ CASES_MAIN(cmocka_unit_test(full_queue_refuses_and_does_not_report),
            cmocka_unit_test(close_reports_what_is_left_once),
            cmocka_unit_test(a_message_without_partition_id_gets_its_trace_id),
            cmocka_unit_test(checksums_are_checked_before_anything_is_sent),
+           cmocka_unit_test(a_timestamp_lies_after_1970),
            cmocka_unit_test(payloads_over_the_limit_are_refused),
            cmocka_unit_test(a_missing_plugin_names_package_and_setting),
            cmocka_unit_test(a_plugin_of_another_abi_is_refused),
