@@ -58,7 +58,6 @@ struct producer {
     bool poked, closing;
     size_t max_bytes; /* of a batch; falls when the platform finds one too large */
     size_t queued, queued_bytes;
-    size_t next_lane; /* for messages without a partition id */
     struct sl_hc_batch *spare;
     size_t spares;
 
@@ -153,10 +152,9 @@ sl_status sl_hc_producer_send(void *opaque, const struct sl_message *message, vo
         .ticket = ticket,
         .payload_size = message->payload_size,
         .deadline_ms = sl_mono_ms() + producer->delivery_timeout_ms,
+        .key = sl_hc_hash(message->partition_id, message->partition_id_size), /* the core sees to it */
         .trace = message->trace_id ? sl_hc_hash(message->trace_id, strlen(message->trace_id)) : 0,
     };
-    bool keyed = message->partition_id != NULL;
-    entry.key = keyed ? sl_hc_hash(message->partition_id, message->partition_id_size) : entry.trace;
     pthread_mutex_lock(&producer->lock);
     if (producer->closing) {
         status = sl_error_set(error, SL_CLOSED, "the producer is being closed");
@@ -164,8 +162,7 @@ sl_status sl_hc_producer_send(void *opaque, const struct sl_message *message, vo
                (producer->queued && producer->queued_bytes + message->payload_size > producer->queue_bytes)) {
         status = sl_error_set_retriable(error, SL_QUEUE_FULL, "the http-connector's queue is full");
     } else {
-        size_t index = (keyed ? entry.key : producer->next_lane++) % producer->lane_count;
-        struct lane *lane = &producer->lanes[index];
+        struct lane *lane = &producer->lanes[entry.key % producer->lane_count];
         status = gather(producer, lane, message, &entry, error);
         if (!status) {
             producer->queued++;
