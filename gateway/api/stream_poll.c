@@ -12,6 +12,7 @@
 #define DEFAULT_WAIT_MS 100 /* SDKs poll in a loop: so they do not spin, and do not hang either */
 #define ANSWER_ROOM     ((size_t)8 << 20) /* beside the payload: keys, headers, one large message */
 #define TAIL            "]}"
+#define ENCODED_MOST    ((size_t)6) /* a byte of a record is at most \u0000 in JSON */
 
 struct polling {
     struct gw_poll poll; /* first */
@@ -44,6 +45,11 @@ static bool add(struct gw_poll *poll, const struct sl_message *message)
     struct sl_buffer *out = &call->out;
     size_t before = out->size;
     bool fits;
+    if (!poll->count) { /* the first always fits: it would come again for ever, and nothing after it */
+        size_t most = before + ENCODED_MOST * sl_record_size(message);
+        if (out->max < most)
+            out->max = most;
+    }
     if (call->cbor)
         fits = sl_record_encode(out, message);
     else
