@@ -156,6 +156,8 @@ sl_status gw_kafka_status(rd_kafka_resp_err_t code, bool *retriable)
     case RD_KAFKA_RESP_ERR__IN_PROGRESS:
     case RD_KAFKA_RESP_ERR__STATE:
     case RD_KAFKA_RESP_ERR__FATAL: /* the producer is being replaced */
+    /* The topic went while it was written to: a deleted layer is told by its catalog, with the next try. */
+    case RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION:
     case RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE:
     case RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION:
     case RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS:

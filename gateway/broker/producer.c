@@ -80,6 +80,12 @@ static void explain(struct gw_write *write, const rd_kafka_message_t *message)
                  rd_kafka_err2str(message->err));
 }
 
+/* Given up by us: at the end, or with a producer that is replaced. */
+static bool purged(rd_kafka_resp_err_t code)
+{
+    return code == RD_KAFKA_RESP_ERR__PURGE_QUEUE || code == RD_KAFKA_RESP_ERR__PURGE_INFLIGHT;
+}
+
 /* Poller's thread. */
 static void on_delivery(rd_kafka_t *producer, const rd_kafka_message_t *message, void *opaque)
 {
@@ -90,8 +96,12 @@ static void on_delivery(rd_kafka_t *producer, const rd_kafka_message_t *message,
         /* No error and no offset: Kafka answered DUPLICATE_SEQUENCE_NUMBER, which librdkafka 2.0.2 calls
          * written. It is not, when the first batch to a partition failed at a leader that was not ready and
          * the second was accepted before the retry: a broker takes any first sequence number. */
+        bool replaced = purged(message->err) && !atomic_load(&broker->stopping);
         explain(write, message);
-        if (!message->err) {
+        if (replaced)
+            snprintf(write->text, sizeof write->text,
+                     "the producer had to be replaced before Kafka acknowledged the message");
+        if (!message->err || replaced) {
             write->status = SL_UNAVAILABLE;
             write->retriable = true;
         }

@@ -231,6 +231,41 @@ static void a_producer_that_ended_for_good_is_replaced(void **state)
     close_place(&place);
 }
 
+/* What was on its way with the old one may be sent again: the gateway is not being stopped. */
+static void writes_of_a_replaced_producer_are_retriable(void **state)
+{
+    enum { COUNT = 2000 };
+    (void)state;
+    struct place place;
+    struct tally tally = TALLY;
+    struct sending *sendings = calloc(COUNT, sizeof *sendings);
+    open_place(&place, "20000");
+    assert_int_equal(send_one(&place, &tally, &sendings[0], 10), SL_OK);
+    await(&tally, 1);
+    rd_kafka_mock_broker_set_rtt(place.cluster, 1, 5000);
+    for (size_t i = 1; i < COUNT; i++)
+        assert_int_equal(send_one(&place, &tally, &sendings[i], 10), SL_OK);
+    rd_kafka_test_fatal_error(place.broker->producer, RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER,
+                              "a test's");
+    await(&tally, COUNT);
+    for (size_t i = 1; i < COUNT; i++) {
+        assert_int_equal(sendings[i].write.status, SL_UNAVAILABLE);
+        assert_true(sendings[i].write.retriable);
+    }
+    rd_kafka_mock_broker_set_rtt(place.cluster, 1, 0);
+    close_place(&place);
+    free(sendings);
+}
+
+/* A topic that went while it was written to: whether its layer is gone, too, the next try hears. */
+static void an_unknown_partition_is_retriable(void **state)
+{
+    (void)state;
+    bool retriable = false;
+    assert_int_equal(gw_kafka_status(RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION, &retriable), SL_UNAVAILABLE);
+    assert_true(retriable);
+}
+
 static sl_status try_settings(const char *path, const char *value, sl_error *error)
 {
     sl_config *config;
@@ -279,5 +314,7 @@ CASES_MAIN(cmocka_unit_test(every_write_is_reported_once_on_its_loop),
            cmocka_unit_test(what_kafka_never_takes_is_reported_as_failed),
            cmocka_unit_test(closing_reports_what_is_left), cmocka_unit_test(a_message_over_2_mib_is_refused),
            cmocka_unit_test(a_producer_that_ended_for_good_is_replaced),
+           cmocka_unit_test(writes_of_a_replaced_producer_are_retriable),
+           cmocka_unit_test(an_unknown_partition_is_retriable),
            cmocka_unit_test(wrong_kafka_settings_are_refused_by_name),
            cmocka_unit_test(reservations_are_bounded))
