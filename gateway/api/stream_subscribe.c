@@ -18,6 +18,7 @@ struct subscribing {
     struct gw_layer *layer;
     struct gw_consumer_properties properties;
     struct gw_meeting meeting;
+    bool told; /* the answer names the subscription */
     char *application, *subscription_id, *consumer_id, *group, *group_default, *url;
 };
 
@@ -36,7 +37,7 @@ static void subscribing_free(struct subscribing *call)
 static void finish(struct subscribing *call)
 {
     struct gw_subscription *subscription = call->ask.subscription;
-    if (subscription && !call->meeting.whole)
+    if (subscription && !(call->meeting.whole && call->told))
         gw_subscription_abandon(subscription); /* its client does not know of it */
     gw_subscription_unlink(subscription);
     subscribing_free(call);
@@ -78,7 +79,7 @@ static void answer(struct subscribing *call)
             json_pack("{s:o,s:s,s:s,s:b}", "nodeBaseURL", url, "subscriptionId",
                       gw_subscription_id(subscription), "consumerGroup", gw_subscription_group(subscription),
                       "consumerGroupShared", gw_subscription_is_shared(subscription));
-        gw_respond_json(call->request, 201, body);
+        call->told = gw_respond_json(call->request, 201, body);
     }
     if (gw_meet(&call->meeting, GW_MEETING_ANSWERED))
         finish(call);

@@ -90,12 +90,6 @@ const struct sl_buffer *gw_request_body(const struct gw_request *request)
     return &request->body;
 }
 
-char *gw_request_take_body(struct gw_request *request, size_t *size)
-{
-    *size = request->body.size;
-    return sl_buffer_take(&request->body);
-}
-
 void gw_request_set_data(struct gw_request *request, void *data, void (*free_data)(void *data))
 {
     request->data = data;
@@ -222,7 +216,7 @@ static int append_json(const char *text, size_t size, void *opaque)
     return sl_buffer_append(opaque, text, size) ? 0 : -1;
 }
 
-void gw_respond_json(struct gw_request *request, int status, json_t *body)
+bool gw_respond_json(struct gw_request *request, int status, json_t *body)
 {
     struct sl_buffer text;
     sl_buffer_init(&text, (size_t)1 << 30);
@@ -235,6 +229,7 @@ void gw_respond_json(struct gw_request *request, int status, json_t *body)
     } else {
         gw_respond_buffer(request, status, "application/json", &text);
     }
+    return !failed;
 }
 
 /* A JSON string of text that may hold anything: what is no UTF-8 is shown as '?'. */

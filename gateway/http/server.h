@@ -122,8 +122,6 @@ void gw_request_each_query(const struct gw_request *request,
                            bool (*visit)(void *opaque, const char *name, const char *value), void *opaque);
 const char *gw_request_correlation_id(const struct gw_request *request);
 const struct sl_buffer *gw_request_body(const struct gw_request *request);
-/* Takes the body's bytes away from the request: the caller frees them with free. */
-char *gw_request_take_body(struct gw_request *request, size_t *size);
 /* The handler's own. free_data is called when the request ends, on its loop. */
 void gw_request_set_data(struct gw_request *request, void *data, void (*free_data)(void *data));
 void *gw_request_data(const struct gw_request *request);
@@ -147,8 +145,8 @@ void gw_respond(struct gw_request *request, int status, const char *content_type
 /* Takes the buffer's bytes. */
 void gw_respond_buffer(struct gw_request *request, int status, const char *content_type,
                        struct sl_buffer *body);
-/* Takes the reference. NULL: out of memory, answers 500. */
-void gw_respond_json(struct gw_request *request, int status, json_t *body);
+/* Takes the reference. NULL: out of memory, answers 500. False: that is the answer. */
+bool gw_respond_json(struct gw_request *request, int status, json_t *body);
 /* {"title","status","code","cause","action","correlationId"}; 401 adds WWW-Authenticate, 429 and 503
  * Retry-After. */
 void gw_respond_error(struct gw_request *request, int status, const char *code, const char *cause,

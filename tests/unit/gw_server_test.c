@@ -33,10 +33,10 @@ static void hello(struct gw_request *request)
 
 static void echo(struct gw_request *request)
 {
-    size_t size;
-    char *body = gw_request_take_body(request, &size);
-    assert_non_null(body);
-    gw_respond(request, 200, "text/plain", body, size, free, body);
+    struct sl_buffer body = {.max = 0};
+    sl_buffer_init(&body, SIZE_MAX);
+    sl_buffer_append(&body, gw_request_body(request)->data, gw_request_body(request)->size);
+    gw_respond_buffer(request, 200, "text/plain", &body);
 }
 
 static void show(struct gw_request *request)
