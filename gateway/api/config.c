@@ -9,7 +9,9 @@
 #include <string.h>
 
 #define NAME_MAX_BYTES 1000
+#define LIST_DEFAULT   1000
 #define LIST_MAX       1000000
+#define LAYERS_MAX     1000 /* in one request */
 
 /* A change on its way through a worker. Strings are the request's or body's, which outlive it. */
 struct change {
@@ -103,6 +105,12 @@ static sl_status read_specs(struct change *change, const json_t *layers, sl_erro
     if (!json_is_array(layers))
         return sl_error_set(error, SL_INVALID_ARGUMENT, "\"layers\" must be a list of layers");
     size_t count = json_array_size(layers);
+    if (count > LAYERS_MAX)
+        return sl_error_set(
+            error, SL_INVALID_ARGUMENT,
+            "\"layers\" has %zu layers: at most %d in one request; make the others one by one "
+            "with POST …/layers",
+            count, LAYERS_MAX);
     change->specs = calloc(count ? count : 1, sizeof *change->specs);
     if (!change->specs)
         return sl_error_oom(error);
@@ -262,7 +270,7 @@ static void list_catalogs(struct gw_request *request)
 {
     struct gateway *gateway = gw_request_opaque(request);
     const char *limit_text = gw_request_query(request, "limit");
-    int64_t limit = LIST_MAX;
+    int64_t limit = LIST_DEFAULT;
     if (limit_text && !sl_parse_int(limit_text, 1, LIST_MAX, &limit)) {
         gw_respond_errorf(request, 400, "bad-request", "leave limit out, or give a number in that range",
                           "limit must be a number from 1 to %d, not \"%s\"", LIST_MAX, limit_text);

@@ -190,6 +190,13 @@ static void bad_bodies_are_told_apart(void **state)
     deep[2906] = 0;
     ask(*state, "POST", "/config/v1/catalogs", deep, &answer);
     assert_int_equal(answer.status, 400);
+    char many[3000] = "{\"id\":\"x\",\"layers\":[0";
+    for (size_t i = 0; i < 1000; i++)
+        strcat(many, ",0");
+    strcat(many, "]}");
+    ask(*state, "POST", "/config/v1/catalogs", many, &answer);
+    assert_int_equal(answer.status, 400);
+    assert_non_null(strstr(answer.body, "1001 layers: at most 1000"));
 }
 
 /* Reads a layer with these members beside id and contentType; the error's text, or "". */
