@@ -124,6 +124,8 @@ sl_status gw_consumer_properties_parse(const json_t *value, struct gw_consumer_p
     json_t *given;
     json_object_foreach((json_t *)(uintptr_t)value, name, given)
     {
+        if (json_is_null(given)) /* not given */
+            continue;
         const struct allowed *property = allowed;
         while (property < allowed + ALLOWED && strcmp(property->name, name))
             property++;
