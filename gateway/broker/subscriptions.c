@@ -79,11 +79,6 @@ const char *gw_subscription_id(const struct gw_subscription *subscription)
     return subscription->id;
 }
 
-const char *gw_subscription_consumer(const struct gw_subscription *subscription)
-{
-    return subscription->consumer;
-}
-
 const char *gw_subscription_group(const struct gw_subscription *subscription)
 {
     return subscription->group;

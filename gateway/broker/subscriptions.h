@@ -93,7 +93,6 @@ void gw_subscription_unlink(struct gw_subscription *subscription); /* NULL is al
 /* Lives as long as the link. */
 const char *gw_subscription_node(const struct gw_subscription *subscription);
 const char *gw_subscription_id(const struct gw_subscription *subscription);
-const char *gw_subscription_consumer(const struct gw_subscription *subscription);
 const char *gw_subscription_group(const struct gw_subscription *subscription);
 
 /*

@@ -22,7 +22,6 @@ struct gw_route_counters {
 
 struct gw_loop {
     struct gw_server *server;
-    unsigned index;
     pthread_t thread;
     bool started;
     int epoll_fd, wake_fd, listen_fd;
@@ -100,7 +99,7 @@ struct gw_request {
 };
 
 /* loop.c */
-sl_status gw_loop_init(struct gw_server *server, struct gw_loop *loop, unsigned index, sl_error *error);
+sl_status gw_loop_init(struct gw_server *server, struct gw_loop *loop, sl_error *error);
 void gw_loop_free(struct gw_loop *loop);
 void *gw_loop_main(void *loop);
 void gw_loop_wake(struct gw_loop *loop);

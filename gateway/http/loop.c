@@ -165,10 +165,9 @@ static enum MHD_Result start_daemon(struct gw_loop *loop)
     return MHD_YES;
 }
 
-sl_status gw_loop_init(struct gw_server *server, struct gw_loop *loop, unsigned index, sl_error *error)
+sl_status gw_loop_init(struct gw_server *server, struct gw_loop *loop, sl_error *error)
 {
     loop->server = server;
-    loop->index = index;
     loop->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     loop->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     if (loop->epoll_fd < 0 || loop->wake_fd < 0)

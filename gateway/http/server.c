@@ -164,7 +164,7 @@ sl_status gw_server_start(const struct gw_server_settings *settings, const struc
     if (!status)
         status = listen_all(server, error);
     for (unsigned i = 0; i < server->loop_count && !status; i++)
-        status = gw_loop_init(server, &server->loops[i], i, error);
+        status = gw_loop_init(server, &server->loops[i], error);
     if (!status)
         status = start_threads(server, error);
     if (status)
