@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/text.h"
+
 static const char *const status_texts[] = {
     [SL_OK] = "ok",
     [SL_INVALID_ARGUMENT] = "invalid argument",
@@ -34,21 +36,13 @@ const char *sl_status_text(sl_status status)
     return (unsigned)status < SL_STATUS_COUNT ? status_texts[status] : "unknown status";
 }
 
-/* Texts quote hostile input: a newline or an escape sequence in one must not reach a terminal or a log. */
-static void clean(char *text)
-{
-    for (; *text; text++)
-        if ((unsigned char)*text < 0x20 || *text == 0x7f)
-            *text = ' ';
-}
-
 sl_status sl_error_vset(sl_error *error, sl_status status, const char *format, va_list arguments)
 {
     if (!error)
         return status;
     char text[SL_ERROR_TEXT_SIZE]; /* the arguments may point into the error that is being set */
     vsnprintf(text, sizeof text, format, arguments);
-    clean(text);
+    sl_clean_line(text); /* it may quote hostile input, which must not reach a terminal or a log as it is */
     memset(error, 0, sizeof *error);
     error->status = status;
     memcpy(error->text, text, sizeof text);
@@ -93,6 +87,6 @@ void sl_error_prefix(sl_error *error, const char *format, ...)
         return;
     size_t room = sizeof text - (size_t)length - 1; /* what does not fit is cut */
     snprintf(text + length, room + 1, ": %.*s", (int)(room > 2 ? room - 2 : 0), error->text);
-    clean(text);
+    sl_clean_line(text);
     memcpy(error->text, text, sizeof text);
 }

@@ -5,7 +5,7 @@
 #include <stdarg.h>
 #include <streamlayer/error.h>
 
-/* error may be NULL. The text is cut to fit and cleaned of control characters, so that it stays one line. */
+/* error may be NULL. The text is cut to fit, between characters, and cleaned (sl_clean_line). */
 sl_status sl_error_set(sl_error *error, sl_status status, const char *format, ...) SL_PRINTF(3, 4);
 sl_status sl_error_vset(sl_error *error, sl_status status, const char *format, va_list arguments)
     SL_PRINTF(3, 0);

@@ -3,6 +3,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "base/text.h"
+
 void sl_log_write(const struct sl_log *log, sl_log_level level, const char *format, ...)
 {
     if (!log || !log->callback || level > log->level)
@@ -12,8 +14,6 @@ void sl_log_write(const struct sl_log *log, sl_log_level level, const char *form
     va_start(arguments, format);
     vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
-    for (char *c = text; *c; c++)
-        if ((unsigned char)*c < 0x20 || *c == 0x7f)
-            *c = ' ';
+    sl_clean_line(text);
     log->callback(log->opaque, level, text);
 }

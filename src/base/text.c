@@ -35,6 +35,46 @@ long sl_utf8_length(const char *text, size_t size)
     return length;
 }
 
+/* The bytes of the well-formed character that text begins with; 0: there is none. */
+static size_t character_size(const char *text, size_t left)
+{
+    for (size_t size = 1; size <= 4 && size <= left; size++)
+        if (sl_utf8_length(text, size) == 1)
+            return size;
+    return 0;
+}
+
+/* Nothing follows but the rest of one character, of which a part is missing. */
+static bool is_cut(const char *text, size_t left)
+{
+    unsigned char lead = (unsigned char)*text;
+    size_t whole = lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : lead >= 0xc2 ? 2 : 1;
+    for (size_t i = 1; i < left && i < whole; i++)
+        if (((unsigned char)text[i] & 0xc0) != 0x80)
+            return false;
+    return left < whole;
+}
+
+void sl_clean_line(char *text)
+{
+    for (size_t left = strlen(text), size; left; text += size, left -= size) {
+        size = character_size(text, left);
+        unsigned char first = (unsigned char)text[0];
+        if (!size && is_cut(text, left)) {
+            *text = 0;
+            return;
+        }
+        if (!size)
+            text[0] = '?';
+        else if (size == 1 && (first < 0x20 || first == 0x7f))
+            text[0] = ' ';
+        else if (size == 2 && first == 0xc2 && (unsigned char)text[1] < 0xa0)
+            memset(text, ' ', size);
+        if (!size)
+            size = 1;
+    }
+}
+
 char *sl_printf(const char *format, ...)
 {
     va_list arguments;

@@ -10,6 +10,10 @@
 /* The number of code points, or -1 when the bytes are not well-formed UTF-8 (RFC 3629). */
 long sl_utf8_length(const char *text, size_t size);
 
+/* Makes one line of well-formed UTF-8 of text: controls (C0, DEL and C1) become spaces, what is malformed
+ * becomes question marks, and a character that was cut at the end goes. */
+void sl_clean_line(char *text);
+
 /* A formatted string of the caller's, released with free; NULL when memory is out. */
 char *sl_printf(const char *format, ...) SL_PRINTF(1, 2);
 
