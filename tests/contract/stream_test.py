@@ -2,6 +2,8 @@
 import hashlib
 import json
 import re
+import subprocess
+import tempfile
 import time
 
 import streamlayer
@@ -134,7 +136,6 @@ class Stream(TestCase):
 
     def test_foreign_messages(self):
         """No key: "", a key that is not UTF-8: U+FFFD, a null value: no data."""
-        import subprocess
         self.layer()
         subscription = self.subscribe()
         topic = self.platform.topic(self.hrn, "layer")
@@ -146,6 +147,19 @@ class Stream(TestCase):
         self.assertEqual((second["metaData"].get("partition", ""), data(second)), ("", b"no key"))
         self.assertEqual(third["metaData"]["partition"], "null")
         self.assertNotIn("data", third["metaData"])
+
+    def test_a_message_larger_than_an_answer(self):
+        """A foreign one, small in Kafka as it is compressed: it comes, alone, and what is behind it too."""
+        self.layer()
+        subscription = self.subscribe()
+        topic, size = self.platform.topic(self.hrn, "layer"), 16 << 20
+        with tempfile.NamedTemporaryFile() as file:
+            file.truncate(size)
+            subprocess.run(["kcat", "-q", "-P", "-b", self.platform.brokers, "-t", topic, "-z", "gzip",
+                            "-X", f"message.max.bytes={2 * size}", file.name], check=True, timeout=60)
+        self.publish(b"behind")
+        large, small = subscription.receive(2, seconds=60)
+        self.assertEqual((len(data(large)), data(small)), (size, b"behind"))
 
     def test_commit_names_the_last_offset(self):
         """A commit names the message's own offset; the next subscription of the group goes on behind it."""
