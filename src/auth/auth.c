@@ -199,7 +199,7 @@ static sl_status refused_by_platform(const struct sl_credentials *credentials,
                                      const struct sl_http_response *response, sl_error *error)
 {
     char what[300], clock[32] = "?";
-    snprintf(what, sizeof what, "getting a token from %.250s", credentials->token_url);
+    sl_http_describe("getting a token from", credentials->token_url, what, sizeof what);
     sl_status status = sl_http_error(response, what, error);
     if (status != SL_UNAUTHENTICATED || !error)
         return status;

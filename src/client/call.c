@@ -46,9 +46,9 @@ sl_status sl_client_call(struct sl_client *client, const struct sl_http_request 
     if (status)
         return status;
     if (answer.status >= 400 || answer.status < 200) {
-        char *what = sl_printf("%s %s", request->method, request->url);
-        status = sl_http_error(&answer, what ? what : request->method, error);
-        free(what);
+        char what[SL_HTTP_DESCRIPTION];
+        sl_http_describe(request->method, request->url, what, sizeof what);
+        status = sl_http_error(&answer, what, error);
         sl_http_response_free(&answer);
         return status;
     }
@@ -84,11 +84,13 @@ sl_status sl_client_call_json(struct sl_client *client, const char *method, cons
         return status;
     if (out) {
         json_error_t why;
+        char what[SL_HTTP_DESCRIPTION];
+        sl_http_describe(method, url, what, sizeof what);
         *out = json_loadb(response.body.size ? response.body.data : "", response.body.size, 0, &why);
         if (!*out)
             status = sl_error_set(error, SL_PROTOCOL,
-                                  "%s %s: the platform answered no JSON: %s at line %d, column %d", method,
-                                  url, why.text, why.line, why.column);
+                                  "%s: the platform answered no JSON: %s at line %d, column %d", what,
+                                  why.text, why.line, why.column);
     }
     sl_http_response_free(&response);
     return status;

@@ -132,9 +132,12 @@ static sl_status give(const json_t *apis, const char *api, const char *version, 
 {
     bool ours = false;
     const char *found = find_api(apis, api, version, &ours);
-    if (!found)
-        return sl_error_set(error, SL_UNSUPPORTED, "the platform at %s does not offer the API %s %s",
-                            lookup_url, api, version);
+    if (!found) {
+        char where[SL_HTTP_DESCRIPTION];
+        sl_http_describe("at", lookup_url, where, sizeof where);
+        return sl_error_set(error, SL_UNSUPPORTED, "the platform %s does not offer the API %s %s", where, api,
+                            version);
+    }
     *url = sl_strdup(found);
     if (!*url)
         return sl_error_oom(error);
@@ -161,11 +164,13 @@ sl_status sl_client_base_url(struct sl_client *client, const char *hrn, const ch
         if (!address)
             return sl_error_oom(error);
         sl_status status = sl_client_call_json(client, "GET", address, NULL, &apis, error);
+        char what[SL_HTTP_DESCRIPTION];
+        sl_http_describe("GET", address, what, sizeof what);
         if (!status && !json_is_array(apis))
             status = sl_error_set(error, SL_PROTOCOL,
-                                  "GET %s: the lookup service answered no list of APIs: is " SL_ROOT
+                                  "%s: the lookup service answered no list of APIs: is " SL_ROOT
                                   "endpoint-locator.discovery-service-url right?",
-                                  address);
+                                  what);
         free(address);
         if (status) {
             json_decref(apis);

@@ -55,7 +55,5 @@ bool sl_call_prepare(struct sl_call *call, CURL *easy, const struct sl_http_opti
 void sl_call_conclude(struct sl_call *call, CURLcode code);
 /* Whether the outcome may be another one the next time. */
 bool sl_call_retriable(const struct sl_call *call);
-/* "METHOD URL" for people: without userinfo, cut to fit. */
-void sl_call_describe(const struct sl_call *call, char *text, size_t size);
 
 #endif

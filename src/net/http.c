@@ -98,8 +98,8 @@ static void finish(struct sl_http *http, struct sl_call *call)
 
 static void fail(struct sl_http *http, struct sl_call *call, sl_status status, const char *why)
 {
-    char what[600];
-    sl_call_describe(call, what, sizeof what);
+    char what[SL_HTTP_DESCRIPTION];
+    sl_http_describe(call->method, call->url, what, sizeof what);
     sl_buffer_reset(&call->response.body);
     call->response.status = 0;
     call->response.unsent = false;
@@ -204,8 +204,8 @@ static bool delay(struct sl_http *http, struct sl_call *call)
     if (call->response.retry_after_ms > RETRY_AFTER_MOST_MS ||
         (call->deadline_ms && due_ms > call->deadline_ms))
         return false;
-    char what[600];
-    sl_call_describe(call, what, sizeof what);
+    char what[SL_HTTP_DESCRIPTION];
+    sl_http_describe(call->method, call->url, what, sizeof what);
     SL_DEBUG(&http->log, "%s: try %d failed (%d %s), again in %d ms", what, call->tries,
              call->response.status, call->response.error.text, wait_ms);
     memset(&call->response.error, 0, sizeof call->response.error);

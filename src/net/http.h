@@ -80,6 +80,10 @@ void sl_http_cancel(struct sl_http *http, const void *opaque);
 
 void sl_http_response_free(struct sl_http_response *response);
 
+/* "METHOD URL" for people: without userinfo, cut to fit. */
+void sl_http_describe(const char *method, const char *url, char *text, size_t size);
+#define SL_HTTP_DESCRIPTION 600 /* bytes that are room enough */
+
 /*
  * The error that an answer means: the status by HTTP's code, and a text made of the platform's error body
  * ({"title","cause","action","code",…}) where it has one. what: "GET …/catalogs/x" or the like.

@@ -42,9 +42,12 @@ static sl_status copy_headers(struct sl_call *call, const struct sl_http_request
     for (size_t i = 0; i < request->header_count; i++) {
         const struct sl_http_header *header = &request->headers[i];
         if (!header->name || !header->value || !sl_is_http_token(header->name, 256) ||
-            !is_field_value(header->value))
-            return sl_error_set(error, SL_INVALID_ARGUMENT, "%s %s: the header %s is not well-formed",
-                                call->method, call->url, header->name ? header->name : "(null)");
+            !is_field_value(header->value)) {
+            char what[SL_HTTP_DESCRIPTION];
+            sl_http_describe(call->method, call->url, what, sizeof what);
+            return sl_error_set(error, SL_INVALID_ARGUMENT, "%s: the header %s is not well-formed", what,
+                                header->name ? header->name : "(null)");
+        }
         if (!strcasecmp(header->name, "Content-Type"))
             call->has_content_type = true;
         /* libcurl's form of an empty header ends in a semicolon. */
@@ -85,8 +88,11 @@ sl_status sl_call_create(const struct sl_http_request *request, sl_http_done don
     if (!request || !request->method || !sl_is_http_token(request->method, 32) || !request->url || !done ||
         (!request->body && request->body_size) || (!request->headers && request->header_count))
         return sl_error_set(error, SL_INVALID_ARGUMENT, "an HTTP request lacks its method, URL or body");
-    if (!is_url(request->url))
-        return sl_error_set(error, SL_INVALID_ARGUMENT, "%s is no http:// or https:// URL", request->url);
+    if (!is_url(request->url)) {
+        char what[SL_HTTP_DESCRIPTION];
+        sl_http_describe(request->method, request->url, what, sizeof what);
+        return sl_error_set(error, SL_INVALID_ARGUMENT, "%s: that is no http:// or https:// URL", what);
+    }
     struct sl_call *call = calloc(1, sizeof *call);
     if (!call)
         return sl_error_oom(error);
@@ -237,16 +243,16 @@ bool sl_call_prepare(struct sl_call *call, CURL *easy, const struct sl_http_opti
            (!options->user_agent || SET(CURLOPT_USERAGENT, options->user_agent));
 }
 
-void sl_call_describe(const struct sl_call *call, char *text, size_t size)
+void sl_http_describe(const char *method, const char *url, char *text, size_t size)
 {
-    const char *rest = strstr(call->url, "://");
-    rest = rest ? rest + 3 : call->url;
+    const char *rest = strstr(url, "://");
+    rest = rest ? rest + 3 : url;
     size_t authority = strcspn(rest, "/?#");
     const char *host = rest;
     for (size_t i = 0; i < authority; i++)
         if (rest[i] == '@')
             host = rest + i + 1;
-    snprintf(text, size, "%s %.*s%s", call->method, (int)(rest - call->url), call->url, host);
+    snprintf(text, size, "%s %.*s%s", method, (int)(rest - url), url, host);
 }
 
 static sl_status status_of(CURLcode code, bool *retriable)
@@ -294,8 +300,8 @@ void sl_call_conclude(struct sl_call *call, CURLcode code)
         response->status = (int)status;
         return;
     }
-    char what[600];
-    sl_call_describe(call, what, sizeof what);
+    char what[SL_HTTP_DESCRIPTION];
+    sl_http_describe(call->method, call->url, what, sizeof what);
     if (!code) {
         sl_error_set(&response->error, SL_PROTOCOL, "%s: an answer without an HTTP status", what);
         return;

@@ -433,6 +433,26 @@ static void polls_and_commits_run_beside_each_other(void **state)
     close_pair(&pair);
 }
 
+static void errors_do_not_show_an_urls_password(void **state)
+{
+    struct platform *platform = *state;
+    for (int i = 0; i < 2; i++) { /* no such path; no API for it */
+        char more[300];
+        snprintf(more, sizeof more,
+                 "here.platform.data-client.endpoint-locator.discovery-service-url = "
+                 "\"http://user:geheim@%s/%s\"",
+                 web_url(platform->web) + strlen("http://"), i ? "config" : "none");
+        sl_client *client = platform_client(platform, more);
+        sl_consumer *consumer = NULL;
+        sl_error error;
+        assert_int_equal(sl_consumer_create(client, PLATFORM_HRN, PLATFORM_LAYER, NULL, &consumer, &error),
+                         i ? SL_PROTOCOL : SL_NOT_FOUND);
+        assert_null(strstr(error.text, "geheim"));
+        assert_non_null(strstr(error.text, web_url(platform->web)));
+        sl_client_destroy(&client);
+    }
+}
+
 CASES_MAIN(cmocka_unit_test_setup_teardown(messages_come_in_order, start_extended, stop),
            cmocka_unit_test_setup_teardown(plain_messages_come_in_order, start_plain, stop),
            cmocka_unit_test_setup_teardown(a_group_and_a_start_are_asked_for, start_extended, stop),
@@ -453,6 +473,7 @@ CASES_MAIN(cmocka_unit_test_setup_teardown(messages_come_in_order, start_extende
            cmocka_unit_test_setup_teardown(lasting_trouble_is_told, start_extended, stop),
            cmocka_unit_test_setup_teardown(a_layer_deleted_is_fatal, start_extended, stop),
            cmocka_unit_test_setup_teardown(a_refused_token_is_replaced, start_extended, stop),
+           cmocka_unit_test_setup_teardown(errors_do_not_show_an_urls_password, start_extended, stop),
            cmocka_unit_test_setup_teardown(close_ends_a_poll_that_is_held, start_extended, stop),
            cmocka_unit_test_setup_teardown(close_while_the_platform_is_gone, start_extended, stop),
            cmocka_unit_test_setup_teardown(polls_and_commits_run_beside_each_other, start_extended, stop))

@@ -1,4 +1,3 @@
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -207,8 +206,8 @@ static void take_answer(struct sl_hc_consumer *consumer, struct sl_http_response
         }
         return;
     }
-    char what[600];
-    snprintf(what, sizeof what, "GET %s", url);
+    char what[SL_HTTP_DESCRIPTION];
+    sl_http_describe("GET", url, what, sizeof what);
     sl_http_error(response, what, &error);
     if (response->status == 404) {
         note_lost(consumer, true, &error);

@@ -6,7 +6,6 @@
  * One thread a producer, the sender, prepares requests (which may mean to wait for a token), and reports what
  * came of them. The engine's thread only leaves answers in their lane.
  */
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -360,8 +359,8 @@ static void take_answer(struct lane *lane, const struct sl_http_response *respon
         return;
     }
     sl_error error;
-    char what[600];
-    snprintf(what, sizeof what, "POST %s", lane->producer->url);
+    char what[SL_HTTP_DESCRIPTION];
+    sl_http_describe("POST", lane->producer->url, what, sizeof what);
     sl_http_error(response, what, &error);
     if (response->status == 401 && !lane->signed_anew) {
         lane->signed_anew = lane->refused = true;

@@ -131,8 +131,8 @@ sl_status sl_hc_subscribe(struct sl_hc_consumer *consumer, sl_error *error)
     struct sl_http_response response;
     sl_status status = sl_hc_exchange(consumer, &request, &response, error);
     if (!status && response.status != 201) {
-        char what[600];
-        snprintf(what, sizeof what, "POST %s", url);
+        char what[SL_HTTP_DESCRIPTION];
+        sl_http_describe("POST", url, what, sizeof what);
         status = sl_http_error(&response, what, error);
     } else if (!status) {
         sl_hc_note_correlation(consumer, &response);
@@ -142,6 +142,13 @@ sl_status sl_hc_subscribe(struct sl_hc_consumer *consumer, sl_error *error)
     free(url);
     free(body);
     return status;
+}
+
+static sl_status not_200(const char *method, const char *url, int answered, sl_error *error)
+{
+    char what[SL_HTTP_DESCRIPTION];
+    sl_http_describe(method, url, what, sizeof what);
+    return sl_error_set(error, SL_PROTOCOL, "%s: answered with HTTP %d instead of 200", what, answered);
 }
 
 sl_status sl_hc_unsubscribe(struct sl_hc_consumer *consumer, sl_error *error)
@@ -174,8 +181,7 @@ sl_status sl_hc_unsubscribe(struct sl_hc_consumer *consumer, sl_error *error)
     sl_error why = {0};
     sl_status status = sl_client_call(consumer->client, &request, &response, &why);
     if (!status && response.status != 200)
-        status = sl_error_set(&why, SL_PROTOCOL, "DELETE %s: answered with HTTP %d instead of 200", url,
-                              response.status);
+        status = not_200("DELETE", url, response.status, &why);
     if (status == SL_NOT_FOUND) /* gone already: that is what was wanted */
         status = SL_OK;
     else if (status && error)
@@ -224,8 +230,7 @@ static sl_status put_once(struct sl_hc_consumer *consumer, const char *what, con
     struct sl_http_response response = {0};
     sl_status status = sl_client_call(consumer->client, &request, &response, error);
     if (!status && response.status != 200)
-        status = sl_error_set(error, SL_PROTOCOL, "PUT %s: answered with HTTP %d instead of 200", url,
-                              response.status);
+        status = not_200("PUT", url, response.status, error);
     if (!status)
         sl_hc_note_correlation(consumer, &response);
     sl_http_response_free(&response);
