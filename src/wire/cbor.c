@@ -3,8 +3,7 @@
 #include <cbor.h>
 #include <string.h>
 
-/* An unknown value may be nested so deep, and a collection may claim so many items. */
-enum { MAX_DEPTH = 8, MAX_ITEMS = 65536 };
+enum { MAX_DEPTH = 8 }; /* an unknown value may be nested so deep */
 
 static void set(void *context, enum sl_cbor_kind kind, uint64_t number)
 {
@@ -197,8 +196,8 @@ enum sl_decoded sl_cbor_next(struct sl_cbor_reader *reader, size_t max_string, s
         return sl_cbor_bad(reader, too_long);
     if (item->kind == SL_CBOR_CHUNKED)
         return sl_cbor_bad(reader, "a string of indefinite length; give its length");
-    if ((item->kind == SL_CBOR_ARRAY || item->kind == SL_CBOR_MAP) && item->number > MAX_ITEMS)
-        return sl_cbor_bad(reader, "an array or map claims more than 65,536 items");
+    if ((item->kind == SL_CBOR_ARRAY || item->kind == SL_CBOR_MAP) && item->number > SL_CBOR_MOST_ITEMS)
+        return sl_cbor_bad(reader, "an array or map claims more than 1,048,576 items");
     if (result.read > reader->budget)
         return sl_cbor_bad(reader, "the record is larger than allowed");
     reader->budget -= result.read;

@@ -34,6 +34,10 @@ struct sl_cbor_reader {
     const char *why; /* set with SL_DECODE_BAD */
 };
 
+/* A collection may claim so many items. As many headers as a Kafka record of 2 MiB has room for: a foreign
+ * one that could not be read would hold up its partition for ever. */
+#define SL_CBOR_MOST_ITEMS (1u << 20)
+
 /* The next item. A string that claims more than max_string bytes is bad at once, not waited for. */
 enum sl_decoded sl_cbor_next(struct sl_cbor_reader *reader, size_t max_string, struct sl_cbor_item *item);
 

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "wire/cbor.h"
 #include "wire/record.h"
 
 /* The vectors of docs/protocol.md, made with another implementation (Python's cbor2). */
@@ -219,6 +220,30 @@ static void a_foreign_record_may_have_more_beside_its_payload(void **state)
     sl_buffer_free(&record);
 }
 
+static void a_foreign_record_may_have_very_many_headers(void **state)
+{
+    (void)state;
+    struct sl_message message = blank();
+    message.header_count = SL_CBOR_MOST_ITEMS;
+    message.headers = calloc(message.header_count, sizeof *message.headers);
+    assert_non_null(message.headers);
+    for (size_t i = 0; i < message.header_count; i++)
+        message.headers[i].name = "";
+    struct sl_buffer record;
+    sl_buffer_init(&record, SIZE_MAX);
+    bool encoded = sl_record_encode(&record, &message);
+    free(message.headers);
+    assert_true(encoded);
+    struct sl_record_limits wide = foreign;
+    wide.max_headers = SL_CBOR_MOST_ITEMS;
+    wide.max_rest = record.size;
+    assert_int_equal(
+        sl_record_decode(record.data, record.size, &wide, it.arena, &it.message, &it.used, &it.why),
+        SL_DECODED);
+    assert_int_equal(it.message.header_count, SL_CBOR_MOST_ITEMS);
+    sl_buffer_free(&record);
+}
+
 static void data_handle_record(void **state)
 {
     (void)state;
@@ -360,10 +385,10 @@ static void huge_claims_are_bad_at_once(void **state)
     assert_int_equal(decode("a1025a00100000", &strict), SL_DECODE_MORE);
     assert_bad("a1017a7fffffff", &strict, "longer than allowed");
     assert_bad("a118637bffffffffffffff00", &strict, "longer than allowed");
-    assert_bad("bb0000000100000000", &strict, "65,536");
+    assert_bad("bb0000000100000000", &strict, "1,048,576");
     assert_bad("b90101", &strict, "256 fields");
     assert_bad("a10a9a00000065", &strict, "more headers");
-    assert_bad("a118639b7fffffffffffffff", &strict, "65,536");
+    assert_bad("a118639b7fffffffffffffff", &strict, "1,048,576");
 }
 
 static void nesting_has_a_bound(void **state)
@@ -492,6 +517,7 @@ CASES_MAIN(
     cmocka_unit_test_setup_teardown(null_value_and_no_key, setup, teardown),
     cmocka_unit_test_setup_teardown(foreign_record, setup, teardown),
     cmocka_unit_test_setup_teardown(a_foreign_record_may_have_more_beside_its_payload, setup, teardown),
+    cmocka_unit_test_setup_teardown(a_foreign_record_may_have_very_many_headers, setup, teardown),
     cmocka_unit_test_setup_teardown(data_handle_record, setup, teardown),
     cmocka_unit_test_setup_teardown(values_point_into_the_input, setup, teardown),
     cmocka_unit_test_setup_teardown(every_truncation_wants_more, setup, teardown),

@@ -3,8 +3,7 @@
 
 #include "base/error.h"
 #include "connectors/http/internal.h"
-
-enum { MOST_HEADERS = 100000 };
+#include "wire/cbor.h"
 
 /* A batch for the application: some messages of a chunk. */
 struct piece {
@@ -63,7 +62,7 @@ static sl_status refuse(enum sl_decoded decoded, const struct sl_hc_chunk *chunk
 static sl_status read_cbor(struct sl_hc_chunk *chunk, size_t size, sl_error *error)
 {
     const struct sl_record_limits limits = {
-        .max_payload = size, .max_headers = MOST_HEADERS, .max_rest = size, .foreign = true};
+        .max_payload = size, .max_headers = SL_CBOR_MOST_ITEMS, .max_rest = size, .foreign = true};
     const char *data = chunk->body;
     while (size) {
         struct sl_message *message = add_message(chunk);
