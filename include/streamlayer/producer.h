@@ -7,8 +7,8 @@
  * id arrive in the order sent.
  *
  * Over HTTP delivery is at least once: when the answer to a request is lost, the request is sent again, and
- * its messages may be written twice, because the gateway does not recognise repeats yet. Kafka's own repeats are
- * recognised: Direct Kafka's producer is idempotent.
+ * its messages may be written twice, because the gateway does not recognise repeats yet. Kafka's own repeats
+ * are recognised: Direct Kafka's producer is idempotent.
  *
  * Threads: every function may be called from any thread, but close only once and last.
  */
