@@ -16,8 +16,8 @@
 #define WAIT_MS  60000
 #define MESSAGES 40
 
-/* In the place of librdkafka's: these seeks, counted from 1, do what they do and then say that they timed
- * out; with -1 all from then on. */
+/* In the place of librdkafka's: the seeks from the seek_fails-th (0: none) to the seek_fails_until-th do what
+ * they do, and then say that they timed out. */
 static atomic_int seeks, seek_fails, seek_fails_until;
 static atomic_bool assign_fails;
 
