@@ -51,7 +51,7 @@ static int set_common_parts(struct produce *produce)
     struct cli *cli = produce->cli;
     const char *key = cli_value(cli, "key"), *header;
     int64_t timestamp_ms = -1;
-    if (!cli_number(cli, "timestamp", 0, INT64_MAX, &timestamp_ms))
+    if (!cli_number(cli, "timestamp", 1, INT64_MAX, &timestamp_ms))
         return CLI_USAGE;
     if (key && sl_message_set_partition_id(produce->message, key, strlen(key)))
         return cli_usage_error(cli, "--key: a partition id is UTF-8 text of 1 to %d characters",

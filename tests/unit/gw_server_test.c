@@ -313,6 +313,16 @@ static void bodies_are_bounded(void **state)
     stop(&shared);
 }
 
+static bool metrics_say(const struct gw_server *server, const char *line)
+{
+    struct sl_buffer text;
+    sl_buffer_init(&text, 100000);
+    assert_true(gw_server_metrics(server, &text));
+    bool said = strstr(text.data, line) != NULL;
+    sl_buffer_free(&text);
+    return said;
+}
+
 static void bytes_in_flight_are_bounded(void **state)
 {
     struct shared shared;
@@ -326,10 +336,9 @@ static void bytes_in_flight_are_bounded(void **state)
     size_t head = strlen(half);
     memset(half + head, 'x', 900);
     client_write(first, half, head + 900);
-    /* Until the server has read those 900 bytes there is room for 900 more. */
-    do
-        post(second, "/echo", 900, &answer);
-    while (answer.status == 200);
+    while (!metrics_say(shared.server, "streamlayer_http_bytes_in_flight 900\n"))
+        ; /* until the server has read those 900 bytes there is room for 900 more */
+    post(second, "/echo", 900, &answer);
     assert_int_equal(answer.status, 503);
     assert_non_null(strstr(answer.text, "\r\nRetry-After: 1\r\n"));
     assert_non_null(strstr(answer.body, "\"code\":\"overloaded\""));
