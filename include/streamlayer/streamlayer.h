@@ -10,5 +10,6 @@
 #include <streamlayer/log.h>
 #include <streamlayer/message.h>
 #include <streamlayer/producer.h>
+#include <streamlayer/version.h>
 
 #endif
