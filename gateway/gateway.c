@@ -289,11 +289,15 @@ struct gw_layer *gw_request_layer(struct gw_request *request)
     if (layer)
         return layer;
     if (catalog_exists)
-        gw_respond_errorf(request, 404, "no-such-layer", "look at the catalog's layers in config v1",
-                          "the catalog %s has no layer \"%s\"", hrn, id);
+        gw_respond_errorf(
+            request, 404, "no-such-layer",
+            "create the layer first, or correct its id; those that there are: streamlayer layer "
+            "list, or GET /config/v1/catalogs/{hrn}",
+            "the catalog %s has no layer \"%s\"", hrn, id);
     else
         gw_respond_errorf(request, 404, "no-such-catalog",
-                          "look at GET /config/v1/catalogs for those that there are",
+                          "create the catalog first (streamlayer catalog create, or POST "
+                          "/config/v1/catalogs), or correct its HRN",
                           "there is no catalog %s", hrn);
     return NULL;
 }

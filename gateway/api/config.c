@@ -41,7 +41,11 @@ static void fail(struct change *change, const sl_error *error)
     }
     bool catalog = change->hrn && gw_catalogs_exists(change->gateway->catalogs, change->hrn);
     gw_respond_error(change->request, 404, catalog ? "no-such-layer" : "no-such-catalog", error->text,
-                     "look at GET /config/v1/catalogs for what there is");
+                     catalog
+                         ? "correct the layer's id; those that there are: streamlayer layer list, or GET "
+                           "/config/v1/catalogs/{hrn}"
+                         : "correct the catalog's HRN; those that there are: streamlayer catalog list, or "
+                           "GET /config/v1/catalogs");
 }
 
 static void refuse(struct gw_request *request, const char *cause)
@@ -232,8 +236,9 @@ static void create_catalog(struct gw_request *request)
 static void no_catalog(struct gw_request *request, const char *hrn)
 {
     gw_respond_errorf(request, 404, "no-such-catalog",
-                      "look at GET /config/v1/catalogs for those that there are", "there is no catalog %s",
-                      hrn);
+                      "create the catalog first (streamlayer catalog create, or POST "
+                      "/config/v1/catalogs), or correct its HRN",
+                      "there is no catalog %s", hrn);
 }
 
 static void respond_catalog(struct gw_request *request, const char *hrn)

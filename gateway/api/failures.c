@@ -17,7 +17,7 @@ const struct gw_failure *gw_failure_of(sl_status status, bool retriable)
     static const struct gw_failure too_large = {413, "message-too-large",
                                                 "make key, headers and payload together smaller"};
     static const struct gw_failure refused = {400, "message-refused",
-                                              "mend the message: the cause says what is wrong"};
+                                              "change the message so that Kafka takes it"};
     static const struct gw_failure gone = {404, "topic-missing",
                                            "delete the layer and make it again: its Kafka topic is gone"};
     static const struct gw_failure other = {500, "kafka-refused",

@@ -68,7 +68,9 @@ static void catalog_apis(struct gw_request *request)
     if (gw_catalogs_exists(gateway->catalogs, hrn))
         answer(request, hrn);
     else
-        gw_respond_errorf(request, 404, "no-such-catalog", "create it with POST /config/v1/catalogs",
+        gw_respond_errorf(request, 404, "no-such-catalog",
+                          "create the catalog first (streamlayer catalog create, or POST "
+                          "/config/v1/catalogs), or correct its HRN",
                           "there is no catalog %s", hrn);
 }
 

@@ -30,7 +30,10 @@ struct gw_subscription *gw_stream_find(struct gw_request *request)
     struct gw_subscription *found = gw_subscription_find(
         gateway->subscriptions, gw_request_application(request), layer, node, id, consumer, &error);
     gw_layer_unlink(layer);
-    if (!found)
+    if (!found && error.status == SL_INVALID_ARGUMENT)
+        gw_respond_error(request, 400, "bad-subscription-call", error.text,
+                         "call under the nodeBaseURL that subscribe gave, or say which with consumerId");
+    else if (!found)
         gw_stream_fail(request, error.status, &error);
     return found;
 }
@@ -43,8 +46,11 @@ void gw_stream_fail(struct gw_request *request, sl_status status, const sl_error
     } failures[] = {
         {SL_NOT_FOUND, {404, "no-such-subscription", "subscribe again"}},
         {SL_INVALID_ARGUMENT,
-         {400, "bad-subscription-call", "correct the call: the cause says what is wrong"}},
-        {SL_CONFLICT, {409, "partition-not-assigned", "poll on: what is not committed comes again"}},
+         {400, "bad-subscription-call", "seek to an offset that the layer has, or to its begin or end"}},
+        {SL_CONFLICT,
+         {409, "partition-not-assigned",
+          "name only partitions of messages that this consumer got, and poll on: what is not committed comes "
+          "again, to whoever has the partition then"}},
     };
     for (size_t i = 0; i < sizeof failures / sizeof *failures; i++)
         if (failures[i].status == status) {

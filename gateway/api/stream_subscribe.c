@@ -54,10 +54,12 @@ static void sent(void *opaque, bool whole)
 static void fail(struct gw_request *request, sl_status status, const sl_error *error)
 {
     if (status == SL_CONFLICT)
-        gw_respond_error(request, 409, "group-full", error->text, "see the cause");
+        gw_respond_error(request, 409, "group-full", error->text,
+                         "end one, or choose another consumer group (group.id in kafkaConsumerProperties; "
+                         "streamlayer consume --group), or read a layer with more parallelization");
     else if (status == SL_INVALID_ARGUMENT)
         gw_respond_error(request, 409, "subscription-id-in-use", error->text,
-                         "choose another subscriptionId");
+                         "choose another subscriptionId, or subscribe as its other consumers did");
     else if (status == SL_THROTTLED)
         gw_respond_error(request, 503, "too-many-subscriptions", error->text,
                          "end subscriptions, or raise the limit");

@@ -5,8 +5,9 @@
 #include "gateway/broker/internal.h"
 #include "gateway/broker/subscriptions.h"
 
-#define GW_NODE_DIGITS  32
-#define GW_NODE_BUCKETS 256
+#define GW_NODE_DIGITS   32
+#define GW_NODE_BUCKETS  256
+#define GW_FIRST_CALL_MS 30000 /* at least, unless limits.subscription-idle is less */
 
 enum gw_phase { GW_JOINING, GW_JOINED, GW_LEAVING, GW_LEFT };
 enum gw_step { GW_STEP_NONE, GW_STEP_OPEN, GW_STEP_ASSIGN, GW_STEP_REVOKE, GW_STEP_SEEK, GW_STEP_LEAVE };
@@ -101,6 +102,14 @@ struct gw_subscriptions {
     size_t alive_count, listed_count;
     bool closed;
 };
+
+/* How long the first call may come after the subscribe: a client that died in between holds its group's
+ * partitions no longer. */
+static inline int64_t gw_first_call_ms(const struct gw_subscriptions *all)
+{
+    int64_t wait = all->lost_ms > GW_FIRST_CALL_MS ? all->lost_ms : GW_FIRST_CALL_MS;
+    return wait < all->idle_ms ? wait : all->idle_ms;
+}
 
 /* subscriptions.c: the registry */
 struct gw_subscription *gw_subscription_link(struct gw_subscription *subscription);

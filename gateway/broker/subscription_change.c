@@ -12,11 +12,15 @@ static void end(struct gw_change *change, sl_status status)
     change->done(change);
 }
 
-static sl_status not_assigned(struct gw_change *change, int32_t partition)
+static sl_status not_assigned(const struct gw_layer *layer, struct gw_change *change, int32_t partition)
 {
+    if (partition >= layer->parallelization)
+        return sl_error_set(&change->error, SL_CONFLICT,
+                            "there is no Kafka partition %d: layer %s has %d, numbered from 0",
+                            (int)partition, layer->id, layer->parallelization);
     return sl_error_set(&change->error, SL_CONFLICT,
                         "Kafka partition %d is not this subscription's (any more): the group gave it to "
-                        "another one, which gets what is not committed",
+                        "another one",
                         (int)partition);
 }
 
@@ -29,7 +33,7 @@ static rd_kafka_topic_partition_list_t *list_of(struct gw_subscription *subscrip
     for (size_t i = 0; i < change->count; i++) {
         sl_offset offset = change->offsets[i];
         if (!gw_subscription_share(subscription, offset.partition)) {
-            change->status = not_assigned(change, offset.partition);
+            change->status = not_assigned(subscription->layer, change, offset.partition);
             continue;
         }
         const char *topic = subscription->layer->topic;
@@ -88,9 +92,7 @@ static sl_status commit_status(struct gw_change *change, rd_kafka_resp_err_t cod
     case RD_KAFKA_RESP_ERR_UNKNOWN_MEMBER_ID:
     case RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID:
     case RD_KAFKA_RESP_ERR__ASSIGNMENT_LOST:
-        return sl_error_set(&change->error, SL_CONFLICT,
-                            "the group is sharing its partitions out anew (%s): what is not committed comes "
-                            "again",
+        return sl_error_set(&change->error, SL_CONFLICT, "the group is sharing its partitions out anew (%s)",
                             rd_kafka_err2name(code));
     default: {
         bool retriable;
@@ -241,7 +243,7 @@ void gw_subscription_fail_changes(struct gw_subscription *subscription)
     subscription->seeks = NULL;
     while (change) {
         struct gw_change *next = change->next;
-        sl_error_set(&change->error, SL_NOT_FOUND, "the subscription ended: subscribe again");
+        sl_error_set(&change->error, SL_NOT_FOUND, "the subscription ended");
         end(change, SL_NOT_FOUND);
         change = next;
     }
@@ -267,7 +269,7 @@ static void change_arrived(struct gw_task *task)
         gw_subscription_leave(subscription);
         gw_subscription_work(subscription);
     } else if (subscription->phase != GW_JOINED) {
-        sl_error_set(&change->error, SL_NOT_FOUND, "the subscription ended: subscribe again");
+        sl_error_set(&change->error, SL_NOT_FOUND, "the subscription ended");
         end(change, change->kind == GW_UNSUBSCRIBE ? SL_OK : SL_NOT_FOUND);
     } else {
         gw_subscription_called(subscription);

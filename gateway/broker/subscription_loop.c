@@ -324,6 +324,7 @@ static void assigned(struct gw_subscription *subscription)
     }
     subscription->phase = GW_JOINED;
     gw_subscription_called(subscription);
+    subscription->idle_until_ms = subscription->last_call_ms + gw_first_call_ms(subscription->all);
     gw_timer_set(subscription->loop, &subscription->tick,
                  subscription->last_call_ms); /* it is set: no memory needed */
     gw_subscription_ready(subscription);

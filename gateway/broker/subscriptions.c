@@ -205,15 +205,14 @@ struct gw_subscription *gw_subscription_find(struct gw_subscriptions *all, const
     pthread_mutex_unlock(&all->lock);
     if (several) {
         sl_error_set(error, SL_INVALID_ARGUMENT,
-                     "subscription %s has several consumers: use the nodeBaseURL that subscribe gave, or say "
-                     "which with consumerId",
+                     "subscription %s has several consumers, and the call does not say which",
                      subscription_id);
         return NULL;
     }
     if (!found)
         sl_error_set(error, SL_NOT_FOUND,
                      "there is no subscription %s of this application on layer %s (it ended, or was idle too "
-                     "long): subscribe again",
+                     "long)",
                      node              ? node
                      : subscription_id ? subscription_id
                                        : "(none is named)",
@@ -235,8 +234,8 @@ static sl_status survey_id(struct survey *survey, struct gw_subscription *other,
     if (!ask->subscription_id || strcmp(other->id, ask->subscription_id))
         return SL_OK;
     if (other->mode != ask->mode)
-        return sl_error_set(error, SL_CONFLICT, "subscription %s is in use in %s mode: choose another id",
-                            other->id, other->mode == GW_SERIAL ? "serial" : "parallel");
+        return sl_error_set(error, SL_INVALID_ARGUMENT, "subscription %s is in use in %s mode", other->id,
+                            other->mode == GW_SERIAL ? "serial" : "parallel");
     if (ask->mode == GW_SERIAL || (ask->consumer_id && !strcmp(other->consumer, ask->consumer_id)))
         survey->replaced = other;
     if (ask->mode == GW_PARALLEL) {
@@ -244,7 +243,7 @@ static sl_status survey_id(struct survey *survey, struct gw_subscription *other,
             survey->group = other->group;
         else if (strcmp(survey->group, other->group))
             return sl_error_set(
-                error, SL_CONFLICT,
+                error, SL_INVALID_ARGUMENT,
                 "subscription %s belongs to consumer group %s, and this call asks for %s: its "
                 "consumers share one group",
                 other->id, other->group, survey->group);
@@ -268,10 +267,13 @@ static sl_status survey_all(struct gw_subscriptions *all, struct survey *survey,
                            same_layer(other, ask->application, ask->layer) &&
                            !strcmp(other->group, survey->group);
     if (survey->members >= (size_t)ask->layer->parallelization)
-        return sl_error_set(error, SL_CONFLICT,
-                            "consumer group %s has %zu subscriptions already, as many as layer %s has "
-                            "parallelization: end one, name another group.id, or make a layer with more",
-                            survey->group, survey->members, ask->layer->id);
+        return sl_error_set(
+            error, SL_CONFLICT,
+            "consumer group %s has %zu subscription%s already, as many as layer %s has "
+            "parallelization (one that was abandoned ends by itself: %lld s after a subscribe "
+            "that no call followed, else %lld s after its last call)",
+            survey->group, survey->members, survey->members == 1 ? "" : "s", ask->layer->id,
+            (long long)(gw_first_call_ms(all) + 999) / 1000, (long long)(all->idle_ms + 999) / 1000);
     /* Those that are still leaving their groups have threads and memory, too. */
     if (all->listed_count - (survey->replaced != NULL) >= all->max || all->alive_count >= 2 * all->max)
         return sl_error_set_retriable(error, SL_THROTTLED,

@@ -74,8 +74,8 @@ struct gw_subscribe {
     struct gw_subscription *subscription; /* SL_OK: linked for the caller; assigned, start positions fixed */
 };
 /* SL_OK: done will be called. Else refused, no done: SL_CONFLICT (the group has as many consumers as the
- * layer allows, or the ids do not fit together), SL_THROTTLED (too many subscriptions), SL_CLOSED, … Any
- * thread. */
+ * layer allows), SL_INVALID_ARGUMENT (the ids do not fit together), SL_THROTTLED (too many subscriptions),
+ * SL_CLOSED, … Any thread. */
 sl_status gw_subscriptions_subscribe(struct gw_subscriptions *subscriptions, struct gw_subscribe *subscribe,
                                      sl_error *error);
 

@@ -259,6 +259,16 @@ class Stream(TestCase):
             self.assertTrue(body[name])
         self.assertEqual(body["correlationId"], answer.headers["x-correlation-id"])
 
+    def test_refusals_of_a_subscribe_have_codes(self):
+        """A group that is full, and an id that is in use in the other mode."""
+        self.layer()
+        first = self.subscribe(group_id=self.group)
+        url = f"{self.platform.base('stream', 'v2', self.hrn)}/layers/layer/subscribe"
+        answer = self.platform.post(url, {"kafkaConsumerProperties": {"group.id": self.group}})
+        self.assertEqual((answer.status, answer.json()["code"]), (409, "group-full"))
+        answer = self.platform.post(f"{url}?mode=parallel&subscriptionId={first.id}")
+        self.assertEqual((answer.status, answer.json()["code"]), (409, "subscription-id-in-use"))
+
     def test_parallel_needs_the_subscription_id(self):
         """Two members of one group, each with its own subscription; calls of parallel mode name it."""
         self.layer(partitions=2)

@@ -315,6 +315,68 @@ static void partitions_that_are_refused_end_the_subscription(void **state)
     close_place(&place);
 }
 
+static void before_its_first_call_a_subscription_ends_sooner(void **state)
+{
+    (void)state;
+    struct place place;
+    struct gw_subscription *subscription;
+    int seen[2 * MESSAGES] = {0};
+    size_t got;
+    open_place(&place);
+    assert_int_equal(subscribe(&place, &subscription), SL_OK);
+    assert_int_equal(subscription->idle_until_ms - subscription->last_call_ms, 30000);
+    assert_int_equal(poll_once(subscription, 1, seen, &got), SL_OK);
+    assert_int_equal(subscription->idle_until_ms - subscription->last_call_ms, 300000);
+    gw_subscription_unlink(subscription);
+    close_place(&place);
+
+    struct gw_subscriptions longer = {.idle_ms = 300000, .lost_ms = 60000};
+    assert_int_equal(gw_first_call_ms(&longer), 60000);
+    struct gw_subscriptions shorter = {.idle_ms = 2000, .lost_ms = 10000};
+    assert_int_equal(gw_first_call_ms(&shorter), 2000);
+}
+
+static void what_is_refused_is_named(void **state)
+{
+    (void)state;
+    struct place place;
+    struct gw_subscription *subscription;
+    sl_offset nowhere = {.partition = 2, .offset = 0};
+    open_place(&place);
+    place.layer.parallelization = 1; /* a group of it is full with one */
+    assert_int_equal(subscribe(&place, &subscription), SL_OK);
+    struct gw_subscribe another = {.done = subscribed,
+                                   .application = "a",
+                                   .layer = &place.layer,
+                                   .subscription_id = gw_subscription_id(subscription),
+                                   .mode = GW_PARALLEL,
+                                   .group_default = "g"};
+    sl_error error;
+    assert_int_equal(gw_subscriptions_subscribe(place.subscriptions, &another, &error), SL_INVALID_ARGUMENT);
+    assert_non_null(strstr(error.text, "in use in serial mode"));
+    another.subscription_id = NULL;
+    assert_int_equal(gw_subscriptions_subscribe(place.subscriptions, &another, &error), SL_CONFLICT);
+    assert_non_null(strstr(error.text, "30 s after a subscribe"));
+    assert_non_null(strstr(error.text, "300 s after its last call"));
+    enum gw_change_kind kinds[] = {GW_SEEK, GW_COMMIT};
+    for (size_t i = 0; i < 2; i++) {
+        struct changing call = {.change = {.subscription = subscription,
+                                           .kind = kinds[i],
+                                           .offsets = &nowhere,
+                                           .count = 1,
+                                           .done = changed_it}};
+        gw_subscription_change(&call.change);
+        await(&call.done, 1);
+        assert_int_equal(call.change.status, SL_CONFLICT);
+        assert_string_equal(call.change.error.text,
+                            "there is no Kafka partition 2: layer l has 1, numbered from 0");
+    }
+    gw_subscription_unlink(subscription);
+    close_place(&place);
+}
+
 CASES_MAIN(cmocka_unit_test(a_seek_that_fails_half_way_skips_nothing),
            cmocka_unit_test(a_seek_that_cannot_be_undone_ends_the_subscription),
-           cmocka_unit_test(partitions_that_are_refused_end_the_subscription))
+           cmocka_unit_test(partitions_that_are_refused_end_the_subscription),
+           cmocka_unit_test(before_its_first_call_a_subscription_ends_sooner),
+           cmocka_unit_test(what_is_refused_is_named))
