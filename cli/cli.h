@@ -17,7 +17,8 @@ enum cli_exit {
     CLI_NOT_ALLOWED = 4,
     CLI_UNAVAILABLE = 5,
     CLI_NO_CONNECTOR = 6,
-    CLI_INTERRUPTED = 130
+    CLI_INTERRUPTED = 130,
+    CLI_READER_GONE = 141 /* as a shell shows SIGPIPE, which main ends with */
 };
 
 /* One option: the parser and --help both read this, so they cannot say different things. */
@@ -77,6 +78,8 @@ bool cli_number(const struct cli *cli, const char *name, int64_t min, int64_t ma
 /* Seconds ("3", "0.5") or with a unit ("500ms", "10m", "2h", "1d"), as milliseconds. */
 bool cli_duration_ms(const struct cli *cli, const char *name, int64_t min_ms, int64_t max_ms,
                      int64_t *value_ms);
+/* Whether name may be what was meant with given: it begins so, or is two slips of the pen away. */
+bool cli_similar(const char *given, const char *name);
 /* One character, or \t \n \0 \\ or \xHH for those that are hard to type. -1 when it is neither. */
 int cli_character(const char *text);
 
@@ -109,11 +112,15 @@ struct cli_table *cli_table_create(size_t columns, const char *const *titles);
 void cli_table_row(struct cli_table *table, const char *const *cells);
 /* Prints and releases it; false when memory had run out or standard output fails. */
 bool cli_table_print(struct cli_table **table);
-/* Flushes standard output: CLI_OK, or CLI_FAILED after a message. */
+void cli_table_drop(struct cli_table **table);
+/* Flushes standard output: CLI_OK, or CLI_READER_GONE, or CLI_FAILED after a message. */
 int cli_flush_output(const struct cli *cli);
+/* The exit code where writing to standard output failed with that errno, after a message where one is due. */
+int cli_output_failed(const struct cli *cli, int failure);
 /* "1.2 MB" of bytes. */
 void cli_format_bytes(double bytes, char out[32]);
-/* What produce and pipe say at their end: on standard error on a terminal, or as JSON on standard output. */
+/* What produce and pipe say at their end: on standard error on a terminal or with -v, or as JSON
+ * on standard output. */
 struct cli_summary {
     uint64_t messages, bytes, failed;
     int64_t elapsed_ms;

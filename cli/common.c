@@ -1,12 +1,20 @@
 /* What every command needs: configuration, the client, messages to people, exit codes, signals, time. */
 #include "cli.h"
 
+#include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
+
+#define LOOKUP_URL       "here.platform.data-client.endpoint-locator.discovery-service-url"
+#define LOCAL_URL        "http://127.0.0.1:"
+#define SIGNER           "here.platform.data-client.request-signer.credentials."
+#define CREDENTIALS_FILE SIGNER "file-path"
 
 static void say(const struct cli *cli, const char *color, const char *kind, const char *format,
                 va_list arguments)
@@ -75,7 +83,64 @@ int cli_exit_code(sl_status status)
 int cli_fail(const struct cli *cli, const sl_error *error)
 {
     cli_error(cli, "%s", error->text[0] ? error->text : sl_status_text(error->status));
+    const char *url = cli->config ? sl_config_get(cli->config, LOOKUP_URL) : NULL;
+    if (error->status == SL_UNAVAILABLE && cli->client && url && !strncmp(url, LOCAL_URL, strlen(LOCAL_URL)))
+        fprintf(stderr, "Is `streamlayer up` running? The configuration names %s.\n", url);
     return cli_exit_code(error->status);
+}
+
+/* A file that is not there has an exit code of its own. path may be NULL or begin with "~/". */
+static bool is_missing(const char *path)
+{
+    char expanded[PATH_MAX];
+    const char *home = getenv("HOME");
+    if (path && home && !strncmp(path, "~/", 2)) {
+        snprintf(expanded, sizeof expanded, "%s/%s", home, path + 2);
+        path = expanded;
+    }
+    return path && *path && access(path, F_OK) && (errno == ENOENT || errno == ENOTDIR);
+}
+
+static bool find_file(void *opaque, const char *path, const char *value, const char *origin)
+{
+    bool *found = opaque;
+    (void)path;
+    (void)value;
+    *found = strcmp(origin, "default") && strcmp(origin, "-D") && strncmp(origin, "environment ", 12);
+    return !*found;
+}
+
+static bool has_credentials(const struct cli *cli)
+{
+    static const char *const paths[] = {SIGNER "here-token", SIGNER "here-account.here-access-key-id",
+                                        SIGNER "here-account.here-access-key-secret", CREDENTIALS_FILE};
+    for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
+        const char *value = sl_config_get(cli->config, paths[i]);
+        if (value && *value)
+            return true;
+    }
+    return !is_missing("~/.here/credentials.properties");
+}
+
+/* Every command that has a client needs credentials: said here, once, with what is likely to be the cause. */
+static int check_credentials(const struct cli *cli)
+{
+    sl_error error = {0};
+    char *token = NULL;
+    if (has_credentials(cli))
+        return CLI_OK;
+    if (!sl_client_token(cli->client, &token, NULL, &error)) {
+        sl_free(token);
+        return CLI_OK;
+    }
+    cli_error(cli, "%s", error.text);
+    bool file_read = false;
+    sl_config_each(cli->config, NULL, find_file, &file_read);
+    if (!file_read)
+        fputs("No configuration file was read; `streamlayer up` writes one: pass --config FILE or set "
+              "STREAMLAYER_CONFIG.\n",
+              stderr);
+    return CLI_NOT_ALLOWED;
 }
 
 static void log_line(void *opaque, sl_log_level level, const char *text)
@@ -95,8 +160,12 @@ int cli_load_config(struct cli *cli)
     sl_status status = sl_config_create(&cli->config, &error);
     if (!status)
         status = sl_config_load(cli->config, cli_value(cli, "config"), &error);
-    if (status)
-        return cli_fail(cli, &error);
+    if (status) {
+        const char *named = cli_value(cli, "config");
+        int code = cli_fail(cli, &error);
+        return status == SL_IO && is_missing(named ? named : getenv("STREAMLAYER_CONFIG")) ? CLI_NOT_FOUND
+                                                                                           : code;
+    }
     /* -v sets the library's own setting, which -D may still override. */
     static const char *const levels[] = {"warning", "info", "debug"};
     if (cli->verbose)
@@ -122,10 +191,13 @@ int cli_connect(struct cli *cli)
     if (code)
         return code;
     sl_error error = {0};
-    if (sl_config_check(cli->config, &error) ||
-        sl_client_create(cli->config, log_line, cli, &cli->client, &error))
+    if (sl_config_check(cli->config, &error))
         return cli_fail(cli, &error);
-    return CLI_OK;
+    sl_status status = sl_client_create(cli->config, log_line, cli, &cli->client, &error);
+    if (!status)
+        return check_credentials(cli);
+    code = cli_fail(cli, &error);
+    return status == SL_IO && is_missing(sl_config_get(cli->config, CREDENTIALS_FILE)) ? CLI_NOT_FOUND : code;
 }
 
 void cli_release(struct cli *cli)

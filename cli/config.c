@@ -9,12 +9,14 @@
 struct shown {
     struct cli_table *table;
     json_t *json;
+    size_t count;
 };
 
 static bool show_value(void *opaque, const char *path, const char *value, const char *origin)
 {
     struct shown *shown = opaque;
     const char *cells[] = {path, value, origin};
+    shown->count++;
     if (shown->json)
         return !json_object_set_new(shown->json, path,
                                     json_pack("{s:s?, s:s?}", "value", value, "origin", origin));
@@ -34,12 +36,21 @@ int cli_config_show(struct cli *cli)
     else
         shown.table = cli_table_create(3, titles);
     sl_config_each(cli->config, cli->operand_count ? cli->operands[0] : NULL, show_value, &shown);
-    if (shown.json && !json_dumpf(shown.json, stdout, JSON_INDENT(2)))
+    if (cli->operand_count && !shown.count) {
+        cli_error(cli,
+                  "nothing is known or set at \"%s\"; `streamlayer config show` lists what is, "
+                  "docs/configuration.md what can be",
+                  cli->operands[0]);
+        code = CLI_NOT_FOUND;
+    }
+    if (!code && shown.json && !json_dumpf(shown.json, stdout, JSON_INDENT(2)))
         putchar('\n');
-    if (shown.table)
+    if (code)
+        cli_table_drop(&shown.table);
+    else if (shown.table)
         cli_table_print(&shown.table);
     json_decref(shown.json);
-    return cli_flush_output(cli);
+    return code ? code : cli_flush_output(cli);
 }
 
 int cli_config_render(struct cli *cli)

@@ -161,10 +161,8 @@ static int write_out(struct consume *consume)
         if (poll(&output, 1, SIGNAL_CHECK_MS) <= 0)
             continue;
         ssize_t count = write(STDOUT_FILENO, consume->text.data + written, consume->text.size - written);
-        if (count < 0 && errno != EINTR && errno != EAGAIN) {
-            cli_error(cli, "standard output: %s", strerror(errno));
-            return CLI_FAILED;
-        }
+        if (count < 0 && errno != EINTR && errno != EAGAIN)
+            return cli_output_failed(cli, errno);
         written += count > 0 ? (size_t)count : 0;
     }
     consume->text.size = 0;

@@ -113,8 +113,7 @@ static int fetch(struct cli_kafka *kafka)
     return code;
 }
 
-/* A socket bound to a port of 127.0.0.1 (0: any free one), and the port. -1: taken. */
-static int bind_port(int *port)
+int cli_bind_port(int *port)
 {
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0)
@@ -127,7 +126,9 @@ static int bind_port(int *port)
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
     if (bind(fd, (struct sockaddr *)&address, sizeof address) ||
         getsockname(fd, (struct sockaddr *)&address, &size)) {
+        int failure = errno;
         close(fd);
+        errno = failure;
         return -1;
     }
     *port = ntohs(address.sin_port);
@@ -142,15 +143,15 @@ static int choose_ports(struct cli_kafka *kafka)
     cli_file_tail(path, text, sizeof text);
     if (sscanf(text, "%d %d", &kafka->port, &kafka->controller_port) != 2)
         kafka->port = kafka->controller_port = 0;
-    int broker = bind_port(&kafka->port);
-    int controller = broker < 0 ? -1 : bind_port(&kafka->controller_port);
+    int broker = cli_bind_port(&kafka->port);
+    int controller = broker < 0 ? -1 : cli_bind_port(&kafka->controller_port);
     if (broker >= 0)
         close(broker);
     if (controller < 0) {
         kafka->port = kafka->controller_port = 0;
         /* Both open at once, so that they are two. */
-        broker = bind_port(&kafka->port);
-        controller = bind_port(&kafka->controller_port);
+        broker = cli_bind_port(&kafka->port);
+        controller = cli_bind_port(&kafka->controller_port);
         if (broker >= 0)
             close(broker);
     }

@@ -6,7 +6,9 @@
 
 const struct cli_option cli_layer_create_options[] = {
     {'t', "content-type", "TYPE", "media type of the payloads, such as application/json (required)"},
-    {0, "content-encoding", "CODING", "gzip: the payloads are compressed"},
+    {0, "content-encoding", "CODING",
+     "gzip: the payloads are compressed, by the application that\nwrites them: the platform stores what it "
+     "gets, and this\ncommand neither compresses nor unpacks"},
     {'n', "name", "NAME", "a name for people; without it the id"},
     {'p', "parallelization", "N", "Kafka partitions, 1 to 32 (default 4)"},
     {0, "in-kbps", "N", "KBps in, 100 to 32800 in steps of 100 (default 1000)"},

@@ -1,6 +1,7 @@
 /* streamlayer: the table of commands, help, and the way to the right one. */
 #include "cli.h"
 
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -44,7 +45,11 @@ static const struct cli_command commands[] = {
      "message\n"
      "is delivered or has failed; when one failed, or was refused, the exit code is not 0. Ctrl-C stops "
      "reading\n"
-     "and waits for what is under way.",
+     "and waits for what is under way.\n"
+     "It stops at the first line that cannot be a message, or file that cannot be read: what is before it is "
+     "sent,\n"
+     "what is from there on is not, and standard error says how many messages were delivered and where it\n"
+     "stopped (FILE:LINE), so that the rest can be sent later. --verbose shows the summary everywhere.",
      "  streamlayer produce hrn:here:data::local:traffic cars positions.ndjson --key car-17\n"
      "  printf 'car-17\\t{\"speed\":50}\\n' | streamlayer produce HRN LAYER --key-delimiter '\\t'\n"
      "  streamlayer produce HRN LAYER --file-per-message tiles/*.bin\n"
@@ -58,9 +63,17 @@ static const struct cli_command commands[] = {
      "is committed, about once a second and at the end: two runs of one group together read each message, "
      "and\n"
      "after a crash the messages of the last second may come twice. Members of a group share its messages.\n"
-     "Ctrl-C commits, leaves the group and exits with 130.",
+     "Ctrl-C commits, leaves the group and exits with 130.\n"
+     "\n"
+     "To have a look, add --no-commit: --offset alone moves the group, also back, for all who share it.\n"
+     "\n"
+     "--json writes an object a line, with the fields that the message has: key, payload, dataHandle, "
+     "dataSize,\n"
+     "timestamp (ms since 1970), traceId, checksum, crc, headers (a list of name and value), partition, "
+     "offset.\n"
+     "What is not UTF-8 comes in base64, with Base64 behind the field's name: payloadBase64, valueBase64.",
      "  streamlayer consume hrn:here:data::local:traffic cars --follow\n"
-     "  streamlayer consume HRN LAYER --offset begin --count 10 --json\n"
+     "  streamlayer consume HRN LAYER --offset begin --count 10 --no-commit --json\n"
      "  streamlayer consume HRN LAYER --offset 0:1500 --no-commit\n"
      "  streamlayer consume HRN LAYER --group my-application --key-delimiter '\\t'\n",
      cli_consume_options, cli_consume},
@@ -96,11 +109,12 @@ static const char exit_codes[] = "Exit codes:\n"
                                  "    0  done\n"
                                  "    1  failed\n"
                                  "    2  a mistake on the command line or in the configuration\n"
-                                 "    3  no such catalog, layer or file\n"
+                                 "    3  no such catalog, layer, setting or file\n"
                                  "    4  not allowed: no credentials, wrong ones, or no grant\n"
                                  "    5  the platform cannot be reached, cannot serve now, or took too long\n"
                                  "    6  the connector is not installed\n"
-                                 "  130  interrupted\n";
+                                 "  130  interrupted\n"
+                                 "  141  who reads standard output has gone, as head does (SIGPIPE)\n";
 
 int cli_version(struct cli *cli)
 {
@@ -188,16 +202,27 @@ static void apply_globals(struct cli *cli)
         cli->verbose++;
 }
 
+static int unknown_command(const struct cli *cli, const char *word)
+{
+    for (size_t i = 0; i < command_count; i++) {
+        char first[32];
+        snprintf(first, sizeof first, "%.*s", (int)strcspn(commands[i].name, " "), commands[i].name);
+        if (cli_similar(word, first))
+            return cli_usage_error(cli, "unknown command \"%s\"; did you mean \"%s\"?", word, first);
+    }
+    return cli_usage_error(cli, "unknown command \"%s\"", word);
+}
+
 static int run_help(struct cli *cli, int argc, char **argv, int next)
 {
-    if (next >= argc)
+    if (next >= argc || !strcmp(argv[next], "--help") || !strcmp(argv[next], "-h"))
         return print_overview(cli, NULL);
     const struct cli_command *command = find_command(argc, argv, &next);
     if (command)
         return print_command_help(cli, command);
     if (is_group(argv[next]))
         return print_overview(cli, argv[next]);
-    return cli_usage_error(cli, "unknown command \"%s\"", argv[next]);
+    return unknown_command(cli, argv[next]);
 }
 
 static int run_group(struct cli *cli, int argc, char **argv, int next)
@@ -206,7 +231,16 @@ static int run_group(struct cli *cli, int argc, char **argv, int next)
     const char *word = next + 1 < argc ? argv[next + 1] : NULL;
     if (word && (!strcmp(word, "--help") || !strcmp(word, "-h")))
         return print_overview(cli, group);
-    if (word)
+    const char *meant = NULL;
+    for (size_t i = 0; word && i < command_count && !meant; i++) {
+        size_t length = strlen(group);
+        if (!strncmp(commands[i].name, group, length) && commands[i].name[length] == ' ' &&
+            cli_similar(word, commands[i].name + length + 1))
+            meant = commands[i].name;
+    }
+    if (meant)
+        cli_error(cli, "unknown command \"%s %s\"; did you mean \"%s\"?", group, word, meant);
+    else if (word)
         cli_error(cli, "unknown command \"%s %s\"", group, word);
     else
         cli_error(cli, "%s what?", group);
@@ -258,7 +292,7 @@ static int run(struct cli *cli, int argc, char **argv)
         return run_command(cli, command, argc, argv, next);
     if (is_group(first))
         return run_group(cli, argc, argv, next);
-    return cli_usage_error(cli, "unknown command \"%s\"", first);
+    return unknown_command(cli, first);
 }
 
 int main(int argc, char **argv)
@@ -266,5 +300,10 @@ int main(int argc, char **argv)
     struct cli cli = {0};
     int code = run(&cli, argc, argv);
     cli_release(&cli);
+    if (code == CLI_READER_GONE) {
+        /* The shell's own pipelines end so, silently; everything is closed and committed. */
+        signal(SIGPIPE, SIG_DFL);
+        raise(SIGPIPE);
+    }
     return code;
 }

@@ -11,7 +11,7 @@ const struct cli_option cli_global_options[] = {
     {'D', NULL, "PATH=VALUE", "sets one setting, over every file (repeatable)"},
     {'j', "json", NULL, "output for programs: JSON"},
     {0, "no-color", NULL, "no colours (also by NO_COLOR in the environment)"},
-    {'v', "verbose", NULL, "more messages on standard error; twice: still more"},
+    {'v', "verbose", NULL, "more messages on standard error, and a summary at the end; twice: still more"},
     {'h', "help", NULL, "this help"},
     {0, "version", NULL, "the version (before a command only)"},
     {0, NULL, NULL, NULL},
@@ -87,6 +87,47 @@ static const struct cli_option *find(const struct getopt_tables *tables, int cod
     return NULL;
 }
 
+#define LONGEST_NAME 31
+
+bool cli_similar(const char *given, const char *name)
+{
+    size_t width = strlen(name), length = strlen(given);
+    if (length >= 3 && !strncmp(name, given, length))
+        return true;
+    if (width > LONGEST_NAME || length > LONGEST_NAME || length < 3)
+        return false;
+    /* One row of the table of edit distances between their beginnings. */
+    size_t row[LONGEST_NAME + 1];
+    for (size_t j = 0; j <= width; j++)
+        row[j] = j;
+    for (size_t i = 1; i <= length; i++) {
+        size_t diagonal = row[0];
+        row[0] = i;
+        for (size_t j = 1; j <= width; j++) {
+            size_t best = diagonal + (given[i - 1] != name[j - 1]);
+            diagonal = row[j];
+            best = row[j] + 1 < best ? row[j] + 1 : best;
+            row[j] = row[j - 1] + 1 < best ? row[j - 1] + 1 : best;
+        }
+    }
+    return row[width] <= (width > 4 ? 2 : 1);
+}
+
+static void unknown_option(const struct cli *cli, const struct getopt_tables *tables, const char *word)
+{
+    char given[LONGEST_NAME + 1];
+    snprintf(given, sizeof given, "%s", word + strspn(word, "-"));
+    given[strcspn(given, "=")] = 0;
+    for (size_t i = 0; i < tables->count; i++) {
+        const char *name = tables->options[i]->name;
+        if (name && cli_similar(given, name)) {
+            cli_usage_error(cli, "unknown or ambiguous option %s; did you mean --%s?", word, name);
+            return;
+        }
+    }
+    cli_usage_error(cli, "unknown or ambiguous option %s", word);
+}
+
 static bool remember(struct cli *cli, const struct cli_option *option, const char *value)
 {
     struct cli_given *given = realloc(cli->given, (cli->given_count + 1) * sizeof *given);
@@ -125,7 +166,7 @@ bool cli_options_parse(struct cli *cli, const struct cli_command *command, int a
             else if (optopt)
                 cli_usage_error(cli, "option %s takes no value", word);
             else
-                cli_usage_error(cli, "unknown or ambiguous option %s", word);
+                unknown_option(cli, &tables, word);
             ok = false;
             break;
         }

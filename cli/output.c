@@ -57,6 +57,17 @@ void cli_table_row(struct cli_table *table, const char *const *cells)
     }
 }
 
+void cli_table_drop(struct cli_table **handle)
+{
+    struct cli_table *table = *handle;
+    *handle = NULL;
+    for (size_t i = 0; table && i < table->count; i++)
+        free(table->cells[i]);
+    if (table)
+        free(table->cells);
+    free(table);
+}
+
 bool cli_table_print(struct cli_table **handle)
 {
     struct cli_table *table = *handle;
@@ -74,10 +85,7 @@ bool cli_table_print(struct cli_table **handle)
         printf("%s%*s%s", table->cells[i], last ? 0 : (int)(widest - width(table->cells[i]) + 2), "",
                last ? "\n" : "");
     }
-    for (size_t i = 0; i < table->count; i++)
-        free(table->cells[i]);
-    free(table->cells);
-    free(table);
+    cli_table_drop(&table);
     return ok && !ferror(stdout);
 }
 
@@ -85,7 +93,15 @@ int cli_flush_output(const struct cli *cli)
 {
     if (!fflush(stdout) && !ferror(stdout))
         return CLI_OK;
-    cli_error(cli, "standard output: %s", strerror(errno));
+    return cli_output_failed(cli, errno);
+}
+
+int cli_output_failed(const struct cli *cli, int failure)
+{
+    /* Who reads has enough, as head has: no fault of anybody's. */
+    if (failure == EPIPE)
+        return CLI_READER_GONE;
+    cli_error(cli, "standard output: %s", strerror(failure));
     return CLI_FAILED;
 }
 
@@ -120,7 +136,7 @@ void cli_print_summary(const struct cli *cli, const char *verb, const struct cli
         print_json_summary(summary);
         return;
     }
-    if (!isatty(STDERR_FILENO))
+    if (!isatty(STDERR_FILENO) && !cli->verbose)
         return;
     double seconds = (double)(summary->elapsed_ms ? summary->elapsed_ms : 1) / 1000;
     char bytes[32], rate[32];

@@ -27,6 +27,9 @@ struct produce {
     /* Under lock: written by the library's thread. */
     uint64_t delivered, delivered_bytes, failed;
     sl_error first_error;
+    /* Where an early end was: nothing from there on is sent. NULL: there was none. Line 0: the whole file. */
+    const char *stopped_in;
+    uint64_t stopped_at;
 };
 
 /* The payload's size travels as the message's opaque, so that only what was delivered is counted. */
@@ -130,8 +133,10 @@ static int send_file(struct produce *produce, const char *path, bool whole)
     struct cli_lines lines;
     /* With a key in the line, the line may be longer than the payload; the library checks the payload. */
     size_t room = produce->delimiter >= 0 ? 4 * SL_PARTITION_ID_MAX + 1 : 0;
-    if (!cli_lines_open(&lines, produce->cli, path, SL_PAYLOAD_INLINE_MAX + room))
+    if (!cli_lines_open(&lines, produce->cli, path, SL_PAYLOAD_INLINE_MAX + room)) {
+        produce->stopped_in = lines.name;
         return errno == ENOENT ? CLI_NOT_FOUND : CLI_FAILED;
+    }
     int code = CLI_OK;
     const char *data;
     size_t size;
@@ -142,15 +147,18 @@ static int send_file(struct produce *produce, const char *path, bool whole)
             !(code = sl_message_set_payload(produce->message, data, size) ? CLI_FAILED : CLI_OK))
             code = send_message(produce, size, &lines);
     } else {
-        while ((outcome = cli_lines_next(&lines, produce->cli, &data, &size)) == CLI_LINE && !code &&
-               !cli_interrupted())
-            code = send_line(produce, data, size, &lines);
+        while (!code && (outcome = cli_lines_next(&lines, produce->cli, &data, &size)) == CLI_LINE)
+            code = cli_interrupted() ? CLI_INTERRUPTED : send_line(produce, data, size, &lines);
     }
     cli_lines_close(&lines);
     if (!code && outcome == CLI_LINE_FAILED)
         code = CLI_FAILED;
-    if (!code && (outcome == CLI_LINE_INTERRUPTED || cli_interrupted()))
+    if (!code && outcome == CLI_LINE_INTERRUPTED)
         code = CLI_INTERRUPTED;
+    if (code) {
+        produce->stopped_in = lines.name;
+        produce->stopped_at = lines.number;
+    }
     return code;
 }
 
@@ -161,8 +169,13 @@ static int send_all(struct produce *produce)
     int code = CLI_OK;
     if (cli->operand_count <= 2)
         return send_file(produce, NULL, whole);
-    for (size_t i = 2; i < cli->operand_count && !code; i++)
+    for (size_t i = 2; i < cli->operand_count && !code; i++) {
         code = send_file(produce, cli->operands[i], whole);
+        if (!code && cli_interrupted() && i + 1 < cli->operand_count) {
+            produce->stopped_in = cli->operands[i + 1];
+            code = CLI_INTERRUPTED;
+        }
+    }
     return code;
 }
 
@@ -176,6 +189,16 @@ static void wait_for_deliveries(struct produce *produce)
         if (interrupted_ms && cli_mono_ms() - interrupted_ms > INTERRUPTED_WAIT_MS)
             break;
     }
+}
+
+/* A script must know what to send again. */
+static void say_where_it_stopped(const struct produce *produce)
+{
+    char line[32] = "";
+    if (produce->stopped_at)
+        snprintf(line, sizeof line, ":%llu", (unsigned long long)produce->stopped_at);
+    cli_error(produce->cli, "stopped early: %llu messages were delivered; what is from %s%s on was not sent",
+              (unsigned long long)produce->delivered, produce->stopped_in, line);
 }
 
 static int run(struct produce *produce)
@@ -205,6 +228,8 @@ static int run(struct produce *produce)
     summary.bytes = produce->delivered_bytes;
     summary.failed = produce->failed;
     cli_print_summary(cli, "produced", &summary);
+    if (produce->stopped_in)
+        say_where_it_stopped(produce);
     if (produce->failed) {
         cli_error(cli, "%llu messages were not delivered; the first because: %s",
                   (unsigned long long)produce->failed,

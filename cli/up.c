@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -43,6 +44,7 @@ struct platform {
     struct gateway *gateway;
     char brokers[64];
     char url[64];
+    atomic_bool ready; /* read by the gateway's threads */
 };
 
 static int fail_errno(const struct platform *platform, const char *path)
@@ -51,23 +53,28 @@ static int fail_errno(const struct platform *platform, const char *path)
     return CLI_FAILED;
 }
 
-/* The data directory, made and with an absolute path. */
-static int choose_directory(struct platform *platform)
+/* The data directory's path, as given. */
+static int name_directory(const struct platform *platform, char path[PATH_MAX])
 {
     const char *given = cli_value(platform->cli, "data-dir");
     const char *data = getenv("XDG_DATA_HOME"), *home = getenv("HOME");
-    char path[PATH_MAX];
     int length;
     if (given)
-        length = snprintf(path, sizeof path, "%s", given);
+        length = snprintf(path, PATH_MAX, "%s", given);
     else if (data && *data)
-        length = snprintf(path, sizeof path, "%s/streamlayer", data);
+        length = snprintf(path, PATH_MAX, "%s/streamlayer", data);
     else if (home && *home)
-        length = snprintf(path, sizeof path, "%s/.local/share/streamlayer", home);
+        length = snprintf(path, PATH_MAX, "%s/.local/share/streamlayer", home);
     else
         return cli_usage_error(platform->cli, "no place for the data: set HOME, or give --data-dir");
-    if (length < 0 || (size_t)length >= sizeof path - 64)
+    if (length < 0 || (size_t)length >= PATH_MAX - 64)
         return cli_usage_error(platform->cli, "--data-dir: the path is too long");
+    return CLI_OK;
+}
+
+/* Makes the data directory, and its path absolute. */
+static int make_directory(struct platform *platform, const char *path)
+{
     if (!cli_make_directories(path, 0700) || !realpath(path, platform->directory))
         return fail_errno(platform, path);
     return CLI_OK;
@@ -102,6 +109,26 @@ static int lock_directory(struct platform *platform)
     return CLI_OK;
 }
 
+/* The gateway binds its port itself, but last: whoever has it is noticed before Kafka is started for nothing.
+ * 0, or the errno. */
+static int port_failure(int64_t wanted)
+{
+    int port = (int)wanted;
+    int fd = cli_bind_port(&port);
+    int failure = fd < 0 ? errno : 0;
+    if (fd >= 0)
+        close(fd);
+    return failure;
+}
+
+static int fail_port(const struct platform *platform, int64_t port, int failure)
+{
+    cli_error(platform->cli,
+              "port %lld on 127.0.0.1: %s: give another one with --port, or --port 0 for any free one",
+              (long long)port, strerror(failure));
+    return CLI_FAILED;
+}
+
 /* The gateway's log goes to a file; what a person must know also to standard error. */
 static void log_line(void *opaque, sl_log_level level, const char *text)
 {
@@ -112,7 +139,9 @@ static void log_line(void *opaque, sl_log_level level, const char *text)
     struct tm parts;
     strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&now, &parts));
     fprintf(platform->log, "%s %s %s\n", when, names[level], text);
-    if (level == SL_LOG_ERROR)
+    /* Until all is ready, Kafka's client reports each try in vain; wait_until_ready says what counts. */
+    bool passing = !atomic_load(&platform->ready) && !strncmp(text, "kafka: ", 7);
+    if (level == SL_LOG_ERROR && !passing)
         cli_error(platform->cli, "%s", text);
     else if (level == SL_LOG_WARNING && platform->cli->verbose)
         cli_warning(platform->cli, "%s", text);
@@ -196,8 +225,10 @@ static int wait_until_ready(struct platform *platform)
             code = CLI_INTERRUPTED;
         } else if (cli_mono_ms() > until_ms) {
             cli_error(platform->cli,
-                      "the gateway is up, but its check at %s does not pass: is Kafka at %s reachable?", url,
-                      platform->local ? platform->brokers : cli_value(platform->cli, "kafka"));
+                      "the gateway is up, but its check at %s does not pass: is Kafka at %s reachable? "
+                      "(log: %s/gateway.log)",
+                      url, platform->local ? platform->brokers : cli_value(platform->cli, "kafka"),
+                      platform->directory);
             code = CLI_UNAVAILABLE;
         } else {
             if (platform->local)
@@ -285,10 +316,10 @@ static void print_ready(const struct platform *platform)
     printf("ready %s kafka=%s config=%s/application.conf\n", platform->url, brokers, platform->directory);
     printf("\nNext, in another terminal:\n"
            "  export STREAMLAYER_CONFIG='%s/application.conf'\n"
-           "  streamlayer catalog create demo\n"
+           "  streamlayer catalog create demo    # or another id, below too, where there is one called demo\n"
            "  streamlayer layer create hrn:here:data::local:demo cars --content-type application/json\n"
            "  echo '{\"speed\": 50}' | streamlayer produce hrn:here:data::local:demo cars --key car-17\n"
-           "  streamlayer consume hrn:here:data::local:demo cars --offset begin\n"
+           "  streamlayer consume hrn:here:data::local:demo cars --offset begin --no-commit\n"
            "\nCtrl-C stops the platform; its data stays in %s.\n",
            platform->directory, platform->directory);
     fflush(stdout);
@@ -299,11 +330,21 @@ static int start(struct platform *platform)
     int64_t port = 8080;
     if (!cli_number(platform->cli, "port", 0, 65535, &port))
         return CLI_USAGE;
+    char path[PATH_MAX];
     int code = cli_load_config(platform->cli);
     if (!code)
-        code = choose_directory(platform);
+        code = name_directory(platform, path);
+    if (code)
+        return code;
+    int taken = port_failure(port);
+    /* No directory is made for nothing; where there is one, its lock may know whose the port is. */
+    if (taken && access(path, F_OK))
+        return fail_port(platform, port, taken);
+    code = make_directory(platform, path);
     if (!code)
         code = lock_directory(platform);
+    if (!code && taken)
+        code = fail_port(platform, port, taken);
     if (!code)
         code = open_log(platform);
     if (code)
@@ -323,7 +364,16 @@ static int start(struct platform *platform)
         code = write_credentials(platform);
     if (!code)
         code = write_application_conf(platform);
-    return code ? code : wait_until_ready(platform);
+    if (!code && !platform->local) {
+        printf("waiting up to %d s for Kafka at %s\n", READY_LIMIT_MS / 1000,
+               cli_value(platform->cli, "kafka"));
+        fflush(stdout);
+    }
+    if (!code)
+        code = wait_until_ready(platform);
+    if (!code)
+        atomic_store(&platform->ready, true);
+    return code;
 }
 
 int cli_up(struct cli *cli)

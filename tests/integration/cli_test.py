@@ -197,6 +197,7 @@ class CommandLine(TestCase):
         with open(self.platform.environment["CREDENTIALS"], encoding="utf-8") as file:
             secret = [line.split("=", 1)[1].strip() for line in file if "access.key.secret" in line][0]
         self.assertNotIn(secret, self.out("config", "show"))
+        self.run_it("config", "show", "here.platform.no-such", code=3)
 
     def test_exit_codes(self):
         """As `streamlayer help` says."""
@@ -210,9 +211,47 @@ class CommandLine(TestCase):
         self.run_it("produce", hrn, "layer", "/no/such/file", code=3)
         self.run_it("-D", CONNECTOR + "producer=kafka-conector", "produce", hrn, "layer", code=2, input=b"x\n")
         url = "here.platform.data-client.endpoint-locator.discovery-service-url"
-        self.run_it("-D", f"{url}=http://127.0.0.1:9/lookup/v1", "catalog", "list", code=5)
+        done = self.run_it("-D", f"{url}=http://127.0.0.1:9/lookup/v1", "catalog", "list", code=5)
+        self.assertIn("`streamlayer up`", done.stderr.decode())
         self.run_it("-D", f"here.platform.data-client.stream.kafka.plugin-directory={self.scratch()}", "produce", hrn,
                     "layer", code=6, input=b"x\n")
+
+    def test_exit_codes_without_files(self):
+        """A file that is named and not there is 3; no credentials at all are 4, with what mends it."""
+        program = self.platform.binaries + "/streamlayer"
+        signer = "here.platform.data-client.request-signer.credentials.file-path"
+        scratch = self.scratch()
+        for arguments, variables, code, text in (
+                (["--config", "/no-such.conf"], {}, 3, "/no-such.conf"),
+                ([], {"STREAMLAYER_CONFIG": "/no-such.conf"}, 3, "STREAMLAYER_CONFIG"),
+                (["-D", signer + "=/no-such.properties"], {}, 3, "/no-such.properties"),
+                ([], {}, 4, "No configuration file was read")):
+            environment = {"HOME": scratch, "PATH": os.environ["PATH"], **variables}
+            done = subprocess.run([program, *arguments, "catalog", "list"], capture_output=True, check=False,
+                                  cwd=scratch, env=environment, timeout=60)
+            self.assertEqual(done.returncode, code, done.stderr)
+            self.assertIn(text, done.stderr.decode())
+
+    def test_produce_stops_at_a_bad_line(self):
+        """It says what was delivered and where it stopped; sent is what is before, and nothing behind."""
+        hrn = self.make_layer("--parallelization", "1")
+        bad = self.scratch() + "/bad"
+        with open(bad, "w", encoding="utf-8") as file:
+            file.write("k\tone\nk\ttwo\nno key\nk\tthree\n")
+        done = self.run_it("produce", hrn, "layer", bad, bad + ".no-such", "--key-delimiter", "\\t", "-v", code=1)
+        errors = done.stderr.decode()
+        self.assertIn("stopped early: 2 messages were delivered", errors)
+        self.assertIn(f"{bad}:3 on was not sent", errors)
+        self.assertRegex(errors, r"(?m)^produced 2 messages")
+        done = self.run_it("produce", hrn, "layer", bad + ".no-such", code=3)
+        self.assertIn(f"{bad}.no-such on was not sent", done.stderr.decode())
+        self.assertEqual(self.out("consume", hrn, "layer", "--offset", "begin", "--idle", "2"), "one\ntwo\n")
+
+    def test_did_you_mean(self):
+        for wrong, right in ((["cosume"], "consume"), (["catalog", "lst"], "catalog list"),
+                             (["consume", "--ofset", "1"], "--offset")):
+            done = self.run_it(*wrong, code=2)
+            self.assertRegex(done.stderr.decode(), f'did you mean "?{right}')
 
     def test_unknown_connector_name(self):
         """File, line and the allowed names."""
@@ -229,6 +268,7 @@ class CommandLine(TestCase):
     def test_version_and_help(self):
         self.assertRegex(self.out("version"), r"^streamlayer \d+\.\d+\.\d+\n$")
         overview = self.out("help")
+        self.assertEqual(self.out("help", "--help"), overview)
         for command in ("up", "catalog create", "layer create", "produce", "consume", "pipe", "config show",
                         "config render", "token", "version"):
             self.assertIn(command, overview)
@@ -244,6 +284,14 @@ class CommandLine(TestCase):
                                    hrn, "layer", "--offset", "begin", "--count", "1000"], stdout=full,
                                   stderr=subprocess.PIPE, check=False, timeout=60)
         self.assertEqual(done.returncode, 1, done.stderr)
+        gone, ours = os.pipe()
+        os.close(gone)
+        done = subprocess.run([self.platform.binaries + "/streamlayer", "--config", self.platform.config, "consume",
+                               hrn, "layer", "--offset", "begin", "--group", self.group], stdout=ours,
+                              stderr=subprocess.PIPE, check=False, timeout=60)
+        os.close(ours)
+        self.assertEqual((done.returncode, done.stderr), (-signal.SIGPIPE, b""))
+        self.assertEqual(self.out("consume", hrn, "layer", "--group", self.group, "--idle", "3"), "line\n" * 1000)
 
     def test_up_is_refused_twice(self):
         """One platform a data directory: the second says which process has it."""
@@ -262,6 +310,8 @@ class CommandLine(TestCase):
                               capture_output=True, check=False, timeout=60)
         self.assertIn(done.returncode, (1, 5), done.stderr)
         self.assertIn(port, done.stderr.decode())
+        self.assertIn("--port 0", done.stderr.decode())
+        self.assertFalse(os.path.exists(directory + "/data"))
 
     def test_up_without_brokers(self):
         """A cluster that is not there: an error, in bounded time."""
@@ -271,6 +321,8 @@ class CommandLine(TestCase):
         self.assertIn(up.process.wait(120), (1, 5), up.text())
         self.assertIn("127.0.0.1:9", up.text())
         self.assertNotRegex(up.text(), "(?m)^ready")
+        self.assertIn("waiting up to 60 s for Kafka at 127.0.0.1:9", up.text())
+        self.assertNotIn("FAIL", up.text())
 
 
 if __name__ == "__main__":
