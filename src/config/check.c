@@ -10,6 +10,8 @@
 
 #define OUR_ROOT       "here.platform.data-client"
 #define SECOND_ROOT    "streamlayer"
+#define SHARED_SECTION "here.platform" /* other libraries have theirs in it too */
+#define OUR_SECTION    "data-client"
 #define MAX_NEIGHBOURS 64
 
 /* Settings of the Data Client Library's that mean nothing here, inside sections that do. */
@@ -120,6 +122,17 @@ static sl_status check_null(const struct hocon_value *value, const struct sl_set
     return unknown(group, key, value, error);
 }
 
+/* Other libraries' sections are let be; one that resembles ours is ours, misspelled. */
+static sl_status check_other_section(const struct hocon_value *value, const char *key, const char *path,
+                                     sl_error *error)
+{
+    static const char *const our_section[] = {OUR_SECTION};
+    if (!sl_nearest(key, our_section, 1))
+        return SL_OK;
+    return sl_error_set(error, SL_BAD_CONFIG, "%s: unknown section %s (did you mean %s?)",
+                        sl_config_value_origin(value), path, OUR_ROOT);
+}
+
 /* The value of key in group, whose joined path is path. */
 static sl_status check_field(const struct hocon_value *value, const char *group, const char *key,
                              const char *path, sl_error *error)
@@ -130,7 +143,7 @@ static sl_status check_field(const struct hocon_value *value, const char *group,
             "%s: \"%s\" in quotes is one name with dots in it, not a path: leave the quotes out",
             sl_config_value_origin(value), key);
     if (!ours(path) && !within(OUR_ROOT, path))
-        return SL_OK;
+        return strcmp(group, SHARED_SECTION) == 0 ? check_other_section(value, key, path, error) : SL_OK;
     const struct sl_setting *setting = sl_setting_find(path);
     if (hocon_type_of(value) == HOCON_NULL)
         return check_null(value, setting, group, key, path, error);
@@ -162,6 +175,73 @@ static sl_status check_object(const struct hocon_value *object, const char *path
         status = check_field(hocon_at(object, i), path, key, below, error);
         free(below);
     }
+    return status;
+}
+
+/* The path that was meant, released with free; NULL: none is near, or no memory. */
+static char *nearest_path(const char *path)
+{
+    /* Ours, without its root. */
+    char *full = sl_printf("%s%s", SL_ROOT, path);
+    if (full && (sl_setting_find(full) || is_group(full)))
+        return full;
+    free(full);
+    /* The root misspelled. */
+    static const char *const roots[] = {OUR_ROOT, SECOND_ROOT};
+    static const size_t depths[] = {3, 1};
+    for (size_t i = 0; *path != '"' && i < sizeof roots / sizeof *roots; i++) {
+        size_t length = strcspn(path, ".");
+        for (size_t depth = 1; depth < depths[i] && path[length]; depth++)
+            length += 1 + strcspn(path + length + 1, ".");
+        char *root = strndup(path, length);
+        bool near = root && sl_nearest(root, &roots[i], 1);
+        free(root);
+        if (near)
+            return sl_printf("%s%s", roots[i], path + length);
+    }
+    const char *best = NULL;
+    const struct sl_setting *setting;
+    for (size_t i = 0; (setting = sl_setting_at(i)); i++) {
+        const char *const pair[] = {best ? best : setting->path, setting->path};
+        best = sl_nearest(path, pair, 2);
+    }
+    return best ? strdup(best) : NULL;
+}
+
+/* Whether what lies under root is the same in both. */
+static bool same_below(const sl_config *a, const sl_config *b, const char *root)
+{
+    const struct hocon_value *one = hocon_get(sl_config_root(a), root);
+    const struct hocon_value *other = hocon_get(sl_config_root(b), root);
+    char *left = NULL, *right = NULL;
+    bool same = one && other && hocon_render_json(one, false, &left, NULL) == SL_OK &&
+                hocon_render_json(other, false, &right, NULL) == SL_OK && strcmp(left, right) == 0;
+    free(left);
+    free(right);
+    return same;
+}
+
+sl_status sl_config_check_set(const sl_config *before, const sl_config *after, const char *path,
+                              const char *origin, sl_error *error)
+{
+    if (ours(path))
+        return SL_OK;
+    if (within(OUR_ROOT, path))
+        return sl_error_set(error, SL_BAD_CONFIG, "%s: %s is a section, and is given one value", origin,
+                            path);
+    /* What files refer to as ${path} may be set from outside. */
+    if (hocon_get(sl_config_root(before), path) || !same_below(before, after, OUR_ROOT) ||
+        !same_below(before, after, SECOND_ROOT))
+        return SL_OK;
+    char *nearest = nearest_path(path);
+    sl_status status =
+        nearest ? sl_error_set(error, SL_BAD_CONFIG, "%s: unknown setting %s (did you mean %s?)", origin,
+                               path, nearest)
+                : sl_error_set(error, SL_BAD_CONFIG,
+                               "%s: unknown setting %s: settings begin with %s or %s, and no file refers to "
+                               "it; \"streamlayer config show\" lists them",
+                               origin, path, OUR_ROOT, SECOND_ROOT);
+    free(nearest);
     return status;
 }
 

@@ -15,6 +15,7 @@
 
 /* The name under which the defaults are parsed; people are shown "default". */
 #define DEFAULT_ORIGIN "(default)"
+#define SET_ORIGIN     "-D"
 
 /* What is laid so far, and the same resolved. Immutable, so copies of a configuration share it. */
 struct snapshot {
@@ -265,15 +266,54 @@ sl_status sl_config_parse(sl_config *config, const char *text, size_t size, cons
     return status == SL_OK ? lay_one(config, document, error) : status;
 }
 
+/* The path of the document's one value, without quotes that it need not have. */
+static sl_status plain_path(const struct hocon *document, char **path, sl_error *error)
+{
+    struct hocon *resolved = NULL;
+    sl_status status = hocon_resolve(document, false, NULL, &resolved, error);
+    if (status != SL_OK)
+        return status;
+    const struct hocon_value *value = hocon_root(resolved);
+    char *plain = strdup("");
+    while (plain && hocon_type_of(value) == HOCON_OBJECT && hocon_count(value) == 1) {
+        char *below = hocon_path_join(plain, hocon_key_at(value, 0));
+        free(plain);
+        plain = below;
+        value = hocon_at(value, 0);
+    }
+    hocon_free(&resolved);
+    *path = plain;
+    return plain ? SL_OK : sl_error_oom(error);
+}
+
 sl_status sl_config_set(sl_config *config, const char *path, const char *value, sl_error *error)
 {
     if (!valid(config))
         return invalid(error);
     if (!path || !value)
         return sl_error_set(error, SL_INVALID_ARGUMENT, "%s is NULL", path ? "value" : "path");
+    char *plain = NULL;
+    sl_config *laid = NULL;
     struct hocon *document = NULL;
-    sl_status status = hocon_single(path, value, "-D", &document, error);
-    return status == SL_OK ? lay_one(config, document, error) : status;
+    sl_status status = hocon_single(path, value, SET_ORIGIN, &document, error);
+    if (status == SL_OK)
+        status = plain_path(document, &plain, error);
+    if (status == SL_OK)
+        status = sl_config_clone(config, &laid, error);
+    if (status != SL_OK)
+        hocon_free(&document);
+    else
+        status = lay_one(laid, document, error);
+    if (status == SL_OK)
+        status = sl_config_check_set(config, laid, plain, SET_ORIGIN, error);
+    if (status == SL_OK) {
+        struct snapshot *before = config->snapshot;
+        config->snapshot = laid->snapshot;
+        laid->snapshot = before;
+    }
+    sl_config_destroy(&laid);
+    free(plain);
+    return status;
 }
 
 const struct hocon_value *sl_config_root(const sl_config *config)

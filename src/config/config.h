@@ -20,6 +20,11 @@ const char *sl_config_value_origin(const struct hocon_value *value);
 sl_status sl_setting_check(const struct sl_setting *setting, const struct hocon_value *value, int64_t *number,
                            sl_error *error);
 
+/* Checks that path, which a program has set, is a setting's, or one that files refer to: what nothing reads
+ * is a slip. before, after: without and with it. SL_BAD_CONFIG names the nearest. */
+sl_status sl_config_check_set(const sl_config *before, const sl_config *after, const char *path,
+                              const char *origin, sl_error *error);
+
 /* What a setting may be, in words: "a whole number from 1 to 5". */
 void sl_setting_allowed(const struct sl_setting *setting, char *out, size_t size);
 

@@ -151,6 +151,78 @@ static void unknown_settings_are_errors(void **state)
             "app.conf:2: unknown setting here.platform.data-client.steam (did you mean stream?)");
 }
 
+static void a_section_like_ours_is_a_slip(void **state)
+{
+    (void)state;
+    refuses("here.platform {\n data-clent.stream.consumer.group = mine }",
+            "app.conf:2: unknown section here.platform.data-clent (did you mean here.platform.data-client?)");
+    refuses("here.platform.data_client = null",
+            "app.conf:1: unknown section here.platform.data_client (did you mean "
+            "here.platform.data-client?)");
+    accepts("here.platform.data-service.a = 1\nhere.platform.client.b = 2\nhere.platfrom.data-clent.c = 3");
+}
+
+/* Sets path in a copy of the defaults with text laid over them, as -D does. */
+static sl_status set(const char *text, const char *path)
+{
+    sl_config *laid = NULL;
+    memset(&failure, 0, sizeof failure);
+    assert_int_equal(sl_config_clone(config, &laid, NULL), SL_OK);
+    assert_int_equal(sl_config_parse(laid, text, strlen(text), "app.conf", &failure), SL_OK);
+    sl_status status = sl_config_set(laid, path, "mine", &failure);
+    const char *value = status ? NULL : sl_config_get(laid, path);
+    assert_true(status ? sl_config_get(laid, path) == NULL : value && strcmp(value, "mine") == 0);
+    sl_config_destroy(&laid);
+    return status;
+}
+
+static void a_path_set_that_nothing_reads_is_refused(void **state)
+{
+    (void)state;
+    static const char *const slips[][2] = {
+        {"here.platform.data-clent.stream.consumer.group",
+         "-D: unknown setting here.platform.data-clent.stream.consumer.group (did you mean "
+         "here.platform.data-client.stream.consumer.group?)"},
+        {"here.platfrom.\"data-client\".stream.consumer.group",
+         "-D: unknown setting here.platfrom.data-client.stream.consumer.group (did you mean "
+         "here.platform.data-client.stream.consumer.group?)"},
+        {"stream.consumer.group", "-D: unknown setting stream.consumer.group (did you mean "
+                                  "here.platform.data-client.stream.consumer.group?)"},
+        {"steamlayer.gateway.listen.port", "-D: unknown setting steamlayer.gateway.listen.port (did you mean "
+                                           "streamlayer.gateway.listen.port?)"},
+        {"here.data-client.stream.consumer.grp",
+         "-D: unknown setting here.data-client.stream.consumer.grp (did you mean "
+         "here.platform.data-client.stream.consumer.group?)"},
+        {"\"here.platform.data-client.stream.consumer.group\"",
+         "-D: unknown setting \"here.platform.data-client.stream.consumer.group\" (did you mean "
+         "here.platform.data-client.stream.consumer.group?)"},
+        {"group", "-D: unknown setting group: settings begin with here.platform.data-client or streamlayer, "
+                  "and no file refers to it; \"streamlayer config show\" lists them"},
+    };
+    for (size_t i = 0; i < sizeof slips / sizeof *slips; i++) {
+        assert_int_equal(set("akka.loglevel = DEBUG", slips[i][0]), SL_BAD_CONFIG);
+        assert_string_equal(failure.text, slips[i][1]);
+    }
+    sl_config *laid = NULL;
+    assert_int_equal(sl_config_clone(config, &laid, NULL), SL_OK);
+    assert_int_equal(sl_config_set(laid, "here.platform", "x", &failure), SL_BAD_CONFIG);
+    assert_string_equal(failure.text, "-D: here.platform is a section, and is given one value");
+    assert_int_equal(sl_config_check(laid, &failure), SL_OK); /* and is as before */
+    sl_config_destroy(&laid);
+}
+
+static void what_files_refer_to_may_be_set(void **state)
+{
+    (void)state;
+    static const char text[] =
+        "name = fleet\n" SL_ROOT "stream.consumer.group = ${name}${?suffix}\nakka.loglevel = DEBUG";
+    assert_int_equal(set(text, "name"), SL_OK);
+    assert_int_equal(set(text, "suffix"), SL_OK);
+    assert_int_equal(set(text, "akka.loglevel"), SL_OK);
+    assert_int_equal(set(text, "sufix"), SL_BAD_CONFIG);
+    assert_int_equal(set(text, SL_ROOT "stream.kafka.consumer.fetch.min.bytes"), SL_OK);
+}
+
 static void others_sections_are_let_be(void **state)
 {
     (void)state;
@@ -234,6 +306,9 @@ CASES_MAIN(
     cmocka_unit_test_setup_teardown(secrets_are_not_repeated, setup, teardown),
     cmocka_unit_test_setup_teardown(long_values_are_cut_at_characters, setup, teardown),
     cmocka_unit_test_setup_teardown(unknown_settings_are_errors, setup, teardown),
+    cmocka_unit_test_setup_teardown(a_section_like_ours_is_a_slip, setup, teardown),
+    cmocka_unit_test_setup_teardown(a_path_set_that_nothing_reads_is_refused, setup, teardown),
+    cmocka_unit_test_setup_teardown(what_files_refer_to_may_be_set, setup, teardown),
     cmocka_unit_test_setup_teardown(others_sections_are_let_be, setup, teardown),
     cmocka_unit_test_setup_teardown(a_section_is_no_value, setup, teardown),
     cmocka_unit_test_setup_teardown(null_takes_no_default_away, setup, teardown),
