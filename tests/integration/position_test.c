@@ -204,6 +204,26 @@ static void seek_to_begin_and_end(void **state)
     close_fixture(&f);
 }
 
+/* Behind the end is refused, of all partitions or none, and nothing has moved; the end itself is not. */
+static void seek_behind_the_end(void **state)
+{
+    (void)state;
+    struct fixture f;
+    sl_error error = {0};
+    open_fixture(&f, 1, 100);
+    open_consumer(&f);
+    receive_once(f.consumer, &f.inbox, WAIT_MS, 1);
+    const sl_offset both[] = {{0, 50}, {0, 101}};
+    must_fail(sl_consumer_seek(f.consumer, both, 2, &error), SL_INVALID_ARGUMENT, &error);
+    assert_non_null(strstr(error.text, "offset 101 is behind the end of Kafka partition 0: the next message "
+                                       "there will have 100"));
+    receive(f.consumer, &f.inbox, 100 - f.inbox.count); /* they go on where they were */
+    assert_numbers(&f.inbox, 0, 100);
+    must(sl_consumer_seek(f.consumer, &(sl_offset){0, 100}, 1, &error), &error);
+    receive_nothing(f.consumer, 500);
+    close_fixture(&f);
+}
+
 static void seek_to_a_wrong_partition(void **state)
 {
     (void)state;
@@ -212,6 +232,7 @@ static void seek_to_a_wrong_partition(void **state)
     open_fixture(&f, 1, 1);
     open_consumer(&f);
     must_fail(sl_consumer_seek(f.consumer, &(sl_offset){7, 0}, 1, &error), SL_INVALID_ARGUMENT, &error);
+    assert_non_null(strstr(error.text, "Kafka partition 7"));
     must_fail(sl_consumer_seek(f.consumer, &(sl_offset){-1, 0}, 1, &error), SL_INVALID_ARGUMENT, &error);
     receive(f.consumer, &f.inbox, 1); /* it works on */
     close_fixture(&f);
@@ -297,7 +318,7 @@ static void poll_keeps_its_time(void **state)
 CASES_MAIN(cmocka_unit_test(commit_and_restart), cmocka_unit_test(uncommitted_comes_again),
            cmocka_unit_test(commit_by_offsets), cmocka_unit_test(auto_commit_waits_for_the_next_poll),
            cmocka_unit_test(auto_commit_keeps_a_commit_by_hand), cmocka_unit_test(seek_to_an_offset),
-           cmocka_unit_test(seek_to_begin_and_end), cmocka_unit_test(seek_to_a_wrong_partition),
-           cmocka_unit_test(start_at_the_end), cmocka_unit_test(start_at_the_begin),
-           cmocka_unit_test(committed_wins_over_start), cmocka_unit_test(batch_outlives_the_consumer),
-           cmocka_unit_test(poll_keeps_its_time))
+           cmocka_unit_test(seek_to_begin_and_end), cmocka_unit_test(seek_behind_the_end),
+           cmocka_unit_test(seek_to_a_wrong_partition), cmocka_unit_test(start_at_the_end),
+           cmocka_unit_test(start_at_the_begin), cmocka_unit_test(committed_wins_over_start),
+           cmocka_unit_test(batch_outlives_the_consumer), cmocka_unit_test(poll_keeps_its_time))

@@ -1,4 +1,5 @@
 /* The consuming side: open, poll, seek, commit, close. assignment.c keeps the positions. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -324,6 +325,23 @@ sl_status sl_kafka_consumer_poll(void *consumer, int timeout_ms, size_t max_mess
     return status;
 }
 
+/* Says which partitions are this consumer's. Under the lock. */
+static sl_status not_ours(const struct sl_kafka_consumer *consumer, int32_t partition, bool commit,
+                          sl_error *error)
+{
+    enum { SHOWN = 40 };
+    char list[SHOWN * 12] = "none at present";
+    size_t used = 0, count = consumer->assigned_count;
+    for (size_t i = 0; i < count && i < SHOWN; i++)
+        used += (size_t)snprintf(list + used, sizeof list - used, "%s%d", i ? ", " : "",
+                                 (int)consumer->assigned[i].partition);
+    return sl_error_set(error, commit ? SL_KAFKA : SL_INVALID_ARGUMENT,
+                        "Kafka partition %d is not this consumer's, which has %s%s: the layer has no such "
+                        "Kafka partition, or the group has given it to another member%s",
+                        (int)partition, list, count > SHOWN ? ", ..." : "",
+                        commit ? ", where its uncommitted messages come again" : "");
+}
+
 /* A list of the offsets, each of which must be of a partition that is this consumer's. */
 static sl_status make_list(struct sl_kafka_consumer *consumer, const sl_offset *offsets, size_t count,
                            bool commit, rd_kafka_topic_partition_list_t **list, sl_error *error)
@@ -337,15 +355,8 @@ static sl_status make_list(struct sl_kafka_consumer *consumer, const sl_offset *
         if (sl_kafka_position_of(consumer, offsets[i].partition))
             rd_kafka_topic_partition_list_add(made, consumer->topic, offsets[i].partition)->offset =
                 offsets[i].offset + commit;
-        else if (commit)
-            status =
-                sl_error_set(error, SL_KAFKA,
-                             "Kafka partition %d is not this consumer's: the group has moved it to another "
-                             "member, where its uncommitted messages come again",
-                             (int)offsets[i].partition);
         else
-            status = sl_error_set(error, SL_INVALID_ARGUMENT, "Kafka partition %d is not this consumer's",
-                                  (int)offsets[i].partition);
+            status = not_ours(consumer, offsets[i].partition, commit, error);
     }
     pthread_mutex_unlock(&consumer->lock);
     if (status)
@@ -413,6 +424,45 @@ static sl_status seek_list(struct sl_kafka_consumer *consumer, const rd_kafka_to
     return status;
 }
 
+/* Whether the offset is not behind the end as the last fetch told it. A question to the broker would wait
+ * until the fetch under way is answered. */
+static bool known_to_be_there(struct sl_kafka_consumer *consumer, const rd_kafka_topic_partition_t *wanted)
+{
+    int64_t begin, end;
+    return !rd_kafka_get_watermark_offsets(consumer->client->rk, consumer->topic, wanted->partition, &begin,
+                                           &end) &&
+           wanted->offset <= end;
+}
+
+/* All are looked at before the first is moved. Behind the end, librdkafka would begin anew while what lies
+ * before the offset is dropped: nothing would come, without a word. What retention has deleted goes on at the
+ * first message that is left (auto.offset.reset). */
+static sl_status check_range(struct sl_kafka_consumer *consumer, const rd_kafka_topic_partition_list_t *list,
+                             sl_error *error)
+{
+    rd_kafka_topic_partition_list_t *ends = rd_kafka_topic_partition_list_new(list->cnt);
+    if (!ends)
+        return sl_error_oom(error);
+    for (int i = 0; i < list->cnt; i++)
+        if (!known_to_be_there(consumer, &list->elems[i]) &&
+            !rd_kafka_topic_partition_list_find(ends, consumer->topic, list->elems[i].partition))
+            rd_kafka_topic_partition_list_add(ends, consumer->topic, list->elems[i].partition);
+    sl_status status = ends->cnt ? sl_kafka_ends(consumer, ends, SL_START_END, error) : SL_OK;
+    for (int i = 0; i < list->cnt && !status; i++) {
+        const rd_kafka_topic_partition_t *wanted = &list->elems[i];
+        const rd_kafka_topic_partition_t *end =
+            rd_kafka_topic_partition_list_find(ends, consumer->topic, wanted->partition);
+        if (end && wanted->offset > end->offset)
+            status =
+                sl_error_set(error, SL_INVALID_ARGUMENT,
+                             "offset %lld is behind the end of Kafka partition %d: the next message there "
+                             "will have %lld",
+                             (long long)wanted->offset, (int)wanted->partition, (long long)end->offset);
+    }
+    rd_kafka_topic_partition_list_destroy(ends);
+    return status;
+}
+
 sl_status sl_kafka_consumer_seek(void *consumer, const sl_offset *offsets, size_t count, sl_error *error)
 {
     struct sl_kafka_consumer *self = consumer;
@@ -420,7 +470,9 @@ sl_status sl_kafka_consumer_seek(void *consumer, const sl_offset *offsets, size_
     sl_status status = make_list(self, offsets, count, false, &list, error);
     if (status)
         return status;
-    status = seek_list(self, list, error);
+    status = check_range(self, list, error);
+    if (!status)
+        status = seek_list(self, list, error);
     rd_kafka_topic_partition_list_destroy(list);
     return status;
 }
