@@ -4,7 +4,9 @@
 
 #include <stdio.h>
 
+#include "base/error.h"
 #include "base/time.h"
+#include "connectors/http/internal.h"
 
 #define MOST 30000
 
@@ -506,7 +508,52 @@ static void without_extensions_other_parts_are_refused(void **state)
     close_pair(&pair);
 }
 
-CASES_MAIN(cmocka_unit_test_setup_teardown(a_lone_message_goes_at_once, start_extended, stop),
+struct lines {
+    int count;
+    sl_log_level level;
+    char last[300];
+};
+
+static void note_line(void *opaque, sl_log_level level, const char *text)
+{
+    struct lines *lines = opaque;
+    lines->count++;
+    lines->level = level;
+    snprintf(lines->last, sizeof lines->last, "%s", text);
+}
+
+static void an_outage_is_told_once_and_then_now_and_then(void **state)
+{
+    (void)state;
+    struct lines lines = {0};
+    const struct sl_log log = {note_line, &lines, SL_LOG_INFO};
+    struct sl_hc_outage outage = {0};
+    sl_error error;
+    sl_error_set(&error, SL_UNAVAILABLE, "nobody there");
+    sl_hc_outage_over(&outage, &log, "sending");
+    assert_int_equal(lines.count, 0);
+    for (int i = 0; i < 20; i++)
+        sl_hc_outage_note(&outage, &log, "sending", &error);
+    assert_int_equal(lines.count, 1);
+    assert_int_equal(lines.level, SL_LOG_WARNING);
+    assert_string_equal(lines.last, "sending failed, trying again: nobody there");
+    outage.said_ms -= 30000; /* so much later */
+    sl_hc_outage_note(&outage, &log, "sending", &error);
+    assert_int_equal(lines.count, 2);
+    assert_string_equal(lines.last, "sending failed, trying again: nobody there (20 failures since the last "
+                                    "such warning)");
+    sl_hc_outage_over(&outage, &log, "sending");
+    sl_hc_outage_over(&outage, &log, "sending");
+    assert_int_equal(lines.count, 3);
+    assert_int_equal(lines.level, SL_LOG_INFO);
+    assert_string_equal(lines.last, "connected again: sending works");
+    sl_hc_outage_note(&outage, &log, "sending", &error); /* it flaps: no line for each time */
+    sl_hc_outage_over(&outage, &log, "sending");
+    assert_int_equal(lines.count, 3);
+}
+
+CASES_MAIN(cmocka_unit_test(an_outage_is_told_once_and_then_now_and_then),
+           cmocka_unit_test_setup_teardown(a_lone_message_goes_at_once, start_extended, stop),
            cmocka_unit_test_setup_teardown(batches_form_under_load_and_keep_order, start_extended, stop),
            cmocka_unit_test_setup_teardown(batches_keep_to_their_bounds, start_extended, stop),
            cmocka_unit_test_setup_teardown(failed_requests_are_sent_again_in_order, start_extended, stop),

@@ -25,6 +25,7 @@ struct sl_hc_consumer {
     /* The fetcher's own (before it runs: the opening thread's). */
     struct sl_hc_backoff backoff;
     unsigned empties;            /* polls without a message in a row */
+    struct sl_hc_outage outage;  /* as the log has it */
     bool trusted;                /* the subscription has answered a poll */
     unsigned long long received; /* answers with messages, of this subscription */
 

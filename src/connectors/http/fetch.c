@@ -13,6 +13,8 @@ enum {
     LONGEST_PAUSE_MS = 500
 };
 
+#define RECEIVING "receiving messages"
+
 static void on_done(void *opaque, struct sl_http_response *response)
 {
     struct sl_hc_consumer *consumer = opaque;
@@ -105,6 +107,7 @@ void sl_hc_drop_queue(struct sl_hc_consumer *consumer, const sl_offset *partitio
 /* Notes that it goes wrong at present, and when to try again. */
 static void note_failure(struct sl_hc_consumer *consumer, const sl_error *error, int retry_after_ms)
 {
+    sl_hc_outage_note(&consumer->outage, &consumer->host.log, RECEIVING, error);
     pthread_mutex_lock(&consumer->lock);
     int64_t now = sl_mono_ms();
     if (!consumer->failing_since_ms)
@@ -169,6 +172,7 @@ static void note_lost_answer(struct sl_hc_consumer *consumer, sl_error *why, int
 
 static void note_chunk(struct sl_hc_consumer *consumer, struct sl_hc_chunk *chunk, int64_t took_ms)
 {
+    sl_hc_outage_over(&consumer->outage, &consumer->host.log, RECEIVING);
     consumer->trusted = true;
     consumer->received += chunk != NULL;
     consumer->empties = chunk ? 0 : consumer->empties + 1;

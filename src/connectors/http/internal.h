@@ -89,6 +89,19 @@ void sl_hc_answer_free(struct sl_hc_answer *answer);
 /* The error that a result means; SL_OK when the message was written. */
 sl_status sl_hc_result_error(const struct sl_result *result, sl_error *error);
 
+/* outage.c: trouble told once, then at most every 30 s with the count, and once that it is over. One thread
+ * at a time. */
+
+struct sl_hc_outage {
+    int64_t said_ms;   /* 0: never */
+    unsigned failures; /* since then */
+    bool told;         /* and not that it is over */
+};
+/* what: "sending messages". */
+void sl_hc_outage_note(struct sl_hc_outage *outage, const struct sl_log *log, const char *what,
+                       const sl_error *error);
+void sl_hc_outage_over(struct sl_hc_outage *outage, const struct sl_log *log, const char *what);
+
 /* producer.c */
 sl_status sl_hc_producer_open(const struct sl_host *host, const struct sl_target *target,
                               const struct sl_producer_settings *settings, void **producer, sl_error *error);

@@ -21,6 +21,8 @@ enum {
     ANSWER_BYTES = 1u << 20 /* of an answer besides */
 };
 
+#define SENDING "sending messages"
+
 struct producer;
 
 struct lane {
@@ -62,6 +64,7 @@ struct producer {
 
     size_t lane_count;
     struct lane *lanes;
+    struct sl_hc_outage outage; /* the sender's own */
 };
 
 static void poke(struct producer *producer)
@@ -229,8 +232,8 @@ static void fail_lane(struct lane *lane, const sl_error *error)
 static void retry_later(struct lane *lane, const sl_error *error, int retry_after_ms)
 {
     struct producer *producer = lane->producer;
-    if (!lane->failures++)
-        SL_WARNING(&producer->host.log, "sending messages failed, trying again: %s", error->text);
+    lane->failures++;
+    sl_hc_outage_note(&producer->outage, &producer->host.log, SENDING, error);
     lane->last = *error;
     lane->retry_at_ms = sl_mono_ms() + sl_hc_backoff_ms(&producer->backoff, lane->failures, retry_after_ms);
 }
@@ -352,6 +355,7 @@ static bool split(struct lane *lane, int status)
 static void take_answer(struct lane *lane, const struct sl_http_response *response)
 {
     if (response->status == 200) {
+        sl_hc_outage_over(&lane->producer->outage, &lane->producer->host.log, SENDING);
         if (lane->producer->extended)
             take_results(lane, response);
         else
