@@ -289,7 +289,7 @@ bool gw_tokens_authenticate(void *opaque, struct gw_request *request, char **app
         sl_buffer_init(&action, 1000);
         sl_buffer_append_text(&action, "get a token from ");
         gw_request_public_url(request, &action);
-        sl_buffer_append_text(&action, "/oauth2/token");
+        sl_buffer_append_text(&action, "/oauth2/token (streamlayer token prints one)");
         gw_respond_error(request, 401, "unauthenticated", error.text,
                          action.data ? action.data : "get a token from /oauth2/token");
         sl_buffer_free(&action);
