@@ -45,7 +45,8 @@ SL_API sl_status sl_config_load_file(sl_config *config, const char *file, sl_err
 SL_API sl_status sl_config_parse(sl_config *config, const char *text, size_t size, const char *origin,
                                  sl_error *error);
 
-/* Sets one value, as text, as -D path=value does. Errors: SL_BAD_CONFIG, SL_OUT_OF_MEMORY. */
+/* Sets one value, as text, as -D path=value does. A path that nothing reads is refused, with the nearest one
+ * that something does. Errors: SL_BAD_CONFIG, SL_OUT_OF_MEMORY. */
 SL_API sl_status sl_config_set(sl_config *config, const char *path, const char *value, sl_error *error);
 
 /*
