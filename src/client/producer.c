@@ -47,6 +47,7 @@ struct sl_producer {
     size_t queued, queued_bytes;
     unsigned long long sent; /* the newest ticket's number */
     bool closing;
+    size_t undelivered; /* reported as failed since closing began */
 };
 
 struct sl_delivery {
@@ -147,6 +148,7 @@ static void delivered(void *opaque, const struct sl_outcome *outcome)
         producer->delivery(producer->opaque, ticket->opaque, &delivery);
     }
     pthread_mutex_lock(&producer->lock);
+    producer->undelivered += producer->closing && outcome->error;
     ticket_return(ticket); /* after the callback: a flush that returns has seen its callbacks return */
     pthread_mutex_unlock(&producer->lock);
 }
@@ -451,12 +453,14 @@ sl_status sl_producer_close(sl_producer **producer, int timeout_ms, sl_error *er
     pthread_mutex_lock(&gone->lock);
     gone->closing = true;
     pthread_cond_broadcast(&gone->changed); /* senders that wait for room give up */
-    bool done = wait_until_reported(gone, sl_deadline_ms(timeout_ms));
-    size_t left = gone->queued;
+    wait_until_reported(gone, sl_deadline_ms(timeout_ms));
+    gone->undelivered = 0; /* what failed within the time was no matter of time */
     pthread_mutex_unlock(&gone->lock);
-    gone->connector->producer_close(gone->state); /* reports what is left */
+    /* Reports what is left, some of it perhaps as delivered after all. */
+    gone->connector->producer_close(gone->state);
+    size_t left = gone->undelivered;
     producer_free(gone);
-    if (!done)
+    if (left)
         status = sl_error_set(error, SL_TIMED_OUT,
                               "%zu messages were not delivered within %d ms; they may or may not arrive",
                               left, timeout_ms);
