@@ -54,12 +54,8 @@ sl_status gw_subscriptions_open(const sl_config *config, const struct sl_log *lo
     all->workers = workers;
     if (log)
         all->log = *log;
-    pthread_condattr_t monotonic;
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     pthread_mutex_init(&all->lock, NULL);
-    pthread_cond_init(&all->changed, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    sl_cond_init(&all->changed);
     *out = all;
     return SL_OK;
 }

@@ -148,12 +148,8 @@ sl_status gw_server_start(const struct gw_server_settings *settings, const struc
     atomic_init(&server->open, !settings->closed);
     if (log)
         server->log = *log;
-    pthread_condattr_t monotonic;
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     pthread_mutex_init(&server->lock, NULL);
-    pthread_cond_init(&server->idle, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    sl_cond_init(&server->idle);
     server->loop_count = server->settings.loops;
     server->loops = calloc(server->loop_count, sizeof *server->loops);
     sl_status status = server->loops ? SL_OK : sl_error_oom(error);

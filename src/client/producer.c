@@ -47,7 +47,7 @@ struct sl_producer {
     size_t queued, queued_bytes;
     unsigned long long sent; /* the newest ticket's number */
     bool closing;
-    size_t undelivered; /* reported as failed since closing began */
+    size_t undelivered; /* reported as failed while closing; from 0 again when close gives up waiting */
 };
 
 struct sl_delivery {
