@@ -212,7 +212,8 @@ class Shutdown(TestCase):
                 answers.append(None)
         thread = threading.Thread(target=poll)
         thread.start()
-        self.assertEqual(platform.get("/health", token=None).status, 200)
+        streamlayer.wait_for(lambda: "\nstreamlayer_polls_waiting 1\n" in platform.get("/metrics", token=None).text, 20,
+                             "the poll waits in the gateway")
         self.assertEqual(up.stop(30), 0, up.text()[-3000:])
         thread.join(30)
         self.assertFalse(thread.is_alive())
