@@ -100,10 +100,11 @@ static sl_status join_routes(struct gateway *gateway, size_t *total, sl_error *e
     if (!gateway->routes)
         return sl_error_oom(error);
     struct gw_route *place = gateway->routes;
-    for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
-        memcpy(place, tables[i].routes, tables[i].count * sizeof *place);
-        place += tables[i].count;
-    }
+    for (size_t i = 0; i < sizeof tables / sizeof *tables; i++)
+        for (size_t k = 0; k < tables[i].count; k++)
+            if (gateway->extended || !(tables[i].routes[k].flags & GW_ROUTE_EXTENSION))
+                *place++ = tables[i].routes[k];
+    *total = (size_t)(place - gateway->routes);
     return SL_OK;
 }
 
@@ -193,6 +194,8 @@ static sl_status start(struct gateway *gateway, const sl_config *config, sl_erro
 {
     struct gw_server_settings settings = {0};
     sl_status status = sl_config_clone(config, &gateway->config, error);
+    if (!status)
+        status = sl_config_boolean(gateway->config, GATEWAY "extensions", &gateway->extended, error);
     if (!status)
         status = read_settings(gateway->config, &settings, error);
     if (!status)

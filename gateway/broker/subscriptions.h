@@ -14,6 +14,7 @@
 #include "gateway/broker/broker.h"
 #include "gateway/store/catalogs.h"
 #include "gateway/worker.h"
+#include <streamlayer/consumer.h>
 
 struct gw_subscriptions;
 struct gw_subscription; /* counted by references */
@@ -95,6 +96,16 @@ const char *gw_subscription_node(const struct gw_subscription *subscription);
 const char *gw_subscription_id(const struct gw_subscription *subscription);
 const char *gw_subscription_group(const struct gw_subscription *subscription);
 
+/* The Kafka partitions that a subscription has, and which assignment of its it is: counted from 1. */
+#define GW_PARTITIONS_MAX 32 /* a layer's parallelization is at most that */
+struct gw_assignment {
+    int64_t number;
+    size_t count;
+    int32_t partitions[GW_PARTITIONS_MAX]; /* ascending */
+};
+/* Its loop's thread. */
+void gw_subscription_assignment(const struct gw_subscription *subscription, struct gw_assignment *assignment);
+
 /*
  * Polling. Messages go to add one by one, in place; then done. Afterwards the caller tells by gw_poll_settle
  * whether the answer was written: not so, the next poll gets the same messages again. The next poll waits
@@ -114,12 +125,14 @@ struct gw_poll {
     /* How many answers with messages have arrived since it subscribed; it says more than ack: also whether
      * the poll before this one came here at all. -1: not said. */
     int64_t received;
+    int64_t assignment; /* the last that the caller knows: a change since answers at once; -1: not asked */
     bool (*add)(struct gw_poll *poll, const struct sl_message *message); /* false: memory is out */
     void (*done)(struct gw_poll *poll);
     void (*released)(struct gw_poll *poll); /* settled: the memory is the caller's again. Owner's loop. */
 
     sl_status status; /* SL_NOT_FOUND: the subscription is gone; SL_OUT_OF_MEMORY */
     size_t count, bytes;
+    struct gw_assignment now; /* as of done, where it was asked */
 
     /* The subscription's own. */
     struct gw_timer timer;
@@ -131,7 +144,17 @@ void gw_poll_settle(struct gw_poll *poll, bool whole); /* any thread; once, afte
 
 /* Committing and seeking. Offsets to commit are those of the last processed messages, offsets to seek to are
  * those of the next wanted. */
-enum gw_change_kind { GW_COMMIT, GW_SEEK, GW_SEEK_BEGIN, GW_SEEK_END, GW_UNSUBSCRIBE };
+enum gw_change_kind {
+    GW_COMMIT,
+    GW_SEEK,
+    GW_SEEK_BEGIN,
+    GW_SEEK_END,
+    GW_SEEK_TIME, /* to the first message at or after timestamp_ms, or the end */
+    GW_PAUSE,     /* the partitions of offsets (count 0: all); a wish that outlasts rebalances */
+    GW_RESUME,
+    GW_POSITIONS, /* asks; fills positions */
+    GW_UNSUBSCRIBE
+};
 struct gw_change {
     struct gw_task task;
     struct gw_change *next;               /* the subscription's */
@@ -139,6 +162,9 @@ struct gw_change {
     enum gw_change_kind kind;
     const sl_offset *offsets;
     size_t count;
+    int64_t timestamp_ms;             /* GW_SEEK_TIME */
+    sl_partition_position *positions; /* GW_POSITIONS: room for GW_PARTITIONS_MAX, the caller's; ascending */
+    size_t position_count;            /* result */
     void (*done)(struct gw_change *change);
 
     /* SL_OK: Kafka has it (commit), the next poll begins there (seek), it has left its group (unsubscribe).

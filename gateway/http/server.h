@@ -24,8 +24,9 @@ struct gw_request;
 typedef void (*gw_handler)(struct gw_request *request);
 
 enum gw_route_flags {
-    GW_ROUTE_PUBLIC = 1,   /* no token needed */
-    GW_ROUTE_STREAMED = 2, /* the body goes to body_data as it arrives instead of being kept */
+    GW_ROUTE_PUBLIC = 1,    /* no token needed */
+    GW_ROUTE_EXTENSION = 4, /* ours: not served with streamlayer.gateway.extensions = false */
+    GW_ROUTE_STREAMED = 2,  /* the body goes to body_data as it arrives instead of being kept */
 };
 
 /* {name} in a pattern stands for one path segment, percent-decoded; literal segments match exactly. */

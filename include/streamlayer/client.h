@@ -15,6 +15,9 @@ SL_BEGIN_DECLS
 
 typedef struct sl_client sl_client;
 
+/* Told statistics, a JSON object of size bytes and NUL-terminated; it ends with the call. */
+typedef void (*sl_statistics_callback)(void *opaque, const char *json, size_t size);
+
 /*
  * Makes a client. Nothing is sent yet: the platform is asked when something needs it.
  *   Ownership: config is copied and stays the caller's; NULL means sl_config_load's usual places. log may be

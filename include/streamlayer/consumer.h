@@ -41,6 +41,35 @@ SL_API sl_status sl_consumer_options_set_start(sl_consumer_options *options, sl_
  * by hand. Off, nothing is committed but by sl_consumer_commit*. */
 SL_API sl_status sl_consumer_options_set_auto_commit(sl_consumer_options *options, bool on, int interval_ms);
 
+/* Payloads that lie in blobs: true, polls fetch them (a message's payload is then there as any other); false,
+ * the message has its data handle only, and sl_consumer_resolve fetches it. Wins over
+ * stream.consumer.resolve. */
+SL_API sl_status sl_consumer_options_set_resolve(sl_consumer_options *options, bool on);
+
+/* What happened to this consumer's share of the layer. */
+typedef enum sl_rebalance {
+    SL_ASSIGNED, /* these Kafka partitions are its own now: all that it has */
+    SL_REVOKED,  /* these are about to go to another member: what is done of them may still be committed */
+    SL_LOST      /* these are with another member already: a commit of them is refused */
+} sl_rebalance;
+
+/*
+ * Told of each change of the share. Auto commit has committed before SL_REVOKED comes. Over HTTP partitions
+ * go as SL_LOST, since the gateway's member has given them up by the time that the consumer hears of it.
+ *   Ownership: partitions ends with the call.
+ *   Threads: the thread that creates, polls or closes the consumer, from within that call. It may commit and
+ *   nothing else of this consumer's.
+ */
+typedef void (*sl_rebalance_callback)(void *opaque, sl_rebalance what, const int32_t *partitions,
+                                      size_t count);
+SL_API sl_status sl_consumer_options_set_rebalance(sl_consumer_options *options,
+                                                   sl_rebalance_callback callback, void *opaque);
+
+/* Statistics every interval_ms milliseconds (100 or more; callback NULL: none), as sl_consumer_statistics
+ * gives them. Called on a thread of the library's; it must not close the consumer. */
+SL_API sl_status sl_consumer_options_set_statistics(sl_consumer_options *options, int interval_ms,
+                                                    sl_statistics_callback callback, void *opaque);
+
 /*
  * Opens a consumer: joins the group and fixes the start positions, so that a message written after this
  * returns is seen even when starting at the end.
@@ -86,8 +115,58 @@ SL_API sl_status sl_consumer_commit_offsets(sl_consumer *consumer, const sl_offs
  */
 SL_API sl_status sl_consumer_seek(sl_consumer *consumer, const sl_offset *offsets, size_t count,
                                   sl_error *error);
+/* To the first message, in each of this consumer's partitions, whose timestamp is at or after timestamp_ms
+ * (milliseconds since 1970-01-01 UTC); where there is none, to the end. */
+SL_API sl_status sl_consumer_seek_time(sl_consumer *consumer, int64_t timestamp_ms, sl_error *error);
 /* To the begin or the end of all this consumer's partitions. */
 SL_API sl_status sl_consumer_seek_to(sl_consumer *consumer, sl_start where, sl_error *error);
+
+/*
+ * Stops and goes on handing out messages of these Kafka partitions (count 0: of all of the layer's). A paused
+ * consumer stays in its group; what it fetched before and did not hand out comes after the resume. A pause is
+ * the consumer's wish and outlasts rebalances: a partition that comes back is still paused.
+ *   Errors: SL_INVALID_ARGUMENT, SL_UNAVAILABLE, SL_UNSUPPORTED (a platform without our extensions).
+ */
+SL_API sl_status sl_consumer_pause(sl_consumer *consumer, const int32_t *partitions, size_t count,
+                                   sl_error *error);
+SL_API sl_status sl_consumer_resume(sl_consumer *consumer, const int32_t *partitions, size_t count,
+                                    sl_error *error);
+
+/* One Kafka partition of a consumer's share. Offsets are those of a next message; -1: not known, or none. */
+typedef struct sl_partition_position {
+    int32_t partition;
+    bool paused;
+    int64_t begin;     /* the oldest message that is left */
+    int64_t end;       /* the next one that will be written */
+    int64_t position;  /* the next one that a poll returns */
+    int64_t committed; /* where the group goes on if this consumer is gone */
+    int64_t lag;       /* end - position: messages not yet polled */
+} sl_partition_position;
+
+/*
+ * Where the consumer stands, asked of the platform now. Fills list with up to capacity elements, in ascending
+ * order of partitions; *count is how many there are, which may be more.
+ *   Errors: SL_UNAVAILABLE, SL_TIMED_OUT, SL_UNSUPPORTED (a platform without our extensions), …
+ */
+SL_API sl_status sl_consumer_positions(sl_consumer *consumer, sl_partition_position *list, size_t capacity,
+                                       size_t *count, sl_error *error);
+
+/*
+ * The payload of a message whose payload lies in a blob (sl_message_data_handle), fetched now. May be called
+ * while others poll.
+ *   Ownership: *data is NUL-terminated behind its *size bytes and released with sl_free.
+ *   Errors: SL_NOT_FOUND (the blob is gone), SL_CHECKSUM_MISMATCH, SL_INVALID_ARGUMENT (no data handle),
+ *   SL_TOO_LARGE (over stream.blob.max-size), SL_UNAVAILABLE, SL_FORBIDDEN, SL_OUT_OF_MEMORY.
+ */
+SL_API SL_MUST_CHECK sl_status sl_consumer_resolve(sl_consumer *consumer, const sl_message *message,
+                                                   void **data, size_t *size, sl_error *error);
+
+/*
+ * What the consumer has done so far, as a JSON object; docs/statistics.md lists its fields.
+ *   Ownership: *json is NUL-terminated and released with sl_free.   Errors: SL_OUT_OF_MEMORY.
+ */
+SL_API SL_MUST_CHECK sl_status sl_consumer_statistics(const sl_consumer *consumer, char **json,
+                                                      sl_error *error);
 
 /* The connector in use. Static text. */
 SL_API const char *sl_consumer_connector(const sl_consumer *consumer);

@@ -89,7 +89,8 @@ SL_API sl_status sl_message_add_header(sl_message *message, const char *name, co
  * record need not be UTF-8. */
 SL_API const char *sl_message_partition_id(const sl_message *message, size_t *size);
 
-/* The payload. A foreign record with a null value: NULL; an empty payload: not NULL, *size 0. */
+/* The payload. One that lies in a blob and was not fetched (sl_message_data_handle): NULL. A foreign record
+ * with a null value: NULL; an empty payload: not NULL, *size 0. */
 SL_API const void *sl_message_payload(const sl_message *message, size_t *size);
 
 SL_API int64_t sl_message_timestamp_ms(const sl_message *message);

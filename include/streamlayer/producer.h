@@ -6,9 +6,13 @@
  * delivered (the platform has it, on all in-sync replicas) or as failed. Messages with the same partition
  * id arrive in the order sent.
  *
- * Over HTTP delivery is at least once: when the answer to a request is lost, the request is sent again, and
- * its messages may be written twice, because the gateway does not recognise repeats yet. Kafka's own repeats
- * are recognised: Direct Kafka's producer is idempotent.
+ * Over HTTP, when the answer to a request is lost, the request is sent again; the gateway recognises what it
+ * has written by the message's trace id, within a window (docs/protocol.md, "Repeats"), so it is not written
+ * twice. Past the window, through another gateway, or on a platform without our extensions it may be. Kafka's
+ * own repeats are recognised: Direct Kafka's producer is idempotent.
+ *
+ * Payloads over SL_PAYLOAD_INLINE_MAX are stored as blobs, and the message carries the data handle. That
+ * happens beside other messages; those with the same partition id wait for it, so their order holds.
  *
  * Threads: every function may be called from any thread, but close only once and last.
  */
@@ -53,6 +57,11 @@ SL_API sl_status sl_producer_options_set_connector(sl_producer_options *options,
 SL_API sl_status sl_producer_options_set_queue(sl_producer_options *options, size_t max_messages,
                                                size_t max_bytes);
 
+/* Statistics every interval_ms milliseconds (100 or more; callback NULL: none), as sl_producer_statistics
+ * gives them. Called on a thread of the library's; it must not close the producer. */
+SL_API sl_status sl_producer_options_set_statistics(sl_producer_options *options, int interval_ms,
+                                                    sl_statistics_callback callback, void *opaque);
+
 /*
  * Opens a producer on a layer; asks the platform about the layer, so it may take a while.
  *   Ownership: options may be NULL; the caller closes the producer.
@@ -81,6 +90,13 @@ SL_API sl_status sl_producer_flush(sl_producer *producer, int timeout_ms, sl_err
 
 /* How many messages are sent and not yet reported, and how many bytes of payload they have. */
 SL_API size_t sl_producer_queued(const sl_producer *producer, size_t *bytes);
+
+/*
+ * What the producer has done so far, as a JSON object; docs/statistics.md lists its fields.
+ *   Ownership: *json is NUL-terminated and released with sl_free.   Errors: SL_OUT_OF_MEMORY.
+ */
+SL_API SL_MUST_CHECK sl_status sl_producer_statistics(const sl_producer *producer, char **json,
+                                                      sl_error *error);
 
 /* The connector in use: "kafka-connector" or "http-connector". Static text. */
 SL_API const char *sl_producer_connector(const sl_producer *producer);

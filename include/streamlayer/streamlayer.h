@@ -3,10 +3,12 @@
 #define STREAMLAYER_STREAMLAYER_H
 
 #include <streamlayer/admin.h>
+#include <streamlayer/blob.h>
 #include <streamlayer/client.h>
 #include <streamlayer/config.h>
 #include <streamlayer/consumer.h>
 #include <streamlayer/error.h>
+#include <streamlayer/group.h>
 #include <streamlayer/log.h>
 #include <streamlayer/message.h>
 #include <streamlayer/producer.h>

@@ -13,6 +13,7 @@
 #ifndef SL_CLIENT_CONNECTOR_H
 #define SL_CLIENT_CONNECTOR_H
 
+#include "base/buffer.h"
 #include "base/log.h"
 #include "wire/endpoint.h"
 #include "wire/message.h"
@@ -20,7 +21,7 @@
 #include <streamlayer/producer.h>
 
 #define SL_CONNECTOR_MAGIC 0x5354524cu
-#define SL_CONNECTOR_ABI   1u
+#define SL_CONNECTOR_ABI   2u
 
 struct sl_client; /* the core's: only the http-connector, which is linked with it, looks inside */
 
@@ -38,9 +39,13 @@ struct sl_host {
     /* Reports the message sent with ticket: exactly once a ticket. Any thread, one at a time a producer. */
     void (*delivered)(void *ticket, const struct sl_outcome *outcome);
     /* The group takes these Kafka partitions away: the core commits what is processed of them, before this
-     * returns. Called from within poll or close. */
-    void (*revoked)(void *core, const int32_t *partitions, size_t count);
-    void *core; /* handed to revoked */
+     * returns. lost: they are with another member already, so nothing is committed. Called from within poll,
+     * open or close. */
+    void (*revoked)(void *core, const int32_t *partitions, size_t count, bool lost);
+    /* The group has given these: all that the consumer has now. Called from within poll or open, before a
+     * message of them is handed out. */
+    void (*assigned)(void *core, const int32_t *partitions, size_t count);
+    void *core; /* handed to both */
 };
 
 /* One setting of the pass-through sections (stream.kafka.producer {…}, stream.kafka.consumer {…}). */
@@ -64,7 +69,7 @@ struct sl_consumer_settings {
     const char *group; /* the application's name for it, or NULL: the default group. Direct connectors get the
                         * whole Kafka name, prefix included, and never NULL. */
     sl_start start;    /* SL_START_BEGIN or SL_START_END */
-    size_t prefetch_bytes; /* payload bytes that may wait for a poll */
+    size_t prefetch_bytes; /* payload bytes that may wait for a poll; sl_message_weight of each */
     int join_timeout_ms;   /* how long opening may wait for the group to give partitions */
 };
 
@@ -88,7 +93,9 @@ struct sl_connector {
     unsigned abi;   /* SL_CONNECTOR_ABI */
     size_t size;    /* sizeof(struct sl_connector) */
     const char *name;
-    bool direct; /* needs the layer's Kafka endpoint */
+    bool direct;        /* needs the layer's Kafka endpoint */
+    size_t max_payload; /* what producer_send takes inside a message; of more the core makes a blob first, and
+                         * sends the data handle and data size without a payload */
 
     /* The host is copied where it must outlive the call. */
     sl_status (*producer_open)(const struct sl_host *host, const struct sl_target *target,
@@ -105,7 +112,7 @@ struct sl_connector {
     sl_status (*consumer_open)(const struct sl_host *host, const struct sl_target *target,
                                const struct sl_consumer_settings *settings, void **consumer, sl_error *error);
     /* *batch NULL: nothing came in timeout_ms (≥ 0). max_messages and max_bytes (of payload) are ≥ 1; one
-     * message over max_bytes still comes, alone. */
+     * message over max_bytes still comes, alone. A message counts as sl_message_weight says. */
     sl_status (*consumer_poll)(void *consumer, int timeout_ms, size_t max_messages, size_t max_bytes,
                                struct sl_batch **batch, sl_error *error);
     /* offset: of the last processed message of each partition (Kafka's committed offset is one more). Returns
@@ -113,6 +120,21 @@ struct sl_connector {
     sl_status (*consumer_commit)(void *consumer, const sl_offset *offsets, size_t count, sl_error *error);
     sl_status (*consumer_seek)(void *consumer, const sl_offset *offsets, size_t count, sl_error *error);
     sl_status (*consumer_seek_to)(void *consumer, sl_start where, sl_error *error);
+
+    /* Those from here to the next blank line may be NULL: the core then answers SL_UNSUPPORTED. Like seek
+     * they come one at a time, and never beside poll. */
+    sl_status (*consumer_seek_time)(void *consumer, int64_t timestamp_ms, sl_error *error);
+    /* count 0: all. What was fetched of a paused partition waits; the pause outlasts rebalances. */
+    sl_status (*consumer_pause)(void *consumer, const int32_t *partitions, size_t count, bool paused,
+                                sl_error *error);
+    /* As sl_consumer_positions. */
+    sl_status (*consumer_positions)(void *consumer, sl_partition_position *list, size_t capacity,
+                                    size_t *count, sl_error *error);
+    /* Append the connector's own statistics, one JSON object (docs/statistics.md). Any thread, at any time
+     * between open and close. false: memory is out. */
+    bool (*producer_statistics)(void *producer, struct sl_buffer *json);
+    bool (*consumer_statistics)(void *consumer, struct sl_buffer *json);
+
     /* The group's whole name in Kafka; NULL where it is not known. Lives as long as the consumer. */
     const char *(*consumer_group)(const void *consumer);
     /* Leaves the group and frees the consumer. Batches may outlive it. */

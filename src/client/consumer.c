@@ -95,11 +95,11 @@ static sl_status commit_due(struct sl_consumer *consumer, const int32_t *partiti
 }
 
 /* The host's: the group takes partitions away. */
-static void revoked(void *core, const int32_t *partitions, size_t count)
+static void revoked(void *core, const int32_t *partitions, size_t count, bool lost)
 {
     struct sl_consumer *consumer = core;
     sl_error error;
-    if (consumer->auto_commit && consumer->state && commit_due(consumer, partitions, count, &error))
+    if (!lost && consumer->auto_commit && consumer->state && commit_due(consumer, partitions, count, &error))
         SL_WARNING(
             &consumer->client->log,
             "auto commit of partitions that go to another member failed, it will see messages again: %s",
@@ -108,6 +108,14 @@ static void revoked(void *core, const int32_t *partitions, size_t count)
     for (size_t i = 0; i < count; i++)
         sl_positions_forget(&consumer->positions, partitions[i]);
     pthread_mutex_unlock(&consumer->lock);
+}
+
+/* The host's: the group has given partitions. */
+static void assigned(void *core, const int32_t *partitions, size_t count)
+{
+    (void)core;
+    (void)partitions;
+    (void)count;
 }
 
 /* Every so often, also while a poll waits long. A failed commit is tried again when the next is due. */
@@ -203,8 +211,11 @@ static sl_status open_connector(struct sl_consumer *consumer, const char *hrn, c
         if (!group)
             status = sl_error_oom(error);
     }
-    const struct sl_host host = {
-        .abi = SL_CONNECTOR_ABI, .log = consumer->client->log, .revoked = revoked, .core = consumer};
+    const struct sl_host host = {.abi = SL_CONNECTOR_ABI,
+                                 .log = consumer->client->log,
+                                 .revoked = revoked,
+                                 .assigned = assigned,
+                                 .core = consumer};
     if (!status)
         status =
             consumer->connector->consumer_open(&host, &opening.target, settings, &consumer->state, error);

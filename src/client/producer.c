@@ -154,7 +154,12 @@ static void delivered(void *opaque, const struct sl_outcome *outcome)
 }
 
 /* A producer keeps nothing that could be taken away. */
-static void no_revocation(void *core, const int32_t *partitions, size_t count)
+static void no_revocation(void *core, const int32_t *partitions, size_t count, bool lost)
+{
+    (void)core, (void)partitions, (void)count, (void)lost;
+}
+
+static void no_assignment(void *core, const int32_t *partitions, size_t count)
 {
     (void)core, (void)partitions, (void)count;
 }
@@ -192,6 +197,7 @@ static sl_status open_connector(struct sl_producer *producer, const char *hrn, c
                                  .log = client->log,
                                  .delivered = delivered,
                                  .revoked = no_revocation,
+                                 .assigned = no_assignment,
                                  .core = producer};
     const struct sl_producer_settings settings = {.delivery_timeout_ms = (int)delivery_ms,
                                                   .queue_messages = producer->max_messages,

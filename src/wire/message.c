@@ -5,6 +5,13 @@
 
 #include "base/text.h"
 
+size_t sl_message_weight(const struct sl_message *message)
+{
+    if (message->payload || !message->data_handle || message->data_size < 0)
+        return message->payload_size;
+    return (uint64_t)message->data_size < SIZE_MAX ? (size_t)message->data_size : SIZE_MAX;
+}
+
 void sl_message_reset(struct sl_message *message)
 {
     struct sl_header *headers = message->headers;

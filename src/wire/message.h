@@ -38,6 +38,9 @@ struct sl_message {
 void sl_message_reset(struct sl_message *message);
 /* Adds a header as it is, unchecked; false when memory is out. */
 bool sl_message_push_header(struct sl_message *message, const struct sl_header *header);
+/* The bytes that it takes against bounds of payload: a payload that lies in a blob counts too, because polls
+ * may fetch it. */
+size_t sl_message_weight(const struct sl_message *message);
 /* What sl_message_add_header allows as a name. */
 bool sl_header_name_ok(const char *name);
 

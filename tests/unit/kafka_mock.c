@@ -33,12 +33,20 @@ static void on_delivered(void *opaque, const struct sl_outcome *outcome)
     pthread_mutex_unlock(&mock->lock);
 }
 
-static void on_revoked(void *core, const int32_t *partitions, size_t count)
+static void on_revoked(void *core, const int32_t *partitions, size_t count, bool lost)
 {
     struct kafka_mock *mock = core;
     (void)partitions;
     (void)count;
+    (void)lost;
     mock->revocations++;
+}
+
+static void on_assigned(void *core, const int32_t *partitions, size_t count)
+{
+    (void)core;
+    (void)partitions;
+    (void)count;
 }
 
 struct sl_host kafka_mock_host(struct kafka_mock *mock)
@@ -47,6 +55,7 @@ struct sl_host kafka_mock_host(struct kafka_mock *mock)
                             .log = {on_log, mock, SL_LOG_INFO},
                             .delivered = on_delivered,
                             .revoked = on_revoked,
+                            .assigned = on_assigned,
                             .core = mock};
 }
 

@@ -123,6 +123,7 @@ const struct sl_connector sl_http_connector = {
     .size = sizeof(struct sl_connector),
     .name = "http-connector",
     .direct = false,
+    .max_payload = SL_PAYLOAD_INLINE_MAX,
     .producer_open = sl_hc_producer_open,
     .producer_send = sl_hc_producer_send,
     .producer_close = sl_hc_producer_close,

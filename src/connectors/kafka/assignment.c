@@ -280,7 +280,7 @@ static void revoke(struct sl_kafka_consumer *consumer, const rd_kafka_topic_part
         for (size_t i = 0; i < count; i++)
             partitions[i] = list->elems[i].partition;
         if (count && consumer->host.revoked)
-            consumer->host.revoked(consumer->host.core, partitions, count);
+            consumer->host.revoked(consumer->host.core, partitions, count, lost);
         free(partitions);
     }
     set_assigned(consumer, NULL, 0);

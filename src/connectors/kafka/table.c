@@ -9,6 +9,7 @@ SL_API const struct sl_connector sl_connector_table = {
     .size = sizeof(struct sl_connector),
     .name = "kafka-connector",
     .direct = true,
+    .max_payload = SL_PAYLOAD_INLINE_MAX,
     .producer_open = sl_kafka_producer_open,
     .producer_send = sl_kafka_producer_send,
     .producer_close = sl_kafka_producer_close,

@@ -95,7 +95,7 @@ static sl_status consumer_poll(void *consumer, int timeout_ms, size_t max_messag
     pthread_mutex_unlock(&fake.lock);
     if (revoke) {
         const int32_t partitions[] = {0, 1, 2, 3};
-        fake.host.revoked(fake.host.core, partitions, 4);
+        fake.host.revoked(fake.host.core, partitions, 4, false);
     }
     if (empty) {
         if (timeout_ms) /* as a poll that waits would: not a test's sleep, only not a busy loop */
