@@ -4,12 +4,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-const struct cli_option cli_catalog_create_options[] = {
+static const struct cli_option catalog_create_options[] = {
     {'n', "name", "NAME", "a name for people; without it the id"},
     {0, NULL, NULL, NULL},
 };
 
-int cli_catalog_create(struct cli *cli)
+static int catalog_create(struct cli *cli)
 {
     int code = cli_connect(cli);
     if (code)
@@ -23,6 +23,17 @@ int cli_catalog_create(struct cli *cli)
     return cli_flush_output(cli);
 }
 
+const struct cli_command cli_catalog_create_command = {
+    .name = "catalog create",
+    .operands = "ID",
+    .min_operands = 1,
+    .max_operands = 1,
+    .summary = "make a catalog and print its HRN",
+    .examples = "  streamlayer catalog create traffic --name \"City traffic\"\n",
+    .options = catalog_create_options,
+    .run = catalog_create,
+};
+
 static void print_list_json(const sl_catalog_list *list)
 {
     size_t count = sl_catalog_list_count(list);
@@ -32,7 +43,7 @@ static void print_list_json(const sl_catalog_list *list)
     puts("]");
 }
 
-int cli_catalog_list(struct cli *cli)
+static int catalog_list(struct cli *cli)
 {
     int code = cli_connect(cli);
     if (code)
@@ -59,7 +70,17 @@ int cli_catalog_list(struct cli *cli)
     return cli_flush_output(cli);
 }
 
-int cli_catalog_show(struct cli *cli)
+const struct cli_command cli_catalog_list_command = {
+    .name = "catalog list",
+    .operands = "",
+    .min_operands = 0,
+    .max_operands = 0,
+    .summary = "list the catalogs",
+    .examples = "  streamlayer catalog list --json\n",
+    .run = catalog_list,
+};
+
+static int catalog_show(struct cli *cli)
 {
     int code = cli_connect(cli);
     if (code)
@@ -89,7 +110,17 @@ int cli_catalog_show(struct cli *cli)
     return cli_flush_output(cli);
 }
 
-int cli_catalog_delete(struct cli *cli)
+const struct cli_command cli_catalog_show_command = {
+    .name = "catalog show",
+    .operands = "HRN",
+    .min_operands = 1,
+    .max_operands = 1,
+    .summary = "show a catalog with its layers",
+    .examples = "  streamlayer catalog show hrn:here:data::local:traffic\n",
+    .run = catalog_show,
+};
+
+static int catalog_delete(struct cli *cli)
 {
     int code = cli_connect(cli);
     if (code)
@@ -99,3 +130,13 @@ int cli_catalog_delete(struct cli *cli)
         return cli_fail(cli, &error);
     return CLI_OK;
 }
+
+const struct cli_command cli_catalog_delete_command = {
+    .name = "catalog delete",
+    .operands = "HRN",
+    .min_operands = 1,
+    .max_operands = 1,
+    .summary = "delete a catalog, its layers and their messages",
+    .examples = "  streamlayer catalog delete hrn:here:data::local:traffic\n",
+    .run = catalog_delete,
+};

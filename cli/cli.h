@@ -1,6 +1,7 @@
 /*
- * What the commands share: options, configuration, errors, signals and output. A command is a file of its own
- * (catalog.c, produce.c, …) with one entry a subcommand in the table of main.c.
+ * What the commands share: options, configuration, errors, signals and output. A command is written and
+ * described (struct cli_command) in a file of its own, such as produce.c; main.c lists it. Help, man pages
+ * and completions all read these descriptions, so they cannot say different things.
  */
 #ifndef CLI_CLI_H
 #define CLI_CLI_H
@@ -21,12 +22,17 @@ enum cli_exit {
     CLI_READER_GONE = 141 /* as a shell shows SIGPIPE, which main ends with */
 };
 
-/* One option: the parser and --help both read this, so they cannot say different things. */
+/*
+ * One option. The argument's name tells completion what its values are: FILE, DIR, HRN, LAYER, GROUP,
+ * CONNECTOR, CONTEXT, COMMAND, PATH (a setting's), PATH=VALUE, and "local|BROKERS": words in small letters
+ * between bars are values themselves. The names in struct cli_command's operands are read alike. Any other
+ * name is free text.
+ */
 struct cli_option {
     char letter;          /* 0: no short form */
-    const char *name;     /* without the dashes; NULL ends a table */
+    const char *name;     /* without the dashes; an option with neither letter nor name ends a table */
     const char *argument; /* what --help calls its value; NULL: a flag */
-    const char *meaning;
+    const char *meaning;  /* a newline is only a blank: help breaks the lines */
 };
 
 /* One option as given on the command line, in order. */
@@ -39,11 +45,12 @@ struct cli;
 
 struct cli_command {
     const char *name;               /* "produce", or two words: "catalog create" */
-    const char *operands;           /* as usage shows them */
+    const char *operands;           /* as usage shows them: "HRN LAYER [FILE…]" */
     int min_operands, max_operands; /* -1: any number */
-    const char *summary;            /* one line */
-    const char *details;            /* paragraphs for --help, or NULL */
-    const char *examples;           /* lines for --help */
+    const char *summary;            /* one line, begun with a small letter, no full stop */
+    const char *details;            /* paragraphs, or NULL: an empty line parts them, lines that begin with a
+                                       blank stay as they are, the others are joined and broken anew */
+    const char *examples;           /* lines that begin with two blanks */
     const struct cli_option *options;
     int (*run)(struct cli *cli);
 };
@@ -128,26 +135,18 @@ struct cli_summary {
 };
 void cli_print_summary(const struct cli *cli, const char *verb, const struct cli_summary *summary);
 
-/* The commands. */
-int cli_catalog_create(struct cli *cli);
-int cli_catalog_list(struct cli *cli);
-int cli_catalog_show(struct cli *cli);
-int cli_catalog_delete(struct cli *cli);
-int cli_layer_create(struct cli *cli);
-int cli_layer_list(struct cli *cli);
-int cli_layer_show(struct cli *cli);
-int cli_layer_delete(struct cli *cli);
-int cli_produce(struct cli *cli);
-int cli_consume(struct cli *cli);
-int cli_pipe(struct cli *cli);
-int cli_config_show(struct cli *cli);
-int cli_config_render(struct cli *cli);
-int cli_config_check(struct cli *cli);
-int cli_token(struct cli *cli);
-int cli_version(struct cli *cli);
-int cli_up(struct cli *cli);
+/* help.c */
+/* group: only the commands whose first word it is ("catalog"); NULL: all. */
+int cli_help_overview(const struct cli *cli, const char *group);
+int cli_help_command(const struct cli *cli, const struct cli_command *command);
+extern const char cli_exit_codes[];
 
-extern const struct cli_option cli_catalog_create_options[], cli_layer_create_options[],
-    cli_produce_options[], cli_consume_options[], cli_pipe_options[], cli_up_options[];
+/* The commands, each described where it is written; main.c lists them. NULL ends the list. */
+extern const struct cli_command *const cli_commands[];
+extern const struct cli_command cli_up_command, cli_catalog_create_command, cli_catalog_list_command,
+    cli_catalog_show_command, cli_catalog_delete_command, cli_layer_create_command, cli_layer_list_command,
+    cli_layer_show_command, cli_layer_delete_command, cli_produce_command, cli_consume_command,
+    cli_pipe_command, cli_config_show_command, cli_config_render_command, cli_config_check_command,
+    cli_token_command, cli_version_command;
 
 #endif

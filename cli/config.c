@@ -24,7 +24,7 @@ static bool show_value(void *opaque, const char *path, const char *value, const 
     return true;
 }
 
-int cli_config_show(struct cli *cli)
+static int config_show(struct cli *cli)
 {
     int code = cli_load_config(cli);
     if (code)
@@ -53,7 +53,18 @@ int cli_config_show(struct cli *cli)
     return code ? code : cli_flush_output(cli);
 }
 
-int cli_config_render(struct cli *cli)
+const struct cli_command cli_config_show_command = {
+    .name = "config show",
+    .operands = "[PATH]",
+    .min_operands = 0,
+    .max_operands = 1,
+    .summary = "show the settings in force and where each comes from",
+    .details = "With PATH, only what lies below it. Secrets are masked.",
+    .examples = "  streamlayer config show here.platform.data-client.stream\n",
+    .run = config_show,
+};
+
+static int config_render(struct cli *cli)
 {
     sl_error error = {0};
     char *json = NULL;
@@ -66,7 +77,17 @@ int cli_config_render(struct cli *cli)
     return cli_flush_output(cli);
 }
 
-int cli_config_check(struct cli *cli)
+const struct cli_command cli_config_render_command = {
+    .name = "config render",
+    .operands = "FILE",
+    .min_operands = 1,
+    .max_operands = 1,
+    .summary = "print a HOCON file, resolved, as JSON",
+    .examples = "  streamlayer config render application.conf\n",
+    .run = config_render,
+};
+
+static int config_check(struct cli *cli)
 {
     int code = cli_load_config(cli);
     if (code)
@@ -77,3 +98,13 @@ int cli_config_check(struct cli *cli)
     puts(cli->json ? "{\"ok\": true}" : "ok");
     return cli_flush_output(cli);
 }
+
+const struct cli_command cli_config_check_command = {
+    .name = "config check",
+    .operands = "",
+    .min_operands = 0,
+    .max_operands = 0,
+    .summary = "check the configuration",
+    .examples = "  streamlayer --config my.conf config check\n",
+    .run = config_check,
+};

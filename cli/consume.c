@@ -12,7 +12,7 @@
 #define SIGNAL_CHECK_MS     200
 #define INTERRUPTED_WAIT_MS 2000 /* for a reader that does not read, after Ctrl-C */
 
-const struct cli_option cli_consume_options[] = {
+static const struct cli_option consume_options[] = {
     CLI_SOURCE_OPTIONS,
     {0, "no-commit", NULL, "commit nothing: the next run reads the same messages"},
     {'K', "key-delimiter", "CHAR", "write KEY CHAR PAYLOAD; \\t and \\xHH are understood"},
@@ -228,7 +228,7 @@ static int run(struct consume *consume)
     return code ? code : committed;
 }
 
-int cli_consume(struct cli *cli)
+static int consume(struct cli *cli)
 {
     struct consume consume = {.delimiter = -1};
     const char *delimiter = cli_value(cli, "key-delimiter");
@@ -250,3 +250,35 @@ int cli_consume(struct cli *cli)
     free(consume.text.data);
     return code;
 }
+
+const struct cli_command cli_consume_command = {
+    .name = "consume",
+    .operands = "HRN LAYER",
+    .min_operands = 2,
+    .max_operands = 2,
+    .summary = "read a layer's messages",
+    .details =
+        "Goes on where its group ended; a new group starts at the begin. Ends when nothing more has come for "
+        "a\n"
+        "while (--idle), after --count messages, or with --follow not at all. What was written to standard "
+        "output\n"
+        "is committed, about once a second and at the end: two runs of one group together read each message, "
+        "and\n"
+        "after a crash the messages of the last second may come twice. Members of a group share its "
+        "messages.\n"
+        "Ctrl-C commits, leaves the group and exits with 130.\n"
+        "\n"
+        "To have a look, add --no-commit: --offset alone moves the group, also back, for all who share it.\n"
+        "\n"
+        "--json writes an object a line, with the fields that the message has: key, payload, dataHandle, "
+        "dataSize,\n"
+        "timestamp (ms since 1970), traceId, checksum, crc, headers (a list of name and value), partition, "
+        "offset.\n"
+        "What is not UTF-8 comes in base64, with Base64 behind the field's name: payloadBase64, valueBase64.",
+    .examples = "  streamlayer consume hrn:here:data::local:traffic cars --follow\n"
+                "  streamlayer consume HRN LAYER --offset begin --count 10 --no-commit --json\n"
+                "  streamlayer consume HRN LAYER --offset 0:1500 --no-commit\n"
+                "  streamlayer consume HRN LAYER --group my-application --key-delimiter '\\t'\n",
+    .options = consume_options,
+    .run = consume,
+};

@@ -4,7 +4,7 @@
 #include <jansson.h>
 #include <string.h>
 
-const struct cli_option cli_layer_create_options[] = {
+static const struct cli_option layer_create_options[] = {
     {'t', "content-type", "TYPE", "media type of the payloads, such as application/json (required)"},
     {0, "content-encoding", "CODING",
      "gzip: the payloads are compressed, by the application that\nwrites them: the platform stores what it "
@@ -17,7 +17,7 @@ const struct cli_option cli_layer_create_options[] = {
     {0, NULL, NULL, NULL},
 };
 
-int cli_layer_create(struct cli *cli)
+static int layer_create(struct cli *cli)
 {
     int64_t parallelization = 0, in = 0, out = 0, ttl_ms = 0;
     if (!cli_value(cli, "content-type"))
@@ -45,6 +45,19 @@ int cli_layer_create(struct cli *cli)
         return cli_fail(cli, &error);
     return CLI_OK;
 }
+
+const struct cli_command cli_layer_create_command = {
+    .name = "layer create",
+    .operands = "HRN LAYER",
+    .min_operands = 2,
+    .max_operands = 2,
+    .summary = "make a stream layer in a catalog",
+    .examples =
+        "  streamlayer layer create hrn:here:data::local:traffic cars --content-type application/json\n"
+        "  streamlayer layer create HRN LAYER -t application/x-protobuf -p 8 --ttl 24h\n",
+    .options = layer_create_options,
+    .run = layer_create,
+};
 
 static void format_duration(int64_t ms, char out[32])
 {
@@ -159,17 +172,37 @@ static int list_or_show(struct cli *cli, const char *wanted)
     return code ? code : cli_flush_output(cli);
 }
 
-int cli_layer_list(struct cli *cli)
+static int layer_list(struct cli *cli)
 {
     return list_or_show(cli, NULL);
 }
 
-int cli_layer_show(struct cli *cli)
+const struct cli_command cli_layer_list_command = {
+    .name = "layer list",
+    .operands = "HRN",
+    .min_operands = 1,
+    .max_operands = 1,
+    .summary = "list a catalog's layers",
+    .examples = "  streamlayer layer list hrn:here:data::local:traffic\n",
+    .run = layer_list,
+};
+
+static int layer_show(struct cli *cli)
 {
     return list_or_show(cli, cli->operands[1]);
 }
 
-int cli_layer_delete(struct cli *cli)
+const struct cli_command cli_layer_show_command = {
+    .name = "layer show",
+    .operands = "HRN LAYER",
+    .min_operands = 2,
+    .max_operands = 2,
+    .summary = "show a layer and the Kafka topic behind it",
+    .examples = "  streamlayer layer show hrn:here:data::local:traffic cars --json\n",
+    .run = layer_show,
+};
+
+static int layer_delete(struct cli *cli)
 {
     int code = cli_connect(cli);
     if (code)
@@ -179,3 +212,13 @@ int cli_layer_delete(struct cli *cli)
         return cli_fail(cli, &error);
     return CLI_OK;
 }
+
+const struct cli_command cli_layer_delete_command = {
+    .name = "layer delete",
+    .operands = "HRN LAYER",
+    .min_operands = 2,
+    .max_operands = 2,
+    .summary = "delete a layer and its messages",
+    .examples = "  streamlayer layer delete hrn:here:data::local:traffic cars\n",
+    .run = layer_delete,
+};

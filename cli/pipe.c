@@ -10,7 +10,7 @@
 /* Messages read and not yet committable: one that is slow to arrive must not let the rest pile up. */
 #define MAX_UNDER_WAY 200000
 
-const struct cli_option cli_pipe_options[] = {
+static const struct cli_option pipe_options[] = {
     CLI_SOURCE_OPTIONS,
     {0, "from-connector", "NAME", "kafka-connector or http-connector, to read with"},
     {0, "to-connector", "NAME", "kafka-connector or http-connector, to write with"},
@@ -299,7 +299,7 @@ static int run(struct pipe *pipe)
     return code ? code : settled ? settled : closed;
 }
 
-int cli_pipe(struct cli *cli)
+static int pipe(struct cli *cli)
 {
     struct pipe pipe = {.lock = PTHREAD_MUTEX_INITIALIZER};
     if (!strcmp(cli->operands[0], cli->operands[2]) && !strcmp(cli->operands[1], cli->operands[3]))
@@ -312,3 +312,27 @@ int cli_pipe(struct cli *cli)
     free_lanes(&pipe);
     return code ? code : cli_flush_output(cli);
 }
+
+const struct cli_command cli_pipe_command = {
+    .name = "pipe",
+    .operands = "HRN LAYER HRN LAYER",
+    .min_operands = 4,
+    .max_operands = 4,
+    .summary = "copy messages from one layer to another",
+    .details =
+        "Reads the first layer with the consumer's connector and writes the second with the producer's; each "
+        "is\n"
+        "configured by itself (here.platform.data-client.stream.connector). Messages keep partition id, "
+        "payload,\n"
+        "timestamp, headers, trace id, checksum and CRC. A message is committed on the reading side once it "
+        "and "
+        "all\n"
+        "before it in its partition are delivered, so nothing is lost when a pipe is stopped, crashes or "
+        "fails;\n"
+        "the next run may write the last ones again. Ends as consume does.",
+    .examples =
+        "  streamlayer pipe HRN raw HRN clean --follow\n"
+        "  streamlayer pipe HRN A HRN B --from-connector kafka-connector --to-connector http-connector\n",
+    .options = pipe_options,
+    .run = pipe,
+};

@@ -9,7 +9,7 @@
 #define SIGNAL_CHECK_MS     200
 #define INTERRUPTED_WAIT_MS 10000 /* for what is under way when Ctrl-C comes */
 
-const struct cli_option cli_produce_options[] = {
+static const struct cli_option produce_options[] = {
     {'k', "key", "KEY", "the partition id of every message: those that share it keep their order"},
     {'K', "key-delimiter", "CHAR", "a line is KEY CHAR PAYLOAD; \\t and \\xHH are understood"},
     {'H', "header", "NAME=VALUE", "a header of every message (repeatable)"},
@@ -241,7 +241,7 @@ static int run(struct produce *produce)
     return code ? code : cli_flush_output(cli);
 }
 
-int cli_produce(struct cli *cli)
+static int produce(struct cli *cli)
 {
     struct produce produce = {.cli = cli, .delimiter = -1, .lock = PTHREAD_MUTEX_INITIALIZER};
     const char *delimiter = cli_value(cli, "key-delimiter");
@@ -266,3 +266,34 @@ int cli_produce(struct cli *cli)
     sl_message_destroy(&produce.message);
     return code;
 }
+
+const struct cli_command cli_produce_command = {
+    .name = "produce",
+    .operands = "HRN LAYER [FILE…]",
+    .min_operands = 2,
+    .max_operands = -1,
+    .summary = "write lines or files to a layer, each a message",
+    .details =
+        "Each line of the files, or of standard input without any (- names it too), is one message; the "
+        "newline "
+        "is\n"
+        "not part of it, an empty line is an empty message. A message has at most 1 MiB. Returns when each "
+        "message\n"
+        "is delivered or has failed; when one failed, or was refused, the exit code is not 0. Ctrl-C stops "
+        "reading\n"
+        "and waits for what is under way.\n"
+        "It stops at the first line that cannot be a message, or file that cannot be read: what is before it "
+        "is "
+        "sent,\n"
+        "what is from there on is not, and standard error says how many messages were delivered and where "
+        "it\n"
+        "stopped (FILE:LINE), so that the rest can be sent later. --verbose shows the summary everywhere.",
+    .examples =
+        "  streamlayer produce hrn:here:data::local:traffic cars positions.ndjson --key car-17\n"
+        "  printf 'car-17\\t{\"speed\":50}\\n' | streamlayer produce HRN LAYER --key-delimiter '\\t'\n"
+        "  streamlayer produce HRN LAYER --file-per-message tiles/*.bin\n"
+        "  streamlayer produce HRN LAYER -D "
+        "here.platform.data-client.stream.connector.producer=http-connector\n",
+    .options = produce_options,
+    .run = produce,
+};

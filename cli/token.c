@@ -1,7 +1,7 @@
 /* streamlayer token */
 #include "cli.h"
 
-int cli_token(struct cli *cli)
+static int token(struct cli *cli)
 {
     int code = cli_connect(cli);
     if (code)
@@ -18,3 +18,14 @@ int cli_token(struct cli *cli)
     sl_free(token);
     return cli_flush_output(cli);
 }
+
+const struct cli_command cli_token_command = {
+    .name = "token",
+    .operands = "",
+    .min_operands = 0,
+    .max_operands = 0,
+    .summary = "print a bearer token for the platform's HTTP API",
+    .examples = "  curl -H \"Authorization: Bearer $(streamlayer token)\" "
+                "http://127.0.0.1:8080/lookup/v1/platform/apis\n",
+    .run = token,
+};

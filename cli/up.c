@@ -24,7 +24,7 @@
 #define STOP_GRACE_MS  10000
 #define GATEWAY        "streamlayer.gateway."
 
-const struct cli_option cli_up_options[] = {
+static const struct cli_option up_options[] = {
     {'d', "data-dir", "DIR",
      "where everything is kept (default $XDG_DATA_HOME/streamlayer or\n~/.local/share/streamlayer)"},
     {'p', "port", "N", "the gateway's port on 127.0.0.1 (default 8080; 0: any free one)"},
@@ -376,7 +376,7 @@ static int start(struct platform *platform)
     return code;
 }
 
-int cli_up(struct cli *cli)
+static int up(struct cli *cli)
 {
     struct platform *platform = calloc(1, sizeof *platform);
     if (!platform) {
@@ -409,3 +409,27 @@ int cli_up(struct cli *cli)
     free(platform);
     return code;
 }
+
+const struct cli_command cli_up_command = {
+    .name = "up",
+    .operands = "",
+    .min_operands = 0,
+    .max_operands = 0,
+    .summary = "run a whole platform on this machine: gateway and Apache Kafka",
+    .details =
+        "Starts an Apache Kafka of its own (or uses the cluster that --kafka names) and the gateway in front "
+        "of "
+        "it,\n"
+        "both on 127.0.0.1, and prints a line that begins \"ready\" when messages can flow. The data "
+        "directory "
+        "gets\n"
+        "credentials.properties and application.conf, which applications and this command's --config read. "
+        "All\n"
+        "data stays in it; Kafka itself is fetched once, with Maven, into the cache (XDG_CACHE_HOME).\n"
+        "Ctrl-C or SIGTERM stops both cleanly. STREAMLAYER_KAFKA_HEAP sets Kafka's heap (default 512m).",
+    .examples = "  streamlayer up\n"
+                "  streamlayer up --data-dir /tmp/try --port 0\n"
+                "  streamlayer up --kafka broker1:9092,broker2:9092\n",
+    .options = up_options,
+    .run = up,
+};
