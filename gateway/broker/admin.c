@@ -17,8 +17,7 @@
 #define SEGMENT_MIN_MS  60000
 #define SEGMENT_MAX_MS  3600000
 
-/* The producer, kept until let_go; writers need not wait for what is asked of Kafka with it. */
-static rd_kafka_t *keep(struct gw_broker *broker)
+rd_kafka_t *gw_broker_keep(struct gw_broker *broker)
 {
     pthread_rwlock_rdlock(&broker->keep);
     pthread_rwlock_rdlock(&broker->lock);
@@ -27,7 +26,7 @@ static rd_kafka_t *keep(struct gw_broker *broker)
     return producer;
 }
 
-static void let_go(struct gw_broker *broker)
+void gw_broker_let_go(struct gw_broker *broker)
 {
     pthread_rwlock_unlock(&broker->keep);
 }
@@ -35,8 +34,8 @@ static void let_go(struct gw_broker *broker)
 sl_status gw_broker_check(struct gw_broker *broker, int timeout_ms, sl_error *error)
 {
     const struct rd_kafka_metadata *metadata = NULL;
-    rd_kafka_resp_err_t code = rd_kafka_metadata(keep(broker), 0, NULL, &metadata, timeout_ms);
-    let_go(broker);
+    rd_kafka_resp_err_t code = rd_kafka_metadata(gw_broker_keep(broker), 0, NULL, &metadata, timeout_ms);
+    gw_broker_let_go(broker);
     if (metadata)
         rd_kafka_metadata_destroy(metadata);
     if (!code)
@@ -49,8 +48,8 @@ rd_kafka_resp_err_t gw_broker_offsets(struct gw_broker *broker, rd_kafka_topic_p
 {
     if (!list->cnt)
         return RD_KAFKA_RESP_ERR_NO_ERROR;
-    rd_kafka_resp_err_t code = rd_kafka_offsets_for_times(keep(broker), list, OFFSETS_TIMEOUT_MS);
-    let_go(broker);
+    rd_kafka_resp_err_t code = rd_kafka_offsets_for_times(gw_broker_keep(broker), list, OFFSETS_TIMEOUT_MS);
+    gw_broker_let_go(broker);
     for (int i = 0; i < list->cnt && !code; i++)
         code = list->elems[i].err          ? list->elems[i].err
                : list->elems[i].offset < 0 ? RD_KAFKA_RESP_ERR__TIMED_OUT

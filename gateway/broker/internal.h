@@ -61,6 +61,10 @@ void gw_producer_close(struct gw_broker *broker, int grace_ms);
 void gw_producer_prepare(struct gw_broker *broker, const char *topic);
 void gw_producer_forget(struct gw_broker *broker, const char *topic);
 
+/* admin.c: the producer, kept until let_go; writers need not wait for what is asked of Kafka with it. */
+rd_kafka_t *gw_broker_keep(struct gw_broker *broker);
+void gw_broker_let_go(struct gw_broker *broker);
+
 /*
  * admin.c: Kafka's offsets of partitions, asked for in one request a leader: each one's offset says which,
  * RD_KAFKA_OFFSET_BEGINNING or RD_KAFKA_OFFSET_END, and becomes the number. Through the producer's
