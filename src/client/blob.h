@@ -5,6 +5,11 @@
 #include "client/client.h"
 #include <streamlayer/blob.h>
 
+#define SL_BLOB_HANDLE_SIZE 33 /* of one that we make, with its NUL */
+
+/* A new data handle; false: the system has no random numbers. */
+bool sl_blob_handle(char out[SL_BLOB_HANDLE_SIZE]);
+
 /* One blob to fetch whole. */
 struct sl_blob_fetch {
     const char *handle; /* borrowed */

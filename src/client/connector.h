@@ -71,12 +71,14 @@ struct sl_consumer_settings {
     sl_start start;    /* SL_START_BEGIN or SL_START_END */
     size_t prefetch_bytes; /* payload bytes that may wait for a poll; sl_message_weight of each */
     int join_timeout_ms;   /* how long opening may wait for the group to give partitions */
+    int statistics_ms;     /* the application wants statistics so often; 0: not, so none need be gathered */
 };
 
 struct sl_producer_settings {
     int delivery_timeout_ms; /* after it a message is reported as SL_TIMED_OUT */
     size_t queue_messages;   /* what the core admits at once, for sizing the connector's own queue */
     size_t queue_bytes;
+    int statistics_ms; /* as a consumer's */
 };
 
 /* A connector's batch begins with this. */

@@ -41,6 +41,8 @@ struct sl_http_request {
     int timeout_ms;      /* of one try; 0: the engine's */
     int64_t deadline_ms; /* sl_mono_ms() after which no further try begins; 0: none */
     bool retry;          /* connection errors, time-outs, 429 and 5xx are tried again */
+    const char *wanted; /* the name of a header of the answer to hand over; NULL: none */
+    const void *owner;  /* sl_http_cancel takes it as it takes the opaque that the request was begun with */
     bool parked; /* a long poll: not counted among max_connections, so that others need not wait for it, and
                   * never sent twice in one try (libcurl does so when a kept connection is found dead) */
 };
@@ -50,8 +52,12 @@ struct sl_http_response {
     struct sl_buffer body;
     char content_type[128];
     char correlation_id[128]; /* X-Correlation-Id, "" without */
+    char wanted[512];         /* the header that the request wanted; "" without, or when it is longer */
+    int64_t content_length;   /* as the answer states it (HEAD); -1: it does not */
     int retry_after_ms;       /* -1: not given */
     bool unsent;              /* status is 0 and the server cannot have seen the last try */
+    size_t sent_bytes;        /* of bodies, of all tries, as far as they got */
+    int tries;                /* 0: it was never begun */
     sl_error error; /* when status is 0: SL_UNAVAILABLE, SL_TIMED_OUT, SL_CLOSED, SL_PROTOCOL, … */
 };
 
@@ -74,8 +80,8 @@ typedef void (*sl_http_done)(void *opaque, struct sl_http_response *response);
 sl_status sl_http_begin(struct sl_http *http, const struct sl_http_request *request, sl_http_done done,
                         void *opaque, sl_error *error);
 
-/* Ends what was begun with this opaque and is not done: each is answered with SL_CLOSED, on the engine's
- * thread, soon. Any thread. */
+/* Ends what was begun with this opaque, or has this owner, and is not done: each is answered with SL_CLOSED,
+ * on the engine's thread, soon. Any thread. */
 void sl_http_cancel(struct sl_http *http, const void *opaque);
 
 void sl_http_response_free(struct sl_http_response *response);

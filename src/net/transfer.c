@@ -23,6 +23,7 @@ void sl_call_free(struct sl_call *call)
         return;
     free(call->method);
     free(call->url);
+    free(call->wanted);
     curl_slist_free_all(call->headers);
     sl_http_response_free(&call->response);
     free(call);
@@ -98,6 +99,8 @@ sl_status sl_call_create(const struct sl_http_request *request, sl_http_done don
         return sl_error_oom(error);
     call->method = strdup(request->method);
     call->url = strdup(request->url);
+    call->wanted = sl_strdup(request->wanted);
+    call->owner = request->owner;
     call->body = request->body;
     call->body_size = request->body_size;
     call->timeout_ms = request->timeout_ms;
@@ -109,7 +112,8 @@ sl_status sl_call_create(const struct sl_http_request *request, sl_http_done don
     call->response.retry_after_ms = -1;
     sl_buffer_init(&call->response.body,
                    request->max_response ? request->max_response : SL_HTTP_MAX_RESPONSE);
-    sl_status status = call->method && call->url ? copy_headers(call, request, error) : sl_error_oom(error);
+    bool copied = call->method && call->url && (call->wanted || !request->wanted);
+    sl_status status = copied ? copy_headers(call, request, error) : sl_error_oom(error);
     if (status)
         sl_call_free(call);
     else
@@ -167,7 +171,7 @@ static size_t on_header(char *line, size_t one, size_t size, void *opaque)
     while (length && (line[length - 1] == '\r' || line[length - 1] == '\n' || line[length - 1] == ' '))
         length--;
     if (length >= 5 && !memcmp(line, "HTTP/", 5)) { /* a new answer: what a 100 said counts no more */
-        response->content_type[0] = response->correlation_id[0] = 0;
+        response->content_type[0] = response->correlation_id[0] = response->wanted[0] = 0;
         response->retry_after_ms = -1;
         return size;
     }
@@ -189,6 +193,9 @@ static size_t on_header(char *line, size_t one, size_t size, void *opaque)
         char text[64];
         copy_value(text, sizeof text, value, value_size);
         response->retry_after_ms = parse_retry_after(text);
+    } else if (call->wanted && name == strlen(call->wanted) && !strncasecmp(line, call->wanted, name) &&
+               value_size < sizeof response->wanted) { /* a part of it could mean something else */
+        copy_value(response->wanted, sizeof response->wanted, value, value_size);
     }
     return size;
 }
@@ -295,8 +302,14 @@ void sl_call_conclude(struct sl_call *call, CURLcode code)
 {
     struct sl_http_response *response = &call->response;
     long status = 0;
+    curl_off_t sent = 0;
+    if (curl_easy_getinfo(call->easy, CURLINFO_SIZE_UPLOAD_T, &sent) == CURLE_OK && sent > 0)
+        response->sent_bytes += (size_t)sent;
     if (!code && curl_easy_getinfo(call->easy, CURLINFO_RESPONSE_CODE, &status) == CURLE_OK &&
         status >= 200 && status <= 999) {
+        curl_off_t length = -1;
+        curl_easy_getinfo(call->easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length);
+        response->content_length = length;
         response->status = (int)status;
         return;
     }

@@ -41,7 +41,7 @@ static void write_numbers(struct kafka_mock *mock, int count)
 
 static void *open_consumer(struct kafka_mock *mock, sl_start start)
 {
-    const struct sl_consumer_settings settings = {"group", start, 1 << 20, 60000};
+    const struct sl_consumer_settings settings = {"group", start, 1 << 20, 60000, 0};
     struct sl_host host = kafka_mock_host(mock);
     void *consumer = NULL;
     sl_error error = {0};
@@ -308,7 +308,7 @@ static void nothing_there_is_no_error(void **state)
 static void joining_takes_no_longer_than_allowed(void **state)
 {
     struct kafka_mock *mock = *state;
-    const struct sl_consumer_settings settings = {"group", SL_START_BEGIN, 1 << 20, 100};
+    const struct sl_consumer_settings settings = {"group", SL_START_BEGIN, 1 << 20, 100, 0};
     struct sl_host host = kafka_mock_host(mock);
     void *consumer = NULL;
     sl_error error = {0};
