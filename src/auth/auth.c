@@ -1,7 +1,6 @@
 /* Bearer tokens: got with an OAuth 1.0a signed request, kept until shortly before they expire. */
 #include "auth/auth.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <jansson.h>
 #include <openssl/crypto.h>
@@ -43,7 +42,9 @@ struct sl_auth {
     pthread_cond_t fetched;
     /* under lock: */
     struct token token;
-    bool fetching;
+    bool fetching, stopping;
+    bool started; /* fetcher is a thread to be joined: fetching, or at its end */
+    pthread_t fetcher;
     unsigned fetches; /* how many have ended */
     sl_error last;    /* how the last one ended; status SL_OK: well */
 };
@@ -83,11 +84,7 @@ sl_status sl_auth_create(const sl_config *config, struct sl_http *http, const st
         free(made);
         return sl_error_oom(error);
     }
-    if (pthread_cond_init(&made->fetched, NULL) != 0) {
-        pthread_mutex_destroy(&made->lock);
-        free(made);
-        return sl_error_oom(error);
-    }
+    sl_cond_init(&made->fetched);
     sl_status status = read_settings(made, config, error);
     if (status == SL_OK)
         status = sl_credentials_load(config, &made->log, &made->credentials, error);
@@ -101,6 +98,15 @@ void sl_auth_destroy(struct sl_auth **auth)
 {
     if (!auth || !*auth)
         return;
+    pthread_mutex_lock(&(*auth)->lock);
+    (*auth)->stopping = true;
+    bool started = (*auth)->started;
+    pthread_cond_broadcast(&(*auth)->fetched);
+    pthread_mutex_unlock(&(*auth)->lock);
+    if (started) {
+        sl_http_cancel((*auth)->http, *auth);
+        pthread_join((*auth)->fetcher, NULL);
+    }
     free_token(&(*auth)->token);
     sl_credentials_free(&(*auth)->credentials);
     pthread_cond_destroy(&(*auth)->fetched);
@@ -233,7 +239,8 @@ static sl_status fetch_once(struct sl_auth *auth, const char *body, struct token
                                             .header_count = sizeof headers / sizeof *headers,
                                             .body = body,
                                             .body_size = strlen(body),
-                                            .max_response = MAX_ANSWER};
+                                            .max_response = MAX_ANSWER,
+                                            .owner = auth};
     struct sl_http_response response = {0};
     int64_t began = sl_mono_ms();
     sl_status status = sl_http_perform(auth->http, &request, &response, error);
@@ -250,11 +257,26 @@ static sl_status fetch_once(struct sl_auth *auth, const char *body, struct token
     return status;
 }
 
-static void pause_ms(int64_t ms)
+/* Under lock. */
+static void wait_fetched(struct sl_auth *auth, int64_t deadline_ms)
 {
-    struct timespec until = sl_mono_deadline(sl_mono_ms() + ms);
-    while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL) == EINTR)
-        continue;
+    if (deadline_ms == INT64_MAX) {
+        pthread_cond_wait(&auth->fetched, &auth->lock);
+        return;
+    }
+    struct timespec until = sl_mono_deadline(deadline_ms);
+    pthread_cond_timedwait(&auth->fetched, &auth->lock, &until);
+}
+
+/* false: there is no need any more. */
+static bool pause_until(struct sl_auth *auth, int64_t until_ms)
+{
+    pthread_mutex_lock(&auth->lock);
+    while (!auth->stopping && sl_mono_ms() < until_ms)
+        wait_fetched(auth, until_ms);
+    bool go_on = !auth->stopping;
+    pthread_mutex_unlock(&auth->lock);
+    return go_on;
 }
 
 /* The engine's own retries would repeat the nonce, so tries are counted here. */
@@ -271,7 +293,8 @@ static sl_status fetch(struct sl_auth *auth, struct token *token, sl_error *erro
         if (status == SL_OK || !error->retriable || tries >= auth->retries || wait > auth->backoff_max_ms)
             break;
         SL_INFO(&auth->log, "%s; trying again", error->text);
-        pause_ms(wait >= 0 ? wait : backoff);
+        if (!pause_until(auth, sl_mono_ms() + (wait >= 0 ? wait : backoff)))
+            break;
         backoff = backoff * 2 < auth->backoff_max_ms ? backoff * 2 : auth->backoff_max_ms;
     }
     free(body);
@@ -295,17 +318,10 @@ static sl_status hand_out(const struct token *token, char **bearer, int64_t *exp
     return SL_OK;
 }
 
-/* Under lock, which is let go of meanwhile. Fetches a token, or waits for the thread that does. */
-static void fetch_or_wait(struct sl_auth *auth)
+/* A thread of its own, so that whoever waits for a token may stop waiting. */
+static void *run_fetch(void *opaque)
 {
-    if (auth->fetching) {
-        unsigned before = auth->fetches;
-        while (auth->fetches == before)
-            pthread_cond_wait(&auth->fetched, &auth->lock);
-        return;
-    }
-    auth->fetching = true;
-    pthread_mutex_unlock(&auth->lock);
+    struct sl_auth *auth = opaque;
     struct token token = {0};
     sl_error error = {0};
     sl_status status = fetch(auth, &token, &error);
@@ -322,6 +338,41 @@ static void fetch_or_wait(struct sl_auth *auth)
     auth->fetching = false;
     auth->fetches++;
     pthread_cond_broadcast(&auth->fetched);
+    pthread_mutex_unlock(&auth->lock);
+    return NULL;
+}
+
+/* Under lock. Begins a fetch, unless one is under way. */
+static sl_status begin_fetch(struct sl_auth *auth, sl_error *error)
+{
+    if (auth->fetching)
+        return SL_OK;
+    if (auth->started)
+        pthread_join(auth->fetcher, NULL); /* it has let go of the lock for the last time */
+    auth->started = false;
+    if (pthread_create(&auth->fetcher, NULL, run_fetch, auth))
+        return sl_error_set(error, SL_INTERNAL, "no thread for getting a token could be started");
+    auth->started = auth->fetching = true;
+    return SL_OK;
+}
+
+/* Under lock, which is let go of meanwhile. */
+static sl_status fetch_and_wait(struct sl_auth *auth, int64_t deadline_ms, const atomic_bool *cancelled,
+                                sl_error *error)
+{
+    unsigned before = auth->fetches;
+    sl_status status = begin_fetch(auth, error);
+    while (!status && auth->fetches == before) {
+        if (cancelled && atomic_load(cancelled))
+            status = sl_error_set(error, SL_CLOSED, "it was cancelled while a token was being got from %s",
+                                  auth->credentials.token_url);
+        else if (sl_mono_ms() >= deadline_ms)
+            status = sl_error_set_retriable(error, SL_TIMED_OUT, "%s gave no token in time",
+                                            auth->credentials.token_url);
+        else
+            wait_fetched(auth, deadline_ms);
+    }
+    return status;
 }
 
 static sl_status literal(const struct sl_auth *auth, const char *refused, char **bearer, int64_t *expires_ms,
@@ -343,12 +394,12 @@ static sl_status literal(const struct sl_auth *auth, const char *refused, char *
     return status;
 }
 
-sl_status sl_auth_bearer(struct sl_auth *auth, const char *refused, char **bearer, int64_t *expires_ms,
-                         sl_error *error)
+static sl_status get_bearer(struct sl_auth *auth, const char *refused, int64_t deadline_ms,
+                            const atomic_bool *cancelled, char **bearer, int64_t *expires_ms, sl_error *error)
 {
     *bearer = NULL;
     if (!auth->credentials.source)
-        return sl_error_set(error, SL_BAD_CONFIG,
+        return sl_error_set(error, SL_UNAUTHENTICATED,
                             "no credentials: set %srequest-signer.credentials.file-path or "
                             "STREAMLAYER_CREDENTIALS to a credentials.properties file, or put one at "
                             "~/.here/credentials.properties",
@@ -356,14 +407,14 @@ sl_status sl_auth_bearer(struct sl_auth *auth, const char *refused, char **beare
     if (auth->credentials.token)
         return literal(auth, refused, bearer, expires_ms, error);
     pthread_mutex_lock(&auth->lock);
-    sl_status status;
+    sl_status status = SL_OK;
     int64_t renew = auth->token.renew_mono, expires = auth->token.expires_mono;
     if (!usable(&auth->token, refused, renew < expires ? renew : expires))
-        fetch_or_wait(auth);
+        status = fetch_and_wait(auth, deadline_ms, cancelled, error);
     if (usable(&auth->token, refused, auth->token.expires_mono)) {
-        /* Also when renewing failed and the old token is still good. */
+        /* Also when renewing failed, or takes long, and the old token is still good. */
         status = hand_out(&auth->token, bearer, expires_ms, error);
-    } else {
+    } else if (!status) {
         status = auth->last.status ? auth->last.status : SL_UNAUTHENTICATED;
         if (error && auth->last.status)
             *error = auth->last;
@@ -373,4 +424,23 @@ sl_status sl_auth_bearer(struct sl_auth *auth, const char *refused, char **beare
     }
     pthread_mutex_unlock(&auth->lock);
     return status;
+}
+
+sl_status sl_auth_bearer(struct sl_auth *auth, const char *refused, char **bearer, int64_t *expires_ms,
+                         sl_error *error)
+{
+    return get_bearer(auth, refused, INT64_MAX, NULL, bearer, expires_ms, error);
+}
+
+sl_status sl_auth_bearer_until(struct sl_auth *auth, const char *refused, int64_t deadline_ms,
+                               const atomic_bool *cancelled, char **bearer, sl_error *error)
+{
+    return get_bearer(auth, refused, deadline_ms, cancelled, bearer, NULL, error);
+}
+
+void sl_auth_wake(struct sl_auth *auth)
+{
+    pthread_mutex_lock(&auth->lock);
+    pthread_cond_broadcast(&auth->fetched);
+    pthread_mutex_unlock(&auth->lock);
 }

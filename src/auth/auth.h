@@ -3,6 +3,7 @@
 #define SL_AUTH_AUTH_H
 
 #include "net/http.h"
+#include <stdatomic.h>
 #include <stdint.h>
 #include <streamlayer/config.h>
 
@@ -14,11 +15,23 @@ sl_status sl_auth_create(const sl_config *config, struct sl_http *http, const st
                          struct sl_auth **auth, sl_error *error);
 void sl_auth_destroy(struct sl_auth **auth);
 
-/* "Bearer …" for an Authorization header, from the cache, or fetched (blocks; one fetch at a time, shared).
- * fresh: do not answer with the token that *token held before (it was refused with 401). Released with free.
+/*
+ * "Bearer …" for an Authorization header, from the cache, or fetched (blocks; one fetch at a time, shared).
+ * refused: not this one, the platform answered 401 to it; NULL: any. Released with free. expires_ms may be
+ * NULL. Errors: SL_UNAUTHENTICATED (no credentials, or they are refused), SL_UNAVAILABLE, SL_TIMED_OUT,
+ * SL_PROTOCOL, SL_OUT_OF_MEMORY.
  */
 sl_status sl_auth_bearer(struct sl_auth *auth, const char *refused, char **bearer, int64_t *expires_ms,
                          sl_error *error);
+
+/*
+ * The same for who must be able to stop waiting: SL_TIMED_OUT (retriable) after deadline_ms (sl_mono_ms();
+ * INT64_MAX: none), SL_CLOSED once *cancelled is true, which sl_auth_wake has it look at (NULL: never). The
+ * fetch itself goes on for the others, and for the next one to ask.
+ */
+sl_status sl_auth_bearer_until(struct sl_auth *auth, const char *refused, int64_t deadline_ms,
+                               const atomic_bool *cancelled, char **bearer, sl_error *error);
+void sl_auth_wake(struct sl_auth *auth);
 
 /*
  * The OAuth 1.0a signature (RFC 5849, HMAC-SHA256), for signing and for checking: base string of method, url

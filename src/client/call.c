@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "client/client.h"
+#include "client/lookup.h"
 #include "wire/hrn.h"
 
 #define MOST_HEADERS 16
@@ -21,7 +22,10 @@ static sl_status call_once(struct sl_client *client, const struct sl_http_reques
     struct sl_http_request with = *request;
     with.headers = headers;
     with.header_count++;
-    return sl_http_perform(client->http, &with, response, error);
+    sl_status status = sl_http_perform(client->http, &with, response, error);
+    if (status && response->unsent)
+        sl_client_note_unreachable(client, request->url);
+    return status;
 }
 
 sl_status sl_client_call(struct sl_client *client, const struct sl_http_request *request,
@@ -29,7 +33,8 @@ sl_status sl_client_call(struct sl_client *client, const struct sl_http_request 
 {
     struct sl_http_response answer;
     char *bearer = NULL;
-    sl_status status = sl_auth_bearer(client->auth, NULL, &bearer, NULL, error);
+    int64_t deadline_ms = request->deadline_ms ? request->deadline_ms : INT64_MAX;
+    sl_status status = sl_auth_bearer_until(client->auth, NULL, deadline_ms, NULL, &bearer, error);
     if (status)
         return status;
     status = call_once(client, request, bearer, &answer, error);
@@ -37,7 +42,7 @@ sl_status sl_client_call(struct sl_client *client, const struct sl_http_request 
         char *refused = bearer;
         bearer = NULL;
         sl_http_response_free(&answer);
-        status = sl_auth_bearer(client->auth, refused, &bearer, NULL, error);
+        status = sl_auth_bearer_until(client->auth, refused, deadline_ms, NULL, &bearer, error);
         free(refused);
         if (!status)
             status = call_once(client, request, bearer, &answer, error);
@@ -59,8 +64,9 @@ sl_status sl_client_call(struct sl_client *client, const struct sl_http_request 
     return SL_OK;
 }
 
-sl_status sl_client_call_json(struct sl_client *client, const char *method, const char *url, const json_t *in,
-                              json_t **out, sl_error *error)
+sl_status sl_client_call_json_within(struct sl_client *client, const char *method, const char *url,
+                                     const json_t *in, const struct sl_call_bounds *bounds, json_t **out,
+                                     sl_error *error)
 {
     static const struct sl_http_header headers[] = {{"Accept", "application/json"},
                                                     {"Content-Type", "application/json"}};
@@ -77,6 +83,10 @@ sl_status sl_client_call_json(struct sl_client *client, const char *method, cons
         .max_response = MOST_JSON,
         .retry = !strcmp(method, "GET"), /* what changes something is not repeated unasked */
     };
+    if (bounds) {
+        request.owner = bounds->owner;
+        request.deadline_ms = bounds->deadline_ms;
+    }
     struct sl_http_response response;
     sl_status status = sl_client_call(client, &request, &response, error);
     free(body);
@@ -94,6 +104,12 @@ sl_status sl_client_call_json(struct sl_client *client, const char *method, cons
     }
     sl_http_response_free(&response);
     return status;
+}
+
+sl_status sl_client_call_json(struct sl_client *client, const char *method, const char *url, const json_t *in,
+                              json_t **out, sl_error *error)
+{
+    return sl_client_call_json_within(client, method, url, in, NULL, out, error);
 }
 
 sl_status sl_client_endpoint(struct sl_client *client, const char *hrn, const char *layer, const char *side,

@@ -43,6 +43,15 @@ sl_status sl_client_call(struct sl_client *client, const struct sl_http_request 
 /* The same with JSON both ways; in and *out may be NULL. *out is the caller's. */
 sl_status sl_client_call_json(struct sl_client *client, const char *method, const char *url, const json_t *in,
                               json_t **out, sl_error *error);
+/* The same with bounds (NULL: none): sl_http_cancel ends it by owner; no try begins after deadline_ms (0:
+ * none). */
+struct sl_call_bounds {
+    const void *owner;
+    int64_t deadline_ms;
+};
+sl_status sl_client_call_json_within(struct sl_client *client, const char *method, const char *url,
+                                     const json_t *in, const struct sl_call_bounds *bounds, json_t **out,
+                                     sl_error *error);
 
 /* The layer's Kafka endpoint; side: "producer" or "consumer". */
 sl_status sl_client_endpoint(struct sl_client *client, const char *hrn, const char *layer, const char *side,

@@ -2,6 +2,7 @@
 
 #include <pthread.h>
 #include <stdlib.h>
+#include <strings.h>
 
 #include "base/error.h"
 #include "base/text.h"
@@ -127,6 +128,41 @@ static void remember(struct sl_lookup *lookup, const char *hrn, json_t *apis)
     pthread_mutex_unlock(&lookup->lock);
 }
 
+/* Whether an answer names an address on the same server as url. */
+static bool names_server(const json_t *apis, const char *url, size_t size)
+{
+    size_t index;
+    json_t *entry;
+    json_array_foreach((json_t *)(uintptr_t)apis, index, entry)
+    {
+        const char *base = json_string_value(json_object_get(entry, "baseURL"));
+        if (base && !strncasecmp(base, url, size) && (!base[size] || base[size] == '/'))
+            return true;
+    }
+    return false;
+}
+
+void sl_client_note_unreachable(struct sl_client *client, const char *url)
+{
+    struct sl_lookup *lookup = client->lookup;
+    const char *rest = strstr(url, "://");
+    if (!lookup || !rest)
+        return;
+    size_t size = (size_t)(rest + 3 - url);
+    size += strcspn(url + size, "/?#");
+    pthread_mutex_lock(&lookup->lock);
+    for (struct answer **place = &lookup->answers; *place;) {
+        struct answer *answer = *place;
+        if (!names_server(answer->apis, url, size)) {
+            place = &answer->next;
+            continue;
+        }
+        *place = answer->next;
+        answer_free(answer);
+    }
+    pthread_mutex_unlock(&lookup->lock);
+}
+
 static sl_status give(const json_t *apis, const char *api, const char *version, const char *lookup_url,
                       char **url, bool *extended, sl_error *error)
 {
@@ -146,39 +182,54 @@ static sl_status give(const json_t *apis, const char *api, const char *version, 
     return SL_OK;
 }
 
-sl_status sl_client_base_url(struct sl_client *client, const char *hrn, const char *api, const char *version,
-                             char **url, bool *extended, sl_error *error)
+static sl_status ask(struct sl_client *client, const char *hrn, const void *owner, int64_t deadline_ms,
+                     json_t **apis, sl_error *error)
 {
     struct sl_lookup *lookup = client->lookup;
-    if (hrn) {
-        sl_status status = sl_hrn_check(hrn, error);
-        if (status)
-            return status;
+    char *address = hrn ? sl_printf("%s/resources/%s/apis", lookup->url, hrn)
+                        : sl_printf("%s/platform/apis", lookup->url);
+    if (!address)
+        return sl_error_oom(error);
+    const struct sl_call_bounds bounds = {.owner = owner, .deadline_ms = deadline_ms};
+    sl_status status = sl_client_call_json_within(client, "GET", address, NULL, &bounds, apis, error);
+    char what[SL_HTTP_DESCRIPTION];
+    sl_http_describe("GET", address, what, sizeof what);
+    if (!status && !json_is_array(*apis))
+        status = sl_error_set(error, SL_PROTOCOL,
+                              "%s: the lookup service answered no list of APIs: is " SL_ROOT
+                              "endpoint-locator.discovery-service-url right?",
+                              what);
+    free(address);
+    if (status) {
+        json_decref(*apis);
+        return status;
     }
+    remember(lookup, hrn, json_incref(*apis));
+    return SL_OK;
+}
+
+sl_status sl_client_base_url_within(struct sl_client *client, const char *hrn, const char *api,
+                                    const char *version, const void *owner, int64_t deadline_ms, char **url,
+                                    bool *extended, sl_error *error)
+{
+    struct sl_lookup *lookup = client->lookup;
+    sl_status status = hrn ? sl_hrn_check(hrn, error) : SL_OK;
+    if (status)
+        return status;
     pthread_mutex_lock(&lookup->lock);
     json_t *apis = json_incref(remembered(lookup, hrn));
     pthread_mutex_unlock(&lookup->lock);
-    if (!apis) {
-        char *address = hrn ? sl_printf("%s/resources/%s/apis", lookup->url, hrn)
-                            : sl_printf("%s/platform/apis", lookup->url);
-        if (!address)
-            return sl_error_oom(error);
-        sl_status status = sl_client_call_json(client, "GET", address, NULL, &apis, error);
-        char what[SL_HTTP_DESCRIPTION];
-        sl_http_describe("GET", address, what, sizeof what);
-        if (!status && !json_is_array(apis))
-            status = sl_error_set(error, SL_PROTOCOL,
-                                  "%s: the lookup service answered no list of APIs: is " SL_ROOT
-                                  "endpoint-locator.discovery-service-url right?",
-                                  what);
-        free(address);
-        if (status) {
-            json_decref(apis);
-            return status;
-        }
-        remember(lookup, hrn, json_incref(apis));
-    }
-    sl_status status = give(apis, api, version, lookup->url, url, extended, error);
+    if (!apis)
+        status = ask(client, hrn, owner, deadline_ms, &apis, error);
+    if (status)
+        return status;
+    status = give(apis, api, version, lookup->url, url, extended, error);
     json_decref(apis);
     return status;
+}
+
+sl_status sl_client_base_url(struct sl_client *client, const char *hrn, const char *api, const char *version,
+                             char **url, bool *extended, sl_error *error)
+{
+    return sl_client_base_url_within(client, hrn, api, version, NULL, 0, url, extended, error);
 }

@@ -26,6 +26,8 @@ struct sl_call {
     struct sl_host *host; /* while RUNNING and counted */
 
     char *method, *url;
+    char *wanted;
+    const void *owner;
     struct curl_slist *headers;
     bool has_content_type;
     const void *body;

@@ -136,7 +136,7 @@ static void start(struct sl_http *http, struct sl_call *call)
         return;
     }
     call->state = SL_CALL_RUNNING;
-    call->tries++;
+    call->response.tries = ++call->tries;
     if (call->host)
         call->host->running++;
 }
@@ -464,7 +464,7 @@ void sl_http_cancel(struct sl_http *http, const void *opaque)
 {
     pthread_mutex_lock(&http->lock);
     for (struct sl_call *call = http->newest; call; call = call->older)
-        if (call->opaque == opaque)
+        if (call->opaque == opaque || (opaque && call->owner == opaque))
             call->cancelled = http->cancelling = true;
     bool asleep = http->cancelling && !http->woken;
     http->woken |= asleep;

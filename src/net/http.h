@@ -41,8 +41,8 @@ struct sl_http_request {
     int timeout_ms;      /* of one try; 0: the engine's */
     int64_t deadline_ms; /* sl_mono_ms() after which no further try begins; 0: none */
     bool retry;          /* connection errors, time-outs, 429 and 5xx are tried again */
-    const char *wanted; /* the name of a header of the answer to hand over; NULL: none */
-    const void *owner;  /* sl_http_cancel takes it as it takes the opaque that the request was begun with */
+    const char *wanted;  /* the name of a header of the answer to hand over; NULL: none */
+    const void *owner;   /* sl_http_cancel takes it as it takes the opaque that the request was begun with */
     bool parked; /* a long poll: not counted among max_connections, so that others need not wait for it, and
                   * never sent twice in one try (libcurl does so when a kept connection is found dead) */
 };

@@ -311,7 +311,7 @@ static void no_credentials_are_an_error_when_needed(void **state)
     sl_config_destroy(&f->config);
     assert_int_equal(sl_config_create(&f->config, &f->error), SL_OK);
     start(f);
-    assert_int_equal(refusal(f, NULL), SL_BAD_CONFIG);
+    assert_int_equal(refusal(f, NULL), SL_UNAUTHENTICATED);
     assert_non_null(strstr(f->error.text, "STREAMLAYER_CREDENTIALS"));
 }
 
