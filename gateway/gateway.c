@@ -9,6 +9,7 @@
 #include "gateway/broker/subscriptions.h"
 #include "gateway/gateway_internal.h"
 #include "gateway/store/applications.h"
+#include "gateway/store/blobs.h"
 #include "gateway/store/db.h"
 
 #include <arpa/inet.h>
@@ -24,6 +25,7 @@
 /* Most of them wait for Kafka: a subscriber's group may take seconds to settle. */
 #define WORKERS       16
 #define TOKEN_WORKERS 2
+#define DISK_WORKERS  4
 
 static const char *text_setting(const sl_config *config, const char *path)
 {
@@ -78,6 +80,8 @@ static sl_status open_stores(struct gateway *gateway, sl_error *error)
     if (!status)
         status = gw_catalogs_open(directory, &gateway->catalogs, error);
     if (!status)
+        status = gw_blobs_open(directory, &gateway->blobs, error);
+    if (!status)
         status = gw_applications_open(directory, &gateway->applications, error);
     return status ? status : gw_tokens_open(directory, lifetime_ms, &gateway->tokens, error);
 }
@@ -91,7 +95,7 @@ static sl_status join_routes(struct gateway *gateway, size_t *total, sl_error *e
         {gw_ingest_routes, gw_ingest_route_count},     {gw_stream_routes, gw_stream_route_count},
         {gw_endpoint_routes, gw_endpoint_route_count}, {gw_config_routes, gw_config_route_count},
         {gw_lookup_routes, gw_lookup_route_count},     {gw_token_routes, gw_token_route_count},
-        {gw_status_routes, gw_status_route_count},
+        {gw_status_routes, gw_status_route_count},     {gw_group_routes, gw_group_route_count},
     };
     *total = 0;
     for (size_t i = 0; i < sizeof tables / sizeof *tables; i++)
@@ -198,6 +202,9 @@ static sl_status start(struct gateway *gateway, const sl_config *config, sl_erro
         status = sl_config_boolean(gateway->config, GATEWAY "extensions", &gateway->extended, error);
     if (!status)
         status = read_settings(gateway->config, &settings, error);
+    gateway->max_body = (int64_t)settings.max_body;
+    if (!status)
+        status = sl_config_bytes(gateway->config, GATEWAY "limits.blob", &gateway->max_blob, error);
     if (!status)
         status = open_stores(gateway, error);
     if (!status)
@@ -207,13 +214,15 @@ static sl_status start(struct gateway *gateway, const sl_config *config, sl_erro
     if (!status)
         status = gw_workers_start(TOKEN_WORKERS, &gateway->token_workers, error);
     if (!status)
+        status = gw_workers_start(DISK_WORKERS, &gateway->disk_workers, error);
+    if (!status)
         status = gw_broker_open(gateway->config, &gateway->log, &gateway->broker, error);
     if (!status)
         status = start_server(gateway, &settings, error);
     if (!status)
         status = gw_subscriptions_open(gateway->config, &gateway->log, gateway->broker, gateway->server,
                                        gateway->workers, &gateway->subscriptions, error);
-    return status;
+    return status ? status : gw_sweeper_start(gateway, &gateway->sweeper, error);
 }
 
 sl_status gw_start(const sl_config *config, const struct sl_log *log, struct gateway **out, sl_error *error)
@@ -261,11 +270,16 @@ void gw_stop(struct gateway **out, int grace_ms)
         gw_workers_finish(gateway->token_workers);
     if (gateway->workers)
         gw_workers_finish(gateway->workers);
+    atomic_store(&gateway->disk_stopped, true);
+    if (gateway->disk_workers)
+        gw_workers_finish(gateway->disk_workers);
     if (gateway->broker)
         gw_broker_finish(gateway->broker, sl_remaining_ms(deadline));
     gw_server_stop(&gateway->server);
     gw_workers_stop(&gateway->token_workers);
     gw_workers_stop(&gateway->workers);
+    gw_workers_stop(&gateway->disk_workers);
+    gw_sweeper_free(&gateway->sweeper);
     if (gateway->subscriptions) {
         gw_subscriptions_free(&gateway->subscriptions);
         SL_INFO(&gateway->log, "gateway: stopped");
@@ -274,6 +288,7 @@ void gw_stop(struct gateway **out, int grace_ms)
     gw_status_destroy(&gateway->status);
     gw_tokens_close(&gateway->tokens);
     gw_applications_close(&gateway->applications);
+    gw_blobs_close(&gateway->blobs);
     gw_catalogs_close(&gateway->catalogs);
     if (gateway->lock_fd >= 0)
         close(gateway->lock_fd);

@@ -17,7 +17,12 @@ struct gateway {
     struct gw_server *server;
     struct gw_workers *workers;       /* what may wait for Kafka */
     struct gw_workers *token_workers; /* tokens: had while Kafka is silent and all others wait for it */
+    struct gw_workers *disk_workers;  /* blobs: what waits for the disk only */
+    atomic_bool disk_stopped;         /* nothing may be posted to them any more */
     struct gw_catalogs *catalogs;
+    struct gw_blobs *blobs;               /* store/blobs.h */
+    int64_t max_blob, max_body;           /* limits.blob, limits.body */
+    struct gw_sweeper *sweeper;           /* api/blob.c: removes old blobs */
     struct gw_applications *applications; /* store/applications.h */
     struct gw_tokens *tokens;             /* api/token.c: signing and checking */
     struct gw_broker *broker;
@@ -39,15 +44,20 @@ struct gw_layer *gw_request_layer(struct gw_request *request);
 
 /* Each API's routes; gateway.c joins them into the server's table. */
 extern const struct gw_route gw_lookup_routes[], gw_config_routes[], gw_ingest_routes[], gw_stream_routes[],
-    gw_endpoint_routes[], gw_token_routes[], gw_status_routes[];
+    gw_endpoint_routes[], gw_token_routes[], gw_status_routes[], gw_group_routes[];
 extern const size_t gw_lookup_route_count, gw_config_route_count, gw_ingest_route_count,
-    gw_stream_route_count, gw_endpoint_route_count, gw_token_route_count, gw_status_route_count;
+    gw_stream_route_count, gw_endpoint_route_count, gw_token_route_count, gw_status_route_count,
+    gw_group_route_count;
 
 /* Whether a request may pass (the server's gw_authenticate; opaque is the gateway): its bearer token. */
 bool gw_tokens_authenticate(void *opaque, struct gw_request *request, char **application);
 
 sl_status gw_status_create(struct gw_status **status, sl_error *error);
 void gw_status_destroy(struct gw_status **status);
+
+/* Removes blobs that have outlived their layers, now and every few minutes, until the loops stop. */
+sl_status gw_sweeper_start(struct gateway *gateway, struct gw_sweeper **sweeper, sl_error *error);
+void gw_sweeper_free(struct gw_sweeper **sweeper); /* the loops and workers have stopped */
 
 /* Deletes the topics of what is condemned (store/catalogs.h), of one catalog or of all (hrn NULL). Blocks. */
 sl_status gw_config_clean(struct gateway *gateway, const char *hrn, sl_error *error);
