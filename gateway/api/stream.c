@@ -85,26 +85,22 @@ bool gw_stream_body(struct gw_request *request, json_t **value)
     return false;
 }
 
-#define BOTH(method_, path_, handle_, name_)                                                                 \
-    {.method = (method_),                                                                                    \
-     .pattern = CATALOG path_,                                                                               \
-     .max_body = BODY_MAX,                                                                                   \
-     .handle = (handle_),                                                                                    \
-     .name = (name_)},                                                                                       \
+#define ONE(method_, pattern_, flags_, handle_, name_)                                                       \
     {                                                                                                        \
-        .method = (method_), .pattern = NODE path_, .max_body = BODY_MAX, .handle = (handle_),               \
-        .name = (name_)                                                                                      \
+        .method = (method_), .pattern = pattern_, .flags = (flags_), .max_body = BODY_MAX,                   \
+        .handle = (handle_), .name = (name_)                                                                 \
     }
+#define BOTH(method_, path_, flags_, handle_, name_)                                                         \
+    ONE(method_, CATALOG path_, flags_, handle_, name_), ONE(method_, NODE path_, flags_, handle_, name_)
 
 const struct gw_route gw_stream_routes[] = {
-    {.method = "POST",
-     .pattern = CATALOG "/layers/{layer}/subscribe",
-     .max_body = BODY_MAX,
-     .handle = gw_stream_subscribe,
-     .name = "stream.subscribe"},
-    BOTH("DELETE", "/layers/{layer}/subscribe", gw_stream_unsubscribe, "stream.unsubscribe"),
-    BOTH("GET", "/layers/{layer}/partitions", gw_stream_poll, "stream.poll"),
-    BOTH("PUT", "/layers/{layer}/offsets", gw_stream_commit, "stream.commit"),
-    BOTH("PUT", "/layers/{layer}/seek", gw_stream_seek, "stream.seek"),
+    ONE("POST", CATALOG "/layers/{layer}/subscribe", 0, gw_stream_subscribe, "stream.subscribe"),
+    BOTH("DELETE", "/layers/{layer}/subscribe", 0, gw_stream_unsubscribe, "stream.unsubscribe"),
+    BOTH("GET", "/layers/{layer}/partitions", 0, gw_stream_poll, "stream.poll"),
+    BOTH("PUT", "/layers/{layer}/offsets", 0, gw_stream_commit, "stream.commit"),
+    BOTH("PUT", "/layers/{layer}/seek", 0, gw_stream_seek, "stream.seek"),
+    BOTH("PUT", "/layers/{layer}/pause", GW_ROUTE_EXTENSION, gw_stream_pause, "stream.pause"),
+    BOTH("PUT", "/layers/{layer}/resume", GW_ROUTE_EXTENSION, gw_stream_resume, "stream.resume"),
+    BOTH("GET", "/layers/{layer}/positions", GW_ROUTE_EXTENSION, gw_stream_positions, "stream.positions"),
 };
 const size_t gw_stream_route_count = sizeof gw_stream_routes / sizeof *gw_stream_routes;

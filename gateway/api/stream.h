@@ -9,6 +9,9 @@ void gw_stream_subscribe(struct gw_request *request);
 void gw_stream_poll(struct gw_request *request);
 void gw_stream_commit(struct gw_request *request);
 void gw_stream_seek(struct gw_request *request);
+void gw_stream_pause(struct gw_request *request);
+void gw_stream_resume(struct gw_request *request);
+void gw_stream_positions(struct gw_request *request);
 void gw_stream_unsubscribe(struct gw_request *request);
 
 /* The subscription that a request names, linked: by {subscription} in its path, else by subscriptionId and

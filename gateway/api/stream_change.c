@@ -1,26 +1,67 @@
-/* PUT …/offsets, PUT …/seek, DELETE …/subscribe. */
+/* PUT …/offsets, …/seek, …/pause, …/resume, GET …/positions, DELETE …/subscribe. */
 #include "gateway/api/stream.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #define OFFSETS_MAX 10000
+#define SEEK_HELP   "send {\"to\":\"begin\"}, {\"to\":\"end\"}, {\"to\":\"time\",\"timestamp\":0}, or offsets"
+#define PAUSE_HELP  "send {\"partitions\":[0]}, or nothing for all partitions"
 
 struct changing {
     struct gw_change change; /* first */
     struct gw_request *request;
+    sl_partition_position *positions; /* GW_POSITIONS */
     sl_offset offsets[];
 };
+
+static void changing_free(struct changing *call)
+{
+    free(call->positions);
+    free(call);
+}
+
+/* What is not known, or not there, is left out. */
+static bool put_number(json_t *object, const char *name, int64_t value)
+{
+    return value < 0 || !json_object_set_new(object, name, json_integer(value));
+}
+
+static json_t *json_of_positions(const struct gw_change *change)
+{
+    json_t *body = json_object(), *list = json_array();
+    bool fits = !json_object_set_new(body, "positions", list);
+    for (size_t i = 0; i < change->position_count && fits; i++) {
+        const sl_partition_position *position = &change->positions[i];
+        json_t *entry = json_object();
+        fits = put_number(entry, "partition", position->partition) &&
+               put_number(entry, "begin", position->begin) && put_number(entry, "end", position->end) &&
+               put_number(entry, "position", position->position) &&
+               put_number(entry, "committed", position->committed) &&
+               put_number(entry, "lag", position->lag) &&
+               !json_object_set_new(entry, "paused", json_boolean(position->paused));
+        fits = !json_array_append_new(list, entry) && fits;
+    }
+    if (fits)
+        return body;
+    json_decref(body);
+    return NULL;
+}
 
 static void done(struct gw_change *change)
 {
     struct changing *call = (struct changing *)(void *)change;
-    if (change->status)
+    if (change->status == SL_CONFLICT && (change->kind == GW_PAUSE || change->kind == GW_RESUME))
+        gw_respond_error(call->request, 409, "partition-not-assigned", change->error.text,
+                         "name partitions that the layer has, or send no body for all of them");
+    else if (change->status)
         gw_stream_fail(call->request, change->status, &change->error);
+    else if (change->kind == GW_POSITIONS)
+        gw_respond_json(call->request, 200, json_of_positions(change));
     else
         gw_respond(call->request, 200, "application/json", "{}", 2, NULL, NULL);
     gw_subscription_unlink(change->subscription);
-    free(call);
+    changing_free(call);
 }
 
 /* Begins the change with room for count offsets; NULL: answered. */
@@ -45,7 +86,7 @@ static void start(struct changing *call)
     if (call->change.subscription)
         gw_subscription_change(&call->change);
     else
-        free(call);
+        changing_free(call);
 }
 
 static bool take_offset(const json_t *value, sl_offset *offset)
@@ -77,7 +118,7 @@ static struct changing *take_offsets(struct gw_request *request, const json_t *b
             gw_respond_errorf(request, 400, "bad-offsets",
                               "send {\"offsets\":[{\"partition\":0,\"offset\":0}]}",
                               "offsets[%zu] must have \"partition\" and \"offset\", whole numbers from 0", i);
-            free(call);
+            changing_free(call);
             call = NULL;
         }
     return call;
@@ -94,26 +135,107 @@ void gw_stream_commit(struct gw_request *request)
         start(call);
 }
 
+/* {"to":"begin"|"end"|"time"}. NULL: answered. */
+static struct changing *take_place(struct gw_request *request, const json_t *body)
+{
+    const char *where = json_string_value(json_object_get(body, "to"));
+    const json_t *time = json_object_get(body, "timestamp");
+    if (where && !strcmp(where, "begin"))
+        return changing_new(request, GW_SEEK_BEGIN, 0);
+    if (where && !strcmp(where, "end"))
+        return changing_new(request, GW_SEEK_END, 0);
+    if (!where || strcmp(where, "time")) {
+        gw_respond_error(request, 400, "bad-offsets", "\"to\" must be \"begin\", \"end\" or \"time\"",
+                         SEEK_HELP);
+        return NULL;
+    }
+    if (!json_is_integer(time) || json_integer_value(time) < 0) {
+        gw_respond_error(request, 400, "bad-offsets",
+                         "\"timestamp\" must be milliseconds since 1970-01-01 UTC, a whole number from 0",
+                         SEEK_HELP);
+        return NULL;
+    }
+    struct changing *call = changing_new(request, GW_SEEK_TIME, 0);
+    if (call)
+        call->change.timestamp_ms = json_integer_value(time);
+    return call;
+}
+
 void gw_stream_seek(struct gw_request *request)
+{
+    const struct gateway *gateway = gw_request_opaque(request);
+    json_t *body;
+    if (!gw_stream_body(request, &body))
+        return;
+    struct changing *call = gateway->extended && json_object_get(body, "to")
+                                ? take_place(request, body)
+                                : take_offsets(request, body, GW_SEEK);
+    json_decref(body);
+    if (call)
+        start(call);
+}
+
+/* {"partitions":[…]}, or nothing: all. NULL: answered. */
+static struct changing *take_partitions(struct gw_request *request, const json_t *body,
+                                        enum gw_change_kind kind)
+{
+    const json_t *list = json_object_get(body, "partitions");
+    size_t count = json_array_size(list);
+    if (list && (!json_is_array(list) || !count || count > OFFSETS_MAX)) {
+        gw_respond_errorf(request, 400, "bad-partitions", PAUSE_HELP,
+                          "\"partitions\" must be an array of 1 to %d Kafka partitions", OFFSETS_MAX);
+        return NULL;
+    }
+    struct changing *call = changing_new(request, kind, count);
+    for (size_t i = 0; i < count && call; i++) {
+        const json_t *value = json_array_get(list, i);
+        json_int_t partition = json_integer_value(value);
+        if (json_is_integer(value) && partition >= 0 && partition <= INT32_MAX) {
+            call->offsets[i].partition = (int32_t)partition;
+            continue;
+        }
+        gw_respond_errorf(request, 400, "bad-partitions", PAUSE_HELP,
+                          "partitions[%zu] must be a Kafka partition: a whole number from 0", i);
+        changing_free(call);
+        call = NULL;
+    }
+    return call;
+}
+
+static void change_partitions(struct gw_request *request, enum gw_change_kind kind)
 {
     json_t *body;
     if (!gw_stream_body(request, &body))
         return;
-    const json_t *to = json_object_get(body, "to");
-    struct changing *call = NULL;
-    const char *where = json_string_value(to);
-    if (!to)
-        call = take_offsets(request, body, GW_SEEK);
-    else if (where && !strcmp(where, "begin"))
-        call = changing_new(request, GW_SEEK_BEGIN, 0);
-    else if (where && !strcmp(where, "end"))
-        call = changing_new(request, GW_SEEK_END, 0);
-    else
-        gw_respond_error(request, 400, "bad-offsets", "\"to\" must be \"begin\" or \"end\"",
-                         "correct it, or name offsets");
+    struct changing *call = take_partitions(request, body, kind);
     json_decref(body);
     if (call)
         start(call);
+}
+
+void gw_stream_pause(struct gw_request *request)
+{
+    change_partitions(request, GW_PAUSE);
+}
+
+void gw_stream_resume(struct gw_request *request)
+{
+    change_partitions(request, GW_RESUME);
+}
+
+void gw_stream_positions(struct gw_request *request)
+{
+    struct changing *call = changing_new(request, GW_POSITIONS, 0);
+    if (!call)
+        return;
+    call->positions = calloc(GW_PARTITIONS_MAX, sizeof *call->positions);
+    call->change.positions = call->positions;
+    if (call->positions) {
+        start(call);
+        return;
+    }
+    changing_free(call);
+    gw_respond_error(request, 503, "out-of-memory", "the gateway is out of memory", "send again later");
 }
 
 void gw_stream_unsubscribe(struct gw_request *request)

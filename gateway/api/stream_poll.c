@@ -6,6 +6,7 @@
 #include "base/time.h"
 #include "wire/record.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -62,10 +63,24 @@ static bool add(struct gw_poll *poll, const struct sl_message *message)
     return false;
 }
 
+/* X-SL-Assignment: 3;0,2 */
+static void tell_assignment(struct polling *call)
+{
+    const struct gw_assignment *now = &call->poll.now;
+    char text[32 + GW_PARTITIONS_MAX * 12];
+    int size = snprintf(text, sizeof text, "%lld;", (long long)now->number);
+    for (size_t i = 0; i < now->count; i++)
+        size +=
+            snprintf(text + size, sizeof text - (size_t)size, "%s%d", i ? "," : "", (int)now->partitions[i]);
+    gw_respond_header(call->request, "X-SL-Assignment", text);
+}
+
 static void respond(struct polling *call)
 {
     struct gw_request *request = call->request;
     struct gw_poll *poll = &call->poll;
+    if (!poll->status && poll->assignment >= 0)
+        tell_assignment(call);
     if (poll->status == SL_NOT_FOUND) {
         gw_respond_error(request, 404, "no-such-subscription", "the subscription ended", "subscribe again");
     } else if (poll->status) {
@@ -144,7 +159,7 @@ void gw_stream_poll(struct gw_request *request)
 {
     struct gateway *gateway = gw_request_opaque(request);
     const struct gw_subscription_limits *limits = gw_subscriptions_limits(gateway->subscriptions);
-    int64_t wait = DEFAULT_WAIT_MS, messages = 0, bytes = 0, received = -1;
+    int64_t wait = DEFAULT_WAIT_MS, messages = 0, bytes = 0, received = -1, assignment = -1;
     enum gw_ack ack = GW_ACK_WRITTEN;
     bool extended = false;
     if (!strcmp(gw_request_method(request), "HEAD")) {
@@ -156,7 +171,8 @@ void gw_stream_poll(struct gw_request *request)
     if (!take_number(request, "maxWaitMs", 0, &wait, &extended) ||
         !take_number(request, "maxMessages", 1, &messages, &extended) ||
         !take_number(request, "maxBytes", 1, &bytes, &extended) ||
-        !take_number(request, "received", 0, &received, &extended) || !take_ack(request, &ack, &extended))
+        !take_number(request, "received", 0, &received, &extended) ||
+        !take_number(request, "assignment", 0, &assignment, &extended) || !take_ack(request, &ack, &extended))
         return;
     if (received >= 0)
         ack = GW_ACK_YES;
@@ -186,6 +202,7 @@ void gw_stream_poll(struct gw_request *request)
         .deadline_ms = sl_mono_ms() + wait,
         .ack = ack,
         .received = received,
+        .assignment = assignment,
         .add = add,
         .done = done,
         .released = released,

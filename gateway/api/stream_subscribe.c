@@ -69,19 +69,40 @@ static void fail(struct gw_request *request, sl_status status, const sl_error *e
         gw_stream_fail(request, status, error);
 }
 
+/* NULL: memory is out. */
+static json_t *json_of(const struct subscribing *call)
+{
+    const struct gateway *gateway = gw_request_opaque(call->request);
+    const struct gw_subscription *subscription = call->ask.subscription;
+    json_t *url = json_sprintf("%s/subscriptions/%s", call->url, gw_subscription_node(subscription));
+    json_t *body =
+        json_pack("{s:o,s:s}", "nodeBaseURL", url, "subscriptionId", gw_subscription_id(subscription));
+    if (!gateway->extended || !body)
+        return body;
+    struct gw_assignment assignment;
+    gw_subscription_assignment(subscription, &assignment);
+    json_t *partitions = json_array();
+    bool fits = partitions != NULL;
+    for (size_t i = 0; i < assignment.count && fits; i++)
+        fits = !json_array_append_new(partitions, json_integer(assignment.partitions[i]));
+    json_t *ours = json_pack("{s:s,s:b,s:I,s:o}", "consumerGroup", gw_subscription_group(subscription),
+                             "consumerGroupShared", gw_subscription_is_shared(subscription), "assignment",
+                             (json_int_t)assignment.number, "partitions", partitions);
+    fits = fits && ours && !json_object_update(body, ours);
+    json_decref(ours);
+    if (fits)
+        return body;
+    json_decref(body);
+    return NULL;
+}
+
 static void answer(struct subscribing *call)
 {
     const struct gw_subscribe *ask = &call->ask;
     if (ask->status) {
         fail(call->request, ask->status, &ask->error);
     } else {
-        const struct gw_subscription *subscription = ask->subscription;
-        json_t *url = json_sprintf("%s/subscriptions/%s", call->url, gw_subscription_node(subscription));
-        json_t *body =
-            json_pack("{s:o,s:s,s:s,s:b}", "nodeBaseURL", url, "subscriptionId",
-                      gw_subscription_id(subscription), "consumerGroup", gw_subscription_group(subscription),
-                      "consumerGroupShared", gw_subscription_is_shared(subscription));
-        call->told = gw_respond_json(call->request, 201, body);
+        call->told = gw_respond_json(call->request, 201, json_of(call));
     }
     if (gw_meet(&call->meeting, GW_MEETING_ANSWERED))
         finish(call);

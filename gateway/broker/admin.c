@@ -57,6 +57,30 @@ rd_kafka_resp_err_t gw_broker_offsets(struct gw_broker *broker, rd_kafka_topic_p
     return code;
 }
 
+rd_kafka_resp_err_t gw_broker_offsets_at(struct gw_broker *broker, rd_kafka_topic_partition_list_t *list,
+                                         int64_t timestamp_ms)
+{
+    /* The ends first: what comes between the two questions is behind them. */
+    for (int i = 0; i < list->cnt; i++)
+        list->elems[i].offset = RD_KAFKA_OFFSET_END;
+    rd_kafka_resp_err_t code = gw_broker_offsets(broker, list);
+    rd_kafka_topic_partition_list_t *times = rd_kafka_topic_partition_list_copy(list);
+    for (int i = 0; i < times->cnt; i++)
+        times->elems[i].offset = timestamp_ms;
+    if (!code && times->cnt) {
+        code = rd_kafka_offsets_for_times(gw_broker_keep(broker), times, OFFSETS_TIMEOUT_MS);
+        gw_broker_let_go(broker);
+    }
+    for (int i = 0; i < times->cnt && !code; i++) {
+        code = times->elems[i].err;
+        if (!code && times->elems[i].offset >= 0)
+            rd_kafka_topic_partition_list_set_offset(list, times->elems[i].topic, times->elems[i].partition,
+                                                     times->elems[i].offset);
+    }
+    rd_kafka_topic_partition_list_destroy(times);
+    return code;
+}
+
 static sl_status admin_error(rd_kafka_resp_err_t code, const char *what, const char *topic, const char *text,
                              sl_error *error)
 {

@@ -71,6 +71,10 @@ void gw_broker_let_go(struct gw_broker *broker);
  * connections: on a consumer's own the question would wait behind its fetch. Blocks: on a worker only.
  */
 rd_kafka_resp_err_t gw_broker_offsets(struct gw_broker *broker, rd_kafka_topic_partition_list_t *list);
+/* The first message, in each of the list's partitions, at or after a time (ms, from 0); where there is none,
+ * the end. Blocks likewise. */
+rd_kafka_resp_err_t gw_broker_offsets_at(struct gw_broker *broker, rd_kafka_topic_partition_list_t *list,
+                                         int64_t timestamp_ms);
 
 /* The status that a code of librdkafka's means, and whether the same may work later. */
 sl_status gw_kafka_status(rd_kafka_resp_err_t code, bool *retriable);

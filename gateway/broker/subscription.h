@@ -10,7 +10,16 @@
 #define GW_FIRST_CALL_MS 30000 /* at least, unless limits.subscription-idle is less */
 
 enum gw_phase { GW_JOINING, GW_JOINED, GW_LEAVING, GW_LEFT };
-enum gw_step { GW_STEP_NONE, GW_STEP_OPEN, GW_STEP_ASSIGN, GW_STEP_REVOKE, GW_STEP_SEEK, GW_STEP_LEAVE };
+enum gw_step {
+    GW_STEP_NONE,
+    GW_STEP_OPEN,
+    GW_STEP_ASSIGN,
+    GW_STEP_REVOKE,
+    GW_STEP_SEEK,
+    GW_STEP_RESUME,
+    GW_STEP_POSITIONS,
+    GW_STEP_LEAVE
+};
 
 /* A Kafka partition that the group gave it. Offsets are those of the next message; -1: none. */
 struct gw_share {
@@ -61,21 +70,26 @@ struct gw_subscription {
     int64_t last_call_ms, idle_until_ms, joining_until_ms, leaving_until_ms, last_commit_ms;
     struct gw_share *shares;
     size_t share_count;
+    int64_t assignment;   /* counts the changes of its partitions */
+    uint32_t paused;      /* Kafka partitions that its client wants nothing of, whether it has them or not */
     bool rebalancing;     /* its partitions were taken, and none are given yet */
     struct gw_held *held; /* the first `given` were handed out and are not settled; the others wait */
     size_t held_count, held_capacity, given;
     struct gw_poll *parked, *unsettled;
-    uint64_t answers;                  /* with messages, that arrived or may arrive yet */
-    bool awaits_ack;                   /* what was given was written: the next poll says whether it arrived */
-    struct gw_change *seeks, *leavers; /* waiting */
-    struct gw_change *commits;         /* under way */
+    uint64_t answers; /* with messages, that arrived or may arrive yet */
+    bool awaits_ack;  /* what was given was written: the next poll says whether it arrived */
+    struct gw_change *orders, *leavers; /* waiting: all that must come one after another */
+    struct gw_change *commits;          /* under way */
 
     /* The job under way: the worker's between post and back. */
     enum gw_step step;
     struct gw_job job;
     struct gw_task back;
     rd_kafka_conf_t *conf;                 /* open */
-    rd_kafka_topic_partition_list_t *list; /* assign, revoke and leave (what to commit), seek */
+    rd_kafka_topic_partition_list_t *list; /* assign, revoke and leave (what to commit), seek, resume */
+    int64_t seek_time_ms;                  /* a seek's, to a time; -1: the list says where to */
+    sl_partition_position known[GW_PARTITIONS_MAX]; /* positions: what Kafka says */
+    size_t known_count;
     sl_status job_status;
     bool job_broke; /* it failed so that the consumer is not what the shares say: the subscription must end */
     sl_error job_error;
@@ -133,21 +147,48 @@ void gw_subscription_suspect(struct gw_subscription *subscription);
 void gw_subscription_work(struct gw_subscription *subscription); /* does whatever can be done now */
 void gw_subscription_leave(struct gw_subscription *subscription);
 struct gw_share *gw_subscription_share(const struct gw_subscription *subscription, int32_t partition);
+/* Its partitions changed: who waits to hear of it does. */
+void gw_subscription_reassigned(struct gw_subscription *subscription);
 
 /* subscription_poll.c: its loop's thread */
 void gw_subscription_serve(struct gw_subscription *subscription);
 void gw_subscription_end_poll(struct gw_subscription *subscription); /* the parked one, with what it has */
 void gw_subscription_forget(struct gw_subscription *subscription, int32_t partition); /* -1: all */
+/* Lets go of what was taken and not given of paused partitions: the resume goes back to it. */
+void gw_subscription_hold_back(struct gw_subscription *subscription);
 
 /* subscription_change.c: its loop's thread */
+/* Says that the partition is not this subscription's, or not even the layer's. */
+sl_status gw_subscription_not_assigned(const struct gw_layer *layer, struct gw_change *change,
+                                       int32_t partition);
+/* The list that the next job works on; takes it. NULL: none. */
+void gw_subscription_set_list(struct gw_subscription *subscription, rd_kafka_topic_partition_list_t *list);
 void gw_subscription_committed(struct gw_subscription *subscription, rd_kafka_event_t *event);
-void gw_subscription_seek_next(struct gw_subscription *subscription); /* starts the job */
-void gw_subscription_seek_done(struct gw_subscription *subscription);
+void gw_subscription_order_next(struct gw_subscription *subscription); /* does it, or starts its job */
+void gw_subscription_order_done(struct gw_subscription *subscription, enum gw_step step);
+void gw_subscription_order_end(struct gw_subscription *subscription,
+                               sl_status status); /* answers the first */
 void gw_subscription_mark_processed(struct gw_subscription *subscription);
 void gw_subscription_fail_changes(struct gw_subscription *subscription);
 void gw_subscription_give_up_commits(struct gw_subscription *subscription); /* their results come no more */
 /* What auto commit has to commit, as a list; NULL: nothing. */
 rd_kafka_topic_partition_list_t *gw_subscription_to_commit(const struct gw_subscription *subscription);
+
+/* subscription_pause.c: its loop's thread */
+static inline bool gw_subscription_is_paused(const struct gw_subscription *subscription, int32_t partition)
+{
+    return partition < GW_PARTITIONS_MAX && (subscription->paused >> partition & 1);
+}
+/* Where the share goes on, as far as librdkafka is concerned; -1: not known. */
+static inline int64_t gw_share_next(const struct gw_share *share)
+{
+    return share->taken >= 0 ? share->taken : share->begin;
+}
+void gw_subscription_pause(struct gw_subscription *subscription, struct gw_change *change);
+void gw_subscription_resume(struct gw_subscription *subscription, struct gw_change *change);
+void gw_subscription_resume_done(struct gw_subscription *subscription);
+void gw_subscription_positions(struct gw_subscription *subscription);
+void gw_subscription_positions_done(struct gw_subscription *subscription);
 
 /* subscription_message.c: points into the record; headers is grown as need be. False: memory is out. */
 bool gw_message_of_record(const rd_kafka_message_t *record, struct sl_message *message);

@@ -1,4 +1,4 @@
-/* Committing, seeking, unsubscribing: on the subscription's loop. */
+/* Committing, seeking, unsubscribing, and the line of what waits: on the subscription's loop. */
 #include "gateway/broker/subscription.h"
 
 #include "base/error.h"
@@ -12,8 +12,10 @@ static void end(struct gw_change *change, sl_status status)
     change->done(change);
 }
 
-static sl_status not_assigned(const struct gw_layer *layer, struct gw_change *change, int32_t partition)
+sl_status gw_subscription_not_assigned(const struct gw_layer *layer, struct gw_change *change,
+                                       int32_t partition)
 {
+    change->status = SL_CONFLICT;
     if (partition >= layer->parallelization)
         return sl_error_set(&change->error, SL_CONFLICT,
                             "there is no Kafka partition %d: layer %s has %d, numbered from 0",
@@ -33,7 +35,7 @@ static rd_kafka_topic_partition_list_t *list_of(struct gw_subscription *subscrip
     for (size_t i = 0; i < change->count; i++) {
         sl_offset offset = change->offsets[i];
         if (!gw_subscription_share(subscription, offset.partition)) {
-            change->status = not_assigned(subscription->layer, change, offset.partition);
+            gw_subscription_not_assigned(subscription->layer, change, offset.partition);
             continue;
         }
         const char *topic = subscription->layer->topic;
@@ -194,23 +196,46 @@ static rd_kafka_topic_partition_list_t *seek_list(struct gw_subscription *subscr
     return list;
 }
 
-void gw_subscription_seek_next(struct gw_subscription *subscription)
+void gw_subscription_set_list(struct gw_subscription *subscription, rd_kafka_topic_partition_list_t *list)
 {
-    struct gw_change *change = subscription->seeks;
     if (subscription->list)
         rd_kafka_topic_partition_list_destroy(subscription->list);
-    subscription->list = seek_list(subscription, change);
-    if (change->status || !subscription->list->cnt) {
-        subscription->seeks = change->next;
-        end(change, change->status);
-        return;
-    }
-    gw_subscription_start_job(subscription, GW_STEP_SEEK);
+    subscription->list = list;
 }
 
-void gw_subscription_seek_done(struct gw_subscription *subscription)
+void gw_subscription_order_end(struct gw_subscription *subscription, sl_status status)
 {
-    struct gw_change *change = subscription->seeks;
+    struct gw_change *change = subscription->orders;
+    subscription->orders = change->next;
+    end(change, status);
+}
+
+static void seek(struct gw_subscription *subscription, struct gw_change *change)
+{
+    gw_subscription_set_list(subscription, seek_list(subscription, change));
+    subscription->seek_time_ms = change->kind == GW_SEEK_TIME ? change->timestamp_ms : -1;
+    if (change->status || !subscription->list->cnt)
+        gw_subscription_order_end(subscription, change->status);
+    else
+        gw_subscription_start_job(subscription, GW_STEP_SEEK);
+}
+
+void gw_subscription_order_next(struct gw_subscription *subscription)
+{
+    struct gw_change *change = subscription->orders;
+    if (change->kind == GW_PAUSE)
+        gw_subscription_pause(subscription, change);
+    else if (change->kind == GW_RESUME)
+        gw_subscription_resume(subscription, change);
+    else if (change->kind == GW_POSITIONS)
+        gw_subscription_positions(subscription);
+    else
+        seek(subscription, change);
+}
+
+static void seek_done(struct gw_subscription *subscription)
+{
+    struct gw_change *change = subscription->orders;
     if (!subscription->job_status && subscription->phase == GW_JOINED)
         for (int i = 0; i < subscription->list->cnt; i++) {
             int32_t partition = subscription->list->elems[i].partition;
@@ -223,10 +248,18 @@ void gw_subscription_seek_done(struct gw_subscription *subscription)
         }
     if (!change)
         return; /* it was ended with the subscription */
-    subscription->seeks = change->next;
-    if (subscription->job_status)
-        change->error = subscription->job_error;
-    end(change, subscription->job_status);
+    change->error = subscription->job_error;
+    gw_subscription_order_end(subscription, subscription->job_status);
+}
+
+void gw_subscription_order_done(struct gw_subscription *subscription, enum gw_step step)
+{
+    if (step == GW_STEP_SEEK)
+        seek_done(subscription);
+    else if (step == GW_STEP_RESUME)
+        gw_subscription_resume_done(subscription);
+    else
+        gw_subscription_positions_done(subscription);
 }
 
 static void append(struct gw_change **list, struct gw_change *change)
@@ -239,8 +272,8 @@ static void append(struct gw_change **list, struct gw_change *change)
 
 void gw_subscription_fail_changes(struct gw_subscription *subscription)
 {
-    struct gw_change *change = subscription->seeks;
-    subscription->seeks = NULL;
+    struct gw_change *change = subscription->orders;
+    subscription->orders = NULL;
     while (change) {
         struct gw_change *next = change->next;
         sl_error_set(&change->error, SL_NOT_FOUND, "the subscription ended");
@@ -276,7 +309,7 @@ static void change_arrived(struct gw_task *task)
         if (change->kind == GW_COMMIT) {
             commit(subscription, change);
         } else {
-            append(&subscription->seeks, change);
+            append(&subscription->orders, change);
             gw_subscription_work(subscription);
         }
     }
@@ -286,6 +319,7 @@ void gw_subscription_change(struct gw_change *change)
 {
     change->status = SL_OK;
     change->next = NULL;
+    change->position_count = 0;
     change->task.run = change_arrived;
     if (gw_loop_is_current(change->subscription->loop))
         change_arrived(&change->task);

@@ -120,6 +120,19 @@ static void forward_messages(const struct gw_subscription *subscription,
     }
 }
 
+/* A pause outlasts the assignment that it was made in. */
+static void pause_again(const struct gw_subscription *subscription)
+{
+    const rd_kafka_topic_partition_list_t *list = subscription->list;
+    rd_kafka_topic_partition_list_t *paused = rd_kafka_topic_partition_list_new(list->cnt);
+    for (int i = 0; i < list->cnt; i++)
+        if (gw_subscription_is_paused(subscription, list->elems[i].partition))
+            rd_kafka_topic_partition_list_add(paused, list->elems[i].topic, list->elems[i].partition);
+    if (paused->cnt)
+        rd_kafka_pause_partitions(subscription->rk, paused);
+    rd_kafka_topic_partition_list_destroy(paused);
+}
+
 static sl_status assign(struct gw_subscription *subscription, sl_error *error)
 {
     rd_kafka_topic_partition_list_t *list = subscription->list;
@@ -137,8 +150,10 @@ static sl_status assign(struct gw_subscription *subscription, sl_error *error)
             list->elems[i].offset = RD_KAFKA_OFFSET_STORED;
     forward_messages(subscription, list);
     rd_kafka_resp_err_t refused = rd_kafka_assign(subscription->rk, list);
-    if (!refused)
+    if (!refused) {
+        pause_again(subscription);
         return status;
+    }
     rd_kafka_assign(subscription->rk, NULL);
     subscription->job_broke = true;
     return kafka_error(error, refused, "the partitions could not be taken");
@@ -178,6 +193,11 @@ static rd_kafka_resp_err_t seek_to(rd_kafka_topic_t *topic, const rd_kafka_topic
 static sl_status resolve(struct gw_subscription *subscription, sl_error *error)
 {
     rd_kafka_topic_partition_list_t *list = subscription->list;
+    if (subscription->seek_time_ms >= 0) {
+        rd_kafka_resp_err_t why =
+            gw_broker_offsets_at(subscription->all->broker, list, subscription->seek_time_ms);
+        return why ? kafka_error(error, why, "the offsets of that time are not known") : SL_OK;
+    }
     rd_kafka_topic_partition_list_t *known = rd_kafka_topic_partition_list_copy(list);
     for (int i = 0; i < known->cnt; i++)
         if (known->elems[i].offset != RD_KAFKA_OFFSET_BEGINNING)
@@ -230,6 +250,53 @@ static sl_status seek(struct gw_subscription *subscription, sl_error *error)
         subscription->job_broke = !move_back(subscription, code == RD_KAFKA_RESP_ERR__TIMED_OUT ? i + 1 : i);
     }
     return status;
+}
+
+/* The position is set although nothing moved it: what librdkafka fetched around the pause does not matter
+ * then. One that fails leaves all of them paused. */
+static sl_status resume(struct gw_subscription *subscription, sl_error *error)
+{
+    rd_kafka_topic_partition_list_t *list = subscription->list;
+    rd_kafka_resp_err_t code = rd_kafka_resume_partitions(subscription->rk, list);
+    for (int i = 0; i < list->cnt && !code; i++)
+        if (list->elems[i].offset >= 0)
+            code = seek_to(subscription->topic, &list->elems[i]);
+    if (!code)
+        return SL_OK;
+    rd_kafka_pause_partitions(subscription->rk, list);
+    return kafka_error(error, code, "the partitions could not be resumed");
+}
+
+/* What Kafka knows of the positions. */
+static sl_status ask_positions(struct gw_subscription *subscription, sl_error *error)
+{
+    struct gw_broker *broker = subscription->all->broker;
+    const char *topic = subscription->layer->topic;
+    int count = (int)subscription->known_count;
+    sl_partition_position *known = subscription->known;
+    rd_kafka_topic_partition_list_t *begins = rd_kafka_topic_partition_list_new(count);
+    rd_kafka_topic_partition_list_t *ends = rd_kafka_topic_partition_list_new(count);
+    for (int i = 0; i < count; i++) {
+        rd_kafka_topic_partition_list_add(begins, topic, known[i].partition)->offset =
+            RD_KAFKA_OFFSET_BEGINNING;
+        rd_kafka_topic_partition_list_add(ends, topic, known[i].partition)->offset = RD_KAFKA_OFFSET_END;
+    }
+    rd_kafka_topic_partition_list_t *committed = rd_kafka_topic_partition_list_copy(begins);
+    rd_kafka_resp_err_t code = rd_kafka_committed(subscription->rk, committed, OFFSETS_TIMEOUT_MS);
+    if (!code)
+        code = gw_broker_offsets(broker, begins);
+    if (!code)
+        code = gw_broker_offsets(broker, ends);
+    for (int i = 0; i < count && !code; i++) {
+        code = committed->elems[i].err;
+        known[i].begin = begins->elems[i].offset;
+        known[i].end = ends->elems[i].offset;
+        known[i].committed = committed->elems[i].offset < 0 ? -1 : committed->elems[i].offset;
+    }
+    rd_kafka_topic_partition_list_destroy(committed);
+    rd_kafka_topic_partition_list_destroy(ends);
+    rd_kafka_topic_partition_list_destroy(begins);
+    return code ? kafka_error(error, code, "the positions are not known") : SL_OK;
 }
 
 /* Leaves the group and waits until that is done; rebalance events are part of it. */
@@ -298,6 +365,12 @@ static void run(struct gw_job *job)
         break;
     case GW_STEP_SEEK:
         status = seek(subscription, error);
+        break;
+    case GW_STEP_RESUME:
+        status = resume(subscription, error);
+        break;
+    case GW_STEP_POSITIONS:
+        status = ask_positions(subscription, error);
         break;
     case GW_STEP_LEAVE:
         leave(subscription);

@@ -22,9 +22,26 @@ struct gw_share *gw_subscription_share(const struct gw_subscription *subscriptio
 
 static void drop_list(struct gw_subscription *subscription)
 {
-    if (subscription->list)
-        rd_kafka_topic_partition_list_destroy(subscription->list);
-    subscription->list = NULL;
+    gw_subscription_set_list(subscription, NULL);
+}
+
+void gw_subscription_assignment(const struct gw_subscription *subscription, struct gw_assignment *assignment)
+{
+    assignment->number = subscription->assignment;
+    assignment->count = 0;
+    for (size_t i = 0; i < subscription->share_count && i < GW_PARTITIONS_MAX; i++) {
+        size_t place = assignment->count++;
+        for (; place && assignment->partitions[place - 1] > subscription->shares[i].partition; place--)
+            assignment->partitions[place] = assignment->partitions[place - 1];
+        assignment->partitions[place] = subscription->shares[i].partition;
+    }
+}
+
+void gw_subscription_reassigned(struct gw_subscription *subscription)
+{
+    subscription->assignment++;
+    if (subscription->parked && subscription->parked->assignment >= 0)
+        gw_subscription_end_poll(subscription);
 }
 
 /* Answers the call that made it. */
@@ -149,7 +166,10 @@ static void rebalance(struct gw_subscription *subscription, rd_kafka_event_t *ev
         if (subscription->auto_commit)
             subscription->list = gw_subscription_to_commit(subscription);
         gw_subscription_forget(subscription, -1);
+        bool had_some = subscription->share_count > 0;
         subscription->share_count = 0;
+        if (had_some)
+            gw_subscription_reassigned(subscription);
     }
     gw_subscription_start_job(subscription, assigned ? GW_STEP_ASSIGN : GW_STEP_REVOKE);
 }
@@ -186,6 +206,12 @@ static void serve_control(struct gw_subscription *subscription)
     }
 }
 
+/* What needs no partitions to be done. */
+static bool is_wish(const struct gw_change *change)
+{
+    return change->kind == GW_PAUSE || change->kind == GW_RESUME;
+}
+
 void gw_subscription_work(struct gw_subscription *subscription)
 {
     if (subscription->step || subscription->phase == GW_LEFT)
@@ -197,8 +223,9 @@ void gw_subscription_work(struct gw_subscription *subscription)
         go_on_leaving(subscription);
         return; /* the memory may be gone */
     }
-    while (subscription->seeks && !subscription->step && !subscription->rebalancing)
-        gw_subscription_seek_next(subscription);
+    while (subscription->orders && !subscription->step &&
+           (!subscription->rebalancing || is_wish(subscription->orders)))
+        gw_subscription_order_next(subscription);
     if (subscription->phase == GW_JOINED && !subscription->step)
         gw_subscription_serve(subscription);
 }
@@ -314,6 +341,8 @@ static void assigned(struct gw_subscription *subscription)
     free(subscription->shares);
     subscription->shares = shares;
     subscription->share_count = count;
+    if (count || !subscription->assignment)
+        gw_subscription_reassigned(subscription);
     end_broken(subscription);
     if (subscription->phase != GW_JOINING)
         return;
@@ -345,7 +374,9 @@ void gw_subscription_job_back(struct gw_task *task)
         assigned(subscription);
         break;
     case GW_STEP_SEEK:
-        gw_subscription_seek_done(subscription);
+    case GW_STEP_RESUME:
+    case GW_STEP_POSITIONS:
+        gw_subscription_order_done(subscription, step);
         end_broken(subscription);
         break;
     case GW_STEP_LEAVE:

@@ -28,6 +28,23 @@ void gw_subscription_forget(struct gw_subscription *subscription, int32_t partit
         subscription->awaits_ack = false;
 }
 
+void gw_subscription_hold_back(struct gw_subscription *subscription)
+{
+    size_t kept = subscription->given;
+    for (size_t i = subscription->given; i < subscription->held_count; i++) {
+        struct gw_held held = subscription->held[i];
+        struct gw_share *share = gw_subscription_share(subscription, held.message->partition);
+        if (!share || !gw_subscription_is_paused(subscription, share->partition)) {
+            subscription->held[kept++] = held;
+            continue;
+        }
+        if (held.message->offset < share->taken)
+            share->taken = held.message->offset;
+        rd_kafka_event_destroy(held.event);
+    }
+    subscription->held_count = kept;
+}
+
 /*
  * librdkafka's queue has run empty. If it was full before, its fetcher sleeps on for up to a second (2.0.2
  * looks at the queue again only when something else wakes it). A seek to where it is wakes it; nothing is
@@ -39,7 +56,8 @@ static void ran_empty(struct gw_subscription *subscription)
                     subscription->run_messages >= subscription->queue_messages;
     subscription->run_bytes = subscription->run_messages = 0;
     for (size_t i = 0; i < subscription->share_count && was_full; i++)
-        if (subscription->shares[i].taken >= 0)
+        if (subscription->shares[i].taken >= 0 &&
+            !gw_subscription_is_paused(subscription, subscription->shares[i].partition))
             rd_kafka_seek(subscription->topic, subscription->shares[i].partition,
                           subscription->shares[i].taken, 0);
 }
@@ -66,7 +84,10 @@ static bool take(struct gw_subscription *subscription)
             rd_kafka_event_type(event) == RD_KAFKA_EVENT_FETCH ? rd_kafka_event_message_next(event) : NULL;
         struct gw_share *share =
             message && !message->err ? gw_subscription_share(subscription, message->partition) : NULL;
-        if (share) {
+        if (share && gw_subscription_is_paused(subscription, share->partition)) {
+            if (gw_share_next(share) < 0)
+                share->begin = message->offset; /* now it is known */
+        } else if (share) {
             share->taken = message->offset + 1;
             subscription->run_bytes += message->len;
             subscription->run_messages++;
@@ -126,6 +147,8 @@ static void finish(struct gw_subscription *subscription)
     gw_timer_cancel(subscription->loop, &poll->timer);
     gw_subscription_called(subscription);
     poll->ended_ms = subscription->last_call_ms;
+    if (poll->assignment >= 0)
+        gw_subscription_assignment(subscription, &poll->now);
     if (poll->count) {
         struct gw_layer_counters *counters = subscription->layer->counters;
         atomic_fetch_add_explicit(&counters->messages_out, poll->count, memory_order_relaxed);
@@ -142,6 +165,12 @@ void gw_subscription_end_poll(struct gw_subscription *subscription)
         finish(subscription);
 }
 
+/* Whether its partitions are others than the poll's client knows. */
+static bool has_news(const struct gw_subscription *subscription, const struct gw_poll *poll)
+{
+    return poll->assignment >= 0 && poll->assignment != subscription->assignment;
+}
+
 void gw_subscription_serve(struct gw_subscription *subscription)
 {
     struct gw_poll *poll = subscription->parked;
@@ -151,7 +180,7 @@ void gw_subscription_serve(struct gw_subscription *subscription)
         gw_subscription_mark_processed(subscription);
         fill(subscription, poll);
     }
-    if (poll->count || poll->status || sl_mono_ms() >= poll->deadline_ms)
+    if (poll->count || poll->status || sl_mono_ms() >= poll->deadline_ms || has_news(subscription, poll))
         finish(subscription);
 }
 
@@ -188,6 +217,7 @@ static void again(struct gw_subscription *subscription)
     subscription->given = 0;
     subscription->answers--;
     subscription->awaits_ack = false;
+    gw_subscription_hold_back(subscription); /* of what was paused since */
 }
 
 /* What a poll says of the answer before it, which is written or was never begun. */
@@ -224,6 +254,8 @@ static void poll_arrived(struct gw_task *task)
     subscription->parked = poll;
     atomic_fetch_add_explicit(&subscription->all->parked, 1, memory_order_relaxed);
     gw_subscription_work(subscription);
+    if (subscription->parked == poll && has_news(subscription, poll)) /* a job is under way */
+        finish(subscription);
 }
 
 void gw_subscription_poll(struct gw_poll *poll)

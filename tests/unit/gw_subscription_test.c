@@ -214,6 +214,7 @@ static sl_status poll_once(struct gw_subscription *subscription, size_t max, int
                                     .max_messages = max,
                                     .deadline_ms = sl_mono_ms() + 200,
                                     .received = -1,
+                                    .assignment = -1,
                                     .add = add,
                                     .done = polled,
                                     .released = released},
