@@ -37,14 +37,17 @@ typedef struct sl_layer_spec {
  * names the catalog's HRN. name may be NULL. *catalog may be NULL when the result is not wanted. */
 SL_API sl_status sl_catalog_create(sl_client *client, const char *id, const char *name, sl_catalog **catalog,
                                    sl_error *error);
+/* A catalog with its layers. */
 SL_API SL_MUST_CHECK sl_status sl_catalog_get(sl_client *client, const char *hrn, sl_catalog **catalog,
                                               sl_error *error);
+/* All catalogs that the credentials may see. */
 SL_API SL_MUST_CHECK sl_status sl_catalog_list_get(sl_client *client, sl_catalog_list **list,
                                                    sl_error *error);
 
 /* Deletes the catalog, its layers and all their messages. */
 SL_API sl_status sl_catalog_delete(sl_client *client, const char *hrn, sl_error *error);
 
+/* Makes a layer, ready to be written and read when this returns. */
 SL_API sl_status sl_layer_create(sl_client *client, const char *hrn, const sl_layer_spec *spec,
                                  sl_error *error);
 /* Deletes the layer and all its messages. */
@@ -54,9 +57,11 @@ SL_API sl_status sl_layer_delete(sl_client *client, const char *hrn, const char 
 SL_API void sl_catalog_destroy(sl_catalog **catalog);
 SL_API void sl_catalog_list_destroy(sl_catalog_list **list);
 
+/* How many catalogs there are, and the one at index (from 0; NULL: none), the list's own. */
 SL_API size_t sl_catalog_list_count(const sl_catalog_list *list);
 SL_API const sl_catalog *sl_catalog_list_at(const sl_catalog_list *list, size_t index);
 
+/* What the platform says of a catalog. */
 SL_API const char *sl_catalog_hrn(const sl_catalog *catalog);
 SL_API const char *sl_catalog_id(const sl_catalog *catalog);
 SL_API const char *sl_catalog_name(const sl_catalog *catalog);

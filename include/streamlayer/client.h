@@ -13,7 +13,7 @@
 
 SL_BEGIN_DECLS
 
-typedef struct sl_client sl_client;
+typedef struct sl_client sl_client; /* one application's connection to a platform */
 
 /* Told statistics, a JSON object of size bytes and NUL-terminated; it ends with the call. */
 typedef void (*sl_statistics_callback)(void *opaque, const char *json, size_t size);

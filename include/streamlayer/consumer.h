@@ -18,12 +18,16 @@
 
 SL_BEGIN_DECLS
 
-typedef struct sl_consumer sl_consumer;
-typedef struct sl_consumer_options sl_consumer_options;
-typedef struct sl_batch sl_batch;
+typedef struct sl_consumer sl_consumer;                 /* reads one layer */
+typedef struct sl_consumer_options sl_consumer_options; /* what the program decides of it */
+typedef struct sl_batch sl_batch;                       /* the messages of one poll */
 
 /* Where a group without a committed offset begins. */
-typedef enum sl_start { SL_START_DEFAULT = 0, SL_START_BEGIN, SL_START_END } sl_start;
+typedef enum sl_start {
+    SL_START_DEFAULT = 0, /* as stream.consumer.start says */
+    SL_START_BEGIN,       /* at the oldest message that is left */
+    SL_START_END          /* at the next that is written */
+} sl_start;
 
 /*
  * Options: what the program decides itself. Everything else is configuration.
@@ -34,7 +38,9 @@ SL_API SL_MUST_CHECK sl_status sl_consumer_options_create(sl_consumer_options **
 SL_API void sl_consumer_options_destroy(sl_consumer_options **options);
 /* The group's name, 1 to 200 characters of A-Z a-z 0-9 . _ - : ; wins over stream.consumer.group. */
 SL_API sl_status sl_consumer_options_set_group(sl_consumer_options *options, const char *group);
+/* "kafka-connector" or "http-connector": wins over the configuration. */
 SL_API sl_status sl_consumer_options_set_connector(sl_consumer_options *options, const char *name);
+/* Where a group without a committed offset begins: wins over stream.consumer.start. */
 SL_API sl_status sl_consumer_options_set_start(sl_consumer_options *options, sl_start start);
 /* Auto commit, every interval_ms milliseconds: commits messages once a later poll, of whichever thread, shows
  * that the application is done with them; so threads that share a consumer and process side by side commit
@@ -62,6 +68,7 @@ typedef enum sl_rebalance {
  */
 typedef void (*sl_rebalance_callback)(void *opaque, sl_rebalance what, const int32_t *partitions,
                                       size_t count);
+/* Who is told of changes of the share; callback NULL: nobody. */
 SL_API sl_status sl_consumer_options_set_rebalance(sl_consumer_options *options,
                                                    sl_rebalance_callback callback, void *opaque);
 
@@ -91,6 +98,7 @@ SL_API SL_MUST_CHECK sl_status sl_consumer_create(sl_client *client, const char 
 SL_API SL_MUST_CHECK sl_status sl_consumer_poll(sl_consumer *consumer, int timeout_ms, size_t max_messages,
                                                 sl_batch **batch, sl_error *error);
 
+/* How many messages a batch has. */
 SL_API size_t sl_batch_count(const sl_batch *batch);
 /* The message at index (from 0), the batch's own; NULL when there is none. Within a Kafka partition offsets
  * ascend. */
@@ -134,8 +142,8 @@ SL_API sl_status sl_consumer_resume(sl_consumer *consumer, const int32_t *partit
 
 /* One Kafka partition of a consumer's share. Offsets are those of a next message; -1: not known, or none. */
 typedef struct sl_partition_position {
-    int32_t partition;
-    bool paused;
+    int32_t partition; /* its number */
+    bool paused;       /* by sl_consumer_pause */
     int64_t begin;     /* the oldest message that is left */
     int64_t end;       /* the next one that will be written */
     int64_t position;  /* the next one that a poll returns */

@@ -14,6 +14,7 @@
 
 SL_BEGIN_DECLS
 
+/* What a call came to. */
 typedef enum sl_status {
     SL_OK = 0,            /* done */
     SL_INVALID_ARGUMENT,  /* the call's own arguments are wrong */
@@ -42,8 +43,9 @@ typedef enum sl_status {
 
 #define SL_ERROR_TEXT_SIZE 1000 /* bytes, the terminating NUL included */
 
+/* What went wrong, in the caller's memory. */
 typedef struct sl_error {
-    sl_status status;
+    sl_status status;              /* the same as the call returned */
     bool retriable;                /* the same call may succeed later */
     bool fatal;                    /* this handle will not work again: close it */
     int http_status;               /* what the platform answered, or 0 */

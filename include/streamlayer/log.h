@@ -8,11 +8,12 @@
 
 SL_BEGIN_DECLS
 
+/* How severe a line is: the lower, the more. */
 typedef enum sl_log_level {
-    SL_LOG_ERROR = 1,
-    SL_LOG_WARNING = 2,
-    SL_LOG_INFO = 3,
-    SL_LOG_DEBUG = 4
+    SL_LOG_ERROR = 1,   /* something failed for good */
+    SL_LOG_WARNING = 2, /* something to look at; it goes on */
+    SL_LOG_INFO = 3,    /* what happens in the large */
+    SL_LOG_DEBUG = 4    /* what happens in the small */
 } sl_log_level;
 
 /*

@@ -23,12 +23,12 @@ SL_BEGIN_DECLS
 #define SL_PARTITION_ID_MAX   500     /* characters (Unicode code points) in a partition id */
 #define SL_PAYLOAD_INLINE_MAX 1048576 /* bytes of payload that travel inside a message: 1 MiB */
 
-typedef struct sl_message sl_message;
+typedef struct sl_message sl_message; /* what is sent and received */
 
 /* Where a message lies: the Kafka partition's number, and the record's offset in it. */
 typedef struct sl_offset {
-    int32_t partition;
-    int64_t offset;
+    int32_t partition; /* Kafka's, from 0 */
+    int64_t offset;    /* the record's, in it */
 } sl_offset;
 
 /*
@@ -93,7 +93,9 @@ SL_API const char *sl_message_partition_id(const sl_message *message, size_t *si
  * with a null value: NULL; an empty payload: not NULL, *size 0. */
 SL_API const void *sl_message_payload(const sl_message *message, size_t *size);
 
+/* Milliseconds since 1970-01-01 UTC. */
 SL_API int64_t sl_message_timestamp_ms(const sl_message *message);
+/* What the setters of the same names say. */
 SL_API const char *sl_message_trace_id(const sl_message *message);
 SL_API const char *sl_message_checksum(const sl_message *message);
 SL_API const char *sl_message_crc(const sl_message *message);
@@ -108,6 +110,7 @@ SL_API int64_t sl_message_compressed_size(const sl_message *message);
 /* Where a received message lies; {-1, -1} for one that was not received. */
 SL_API sl_offset sl_message_offset(const sl_message *message);
 
+/* How many user headers there are. */
 SL_API size_t sl_message_header_count(const sl_message *message);
 
 /* The header at index (from 0), in the order written; false when there is none. A null value: *value is

@@ -24,9 +24,9 @@
 
 SL_BEGIN_DECLS
 
-typedef struct sl_producer sl_producer;
-typedef struct sl_producer_options sl_producer_options;
-typedef struct sl_delivery sl_delivery;
+typedef struct sl_producer sl_producer;                 /* writes one layer */
+typedef struct sl_producer_options sl_producer_options; /* what the program decides of it */
+typedef struct sl_delivery sl_delivery;                 /* what became of one message */
 
 /*
  * Told of each message's fate, once.
@@ -49,6 +49,7 @@ SL_API sl_offset sl_delivery_offset(const sl_delivery *delivery);      /* {-1,-1
  */
 SL_API SL_MUST_CHECK sl_status sl_producer_options_create(sl_producer_options **options);
 SL_API void sl_producer_options_destroy(sl_producer_options **options);
+/* Who is told of each message's fate; callback NULL: nobody. */
 SL_API sl_status sl_producer_options_set_delivery(sl_producer_options *options, sl_delivery_callback callback,
                                                   void *opaque);
 /* "kafka-connector" or "http-connector": wins over the configuration. */
