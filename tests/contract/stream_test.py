@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import tempfile
+import threading
 import time
 
 import streamlayer
@@ -12,7 +13,9 @@ from streamlayer import Subscription, TestCase, data, last_offsets
 BEGIN = {"auto.offset.reset": "earliest"}
 
 
-class Stream(TestCase):
+class StreamCase(TestCase):
+    """A catalog and a group of the test's own."""
+
     def setUp(self):
         self.hrn = self.platform.catalog()
         self.group = self.platform.name("g")  # a group is Kafka's, whatever it reads: no test's is another's
@@ -32,6 +35,8 @@ class Stream(TestCase):
         for body in bodies:
             self.platform.publish(self.hrn, "layer", body, **headers)
 
+
+class Stream(StreamCase):
     def test_subscribe_answers_201(self):
         self.layer()
         subscription = self.subscribe()
@@ -360,6 +365,234 @@ class Stream(TestCase):
                 answer = self.platform.request(method, url, token=token)
                 self.assertEqual(answer.status, 401, f"{method} {url}: {answer.text}")
         self.assertEqual(subscription.poll(), [])
+
+
+class Positions(StreamCase):
+    """Our extensions: the share's partitions, seeks by place and time, pause, positions."""
+
+    def positions(self, subscription):
+        answer = self.platform.get(subscription.url("positions"))
+        self.assertEqual(answer.status, 200, answer.text)
+        return answer.json()["positions"]
+
+    def put(self, subscription, what, body=b""):
+        return self.platform.put(subscription.url(what), body, headers={"Content-Type": "application/json"})
+
+    def done(self, subscription, what, body=b""):
+        answer = self.put(subscription, what, body)
+        self.assertEqual((answer.status, answer.json()), (200, {}), answer.text)
+
+    def poll(self, subscription, query="maxWaitMs=20000"):
+        answer = self.platform.get(subscription.url("partitions") + "?" + query)
+        self.assertEqual(answer.status, 200, answer.text)
+        return answer
+
+    def test_positions(self):
+        """Begin, end, what the client was sent, what its group has committed."""
+        self.layer(partitions=2)
+        subscription = self.subscribe()
+        empty = {"begin": 0, "end": 0, "position": 0, "lag": 0, "paused": False}
+        self.assertEqual(self.positions(subscription), [{"partition": 0, **empty}, {"partition": 1, **empty}])
+        self.publish(*(b"%d" % i for i in range(20)))
+        messages = subscription.receive(20)
+        ends = {each["partition"]: each["offset"] + 1 for each in last_offsets(messages)}
+        self.assertEqual([(each["end"], each["position"], each["lag"]) for each in self.positions(subscription)],
+                         [(ends[0], ends[0], 0), (ends[1], ends[1], 0)])
+        self.assertEqual(subscription.commit([{"partition": 1, "offset": 1}]).status, 200)
+        self.assertEqual(subscription.seek([{"partition": 0, "offset": 1}]).status, 200)
+        first, second = self.positions(subscription)
+        self.assertEqual((first["position"], first["lag"], "committed" in first), (1, ends[0] - 1, False))
+        self.assertEqual((second["position"], second["lag"], second["committed"]), (ends[1], 0, 2))
+        one = self.poll(subscription, "maxMessages=1&maxWaitMs=20000").json()["messages"]
+        self.assertEqual(one[0]["offset"], {"partition": 0, "offset": 1})
+        self.assertEqual(self.positions(subscription)[0]["position"], 2, "what was fetched and not sent counts as lag")
+
+    def test_a_start_at_the_end_is_committed(self):
+        self.layer()
+        self.publish(b"old")
+        subscription = self.subscribe(auto_offset_reset="latest")
+        self.assertEqual(self.positions(subscription), [{"partition": 0, "begin": 0, "end": 1, "position": 1,
+                                                         "committed": 1, "lag": 0, "paused": False}])
+
+    def test_seek_to_a_place(self):
+        """To the begin, the end, and the first message at or after a time; where there is none, the end."""
+        self.layer()
+        now = int(time.time() * 1000)
+        for age in (3000, 2000, 1000):
+            self.publish(b"%d" % age, X_SL_Timestamp=str(now - age))
+        subscription = self.subscribe()
+        subscription.receive(3)
+        for body, want in (({"to": "begin"}, b"3000"), ({"to": "time", "timestamp": now - 2000}, b"2000"),
+                           ({"to": "time", "timestamp": now - 1999}, b"1000"),
+                           ({"to": "time", "timestamp": 0}, b"3000")):
+            self.done(subscription, "seek", body)
+            messages = self.poll(subscription, "maxMessages=1&maxWaitMs=20000").json()["messages"]
+            self.assertEqual([data(each) for each in messages], [want], body)
+        for end, body in ((3, {"to": "end"}), (4, {"to": "time", "timestamp": now + 60000})):
+            self.done(subscription, "seek", {"to": "begin"})
+            self.done(subscription, "seek", body)
+            self.assertEqual(self.positions(subscription)[0]["position"], end)
+            self.publish(b"new")
+            self.assertEqual([data(each) for each in self.poll(subscription).json()["messages"]], [b"new"])
+        for body, field in (({"to": "middle"}, "to"), ({"to": 7}, "to"), ({"to": "time"}, "timestamp"),
+                            ({"to": "time", "timestamp": "now"}, "timestamp"),
+                            ({"to": "time", "timestamp": -1}, "timestamp"),
+                            ({"to": "time", "timestamp": 1.5}, "timestamp"),
+                            ({"to": "time", "timestamp": None}, "timestamp"), ({}, "offsets")):
+            answer = self.put(subscription, "seek", body)
+            self.assertEqual((answer.status, answer.json()["code"]), (400, "bad-offsets"), body)
+            self.assertIn(f'"{field}"', answer.json()["cause"])
+
+    def test_pause(self):
+        """Nothing of a paused partition comes, what was written before and behind comes after the resume, once."""
+        self.layer(partitions=2)
+        self.publish(*(b"%d" % i for i in range(40)))
+        subscription = self.subscribe()
+        first = self.poll(subscription, "maxMessages=3&maxWaitMs=20000").json()["messages"]
+        self.done(subscription, "pause", {"partitions": [1]})
+        self.assertEqual([each["paused"] for each in self.positions(subscription)], [False, True])
+        self.publish(*(b"%d" % i for i in range(40, 80)))
+        ends = [each["end"] for each in self.positions(subscription)]
+        seen = [(each["offset"]["partition"], each["offset"]["offset"]) for each in first]
+        already = len([each for each in seen if each[0] == 1])
+
+        def some():
+            seen.extend((each["offset"]["partition"], each["offset"]["offset"]) for each in subscription.poll())
+        streamlayer.wait_for(lambda: some() or len([each for each in seen if each[0] == 0]) == ends[0], 30, "all of 0")
+        self.assertEqual(len([each for each in seen if each[0] == 1]), already)
+        self.assertEqual(self.positions(subscription)[1]["lag"], ends[1] - already)
+        self.done(subscription, "resume", {"partitions": [1]})
+        streamlayer.wait_for(lambda: some() or len(seen) >= 80, 30, "the rest")
+        self.assertEqual(sorted(seen), [(0, i) for i in range(ends[0])] + [(1, i) for i in range(ends[1])])
+        self.assertEqual(subscription.poll(), [])
+        self.assertEqual([each["paused"] for each in self.positions(subscription)], [False, False])
+
+    def test_pause_and_resume_again_and_again(self):
+        """Whatever is under way then: nothing is lost, nothing comes twice."""
+        self.layer(partitions=2)
+        subscription = self.subscribe()
+        seen = []
+        for turn in range(12):
+            self.publish(*(b"%d" % i for i in range(10)))
+            which = {"partitions": [turn % 2]} if turn % 3 else b""
+            self.done(subscription, "pause", which)
+            seen.extend((each["offset"]["partition"], each["offset"]["offset"]) for each in
+                        self.poll(subscription, "maxMessages=4&maxWaitMs=10").json()["messages"])
+            if turn % 4 == 3:
+                self.done(subscription, "pause", which)  # is no fault
+            self.done(subscription, "resume", which)
+            seen.extend((each["offset"]["partition"], each["offset"]["offset"]) for each in
+                        self.poll(subscription, "maxMessages=7&maxWaitMs=300").json()["messages"])
+        streamlayer.wait_for(lambda: seen.extend((each["offset"]["partition"], each["offset"]["offset"])
+                                                 for each in subscription.poll()) or len(seen) >= 120, 30, "the rest")
+        ends = [each["end"] for each in self.positions(subscription)]
+        self.assertEqual(sorted(seen), [(0, i) for i in range(ends[0])] + [(1, i) for i in range(ends[1])])
+
+    def test_a_seek_while_paused(self):
+        self.layer()
+        self.publish(*(b"%d" % i for i in range(5)))
+        subscription = self.subscribe()
+        subscription.receive(5)
+        self.done(subscription, "pause")
+        self.done(subscription, "seek", {"offsets": [{"partition": 0, "offset": 3}]})
+        self.assertEqual(subscription.poll(), [])
+        self.assertEqual(self.positions(subscription)[0]["position"], 3)
+        self.done(subscription, "resume")
+        self.assertEqual([data(each) for each in subscription.receive(2)], [b"3", b"4"])
+
+    def test_a_lost_answer_of_a_partition_that_was_paused(self):
+        """It does not come again before the resume, and then it does."""
+        self.layer()
+        self.publish(b"0", b"1")
+        subscription = self.subscribe()
+        self.assertEqual(len(self.poll(subscription, "received=0&maxWaitMs=20000&maxMessages=1").json()["messages"]), 1)
+        self.done(subscription, "pause")
+        self.assertEqual(self.poll(subscription, "received=0&maxWaitMs=10").json()["messages"], [])
+        self.done(subscription, "resume")
+        answer = self.poll(subscription, "received=0&maxWaitMs=20000&maxMessages=1")
+        self.assertEqual([data(each) for each in answer.json()["messages"]], [b"0"])
+
+    def test_a_pause_outlasts_rebalances(self):
+        """Another one comes and goes; the partition that comes back is still paused."""
+        self.layer(partitions=2)
+        subscription = self.subscribe(group_id=self.group)
+        self.done(subscription, "pause", {"partitions": [1]})
+        other = self.subscribe(group_id=self.group)
+        self.assertEqual(len(self.positions(subscription)), 1)
+        self.assertEqual([each["paused"] for each in self.positions(other)], [False], "the other's are its own")
+        other.delete()
+        number = streamlayer.wait_for(lambda: self.changed(subscription, "0,1"), 30, "both came back")
+        self.assertGreater(number, subscription.answer.json()["assignment"] + 1)
+        self.assertEqual([each["paused"] for each in self.positions(subscription)], [False, True])
+        self.publish(*(b"%d" % i for i in range(20)))
+        end = [each["end"] for each in self.positions(subscription)]
+        got = subscription.receive(end[0])
+        self.assertEqual({each["offset"]["partition"] for each in got}, {0})
+        self.assertEqual(subscription.poll(), [])
+        self.done(subscription, "resume", {"partitions": [1]})
+        self.assertEqual([each["offset"] for each in subscription.receive(end[1])],
+                         [{"partition": 1, "offset": i} for i in range(end[1])])
+
+    def changed(self, subscription, partitions):
+        """The assignment's number once it is these."""
+        number, now = self.poll(subscription, "assignment=0").headers["x-sl-assignment"].split(";")
+        return int(number) if now == partitions else None
+
+    def test_assignment(self):
+        """The 201 tells it, a poll that knows another one answers at once, one that knows it waits."""
+        self.layer(partitions=2)
+        subscription = self.subscribe(group_id=self.group)
+        body = subscription.answer.json()
+        number = body["assignment"]
+        self.assertGreaterEqual(number, 1)
+        self.assertEqual(body["partitions"], [0, 1])
+        answer = self.poll(subscription, f"maxWaitMs=25000&assignment={number - 1}")
+        self.assertEqual((answer.json()["messages"], answer.headers["x-sl-assignment"]), ([], f"{number};0,1"))
+        self.assertEqual(self.poll(subscription, f"maxWaitMs=10&assignment={number}").headers["x-sl-assignment"],
+                         f"{number};0,1")
+        self.assertNotIn("x-sl-assignment", self.poll(subscription, "maxWaitMs=10").headers)
+        answers = []
+        thread = threading.Thread(target=lambda: answers.append(
+            self.poll(subscription, f"maxWaitMs=25000&assignment={number}")))
+        thread.start()
+        other = self.subscribe(group_id=self.group)
+        thread.join(30)
+        now, partitions = answers[0].headers["x-sl-assignment"].split(";")
+        self.assertGreater(int(now), number)
+        self.assertIn(partitions, ("", "0", "1"))  # taken, or given anew
+        self.assertEqual(len(other.answer.json()["partitions"]), 1)
+        answer = self.platform.get(subscription.url("partitions") + "?assignment=x")
+        self.assertEqual((answer.status, answer.json()["code"]), (400, "bad-parameter"))
+        self.assertIn("assignment", answer.json()["cause"])
+
+    def test_pause_refuses(self):
+        """A body that is none, and partitions that the layer does not have; what it has not itself is no fault."""
+        self.layer(partitions=2)
+        subscription = self.subscribe(group_id=self.group)
+        for what in ("pause", "resume"):
+            for body, field in (({"partitions": 1}, '"partitions"'), ({"partitions": []}, '"partitions"'),
+                                ({"partitions": None}, '"partitions"'), ({"partitions": [0, "1"]}, "partitions[1]"),
+                                ({"partitions": [-1]}, "partitions[0]"), ({"partitions": [1 << 40]}, "partitions[0]"),
+                                ({"partitions": [0.5]}, "partitions[0]")):
+                answer = self.put(subscription, what, body)
+                self.assertEqual((answer.status, answer.json()["code"]), (400, "bad-partitions"), body)
+                self.assertIn(field, answer.json()["cause"])
+            for body in (b"[", b"[]"):
+                self.assertEqual(self.put(subscription, what, body).json()["code"], "bad-json")
+            for partition in (2, 33, 2147483647):
+                answer = self.put(subscription, what, {"partitions": [0, partition]})
+                self.assertEqual((answer.status, answer.json()["code"]), (409, "partition-not-assigned"))
+                self.assertIn(str(partition), answer.json()["cause"])
+        self.assertEqual([each["paused"] for each in self.positions(subscription)], [False, False])
+        self.subscribe(group_id=self.group)
+        self.done(subscription, "pause", {"partitions": [0, 1]})
+        self.assertEqual([each["paused"] for each in self.positions(subscription)], [True])
+        self.done(subscription, "resume", {})
+        self.assertEqual([each["paused"] for each in self.positions(subscription)], [False])
+        subscription.delete()
+        self.subscriptions.remove(subscription)
+        for method, what in (("PUT", "pause"), ("PUT", "resume"), ("GET", "positions")):
+            self.assertEqual(self.platform.request(method, subscription.url(what)).status, 404)
 
 
 if __name__ == "__main__":
