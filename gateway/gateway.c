@@ -96,6 +96,7 @@ static sl_status join_routes(struct gateway *gateway, size_t *total, sl_error *e
         {gw_endpoint_routes, gw_endpoint_route_count}, {gw_config_routes, gw_config_route_count},
         {gw_lookup_routes, gw_lookup_route_count},     {gw_token_routes, gw_token_route_count},
         {gw_status_routes, gw_status_route_count},     {gw_group_routes, gw_group_route_count},
+        {gw_blob_routes, gw_blob_route_count},
     };
     *total = 0;
     for (size_t i = 0; i < sizeof tables / sizeof *tables; i++)

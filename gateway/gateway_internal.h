@@ -44,10 +44,10 @@ struct gw_layer *gw_request_layer(struct gw_request *request);
 
 /* Each API's routes; gateway.c joins them into the server's table. */
 extern const struct gw_route gw_lookup_routes[], gw_config_routes[], gw_ingest_routes[], gw_stream_routes[],
-    gw_endpoint_routes[], gw_token_routes[], gw_status_routes[], gw_group_routes[];
+    gw_endpoint_routes[], gw_token_routes[], gw_status_routes[], gw_group_routes[], gw_blob_routes[];
 extern const size_t gw_lookup_route_count, gw_config_route_count, gw_ingest_route_count,
     gw_stream_route_count, gw_endpoint_route_count, gw_token_route_count, gw_status_route_count,
-    gw_group_route_count;
+    gw_group_route_count, gw_blob_route_count;
 
 /* Whether a request may pass (the server's gw_authenticate; opaque is the gateway): its bearer token. */
 bool gw_tokens_authenticate(void *opaque, struct gw_request *request, char **application);

@@ -44,6 +44,30 @@ const struct gw_failure *gw_failure_of(sl_status status, bool retriable)
     }
 }
 
+const struct gw_failure *gw_blob_failure_of(const sl_error *error)
+{
+    static const struct gw_failure missing = {
+        404, "no-such-blob",
+        "store the blob first, or correct the data handle; blobs end with the layer's ttl"};
+    static const struct gw_failure full = {507, "disk-full",
+                                           "ask whoever operates the gateway to make room, then send again"};
+    static const struct gw_failure memory = {503, "out-of-memory", "send again later"};
+    static const struct gw_failure handle = {400, "bad-data-handle",
+                                             "use 1 to 128 characters of A-Z a-z 0-9 . _ -"};
+    static const struct gw_failure other = {500, "blob-store-failed",
+                                            "ask whoever operates the gateway: its disk does not work"};
+    switch (error->status) {
+    case SL_NOT_FOUND:
+        return &missing;
+    case SL_OUT_OF_MEMORY:
+        return &memory;
+    case SL_INVALID_ARGUMENT:
+        return &handle;
+    default:
+        return error->retriable ? &full : &other;
+    }
+}
+
 /* The length of the media type at the front, without what follows it. */
 static size_t media_length(const char *text)
 {

@@ -10,27 +10,28 @@ static const struct api {
     bool of_catalog; /* its URL goes on with the catalog's HRN */
 } apis[] = {
     {"config", "v1", "/config/v1", false},
+    {"blob", "v1", "/blob/v1/catalogs/", true},
     {"ingest", "v1", "/ingest/v1/catalogs/", true},
     {"stream", "v2", "/stream/v2/catalogs/", true},
 };
 
-static json_t *entry(const struct api *api, const char *public_url, const char *hrn)
+static json_t *entry(const struct api *api, const char *public_url, const char *hrn, bool extended)
 {
-    json_t *value =
-        json_pack("{s:s, s:s, s:s++, s:{s:s}}", "api", api->name, "version", api->version, "baseURL",
-                  public_url, api->path, api->of_catalog ? hrn : "", "parameters", "streamlayer", "1");
-    return value;
+    json_t *parameters = extended ? json_pack("{s:s}", "streamlayer", "1") : json_object();
+    return json_pack("{s:s, s:s, s:s++, s:o}", "api", api->name, "version", api->version, "baseURL",
+                     public_url, api->path, api->of_catalog ? hrn : "", "parameters", parameters);
 }
 
 /* hrn NULL: the platform's own. */
-static json_t *entries(const char *public_url, const char *hrn, const char *name, const char *version)
+static json_t *entries(const char *public_url, const char *hrn, const char *name, const char *version,
+                       bool extended)
 {
     json_t *list = json_array();
     for (size_t i = 0; i < sizeof apis / sizeof *apis && list; i++) {
         const struct api *api = &apis[i];
         if ((api->of_catalog && !hrn) || (name && (strcmp(api->name, name) || strcmp(api->version, version))))
             continue;
-        if (json_array_append_new(list, entry(api, public_url, hrn))) {
+        if (json_array_append_new(list, entry(api, public_url, hrn, extended))) {
             json_decref(list);
             list = NULL;
         }
@@ -40,11 +41,14 @@ static json_t *entries(const char *public_url, const char *hrn, const char *name
 
 static void answer(struct gw_request *request, const char *hrn)
 {
+    const struct gateway *gateway = gw_request_opaque(request);
     const char *name = gw_request_parameter(request, "api"),
                *version = gw_request_parameter(request, "version");
     struct sl_buffer url;
     sl_buffer_init(&url, 1000);
-    json_t *list = gw_request_public_url(request, &url) ? entries(url.data, hrn, name, version) : NULL;
+    json_t *list = gw_request_public_url(request, &url)
+                       ? entries(url.data, hrn, name, version, gateway->extended)
+                       : NULL;
     sl_buffer_free(&url);
     if (list && name && !json_array_size(list)) {
         json_decref(list);

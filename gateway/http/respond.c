@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 struct gw_loop *gw_request_loop(const struct gw_request *request)
 {
@@ -163,13 +164,35 @@ static bool add_headers(struct gw_request *request, struct MHD_Response *respons
     return good;
 }
 
+/* The answer that was given, to the request's loop. in_memory: bytes of it that are in memory. */
+static void give(struct gw_request *request, int status, const char *content_type,
+                 struct MHD_Response *response, size_t in_memory)
+{
+    if (response && !add_headers(request, response, content_type)) {
+        MHD_destroy_response(response); /* and the body with it */
+        response = NULL;
+    }
+    request->response = response;
+    request->status = status;
+    request->answer_size = response ? in_memory : 0;
+    request->bytes += request->answer_size;
+    atomic_fetch_add_explicit(&request->loop->server->bytes_in_flight, request->answer_size,
+                              memory_order_relaxed);
+    if (gw_loop_is_current(request->loop)) {
+        gw_answer_arrived(request);
+    } else {
+        atomic_fetch_add(&request->posts, 1);
+        request->answer_task.run = answer_posted;
+        gw_loop_post(request->loop, &request->answer_task);
+    }
+}
+
 void gw_respond(struct gw_request *request, int status, const char *content_type, const void *body,
                 size_t size, void (*release)(void *opaque), void *release_opaque)
 {
     /* libmicrohttpd does not write to it, though its type says so. */
     void *bytes = (void *)(uintptr_t)(size ? body : "");
     struct MHD_Response *response = NULL;
-    bool current = gw_loop_is_current(request->loop);
     if (!atomic_exchange(&request->answer_given, true)) {
         if (release && size)
             response =
@@ -178,25 +201,26 @@ void gw_respond(struct gw_request *request, int status, const char *content_type
             response = MHD_create_response_from_buffer(size, bytes, MHD_RESPMEM_PERSISTENT);
         if (release && (!response || !size))
             release(release_opaque);
-        if (response && !add_headers(request, response, content_type)) {
-            MHD_destroy_response(response); /* and the body with it */
-            response = NULL;
-        }
-        request->response = response;
-        request->status = status;
-        request->answer_size = response ? size : 0;
-        request->bytes += request->answer_size;
-        atomic_fetch_add_explicit(&request->loop->server->bytes_in_flight, request->answer_size,
-                                  memory_order_relaxed);
-        if (current) {
-            gw_answer_arrived(request);
-        } else {
-            atomic_fetch_add(&request->posts, 1);
-            request->answer_task.run = answer_posted;
-            gw_loop_post(request->loop, &request->answer_task);
-        }
+        give(request, status, content_type, response, size);
     } else if (release) {
         release(release_opaque); /* it has its answer */
+    }
+}
+
+void gw_respond_file(struct gw_request *request, int status, const char *content_type, int fd, int64_t offset,
+                     int64_t size)
+{
+    struct MHD_Response *response = NULL;
+    if (size <= 0) {
+        close(fd);
+        gw_respond(request, status, content_type, "", 0, NULL, NULL);
+    } else if (!atomic_exchange(&request->answer_given, true)) {
+        response = MHD_create_response_from_fd_at_offset64((uint64_t)size, fd, (uint64_t)offset);
+        if (!response)
+            close(fd);
+        give(request, status, content_type, response, 0);
+    } else {
+        close(fd); /* it has its answer */
     }
 }
 
