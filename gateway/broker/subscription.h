@@ -94,8 +94,10 @@ struct gw_subscription {
     bool job_broke; /* it failed so that the consumer is not what the shares say: the subscription must end */
     sl_error job_error;
 
-    struct gw_task begin_task, abandon_task;
-    atomic_bool abandoned;
+    struct gw_task begin_task, abandon_task, hurry_task;
+    atomic_bool abandoned, hurry_posted;
+    struct gw_timer prod; /* runs while another one is joining its group */
+    int64_t hurry_until_ms;
 };
 
 struct gw_subscriptions {
@@ -138,6 +140,8 @@ void gw_subscription_destroy_consumer(struct gw_subscription *subscription, bool
 /* subscription_loop.c: its loop's thread */
 void gw_subscription_begin(struct gw_task *task);
 void gw_subscription_abandoned(struct gw_task *task);
+/* Another one is joining its group: it heartbeats at once and often, so as to hear of it. */
+void gw_subscription_hurry(struct gw_task *task);
 void gw_subscription_job_back(struct gw_task *task);
 /* A call came in, or was answered: it is idle from now on. */
 void gw_subscription_called(struct gw_subscription *subscription);

@@ -10,7 +10,9 @@
 #include <unistd.h>
 
 #define TICK_MS          20000 /* librdkafka must see a poll within max.poll.interval.ms */
-#define COMMITS_GRACE_MS 5000  /* commits under way are waited for so long before leaving */
+#define HURRY_MS         3000  /* a join of another one is looked out for so long */
+#define PROD_MS          50
+#define COMMITS_GRACE_MS 5000 /* commits under way are waited for so long before leaving */
 
 struct gw_share *gw_subscription_share(const struct gw_subscription *subscription, int32_t partition)
 {
@@ -63,7 +65,9 @@ static sl_status make_conf(struct gw_subscription *subscription, sl_error *error
 {
     static const struct gw_kafka_default defaults[] = {
         {"session.timeout.ms", "10000"},
-        {"heartbeat.interval.ms", "1000"}, /* members hear of a rebalance with the next heartbeat */
+        /* Members hear of a rebalance with the next heartbeat. librdkafka looks whether one is due once a
+         * second, and whenever it has something else to do: prod() gives it that. */
+        {"heartbeat.interval.ms", "150"},
         {"max.poll.interval.ms", "300000"},
         {"queued.max.messages.kbytes", "8192"},
         {"fetch.message.max.bytes", "2097152"},
@@ -142,6 +146,7 @@ static void go_on_leaving(struct gw_subscription *subscription)
         gw_watch_remove(subscription->loop, &subscription->watch);
     subscription->watching = false;
     gw_timer_cancel(subscription->loop, &subscription->tick);
+    gw_timer_cancel(subscription->loop, &subscription->prod);
     gw_subscription_give_up_commits(subscription);
     gw_subscription_forget(subscription, -1);
     drop_list(subscription);
@@ -160,6 +165,7 @@ static void rebalance(struct gw_subscription *subscription, rd_kafka_event_t *ev
     bool assigned = rd_kafka_event_error(event) == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS;
     drop_list(subscription);
     subscription->rebalancing = !assigned;
+    subscription->hurry_until_ms = 0; /* it has heard */
     if (assigned) {
         subscription->list = rd_kafka_topic_partition_list_copy(rd_kafka_event_topic_partition_list(event));
     } else {
@@ -402,6 +408,34 @@ void gw_subscription_begin(struct gw_task *task)
     answer_subscribe(subscription, status, &error);
     gw_subscription_leave(subscription);
     gw_subscription_work(subscription);
+}
+
+/* An empty commit does nothing but wake librdkafka's main thread; its result is passed over. */
+static void prod(struct gw_timer *timer)
+{
+    struct gw_subscription *subscription =
+        (struct gw_subscription *)(void *)((char *)timer - offsetof(struct gw_subscription, prod));
+    int64_t now = sl_mono_ms();
+    if (subscription->phase != GW_JOINED || now >= subscription->hurry_until_ms)
+        return;
+    if (!subscription->step && !subscription->rebalancing) {
+        rd_kafka_topic_partition_list_t *none = rd_kafka_topic_partition_list_new(0);
+        rd_kafka_commit_queue(subscription->rk, none, subscription->control, NULL, NULL);
+        rd_kafka_topic_partition_list_destroy(none);
+    }
+    gw_timer_set(subscription->loop, timer, now + PROD_MS); /* without memory it hears a little later */
+}
+
+void gw_subscription_hurry(struct gw_task *task)
+{
+    struct gw_subscription *subscription =
+        (struct gw_subscription *)(void *)((char *)task - offsetof(struct gw_subscription, hurry_task));
+    atomic_store(&subscription->hurry_posted, false);
+    subscription->hurry_until_ms = sl_mono_ms() + HURRY_MS;
+    subscription->prod.run = prod;
+    if (!subscription->prod.slot)
+        prod(&subscription->prod);
+    gw_subscription_unlink(subscription); /* the task's link */
 }
 
 void gw_subscription_abandoned(struct gw_task *task)

@@ -322,6 +322,20 @@ static void list(struct gw_subscription *fresh)
     all->alive_count++;
 }
 
+/* The lock is held. The group's others give up their partitions for the new one: the sooner they hear of it,
+ * the sooner it has its share. */
+static void hurry_group(const struct gw_subscription *fresh)
+{
+    for (struct gw_subscription *other = fresh->all->alive; other; other = other->next_alive)
+        if (other->listed && other->ready && !strcmp(other->group, fresh->group) &&
+            same_layer(other, fresh->application, fresh->layer) &&
+            !atomic_exchange(&other->hurry_posted, true)) {
+            gw_subscription_link(other); /* the task's */
+            other->hurry_task.run = gw_subscription_hurry;
+            gw_loop_post(other->loop, &other->hurry_task);
+        }
+}
+
 sl_status gw_subscriptions_subscribe(struct gw_subscriptions *all, struct gw_subscribe *subscribe,
                                      sl_error *error)
 {
@@ -341,6 +355,7 @@ sl_status gw_subscriptions_subscribe(struct gw_subscriptions *all, struct gw_sub
             gw_subscription_link(survey.replaced);
             unlist(survey.replaced);
         }
+        hurry_group(fresh);
         list(fresh);
         /* Under the lock: whoever finds it may post its end, which must come later. */
         fresh->begin_task.run = gw_subscription_begin;
