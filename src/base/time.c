@@ -19,6 +19,13 @@ int64_t sl_mono_ms(void)
     return clock_ms(CLOCK_MONOTONIC);
 }
 
+int64_t sl_mono_us(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
 void sl_cond_init(pthread_cond_t *condition)
 {
     pthread_condattr_t attributes;

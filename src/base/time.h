@@ -8,6 +8,7 @@
 
 int64_t sl_wall_ms(void); /* since 1970-01-01 UTC; may jump */
 int64_t sl_mono_ms(void); /* since some past moment; never goes back */
+int64_t sl_mono_us(void); /* the same in microseconds */
 
 /* Initialises a condition variable for timed waits on the monotonic clock. */
 void sl_cond_init(pthread_cond_t *condition);

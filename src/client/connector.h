@@ -32,12 +32,20 @@ struct sl_outcome {
     const char *trace_id; /* the platform's, when it differs from the one sent; else NULL */
 };
 
+/* The outcome of the message sent with ticket. */
+struct sl_report {
+    void *ticket;
+    struct sl_outcome outcome;
+};
+
 /* What the library does for a connector. Valid until the producer or consumer is closed. */
 struct sl_host {
     unsigned abi;
     struct sl_log log;
     /* Reports the message sent with ticket: exactly once a ticket. Any thread, one at a time a producer. */
     void (*delivered)(void *ticket, const struct sl_outcome *outcome);
+    /* The same of many at once, which is cheaper. core: the host's. */
+    void (*delivered_many)(void *core, const struct sl_report *reports, size_t count);
     /* The group takes these Kafka partitions away: the core commits what is processed of them, before this
      * returns. lost: they are with another member already, so nothing is committed. Called from within poll,
      * open or close. */

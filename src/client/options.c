@@ -6,6 +6,7 @@
 #include "base/text.h"
 #include "client/consumer.h"
 #include "client/producer.h"
+#include "client/statistics.h"
 #include "wire/hrn.h"
 
 /* Replaces the text at place by a copy of text; NULL clears it. */
@@ -64,6 +65,17 @@ sl_status sl_producer_options_set_queue(sl_producer_options *options, size_t max
         return SL_INVALID_ARGUMENT;
     options->max_messages = max_messages;
     options->max_bytes = max_bytes;
+    return SL_OK;
+}
+
+sl_status sl_producer_options_set_statistics(sl_producer_options *options, int interval_ms,
+                                             sl_statistics_callback callback, void *opaque)
+{
+    if (!options || (callback && interval_ms < SL_STATISTICS_MIN_MS))
+        return SL_INVALID_ARGUMENT;
+    options->statistics_ms = callback ? interval_ms : 0;
+    options->statistics = callback;
+    options->statistics_opaque = opaque;
     return SL_OK;
 }
 

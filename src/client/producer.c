@@ -12,21 +12,33 @@
 #include "base/text.h"
 #include "base/time.h"
 #include "client/client.h"
+#include "client/histogram.h"
+#include "client/large.h"
+#include "client/statistics.h"
 #include "client/trace.h"
 #include "wire/hrn.h"
 
 #define SL_PRODUCER_MAGIC 0x960d0ce5u
 #define RETRY_MS          10 /* how long a connector that is full is left alone */
 #define TRACE_INLINE      40
+#define FEW               64 /* messages in the queue: so few are no full one */
+
+/* What was sent between two flushes, so that a flush need not wait for what came after it. */
+struct epoch {
+    struct epoch *next;
+    unsigned long long number;
+    size_t left; /* messages not reported yet */
+};
 
 /* One accepted message, until it is reported. */
 struct ticket {
     struct sl_producer *producer;
-    struct ticket *next, *previous; /* of the unreported, oldest first; or of the free ones */
+    struct ticket *next; /* of the free ones */
+    struct epoch *epoch;
     void *opaque;
     size_t bytes;
-    unsigned long long number; /* in order of sending */
-    char *trace_id;            /* trace_inline, or memory of its own when longer; NULL: none */
+    int64_t sent_us; /* 0: not measured */
+    char *trace_id;  /* trace_inline, or memory of its own when longer; NULL: none */
     char trace_inline[TRACE_INLINE];
 };
 
@@ -37,17 +49,29 @@ struct sl_producer {
     void *state; /* the connector's */
     sl_delivery_callback delivery;
     void *opaque;
-    size_t max_messages, max_bytes;
+    size_t max_messages, max_bytes, max_payload;
     struct sl_trace_source traces;
+    struct sl_large *large;
+    struct sl_reporter *reporter; /* of statistics; NULL: none */
+    char *hrn, *layer;
+    int64_t opened_ms;
+
+    pthread_mutex_t reporting; /* one delivery callback at a time */
 
     pthread_mutex_t lock;
-    pthread_cond_t changed; /* a message was reported */
-    size_t waiting;         /* threads that wait for that */
-    struct ticket *oldest, *newest, *free;
+    pthread_cond_t room;          /* messages were reported, so there may be room */
+    pthread_cond_t done;          /* all of an epoch are reported */
+    size_t wait_room, wait_done;  /* threads that wait for that */
+    struct epoch *epochs, *epoch; /* the oldest that is not done, and the one that messages are sent in */
+    struct ticket *free;
     size_t queued, queued_bytes;
-    unsigned long long sent; /* the newest ticket's number */
+    unsigned long long traced; /* trace ids made */
     bool closing;
     size_t undelivered; /* reported as failed while closing; from 0 again when close gives up waiting */
+    /* Statistics. */
+    bool measuring; /* times: somebody wants to know them */
+    unsigned long long sent, delivered, failed, bytes_delivered;
+    struct sl_histogram latency;
 };
 
 struct sl_delivery {
@@ -87,41 +111,39 @@ static struct ticket *ticket_take(struct sl_producer *producer, void *opaque, si
     else if (!(ticket = malloc(sizeof *ticket)))
         return NULL;
     ticket->producer = producer;
+    ticket->epoch = producer->epoch;
     ticket->opaque = opaque;
     ticket->bytes = bytes;
-    ticket->number = ++producer->sent;
+    ticket->sent_us = producer->measuring ? sl_mono_us() : 0;
     ticket->trace_id = NULL;
-    ticket->next = NULL;
-    ticket->previous = producer->newest;
-    if (producer->newest)
-        producer->newest->next = ticket;
-    else
-        producer->oldest = ticket;
-    producer->newest = ticket;
+    producer->epoch->left++;
     producer->queued++;
     producer->queued_bytes += bytes;
+    producer->sent++;
     return ticket;
 }
 
 static void ticket_return(struct ticket *ticket)
 {
     struct sl_producer *producer = ticket->producer;
-    if (ticket->previous)
-        ticket->previous->next = ticket->next;
-    else
-        producer->oldest = ticket->next;
-    if (ticket->next)
-        ticket->next->previous = ticket->previous;
-    else
-        producer->newest = ticket->previous;
+    if (!--ticket->epoch->left && producer->wait_done)
+        pthread_cond_broadcast(&producer->done);
     producer->queued--;
     producer->queued_bytes -= ticket->bytes;
     if (ticket->trace_id != ticket->trace_inline)
         free(ticket->trace_id);
     ticket->next = producer->free;
     producer->free = ticket;
-    if (producer->waiting)
-        pthread_cond_broadcast(&producer->changed);
+}
+
+/* Wakes those who wait for room once it is worth it: when one message's room woke a sender each time, two
+ * threads would do little but wake each other. */
+static void tell_of_room(struct sl_producer *producer)
+{
+    if (producer->wait_room && (producer->queued <= FEW ||
+                                (producer->queued <= producer->max_messages - producer->max_messages / 4 &&
+                                 producer->queued_bytes <= producer->max_bytes - producer->max_bytes / 4)))
+        pthread_cond_broadcast(&producer->room);
 }
 
 static bool ticket_set_trace(struct ticket *ticket, const char *trace_id)
@@ -133,24 +155,74 @@ static bool ticket_set_trace(struct ticket *ticket, const char *trace_id)
     return ticket->trace_id != NULL;
 }
 
-/* The host's report, from a connector's thread. */
-static void delivered(void *opaque, const struct sl_outcome *outcome)
+/* Reports: from a connector's thread, and from that of large payloads. */
+
+static void tell(struct sl_producer *producer, const struct sl_report *report)
 {
-    struct ticket *ticket = opaque;
-    struct sl_producer *producer = ticket->producer;
-    if (producer->delivery) {
-        const struct sl_delivery delivery = {
-            .status = outcome->error ? outcome->error->status : SL_OK,
-            .error = outcome->error,
-            .trace_id = outcome->trace_id ? outcome->trace_id : ticket->trace_id,
-            .offset = outcome->error ? (sl_offset){-1, -1} : outcome->offset,
-        };
-        producer->delivery(producer->opaque, ticket->opaque, &delivery);
+    const struct ticket *ticket = report->ticket;
+    const struct sl_outcome *outcome = &report->outcome;
+    const struct sl_delivery delivery = {
+        .status = outcome->error ? outcome->error->status : SL_OK,
+        .error = outcome->error,
+        .trace_id = outcome->trace_id ? outcome->trace_id : ticket->trace_id,
+        .offset = outcome->error ? (sl_offset){-1, -1} : outcome->offset,
+    };
+    producer->delivery(producer->opaque, ticket->opaque, &delivery);
+}
+
+/* Under the lock. */
+static void account(struct sl_producer *producer, const struct ticket *ticket, bool failed, int64_t now_us)
+{
+    if (failed) {
+        producer->failed++;
+        producer->undelivered += producer->closing;
+        return;
     }
+    producer->delivered++;
+    producer->bytes_delivered += ticket->bytes;
+    if (ticket->sent_us)
+        sl_histogram_add(&producer->latency, now_us - ticket->sent_us);
+}
+
+static void delivered_many(void *core, const struct sl_report *reports, size_t count)
+{
+    struct sl_producer *producer = core;
+    if (producer->delivery) {
+        pthread_mutex_lock(&producer->reporting);
+        for (size_t i = 0; i < count; i++)
+            tell(producer, &reports[i]);
+        pthread_mutex_unlock(&producer->reporting);
+    }
+    /* After the callbacks: a flush that returns has seen its callbacks return. */
     pthread_mutex_lock(&producer->lock);
-    producer->undelivered += producer->closing && outcome->error;
-    ticket_return(ticket); /* after the callback: a flush that returns has seen its callbacks return */
+    int64_t now_us = producer->measuring ? sl_mono_us() : 0;
+    for (size_t i = 0; i < count; i++) {
+        account(producer, reports[i].ticket, reports[i].outcome.error != NULL, now_us);
+        ticket_return(reports[i].ticket);
+    }
+    tell_of_room(producer);
     pthread_mutex_unlock(&producer->lock);
+}
+
+static void delivered(void *ticket, const struct sl_outcome *outcome)
+{
+    const struct sl_report report = {ticket, *outcome};
+    delivered_many(((struct ticket *)ticket)->producer, &report, 1);
+}
+
+/* Large payloads. */
+
+static sl_status forward(void *core, const struct sl_message *message, void *ticket, sl_error *error)
+{
+    const struct sl_producer *producer = core;
+    return producer->connector->producer_send(producer->state, message, ticket, error);
+}
+
+static void report_failure(void *core, void *ticket, const sl_error *error)
+{
+    (void)core;
+    const struct sl_outcome outcome = {.error = error, .offset = {-1, -1}};
+    delivered(ticket, &outcome);
 }
 
 /* A producer keeps nothing that could be taken away. */
@@ -175,33 +247,60 @@ static sl_status queue_limits(struct sl_producer *producer, const sl_producer_op
         status = sl_config_bytes(config, SL_ROOT "stream.producer.queue.max-bytes", &bytes, error);
     if (status)
         return status;
-    producer->max_messages = options && options->max_messages ? options->max_messages : (size_t)messages;
-    producer->max_bytes = options && options->max_bytes ? options->max_bytes : (size_t)bytes;
+    producer->max_messages = options->max_messages ? options->max_messages : (size_t)messages;
+    producer->max_bytes = options->max_bytes ? options->max_bytes : (size_t)bytes;
     return SL_OK;
 }
 
-static sl_status open_connector(struct sl_producer *producer, const char *hrn, const char *layer,
-                                sl_error *error)
+static sl_status prepare_large(struct sl_producer *producer, int64_t delivery_ms, sl_error *error)
+{
+    const sl_config *config = producer->client->config;
+    int64_t max_size, at_once;
+    sl_status status = sl_config_bytes(config, SL_ROOT "stream.blob.max-size", &max_size, error);
+    if (!status)
+        status = sl_config_integer(config, SL_ROOT "stream.blob.transfers", &at_once, error);
+    if (status)
+        return status;
+    producer->max_payload = (uint64_t)max_size < SIZE_MAX ? (size_t)max_size : SIZE_MAX;
+    const struct sl_large_settings settings = {
+        .client = producer->client,
+        .hrn = producer->hrn,
+        .layer = producer->layer,
+        .delivery_timeout_ms = delivery_ms,
+        .at_once = (size_t)at_once,
+        .forward = forward,
+        .report = report_failure,
+        .core = producer,
+    };
+    return sl_large_create(&settings, &producer->large, error);
+}
+
+static sl_status open_connector(struct sl_producer *producer, int statistics_ms, sl_error *error)
 {
     struct sl_client *client = producer->client;
     int64_t delivery_ms;
     sl_status status = sl_config_duration_ms(client->config, SL_ROOT "stream.producer.delivery-timeout",
                                              &delivery_ms, error);
+    if (!status)
+        status = prepare_large(producer, delivery_ms, error);
     if (status)
         return status;
     struct sl_opening opening;
-    status = sl_opening_prepare(&opening, client, producer->connector, hrn, layer, "producer", error);
+    status = sl_opening_prepare(&opening, client, producer->connector, producer->hrn, producer->layer,
+                                "producer", error);
     if (status)
         return status;
     const struct sl_host host = {.abi = SL_CONNECTOR_ABI,
                                  .log = client->log,
                                  .delivered = delivered,
+                                 .delivered_many = delivered_many,
                                  .revoked = no_revocation,
                                  .assigned = no_assignment,
                                  .core = producer};
     const struct sl_producer_settings settings = {.delivery_timeout_ms = (int)delivery_ms,
                                                   .queue_messages = producer->max_messages,
-                                                  .queue_bytes = producer->max_bytes};
+                                                  .queue_bytes = producer->max_bytes,
+                                                  .statistics_ms = statistics_ms};
     status = producer->connector->producer_open(&host, &opening.target, &settings, &producer->state, error);
     sl_opening_free(&opening);
     return status;
@@ -215,10 +314,74 @@ static void producer_free(struct sl_producer *producer)
         producer->free = ticket->next;
         free(ticket);
     }
-    pthread_cond_destroy(&producer->changed);
+    while (producer->epochs) {
+        struct epoch *epoch = producer->epochs;
+        producer->epochs = epoch->next;
+        free(epoch);
+    }
+    sl_large_destroy(&producer->large);
+    pthread_cond_destroy(&producer->room);
+    pthread_cond_destroy(&producer->done);
     pthread_mutex_destroy(&producer->lock);
+    pthread_mutex_destroy(&producer->reporting);
     sl_client_unlink(producer->client);
+    free(producer->hrn);
+    free(producer->layer);
     free(producer);
+}
+
+static struct sl_producer *producer_create(struct sl_client *client, const char *hrn, const char *layer)
+{
+    struct sl_producer *made = calloc(1, sizeof *made);
+    if (!made)
+        return NULL;
+    made->magic = SL_PRODUCER_MAGIC;
+    made->client = sl_client_link(client);
+    made->opened_ms = sl_mono_ms();
+    pthread_mutex_init(&made->lock, NULL);
+    pthread_mutex_init(&made->reporting, NULL);
+    sl_cond_init(&made->room);
+    sl_cond_init(&made->done);
+    made->hrn = sl_strdup(hrn);
+    made->layer = sl_strdup(layer);
+    made->epochs = made->epoch = calloc(1, sizeof *made->epoch);
+    if (made->hrn && made->layer && made->epoch)
+        return made;
+    producer_free(made);
+    return NULL;
+}
+
+static sl_status source(const void *owner, char **json, sl_error *error)
+{
+    return sl_producer_statistics(owner, json, error);
+}
+
+static sl_status open_producer(struct sl_producer *producer, const struct sl_producer_options *options,
+                               sl_error *error)
+{
+    static const struct sl_producer_options none = {0};
+    if (!options)
+        options = &none;
+    producer->delivery = options->delivery;
+    producer->opaque = options->opaque;
+    producer->measuring = options->statistics_ms > 0;
+    sl_status status = sl_trace_source_init(&producer->traces)
+                           ? SL_OK
+                           : sl_error_set(error, SL_INTERNAL, "no random numbers to be had");
+    if (!status)
+        status = queue_limits(producer, options, error);
+    if (!status)
+        status = sl_connector_find(producer->client, SL_ROOT "stream.connector.producer", options->connector,
+                                   &producer->connector, error);
+    if (!status)
+        status = open_connector(producer, options->statistics_ms, error);
+    if (!status && options->statistics_ms) {
+        status = sl_reporter_start(options->statistics_ms, source, producer, options->statistics,
+                                   options->statistics_opaque, &producer->reporter, error);
+        if (status)
+            producer->connector->producer_close(producer->state);
+    }
+    return status;
 }
 
 sl_status sl_producer_create(sl_client *client, const char *hrn, const char *layer,
@@ -230,33 +393,15 @@ sl_status sl_producer_create(sl_client *client, const char *hrn, const char *lay
     if (!hrn || !layer || !producer)
         return sl_error_set(error, SL_INVALID_ARGUMENT, "sl_producer_create: hrn, layer or producer is NULL");
     *producer = NULL;
-    struct sl_producer *made = calloc(1, sizeof *made);
+    struct sl_producer *made = producer_create(client, hrn, layer);
     if (!made)
         return sl_error_oom(error);
-    made->magic = SL_PRODUCER_MAGIC;
-    made->client = sl_client_link(client);
-    pthread_mutex_init(&made->lock, NULL);
-    sl_cond_init(&made->changed);
-    if (options) {
-        made->delivery = options->delivery;
-        made->opaque = options->opaque;
-    }
-    status = sl_trace_source_init(&made->traces)
-                 ? SL_OK
-                 : sl_error_set(error, SL_INTERNAL, "no random numbers to be had");
-    if (!status)
-        status = queue_limits(made, options, error);
-    if (!status)
-        status = sl_connector_find(client, SL_ROOT "stream.connector.producer",
-                                   options ? options->connector : NULL, &made->connector, error);
-    if (!status)
-        status = open_connector(made, hrn, layer, error);
-    if (status) {
+    status = open_producer(made, options, error);
+    if (status)
         producer_free(made);
-        return status;
-    }
-    *producer = made;
-    return SL_OK;
+    else
+        *producer = made;
+    return status;
 }
 
 static sl_status check_handle(const struct sl_producer *producer, sl_error *error)
@@ -266,17 +411,21 @@ static sl_status check_handle(const struct sl_producer *producer, sl_error *erro
     return SL_OK;
 }
 
-static sl_status check_message(const struct sl_message *message, sl_error *error)
+static sl_status check_message(const struct sl_producer *producer, const struct sl_message *message,
+                               sl_error *error)
 {
     if (!message || message->magic != SL_MESSAGE_MAGIC)
         return sl_error_set(error, SL_INVALID_HANDLE, "the message is NULL or was destroyed");
-    if (message->data_handle)
+    if (message->data_handle && !message->payload)
         return sl_error_set(error, SL_UNSUPPORTED,
-                            "the message's payload lies in a blob (data handle %s): send the payload itself",
+                            "the message's payload is a blob of the layer that it came from (data handle "
+                            "%s), and was not fetched: consume it with " SL_ROOT
+                            "stream.consumer.resolve = true, then it is stored anew",
                             message->data_handle);
-    if (message->payload_size > SL_PAYLOAD_INLINE_MAX)
-        return sl_error_set(error, SL_TOO_LARGE, "the payload has %zu bytes; a message carries at most %d",
-                            message->payload_size, SL_PAYLOAD_INLINE_MAX);
+    if (message->payload_size > producer->max_payload)
+        return sl_error_set(error, SL_TOO_LARGE,
+                            "the payload has %zu bytes; " SL_ROOT "stream.blob.max-size allows %zu",
+                            message->payload_size, producer->max_payload);
     if (!message->checksum || !message->payload)
         return SL_OK;
     char sum[65];
@@ -289,22 +438,28 @@ static sl_status check_message(const struct sl_message *message, sl_error *error
     return SL_OK;
 }
 
-/* Waits for a report, at most until the deadline and at most limit_ms (-1: no limit). Under the lock. */
-static void wait_for_report(struct sl_producer *producer, int64_t deadline_ms, int limit_ms)
+/* Waits on the condition, at most until the deadline and at most limit_ms (-1: no limit). Under the lock. */
+static void wait_for(struct sl_producer *producer, pthread_cond_t *condition, size_t *waiting,
+                     int64_t deadline_ms, int limit_ms)
 {
     int64_t until = deadline_ms;
     if (limit_ms >= 0) {
         int64_t limit = sl_mono_ms() + limit_ms;
         until = limit < until ? limit : until;
     }
-    producer->waiting++;
+    ++*waiting;
     if (until == INT64_MAX) {
-        pthread_cond_wait(&producer->changed, &producer->lock);
+        pthread_cond_wait(condition, &producer->lock);
     } else {
         struct timespec when = sl_mono_deadline(until);
-        pthread_cond_timedwait(&producer->changed, &producer->lock, &when);
+        pthread_cond_timedwait(condition, &producer->lock, &when);
     }
-    producer->waiting--;
+    --*waiting;
+}
+
+static void wait_for_room(struct sl_producer *producer, int64_t deadline_ms, int limit_ms)
+{
+    wait_for(producer, &producer->room, &producer->wait_room, deadline_ms, limit_ms);
 }
 
 /* A message over max_bytes still goes, when it is alone. */
@@ -329,7 +484,7 @@ static sl_status admit(struct sl_producer *producer, size_t bytes, void *opaque,
     while (!producer->closing && !has_room(producer, bytes)) {
         if (sl_remaining_ms(deadline_ms) == 0)
             return queue_full(producer, error);
-        wait_for_report(producer, deadline_ms, -1);
+        wait_for_room(producer, deadline_ms, -1);
     }
     if (producer->closing)
         return sl_error_set(error, SL_CLOSED, "the producer is being closed");
@@ -347,7 +502,10 @@ static sl_status complete(struct sl_producer *producer, struct ticket *ticket, s
     } else if (!producer->connector->direct || !message->partition_id) {
         /* Over HTTP the trace id tells a retry from a new message; Kafka has its own means. */
         _Static_assert(TRACE_INLINE >= SL_TRACE_SIZE, "a made trace id fits");
-        sl_trace_make(&producer->traces, ticket->number, ticket->trace_inline);
+        pthread_mutex_lock(&producer->lock);
+        unsigned long long number = ++producer->traced;
+        pthread_mutex_unlock(&producer->lock);
+        sl_trace_make(&producer->traces, number, ticket->trace_inline);
         ticket->trace_id = ticket->trace_inline;
     }
     message->trace_id = ticket->trace_id;
@@ -355,7 +513,47 @@ static sl_status complete(struct sl_producer *producer, struct ticket *ticket, s
         message->partition_id = message->trace_id;
         message->partition_id_size = strlen(message->trace_id);
     }
+    if (message->data_handle) { /* fetched from another layer: a payload like any */
+        message->data_handle = NULL;
+        message->data_size = message->compressed_size = -1;
+    }
     return SL_OK;
+}
+
+static sl_status store(struct sl_producer *producer, struct sl_message *message, struct ticket *ticket,
+                       sl_error *error)
+{
+    char sum[65];
+    if (!message->checksum) {
+        if (!sl_sha256_hex(message->payload, message->payload_size, sum))
+            return sl_error_set(error, SL_INTERNAL, "SHA-256 failed");
+        message->checksum = sum;
+    }
+    return sl_large_store(producer->large, message, ticket, error);
+}
+
+/* SL_OK: the ticket is not ours any more, and may be gone already. */
+static sl_status hand_over(struct sl_producer *producer, struct sl_message *message, struct ticket *ticket,
+                           int64_t deadline_ms, sl_error *error)
+{
+    if (message->payload_size > producer->connector->max_payload)
+        return store(producer, message, ticket, error);
+    bool held;
+    sl_status status = sl_large_hold(producer->large, message, ticket, &held, error);
+    if (status || held)
+        return status;
+    for (;;) {
+        status = producer->connector->producer_send(producer->state, message, ticket, error);
+        if (status != SL_QUEUE_FULL || sl_remaining_ms(deadline_ms) == 0)
+            return status;
+        pthread_mutex_lock(&producer->lock);
+        bool closing = producer->closing;
+        if (!closing)
+            wait_for_room(producer, deadline_ms, RETRY_MS);
+        pthread_mutex_unlock(&producer->lock);
+        if (closing)
+            return sl_error_set(error, SL_CLOSED, "the producer is being closed");
+    }
 }
 
 sl_status sl_producer_send(sl_producer *producer, const sl_message *message, void *message_opaque,
@@ -363,54 +561,55 @@ sl_status sl_producer_send(sl_producer *producer, const sl_message *message, voi
 {
     sl_status status = check_handle(producer, error);
     if (!status)
-        status = check_message(message, error);
+        status = check_message(producer, message, error);
     if (status)
         return status;
-    int64_t deadline = sl_deadline_ms(timeout_ms);
+    int64_t deadline = timeout_ms ? sl_deadline_ms(timeout_ms) : 0;
     struct ticket *ticket = NULL;
     pthread_mutex_lock(&producer->lock);
     status = admit(producer, message->payload_size, message_opaque, deadline, &ticket, error);
     pthread_mutex_unlock(&producer->lock);
     if (status)
         return status;
-
     struct sl_message whole = *message;
     status = complete(producer, ticket, &whole, error);
-    while (!status) {
-        status = producer->connector->producer_send(producer->state, &whole, ticket, error);
-        if (status == SL_OK)
-            return SL_OK; /* the ticket is the connector's now, and may be gone already */
-        if (status != SL_QUEUE_FULL || sl_remaining_ms(deadline) == 0)
-            break;
-        status = SL_OK;
+    if (!status)
+        status = hand_over(producer, &whole, ticket, deadline, error);
+    if (status) {
         pthread_mutex_lock(&producer->lock);
-        if (producer->closing)
-            status = sl_error_set(error, SL_CLOSED, "the producer is being closed");
-        else
-            wait_for_report(producer, deadline, RETRY_MS);
+        producer->sent--;
+        ticket_return(ticket);
+        tell_of_room(producer);
         pthread_mutex_unlock(&producer->lock);
     }
-    pthread_mutex_lock(&producer->lock);
-    ticket_return(ticket);
-    pthread_mutex_unlock(&producer->lock);
     return status;
 }
 
-/* Under the lock. */
-static bool all_reported(const struct sl_producer *producer, unsigned long long number)
-{
-    return !producer->oldest || producer->oldest->number > number;
-}
-
+/* Under the lock: waits for what was sent before. */
 static bool wait_until_reported(struct sl_producer *producer, int64_t deadline_ms)
 {
-    unsigned long long number = producer->sent;
-    while (!all_reported(producer, number)) {
+    if (producer->epoch->left) {
+        struct epoch *fresh = calloc(1, sizeof *fresh);
+        if (fresh) { /* without, it waits for what comes meanwhile, too */
+            fresh->number = producer->epoch->number + 1;
+            producer->epoch = producer->epoch->next = fresh;
+        }
+    }
+    unsigned long long first_after =
+        producer->epoch->left ? producer->epoch->number + 1 : producer->epoch->number;
+    for (;;) {
+        while (producer->epochs != producer->epoch && !producer->epochs->left) {
+            struct epoch *gone = producer->epochs;
+            producer->epochs = gone->next;
+            free(gone);
+        }
+        if (producer->epochs->number >= first_after ||
+            (producer->epochs == producer->epoch && !producer->epoch->left))
+            return true;
         if (sl_remaining_ms(deadline_ms) == 0)
             return false;
-        wait_for_report(producer, deadline_ms, -1);
+        wait_for(producer, &producer->done, &producer->wait_done, deadline_ms, -1);
     }
-    return true;
 }
 
 sl_status sl_producer_flush(sl_producer *producer, int timeout_ms, sl_error *error)
@@ -442,6 +641,35 @@ size_t sl_producer_queued(const sl_producer *producer, size_t *bytes)
     return queued;
 }
 
+sl_status sl_producer_statistics(const sl_producer *producer, char **json, sl_error *error)
+{
+    sl_status status = check_handle(producer, error);
+    if (status)
+        return status;
+    if (!json)
+        return sl_error_set(error, SL_INVALID_ARGUMENT, "sl_producer_statistics: json is NULL");
+    struct sl_producer *self = (struct sl_producer *)(uintptr_t)producer; /* it counts from here on anew */
+    pthread_mutex_lock(&self->lock);
+    json_t *latency = self->latency.total ? sl_histogram_json(&self->latency) : NULL;
+    memset(&self->latency, 0, sizeof self->latency);
+    self->measuring = true;
+    json_t *fields = json_pack(
+        "{s:s, s:s, s:s, s:s, s:I, s:I, s:{s:I, s:I}, s:I, s:I, s:I, s:I, s:o*}", "type", "producer",
+        "connector", self->connector->name, "catalog", self->hrn, "layer", self->layer, "timeMs",
+        (json_int_t)sl_wall_ms(), "uptimeMs", (json_int_t)(sl_mono_ms() - self->opened_ms), "queued",
+        "messages", (json_int_t)self->queued, "bytes", (json_int_t)self->queued_bytes, "sent",
+        (json_int_t)self->sent, "delivered", (json_int_t)self->delivered, "failed", (json_int_t)self->failed,
+        "bytesDelivered", (json_int_t)self->bytes_delivered, "latencyMs", latency);
+    pthread_mutex_unlock(&self->lock);
+    struct sl_buffer own;
+    sl_buffer_init(&own, SIZE_MAX / 2);
+    if (self->connector->producer_statistics && !self->connector->producer_statistics(self->state, &own))
+        own.failed = true;
+    status = sl_statistics_finish(fields, &own, json, error);
+    sl_buffer_free(&own);
+    return status;
+}
+
 const char *sl_producer_connector(const sl_producer *producer)
 {
     return check_handle(producer, NULL) ? NULL : producer->connector->name;
@@ -458,10 +686,12 @@ sl_status sl_producer_close(sl_producer **producer, int timeout_ms, sl_error *er
         return status;
     pthread_mutex_lock(&gone->lock);
     gone->closing = true;
-    pthread_cond_broadcast(&gone->changed); /* senders that wait for room give up */
+    pthread_cond_broadcast(&gone->room); /* senders that wait for it give up */
     wait_until_reported(gone, sl_deadline_ms(timeout_ms));
     gone->undelivered = 0; /* what failed within the time was no matter of time */
     pthread_mutex_unlock(&gone->lock);
+    sl_reporter_stop(&gone->reporter);
+    sl_large_destroy(&gone->large); /* it sends no more to the connector */
     /* Reports what is left, some of it perhaps as delivered after all. */
     gone->connector->producer_close(gone->state);
     size_t left = gone->undelivered;

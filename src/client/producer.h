@@ -10,6 +10,9 @@ struct sl_producer_options {
     char *connector;     /* NULL: as configured */
     size_t max_messages; /* 0: as configured */
     size_t max_bytes;
+    int statistics_ms; /* 0: none */
+    sl_statistics_callback statistics;
+    void *statistics_opaque;
 };
 
 #endif

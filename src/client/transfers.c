@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "base/time.h"
+#include "client/lookup.h"
 
 enum {
     LEAST_RATE = 64, /* bytes a millisecond: a try that is slower may be cut */
@@ -19,6 +20,7 @@ struct sl_transfers {
     int64_t timeout_ms, backoff_ms, backoff_max_ms;
     char *bearer;                /* the taker's own */
     struct sl_transfer *delayed; /* the taker's own; in no order */
+    atomic_bool stopped;
 
     pthread_mutex_t lock;
     pthread_cond_t changed;
@@ -71,11 +73,18 @@ void sl_transfers_destroy(struct sl_transfers **transfers)
 sl_status sl_blob_url(struct sl_client *client, const char *hrn, const char *layer, const char *handle,
                       char **url, sl_error *error)
 {
+    return sl_blob_url_within(client, hrn, layer, handle, NULL, 0, url, error);
+}
+
+sl_status sl_blob_url_within(struct sl_client *client, const char *hrn, const char *layer, const char *handle,
+                             const void *owner, int64_t deadline_ms, char **url, sl_error *error)
+{
     /* "." and ".." would be taken for steps in the path. */
     if (!sl_is_token_text(handle, HANDLE_MOST) || !strcmp(handle, ".") || !strcmp(handle, ".."))
         return sl_error_set(error, SL_INVALID_ARGUMENT, "\"%.200s\" is no data handle", handle);
     char *base = NULL;
-    sl_status status = sl_client_base_url(client, hrn, "blob", "v1", &base, NULL, error);
+    sl_status status =
+        sl_client_base_url_within(client, hrn, "blob", "v1", owner, deadline_ms, &base, NULL, error);
     if (status)
         return status;
     struct sl_buffer text;
@@ -120,10 +129,15 @@ static void on_done(void *opaque, struct sl_http_response *response)
 
 static sl_status send_once(struct sl_transfers *set, struct sl_transfer *transfer, sl_error *error)
 {
+    if (atomic_load_explicit(&set->stopped, memory_order_acquire))
+        return sl_error_set(error, SL_CLOSED, "it is being closed");
     char *url = NULL;
-    sl_status status = sl_blob_url(set->client, set->hrn, set->layer, transfer->handle, &url, error);
+    int64_t deadline = transfer->deadline_ms == INT64_MAX ? 0 : transfer->deadline_ms;
+    sl_status status =
+        sl_blob_url_within(set->client, set->hrn, set->layer, transfer->handle, set, deadline, &url, error);
     if (!status && !set->bearer)
-        status = sl_auth_bearer(set->client->auth, NULL, &set->bearer, NULL, error);
+        status = sl_auth_bearer_until(set->client->auth, NULL, transfer->deadline_ms, &set->stopped,
+                                      &set->bearer, error);
     if (status) {
         free(url);
         return status;
@@ -149,14 +163,15 @@ static sl_status send_once(struct sl_transfers *set, struct sl_transfer *transfe
         .body_size = transfer->body_size,
         .max_response = transfer->body ? 0 : transfer->max_size + 1,
         .timeout_ms = timeout_ms,
-        .deadline_ms = transfer->deadline_ms == INT64_MAX ? 0 : transfer->deadline_ms,
+        .deadline_ms = deadline,
         .retry = true,
+        .owner = set,
     };
     pthread_mutex_lock(&set->lock);
     transfer->in_flight = true;
     pthread_mutex_unlock(&set->lock);
+    transfer->url = url;
     status = sl_http_begin(set->client->http, &request, on_done, transfer, error);
-    free(url);
     if (status) {
         pthread_mutex_lock(&set->lock);
         transfer->in_flight = false;
@@ -169,6 +184,7 @@ static sl_status send_once(struct sl_transfers *set, struct sl_transfer *transfe
 static void try(struct sl_transfers *set, struct sl_transfer *transfer)
 {
     memset(&transfer->response, 0, sizeof transfer->response);
+    transfer->url = NULL;
     sl_error error;
     if (!send_once(set, transfer, &error))
         return;
@@ -219,9 +235,10 @@ static bool delay(struct sl_transfers *set, struct sl_transfer *transfer)
         wait_ms = set->backoff_max_ms;
     if (wait_ms < transfer->response.retry_after_ms)
         wait_ms = transfer->response.retry_after_ms;
-    transfer->due_ms = sl_mono_ms() + wait_ms;
-    if (transfer->due_ms >= transfer->deadline_ms)
+    int64_t now = sl_mono_ms(), left_ms = transfer->deadline_ms - now;
+    if (left_ms <= set->backoff_ms)
         return false;
+    transfer->due_ms = now + (wait_ms < left_ms ? wait_ms : left_ms / 2); /* the time there is is used up */
     transfer->failures++;
     memset(&transfer->error, 0, sizeof transfer->error);
     sl_http_response_free(&transfer->response);
@@ -233,6 +250,10 @@ static bool delay(struct sl_transfers *set, struct sl_transfer *transfer)
 /* Whether that is the end of it. */
 static bool conclude(struct sl_transfers *set, struct sl_transfer *transfer)
 {
+    if (!transfer->response.status && transfer->response.unsent && transfer->url)
+        sl_client_note_unreachable(set->client, transfer->url);
+    free(transfer->url);
+    transfer->url = NULL;
     if (transfer->response.status == 401 && !transfer->renewed) {
         transfer->renewed = true; /* once: a token that is refused when it is new stays so */
         char *refused = set->bearer;
@@ -317,10 +338,17 @@ void sl_transfers_wake(struct sl_transfers *transfers)
     pthread_mutex_unlock(&transfers->lock);
 }
 
+void sl_transfers_stop(struct sl_transfers *transfers)
+{
+    atomic_store_explicit(&transfers->stopped, true, memory_order_release);
+    sl_http_cancel(transfers->client->http, transfers);
+    sl_auth_wake(transfers->client->auth);
+    sl_transfers_wake(transfers);
+}
+
 void sl_transfers_cancel(struct sl_transfers *transfers, struct sl_transfer *const *list, size_t count)
 {
-    for (size_t i = 0; i < count; i++)
-        sl_http_cancel(transfers->client->http, list[i]);
+    sl_transfers_stop(transfers);
     pthread_mutex_lock(&transfers->lock);
     for (size_t i = 0; i < count; i++)
         while (list[i]->in_flight)
@@ -329,6 +357,9 @@ void sl_transfers_cancel(struct sl_transfers *transfers, struct sl_transfer *con
     transfers->answered_end = &transfers->answered;
     pthread_mutex_unlock(&transfers->lock);
     transfers->delayed = NULL;
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         sl_http_response_free(&list[i]->response);
+        free(list[i]->url);
+        list[i]->url = NULL;
+    }
 }

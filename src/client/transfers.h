@@ -26,6 +26,7 @@ struct sl_transfer {
     struct sl_transfers *set;
     struct sl_transfer *next; /* answered, or waiting for another try */
     bool in_flight, renewed;
+    char *url; /* of this try */
     unsigned failures;
     int64_t due_ms;
 };
@@ -41,12 +42,18 @@ struct sl_transfer *sl_transfers_take(struct sl_transfers *transfers, int64_t de
  * was begun and not taken. */
 void sl_transfers_cancel(struct sl_transfers *transfers, struct sl_transfer *const *list, size_t count);
 void sl_transfers_wake(struct sl_transfers *transfers); /* any thread */
+/* What is begun, and what begins after, ends soon, with SL_CLOSED. Any thread. */
+void sl_transfers_stop(struct sl_transfers *transfers);
 void sl_transfers_destroy(struct sl_transfers **transfers);
 
 /* Where a blob is; released with free. SL_UNSUPPORTED when the platform has no blobs, SL_INVALID_ARGUMENT for
  * a handle that cannot be one. */
 sl_status sl_blob_url(struct sl_client *client, const char *hrn, const char *layer, const char *handle,
                       char **url, sl_error *error);
+/* The same for who may have to stop: sl_http_cancel ends it by owner; no try begins after deadline_ms (0:
+ * none). */
+sl_status sl_blob_url_within(struct sl_client *client, const char *hrn, const char *layer, const char *handle,
+                             const void *owner, int64_t deadline_ms, char **url, sl_error *error);
 /* How long one try may take that moves size bytes. */
 int sl_blob_timeout_ms(int64_t request_timeout_ms, size_t size);
 

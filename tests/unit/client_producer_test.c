@@ -266,11 +266,13 @@ static void payloads_over_the_limit_are_refused(void **state)
     sl_producer *producer = open_producer(client, 10, 1000);
     sl_error error;
     sl_message *message = NULL;
-    char *payload = calloc(1, SL_PAYLOAD_INLINE_MAX + 1);
+    size_t size = ((size_t)256 << 20) + 1; /* what stream.blob.max-size allows is looked at before the bytes */
+    char *payload = calloc(1, size);
     assert_int_equal(sl_message_create(&message), SL_OK);
-    assert_int_equal(sl_message_set_payload(message, payload, SL_PAYLOAD_INLINE_MAX + 1), SL_OK);
+    assert_int_equal(sl_message_set_payload(message, payload, size), SL_OK);
     assert_int_equal(sl_producer_send(producer, message, NULL, 0, &error), SL_TOO_LARGE);
-    assert_non_null(strstr(error.text, "1048577"));
+    assert_non_null(strstr(error.text, "268435457"));
+    assert_non_null(strstr(error.text, "stream.blob.max-size"));
     sl_message_destroy(&message);
     free(payload);
     assert_int_equal(sl_producer_close(&producer, 0, &error), SL_OK);

@@ -33,6 +33,13 @@ static void on_delivered(void *opaque, const struct sl_outcome *outcome)
     pthread_mutex_unlock(&mock->lock);
 }
 
+static void on_delivered_many(void *core, const struct sl_report *reports, size_t count)
+{
+    (void)core;
+    for (size_t i = 0; i < count; i++)
+        on_delivered(reports[i].ticket, &reports[i].outcome);
+}
+
 static void on_revoked(void *core, const int32_t *partitions, size_t count, bool lost)
 {
     struct kafka_mock *mock = core;
@@ -54,6 +61,7 @@ struct sl_host kafka_mock_host(struct kafka_mock *mock)
     return (struct sl_host){.abi = SL_CONNECTOR_ABI,
                             .log = {on_log, mock, SL_LOG_INFO},
                             .delivered = on_delivered,
+                            .delivered_many = on_delivered_many,
                             .revoked = on_revoked,
                             .assigned = on_assigned,
                             .core = mock};

@@ -67,9 +67,31 @@ static void on_error(rd_kafka_t *rk, int number, const char *text, void *opaque)
     pthread_mutex_unlock(&client->lock);
 }
 
+/* Served by our polls, and only where statistics are wanted. The text is kept: no copy. */
+static int on_statistics(rd_kafka_t *rk, char *json, size_t size, void *opaque)
+{
+    struct sl_kafka_client *client = opaque;
+    (void)rk, (void)size;
+    pthread_mutex_lock(&client->lock);
+    char *old = client->statistics;
+    client->statistics = json;
+    pthread_mutex_unlock(&client->lock);
+    free(old);
+    return 1;
+}
+
+bool sl_kafka_client_statistics(struct sl_kafka_client *client, struct sl_buffer *json)
+{
+    pthread_mutex_lock(&client->lock);
+    bool ok = sl_buffer_append_text(json, client->statistics ? client->statistics : "{}");
+    pthread_mutex_unlock(&client->lock);
+    return ok;
+}
+
 static void client_free(struct sl_kafka_client *client)
 {
     pthread_mutex_destroy(&client->lock);
+    free(client->statistics);
     free(client->brokers);
     free(client);
 }
@@ -94,6 +116,7 @@ sl_status sl_kafka_client_create(const struct sl_host *host, const struct sl_tar
     rd_kafka_conf_set_opaque(conf, made);
     rd_kafka_conf_set_log_cb(conf, on_log);
     rd_kafka_conf_set_error_cb(conf, on_error);
+    rd_kafka_conf_set_stats_cb(conf, on_statistics);
     char text[400] = "";
     made->rk = rd_kafka_new(type, conf, text, sizeof text);
     if (!made->rk) {

@@ -108,6 +108,12 @@ static const char *const for_consumer[][2] = {
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
+/* They cost something, so only those who want them have them. */
+static sl_status set_statistics(rd_kafka_conf_t *conf, int interval_ms, sl_error *error)
+{
+    return interval_ms > 0 ? set_number(conf, "statistics.interval.ms", interval_ms, 86400000, error) : SL_OK;
+}
+
 static sl_status set_producer(rd_kafka_conf_t *conf, const struct sl_producer_settings *settings,
                               sl_error *error)
 {
@@ -124,6 +130,8 @@ static sl_status set_producer(rd_kafka_conf_t *conf, const struct sl_producer_se
                             error);
     if (!status)
         status = set_number(conf, "delivery.timeout.ms", settings->delivery_timeout_ms, INT32_MAX, error);
+    if (!status)
+        status = set_statistics(conf, settings->statistics_ms, error);
     return status;
 }
 
@@ -148,6 +156,8 @@ static sl_status set_consumer(rd_kafka_conf_t *conf, const struct sl_consumer_se
         status =
             set_number(conf, "fetch.max.bytes",
                        prefetch < SL_KAFKA_MESSAGE_MAX ? SL_KAFKA_MESSAGE_MAX : prefetch, 52428800, error);
+    if (!status)
+        status = set_statistics(conf, settings->statistics_ms, error);
     return status;
 }
 

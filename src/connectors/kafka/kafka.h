@@ -30,8 +30,9 @@ struct sl_kafka_client {
     bool quiet;               /* the host's log is no longer valid */
     rd_kafka_resp_err_t last; /* the last error of a broker or of the client */
     char last_text[300];
-    int64_t down_ms; /* since when all brokers are down (sl_mono_ms), 0: they are not */
-    bool trouble;    /* last is one that waiting does not mend: not reported yet */
+    int64_t down_ms;  /* since when all brokers are down (sl_mono_ms), 0: they are not */
+    bool trouble;     /* last is one that waiting does not mend: not reported yet */
+    char *statistics; /* librdkafka's own, the newest; NULL: none yet */
 };
 
 /* Makes the handle from target and conf, which is taken in any case. */
@@ -47,6 +48,8 @@ void sl_kafka_client_log(struct sl_kafka_client *client, sl_log_level level, con
     SL_PRINTF(3, 4);
 /* The last error's text, or "" (copied). */
 void sl_kafka_client_last(struct sl_kafka_client *client, char *text, size_t size);
+/* Appends librdkafka's newest statistics, a JSON object ({} when there are none). false: memory is out. */
+bool sl_kafka_client_statistics(struct sl_kafka_client *client, struct sl_buffer *json);
 /* An error that waiting does not mend (credentials, fatal) since the last call: SL_OK or that. */
 sl_status sl_kafka_client_trouble(struct sl_kafka_client *client, sl_error *error);
 /* Asks the cluster for the topic: reachable, there, allowed. */
@@ -134,6 +137,7 @@ sl_status sl_kafka_producer_open(const struct sl_host *host, const struct sl_tar
                                  sl_error *error);
 sl_status sl_kafka_producer_send(void *producer, const struct sl_message *message, void *ticket,
                                  sl_error *error);
+bool sl_kafka_producer_statistics(void *producer, struct sl_buffer *json);
 void sl_kafka_producer_close(void *producer);
 sl_status sl_kafka_consumer_open(const struct sl_host *host, const struct sl_target *target,
                                  const struct sl_consumer_settings *settings, void **consumer,

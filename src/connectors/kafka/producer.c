@@ -11,7 +11,7 @@ struct producer {
     struct sl_host host;
     struct sl_kafka_client *client;
     rd_kafka_topic_t *topic;
-    rd_kafka_queue_t *queue; /* the main one: to wake the thread */
+    rd_kafka_queue_t *queue; /* the main one */
     pthread_t thread;
     atomic_bool closing;
     int delivery_timeout_ms;
@@ -51,27 +51,48 @@ static void report_failure(struct producer *producer, const rd_kafka_message_t *
     producer->host.delivered(message->_private, &outcome);
 }
 
-static void on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *message, void *opaque)
+/* Reports in portions: each costs the core a lock. */
+enum { PORTION = 256 };
+
+static void take_deliveries(struct producer *producer, rd_kafka_event_t *event)
 {
-    (void)rk;
-    const struct sl_kafka_client *client = opaque;
-    struct producer *producer = client->owner;
-    if (message->err || message->offset < 0) {
+    struct sl_report reports[PORTION];
+    size_t count = 0;
+    const rd_kafka_message_t *message;
+    while ((message = rd_kafka_event_message_next(event))) {
+        bool delivered = !message->err && message->offset >= 0;
+        if (delivered)
+            reports[count++] =
+                (struct sl_report){message->_private, {.offset = {message->partition, message->offset}}};
+        if (count == PORTION || (!delivered && count)) {
+            producer->host.delivered_many(producer->host.core, reports, count);
+            count = 0;
+        }
         /* No error and no offset: Kafka answered DUPLICATE_SEQUENCE_NUMBER, which librdkafka 2.0.2 calls
          * written. It is not, when the first batch to a partition failed at a leader that was not ready and
          * the second was accepted before the retry: a broker takes any first sequence number. */
-        report_failure(producer, message);
-    } else {
-        const struct sl_outcome outcome = {.offset = {message->partition, message->offset}};
-        producer->host.delivered(message->_private, &outcome);
+        if (!delivered)
+            report_failure(producer, message);
     }
+    if (count)
+        producer->host.delivered_many(producer->host.core, reports, count);
+}
+
+/* Deliveries come as events, many in one; errors, log lines and statistics go to their callbacks. */
+static void serve_queue(struct producer *producer, int timeout_ms)
+{
+    rd_kafka_event_t *event = rd_kafka_queue_poll(producer->queue, timeout_ms);
+    if (event && rd_kafka_event_type(event) == RD_KAFKA_EVENT_DR)
+        take_deliveries(producer, event);
+    if (event)
+        rd_kafka_event_destroy(event);
 }
 
 static void *serve(void *argument)
 {
     struct producer *producer = argument;
     while (!atomic_load_explicit(&producer->closing, memory_order_acquire))
-        rd_kafka_poll(producer->client->rk, 1000);
+        serve_queue(producer, 1000);
     return NULL;
 }
 
@@ -117,7 +138,7 @@ sl_status sl_kafka_producer_open(const struct sl_host *host, const struct sl_tar
     rd_kafka_conf_t *conf = NULL;
     sl_status status = sl_kafka_conf_create(target, RD_KAFKA_PRODUCER, settings, NULL, &conf, error);
     if (!status) {
-        rd_kafka_conf_set_dr_msg_cb(conf, on_delivery);
+        rd_kafka_conf_set_events(conf, RD_KAFKA_EVENT_DR);
         status = sl_kafka_client_create(host, target, RD_KAFKA_PRODUCER, conf, made, &made->client, error);
     }
     if (!status)
@@ -170,20 +191,42 @@ static rd_kafka_headers_t *make_headers(const struct sl_message *message)
     return headers;
 }
 
-static sl_status refused(struct producer *producer, rd_kafka_error_t *object, sl_error *error)
+/* object (may be NULL) is destroyed. */
+static sl_status refused(struct producer *producer, rd_kafka_resp_err_t code, rd_kafka_error_t *object,
+                         sl_error *error)
 {
-    rd_kafka_resp_err_t code = rd_kafka_error_code(object);
-    if (code == RD_KAFKA_RESP_ERR__QUEUE_FULL) {
+    if (object && code != RD_KAFKA_RESP_ERR__QUEUE_FULL && code != RD_KAFKA_RESP_ERR__FATAL)
+        return sl_kafka_error_object(error, object, "the message was not taken");
+    if (object)
         rd_kafka_error_destroy(object);
+    if (code == RD_KAFKA_RESP_ERR__QUEUE_FULL)
         return sl_kafka_error(error, code, "the Kafka producer's queue is full");
-    }
-    if (code == RD_KAFKA_RESP_ERR__FATAL) {
-        char text[300] = "";
-        rd_kafka_fatal_error(producer->client->rk, text, sizeof text);
-        rd_kafka_error_destroy(object);
-        return sl_kafka_error(error, code, "the producer cannot go on: %s", text);
-    }
-    return sl_kafka_error_object(error, object, "the message was not taken");
+    if (code != RD_KAFKA_RESP_ERR__FATAL)
+        return sl_kafka_error(error, code, "the message was not taken: %s", rd_kafka_err2str(code));
+    char text[300] = "";
+    rd_kafka_fatal_error(producer->client->rk, text, sizeof text);
+    return sl_kafka_error(error, code, "the producer cannot go on: %s", text);
+}
+
+/* What librdkafka takes besides topic, key, value and ticket costs time that most messages can spare. */
+static bool is_plain(const struct sl_message *message)
+{
+    return !message->trace_id && !message->checksum && !message->crc && !message->data_handle &&
+           message->data_size < 0 && message->compressed_size < 0 && !message->header_count &&
+           message->timestamp_ms <= 0;
+}
+
+static sl_status send_plain(struct producer *producer, const struct sl_message *message, void *ticket,
+                            sl_error *error)
+{
+    union {
+        const void *given;
+        void *taken;
+    } value = {message->payload};
+    if (!rd_kafka_produce(producer->topic, RD_KAFKA_PARTITION_UA, RD_KAFKA_MSG_F_COPY, value.taken,
+                          message->payload_size, message->partition_id, message->partition_id_size, ticket))
+        return SL_OK;
+    return refused(producer, rd_kafka_last_error(), NULL, error);
 }
 
 sl_status sl_kafka_producer_send(void *producer, const struct sl_message *message, void *ticket,
@@ -196,6 +239,8 @@ sl_status sl_kafka_producer_send(void *producer, const struct sl_message *messag
         if (fault)
             return sl_error_set(error, SL_INVALID_ARGUMENT, "%s", fault);
     }
+    if (is_plain(message))
+        return send_plain(self, message, ticket, error);
     rd_kafka_headers_t *headers = make_headers(message);
     if (!headers)
         return sl_error_oom(error);
@@ -217,7 +262,12 @@ sl_status sl_kafka_producer_send(void *producer, const struct sl_message *messag
     if (!object)
         return SL_OK;
     rd_kafka_headers_destroy(headers); /* still ours when the message was not taken */
-    return refused(self, object, error);
+    return refused(self, rd_kafka_error_code(object), object, error);
+}
+
+bool sl_kafka_producer_statistics(void *producer, struct sl_buffer *json)
+{
+    return sl_kafka_client_statistics(((struct producer *)producer)->client, json);
 }
 
 void sl_kafka_producer_close(void *producer)
@@ -230,7 +280,7 @@ void sl_kafka_producer_close(void *producer)
     /* What is left is given up, and reported here. A request in flight comes back to the queue first. */
     while (rd_kafka_outq_len(rk) > 0) {
         rd_kafka_purge(rk, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
-        rd_kafka_poll(rk, 50);
+        serve_queue(self, 50);
     }
     producer_free(self);
 }

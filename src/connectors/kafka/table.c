@@ -13,6 +13,7 @@ SL_API const struct sl_connector sl_connector_table = {
     .producer_open = sl_kafka_producer_open,
     .producer_send = sl_kafka_producer_send,
     .producer_close = sl_kafka_producer_close,
+    .producer_statistics = sl_kafka_producer_statistics,
     .consumer_open = sl_kafka_consumer_open,
     .consumer_poll = sl_kafka_consumer_poll,
     .consumer_commit = sl_kafka_consumer_commit,

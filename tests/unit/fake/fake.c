@@ -166,6 +166,7 @@ const struct sl_connector sl_connector_table = {
     .size = sizeof sl_connector_table,
     .name = "kafka-connector",
     .direct = false, /* asks the platform for nothing */
+    .max_payload = SL_PAYLOAD_INLINE_MAX,
     .producer_open = producer_open,
     .producer_send = producer_send,
     .producer_close = producer_close,
