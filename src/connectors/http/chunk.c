@@ -5,6 +5,8 @@
 #include "connectors/http/internal.h"
 #include "wire/cbor.h"
 
+#define MOST_WEIGHT ((size_t)1 << 36)
+
 /* A batch for the application: some messages of a chunk. */
 struct piece {
     struct sl_batch batch;
@@ -20,13 +22,18 @@ void sl_hc_chunk_unlink(struct sl_hc_chunk *chunk)
     free(chunk->messages);
     sl_arena_destroy(chunk->arena);
     free(chunk->body);
+    sl_hc_chunk_unlink(chunk->origin);
     free(chunk);
 }
 
-/* What a message takes while it waits. Payload alone would set no bound to messages without one. */
+/* What a message takes while it waits. Payload alone would set no bound to messages without one. What the
+ * platform says of a blob is believed up to where sums could overflow. */
 static size_t weight_of(const struct sl_message *message)
 {
-    size_t weight = sizeof *message + message->payload_size + message->partition_id_size;
+    size_t weight = sl_message_weight(message);
+    if (weight > MOST_WEIGHT)
+        weight = MOST_WEIGHT;
+    weight += sizeof *message + message->partition_id_size;
     for (size_t i = 0; i < message->header_count; i++)
         weight += sizeof *message->headers + message->headers[i].size;
     return weight;
@@ -149,7 +156,7 @@ struct sl_batch *sl_hc_chunk_hand(struct sl_hc_chunk *chunk, size_t max_messages
     size_t count = 0, bytes = 0;
     while (chunk->handed + count < chunk->count && count < max_messages) {
         const struct sl_message *message = &chunk->messages[chunk->handed + count];
-        size_t more = message->payload_size;
+        size_t more = sl_message_weight(message);
         if (count && (bytes >= max_bytes || more > max_bytes - bytes))
             break;
         bytes += more;
@@ -166,21 +173,13 @@ struct sl_batch *sl_hc_chunk_hand(struct sl_hc_chunk *chunk, size_t max_messages
     return &piece->batch;
 }
 
-static bool named(int32_t partition, const sl_offset *partitions, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        if (partitions[i].partition == partition)
-            return true;
-    return !count;
-}
-
-void sl_hc_chunk_drop(struct sl_hc_chunk *chunk, const sl_offset *partitions, size_t count)
+bool sl_hc_chunk_drop(struct sl_hc_chunk *chunk, sl_hc_choice *chosen, const void *opaque)
 {
     size_t kept = chunk->handed;
     chunk->bytes = 0;
     for (size_t i = chunk->handed; i < chunk->count; i++) {
         struct sl_message *message = &chunk->messages[i];
-        if (named(message->offset.partition, partitions, count)) {
+        if (chosen(opaque, message->offset.partition)) {
             free(message->headers);
             continue;
         }
@@ -188,4 +187,51 @@ void sl_hc_chunk_drop(struct sl_hc_chunk *chunk, const sl_offset *partitions, si
         chunk->messages[kept++] = *message;
     }
     chunk->count = kept;
+    return chunk->handed < chunk->count;
+}
+
+bool sl_hc_chunk_part(struct sl_hc_chunk *chunk, sl_hc_choice *chosen, const void *opaque,
+                      struct sl_hc_chunk **made)
+{
+    size_t count = 0;
+    *made = NULL;
+    for (size_t i = chunk->handed; i < chunk->count; i++)
+        count += chosen(opaque, chunk->messages[i].offset.partition);
+    if (!count)
+        return true;
+    struct sl_hc_chunk *part = calloc(1, sizeof *part);
+    struct sl_message *messages = part ? calloc(count, sizeof *messages) : NULL;
+    if (!messages) {
+        free(part);
+        return false;
+    }
+    part->references = 1;
+    part->member = chunk->member;
+    part->messages = messages;
+    part->capacity = count;
+    part->origin = chunk;
+    __atomic_add_fetch(&chunk->references, 1, __ATOMIC_RELAXED);
+    size_t kept = chunk->handed;
+    for (size_t i = chunk->handed; i < chunk->count; i++) {
+        struct sl_message *message = &chunk->messages[i];
+        if (!chosen(opaque, message->offset.partition)) {
+            chunk->messages[kept++] = *message;
+            continue;
+        }
+        size_t weight = weight_of(message);
+        part->messages[part->count++] = *message;
+        part->bytes += weight;
+        chunk->bytes -= weight;
+    }
+    chunk->count = kept;
+    *made = part;
+    return true;
+}
+
+int64_t sl_hc_chunk_next(const struct sl_hc_chunk *chunk, int32_t partition)
+{
+    for (size_t i = chunk->handed; i < chunk->count; i++)
+        if (chunk->messages[i].offset.partition == partition)
+            return chunk->messages[i].offset.offset;
+    return -1;
 }

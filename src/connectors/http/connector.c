@@ -132,6 +132,10 @@ const struct sl_connector sl_http_connector = {
     .consumer_commit = sl_hc_consumer_commit,
     .consumer_seek = sl_hc_consumer_seek,
     .consumer_seek_to = sl_hc_consumer_seek_to,
+    .consumer_seek_time = sl_hc_consumer_seek_time,
+    .consumer_pause = sl_hc_consumer_pause,
+    .consumer_positions = sl_hc_consumer_positions,
+    .consumer_statistics = sl_hc_consumer_statistics,
     .consumer_group = sl_hc_consumer_group,
     .consumer_close = sl_hc_consumer_close,
 };

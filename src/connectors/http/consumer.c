@@ -1,5 +1,7 @@
+/* A consumer: opening, polling what waits, closing. */
 #include "connectors/http/consumer.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,23 +11,53 @@
 
 enum {
     FAILING_SHOWN_MS = 5000, /* trouble that lasts is told to who polls; before that it is only mended */
-    CLOSE_WAIT_MS = 3000     /* for a poll under way to end by itself */
+    CLOSE_WAIT_MS = 3000,    /* for polls under way to end by themselves */
+    CANCEL_MS = 50,          /* between the calls to end what is under way, which may only just begin */
+    JOIN_WAIT_MS = 20000 /* for the further members; a platform keeps the first one's subscription as long */
 };
 
 static void free_consumer(struct sl_hc_consumer *consumer)
 {
-    sl_hc_drop_queue(consumer, NULL, 0);
-    sl_http_response_free(&consumer->response);
+    sl_hc_queue_drop(consumer, NULL, NULL, 0);
+    for (size_t i = 0; i < consumer->member_count && consumer->members; i++) {
+        struct sl_hc_member *member = &consumer->members[i];
+        sl_http_response_free(&member->response);
+        sl_hc_assignment_free(&member->assignment);
+        free(member->node);
+        free(member->subscription);
+    }
+    free(consumer->members);
+    free(consumer->partitions);
+    free(consumer->paused.list);
     free(consumer->base);
     free(consumer->layer);
     free(consumer->hrn);
     free(consumer->named_group);
-    free(consumer->node);
-    free(consumer->subscription);
     free(consumer->group);
+    free(consumer->shared);
     pthread_cond_destroy(&consumer->changed);
     pthread_mutex_destroy(&consumer->lock);
     free(consumer);
+}
+
+static sl_status make_members(struct sl_hc_consumer *consumer, const sl_config *config, sl_error *error)
+{
+    int64_t count;
+    sl_status status = sl_config_integer(config, SL_ROOT "stream.http.polls", &count, error);
+    if (status)
+        return status;
+    consumer->members = calloc((size_t)count, sizeof *consumer->members);
+    if (!consumer->members)
+        return sl_error_oom(error);
+    consumer->member_count = (size_t)count;
+    for (size_t i = 0; i < consumer->member_count && !status; i++) {
+        struct sl_hc_member *member = &consumer->members[i];
+        member->consumer = consumer;
+        member->assignment.number = -1;
+        snprintf(member->id, sizeof member->id, "%zu", i);
+        status = sl_hc_backoff_init(&member->backoff, config, error);
+    }
+    return status;
 }
 
 static sl_status prepare(struct sl_hc_consumer *consumer, const struct sl_target *target,
@@ -48,7 +80,7 @@ static sl_status prepare(struct sl_hc_consumer *consumer, const struct sl_target
         status = sl_config_duration_ms(config, SL_ROOT "http.request-timeout", &consumer->request_timeout_ms,
                                        error);
     if (!status)
-        status = sl_hc_backoff_init(&consumer->backoff, config, error);
+        status = make_members(consumer, config, error);
     if (!status)
         status = sl_client_base_url(target->client, target->hrn, "stream", "v2", &consumer->base,
                                     &consumer->extended, error);
@@ -59,11 +91,12 @@ static sl_status prepare(struct sl_hc_consumer *consumer, const struct sl_target
  * subscription's id: it may have left one behind, whose partitions only its end would free. */
 static sl_status subscribe_first(struct sl_hc_consumer *consumer, sl_error *error)
 {
+    struct sl_hc_member *member = &consumer->members[0];
     int64_t deadline = sl_mono_ms() + consumer->join_timeout_ms;
     sl_error why;
     for (unsigned tries = 1;; tries++) {
-        sl_status status = sl_hc_subscribe(consumer, &why);
-        int64_t next = sl_mono_ms() + sl_hc_backoff_ms(&consumer->backoff, tries, -1);
+        sl_status status = sl_hc_subscribe(member, &why);
+        int64_t next = sl_mono_ms() + sl_hc_backoff_ms(&member->backoff, tries, -1);
         if (!status)
             return SL_OK;
         if (!why.retriable || (status == SL_TIMED_OUT && !consumer->extended) || next > deadline) {
@@ -76,6 +109,40 @@ static sl_status subscribe_first(struct sl_hc_consumer *consumer, sl_error *erro
             sl_hc_cond_wait(&consumer->changed, &consumer->lock, next);
         pthread_mutex_unlock(&consumer->lock);
     }
+}
+
+static bool start_fetcher(struct sl_hc_member *member)
+{
+    struct sl_hc_consumer *consumer = member->consumer;
+    pthread_mutex_lock(&consumer->lock);
+    member->started = !pthread_create(&member->fetcher, NULL, sl_hc_fetch, member);
+    member->stopped |= !member->started;
+    member->pending &= member->started;
+    pthread_mutex_unlock(&consumer->lock);
+    return member->started;
+}
+
+/* The further members subscribe side by side. Nobody polls before that is over: the group moves partitions,
+ * and what was read of those would come twice. Fewer members do. */
+static sl_status start_members(struct sl_hc_consumer *consumer, sl_error *error)
+{
+    consumer->holds = 1;
+    for (size_t i = 1; i < consumer->member_count; i++)
+        consumer->members[i].lost = consumer->members[i].pending = true;
+    if (!start_fetcher(&consumer->members[0]))
+        return sl_error_set(error, SL_INTERNAL, "no thread for polling could be started");
+    for (size_t i = 1; i < consumer->member_count; i++)
+        start_fetcher(&consumer->members[i]);
+    int64_t most = consumer->join_timeout_ms < JOIN_WAIT_MS ? consumer->join_timeout_ms : JOIN_WAIT_MS;
+    int64_t deadline = sl_mono_ms() + most;
+    pthread_mutex_lock(&consumer->lock);
+    for (size_t i = 1; i < consumer->member_count; i++)
+        while (consumer->members[i].pending && sl_mono_ms() < deadline)
+            sl_hc_cond_wait(&consumer->changed, &consumer->lock, deadline);
+    consumer->holds = 0;
+    pthread_cond_broadcast(&consumer->changed);
+    pthread_mutex_unlock(&consumer->lock);
+    return SL_OK;
 }
 
 sl_status sl_hc_consumer_open(const struct sl_host *host, const struct sl_target *target,
@@ -91,48 +158,38 @@ sl_status sl_hc_consumer_open(const struct sl_host *host, const struct sl_target
     sl_status status = prepare(consumer, target, settings, error);
     if (!status)
         status = subscribe_first(consumer, error);
-    if (!status && pthread_create(&consumer->fetcher, NULL, sl_hc_fetch, consumer)) {
-        sl_hc_unsubscribe(consumer, NULL);
-        status = sl_error_set(error, SL_INTERNAL, "no thread for polling could be started");
+    if (!status) {
+        status = start_members(consumer, error);
+        if (status)
+            sl_hc_unsubscribe(&consumer->members[0], sl_mono_ms() + SL_HC_LEAVING_MS, NULL);
     }
     if (status) {
         free_consumer(consumer);
         return status;
     }
     *opened = consumer;
+    (void)!sl_hc_share_tell(consumer, NULL); /* without memory the first poll does it */
     return SL_OK;
 }
 
-/* The next piece of what waits. Under the lock. */
-static sl_status take(struct sl_hc_consumer *consumer, size_t max_messages, size_t max_bytes,
-                      struct sl_batch **batch, sl_error *error)
-{
-    struct sl_hc_chunk *chunk = consumer->first;
-    size_t before = chunk->bytes;
-    *batch = sl_hc_chunk_hand(chunk, max_messages, max_bytes);
-    if (!*batch)
-        return sl_error_oom(error);
-    consumer->queued_bytes -= before - chunk->bytes;
-    if (chunk->handed == chunk->count) {
-        consumer->first = chunk->next;
-        if (!consumer->first)
-            consumer->last = NULL;
-        sl_hc_chunk_unlink(chunk);
-    }
-    pthread_cond_broadcast(&consumer->changed); /* there is room for the next poll */
-    return SL_OK;
-}
-
-/* What there is to tell when nothing came. Under the lock. */
+/* What there is to tell when nothing came: while one member gets on, nothing. Under the lock. */
 static sl_status trouble(const struct sl_hc_consumer *consumer, sl_error *error)
 {
-    bool shown = consumer->failure.status &&
-                 (consumer->failure.fatal || sl_mono_ms() - consumer->failing_since_ms >= FAILING_SHOWN_MS);
+    const sl_error *shown = consumer->fatal.status ? &consumer->fatal : NULL;
+    int64_t before = sl_mono_ms() - FAILING_SHOWN_MS;
+    for (size_t i = 0; i < consumer->member_count && !consumer->fatal.status; i++) {
+        const struct sl_hc_member *member = &consumer->members[i];
+        if (member->stopped)
+            continue;
+        if (!member->failure.status || member->failing_since_ms > before)
+            return SL_OK;
+        shown = &member->failure;
+    }
     if (!shown)
         return SL_OK;
     if (error)
-        *error = consumer->failure;
-    return consumer->failure.status;
+        *error = *shown;
+    return shown->status;
 }
 
 sl_status sl_hc_consumer_poll(void *opaque, int timeout_ms, size_t max_messages, size_t max_bytes,
@@ -140,92 +197,46 @@ sl_status sl_hc_consumer_poll(void *opaque, int timeout_ms, size_t max_messages,
 {
     struct sl_hc_consumer *consumer = opaque;
     int64_t deadline = sl_deadline_ms(timeout_ms);
+    sl_status status = SL_OK;
     *batch = NULL;
     pthread_mutex_lock(&consumer->lock);
-    while (!consumer->first && !consumer->failure.fatal && sl_mono_ms() < deadline)
-        sl_hc_cond_wait(&consumer->changed, &consumer->lock, deadline);
-    sl_status status =
-        consumer->first ? take(consumer, max_messages, max_bytes, batch, error) : trouble(consumer, error);
-    pthread_mutex_unlock(&consumer->lock);
-    return status;
-}
-
-static json_t *offsets_json(const sl_offset *offsets, size_t count)
-{
-    json_t *list = json_array();
-    for (size_t i = 0; list && i < count; i++) {
-        json_t *entry = json_pack("{s:i, s:I}", "partition", (int)offsets[i].partition, "offset",
-                                  (json_int_t)offsets[i].offset);
-        if (!entry || json_array_append_new(list, entry)) {
-            json_decref(list);
-            list = NULL;
+    for (;;) {
+        if (consumer->untold) {
+            pthread_mutex_unlock(&consumer->lock);
+            status = sl_hc_share_tell(consumer, error);
+            if (status)
+                return status;
+            pthread_mutex_lock(&consumer->lock);
+            continue;
         }
+        if (consumer->queue.first || consumer->fatal.status || sl_mono_ms() >= deadline)
+            break;
+        sl_hc_cond_wait(&consumer->changed, &consumer->lock, deadline);
     }
-    return list ? json_pack("{s:o}", "offsets", list) : NULL;
-}
-
-/* HTTP 409: the group has given a partition to another member. Its status here is the same as over Kafka. */
-static sl_status not_ours(sl_status status, sl_status meant, sl_error *error)
-{
-    if (status != SL_CONFLICT)
-        return status;
-    if (error)
-        error->status = meant;
-    return meant;
-}
-
-sl_status sl_hc_consumer_commit(void *opaque, const sl_offset *offsets, size_t count, sl_error *error)
-{
-    json_t *body = offsets_json(offsets, count);
-    sl_status status = sl_hc_put(opaque, "offsets", body, error);
-    json_decref(body);
-    return not_ours(status, SL_KAFKA, error);
-}
-
-/*
- * Moves the position. No poll may be under way meanwhile, as nobody could tell what it brings from before and
- * from after. It is waited for and not broken off, since what it brings of other partitions is wanted.
- */
-static sl_status seek(struct sl_hc_consumer *consumer, const json_t *body, const sl_offset *offsets,
-                      size_t count, sl_error *error)
-{
-    pthread_mutex_lock(&consumer->lock);
-    consumer->pauses++;
-    while (consumer->polling)
-        pthread_cond_wait(&consumer->changed, &consumer->lock);
-    pthread_mutex_unlock(&consumer->lock);
-    sl_status status = sl_hc_put(consumer, "seek", body, error);
-    pthread_mutex_lock(&consumer->lock);
-    if (!status)
-        sl_hc_drop_queue(consumer, offsets, count);
-    consumer->pauses--;
-    if (!consumer->failures)
-        consumer->next_poll_ms = 0;
-    pthread_cond_broadcast(&consumer->changed);
+    status = consumer->queue.first ? sl_hc_queue_take(consumer, max_messages, max_bytes, batch, error)
+                                   : trouble(consumer, error);
+    if (*batch)
+        pthread_cond_broadcast(&consumer->changed); /* there is room for the next poll */
     pthread_mutex_unlock(&consumer->lock);
     return status;
 }
 
-sl_status sl_hc_consumer_seek(void *opaque, const sl_offset *offsets, size_t count, sl_error *error)
-{
-    json_t *body = offsets_json(offsets, count);
-    sl_status status = seek(opaque, body, offsets, count, error);
-    json_decref(body);
-    return not_ours(status, SL_INVALID_ARGUMENT, error);
-}
-
-sl_status sl_hc_consumer_seek_to(void *opaque, sl_start where, sl_error *error)
+bool sl_hc_consumer_statistics(void *opaque, struct sl_buffer *json)
 {
     struct sl_hc_consumer *consumer = opaque;
-    if (!consumer->extended)
-        return sl_error_set(error, SL_UNSUPPORTED,
-                            "this platform cannot seek to the %s over HTTP: seek to offsets, or use "
-                            "kafka-connector",
-                            where == SL_START_BEGIN ? "begin" : "end");
-    json_t *body = json_pack("{s:s}", "to", where == SL_START_BEGIN ? "begin" : "end");
-    sl_status status = seek(consumer, body, NULL, 0, error);
-    json_decref(body);
-    return status;
+    size_t members = 0;
+    pthread_mutex_lock(&consumer->lock);
+    for (size_t i = 0; i < consumer->member_count; i++)
+        members += consumer->members[i].subscription && !consumer->members[i].lost;
+    sl_buffer_append_text(json, "{");
+    sl_hc_traffic_json(&consumer->traffic, json);
+    sl_buffer_printf(json,
+                     ",\"members\":%zu,\"subscriptions\":%llu,\"polls\":%llu,\"emptyPolls\":%llu,"
+                     "\"messages\":%llu,\"prefetchedBytes\":%zu,\"pausedBytes\":%zu}",
+                     members, consumer->subscriptions, consumer->polls, consumer->empty_polls,
+                     consumer->messages, consumer->queue.bytes, consumer->held.bytes);
+    pthread_mutex_unlock(&consumer->lock);
+    return !json->failed;
 }
 
 const char *sl_hc_consumer_group(const void *opaque)
@@ -234,33 +245,63 @@ const char *sl_hc_consumer_group(const void *opaque)
     return consumer->group;
 }
 
-/* Waits for the fetcher's end; false when it takes too long. */
-static bool wait_stopped(struct sl_hc_consumer *consumer, int64_t timeout_ms)
+/* Under the lock. */
+static bool all_stopped(const struct sl_hc_consumer *consumer)
 {
-    int64_t deadline = sl_mono_ms() + timeout_ms;
+    for (size_t i = 0; i < consumer->member_count; i++)
+        if (!consumer->members[i].stopped)
+            return false;
+    return true;
+}
+
+/* Waits for the fetchers' end, for a while, and then ends what they are about. */
+static void join_fetchers(struct sl_hc_consumer *consumer)
+{
+    int64_t patience = sl_mono_ms() + CLOSE_WAIT_MS;
     pthread_mutex_lock(&consumer->lock);
-    while (!consumer->stopped && sl_mono_ms() < deadline)
-        sl_hc_cond_wait(&consumer->changed, &consumer->lock, deadline);
-    bool stopped = consumer->stopped;
+    while (!all_stopped(consumer) && sl_mono_ms() < patience)
+        sl_hc_cond_wait(&consumer->changed, &consumer->lock, patience);
+    while (!all_stopped(consumer)) {
+        pthread_mutex_unlock(&consumer->lock);
+        for (size_t i = 0; i < consumer->member_count; i++)
+            sl_http_cancel(consumer->client->http, &consumer->members[i]);
+        pthread_mutex_lock(&consumer->lock);
+        if (!all_stopped(consumer))
+            sl_hc_cond_wait(&consumer->changed, &consumer->lock, sl_mono_ms() + CANCEL_MS);
+    }
     pthread_mutex_unlock(&consumer->lock);
-    return stopped;
+    for (size_t i = 0; i < consumer->member_count; i++)
+        if (consumer->members[i].started)
+            pthread_join(consumer->members[i].fetcher, NULL);
 }
 
 sl_status sl_hc_consumer_close(void *opaque, sl_error *error)
 {
     struct sl_hc_consumer *consumer = opaque;
+    sl_hc_share_end(consumer);
     pthread_mutex_lock(&consumer->lock);
     consumer->closing = true;
-    bool subscribing = consumer->subscribing;
     pthread_cond_broadcast(&consumer->changed);
     pthread_mutex_unlock(&consumer->lock);
-    /* Ending the subscription ends a poll that the platform holds. */
-    sl_status status = subscribing ? SL_OK : sl_hc_unsubscribe(consumer, error);
-    if (!wait_stopped(consumer, CLOSE_WAIT_MS))
-        sl_http_cancel(consumer->client->http, consumer);
-    pthread_join(consumer->fetcher, NULL);
-    if (subscribing)
-        status = sl_hc_unsubscribe(consumer, error);
+    atomic_store(&consumer->cancelled, true);
+    sl_auth_wake(consumer->client->auth);
+    /* Ending the subscription ends a poll that the platform holds. Those that are just being made are ended
+     * when they are there. */
+    sl_status status = SL_OK;
+    for (int round = 0; round < 2; round++) {
+        int64_t deadline = sl_mono_ms() + SL_HC_LEAVING_MS;
+        for (size_t i = 0; i < consumer->member_count; i++) {
+            struct sl_hc_member *member = &consumer->members[i];
+            pthread_mutex_lock(&consumer->lock);
+            bool subscribing = member->subscribing;
+            pthread_mutex_unlock(&consumer->lock);
+            sl_status failed =
+                subscribing ? SL_OK : sl_hc_unsubscribe(member, deadline, status ? NULL : error);
+            status = status ? status : failed;
+        }
+        if (!round)
+            join_fetchers(consumer);
+    }
     free_consumer(consumer);
     return status;
 }

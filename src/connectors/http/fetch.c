@@ -1,34 +1,40 @@
+/* A member's thread: polls, and subscribes anew. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/error.h"
 #include "base/text.h"
 #include "base/time.h"
+#include "client/lookup.h"
 #include "connectors/http/consumer.h"
 
 enum {
     PLAIN_ANSWER = 128u << 20,  /* where a poll cannot be told how much it may bring */
     ANSWER_BESIDES = 32u << 20, /* beside the payload that was asked for: keys, headers, one large message */
     FIRST_PAUSE_MS = 20,        /* between empty polls that the platform does not hold */
-    LONGEST_PAUSE_MS = 500
+    LONGEST_PAUSE_MS = 500,
+    LOOK_UP_AFTER = 3 /* tries in a row that find no server: perhaps it is elsewhere now */
 };
 
 #define RECEIVING "receiving messages"
 
 static void on_done(void *opaque, struct sl_http_response *response)
 {
-    struct sl_hc_consumer *consumer = opaque;
+    struct sl_hc_member *member = opaque;
+    struct sl_hc_consumer *consumer = member->consumer;
     pthread_mutex_lock(&consumer->lock);
-    consumer->response = *response;
+    sl_hc_traffic_count(&consumer->traffic, response);
+    member->response = *response;
     memset(&response->body, 0, sizeof response->body); /* taken */
-    consumer->answered = true;
+    member->answered = true;
     pthread_cond_broadcast(&consumer->changed);
     pthread_mutex_unlock(&consumer->lock);
 }
 
-static sl_status exchange_once(struct sl_hc_consumer *consumer, const struct sl_http_request *request,
+static sl_status exchange_once(struct sl_hc_member *member, const struct sl_http_request *request,
                                const char *bearer, struct sl_http_response *response, sl_error *error)
 {
+    struct sl_hc_consumer *consumer = member->consumer;
     struct sl_http_header headers[8];
     struct sl_http_request with = *request;
     if (request->header_count + 2 > sizeof headers / sizeof *headers)
@@ -36,219 +42,271 @@ static sl_status exchange_once(struct sl_hc_consumer *consumer, const struct sl_
     for (size_t i = 0; i < request->header_count; i++)
         headers[i] = request->headers[i];
     headers[with.header_count++] = (struct sl_http_header){"Authorization", bearer};
-    char correlation[sizeof consumer->correlation];
+    char correlation[sizeof member->correlation];
     pthread_mutex_lock(&consumer->lock);
-    memcpy(correlation, consumer->correlation, sizeof correlation);
-    consumer->answered = false;
+    memcpy(correlation, member->correlation, sizeof correlation);
+    member->answered = false;
     pthread_mutex_unlock(&consumer->lock);
     if (*correlation)
         headers[with.header_count++] = (struct sl_http_header){"X-Correlation-Id", correlation};
     with.headers = headers;
-    sl_status status = sl_http_begin(consumer->client->http, &with, on_done, consumer, error);
+    sl_status status = sl_http_begin(consumer->client->http, &with, on_done, member, error);
     if (status)
         return status;
     pthread_mutex_lock(&consumer->lock);
-    while (!consumer->answered)
+    while (!member->answered)
         pthread_cond_wait(&consumer->changed, &consumer->lock);
-    *response = consumer->response;
-    memset(&consumer->response, 0, sizeof consumer->response);
+    *response = member->response;
+    memset(&member->response, 0, sizeof member->response);
     pthread_mutex_unlock(&consumer->lock);
+    member->unreached = response->unsent ? member->unreached + 1 : 0;
     if (response->status)
         return SL_OK;
+    if (response->unsent)
+        sl_client_note_unreachable(consumer->client, request->url);
     if (error)
         *error = response->error;
     return response->error.status;
 }
 
-sl_status sl_hc_exchange(struct sl_hc_consumer *consumer, struct sl_http_request *request,
+sl_status sl_hc_exchange(struct sl_hc_member *member, struct sl_http_request *request,
                          struct sl_http_response *response, sl_error *error)
 {
+    struct sl_hc_consumer *consumer = member->consumer;
+    struct sl_auth *auth = consumer->client->auth;
     memset(response, 0, sizeof *response);
     response->unsent = true; /* until something is */
     char *bearer = NULL;
-    sl_status status = sl_auth_bearer(consumer->client->auth, NULL, &bearer, NULL, error);
+    sl_status status = sl_auth_bearer_until(auth, NULL, INT64_MAX, &consumer->cancelled, &bearer, error);
     if (!status)
-        status = exchange_once(consumer, request, bearer, response, error);
+        status = exchange_once(member, request, bearer, response, error);
     if (!status && response->status == 401) {
         char *refused = bearer;
         bearer = NULL;
         sl_http_response_free(response);
         memset(response, 0, sizeof *response);
         response->unsent = true;
-        status = sl_auth_bearer(consumer->client->auth, refused, &bearer, NULL, error);
+        status = sl_auth_bearer_until(auth, refused, INT64_MAX, &consumer->cancelled, &bearer, error);
         free(refused);
         if (!status)
-            status = exchange_once(consumer, request, bearer, response, error);
+            status = exchange_once(member, request, bearer, response, error);
     }
     free(bearer);
     return status;
 }
 
-/* Under the lock. */
-void sl_hc_drop_queue(struct sl_hc_consumer *consumer, const sl_offset *partitions, size_t count)
-{
-    struct sl_hc_chunk **place = &consumer->first;
-    consumer->last = NULL;
-    consumer->queued_bytes = 0;
-    while (*place) {
-        struct sl_hc_chunk *chunk = *place;
-        sl_hc_chunk_drop(chunk, partitions, count);
-        if (chunk->handed == chunk->count) {
-            *place = chunk->next;
-            sl_hc_chunk_unlink(chunk);
-            continue;
-        }
-        consumer->last = chunk;
-        consumer->queued_bytes += chunk->bytes;
-        place = &chunk->next;
-    }
-}
-
 /* Notes that it goes wrong at present, and when to try again. */
-static void note_failure(struct sl_hc_consumer *consumer, const sl_error *error, int retry_after_ms)
+static void note_failure(struct sl_hc_member *member, const sl_error *error, int retry_after_ms)
 {
-    sl_hc_outage_note(&consumer->outage, &consumer->host.log, RECEIVING, error);
+    struct sl_hc_consumer *consumer = member->consumer;
+    sl_hc_outage_note(&member->outage, &consumer->host.log, RECEIVING, error);
     pthread_mutex_lock(&consumer->lock);
     int64_t now = sl_mono_ms();
-    if (!consumer->failing_since_ms)
-        consumer->failing_since_ms = now;
-    consumer->failure = *error;
-    consumer->failures++;
-    consumer->next_poll_ms = now + sl_hc_backoff_ms(&consumer->backoff, consumer->failures, retry_after_ms);
+    if (!member->failing_since_ms)
+        member->failing_since_ms = now;
+    member->failure = *error;
+    member->failures++;
+    member->next_poll_ms = now + sl_hc_backoff_ms(&member->backoff, member->failures, retry_after_ms);
     pthread_cond_broadcast(&consumer->changed);
     pthread_mutex_unlock(&consumer->lock);
 }
 
-static void note_fatal(struct sl_hc_consumer *consumer, const sl_error *error)
+static void note_fatal(struct sl_hc_member *member, const sl_error *error)
 {
+    struct sl_hc_consumer *consumer = member->consumer;
     pthread_mutex_lock(&consumer->lock);
-    consumer->failure = *error;
-    consumer->failure.fatal = true;
-    consumer->failure.retriable = false;
-    consumer->stopped = true;
+    member->failure = *error;
+    member->failure.fatal = true;
+    member->failure.retriable = false;
+    consumer->fatal = member->failure;
+    member->stopped = true;
     pthread_cond_broadcast(&consumer->changed);
     pthread_mutex_unlock(&consumer->lock);
+}
+
+void sl_hc_note_gone(struct sl_hc_member *member, unsigned generation)
+{
+    struct sl_hc_consumer *consumer = member->consumer;
+    if (generation != member->generation || member->lost)
+        return;
+    member->lost = true;
+    sl_hc_share_lose(member);
+    bool any = false;
+    for (size_t i = 0; i < consumer->member_count; i++)
+        any |= consumer->members[i].subscription && !consumer->members[i].lost;
+    if (!any) { /* nor is what they shared */
+        free(consumer->shared);
+        consumer->shared = NULL;
+    }
+    pthread_cond_broadcast(&consumer->changed);
 }
 
 /* The subscription is gone, or cannot be trusted: an answer was lost on the way, and its messages with it,
  * for the platform believes them delivered. */
-static void note_lost(struct sl_hc_consumer *consumer, bool gone, const sl_error *why)
+static void note_lost(struct sl_hc_member *member, bool gone, const sl_error *why)
 {
-    SL_WARNING(&consumer->host.log,
-               "layer %s of %s: %s (%s); subscribing anew: messages that are not committed come again",
-               consumer->layer, consumer->hrn,
-               gone ? "the subscription is gone" : "the answer to a poll was lost", why->text);
-    if (!gone)
-        sl_hc_unsubscribe(consumer, NULL);
+    struct sl_hc_consumer *consumer = member->consumer;
+    char correlation[sizeof member->correlation];
     pthread_mutex_lock(&consumer->lock);
-    consumer->lost = true;
-    sl_hc_drop_queue(consumer, NULL, 0);
-    pthread_cond_broadcast(&consumer->changed);
+    memcpy(correlation, member->correlation, sizeof correlation);
+    pthread_mutex_unlock(&consumer->lock);
+    SL_WARNING(&consumer->host.log,
+               "layer %s of %s: %s (%s; last correlation id %s); subscribing anew: messages that are not "
+               "committed come again",
+               consumer->layer, consumer->hrn,
+               gone ? "the subscription is gone" : "the answer to a poll was lost", why->text,
+               *correlation ? correlation : "none");
+    if (!gone)
+        sl_hc_unsubscribe(member, sl_mono_ms() + SL_HC_LEAVING_MS, NULL);
+    pthread_mutex_lock(&consumer->lock);
+    sl_hc_note_gone(member, member->generation);
     pthread_mutex_unlock(&consumer->lock);
 }
 
 /* How long to leave the platform alone after an empty answer. It grows. Nothing where the platform has held
  * the poll already. */
-static int64_t empty_pause_ms(const struct sl_hc_consumer *consumer, int64_t took_ms)
+static int64_t empty_pause_ms(const struct sl_hc_member *member, int64_t took_ms)
 {
+    const struct sl_hc_consumer *consumer = member->consumer;
     if (consumer->extended && took_ms >= FIRST_PAUSE_MS)
         return 0;
     int64_t most = consumer->max_wait_ms < LONGEST_PAUSE_MS ? consumer->max_wait_ms : LONGEST_PAUSE_MS;
     int64_t pause_ms = FIRST_PAUSE_MS;
-    for (unsigned i = 1; i < consumer->empties && pause_ms < most; i++)
+    for (unsigned i = 1; i < member->empties && pause_ms < most; i++)
         pause_ms *= 2;
     return pause_ms <= most || most < FIRST_PAUSE_MS ? pause_ms : most;
 }
 
 /* An answer was lost, or cannot be read. A platform of ours is told with each poll how many arrived, and
  * gives the same again; elsewhere only a new subscription does. */
-static void note_lost_answer(struct sl_hc_consumer *consumer, sl_error *why, int retry_after_ms)
+static void note_lost_answer(struct sl_hc_member *member, sl_error *why, int retry_after_ms)
 {
     why->retriable = true;
-    if (!consumer->extended)
-        note_lost(consumer, false, why);
-    note_failure(consumer, why, retry_after_ms);
+    if (!member->consumer->extended)
+        note_lost(member, false, why);
+    note_failure(member, why, retry_after_ms);
 }
 
-static void note_chunk(struct sl_hc_consumer *consumer, struct sl_hc_chunk *chunk, int64_t took_ms)
+/* What an answer says of the member's partitions, and what it brought. Takes the chunk if SL_OK. */
+static sl_status note_chunk(struct sl_hc_member *member, struct sl_hc_chunk *chunk,
+                            struct sl_hc_assignment *assignment, int64_t took_ms)
 {
-    sl_hc_outage_over(&consumer->outage, &consumer->host.log, RECEIVING);
-    consumer->trusted = true;
-    consumer->received += chunk != NULL;
-    consumer->empties = chunk ? 0 : consumer->empties + 1;
-    int64_t pause_ms = chunk ? 0 : empty_pause_ms(consumer, took_ms);
+    struct sl_hc_consumer *consumer = member->consumer;
+    bool moved = false, taken = true;
     pthread_mutex_lock(&consumer->lock);
-    consumer->failing_since_ms = 0;
-    consumer->failures = 0;
-    consumer->failure.status = SL_OK;
-    consumer->next_poll_ms = pause_ms ? sl_mono_ms() + pause_ms : 0;
-    if (chunk) {
-        if (consumer->last)
-            consumer->last->next = chunk;
-        else
-            consumer->first = chunk;
-        consumer->last = chunk;
-        consumer->queued_bytes += chunk->bytes;
+    if (member->lost) { /* noticed elsewhere, meanwhile */
+        sl_hc_chunk_unlink(chunk);
+        pthread_mutex_unlock(&consumer->lock);
+        return SL_OK;
     }
-    pthread_cond_broadcast(&consumer->changed);
+    if (assignment->number >= 0 && assignment->number != member->assignment.number) {
+        moved = true;
+        taken = sl_hc_share_assign(member, assignment);
+    }
+    bool any = chunk != NULL;
+    if (any && taken) {
+        chunk->member = member;
+        if (member->assignment.number < 0)
+            sl_hc_share_note(member, chunk);
+        taken = sl_hc_queue_add(consumer, chunk);
+    }
+    if (taken) {
+        member->received += any;
+        member->empties = any || moved ? 0 : member->empties + 1;
+        int64_t pause_ms = any || moved ? 0 : empty_pause_ms(member, took_ms);
+        consumer->empty_polls += !any;
+        member->failing_since_ms = 0;
+        member->failures = 0;
+        member->failure.status = SL_OK;
+        member->next_poll_ms = pause_ms ? sl_mono_ms() + pause_ms : 0;
+        pthread_cond_broadcast(&consumer->changed);
+    }
     pthread_mutex_unlock(&consumer->lock);
+    if (!taken)
+        return SL_OUT_OF_MEMORY;
+    sl_hc_outage_over(&member->outage, &consumer->host.log, RECEIVING);
+    member->trusted = true;
+    return SL_OK;
 }
 
-static void take_answer(struct sl_hc_consumer *consumer, struct sl_http_response *response, const char *url,
-                        int64_t took_ms)
+static void take_messages(struct sl_hc_member *member, struct sl_http_response *response, int64_t took_ms)
 {
     sl_error error;
+    struct sl_hc_chunk *chunk = NULL;
+    struct sl_hc_assignment assignment;
+    bool cbor = !strncmp(response->content_type, SL_MEDIA_CBOR_SEQ, strlen(SL_MEDIA_CBOR_SEQ));
+    sl_status status = sl_hc_assignment_parse(&assignment, response->wanted)
+                           ? sl_hc_chunk_read(response, cbor, &chunk, &error)
+                           : sl_error_oom(&error);
+    sl_hc_note_correlation(member, response);
+    if (!status && note_chunk(member, chunk, &assignment, took_ms)) {
+        sl_hc_chunk_unlink(chunk);
+        status = sl_error_oom(&error);
+    }
+    if (status)
+        note_lost_answer(member, &error, -1);
+    sl_hc_assignment_free(&assignment);
+}
+
+static void take_answer(struct sl_hc_member *member, struct sl_http_response *response, const char *url,
+                        int64_t took_ms)
+{
     if (response->status == 200) {
-        struct sl_hc_chunk *chunk = NULL;
-        bool cbor = !strncmp(response->content_type, SL_MEDIA_CBOR_SEQ, strlen(SL_MEDIA_CBOR_SEQ));
-        sl_status status = sl_hc_chunk_read(response, cbor, &chunk, &error);
-        if (status) {
-            note_lost_answer(consumer, &error, -1);
-        } else {
-            sl_hc_note_correlation(consumer, response);
-            note_chunk(consumer, chunk, took_ms);
-        }
+        take_messages(member, response, took_ms);
         return;
     }
+    sl_error error;
     char what[SL_HTTP_DESCRIPTION];
     sl_http_describe("GET", url, what, sizeof what);
     sl_http_error(response, what, &error);
     if (response->status == 404) {
-        note_lost(consumer, true, &error);
-        if (!consumer->trusted) /* not one poll was answered: not so fast */
-            note_failure(consumer, &error, -1);
+        note_lost(member, true, &error);
+        if (!member->trusted) /* not one poll was answered: not so fast */
+            note_failure(member, &error, -1);
     } else if (response->status == 502 || response->status == 504) { /* of something in between */
-        note_lost_answer(consumer, &error, response->retry_after_ms);
+        note_lost_answer(member, &error, response->retry_after_ms);
     } else if (error.retriable || response->status == 401) {
-        note_failure(consumer, &error, response->retry_after_ms);
+        note_failure(member, &error, response->retry_after_ms);
     } else {
-        note_fatal(consumer, &error);
+        note_fatal(member, &error);
     }
 }
 
-static char *poll_url(struct sl_hc_consumer *consumer, size_t *max_bytes)
+/* Reserves what the poll may bring. */
+static char *poll_url(struct sl_hc_member *member, size_t *max_bytes)
 {
+    struct sl_hc_consumer *consumer = member->consumer;
     pthread_mutex_lock(&consumer->lock);
-    char *url = consumer->subscription ? sl_hc_subscription_url(consumer, "partitions") : NULL;
-    size_t queued = consumer->queued_bytes;
+    char *url = member->subscription ? sl_hc_subscription_url(member, "partitions") : NULL;
+    size_t room = sl_hc_queue_room(consumer);
+    *max_bytes = member->reserved = room ? room : 1;
+    consumer->reserved += member->reserved;
+    consumer->polls++;
+    int64_t assignment = member->assignment.number;
     pthread_mutex_unlock(&consumer->lock);
-    *max_bytes = queued < consumer->prefetch_bytes ? consumer->prefetch_bytes - queued : 1;
     if (!url || !consumer->extended)
         return url;
     char *more = sl_printf("%s&maxWaitMs=%lld&maxBytes=%zu&received=%llu", url,
-                           (long long)consumer->max_wait_ms, *max_bytes, consumer->received);
+                           (long long)consumer->max_wait_ms, *max_bytes, member->received);
     free(url);
-    return more;
+    if (!more || assignment < 0)
+        return more;
+    url = sl_printf("%s&assignment=%lld", more, (long long)assignment);
+    free(more);
+    return url;
 }
 
-static void poll_once(struct sl_hc_consumer *consumer)
+static void look_up_again(struct sl_hc_member *member, bool polling);
+
+static void poll_once(struct sl_hc_member *member)
 {
+    struct sl_hc_consumer *consumer = member->consumer;
     sl_error error;
     size_t max_bytes;
-    char *url = poll_url(consumer, &max_bytes);
+    char *url = poll_url(member, &max_bytes);
     if (!url) {
         sl_error_oom(&error);
-        note_failure(consumer, &error, -1);
+        note_failure(member, &error, -1);
         return;
     }
     const struct sl_http_header headers[] = {
@@ -260,80 +318,169 @@ static void poll_once(struct sl_hc_consumer *consumer)
         .header_count = 1,
         .max_response = consumer->extended ? ANSWER_BESIDES + max_bytes + max_bytes / 2 : PLAIN_ANSWER,
         .timeout_ms = (int)(consumer->request_timeout_ms + (consumer->extended ? consumer->max_wait_ms : 0)),
+        .wanted = consumer->extended ? "X-SL-Assignment" : NULL,
         .parked = true,
     };
     struct sl_http_response response;
     int64_t begin_ms = sl_mono_ms();
-    sl_status status = sl_hc_exchange(consumer, &request, &response, &error);
+    sl_status status = sl_hc_exchange(member, &request, &response, &error);
     pthread_mutex_lock(&consumer->lock);
     bool closing = consumer->closing;
     pthread_mutex_unlock(&consumer->lock);
     if (closing) {
         /* What it brought comes again to whoever is next in the group. */
     } else if (!status) {
-        take_answer(consumer, &response, url, sl_mono_ms() - begin_ms);
+        take_answer(member, &response, url, sl_mono_ms() - begin_ms);
     } else if (response.unsent) {
-        if (error.retriable)
-            note_failure(consumer, &error, -1);
-        else
-            note_fatal(consumer, &error);
+        if (!error.retriable) {
+            note_fatal(member, &error);
+        } else {
+            note_failure(member, &error, -1);
+            look_up_again(member, true);
+        }
     } else {
-        note_lost_answer(consumer, &error, -1);
+        note_lost_answer(member, &error, -1);
     }
     sl_http_response_free(&response);
     free(url);
 }
 
-static void subscribe_again(struct sl_hc_consumer *consumer)
+/* The server that lookup named is not found any more: perhaps there is another by now. A subscription on the
+ * old one is then given up. */
+static void look_up_again(struct sl_hc_member *member, bool polling)
 {
+    struct sl_hc_consumer *consumer = member->consumer;
+    if (member->unreached < LOOK_UP_AFTER)
+        return;
+    char *base = NULL;
     sl_error error;
-    sl_status status = sl_hc_subscribe(consumer, &error);
-    if (status == SL_OK) {
-        SL_INFO(&consumer->host.log, "layer %s of %s: subscribed anew", consumer->layer, consumer->hrn);
-        consumer->trusted = false;
-        consumer->received = 0;
-        pthread_mutex_lock(&consumer->lock);
-        sl_hc_drop_queue(consumer, NULL, 0); /* it comes again */
-        consumer->next_poll_ms = 0;
-        pthread_cond_broadcast(&consumer->changed);
-        pthread_mutex_unlock(&consumer->lock);
-    } else if (error.retriable) {
-        note_failure(consumer, &error, -1);
-    } else {
-        note_fatal(consumer, &error);
+    if (sl_client_base_url_within(consumer->client, consumer->hrn, "stream", "v2", member,
+                                  sl_mono_ms() + consumer->request_timeout_ms, &base, NULL, &error))
+        return; /* no server either: the next failure asks again */
+    member->unreached = 0;
+    pthread_mutex_lock(&consumer->lock);
+    bool same = !strcmp(base, consumer->base);
+    if (!same) {
+        char *before = consumer->base;
+        consumer->base = base;
+        base = before;
     }
+    sl_error why = member->failure;
+    pthread_mutex_unlock(&consumer->lock);
+    free(base);
+    if (polling && !same)
+        note_lost(member, true, &why);
 }
 
-/* Nothing to do before that; under the lock. */
-static int64_t idle_until(const struct sl_hc_consumer *consumer)
+/* Whether the consumer has other members that go on. Under the lock. */
+static bool others_go_on(const struct sl_hc_member *member)
 {
-    if (!consumer->lost && (consumer->pauses || consumer->queued_bytes > consumer->prefetch_bytes / 2))
-        return INT64_MAX;
-    return consumer->next_poll_ms;
+    const struct sl_hc_consumer *consumer = member->consumer;
+    for (size_t i = 0; i < consumer->member_count; i++)
+        if (&consumer->members[i] != member && consumer->members[i].started && !consumer->members[i].stopped)
+            return true;
+    return false;
+}
+
+/* The group is full: a consumer of several members does with fewer. */
+static bool retire(struct sl_hc_member *member, const sl_error *error)
+{
+    struct sl_hc_consumer *consumer = member->consumer;
+    pthread_mutex_lock(&consumer->lock);
+    bool others = error->status == SL_CONFLICT && others_go_on(member);
+    if (others) {
+        member->stopped = true;
+        pthread_cond_broadcast(&consumer->changed);
+    }
+    pthread_mutex_unlock(&consumer->lock);
+    if (others)
+        SL_INFO(&consumer->host.log, "layer %s of %s: polling with one member less: %s", consumer->layer,
+                consumer->hrn, error->text);
+    return others;
+}
+
+static void subscribe_again(struct sl_hc_member *member)
+{
+    struct sl_hc_consumer *consumer = member->consumer;
+    sl_error error;
+    look_up_again(member, false);
+    sl_status status = sl_hc_subscribe(member, &error);
+    if (status == SL_OK) {
+        if (member->generation > 1)
+            SL_INFO(&consumer->host.log, "layer %s of %s: subscribed anew", consumer->layer, consumer->hrn);
+        member->trusted = false;
+        member->received = 0;
+        pthread_mutex_lock(&consumer->lock);
+        member->next_poll_ms = 0;
+        pthread_mutex_unlock(&consumer->lock);
+    } else if (error.retriable) {
+        note_failure(member, &error, -1);
+    } else if (!retire(member, &error)) {
+        note_fatal(member, &error);
+    }
+    pthread_mutex_lock(&consumer->lock);
+    member->pending = false;
+    pthread_cond_broadcast(&consumer->changed);
+    pthread_mutex_unlock(&consumer->lock);
+}
+
+static void tell_wishes(struct sl_hc_member *member)
+{
+    sl_error error;
+    sl_status status = sl_hc_send_wishes(member, &error);
+    if (status == SL_NOT_FOUND)
+        return; /* it is subscribed anew */
+    if (status && error.retriable)
+        note_failure(member, &error, -1);
+    else if (status)
+        note_fatal(member, &error);
+}
+
+enum task { SLEEP, SUBSCRIBE, TELL, POLL };
+
+/* Under the lock. *until: how long to sleep. */
+static enum task next_task(const struct sl_hc_member *member, int64_t *until)
+{
+    const struct sl_hc_consumer *consumer = member->consumer;
+    *until = member->next_poll_ms;
+    bool due = *until <= sl_mono_ms();
+    if (member->lost)
+        return due ? SUBSCRIBE : SLEEP;
+    *until = INT64_MAX;
+    if (consumer->holds || member->wishing || !sl_hc_queue_room(consumer))
+        return SLEEP;
+    *until = member->next_poll_ms;
+    return !due ? SLEEP : member->wishes != consumer->wishes ? TELL : POLL;
 }
 
 void *sl_hc_fetch(void *opaque)
 {
-    struct sl_hc_consumer *consumer = opaque;
+    struct sl_hc_member *member = opaque;
+    struct sl_hc_consumer *consumer = member->consumer;
     pthread_mutex_lock(&consumer->lock);
-    while (!consumer->closing && !consumer->stopped) {
-        int64_t until = idle_until(consumer);
-        if (until > sl_mono_ms()) {
+    while (!consumer->closing && !member->stopped && !consumer->fatal.status) {
+        int64_t until;
+        enum task task = next_task(member, &until);
+        if (task == SLEEP) {
             sl_hc_cond_wait(&consumer->changed, &consumer->lock, until);
             continue;
         }
-        bool lost = consumer->lost;
-        *(lost ? &consumer->subscribing : &consumer->polling) = true;
+        member->subscribing = task == SUBSCRIBE;
+        member->polling = task == POLL;
         pthread_mutex_unlock(&consumer->lock);
-        if (lost)
-            subscribe_again(consumer);
+        if (task == SUBSCRIBE)
+            subscribe_again(member);
+        else if (task == TELL)
+            tell_wishes(member);
         else
-            poll_once(consumer);
+            poll_once(member);
         pthread_mutex_lock(&consumer->lock);
-        consumer->subscribing = consumer->polling = false;
+        member->subscribing = member->polling = false;
+        consumer->reserved -= member->reserved;
+        member->reserved = 0;
         pthread_cond_broadcast(&consumer->changed);
     }
-    consumer->stopped = true;
+    member->stopped = true;
     pthread_cond_broadcast(&consumer->changed);
     pthread_mutex_unlock(&consumer->lock);
     return NULL;

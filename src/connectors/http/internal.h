@@ -103,6 +103,8 @@ void sl_hc_outage_note(struct sl_hc_outage *outage, const struct sl_log *log, co
 void sl_hc_outage_over(struct sl_hc_outage *outage, const struct sl_log *log, const char *what);
 
 /* producer.c */
+
+#define SL_HC_LARGEST 20971520 /* bytes of payload that one call of ingest takes */
 sl_status sl_hc_producer_open(const struct sl_host *host, const struct sl_target *target,
                               const struct sl_producer_settings *settings, void **producer, sl_error *error);
 sl_status sl_hc_producer_send(void *producer, const struct sl_message *message, void *ticket,
@@ -111,23 +113,47 @@ void sl_hc_producer_close(void *producer);
 
 /* chunk.c: the messages of one answer to a poll, handed out piece by piece. */
 
+struct sl_hc_member;
+
 struct sl_hc_chunk {
     struct sl_hc_chunk *next;
-    int references; /* atomic: the queue's, and each piece's */
-    char *body;     /* what the messages point into; NULL: all in the arena */
+    struct sl_hc_member *member; /* whose poll brought it */
+    int references;              /* atomic: the queue's, each piece's, and each part's */
+    struct sl_hc_chunk *origin;  /* of a part: the chunk whose memory its messages point into */
+    char *body;                  /* what the messages point into; NULL: all in the arena */
     struct sl_arena *arena;
     struct sl_message *messages;
     size_t count, capacity;
     size_t handed; /* messages before it are with the application */
-    size_t bytes;  /* that those take which are not: payload, keys, headers and the messages themselves */
+    size_t bytes;  /* that those take which are not: weight, keys, headers and the messages themselves */
 };
 /* Reads an answer; takes its bytes. *chunk is NULL when it has no message. */
 sl_status sl_hc_chunk_read(struct sl_http_response *response, bool cbor, struct sl_hc_chunk **chunk,
                            sl_error *error);
-void sl_hc_chunk_unlink(struct sl_hc_chunk *chunk);
+void sl_hc_chunk_unlink(struct sl_hc_chunk *chunk); /* NULL is allowed */
 /* The next piece as a batch that shares the chunk's memory. NULL: out of memory. */
 struct sl_batch *sl_hc_chunk_hand(struct sl_hc_chunk *chunk, size_t max_messages, size_t max_bytes);
-/* Forgets what is not handed out of these Kafka partitions (count 0: of all). */
-void sl_hc_chunk_drop(struct sl_hc_chunk *chunk, const sl_offset *partitions, size_t count);
+/* Chooses messages by their Kafka partition. */
+typedef bool sl_hc_choice(const void *opaque, int32_t partition);
+/* Forgets the chosen ones of what is not handed out; whether anything is left. */
+bool sl_hc_chunk_drop(struct sl_hc_chunk *chunk, sl_hc_choice *chosen, const void *opaque);
+/* Moves the chosen ones of what is not handed out to a chunk of their own; *part is NULL when there are none.
+ * false: out of memory, and the chunk as it was. */
+bool sl_hc_chunk_part(struct sl_hc_chunk *chunk, sl_hc_choice *chosen, const void *opaque,
+                      struct sl_hc_chunk **part);
+/* The offset of the first message of a Kafka partition that is not handed out; -1: none. */
+int64_t sl_hc_chunk_next(const struct sl_hc_chunk *chunk, int32_t partition);
+
+/* statistics.c */
+
+struct sl_hc_traffic {
+    unsigned long long requests, retries, sent_bytes, received_bytes;
+    unsigned long long statuses[6]; /* by class; 0: no answer */
+    char correlation[128];          /* the last answer's that had one */
+};
+/* Counts one exchange. The owner's lock is held. */
+void sl_hc_traffic_count(struct sl_hc_traffic *traffic, const struct sl_http_response *response);
+/* Appends the members "requests":…, to an object that is open. */
+bool sl_hc_traffic_json(const struct sl_hc_traffic *traffic, struct sl_buffer *json);
 
 #endif
