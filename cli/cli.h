@@ -55,6 +55,8 @@ struct cli_command {
     int (*run)(struct cli *cli);
 };
 
+struct cli_progress;
+
 struct cli {
     const struct cli_command *command;
     struct cli_given *given;
@@ -66,6 +68,7 @@ struct cli {
     unsigned verbose; /* how often -v was given */
     sl_config *config;
     sl_client *client;
+    struct cli_progress *progress; /* the line that messages have to clear, or NULL */
 };
 
 /* options.c */
@@ -93,12 +96,16 @@ int cli_character(const char *text);
 /* common.c */
 /* Loads the configuration and makes the client. CLI_OK, or the exit code after a message. */
 int cli_load_config(struct cli *cli);
+/* The same for who is no client of a platform: no context counts. */
+int cli_load_platform_config(struct cli *cli);
 int cli_connect(struct cli *cli);
 void cli_release(struct cli *cli);
 
-/* "streamlayer: …" on standard error. */
+/* "streamlayer: …" on standard error; with --json {"error": {…}} or {"warning": {…}}, one a line. */
 void cli_error(const struct cli *cli, const char *format, ...) SL_PRINTF(2, 3);
 void cli_warning(const struct cli *cli, const char *format, ...) SL_PRINTF(2, 3);
+/* A line of advice after an error, for people only. */
+void cli_hint(const struct cli *cli, const char *format, ...) SL_PRINTF(2, 3);
 /* The library's error, and the exit code for it. */
 int cli_fail(const struct cli *cli, const sl_error *error);
 int cli_exit_code(sl_status status);
@@ -147,6 +154,7 @@ extern const struct cli_command cli_up_command, cli_catalog_create_command, cli_
     cli_catalog_show_command, cli_catalog_delete_command, cli_layer_create_command, cli_layer_list_command,
     cli_layer_show_command, cli_layer_delete_command, cli_produce_command, cli_consume_command,
     cli_pipe_command, cli_config_show_command, cli_config_render_command, cli_config_check_command,
-    cli_token_command, cli_version_command;
+    cli_context_list_command, cli_context_show_command, cli_context_use_command, cli_context_add_command,
+    cli_context_remove_command, cli_token_command, cli_version_command;
 
 #endif

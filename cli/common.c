@@ -1,7 +1,10 @@
 /* What every command needs: configuration, the client, messages to people, exit codes, signals, time. */
+#include "base/text.h"
 #include "cli.h"
+#include "config/context.h"
 
 #include <errno.h>
+#include <jansson.h>
 #include <limits.h>
 #include <poll.h>
 #include <signal.h>
@@ -11,48 +14,80 @@
 #include <time.h>
 #include <unistd.h>
 
+#define TEXT_SIZE        (2 * SL_ERROR_TEXT_SIZE + 200)
 #define LOOKUP_URL       "here.platform.data-client.endpoint-locator.discovery-service-url"
 #define LOCAL_URL        "http://127.0.0.1:"
 #define SIGNER           "here.platform.data-client.request-signer.credentials."
 #define CREDENTIALS_FILE SIGNER "file-path"
 
-static void say(const struct cli *cli, const char *color, const char *kind, const char *format,
-                va_list arguments)
+/* One line of standard error. With --json it is an object; status NULL: the line is no error. */
+static void say(const struct cli *cli, const char *color, const char *kind, const sl_error *error,
+                const char *status, char *text)
 {
-    char text[SL_ERROR_TEXT_SIZE + 200];
-    vsnprintf(text, sizeof text, format, arguments);
-    if (cli && cli->color)
-        fprintf(stderr, "\033[%smstreamlayer: %s\033[0m%s\n", color, kind, text);
+    if (cli && cli->json) {
+        json_t *object = json_pack("{s:{s:s}}", kind, "text", text);
+        if (!object) { /* not UTF-8, as a cut character */
+            sl_clean_line(text);
+            object = json_pack("{s:{s:s}}", kind, "text", text);
+        }
+        json_t *inner = json_object_get(object, kind);
+        if (status)
+            json_object_update_new(inner, json_pack("{s:s, s:i, s:b}", "status", status, "httpStatus",
+                                                    error ? error->http_status : 0, "retriable",
+                                                    error ? (int)error->retriable : 0));
+        char *line = object ? json_dumps(object, 0) : NULL;
+        json_decref(object);
+        if (line)
+            fprintf(stderr, "%s\n", line);
+        free(line);
+        return;
+    }
+    const char *prefix = strcmp(kind, "warning") ? "" : "warning: ";
+    if (cli && cli->color && color)
+        fprintf(stderr, "\033[%smstreamlayer: %s\033[0m%s\n", color, prefix, text);
     else
-        fprintf(stderr, "streamlayer: %s%s\n", kind, text);
+        fprintf(stderr, "streamlayer: %s%s\n", prefix, text);
 }
+
+#define FORMAT(text)                                                                                         \
+    do {                                                                                                     \
+        va_list arguments;                                                                                   \
+        va_start(arguments, format);                                                                         \
+        vsnprintf(text, sizeof text, format, arguments);                                                     \
+        va_end(arguments);                                                                                   \
+    } while (0)
 
 void cli_error(const struct cli *cli, const char *format, ...)
 {
-    va_list arguments;
-    va_start(arguments, format);
-    say(cli, "31", "", format, arguments);
-    va_end(arguments);
+    char text[TEXT_SIZE];
+    FORMAT(text);
+    say(cli, "31", "error", NULL, "failed", text);
 }
 
 void cli_warning(const struct cli *cli, const char *format, ...)
 {
-    va_list arguments;
-    va_start(arguments, format);
-    say(cli, "33", "warning: ", format, arguments);
-    va_end(arguments);
+    char text[TEXT_SIZE];
+    FORMAT(text);
+    say(cli, "33", "warning", NULL, NULL, text);
+}
+
+void cli_hint(const struct cli *cli, const char *format, ...)
+{
+    char text[TEXT_SIZE];
+    FORMAT(text);
+    if (!cli->json)
+        fprintf(stderr, "%s\n", text);
 }
 
 int cli_usage_error(const struct cli *cli, const char *format, ...)
 {
-    va_list arguments;
-    va_start(arguments, format);
-    say(cli, "31", "", format, arguments);
-    va_end(arguments);
+    char text[TEXT_SIZE];
+    FORMAT(text);
+    say(cli, "31", "error", NULL, sl_status_text(SL_INVALID_ARGUMENT), text);
     if (cli->command)
-        fprintf(stderr, "`streamlayer %s --help` shows how it is used.\n", cli->command->name);
+        cli_hint(cli, "`streamlayer %s --help` shows how it is used.", cli->command->name);
     else
-        fprintf(stderr, "`streamlayer --help` shows the commands.\n");
+        cli_hint(cli, "`streamlayer --help` shows the commands.");
     return CLI_USAGE;
 }
 
@@ -82,10 +117,12 @@ int cli_exit_code(sl_status status)
 
 int cli_fail(const struct cli *cli, const sl_error *error)
 {
-    cli_error(cli, "%s", error->text[0] ? error->text : sl_status_text(error->status));
+    char text[TEXT_SIZE];
+    snprintf(text, sizeof text, "%s", error->text[0] ? error->text : sl_status_text(error->status));
+    say(cli, "31", "error", error, sl_status_text(error->status), text);
     const char *url = cli->config ? sl_config_get(cli->config, LOOKUP_URL) : NULL;
     if (error->status == SL_UNAVAILABLE && cli->client && url && !strncmp(url, LOCAL_URL, strlen(LOCAL_URL)))
-        fprintf(stderr, "Is `streamlayer up` running? The configuration names %s.\n", url);
+        cli_hint(cli, "Is `streamlayer up` running? The configuration names %s.", url);
     return cli_exit_code(error->status);
 }
 
@@ -137,34 +174,54 @@ static int check_credentials(const struct cli *cli)
     bool file_read = false;
     sl_config_each(cli->config, NULL, find_file, &file_read);
     if (!file_read)
-        fputs("No configuration file was read; `streamlayer up` writes one: pass --config FILE or set "
-              "STREAMLAYER_CONFIG.\n",
-              stderr);
+        cli_hint(cli,
+                 "No configuration file was read, and no context is in force: `streamlayer up` makes both; "
+                 "or pass --config FILE.");
     return CLI_NOT_ALLOWED;
 }
 
-static void log_line(void *opaque, sl_log_level level, const char *text)
+static void log_line(void *opaque, sl_log_level level, const char *told)
 {
     const struct cli *cli = opaque;
+    char text[TEXT_SIZE];
+    snprintf(text, sizeof text, "%s", told);
     if (level == SL_LOG_ERROR)
         cli_error(cli, "%s", text);
     else if (level == SL_LOG_WARNING)
         cli_warning(cli, "%s", text);
     else
-        fprintf(stderr, "streamlayer: %s\n", text);
+        say(cli, NULL, "info", NULL, NULL, text);
 }
 
-int cli_load_config(struct cli *cli)
+static sl_status load(const struct cli *cli, bool is_client, sl_error *error)
 {
+    const char *file = cli_value(cli, "config"), *context = cli_value(cli, "context");
+    if (!is_client)
+        return sl_config_load_no_context(cli->config, file, error);
+    return context ? sl_config_load_context(cli->config, context, error)
+                   : sl_config_load(cli->config, file, error);
+}
+
+/* Whether what could not be read is a file that was named and is not there. */
+static bool named_file_is_missing(const struct cli *cli)
+{
+    const char *named = cli_value(cli, "config"), *context = getenv("STREAMLAYER_CONTEXT");
+    if (cli_value(cli, "context") || (!named && context && *context))
+        return false;
+    return is_missing(named ? named : getenv("STREAMLAYER_CONFIG"));
+}
+
+static int load_config(struct cli *cli, bool is_client)
+{
+    if (is_client && cli_value(cli, "config") && cli_value(cli, "context"))
+        return cli_usage_error(cli, "--config and --context: only one can say where the platform is");
     sl_error error = {0};
     sl_status status = sl_config_create(&cli->config, &error);
     if (!status)
-        status = sl_config_load(cli->config, cli_value(cli, "config"), &error);
+        status = load(cli, is_client, &error);
     if (status) {
-        const char *named = cli_value(cli, "config");
         int code = cli_fail(cli, &error);
-        return status == SL_IO && is_missing(named ? named : getenv("STREAMLAYER_CONFIG")) ? CLI_NOT_FOUND
-                                                                                           : code;
+        return status == SL_IO && named_file_is_missing(cli) ? CLI_NOT_FOUND : code;
     }
     /* -v sets the library's own setting, which -D may still override. */
     static const char *const levels[] = {"warning", "info", "debug"};
@@ -183,6 +240,16 @@ int cli_load_config(struct cli *cli)
             return cli_fail(cli, &error);
     }
     return CLI_OK;
+}
+
+int cli_load_config(struct cli *cli)
+{
+    return load_config(cli, true);
+}
+
+int cli_load_platform_config(struct cli *cli)
+{
+    return load_config(cli, false);
 }
 
 int cli_connect(struct cli *cli)

@@ -4,20 +4,39 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <netdb.h>
 #include <netinet/in.h>
 #include <openssl/evp.h>
 #include <openssl/rand.h>
+#include <poll.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
-#define POLL_MS        100
-#define START_LIMIT_MS 120000 /* a cold machine may need long to load a JVM */
-#define STOP_GRACE_MS  30000
-#define STABLE_MS      60000 /* after it a crash counts as the first one again */
-#define LOG_LIMIT      ((off_t)16 * 1024 * 1024)
+#define POLL_MS          100
+#define START_LIMIT_MS   120000 /* a cold machine may need long to load a JVM */
+#define STOP_GRACE_MS    30000
+#define STABLE_MS        60000 /* after it a crash counts as the first one again */
+#define CONNECT_MS       3000
+#define TELL_MS          5000
+#define OLDEST_JAVA      17
+#define OLDEST_JAVA_TEXT "17"
+#define LOG_LIMIT        ((off_t)16 * 1024 * 1024)
+
+static void tell(const struct cli_kafka *kafka, const char *format, ...) SL_PRINTF(2, 3);
+static void tell(const struct cli_kafka *kafka, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    if (!kafka->cli->json)
+        vprintf(format, arguments);
+    va_end(arguments);
+    fflush(stdout);
+}
 
 static int fail_errno(const struct cli_kafka *kafka, const char *path)
 {
@@ -45,30 +64,132 @@ static bool cache_directory(char *out, size_t size)
     return home && *home && join(out, size, home, ".cache/streamlayer");
 }
 
+/* How the system at hand installs what is missing. */
+static const char *install_command(bool java)
+{
+    static const struct {
+        const char *id, *java, *maven;
+    } systems[] = {
+        {"debian", "apt-get install default-jre-headless", "apt-get install maven"},
+        {"ubuntu", "apt-get install default-jre-headless", "apt-get install maven"},
+        {"fedora", "dnf install java-latest-openjdk-headless", "dnf install maven"},
+        {"rhel", "dnf install java-21-openjdk-headless", "dnf install maven"},
+        {"suse", "zypper install java-21-openjdk-headless", "zypper install maven"},
+        {"arch", "pacman -S jre-openjdk-headless", "pacman -S maven"},
+        {"alpine", "apk add openjdk21-jre-headless", "apk add maven"},
+    };
+    char line[256];
+    FILE *file = fopen("/etc/os-release", "re");
+    const char *found = NULL;
+    while (file && !found && fgets(line, sizeof line, file))
+        for (size_t i = 0; !strncmp(line, "ID", 2) && !found && i < sizeof systems / sizeof *systems; i++)
+            if (strstr(line, systems[i].id))
+                found = java ? systems[i].java : systems[i].maven;
+    if (file)
+        fclose(file);
+    return found ? found : systems[0].java;
+}
+
+static int fail_java(const struct cli_kafka *kafka, const char *what)
+{
+    cli_error(kafka->cli,
+              "Apache Kafka needs Java " OLDEST_JAVA_TEXT
+              " or later, and %s: as root, type: %s; a Java elsewhere "
+              "is found by JAVA_HOME; or name a running cluster with --kafka",
+              what, install_command(true));
+    return CLI_FAILED;
+}
+
+/* The major version that `java -version` tells ("17.0.9", and long ago "1.8.0"); 0: it does not say. */
+static int java_version(const struct cli_kafka *kafka)
+{
+    char output[PATH_MAX + 16], text[2000];
+    snprintf(output, sizeof output, "%s/java.version", kafka->directory);
+    unlink(output);
+    const char *arguments[] = {kafka->java, "-version", NULL};
+    pid_t pid = cli_process_start(arguments, output);
+    if (pid < 0 || cli_process_wait(pid))
+        return 0;
+    cli_file_tail(output, text, sizeof text);
+    unlink(output);
+    const char *version = strstr(text, "version \"");
+    if (!version)
+        return 0;
+    version += strlen("version \"");
+    return (int)strtol(strncmp(version, "1.", 2) ? version : version + 2, NULL, 10);
+}
+
 static int find_java(struct cli_kafka *kafka)
 {
-    if (cli_find_program("java", getenv("JAVA_HOME"), kafka->java, sizeof kafka->java))
-        return CLI_OK;
-    cli_error(kafka->cli, "Apache Kafka needs Java, and there is no java here: `apt-get install "
-                          "default-jre-headless maven`, or name a running cluster with --kafka");
-    return CLI_FAILED;
+    if (!cli_find_program("java", getenv("JAVA_HOME"), kafka->java, sizeof kafka->java))
+        return fail_java(kafka, "there is no java here");
+    int version = java_version(kafka);
+    if (cli_interrupted())
+        return CLI_INTERRUPTED;
+    if (!version || version >= OLDEST_JAVA)
+        return CLI_OK; /* what does not say is tried */
+    char what[PATH_MAX + 32];
+    snprintf(what, sizeof what, "%s is Java %d", kafka->java, version);
+    return fail_java(kafka, what);
+}
+
+/* Maven is silent for as long as the network takes: how far it is, its log says. */
+static int wait_for_maven(const struct cli_kafka *kafka, pid_t pid, const char *log, long from)
+{
+    int status;
+    int64_t started_ms = cli_mono_ms(), told_ms = started_ms;
+    while (!cli_process_ended(pid, &status)) {
+        if (cli_interrupted()) {
+            cli_process_stop(pid, 2000);
+            return -1;
+        }
+        cli_sleep_ms(POLL_MS);
+        if (cli_mono_ms() - told_ms < TELL_MS)
+            continue;
+        told_ms = cli_mono_ms();
+        int files = 0;
+        char line[1000];
+        FILE *file = fopen(log, "re");
+        if (file && !fseek(file, from, SEEK_SET))
+            while (fgets(line, sizeof line, file))
+                files += strstr(line, "Downloaded from") != NULL;
+        if (file)
+            fclose(file);
+        tell(kafka, "  still fetching: %d files after %lld s (log: %s)\n", files,
+             (long long)(told_ms - started_ms) / 1000, log);
+    }
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
 /* Has Maven copy Kafka's jars into a directory of its own, which becomes the cache's when it is whole. */
 static int fetch_into(const struct cli_kafka *kafka, const char *mvn, const char *temporary)
 {
-    char pom[PATH_MAX + 16], output[PATH_MAX + 32], log[PATH_MAX + 16];
+    char pom[PATH_MAX + 16], output[PATH_MAX + 32], log[PATH_MAX + 16], repository[PATH_MAX + 32];
     snprintf(pom, sizeof pom, "%s/pom.xml", temporary);
     snprintf(output, sizeof output, "-DoutputDirectory=%s/jars", temporary);
     snprintf(log, sizeof log, "%s/maven.log", kafka->directory);
     if (!cli_write_file(pom, CLI_KAFKA_POM, 0644))
         return fail_errno(kafka, pom);
-    const char *arguments[] = {
-        mvn, "-B", "-q", "-f", pom, "dependency:copy-dependencies", "-DincludeScope=runtime", output, NULL};
+    /* Maven keeps its own downloads in the home directory, where that can be written. */
+    const char *home = getenv("HOME");
+    bool writable = home && *home && !access(home, W_OK);
+    snprintf(repository, sizeof repository, "-Dmaven.repo.local=%.*s/maven",
+             (int)(strrchr(temporary, '/') - temporary), temporary);
+    const char *arguments[] = {mvn,
+                               "-B",
+                               "-f",
+                               pom,
+                               "dependency:copy-dependencies",
+                               "-DincludeScope=runtime",
+                               output,
+                               writable ? NULL : repository,
+                               NULL};
+    struct stat before;
+    long from = stat(log, &before) ? 0 : (long)before.st_size;
     pid_t pid = cli_process_start(arguments, log);
     if (pid < 0)
         return fail_errno(kafka, mvn);
-    int code = cli_process_wait(pid);
+    int code = wait_for_maven(kafka, pid, log, from);
     if (cli_interrupted())
         return CLI_INTERRUPTED;
     if (code == 0)
@@ -92,17 +213,24 @@ static int fetch(struct cli_kafka *kafka)
     if (!access(kafka->jars, F_OK))
         return CLI_OK;
     if (!cli_find_program("mvn", NULL, mvn, sizeof mvn)) {
-        cli_error(kafka->cli,
-                  "Apache Kafka is fetched with Maven, and there is no mvn here: `apt-get install "
-                  "default-jre-headless maven`, or name a running cluster with --kafka");
+        cli_error(
+            kafka->cli,
+            "Apache Kafka is fetched with Maven, this once, and there is no mvn here: as root, type: %s; or "
+            "name a running cluster with --kafka",
+            install_command(false));
         return CLI_FAILED;
     }
-    printf("fetching Apache Kafka " CLI_KAFKA_VERSION " with Maven into %s (this once, about 45 MB)\n",
-           kafka->jars);
-    fflush(stdout);
+    tell(kafka, "fetching Apache Kafka " CLI_KAFKA_VERSION " with Maven into %s (this once, about 45 MB)\n",
+         kafka->jars);
     snprintf(temporary, sizeof temporary, "%s/kafka-XXXXXX", cache);
-    if (!cli_make_directories(cache, 0755) || !mkdtemp(temporary))
-        return fail_errno(kafka, cache);
+    if (!cli_make_directories(cache, 0755) || !mkdtemp(temporary)) {
+        cli_error(kafka->cli,
+                  "Apache Kafka is kept in %s, which cannot be written (%s): set XDG_CACHE_HOME to a "
+                  "directory that "
+                  "can",
+                  cache, strerror(errno));
+        return CLI_FAILED;
+    }
     snprintf(jars, sizeof jars, "%s/jars", temporary);
     int code = fetch_into(kafka, mvn, temporary);
     /* Another one may have been quicker: then its jars are as good. */
@@ -200,8 +328,7 @@ static int fail_with_log(const struct cli_kafka *kafka, const char *what)
     cli_file_tail(kafka->log, tail, sizeof tail);
     bool old = strstr(tail, "UnsupportedClassVersionError") != NULL;
     cli_error(kafka->cli, "%s%s (the whole story: %s):\n%s", what,
-              old ? ": Java 17 or later is needed; `apt-get install default-jre-headless`" : "", kafka->log,
-              tail);
+              old ? ": Java " OLDEST_JAVA_TEXT " or later is needed" : "", kafka->log, tail);
     return CLI_FAILED;
 }
 
@@ -312,6 +439,30 @@ static int prepare_files(struct cli_kafka *kafka)
     return code ? code : format_storage(kafka, path);
 }
 
+/* A Kafka whose `up` was killed, and that was not killed with it (as where java is a script that starts
+ * another process), still has this directory: whoever may use it, and holds its lock, ends that one. */
+static int end_orphan(const struct cli_kafka *kafka)
+{
+    char properties[PATH_MAX + 32];
+    snprintf(properties, sizeof properties, "%s/kafka.properties", kafka->directory);
+    const char *const words[] = {"kafka.Kafka", properties, NULL};
+    pid_t pid;
+    while ((pid = cli_process_find(words)) > 0) {
+        cli_warning(kafka->cli,
+                    "a Kafka of this directory still runs, left by a killed `streamlayer up` (process %ld): "
+                    "it is ended",
+                    (long)pid);
+        if (!cli_process_end(pid, words, STOP_GRACE_MS)) {
+            cli_error(kafka->cli, "process %ld, a Kafka that has %s, does not end: %s", (long)pid,
+                      kafka->directory, strerror(errno));
+            return CLI_FAILED;
+        }
+        if (cli_interrupted())
+            return CLI_INTERRUPTED;
+    }
+    return CLI_OK;
+}
+
 int cli_kafka_start(struct cli_kafka *kafka, const struct cli *cli, const char *directory)
 {
     *kafka = (struct cli_kafka){.cli = cli};
@@ -326,11 +477,12 @@ int cli_kafka_start(struct cli_kafka *kafka, const struct cli *cli, const char *
     if (!code)
         code = fetch(kafka);
     if (!code)
+        code = end_orphan(kafka);
+    if (!code)
         code = prepare_files(kafka);
     if (!code) {
-        printf("starting Apache Kafka " CLI_KAFKA_VERSION " on 127.0.0.1:%d (log: %s)\n", kafka->port,
-               kafka->log);
-        fflush(stdout);
+        tell(kafka, "starting Apache Kafka " CLI_KAFKA_VERSION " on 127.0.0.1:%d (log: %s)\n", kafka->port,
+             kafka->log);
         code = launch(kafka);
     }
     if (!code)
@@ -363,4 +515,65 @@ void cli_kafka_stop(struct cli_kafka *kafka)
     if (kafka->pid)
         cli_process_stop(kafka->pid, STOP_GRACE_MS);
     kafka->pid = 0;
+}
+
+/* Connects within timeout_ms; 0, or the errno. */
+static int try_address(const struct addrinfo *address, int timeout_ms)
+{
+    int fd = socket(address->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    int failure = 0;
+    socklen_t size = sizeof failure;
+    if (fd < 0)
+        return errno;
+    if (connect(fd, address->ai_addr, address->ai_addrlen)) {
+        failure = errno;
+        struct pollfd waiting = {.fd = fd, .events = POLLOUT};
+        if (failure == EINPROGRESS && poll(&waiting, 1, timeout_ms) <= 0)
+            failure = ETIMEDOUT;
+        else if (failure == EINPROGRESS && getsockopt(fd, SOL_SOCKET, SO_ERROR, &failure, &size))
+            failure = errno;
+    }
+    close(fd);
+    return failure;
+}
+
+/* What keeps host:port from being reached, or NULL. */
+static const char *try_broker(char *broker)
+{
+    char *colon = strrchr(broker, ':'), *host = broker;
+    if (!colon || colon == broker || !colon[1])
+        return "it is not of the form host:port";
+    *colon = 0;
+    if (*host == '[' && colon[-1] == ']') {
+        colon[-1] = 0;
+        host++;
+    }
+    struct addrinfo wanted = {.ai_socktype = SOCK_STREAM}, *found = NULL;
+    int failure = getaddrinfo(host, colon + 1, &wanted, &found);
+    if (failure)
+        return gai_strerror(failure);
+    failure = ENOENT;
+    for (struct addrinfo *each = found; each && failure; each = each->ai_next)
+        failure = try_address(each, CONNECT_MS);
+    freeaddrinfo(found);
+    return failure ? strerror(failure) : NULL;
+}
+
+bool cli_brokers_reachable(const char *brokers, char *why, size_t size)
+{
+    size_t length = 0;
+    why[0] = 0;
+    for (const char *at = brokers; *at;) {
+        char broker[300];
+        size_t end = strcspn(at, ",");
+        snprintf(broker, sizeof broker, "%.*s", (int)end, at);
+        const char *problem = try_broker(broker);
+        if (!problem)
+            return true;
+        if (length < size)
+            length += (size_t)snprintf(why + length, size - length, "%s%.*s: %s", length ? "; " : "",
+                                       (int)end, at, problem);
+        at += end + (at[end] == ',');
+    }
+    return false;
 }

@@ -28,6 +28,9 @@ int cli_kafka_start(struct cli_kafka *kafka, const struct cli *cli, const char *
 void cli_kafka_watch(struct cli_kafka *kafka);
 void cli_kafka_stop(struct cli_kafka *kafka);
 
+/* Whether a broker of a list (host:port,…) takes connections; if none does, why says what keeps each. */
+bool cli_brokers_reachable(const char *brokers, char *why, size_t size);
+
 /* A socket bound to a port of 127.0.0.1 (0: any free one), and the port. -1 with errno: taken. */
 int cli_bind_port(int *port);
 

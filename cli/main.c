@@ -27,12 +27,29 @@ const struct cli_command cli_version_command = {
 
 /* In the order of the overview. */
 const struct cli_command *const cli_commands[] = {
-    &cli_up_command,           &cli_catalog_create_command, &cli_catalog_list_command,
-    &cli_catalog_show_command, &cli_catalog_delete_command, &cli_layer_create_command,
-    &cli_layer_list_command,   &cli_layer_show_command,     &cli_layer_delete_command,
-    &cli_produce_command,      &cli_consume_command,        &cli_pipe_command,
-    &cli_config_show_command,  &cli_config_render_command,  &cli_config_check_command,
-    &cli_token_command,        &cli_version_command,        NULL,
+    &cli_up_command,
+    &cli_catalog_create_command,
+    &cli_catalog_list_command,
+    &cli_catalog_show_command,
+    &cli_catalog_delete_command,
+    &cli_layer_create_command,
+    &cli_layer_list_command,
+    &cli_layer_show_command,
+    &cli_layer_delete_command,
+    &cli_produce_command,
+    &cli_consume_command,
+    &cli_pipe_command,
+    &cli_config_show_command,
+    &cli_config_render_command,
+    &cli_config_check_command,
+    &cli_context_list_command,
+    &cli_context_show_command,
+    &cli_context_use_command,
+    &cli_context_add_command,
+    &cli_context_remove_command,
+    &cli_token_command,
+    &cli_version_command,
+    NULL,
 };
 
 static bool is_group(const char *word)
@@ -117,7 +134,7 @@ static int run_group(struct cli *cli, int argc, char **argv, int next)
         cli_error(cli, "unknown command \"%s %s\"", group, word);
     else
         cli_error(cli, "%s what?", group);
-    fprintf(stderr, "`streamlayer %s --help` shows its commands.\n", group);
+    cli_hint(cli, "`streamlayer %s --help` shows its commands.", group);
     return CLI_USAGE;
 }
 
@@ -145,6 +162,9 @@ static int run(struct cli *cli, int argc, char **argv)
 {
     int next = 1;
     apply_globals(cli);
+    /* A mistake among the options is said as JSON, too. */
+    for (int i = 1; i < argc && strcmp(argv[i], "--"); i++)
+        cli->json |= !strcmp(argv[i], "--json") || !strcmp(argv[i], "-j");
     if (!cli_options_parse(cli, NULL, argc, argv, &next))
         return CLI_USAGE;
     apply_globals(cli);
@@ -154,7 +174,7 @@ static int run(struct cli *cli, int argc, char **argv)
         return version(cli);
     if (next >= argc) {
         cli_error(cli, "a command is needed");
-        fputs("`streamlayer --help` shows the commands.\n", stderr);
+        cli_hint(cli, "`streamlayer --help` shows the commands.");
         return CLI_USAGE;
     }
     if (!strcmp(argv[next], "help"))

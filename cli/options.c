@@ -8,6 +8,7 @@
 
 const struct cli_option cli_global_options[] = {
     {'c', "config", "FILE", "configuration file, instead of STREAMLAYER_CONFIG or ./application.conf"},
+    {0, "context", "CONTEXT", "the platform of that name (see `streamlayer context`), instead of a file"},
     {'D', NULL, "PATH=VALUE", "sets one setting, over every file (repeatable)"},
     {'j', "json", NULL, "output for programs: JSON"},
     {0, "no-color", NULL, "no colours (also by NO_COLOR in the environment)"},

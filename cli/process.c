@@ -5,9 +5,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -73,10 +75,11 @@ void cli_process_stop(pid_t pid, int grace_ms)
 {
     int status;
     int64_t until_ms = cli_mono_ms() + grace_ms;
-    kill(pid, SIGTERM);
+    /* It leads a session: whatever it started is asked, too, as where the program is a script. */
+    if (kill(-pid, SIGTERM))
+        kill(pid, SIGTERM);
     while (!cli_process_ended(pid, &status)) {
         if (cli_mono_ms() >= until_ms) {
-            /* It leads a session: whatever it started goes with it. */
             kill(-pid, SIGKILL);
             kill(pid, SIGKILL);
             waitpid(pid, &status, 0);
@@ -84,6 +87,75 @@ void cli_process_stop(pid_t pid, int grace_ms)
         }
         cli_sleep_ms(CHECK_MS);
     }
+}
+
+/* Whether the process is this user's, and its arguments end with the words. */
+static bool is_such(pid_t pid, const char *const *words)
+{
+    char path[64], text[32768];
+    struct stat owner;
+    size_t count = 0;
+    while (words[count])
+        count++;
+    snprintf(path, sizeof path, "/proc/%ld/cmdline", (long)pid);
+    if (stat(path, &owner) || owner.st_uid != geteuid())
+        return false;
+    FILE *file = fopen(path, "re");
+    if (!file)
+        return false;
+    size_t size = fread(text, 1, sizeof text, file);
+    fclose(file);
+    if (!size || text[size - 1])
+        return false;
+    /* From the last argument to the first. */
+    const char *end = text + size - 1;
+    while (count > 0) {
+        const char *start = end;
+        while (start > text && start[-1])
+            start--;
+        if (strcmp(start, words[--count]) != 0)
+            return false;
+        if (start == text)
+            return count == 0;
+        end = start - 1;
+    }
+    return true;
+}
+
+pid_t cli_process_find(const char *const *words)
+{
+    DIR *directory = opendir("/proc");
+    pid_t found = 0;
+    if (!directory)
+        return 0;
+    for (struct dirent *entry; !found && (entry = readdir(directory)) != NULL;) {
+        char *end;
+        long pid = strtol(entry->d_name, &end, 10);
+        if (pid > 0 && !*end && pid != (long)getpid() && is_such((pid_t)pid, words))
+            found = (pid_t)pid;
+    }
+    closedir(directory);
+    return found;
+}
+
+bool cli_process_end(pid_t pid, const char *const *words, int grace_ms)
+{
+    /* The descriptor stays that process, whoever may have its number later. */
+    int fd = pidfd_open(pid, 0);
+    if (fd < 0)
+        return errno == ESRCH;
+    bool ended = !is_such(pid, words);
+    static const int numbers[] = {SIGTERM, SIGKILL};
+    for (size_t i = 0; !ended && i < sizeof numbers / sizeof *numbers; i++) {
+        struct pollfd waiting = {.fd = fd, .events = POLLIN};
+        ended = pidfd_send_signal(fd, numbers[i], NULL, 0) && errno == ESRCH;
+        for (int64_t until_ms = cli_mono_ms() + grace_ms; !ended && cli_mono_ms() < until_ms;)
+            ended = poll(&waiting, 1, CHECK_MS) > 0;
+    }
+    close(fd);
+    if (!ended)
+        errno = ETIMEDOUT;
+    return ended;
 }
 
 void cli_process_describe(int status, char *out, size_t size)

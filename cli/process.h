@@ -19,6 +19,12 @@ bool cli_process_ended(pid_t pid, int *status);
 int cli_process_wait(pid_t pid);
 /* Asks it to end, waits, and kills it after grace_ms. */
 void cli_process_stop(pid_t pid, int grace_ms);
+/* A process of this user's, no child of ours, whose arguments end with these words (NULL ends them); 0: none.
+ */
+pid_t cli_process_find(const char *const *words);
+/* Asks one that is still such a process to end, and kills it after grace_ms. false with errno: it is there.
+ */
+bool cli_process_end(pid_t pid, const char *const *words, int grace_ms);
 /* "exit code 1", "signal 9 (Killed)". */
 void cli_process_describe(int status, char *out, size_t size);
 

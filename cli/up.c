@@ -1,5 +1,7 @@
 /* streamlayer up */
 #include "cli.h"
+#include "config/context.h"
+#include "context.h"
 #include "gateway/gateway.h"
 #include "kafka.h"
 #include "process.h"
@@ -7,7 +9,9 @@
 #include <curl/curl.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <jansson.h>
 #include <pthread.h>
+#include <stdarg.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,19 +22,21 @@
 /* A path in the data directory. */
 #define FILE_MAX (PATH_MAX + 32)
 
-#define WATCH_MS       250
-#define READY_POLL_MS  100
-#define READY_LIMIT_MS 60000
-#define STOP_GRACE_MS  10000
-#define GATEWAY        "streamlayer.gateway."
+#define WATCH_MS        250
+#define READY_POLL_MS   100
+#define READY_LIMIT_MS  60000
+#define REMOTE_LIMIT_MS 15000
+#define STOP_GRACE_MS   10000
+#define GATEWAY         "streamlayer.gateway."
 
 static const struct cli_option up_options[] = {
     {'d', "data-dir", "DIR",
-     "where everything is kept (default $XDG_DATA_HOME/streamlayer or\n~/.local/share/streamlayer)"},
+     "where everything is kept (default $XDG_DATA_HOME/streamlayer or ~/.local/share/streamlayer)"},
     {'p', "port", "N", "the gateway's port on 127.0.0.1 (default 8080; 0: any free one)"},
-    {'k', "kafka", "WHICH",
-     "local: an Apache Kafka of its own (default), or BROKERS, a running cluster:\nhost:port, separated by "
+    {'k', "kafka", "local|BROKERS",
+     "local: an Apache Kafka of its own (default), or BROKERS, a running cluster: host:port, separated by "
      "commas"},
+    {0, "no-context", NULL, "do not register the platform as a context"},
     {0, NULL, NULL, NULL},
 };
 
@@ -44,6 +50,7 @@ struct platform {
     struct gateway *gateway;
     char brokers[64];
     char url[64];
+    bool current;      /* other commands find it without being told where */
     atomic_bool ready; /* read by the gateway's threads */
 };
 
@@ -75,9 +82,11 @@ static int name_directory(const struct platform *platform, char path[PATH_MAX])
 /* Makes the data directory, and its path absolute. */
 static int make_directory(struct platform *platform, const char *path)
 {
-    if (!cli_make_directories(path, 0700) || !realpath(path, platform->directory))
-        return fail_errno(platform, path);
-    return CLI_OK;
+    if (cli_make_directories(path, 0700) && realpath(path, platform->directory))
+        return CLI_OK;
+    cli_error(platform->cli, "%s: %s: give another place for the data with --data-dir, or XDG_DATA_HOME",
+              path, strerror(errno));
+    return CLI_FAILED;
 }
 
 static void path_in(const struct platform *platform, const char *name, char out[FILE_MAX])
@@ -188,6 +197,28 @@ static int start_gateway(struct platform *platform, int64_t port)
         gw_start(platform->cli->config, &log, &platform->gateway, &error))
         return cli_fail(platform->cli, &error);
     snprintf(platform->url, sizeof platform->url, "http://127.0.0.1:%u", gw_port(platform->gateway));
+    return CLI_OK;
+}
+
+/* Before the gateway is started for nothing: the cluster may be starting, too, but a wrong name stays wrong.
+ */
+static int wait_for_brokers(const struct platform *platform)
+{
+    const char *brokers = cli_value(platform->cli, "kafka");
+    char why[600];
+    int64_t until_ms = cli_mono_ms() + REMOTE_LIMIT_MS;
+    for (bool told = false; !cli_brokers_reachable(brokers, why, sizeof why); told = true) {
+        if (cli_interrupted())
+            return CLI_INTERRUPTED;
+        if (cli_mono_ms() >= until_ms) {
+            cli_error(platform->cli, "Kafka cannot be reached: %s: check --kafka, and whether it runs", why);
+            return CLI_UNAVAILABLE;
+        }
+        if (!told)
+            cli_warning(platform->cli, "Kafka cannot be reached: %s; it is tried for %d s", why,
+                        REMOTE_LIMIT_MS / 1000);
+        cli_sleep_ms(500);
+    }
     return CLI_OK;
 }
 
@@ -310,19 +341,83 @@ static int write_application_conf(const struct platform *platform)
     return cli_write_file(path, text, 0644) ? CLI_OK : fail_errno(platform, path);
 }
 
+static const char *context_name(const struct platform *platform)
+{
+    const char *name = cli_value(platform->cli, "context");
+    return name ? name : "local";
+}
+
+/* Whether registering works does not matter to the platform: the ready line says where the configuration is.
+ */
+static void register_context(struct platform *platform)
+{
+    char path[FILE_MAX];
+    sl_error error = {0};
+    path_in(platform, "application.conf", path);
+    if (!cli_flag(platform->cli, "no-context") &&
+        !cli_context_register(context_name(platform), path, &platform->current, &error))
+        cli_warning(platform->cli, "the platform is not registered as a context: %s", error.text);
+}
+
+static void print_ready_json(const struct platform *platform, const char *brokers)
+{
+    char path[FILE_MAX];
+    path_in(platform, "application.conf", path);
+    json_t *object =
+        json_pack("{s:s, s:s, s:s, s:s, s:s?}", "ready", platform->url, "kafka", brokers, "config", path,
+                  "data", platform->directory, "context", platform->current ? context_name(platform) : NULL);
+    if (object && !json_dumpf(object, stdout, 0))
+        putchar('\n');
+    json_decref(object);
+    fflush(stdout);
+}
+
 static void print_ready(const struct platform *platform)
 {
     const char *brokers = platform->local ? platform->brokers : cli_value(platform->cli, "kafka");
+    if (platform->cli->json) {
+        print_ready_json(platform, brokers);
+        return;
+    }
     printf("ready %s kafka=%s config=%s/application.conf\n", platform->url, brokers, platform->directory);
-    printf("\nNext, in another terminal:\n"
-           "  export STREAMLAYER_CONFIG='%s/application.conf'\n"
-           "  streamlayer catalog create demo    # or another id, below too, where there is one called demo\n"
+    if (platform->current)
+        printf("\nNext, in another terminal, where this platform is the current context, \"%s\":\n",
+               context_name(platform));
+    else
+        printf("\nNext, in another terminal:\n"
+               "  export STREAMLAYER_CONFIG='%s/application.conf'\n",
+               platform->directory);
+    printf("  streamlayer catalog create demo    # or another id, below too, where there is one called demo\n"
            "  streamlayer layer create hrn:here:data::local:demo cars --content-type application/json\n"
            "  echo '{\"speed\": 50}' | streamlayer produce hrn:here:data::local:demo cars --key car-17\n"
            "  streamlayer consume hrn:here:data::local:demo cars --offset begin --no-commit\n"
            "\nCtrl-C stops the platform; its data stays in %s.\n",
-           platform->directory, platform->directory);
+           platform->directory);
     fflush(stdout);
+}
+
+/* What happens meanwhile: for people, as programs read the ready line. */
+static void tell(const struct platform *platform, const char *format, ...) SL_PRINTF(2, 3);
+static void tell(const struct platform *platform, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    if (!platform->cli->json)
+        vprintf(format, arguments);
+    va_end(arguments);
+    fflush(stdout);
+}
+
+/* A configuration that is gone, as of a data directory that was removed, must not keep a platform from
+ * starting. */
+static void drop_stale_config(struct cli *cli)
+{
+    const char *named = getenv("STREAMLAYER_CONFIG");
+    if (!named || !*named || cli_value(cli, "config") || !access(named, F_OK) ||
+        (errno != ENOENT && errno != ENOTDIR))
+        return;
+    cli_warning(cli, "STREAMLAYER_CONFIG names %s, which is not there: it is passed over", named);
+    unsetenv("STREAMLAYER_CONFIG");
 }
 
 static int start(struct platform *platform)
@@ -331,7 +426,12 @@ static int start(struct platform *platform)
     if (!cli_number(platform->cli, "port", 0, 65535, &port))
         return CLI_USAGE;
     char path[PATH_MAX];
-    int code = cli_load_config(platform->cli);
+    drop_stale_config(platform->cli);
+    const char *name = context_name(platform);
+    if (!sl_context_name_ok(name))
+        return cli_usage_error(platform->cli,
+                               "\"%s\" cannot be a context's name: 1 to 64 letters, digits, - and _", name);
+    int code = cli_load_platform_config(platform->cli);
     if (!code)
         code = name_directory(platform, path);
     if (code)
@@ -349,15 +449,15 @@ static int start(struct platform *platform)
         code = open_log(platform);
     if (code)
         return code;
-    printf("streamlayer %s, data in %s\n", sl_version(), platform->directory);
-    fflush(stdout);
+    tell(platform, "streamlayer %s, data in %s\n", sl_version(), platform->directory);
     if (platform->local) {
         code = cli_kafka_start(&platform->kafka, platform->cli, platform->directory);
         snprintf(platform->brokers, sizeof platform->brokers, "127.0.0.1:%d", platform->kafka.port);
+    } else {
+        code = wait_for_brokers(platform);
     }
     if (!code) {
-        printf("starting the gateway (log: %s/gateway.log)\n", platform->directory);
-        fflush(stdout);
+        tell(platform, "starting the gateway (log: %s/gateway.log)\n", platform->directory);
         code = start_gateway(platform, port);
     }
     if (!code)
@@ -365,9 +465,7 @@ static int start(struct platform *platform)
     if (!code)
         code = write_application_conf(platform);
     if (!code && !platform->local) {
-        printf("waiting up to %d s for Kafka at %s\n", READY_LIMIT_MS / 1000,
-               cli_value(platform->cli, "kafka"));
-        fflush(stdout);
+        tell(platform, "asking Kafka at %s\n", cli_value(platform->cli, "kafka"));
     }
     if (!code)
         code = wait_until_ready(platform);
@@ -389,6 +487,8 @@ static int up(struct cli *cli)
     platform->local = !kafka || !strcmp(kafka, "local");
     int code = start(platform);
     if (!code)
+        register_context(platform);
+    if (!code)
         print_ready(platform);
     while (!code && !cli_interrupted()) {
         cli_sleep_ms(WATCH_MS);
@@ -396,8 +496,7 @@ static int up(struct cli *cli)
             cli_kafka_watch(&platform->kafka);
     }
     if (!code) {
-        puts("stopping");
-        fflush(stdout);
+        tell(platform, "stopping\n");
     }
     /* The gateway first: what it has promised must reach Kafka. */
     gw_stop(&platform->gateway, STOP_GRACE_MS);

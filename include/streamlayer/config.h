@@ -16,7 +16,7 @@
 
 SL_BEGIN_DECLS
 
-typedef struct sl_config sl_config;
+typedef struct sl_config sl_config; /* settings */
 
 /*
  * Makes a configuration that holds the built-in defaults.
@@ -30,12 +30,20 @@ SL_API void sl_config_destroy(sl_config **config);
 /*
  * Lays the usual places over it, in this order: /etc/streamlayer/application.conf,
  * $XDG_CONFIG_HOME/streamlayer/application.conf (~/.config without it), then file; where file is NULL, the
- * one named by STREAMLAYER_CONFIG, else application.conf in the working directory where there is one. The
- * environment variables that docs/configuration.md lists come last.
+ * first of these that there is: the context named by STREAMLAYER_CONTEXT, the file named by
+ * STREAMLAYER_CONFIG, application.conf in the working directory, the current context. The environment
+ * variables that docs/configuration.md lists come last.
  *   Errors: SL_IO (a named file cannot be read); SL_BAD_CONFIG with FILE:LINE:COLUMN; SL_OUT_OF_MEMORY.
  *   On an error the configuration is as before.
  */
 SL_API sl_status sl_config_load(sl_config *config, const char *file, sl_error *error);
+
+/* The same, with a named context of $XDG_CONFIG_HOME/streamlayer/contexts.conf in place of the file
+ * (docs/cli.md). Errors: as sl_config_load; SL_BAD_CONFIG too where there is no such context. */
+SL_API sl_status sl_config_load_context(sl_config *config, const char *context, sl_error *error);
+
+/* The name of the context that the last load has used; NULL: none. Owned as by sl_config_get. */
+SL_API const char *sl_config_context(const sl_config *config);
 
 /* Lays one file over it, and nothing else. Errors: as sl_config_load. */
 SL_API sl_status sl_config_load_file(sl_config *config, const char *file, sl_error *error);

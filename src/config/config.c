@@ -5,10 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/buffer.h"
 #include "base/error.h"
 #include "base/text.h"
+#include "config/context.h"
 #include "config/settings.h"
 
 #define CONFIG_MAGIC 0x5cf9c0deu
@@ -27,6 +29,7 @@ struct snapshot {
 struct sl_config {
     unsigned magic;
     struct snapshot *snapshot;
+    char *context; /* whose settings were loaded, or NULL */
 };
 
 static void snapshot_unlink(struct snapshot *snapshot)
@@ -71,8 +74,7 @@ static sl_status adopt(sl_config *config, struct hocon *document, sl_error *erro
     return SL_OK;
 }
 
-/* *pile becomes over (taken) laid on what it was; pile NULL: over alone. */
-static sl_status lay(struct hocon **pile, struct hocon *over, sl_error *error)
+sl_status sl_config_lay(struct hocon **pile, struct hocon *over, sl_error *error)
 {
     if (!*pile) {
         *pile = over;
@@ -137,6 +139,7 @@ void sl_config_destroy(sl_config **config)
         return;
     (*config)->magic = 0;
     snapshot_unlink((*config)->snapshot);
+    free((*config)->context);
     free(*config);
     *config = NULL;
 }
@@ -146,6 +149,10 @@ sl_status sl_config_clone(const sl_config *config, sl_config **clone, sl_error *
     if (!valid(config))
         return invalid(error);
     sl_config *made = calloc(1, sizeof *made);
+    if (made && config->context && !(made->context = strdup(config->context))) {
+        free(made);
+        made = NULL;
+    }
     if (!made)
         return sl_error_oom(error);
     made->magic = CONFIG_MAGIC;
@@ -163,24 +170,16 @@ static sl_status lay_file(struct hocon **pile, const char *file, bool required, 
         return SL_OK;
     struct hocon *document = NULL;
     sl_status status = hocon_parse_file(file, NULL, &document, error);
-    return status == SL_OK ? lay(pile, document, error) : status;
+    return status == SL_OK ? sl_config_lay(pile, document, error) : status;
 }
 
-/* $XDG_CONFIG_HOME/streamlayer/application.conf, or under ~/.config; without either, nothing. */
+/* Nothing where there is no home. */
 static sl_status lay_user_file(struct hocon **pile, sl_error *error)
 {
-    const char *base = secure_getenv("XDG_CONFIG_HOME");
-    const char *home = secure_getenv("HOME");
     char *file = NULL;
-    if (base && *base == '/') /* the XDG specification: a relative path is to be ignored */
-        file = sl_printf("%s/streamlayer/application.conf", base);
-    else if (home && *home)
-        file = sl_printf("%s/.config/streamlayer/application.conf", home);
-    else
-        return SL_OK;
-    if (!file)
-        return sl_error_oom(error);
-    sl_status status = lay_file(pile, file, false, error);
+    sl_status status = sl_user_file("application.conf", &file, error);
+    if (status == SL_OK && file)
+        status = lay_file(pile, file, false, error);
     free(file);
     return status;
 }
@@ -190,7 +189,7 @@ static sl_status lay_value(struct hocon **pile, const char *path, const char *va
 {
     struct hocon *document = NULL;
     sl_status status = hocon_single(path, value, origin, &document, error);
-    return status == SL_OK ? lay(pile, document, error) : status;
+    return status == SL_OK ? sl_config_lay(pile, document, error) : status;
 }
 
 static sl_status lay_environment(struct hocon **pile, sl_error *error)
@@ -213,34 +212,98 @@ static sl_status lay_environment(struct hocon **pile, sl_error *error)
     return status;
 }
 
-static sl_status lay_usual_places(struct hocon **pile, const char *file, sl_error *error)
+/* Where the platform's settings are: of these the first that is given. */
+struct places {
+    const char *file, *context;
+    bool no_context;
+    char *used; /* the context, then */
+};
+
+/* name NULL: the current context, where there is one. */
+static sl_status lay_context(struct hocon **pile, struct places *places, const char *name, sl_error *error)
 {
-    sl_status status = lay_file(pile, "/etc/streamlayer/application.conf", false, error);
-    if (status == SL_OK)
-        status = lay_user_file(pile, error);
-    if (status != SL_OK)
-        return status;
-    const char *named = file ? file : secure_getenv("STREAMLAYER_CONFIG");
-    if (named && *named)
-        status = lay_file(pile, named, true, error);
-    else
-        status = lay_file(pile, "application.conf", false, error);
-    if (status != SL_OK && named && !file)
-        sl_error_prefix(error, "STREAMLAYER_CONFIG");
-    return status == SL_OK ? lay_environment(pile, error) : status;
+    struct hocon *contexts = NULL;
+    sl_status status = sl_contexts_read(&contexts, error);
+    if (status == SL_OK && !name)
+        name = sl_contexts_current(contexts);
+    if (status == SL_OK && name) {
+        status = sl_context_lay(pile, contexts, name, error);
+        if (status == SL_OK && !(places->used = strdup(name)))
+            status = sl_error_oom(error);
+    }
+    hocon_free(&contexts);
+    return status;
 }
 
-sl_status sl_config_load(sl_config *config, const char *file, sl_error *error)
+static sl_status lay_platform(struct hocon **pile, struct places *places, sl_error *error)
+{
+    if (places->file)
+        return lay_file(pile, places->file, true, error);
+    const char *context = places->context ? places->context : secure_getenv("STREAMLAYER_CONTEXT");
+    const char *file = secure_getenv("STREAMLAYER_CONFIG");
+    sl_status status;
+    if (context && *context && !places->no_context) {
+        status = lay_context(pile, places, context, error);
+        if (status != SL_OK && !places->context)
+            sl_error_prefix(error, "STREAMLAYER_CONTEXT");
+        return status;
+    }
+    if (file && *file) {
+        status = lay_file(pile, file, true, error);
+        if (status != SL_OK)
+            sl_error_prefix(error, "STREAMLAYER_CONFIG");
+        return status;
+    }
+    if (places->no_context || access("application.conf", F_OK) == 0)
+        return lay_file(pile, "application.conf", false, error);
+    return lay_context(pile, places, NULL, error);
+}
+
+static sl_status load(sl_config *config, struct places *places, sl_error *error)
 {
     if (!valid(config))
         return invalid(error);
     struct hocon *pile = NULL;
-    sl_status status = lay_usual_places(&pile, file, error);
-    if (status != SL_OK) {
+    sl_status status = lay_file(&pile, "/etc/streamlayer/application.conf", false, error);
+    if (status == SL_OK)
+        status = lay_user_file(&pile, error);
+    if (status == SL_OK)
+        status = lay_platform(&pile, places, error);
+    if (status == SL_OK)
+        status = lay_environment(&pile, error);
+    if (status != SL_OK)
         hocon_free(&pile);
-        return status;
+    if (status == SL_OK && pile)
+        status = lay_one(config, pile, error);
+    if (status == SL_OK) {
+        free(config->context);
+        config->context = places->used;
+    } else {
+        free(places->used);
     }
-    return pile ? lay_one(config, pile, error) : SL_OK;
+    return status;
+}
+
+sl_status sl_config_load(sl_config *config, const char *file, sl_error *error)
+{
+    return load(config, &(struct places){.file = file}, error);
+}
+
+sl_status sl_config_load_context(sl_config *config, const char *context, sl_error *error)
+{
+    if (!context || !*context)
+        return sl_error_set(error, SL_INVALID_ARGUMENT, "context is NULL or empty");
+    return load(config, &(struct places){.context = context}, error);
+}
+
+sl_status sl_config_load_no_context(sl_config *config, const char *file, sl_error *error)
+{
+    return load(config, &(struct places){.file = file, .no_context = true}, error);
+}
+
+const char *sl_config_context(const sl_config *config)
+{
+    return valid(config) ? config->context : NULL;
 }
 
 sl_status sl_config_load_file(sl_config *config, const char *file, sl_error *error)

@@ -15,6 +15,9 @@ const struct hocon_value *sl_config_value(const sl_config *config, const char *p
 /* As sl_config_origin. */
 const char *sl_config_value_origin(const struct hocon_value *value);
 
+/* *pile becomes over (taken, also on errors) laid on what it was; *pile NULL: over alone. */
+sl_status sl_config_lay(struct hocon **pile, struct hocon *over, sl_error *error);
+
 /* Checks one value of a setting's: SL_BAD_CONFIG names origin, path, value and what is allowed. number (may
  * be NULL): the integer, boolean, milliseconds or bytes. */
 sl_status sl_setting_check(const struct sl_setting *setting, const struct hocon_value *value, int64_t *number,

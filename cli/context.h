@@ -1,0 +1,15 @@
+/* contexts.conf, as `streamlayer context` and `streamlayer up` change it. */
+#ifndef CLI_CONTEXT_H
+#define CLI_CONTEXT_H
+
+#include "cli.h"
+
+/*
+ * Makes name the context of the platform that `up` runs, with that configuration file, and the current
+ * context where there is none. An entry that is somebody else's, or of another `up` that still runs, stays.
+ * Sets *current to whether name is current and now means file. false: it is not registered, and why is in
+ * *error.
+ */
+bool cli_context_register(const char *name, const char *file, bool *current, sl_error *error);
+
+#endif
