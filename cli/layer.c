@@ -4,6 +4,8 @@
 #include <jansson.h>
 #include <string.h>
 
+#define SAMPLE_MS 1000 /* between the two that rates are made of */
+
 static const struct cli_option layer_create_options[] = {
     {'t', "content-type", "TYPE", "media type of the payloads, such as application/json (required)"},
     {0, "content-encoding", "CODING",
@@ -88,7 +90,7 @@ static json_t *layer_json(const sl_layer_spec *layer, const char *topic)
 
 static void print_json(const struct cli *cli, json_t *value)
 {
-    char *text = value ? json_dumps(value, JSON_INDENT(2)) : NULL;
+    char *text = value ? json_dumps(value, JSON_INDENT(2) | JSON_REAL_PRECISION(6)) : NULL;
     if (text)
         puts(text);
     else
@@ -140,8 +142,7 @@ static void print_layers(const struct cli *cli, const sl_catalog *catalog)
         cli_table_print(&table);
 }
 
-/* list: all layers of a catalog; show: the one that the second operand names. */
-static int list_or_show(struct cli *cli, const char *wanted)
+static int layer_list(struct cli *cli)
 {
     int code = cli_connect(cli);
     if (code)
@@ -150,31 +151,9 @@ static int list_or_show(struct cli *cli, const char *wanted)
     sl_catalog *catalog = NULL;
     if (sl_catalog_get(cli->client, cli->operands[0], &catalog, &error))
         return cli_fail(cli, &error);
-    sl_layer_spec layer = {.struct_size = sizeof layer};
-    size_t at = 0;
-    if (!wanted) {
-        print_layers(cli, catalog);
-    } else {
-        while (sl_catalog_layer_at(catalog, at, &layer) && strcmp(layer.id, wanted) != 0)
-            at++;
-        const char *topic = sl_catalog_layer_topic(catalog, at);
-        if (!sl_catalog_layer_at(catalog, at, &layer)) {
-            cli_error(cli, "catalog %s has no layer \"%s\"; `streamlayer layer list %s` shows those it has",
-                      cli->operands[0], wanted, cli->operands[0]);
-            code = CLI_NOT_FOUND;
-        } else if (cli->json) {
-            print_json(cli, layer_json(&layer, topic));
-        } else {
-            print_layer(&layer, topic);
-        }
-    }
+    print_layers(cli, catalog);
     sl_catalog_destroy(&catalog);
-    return code ? code : cli_flush_output(cli);
-}
-
-static int layer_list(struct cli *cli)
-{
-    return list_or_show(cli, NULL);
+    return cli_flush_output(cli);
 }
 
 const struct cli_command cli_layer_list_command = {
@@ -187,18 +166,154 @@ const struct cli_command cli_layer_list_command = {
     .run = layer_list,
 };
 
+/* What goes through a layer: what the platform says now, and what changed since a while before. */
+struct traffic {
+    bool told;      /* now is filled: the platform can tell */
+    double seconds; /* between the two; 0: there is only one */
+    sl_layer_statistics before, now;
+};
+
+/* CLI_OK also where the platform does not tell. */
+static int sample(const struct cli *cli, bool rates, struct traffic *traffic)
+{
+    sl_error error = {0};
+    traffic->now = (sl_layer_statistics){.struct_size = sizeof traffic->now};
+    traffic->before = traffic->now;
+    sl_status status =
+        sl_layer_statistics_get(cli->client, cli->operands[0], cli->operands[1], &traffic->now, &error);
+    if (!status && rates) {
+        traffic->before = traffic->now;
+        cli_sleep_ms(SAMPLE_MS);
+        status =
+            sl_layer_statistics_get(cli->client, cli->operands[0], cli->operands[1], &traffic->now, &error);
+        traffic->seconds = (double)(traffic->now.time_ms - traffic->before.time_ms) / 1000;
+    }
+    traffic->told = !status;
+    return status && status != SL_UNSUPPORTED ? cli_fail(cli, &error) : CLI_OK;
+}
+
+/* A second. What is smaller than before has begun anew: the gateway was restarted. */
+static double rate(const struct traffic *traffic, int64_t before, int64_t now)
+{
+    return traffic->seconds > 0 && now > before ? (double)(now - before) / traffic->seconds : 0;
+}
+
+static void print_rate(const char *what, double messages, double bytes)
+{
+    char text[32];
+    cli_format_bytes(bytes, text);
+    printf("%s %.1f messages/s, %s/s\n", what, messages, text);
+}
+
+static void print_traffic(const struct traffic *traffic)
+{
+    const sl_layer_statistics *now = &traffic->now, *before = &traffic->before;
+    if (!traffic->told) {
+        puts("messages held     this platform does not tell");
+        return;
+    }
+    printf("messages held     %lld, of %lld ever written\n", (long long)now->messages,
+           (long long)now->written);
+    if (traffic->seconds <= 0)
+        return;
+    printf("being written     %.1f messages/s\n", rate(traffic, before->written, now->written));
+    print_rate("through gateway   in ", rate(traffic, before->gateway_messages_in, now->gateway_messages_in),
+               rate(traffic, before->gateway_bytes_in, now->gateway_bytes_in));
+    print_rate("                  out",
+               rate(traffic, before->gateway_messages_out, now->gateway_messages_out),
+               rate(traffic, before->gateway_bytes_out, now->gateway_bytes_out));
+}
+
+static json_t *statistics_json(const sl_layer_statistics *now)
+{
+    return json_pack("{s:I,s:I,s:I,s:{s:I,s:I,s:I,s:I}}", "timeMs", (json_int_t)now->time_ms, "messages",
+                     (json_int_t)now->messages, "written", (json_int_t)now->written, "gateway", "messagesIn",
+                     (json_int_t)now->gateway_messages_in, "bytesIn", (json_int_t)now->gateway_bytes_in,
+                     "messagesOut", (json_int_t)now->gateway_messages_out, "bytesOut",
+                     (json_int_t)now->gateway_bytes_out);
+}
+
+static json_t *rates_json(const struct traffic *traffic)
+{
+    const sl_layer_statistics *now = &traffic->now, *before = &traffic->before;
+    return json_pack("{s:f,s:f,s:{s:f,s:f,s:f,s:f}}", "seconds", traffic->seconds, "written",
+                     rate(traffic, before->written, now->written), "gateway", "messagesIn",
+                     rate(traffic, before->gateway_messages_in, now->gateway_messages_in), "bytesIn",
+                     rate(traffic, before->gateway_bytes_in, now->gateway_bytes_in), "messagesOut",
+                     rate(traffic, before->gateway_messages_out, now->gateway_messages_out), "bytesOut",
+                     rate(traffic, before->gateway_bytes_out, now->gateway_bytes_out));
+}
+
+static void print_whole_json(const struct cli *cli, const sl_layer_spec *layer, const char *topic,
+                             const struct traffic *traffic)
+{
+    json_t *object = layer_json(layer, topic);
+    if (traffic->told)
+        json_object_set_new(object, "statistics", statistics_json(&traffic->now));
+    if (traffic->told && traffic->seconds > 0)
+        json_object_set_new(object, "perSecond", rates_json(traffic));
+    print_json(cli, object);
+}
+
+/* The layer as the catalog has it, then what it holds and what goes through it. */
+static int show(struct cli *cli, const sl_layer_spec *layer, const char *topic)
+{
+    struct traffic traffic = {0};
+    if (!cli->json) {
+        print_layer(layer, topic);
+        fflush(stdout); /* what follows takes a second */
+    }
+    int code = sample(cli, !cli_flag(cli, "no-rates"), &traffic);
+    if (cli->json)
+        print_whole_json(cli, layer, topic, &traffic);
+    else if (!code)
+        print_traffic(&traffic);
+    return code ? code : cli_flush_output(cli);
+}
+
 static int layer_show(struct cli *cli)
 {
-    return list_or_show(cli, cli->operands[1]);
+    int code = cli_connect(cli);
+    if (code)
+        return code;
+    sl_error error = {0};
+    sl_catalog *catalog = NULL;
+    if (sl_catalog_get(cli->client, cli->operands[0], &catalog, &error))
+        return cli_fail(cli, &error);
+    const char *wanted = cli->operands[1];
+    sl_layer_spec layer = {.struct_size = sizeof layer};
+    size_t at = 0;
+    while (sl_catalog_layer_at(catalog, at, &layer) && strcmp(layer.id, wanted) != 0)
+        at++;
+    if (sl_catalog_layer_at(catalog, at, &layer)) {
+        code = show(cli, &layer, sl_catalog_layer_topic(catalog, at));
+    } else {
+        cli_error(cli, "catalog %s has no layer \"%s\"; `streamlayer layer list %s` shows those it has",
+                  cli->operands[0], wanted, cli->operands[0]);
+        code = CLI_NOT_FOUND;
+    }
+    sl_catalog_destroy(&catalog);
+    return code;
 }
+
+static const struct cli_option layer_show_options[] = {
+    {0, "no-rates", NULL, "what it holds now only: rates take a second"},
+    {0, NULL, NULL, NULL},
+};
 
 const struct cli_command cli_layer_show_command = {
     .name = "layer show",
     .operands = "HRN LAYER",
     .min_operands = 2,
     .max_operands = 2,
-    .summary = "show a layer and the Kafka topic behind it",
-    .examples = "  streamlayer layer show hrn:here:data::local:traffic cars --json\n",
+    .summary = "show a layer, the Kafka topic behind it, and what goes through it",
+    .details = "Messages held and being written are Kafka's own numbers, whoever wrote them. What goes "
+               "through the gateway is counted there, in payload: consumers and producers over direct Kafka "
+               "are not in it.\n\n"
+               "With --json, statistics has what there is now, and perSecond what changed in about a second.",
+    .examples = "  streamlayer layer show hrn:here:data::local:traffic cars\n"
+                "  streamlayer layer show hrn:here:data::local:traffic cars --no-rates --json\n",
+    .options = layer_show_options,
     .run = layer_show,
 };
 
