@@ -4,38 +4,22 @@
  */
 #include "client/consumer.h"
 
-#include <pthread.h>
 #include <stdlib.h>
 
 #include "base/error.h"
 #include "base/text.h"
 #include "base/time.h"
-#include "client/client.h"
-#include "client/positions.h"
 #include "wire/hrn.h"
 
-#define SL_CONSUMER_MAGIC 0xc0e50c7eu
-#define SLICE_MS          100 /* how long a connector polls before others may have their turn */
-
-struct sl_consumer {
-    unsigned magic;
-    struct sl_client *client;
-    const struct sl_connector *connector;
-    void *state; /* the connector's */
-    size_t poll_bytes;
-    bool auto_commit;
-    int64_t auto_commit_ms;
-
-    pthread_mutex_t lock; /* of all below; never held while a connector works */
-    pthread_cond_t turned;
-    unsigned long long next_turn, turn; /* who comes next, whose turn it is */
-    struct sl_positions positions;
-    int64_t commit_due_ms; /* sl_mono_ms() */
+enum {
+    SLICE_MS = 100,     /* how long a connector polls before others may have their turn */
+    SERVE_MS = 1000,    /* how often it is polled while a batch is held back */
+    RESOLVE_MS = 15000, /* so long a poll begins to fetch blobs, if its own time is shorter */
 };
 
 /* Turns. */
 
-static void turn_take(struct sl_consumer *consumer)
+void sl_consumer_turn_take(struct sl_consumer *consumer)
 {
     pthread_mutex_lock(&consumer->lock);
     unsigned long long mine = consumer->next_turn++;
@@ -44,7 +28,7 @@ static void turn_take(struct sl_consumer *consumer)
     pthread_mutex_unlock(&consumer->lock);
 }
 
-static void turn_give(struct sl_consumer *consumer)
+void sl_consumer_turn_give(struct sl_consumer *consumer)
 {
     pthread_mutex_lock(&consumer->lock);
     consumer->turn++;
@@ -68,6 +52,19 @@ static bool is_moved(sl_status status, const sl_error *error)
     return status == SL_KAFKA && !error->retriable;
 }
 
+static void note_commit(struct sl_consumer *consumer, sl_status status, const sl_offset *offsets,
+                        size_t count)
+{
+    pthread_mutex_lock(&consumer->lock);
+    if (status) {
+        consumer->commit_failures++;
+    } else {
+        consumer->commits++;
+        sl_positions_committed(&consumer->positions, offsets, count);
+    }
+    pthread_mutex_unlock(&consumer->lock);
+}
+
 static sl_status commit_due(struct sl_consumer *consumer, const int32_t *partitions, size_t partition_count,
                             sl_error *error)
 {
@@ -85,13 +82,20 @@ static sl_status commit_due(struct sl_consumer *consumer, const int32_t *partiti
     sl_status status = consumer->connector->consumer_commit(consumer->state, offsets, count, &why);
     if (status && error)
         *error = why;
-    if (!status || is_moved(status, &why)) { /* asking for the same again would be refused for ever */
+    note_commit(consumer, status, offsets, count);
+    if (is_moved(status, &why)) { /* asking for the same again would be refused for ever */
         pthread_mutex_lock(&consumer->lock);
-        sl_positions_committed(&consumer->positions, offsets, count);
+        sl_positions_refused(&consumer->positions, offsets, count);
         pthread_mutex_unlock(&consumer->lock);
     }
     free(offsets);
     return status;
+}
+
+/* Does the connector lose its place in the group when it is not polled? */
+static bool must_be_served(const struct sl_consumer *consumer)
+{
+    return consumer->connector->direct && consumer->connector->consumer_pause;
 }
 
 /* The host's: the group takes partitions away. */
@@ -104,18 +108,32 @@ static void revoked(void *core, const int32_t *partitions, size_t count, bool lo
             &consumer->client->log,
             "auto commit of partitions that go to another member failed, it will see messages again: %s",
             error.text);
+    if (consumer->rebalance)
+        consumer->rebalance(consumer->rebalance_opaque, lost ? SL_LOST : SL_REVOKED, partitions, count);
     pthread_mutex_lock(&consumer->lock);
     for (size_t i = 0; i < count; i++)
         sl_positions_forget(&consumer->positions, partitions[i]);
     pthread_mutex_unlock(&consumer->lock);
+    /* What is held back of partitions that come back at once is not received again. */
+    if (consumer->held && lost)
+        sl_held_drop(consumer->held, partitions, count, false);
+    if (consumer->held && !lost && must_be_served(consumer))
+        consumer->in_doubt = true;
 }
 
 /* The host's: the group has given partitions. */
 static void assigned(void *core, const int32_t *partitions, size_t count)
 {
-    (void)core;
-    (void)partitions;
-    (void)count;
+    struct sl_consumer *consumer = core;
+    pthread_mutex_lock(&consumer->lock);
+    sl_positions_assigned(&consumer->positions, partitions, count);
+    consumer->rebalances++;
+    pthread_mutex_unlock(&consumer->lock);
+    if (consumer->held)
+        sl_held_drop(consumer->held, partitions, count, true);
+    consumer->in_doubt = false;
+    if (consumer->rebalance)
+        consumer->rebalance(consumer->rebalance_opaque, SL_ASSIGNED, partitions, count);
 }
 
 /* Every so often, also while a poll waits long. A failed commit is tried again when the next is due. */
@@ -145,8 +163,8 @@ static sl_status settings_read(struct sl_consumer *consumer, const sl_consumer_o
                                struct sl_consumer_settings *settings, sl_error *error)
 {
     const sl_config *config = consumer->client->config;
-    int64_t poll_bytes, prefetch_bytes, interval_ms, join_ms;
-    bool on;
+    int64_t poll_bytes, prefetch_bytes, interval_ms, join_ms, blob_bytes, transfers;
+    bool on, resolve;
     const char *start;
     sl_status status = sl_config_bytes(config, SL_ROOT "stream.consumer.poll.max-bytes", &poll_bytes, error);
     if (!status)
@@ -161,6 +179,12 @@ static sl_status settings_read(struct sl_consumer *consumer, const sl_consumer_o
         status = sl_config_duration_ms(config, SL_ROOT "stream.consumer.join-timeout", &join_ms, error);
     if (!status)
         status = sl_config_choice(config, SL_ROOT "stream.consumer.start", &start, error);
+    if (!status)
+        status = sl_config_boolean(config, SL_ROOT "stream.consumer.resolve", &resolve, error);
+    if (!status)
+        status = sl_config_bytes(config, SL_ROOT "stream.blob.max-size", &blob_bytes, error);
+    if (!status)
+        status = sl_config_integer(config, SL_ROOT "stream.blob.transfers", &transfers, error);
     if (status)
         return status;
     consumer->poll_bytes = (size_t)poll_bytes;
@@ -168,6 +192,10 @@ static sl_status settings_read(struct sl_consumer *consumer, const sl_consumer_o
     consumer->auto_commit_ms =
         options && options->auto_commit > 0 ? (int64_t)options->auto_commit_interval_ms : interval_ms;
     consumer->commit_due_ms = sl_mono_ms() + consumer->auto_commit_ms;
+    consumer->resolve = options && options->resolve >= 0 ? options->resolve : resolve;
+    consumer->resolver.max_size = (size_t)blob_bytes;
+    consumer->resolver.at_once = (size_t)transfers;
+    settings->statistics_ms = options && options->statistics ? options->statistics_ms : 0;
     settings->prefetch_bytes = (size_t)prefetch_bytes;
     settings->join_timeout_ms = (int)join_ms; /* the configuration's bound is an hour */
     settings->start = options && options->start ? options->start
@@ -227,11 +255,20 @@ static sl_status open_connector(struct sl_consumer *consumer, const char *hrn, c
 static void consumer_free(struct sl_consumer *consumer)
 {
     consumer->magic = 0;
+    sl_held_destroy(&consumer->held);
     sl_positions_free(&consumer->positions);
+    sl_pauses_free(&consumer->pauses);
+    free(consumer->resolver.hrn);
+    free(consumer->resolver.layer);
     pthread_cond_destroy(&consumer->turned);
     pthread_mutex_destroy(&consumer->lock);
     sl_client_unlink(consumer->client);
     free(consumer);
+}
+
+static sl_status statistics_source(const void *owner, char **json, sl_error *error)
+{
+    return sl_consumer_statistics(owner, json, error);
 }
 
 sl_status sl_consumer_create(sl_client *client, const char *hrn, const char *layer,
@@ -250,13 +287,28 @@ sl_status sl_consumer_create(sl_client *client, const char *hrn, const char *lay
     made->client = sl_client_link(client);
     pthread_mutex_init(&made->lock, NULL);
     sl_cond_init(&made->turned);
+    made->opened_ms = sl_mono_ms();
+    made->resolver.client = made->client;
+    made->resolver.hrn = sl_strdup(hrn);
+    made->resolver.layer = sl_strdup(layer);
+    if (options) {
+        made->rebalance = options->rebalance;
+        made->rebalance_opaque = options->rebalance_opaque;
+    }
     struct sl_consumer_settings settings = {0};
-    status = settings_read(made, options, &settings, error);
+    status = made->resolver.hrn && made->resolver.layer ? settings_read(made, options, &settings, error)
+                                                        : sl_error_oom(error);
     if (!status)
         status = sl_connector_find(client, SL_ROOT "stream.connector.consumer",
                                    options ? options->connector : NULL, &made->connector, error);
     if (!status)
         status = open_connector(made, hrn, layer, &settings, error);
+    if (!status && settings.statistics_ms) {
+        status = sl_reporter_start(settings.statistics_ms, statistics_source, made, options->statistics,
+                                   options->statistics_opaque, &made->reporter, error);
+        if (status)
+            made->connector->consumer_close(made->state, NULL);
+    }
     if (status) {
         consumer_free(made);
         return status;
@@ -265,7 +317,7 @@ sl_status sl_consumer_create(sl_client *client, const char *hrn, const char *lay
     return SL_OK;
 }
 
-static sl_status check_handle(const struct sl_consumer *consumer, sl_error *error)
+sl_status sl_consumer_check(const struct sl_consumer *consumer, sl_error *error)
 {
     if (!consumer || consumer->magic != SL_CONSUMER_MAGIC)
         return sl_error_set(error, SL_INVALID_HANDLE, "the consumer is NULL or was closed");
@@ -274,26 +326,130 @@ static sl_status check_handle(const struct sl_consumer *consumer, sl_error *erro
 
 /* Polling. */
 
+/* What is handed out. */
 static void note_polled(struct sl_consumer *consumer, const struct sl_batch *batch)
 {
+    uint64_t bytes = 0;
     pthread_mutex_lock(&consumer->lock);
-    for (size_t i = 0; i < batch->count; i++)
-        if (!sl_positions_polled(&consumer->positions, batch->messages[i].offset))
-            break; /* no memory: these come again after a restart, as any that are not committed */
+    for (size_t i = 0; i < batch->count; i++) {
+        const struct sl_message *message = &batch->messages[i];
+        bytes += message->payload_size;
+        /* Offsets ascend: the last of each run tells. Without memory these are not counted, and come again
+         * after a restart, as any that are not committed. */
+        if (i + 1 == batch->count || message[1].offset.partition != message->offset.partition)
+            (void)sl_positions_polled(&consumer->positions, message->offset);
+    }
+    consumer->received += batch->count;
+    consumer->bytes += bytes;
     pthread_mutex_unlock(&consumer->lock);
+}
+
+static sl_status poll_connector(struct sl_consumer *consumer, int timeout_ms, size_t max_messages,
+                                size_t max_bytes, struct sl_batch **batch, sl_error *error)
+{
+    sl_status status = consumer->connector->consumer_poll(consumer->state, timeout_ms, max_messages,
+                                                          max_bytes, batch, error);
+    consumer->served_ms = sl_mono_ms();
+    return status;
+}
+
+/* Every partition paused, in the connector; the application's own wish is kept here. */
+static sl_status begin_quiet(struct sl_consumer *consumer, sl_error *error)
+{
+    if (consumer->quiet)
+        return SL_OK;
+    sl_status status = consumer->connector->consumer_pause(consumer->state, NULL, 0, true, error);
+    consumer->quiet = !status;
+    return status;
+}
+
+sl_status sl_consumer_end_quiet(struct sl_consumer *consumer, sl_error *error)
+{
+    if (!consumer->quiet)
+        return SL_OK;
+    const struct sl_pauses *wish = &consumer->pauses; /* it changes in a turn only */
+    sl_status status = SL_OK;
+    if (!wish->all)
+        status = consumer->connector->consumer_pause(consumer->state, NULL, 0, false, error);
+    if (!status && wish->count)
+        status = consumer->connector->consumer_pause(consumer->state, wish->exceptions, wish->count,
+                                                     !wish->all, error);
+    consumer->quiet = status != SL_OK;
+    return status;
+}
+
+/* A member of a Kafka group that does not poll is put out of it. So while a batch is held back for long, the
+ * connector is polled with all paused: it takes part in rebalances and hands out nothing. */
+static sl_status serve_group(struct sl_consumer *consumer, int timeout_ms, sl_error *error)
+{
+    struct sl_batch *none = NULL;
+    if (!must_be_served(consumer))
+        return SL_OK;
+    sl_status status = begin_quiet(consumer, error);
+    if (!status)
+        status = poll_connector(consumer, timeout_ms, 1, 1, &none, error);
+    sl_batch_destroy(&none);
+    return status;
+}
+
+/* Messages of the held batch, once they have their payloads. */
+static sl_status poll_held(struct sl_consumer *consumer, int timeout_ms, size_t max_messages,
+                           int64_t deadline_ms, struct sl_batch **batch, sl_error *error)
+{
+    sl_status status = SL_OK;
+    if (consumer->in_doubt)
+        return serve_group(consumer, timeout_ms, error); /* until partitions are assigned */
+    if (sl_mono_ms() - consumer->served_ms >= SERVE_MS)
+        status = serve_group(consumer, 0, error);
+    if (status || consumer->in_doubt)
+        return status;
+    struct sl_resolved counts = {0};
+    int64_t at_least = sl_mono_ms() + RESOLVE_MS;
+    status = sl_held_resolve(consumer->held, &consumer->resolver,
+                             deadline_ms > at_least ? deadline_ms : at_least, &counts, error);
+    pthread_mutex_lock(&consumer->lock);
+    consumer->resolved.messages += counts.messages;
+    consumer->resolved.bytes += counts.bytes;
+    consumer->resolved.failures += counts.failures;
+    pthread_mutex_unlock(&consumer->lock);
+    if (!status && sl_held_count(consumer->held) &&
+        !(*batch = sl_held_hand_out(consumer->held, max_messages)))
+        status = sl_error_oom(error);
+    if (!status && !sl_held_count(consumer->held))
+        sl_held_destroy(&consumer->held);
+    return status;
+}
+
+static sl_status poll_once(struct sl_consumer *consumer, int timeout_ms, size_t max_messages,
+                           int64_t deadline_ms, struct sl_batch **batch, sl_error *error)
+{
+    if (!consumer->held) {
+        sl_status status = sl_consumer_end_quiet(consumer, error);
+        if (!status)
+            status = poll_connector(consumer, timeout_ms, max_messages, consumer->poll_bytes, batch, error);
+        if (status || !*batch || !consumer->resolve || !sl_batch_has_blobs(*batch))
+            return status;
+        consumer->held = sl_held_create(*batch);
+        if (!consumer->held) {
+            SL_WARNING(&consumer->client->log, "no memory to fetch the payloads that lie in blobs");
+            return SL_OK;
+        }
+        *batch = NULL;
+    }
+    return poll_held(consumer, timeout_ms, max_messages, deadline_ms, batch, error);
 }
 
 sl_status sl_consumer_poll(sl_consumer *consumer, int timeout_ms, size_t max_messages, sl_batch **batch,
                            sl_error *error)
 {
-    sl_status status = check_handle(consumer, error);
+    sl_status status = sl_consumer_check(consumer, error);
     if (status)
         return status;
     if (!batch)
         return sl_error_set(error, SL_INVALID_ARGUMENT, "sl_consumer_poll: batch is NULL");
     *batch = NULL;
     int64_t deadline = sl_deadline_ms(timeout_ms);
-    turn_take(consumer);
+    sl_consumer_turn_take(consumer);
     if (consumer->auto_commit)
         note_processed(consumer);
     for (;;) {
@@ -301,19 +457,21 @@ sl_status sl_consumer_poll(sl_consumer *consumer, int timeout_ms, size_t max_mes
             auto_commit(consumer);
         int left = sl_remaining_ms(deadline);
         int slice = left < 0 || left > SLICE_MS ? SLICE_MS : left;
-        status =
-            consumer->connector->consumer_poll(consumer->state, slice, max_messages ? max_messages : SIZE_MAX,
-                                               consumer->poll_bytes, batch, error);
+        status = poll_once(consumer, slice, max_messages ? max_messages : SIZE_MAX, deadline, batch, error);
         if (status || *batch || sl_remaining_ms(deadline) == 0)
             break;
         if (turn_is_wanted(consumer)) {
-            turn_give(consumer);
-            turn_take(consumer);
+            sl_consumer_turn_give(consumer);
+            sl_consumer_turn_take(consumer);
         }
     }
-    if (*batch && consumer->auto_commit)
+    if (*batch)
         note_polled(consumer, *batch);
-    turn_give(consumer);
+    pthread_mutex_lock(&consumer->lock);
+    consumer->polls++;
+    consumer->empty_polls += !status && !*batch;
+    pthread_mutex_unlock(&consumer->lock);
+    sl_consumer_turn_give(consumer);
     return status;
 }
 
@@ -349,7 +507,7 @@ void sl_batch_destroy(sl_batch **batch)
 sl_status sl_consumer_commit_offsets(sl_consumer *consumer, const sl_offset *offsets, size_t count,
                                      sl_error *error)
 {
-    sl_status status = check_handle(consumer, error);
+    sl_status status = sl_consumer_check(consumer, error);
     if (status)
         return status;
     if (count && !offsets)
@@ -361,17 +519,13 @@ sl_status sl_consumer_commit_offsets(sl_consumer *consumer, const sl_offset *off
     if (!count)
         return SL_OK;
     status = consumer->connector->consumer_commit(consumer->state, offsets, count, error);
-    if (!status) {
-        pthread_mutex_lock(&consumer->lock);
-        sl_positions_committed(&consumer->positions, offsets, count);
-        pthread_mutex_unlock(&consumer->lock);
-    }
+    note_commit(consumer, status, offsets, count);
     return status;
 }
 
 sl_status sl_consumer_commit(sl_consumer *consumer, const sl_batch *batch, sl_error *error)
 {
-    sl_status status = check_handle(consumer, error);
+    sl_status status = sl_consumer_check(consumer, error);
     if (status)
         return status;
     if (!batch_is_good(batch))
@@ -392,61 +546,42 @@ sl_status sl_consumer_commit(sl_consumer *consumer, const sl_batch *batch, sl_er
     return status;
 }
 
-/* Seeking. */
+/* Payloads by hand. */
 
-sl_status sl_consumer_seek(sl_consumer *consumer, const sl_offset *offsets, size_t count, sl_error *error)
+sl_status sl_consumer_resolve(sl_consumer *consumer, const sl_message *message, void **data, size_t *size,
+                              sl_error *error)
 {
-    sl_status status = check_handle(consumer, error);
+    sl_status status = sl_consumer_check(consumer, error);
     if (status)
         return status;
-    if (count && !offsets)
-        return sl_error_set(error, SL_INVALID_ARGUMENT, "sl_consumer_seek: offsets is NULL");
-    for (size_t i = 0; i < count; i++)
-        if (offsets[i].partition < 0 || offsets[i].offset < 0)
-            return sl_error_set(error, SL_INVALID_ARGUMENT,
-                                "cannot seek to offset %lld of Kafka partition %d",
-                                (long long)offsets[i].offset, (int)offsets[i].partition);
-    if (!count)
-        return SL_OK;
-    turn_take(consumer);
-    status = consumer->connector->consumer_seek(consumer->state, offsets, count, error);
-    if (!status) {
-        pthread_mutex_lock(&consumer->lock);
-        for (size_t i = 0; i < count; i++)
-            sl_positions_forget(&consumer->positions, offsets[i].partition);
-        pthread_mutex_unlock(&consumer->lock);
-    }
-    turn_give(consumer);
-    return status;
-}
-
-sl_status sl_consumer_seek_to(sl_consumer *consumer, sl_start where, sl_error *error)
-{
-    sl_status status = check_handle(consumer, error);
-    if (status)
-        return status;
-    if (where != SL_START_BEGIN && where != SL_START_END)
+    if (!message || message->magic != SL_MESSAGE_MAGIC || !data || !size)
         return sl_error_set(error, SL_INVALID_ARGUMENT,
-                            "sl_consumer_seek_to: where is neither begin nor end");
-    turn_take(consumer);
-    status = consumer->connector->consumer_seek_to(consumer->state, where, error);
-    if (!status) {
-        pthread_mutex_lock(&consumer->lock);
-        sl_positions_forget_all(&consumer->positions);
-        pthread_mutex_unlock(&consumer->lock);
+                            "sl_consumer_resolve: message, data or size is NULL, or the message is gone");
+    *data = NULL;
+    *size = 0;
+    if (!message->data_handle)
+        return sl_error_set(error, SL_INVALID_ARGUMENT,
+                            "the message's payload lies in no blob: it has no data handle");
+    status = sl_resolve_one(&consumer->resolver, message, sl_mono_ms() + RESOLVE_MS, data, size, error);
+    pthread_mutex_lock(&consumer->lock);
+    if (status) {
+        consumer->resolved.failures++;
+    } else {
+        consumer->resolved.messages++;
+        consumer->resolved.bytes += *size;
     }
-    turn_give(consumer);
+    pthread_mutex_unlock(&consumer->lock);
     return status;
 }
 
 const char *sl_consumer_connector(const sl_consumer *consumer)
 {
-    return check_handle(consumer, NULL) ? NULL : consumer->connector->name;
+    return sl_consumer_check(consumer, NULL) ? NULL : consumer->connector->name;
 }
 
 const char *sl_consumer_group(const sl_consumer *consumer)
 {
-    return check_handle(consumer, NULL) ? NULL : consumer->connector->consumer_group(consumer->state);
+    return sl_consumer_check(consumer, NULL) ? NULL : consumer->connector->consumer_group(consumer->state);
 }
 
 sl_status sl_consumer_close(sl_consumer **consumer, sl_error *error)
@@ -454,14 +589,17 @@ sl_status sl_consumer_close(sl_consumer **consumer, sl_error *error)
     if (!consumer || !*consumer)
         return SL_OK;
     struct sl_consumer *gone = *consumer;
-    *consumer = NULL;
-    sl_status status = check_handle(gone, error);
-    if (status)
+    sl_status status = sl_consumer_check(gone, error);
+    if (status) {
+        *consumer = NULL;
         return status;
-    turn_take(gone);
+    }
+    sl_reporter_stop(&gone->reporter);
+    sl_consumer_turn_take(gone);
     if (gone->auto_commit)
         status = commit_due(gone, NULL, 0, error);
     sl_status closed = gone->connector->consumer_close(gone->state, status ? NULL : error);
+    *consumer = NULL; /* not before: the rebalance callback, called from within, may commit */
     consumer_free(gone);
     return status ? status : closed;
 }

@@ -87,6 +87,7 @@ sl_status sl_consumer_options_create(sl_consumer_options **options)
     if (!*options)
         return SL_OUT_OF_MEMORY;
     (*options)->auto_commit = -1;
+    (*options)->resolve = -1;
     return SL_OK;
 }
 
@@ -126,5 +127,34 @@ sl_status sl_consumer_options_set_auto_commit(sl_consumer_options *options, bool
         return SL_INVALID_ARGUMENT;
     options->auto_commit = on;
     options->auto_commit_interval_ms = interval_ms;
+    return SL_OK;
+}
+
+sl_status sl_consumer_options_set_resolve(sl_consumer_options *options, bool on)
+{
+    if (!options)
+        return SL_INVALID_ARGUMENT;
+    options->resolve = on;
+    return SL_OK;
+}
+
+sl_status sl_consumer_options_set_rebalance(sl_consumer_options *options, sl_rebalance_callback callback,
+                                            void *opaque)
+{
+    if (!options)
+        return SL_INVALID_ARGUMENT;
+    options->rebalance = callback;
+    options->rebalance_opaque = opaque;
+    return SL_OK;
+}
+
+sl_status sl_consumer_options_set_statistics(sl_consumer_options *options, int interval_ms,
+                                             sl_statistics_callback callback, void *opaque)
+{
+    if (!options || (callback && interval_ms < SL_STATISTICS_MIN_MS))
+        return SL_INVALID_ARGUMENT;
+    options->statistics_ms = interval_ms;
+    options->statistics = callback;
+    options->statistics_opaque = opaque;
     return SL_OK;
 }

@@ -9,6 +9,20 @@ void sl_pauses_free(struct sl_pauses *pauses)
     memset(pauses, 0, sizeof *pauses);
 }
 
+bool sl_pauses_copy(const struct sl_pauses *pauses, struct sl_pauses *copy)
+{
+    memset(copy, 0, sizeof *copy);
+    copy->all = pauses->all;
+    if (!pauses->count)
+        return true;
+    copy->exceptions = malloc(pauses->count * sizeof *copy->exceptions);
+    if (!copy->exceptions)
+        return false;
+    memcpy(copy->exceptions, pauses->exceptions, pauses->count * sizeof *copy->exceptions);
+    copy->count = copy->capacity = pauses->count;
+    return true;
+}
+
 /* Its place among the exceptions; their count: none. */
 static size_t find(const struct sl_pauses *pauses, int32_t partition)
 {
@@ -30,7 +44,7 @@ bool sl_pauses_set(struct sl_pauses *pauses, const int32_t *partitions, size_t c
         pauses->count = 0;
         return true;
     }
-    if (count > pauses->capacity - pauses->count) {
+    if (paused != pauses->all && count > pauses->capacity - pauses->count) {
         if (count > SIZE_MAX / sizeof *pauses->exceptions - pauses->count)
             return false;
         size_t capacity = pauses->count + count;

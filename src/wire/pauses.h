@@ -16,6 +16,8 @@ struct sl_pauses {
 };
 
 void sl_pauses_free(struct sl_pauses *pauses);
+/* false: no memory; the copy is empty. */
+bool sl_pauses_copy(const struct sl_pauses *pauses, struct sl_pauses *copy);
 bool sl_pauses_has(const struct sl_pauses *pauses, int32_t partition);
 /* Pauses partitions or ends their pause; count 0: of all. false: no memory; nothing has changed. */
 bool sl_pauses_set(struct sl_pauses *pauses, const int32_t *partitions, size_t count, bool paused);

@@ -377,7 +377,6 @@ static void rebalances_go_on_without_start_positions(void **state)
     assert_int_equal(mock->connector->consumer_close(consumer, NULL), SL_OK);
 }
 
-/* clang-format off */
 /* librdkafka 2.0.2 ends the process when partitions are assigned anew while their fetchers still stop. */
 static void seeks_may_follow_one_another(void **state)
 {
@@ -399,7 +398,238 @@ static void seeks_may_follow_one_another(void **state)
     assert_int_equal(mock->connector->consumer_close(consumer, &error), SL_OK);
 }
 
+/* A payload that lies in a blob counts, because polls may fetch it. */
+static void bounds_count_payloads_in_blobs(void **state)
+{
+    struct kafka_mock *mock = *state;
+    static const char *const sizes[] = {"4", "4", "2", "9", "1"};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        rd_kafka_headers_t *headers = rd_kafka_headers_new(3);
+        rd_kafka_header_add(headers, "sl-data-handle", -1, "h", -1);
+        rd_kafka_header_add(headers, "sl-data-size", -1, sizes[i], -1);
+        rd_kafka_header_add(headers, "number", -1, sizes[i], -1);
+        write_record(mock, "k", 1, NULL, 0, headers);
+    }
+    void *consumer = open_consumer(mock, SL_START_BEGIN);
+    size_t at = 0;
+    while (at < 5) {
+        struct sl_batch *batch = poll_some(mock, consumer, 10, 6);
+        size_t bytes = 0;
+        for (size_t i = 0; i < batch->count; i++, at++) {
+            const struct sl_message *message = &batch->messages[i];
+            bytes += sl_message_weight(message);
+            assert_int_equal(message->offset.offset, at);
+            assert_int_equal(message->header_count, 1);
+            assert_memory_equal(message->headers[0].value, sizes[at], 1);
+        }
+        assert_true(bytes <= 6 || batch->count == 1);
+        batch->release(batch);
+    }
+    mock->connector->consumer_close(consumer, NULL);
+}
+
+static void assert_nothing_comes(struct kafka_mock *mock, void *consumer)
+{
+    for (int i = 0; i < 5; i++) {
+        struct sl_batch *batch = NULL;
+        assert_int_equal(mock->connector->consumer_poll(consumer, 50, 10, 1000, &batch, NULL), SL_OK);
+        assert_null(batch);
+    }
+}
+
+/* Reads numbers, one a batch. */
+static void assert_numbers_come(struct kafka_mock *mock, void *consumer, int first, int end)
+{
+    for (int i = first; i < end; i++) {
+        char text[20];
+        snprintf(text, sizeof text, "%d", i);
+        struct sl_batch *batch = poll_some(mock, consumer, 1, 1000);
+        assert_payload(batch->messages, text);
+        batch->release(batch);
+    }
+}
+
+static void what_is_paused_comes_after_the_resume(void **state)
+{
+    struct kafka_mock *mock = *state;
+    write_numbers(mock, 10);
+    void *consumer = open_consumer(mock, SL_START_BEGIN);
+    struct sl_batch *batch = poll_some(mock, consumer, 3, 2); /* leaves one pending and more fetched */
+    int next = (int)batch->count;
+    batch->release(batch);
+    assert_int_equal(mock->connector->consumer_pause(consumer, NULL, 0, true, NULL), SL_OK);
+    assert_nothing_comes(mock, consumer);
+    assert_int_equal(mock->connector->consumer_pause(consumer, NULL, 0, false, NULL), SL_OK);
+    assert_numbers_come(mock, consumer, next, 10);
+    mock->connector->consumer_close(consumer, NULL);
+}
+
+/* librdkafka 2.0.2 skips what it has fetched of a partition that is paused before anything was polled. */
+static void pauses_skip_and_repeat_nothing(void **state)
+{
+    struct kafka_mock *mock = *state;
+    const int32_t partition = 0;
+    write_numbers(mock, 30);
+    void *consumer = open_consumer(mock, SL_START_BEGIN);
+    for (int i = 0; i < 30; i++) {
+        assert_int_equal(mock->connector->consumer_pause(consumer, &partition, 1, true, NULL), SL_OK);
+        if (i % 10 == 0)
+            assert_nothing_comes(mock, consumer);
+        assert_int_equal(mock->connector->consumer_pause(consumer, &partition, 1, false, NULL), SL_OK);
+        assert_numbers_come(mock, consumer, i, i + 1);
+    }
+    assert_nothing_comes(mock, consumer);
+    mock->connector->consumer_close(consumer, NULL);
+}
+
+static void a_seek_while_paused_holds_after_the_resume(void **state)
+{
+    struct kafka_mock *mock = *state;
+    write_numbers(mock, 10);
+    void *consumer = open_consumer(mock, SL_START_BEGIN);
+    assert_numbers_come(mock, consumer, 0, 2);
+    assert_int_equal(mock->connector->consumer_pause(consumer, NULL, 0, true, NULL), SL_OK);
+    assert_int_equal(mock->connector->consumer_seek(consumer, &(sl_offset){0, 7}, 1, NULL), SL_OK);
+    assert_nothing_comes(mock, consumer);
+    assert_int_equal(mock->connector->consumer_pause(consumer, NULL, 0, false, NULL), SL_OK);
+    assert_numbers_come(mock, consumer, 7, 10);
+    mock->connector->consumer_close(consumer, NULL);
+}
+
+static void pausing_what_the_layer_has_not_is_refused(void **state)
+{
+    struct kafka_mock *mock = *state;
+    void *consumer = open_consumer(mock, SL_START_BEGIN);
+    const int32_t both[] = {0, 7};
+    sl_error error = {0};
+    assert_int_equal(mock->connector->consumer_pause(consumer, both, 2, true, &error), SL_INVALID_ARGUMENT);
+    assert_non_null(strstr(error.text, "the layer has no Kafka partition 7"));
+    write_numbers(mock, 1);
+    assert_numbers_come(mock, consumer, 0, 1);
+    mock->connector->consumer_close(consumer, NULL);
+}
+
+static void poll_until_assigned(struct kafka_mock *mock, void *consumer, int assignments)
+{
+    for (int64_t deadline = sl_deadline_ms(30000);
+         mock->assignments < assignments && sl_remaining_ms(deadline) > 0;) {
+        struct sl_batch *batch = NULL;
+        assert_int_equal(mock->connector->consumer_poll(consumer, 50, 10, 1000, &batch, NULL), SL_OK);
+        assert_null(batch);
+    }
+    assert_int_equal(mock->assignments, assignments);
+}
+
+static void a_pause_outlasts_a_rebalance(void **state)
+{
+    struct kafka_mock *mock = *state;
+    write_numbers(mock, 5);
+    void *consumer = open_consumer(mock, SL_START_BEGIN);
+    assert_int_equal(mock->assignments, 1);
+    assert_int_equal(mock->assigned_count, 1);
+    assert_numbers_come(mock, consumer, 0, 2);
+    assert_int_equal(mock->connector->consumer_pause(consumer, NULL, 0, true, NULL), SL_OK);
+    rd_kafka_mock_push_request_errors(mock->cluster, HEARTBEAT, 1, RD_KAFKA_RESP_ERR_REBALANCE_IN_PROGRESS);
+    poll_until_assigned(mock, consumer, 2);
+    assert_int_equal(mock->revocations, 1);
+    assert_nothing_comes(mock, consumer);
+    sl_partition_position position;
+    size_t count = 0;
+    assert_int_equal(mock->connector->consumer_positions(consumer, &position, 1, &count, NULL), SL_OK);
+    assert_true(position.paused);
+    assert_int_equal(position.position, 2);
+    assert_int_equal(mock->connector->consumer_pause(consumer, NULL, 0, false, NULL), SL_OK);
+    assert_numbers_come(mock, consumer, 2, 5);
+    mock->connector->consumer_close(consumer, NULL);
+}
+
+static void *committing;
+
+static void commit_first(struct kafka_mock *mock, bool lost)
+{
+    if (!lost && mock->revocations == 1)
+        assert_int_equal(mock->connector->consumer_commit(committing, &(sl_offset){0, 1}, 1, NULL), SL_OK);
+}
+
+static void a_commit_from_within_a_revocation_counts(void **state)
+{
+    struct kafka_mock *mock = *state;
+    write_numbers(mock, 5);
+    void *consumer = committing = open_consumer(mock, SL_START_BEGIN);
+    mock->on_revoked = commit_first;
+    assert_numbers_come(mock, consumer, 0, 2);
+    mock->connector->consumer_close(consumer, NULL);
+    assert_int_equal(mock->revocations, 1);
+    assert_int_equal(committed(mock), 2);
+}
+
+static void positions_are_asked_now(void **state)
+{
+    struct kafka_mock *mock = *state;
+    write_numbers(mock, 5);
+    void *consumer = open_consumer(mock, SL_START_BEGIN);
+    assert_numbers_come(mock, consumer, 0, 3);
+    sl_partition_position position;
+    size_t count = 0;
+    sl_error error = {0};
+    if (mock->connector->consumer_positions(consumer, &position, 1, &count, &error))
+        fail_msg("%s", error.text);
+    assert_int_equal(count, 1);
+    assert_int_equal(position.partition, 0);
+    assert_false(position.paused);
+    assert_int_equal(position.begin, 0);
+    assert_int_equal(position.end, 5);
+    assert_int_equal(position.position, 3);
+    assert_int_equal(position.committed, -1);
+    assert_int_equal(position.lag, 2);
+    assert_int_equal(mock->connector->consumer_commit(consumer, &(sl_offset){0, 1}, 1, NULL), SL_OK);
+    write_numbers(mock, 2);
+    assert_int_equal(mock->connector->consumer_positions(consumer, &position, 1, &count, NULL), SL_OK);
+    assert_int_equal(position.committed, 2);
+    assert_int_equal(position.end, 7);
+    assert_int_equal(position.lag, 4);
+    assert_int_equal(mock->connector->consumer_positions(consumer, NULL, 0, &count, NULL), SL_OK);
+    assert_int_equal(count, 1);
+    mock->connector->consumer_close(consumer, NULL);
+}
+
+static void statistics_are_librdkafkas(void **state)
+{
+    struct kafka_mock *mock = *state;
+    const struct sl_consumer_settings settings = {.group = "group",
+                                                  .start = SL_START_BEGIN,
+                                                  .prefetch_bytes = 1 << 20,
+                                                  .join_timeout_ms = 60000,
+                                                  .statistics_ms = 100};
+    struct sl_host host = kafka_mock_host(mock);
+    void *consumer = NULL;
+    assert_int_equal(mock->connector->consumer_open(&host, &mock->target, &settings, &consumer, NULL), SL_OK);
+    struct sl_buffer json;
+    sl_buffer_init(&json, 1 << 20);
+    bool told = false;
+    for (int64_t deadline = sl_deadline_ms(30000); !told && sl_remaining_ms(deadline) > 0;) {
+        struct sl_batch *batch = NULL;
+        assert_int_equal(mock->connector->consumer_poll(consumer, 50, 10, 1000, &batch, NULL), SL_OK);
+        sl_buffer_reset(&json);
+        assert_true(mock->connector->consumer_statistics(consumer, &json));
+        told = strstr(json.data, "\"brokers\"");
+    }
+    assert_true(told);
+    sl_buffer_free(&json);
+    mock->connector->consumer_close(consumer, NULL);
+}
+
+/* clang-format off */
 CASES_MAIN(
+    cmocka_unit_test_setup_teardown(bounds_count_payloads_in_blobs, kafka_mock_setup, kafka_mock_teardown),
+    cmocka_unit_test_setup_teardown(what_is_paused_comes_after_the_resume, kafka_mock_setup, kafka_mock_teardown),
+    cmocka_unit_test_setup_teardown(pauses_skip_and_repeat_nothing, kafka_mock_setup, kafka_mock_teardown),
+    cmocka_unit_test_setup_teardown(a_seek_while_paused_holds_after_the_resume, kafka_mock_setup, kafka_mock_teardown),
+    cmocka_unit_test_setup_teardown(pausing_what_the_layer_has_not_is_refused, kafka_mock_setup, kafka_mock_teardown),
+    cmocka_unit_test_setup_teardown(a_pause_outlasts_a_rebalance, kafka_mock_setup, kafka_mock_teardown),
+    cmocka_unit_test_setup_teardown(a_commit_from_within_a_revocation_counts, kafka_mock_setup, kafka_mock_teardown),
+    cmocka_unit_test_setup_teardown(positions_are_asked_now, kafka_mock_setup, kafka_mock_teardown),
+    cmocka_unit_test_setup_teardown(statistics_are_librdkafkas, kafka_mock_setup, kafka_mock_teardown),
     cmocka_unit_test_setup_teardown(foreign_records_are_delivered, kafka_mock_setup, kafka_mock_teardown),
     cmocka_unit_test_setup_teardown(our_headers_become_parts, kafka_mock_setup, kafka_mock_teardown),
     cmocka_unit_test_setup_teardown(batches_outlive_their_consumer, kafka_mock_setup, kafka_mock_teardown),

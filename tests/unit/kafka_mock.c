@@ -45,15 +45,17 @@ static void on_revoked(void *core, const int32_t *partitions, size_t count, bool
     struct kafka_mock *mock = core;
     (void)partitions;
     (void)count;
-    (void)lost;
     mock->revocations++;
+    if (mock->on_revoked)
+        mock->on_revoked(mock, lost);
 }
 
 static void on_assigned(void *core, const int32_t *partitions, size_t count)
 {
-    (void)core;
-    (void)partitions;
-    (void)count;
+    struct kafka_mock *mock = core;
+    mock->assignments++;
+    mock->assigned_count = count < 8 ? count : 8;
+    memcpy(mock->assigned, partitions, mock->assigned_count * sizeof *partitions);
 }
 
 struct sl_host kafka_mock_host(struct kafka_mock *mock)

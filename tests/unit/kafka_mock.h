@@ -24,8 +24,11 @@ struct kafka_mock {
         sl_status status;
         sl_offset offset;
     } outcome[MOST_OUTCOMES];
-    int revocations;
-    char warning[2048]; /* the last warning */
+    int revocations, assignments;
+    int32_t assigned[8]; /* with the last assignment */
+    size_t assigned_count;
+    void (*on_revoked)(struct kafka_mock *mock, bool lost); /* called from within; may be NULL */
+    char warning[2048];                                     /* the last warning */
 };
 
 /* For cmocka: *state is the struct. */

@@ -48,26 +48,6 @@ static sl_status of_list(const rd_kafka_topic_partition_list_t *list, sl_error *
     return SL_OK;
 }
 
-sl_status sl_kafka_ends(struct sl_kafka_consumer *consumer, rd_kafka_topic_partition_list_t *list,
-                        sl_start where, sl_error *error)
-{
-    /* Kafka's ListOffsets takes these in the place of a time. One request a broker answers for all
-     * partitions; rd_kafka_query_watermark_offsets would be two for each. */
-    for (int i = 0; i < list->cnt; i++)
-        list->elems[i].offset = where == SL_START_END ? RD_KAFKA_OFFSET_END : RD_KAFKA_OFFSET_BEGINNING;
-    rd_kafka_resp_err_t code = rd_kafka_offsets_for_times(consumer->client->rk, list, SL_KAFKA_QUERY_MS);
-    sl_status status = of_list(list, error, "the begin and end");
-    if (!status && code)
-        status = sl_kafka_error(error, code, "the begin and end of the layer's Kafka partitions: %s",
-                                rd_kafka_err2str(code));
-    for (int i = 0; i < list->cnt && !status; i++)
-        if (list->elems[i].offset < 0)
-            status = sl_error_set_retriable(error, SL_UNAVAILABLE,
-                                            "Kafka does not say where Kafka partition %d begins and ends",
-                                            (int)list->elems[i].partition);
-    return status;
-}
-
 sl_status sl_kafka_commit(struct sl_kafka_consumer *consumer, const rd_kafka_topic_partition_list_t *list,
                           sl_error *error)
 {
@@ -115,6 +95,8 @@ sl_status sl_kafka_restart(struct sl_kafka_consumer *consumer, sl_error *error)
     }
     rd_kafka_resp_err_t code = rd_kafka_assign(consumer->client->rk, list);
     rd_kafka_topic_partition_list_destroy(list);
+    if (!code)
+        sl_kafka_apply_pauses(consumer);
     return code ? sl_kafka_error(error, code, "the Kafka partitions cannot be fetched: %s",
                                  rd_kafka_err2str(code))
                 : SL_OK;
@@ -129,7 +111,7 @@ void sl_kafka_ran_empty(struct sl_kafka_consumer *consumer)
         consumer->run_bytes >= consumer->full_bytes || consumer->run_messages >= consumer->full_messages;
     consumer->run_bytes = consumer->run_messages = 0;
     for (size_t i = 0; i < consumer->assigned_count && was_full; i++)
-        if (consumer->assigned[i].next >= 0)
+        if (consumer->assigned[i].next >= 0 && !consumer->assigned[i].paused)
             rd_kafka_seek(consumer->handle, consumer->assigned[i].partition, consumer->assigned[i].next, 0);
 }
 
@@ -230,6 +212,18 @@ static void set_assigned(struct sl_kafka_consumer *consumer, struct sl_kafka_pos
     pthread_mutex_unlock(&consumer->lock);
 }
 
+static void tell_assigned(struct sl_kafka_consumer *consumer)
+{
+    size_t count = consumer->assigned_count;
+    int32_t *partitions = calloc(count + 1, sizeof *partitions);
+    if (!partitions)
+        return; /* the share is what it is: only nobody hears of it */
+    for (size_t i = 0; i < count; i++)
+        partitions[i] = consumer->assigned[i].partition;
+    consumer->host.assigned(consumer->host.core, partitions, count);
+    free(partitions);
+}
+
 static void assign(struct sl_kafka_consumer *consumer, const rd_kafka_topic_partition_list_t *list)
 {
     sl_error error;
@@ -243,7 +237,8 @@ static void assign(struct sl_kafka_consumer *consumer, const rd_kafka_topic_part
         return;
     }
     for (size_t i = 0; i < count; i++)
-        positions[i] = (struct sl_kafka_position){list->elems[i].partition, -1};
+        positions[i] = (struct sl_kafka_position){
+            list->elems[i].partition, sl_pauses_has(&consumer->pauses, list->elems[i].partition), -1};
     free(consumer->assigned);
     set_assigned(consumer, positions, count);
     if (sl_kafka_settle(consumer, &error)) {
@@ -256,6 +251,7 @@ static void assign(struct sl_kafka_consumer *consumer, const rd_kafka_topic_part
     consumer->kept = NULL;
     consumer->kept_count = 0;
     consumer->joined = true;
+    tell_assigned(consumer);
     sl_kafka_client_log(consumer->client, SL_LOG_INFO, "group \"%s\" gave this consumer %zu Kafka partitions",
                         consumer->group, count);
 }
@@ -279,7 +275,7 @@ static void revoke(struct sl_kafka_consumer *consumer, const rd_kafka_topic_part
     if (partitions) {
         for (size_t i = 0; i < count; i++)
             partitions[i] = list->elems[i].partition;
-        if (count && consumer->host.revoked)
+        if (count)
             consumer->host.revoked(consumer->host.core, partitions, count, lost);
         free(partitions);
     }

@@ -155,6 +155,17 @@ bool sl_kafka_batch_add(struct sl_kafka_batch *batch, rd_kafka_message_t *raw)
     return true;
 }
 
+size_t sl_kafka_batch_last_weight(const struct sl_kafka_batch *batch)
+{
+    return sl_message_weight(&batch->base.messages[batch->base.count - 1]);
+}
+
+rd_kafka_message_t *sl_kafka_batch_untake(struct sl_kafka_batch *batch)
+{
+    batch->header_count -= batch->base.messages[--batch->base.count].header_count;
+    return batch->raw[batch->base.count];
+}
+
 void sl_kafka_batch_filter(struct sl_kafka_batch *batch, const struct sl_kafka_consumer *consumer)
 {
     size_t kept = 0;

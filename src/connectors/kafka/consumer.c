@@ -12,6 +12,7 @@
 static void consumer_free(struct sl_kafka_consumer *consumer)
 {
     sl_kafka_drop_pending(consumer);
+    sl_kafka_offsets_close(consumer);
     if (consumer->handle)
         rd_kafka_topic_destroy(consumer->handle);
     if (consumer->client) {
@@ -21,6 +22,8 @@ static void consumer_free(struct sl_kafka_consumer *consumer)
     pthread_mutex_destroy(&consumer->lock);
     free(consumer->assigned);
     free(consumer->kept);
+    sl_pauses_free(&consumer->pauses);
+    sl_pauses_free(&consumer->told);
     free(consumer->topic);
     free(consumer->group);
     free(consumer);
@@ -199,28 +202,35 @@ sl_status sl_kafka_consumer_open(const struct sl_host *host, const struct sl_tar
     return SL_OK;
 }
 
+/* It does not fit into this batch, or there is no memory for it now. */
+static bool keep_for_later(struct sl_kafka_consumer *consumer, rd_kafka_message_t *message)
+{
+    consumer->pending = message;
+    return false;
+}
+
 /* One message into the batch. false: the batch is complete. */
 static bool take(struct sl_kafka_consumer *consumer, struct sl_kafka_batch *batch,
                  rd_kafka_message_t *message, size_t *bytes_left)
 {
     const struct sl_kafka_position *position = sl_kafka_position_of(consumer, message->partition);
-    if (!position || message->offset < position->next) {
-        rd_kafka_message_destroy(message); /* from before a rebalance or seek */
+    if (!position || message->offset < position->next || position->paused) {
+        rd_kafka_message_destroy(message); /* from before a rebalance, seek or pause */
         return true;
     }
-    if (sl_kafka_batch_count(batch) && message->len > *bytes_left) {
-        consumer->pending = message;
-        return false;
-    }
+    if (sl_kafka_batch_count(batch) && message->len > *bytes_left)
+        return keep_for_later(consumer, message);
     if (!sl_kafka_batch_add(batch, message)) {
-        consumer->pending = message; /* memory may be there next time */
         if (!sl_kafka_batch_count(batch)) {
             consumer->failed = true;
             sl_error_oom(&consumer->failure);
         }
-        return false;
+        return keep_for_later(consumer, message);
     }
-    *bytes_left -= message->len < *bytes_left ? message->len : *bytes_left;
+    size_t weight = sl_kafka_batch_last_weight(batch);
+    if (weight > *bytes_left && sl_kafka_batch_count(batch) > 1) /* its payload lies in a blob */
+        return keep_for_later(consumer, sl_kafka_batch_untake(batch));
+    *bytes_left -= weight < *bytes_left ? weight : *bytes_left;
     consumer->run_bytes += message->len;
     consumer->run_messages++;
     return true;
@@ -342,9 +352,8 @@ static sl_status not_ours(const struct sl_kafka_consumer *consumer, int32_t part
                         commit ? ", where its uncommitted messages come again" : "");
 }
 
-/* A list of the offsets, each of which must be of a partition that is this consumer's. */
-static sl_status make_list(struct sl_kafka_consumer *consumer, const sl_offset *offsets, size_t count,
-                           bool commit, rd_kafka_topic_partition_list_t **list, sl_error *error)
+sl_status sl_kafka_make_list(struct sl_kafka_consumer *consumer, const sl_offset *offsets, size_t count,
+                             bool commit, rd_kafka_topic_partition_list_t **list, sl_error *error)
 {
     rd_kafka_topic_partition_list_t *made = rd_kafka_topic_partition_list_new((int)count);
     if (!made)
@@ -372,7 +381,7 @@ sl_status sl_kafka_consumer_commit(void *consumer, const sl_offset *offsets, siz
     rd_kafka_topic_partition_list_t *list;
     if (!count)
         return SL_OK;
-    sl_status status = make_list(self, offsets, count, true, &list, error);
+    sl_status status = sl_kafka_make_list(self, offsets, count, true, &list, error);
     if (status)
         return status;
     status = sl_kafka_commit(self, list, error);
@@ -380,118 +389,9 @@ sl_status sl_kafka_consumer_commit(void *consumer, const sl_offset *offsets, siz
     return status;
 }
 
-/*
- * Moves one Kafka partition. Not by a new assignment: one while the fetcher of the one before is still
- * stopping ends in an assertion of librdkafka's (its issue 5573). A fetcher that is only starting refuses for
- * a while.
- */
-static sl_status seek_one(struct sl_kafka_consumer *consumer, int32_t partition, int64_t offset,
-                          sl_error *error)
+bool sl_kafka_consumer_statistics(void *consumer, struct sl_buffer *json)
 {
-    enum { PAUSE_MS = 5 };
-    int64_t deadline = sl_deadline_ms(SL_KAFKA_QUERY_MS);
-    rd_kafka_resp_err_t code;
-    for (;;) {
-        int left = sl_remaining_ms(deadline);
-        code = rd_kafka_seek(consumer->handle, partition, offset, left > 0 ? left : 1);
-        if ((code != RD_KAFKA_RESP_ERR__STATE && code != RD_KAFKA_RESP_ERR__PREV_IN_PROGRESS) || !left)
-            break;
-        nanosleep(&(struct timespec){.tv_nsec = PAUSE_MS * 1000000}, NULL);
-    }
-    if (code) {
-        sl_status status = sl_kafka_error(error, code, "seeking to offset %lld of Kafka partition %d: %s",
-                                          (long long)offset, (int)partition, rd_kafka_err2str(code));
-        if (error && code == RD_KAFKA_RESP_ERR__STATE)
-            error->retriable = true; /* a rebalance is under way: a poll takes part in it */
-        return status;
-    }
-    pthread_mutex_lock(&consumer->lock);
-    struct sl_kafka_position *position = sl_kafka_position_of(consumer, partition);
-    if (position)
-        position->next = offset;
-    pthread_mutex_unlock(&consumer->lock);
-    if (consumer->pending && consumer->pending->partition == partition)
-        sl_kafka_drop_pending(consumer);
-    return SL_OK;
-}
-
-static sl_status seek_list(struct sl_kafka_consumer *consumer, const rd_kafka_topic_partition_list_t *list,
-                           sl_error *error)
-{
-    sl_status status = sl_kafka_settled(consumer) ? SL_OK : sl_kafka_settle(consumer, error);
-    for (int i = 0; i < list->cnt && !status; i++)
-        status = seek_one(consumer, list->elems[i].partition, list->elems[i].offset, error);
-    return status;
-}
-
-/* Whether the offset is not behind the end as the last fetch told it. A question to the broker would wait
- * until the fetch under way is answered. */
-static bool known_to_be_there(struct sl_kafka_consumer *consumer, const rd_kafka_topic_partition_t *wanted)
-{
-    int64_t begin, end;
-    return !rd_kafka_get_watermark_offsets(consumer->client->rk, consumer->topic, wanted->partition, &begin,
-                                           &end) &&
-           wanted->offset <= end;
-}
-
-/* All are looked at before the first is moved. Behind the end, librdkafka would begin anew while what lies
- * before the offset is dropped: nothing would come, without a word. What retention has deleted goes on at the
- * first message that is left (auto.offset.reset). */
-static sl_status check_range(struct sl_kafka_consumer *consumer, const rd_kafka_topic_partition_list_t *list,
-                             sl_error *error)
-{
-    rd_kafka_topic_partition_list_t *ends = rd_kafka_topic_partition_list_new(list->cnt);
-    if (!ends)
-        return sl_error_oom(error);
-    for (int i = 0; i < list->cnt; i++)
-        if (!known_to_be_there(consumer, &list->elems[i]) &&
-            !rd_kafka_topic_partition_list_find(ends, consumer->topic, list->elems[i].partition))
-            rd_kafka_topic_partition_list_add(ends, consumer->topic, list->elems[i].partition);
-    sl_status status = ends->cnt ? sl_kafka_ends(consumer, ends, SL_START_END, error) : SL_OK;
-    for (int i = 0; i < list->cnt && !status; i++) {
-        const rd_kafka_topic_partition_t *wanted = &list->elems[i];
-        const rd_kafka_topic_partition_t *end =
-            rd_kafka_topic_partition_list_find(ends, consumer->topic, wanted->partition);
-        if (end && wanted->offset > end->offset)
-            status =
-                sl_error_set(error, SL_INVALID_ARGUMENT,
-                             "offset %lld is behind the end of Kafka partition %d: the next message there "
-                             "will have %lld",
-                             (long long)wanted->offset, (int)wanted->partition, (long long)end->offset);
-    }
-    rd_kafka_topic_partition_list_destroy(ends);
-    return status;
-}
-
-sl_status sl_kafka_consumer_seek(void *consumer, const sl_offset *offsets, size_t count, sl_error *error)
-{
-    struct sl_kafka_consumer *self = consumer;
-    rd_kafka_topic_partition_list_t *list;
-    sl_status status = make_list(self, offsets, count, false, &list, error);
-    if (status)
-        return status;
-    status = check_range(self, list, error);
-    if (!status)
-        status = seek_list(self, list, error);
-    rd_kafka_topic_partition_list_destroy(list);
-    return status;
-}
-
-sl_status sl_kafka_consumer_seek_to(void *consumer, sl_start where, sl_error *error)
-{
-    struct sl_kafka_consumer *self = consumer;
-    if (!self->assigned_count)
-        return SL_OK;
-    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)self->assigned_count);
-    if (!list)
-        return sl_error_oom(error);
-    for (size_t i = 0; i < self->assigned_count; i++)
-        rd_kafka_topic_partition_list_add(list, self->topic, self->assigned[i].partition);
-    sl_status status = sl_kafka_ends(self, list, where, error);
-    if (!status)
-        status = seek_list(self, list, error);
-    rd_kafka_topic_partition_list_destroy(list);
-    return status;
+    return sl_kafka_client_statistics(((struct sl_kafka_consumer *)consumer)->client, json);
 }
 
 const char *sl_kafka_consumer_group(const void *consumer)

@@ -5,6 +5,7 @@
 #define SL_CONNECTORS_KAFKA_KAFKA_H
 
 #include "client/connector.h"
+#include "wire/pauses.h"
 #include <librdkafka/rdkafka.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -70,6 +71,7 @@ sl_status sl_kafka_error_object(sl_error *error, rd_kafka_error_t *object, const
 /* A Kafka partition with the offset of the next message to hand out; -1: not settled yet. */
 struct sl_kafka_position {
     int32_t partition;
+    bool paused; /* nothing of it is handed out */
     int64_t next;
 };
 
@@ -90,6 +92,9 @@ struct sl_kafka_consumer {
     bool failed;              /* failure is to be told by the next poll */
     sl_error failure;
     rd_kafka_message_t *pending; /* received, did not fit into the last batch */
+    /* What the application wants paused, and what librdkafka was told to. */
+    struct sl_pauses pauses, told;
+    rd_kafka_t *asker; /* for questions that must not wait behind a fetch; NULL until there is one */
     /* What librdkafka lets wait before it stops fetching, and what was taken since nothing waited. */
     rd_kafka_topic_t *handle;
     size_t full_bytes, full_messages, run_bytes, run_messages;
@@ -107,13 +112,28 @@ bool sl_kafka_settled(const struct sl_kafka_consumer *consumer);
 sl_status sl_kafka_restart(struct sl_kafka_consumer *consumer, sl_error *error);
 /* Nothing waits any more: has librdkafka to be woken to fetch again? */
 void sl_kafka_ran_empty(struct sl_kafka_consumer *consumer);
-/* The begin or end of each partition in list, in its offset field. */
-sl_status sl_kafka_ends(struct sl_kafka_consumer *consumer, rd_kafka_topic_partition_list_t *list,
-                        sl_start where, sl_error *error);
 /* Commits the offsets in list; returns when Kafka has them. */
 sl_status sl_kafka_commit(struct sl_kafka_consumer *consumer, const rd_kafka_topic_partition_list_t *list,
                           sl_error *error);
 void sl_kafka_drop_pending(struct sl_kafka_consumer *consumer);
+
+/* offsets.c */
+/* The begin or end of each partition in list, in its offset field. */
+sl_status sl_kafka_ends(struct sl_kafka_consumer *consumer, rd_kafka_topic_partition_list_t *list,
+                        sl_start where, sl_error *error);
+/* Where the first message at or after the time lies; where there is none, the end. */
+sl_status sl_kafka_times(struct sl_kafka_consumer *consumer, rd_kafka_topic_partition_list_t *list,
+                         int64_t timestamp_ms, sl_error *error);
+/* All partitions that are this consumer's, without offsets; NULL: no memory. */
+rd_kafka_topic_partition_list_t *sl_kafka_assigned_list(const struct sl_kafka_consumer *consumer);
+void sl_kafka_offsets_close(struct sl_kafka_consumer *consumer);
+
+/* seek.c */
+sl_status sl_kafka_seek_one(struct sl_kafka_consumer *consumer, int32_t partition, int64_t offset,
+                            sl_error *error);
+
+/* pause.c: tells librdkafka what is to be paused and is not yet, once partitions are assigned. */
+void sl_kafka_apply_pauses(struct sl_kafka_consumer *consumer);
 
 /* sharing.c: warns when another member is in the default group. */
 void sl_kafka_warn_of_sharing(struct sl_kafka_consumer *consumer, const struct sl_target *target);
@@ -123,6 +143,10 @@ struct sl_kafka_batch;
 struct sl_kafka_batch *sl_kafka_batch_create(struct sl_kafka_client *client);
 /* Takes the message; false when memory is out: the message is then still the caller's. */
 bool sl_kafka_batch_add(struct sl_kafka_batch *batch, rd_kafka_message_t *message);
+/* What the last one that was added weighs. */
+size_t sl_kafka_batch_last_weight(const struct sl_kafka_batch *batch);
+/* Gives the last one back. */
+rd_kafka_message_t *sl_kafka_batch_untake(struct sl_kafka_batch *batch);
 /* Drops the messages of partitions that are no longer the consumer's. */
 void sl_kafka_batch_filter(struct sl_kafka_batch *batch, const struct sl_kafka_consumer *consumer);
 /* Moves the consumer's positions behind the batch. */
@@ -131,7 +155,12 @@ void sl_kafka_batch_advance(const struct sl_kafka_batch *batch, struct sl_kafka_
 struct sl_batch *sl_kafka_batch_finish(struct sl_kafka_batch *batch);
 size_t sl_kafka_batch_count(const struct sl_kafka_batch *batch);
 
-/* producer.c, consumer.c: the operations of the table. */
+/* A list of the offsets, each of which must be of a partition that is this consumer's. commit: one more each.
+ */
+sl_status sl_kafka_make_list(struct sl_kafka_consumer *consumer, const sl_offset *offsets, size_t count,
+                             bool commit, rd_kafka_topic_partition_list_t **list, sl_error *error);
+
+/* The operations of the table. */
 sl_status sl_kafka_producer_open(const struct sl_host *host, const struct sl_target *target,
                                  const struct sl_producer_settings *settings, void **producer,
                                  sl_error *error);
@@ -147,6 +176,12 @@ sl_status sl_kafka_consumer_poll(void *consumer, int timeout_ms, size_t max_mess
 sl_status sl_kafka_consumer_commit(void *consumer, const sl_offset *offsets, size_t count, sl_error *error);
 sl_status sl_kafka_consumer_seek(void *consumer, const sl_offset *offsets, size_t count, sl_error *error);
 sl_status sl_kafka_consumer_seek_to(void *consumer, sl_start where, sl_error *error);
+sl_status sl_kafka_consumer_seek_time(void *consumer, int64_t timestamp_ms, sl_error *error);
+sl_status sl_kafka_consumer_pause(void *consumer, const int32_t *partitions, size_t count, bool paused,
+                                  sl_error *error);
+sl_status sl_kafka_consumer_positions(void *consumer, sl_partition_position *list, size_t capacity,
+                                      size_t *count, sl_error *error);
+bool sl_kafka_consumer_statistics(void *consumer, struct sl_buffer *json);
 const char *sl_kafka_consumer_group(const void *consumer);
 sl_status sl_kafka_consumer_close(void *consumer, sl_error *error);
 

@@ -19,6 +19,10 @@ SL_API const struct sl_connector sl_connector_table = {
     .consumer_commit = sl_kafka_consumer_commit,
     .consumer_seek = sl_kafka_consumer_seek,
     .consumer_seek_to = sl_kafka_consumer_seek_to,
+    .consumer_seek_time = sl_kafka_consumer_seek_time,
+    .consumer_pause = sl_kafka_consumer_pause,
+    .consumer_positions = sl_kafka_consumer_positions,
+    .consumer_statistics = sl_kafka_consumer_statistics,
     .consumer_group = sl_kafka_consumer_group,
     .consumer_close = sl_kafka_consumer_close,
 };
