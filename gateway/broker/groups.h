@@ -7,7 +7,7 @@
 
 #include "gateway/broker/subscriptions.h"
 
-#define GW_GROUPS_MAX 1000 /* of one application's, that are looked through for a layer's */
+#define GW_GROUPS_MAX 5000 /* of one application's, that are looked through for a layer's */
 
 struct gw_group_member {
     char *id, *client_id, *host;
