@@ -28,10 +28,12 @@ void sl_hc_batch_reset(struct sl_hc_batch *batch)
     batch->next = NULL;
     batch->first = batch->count = 0;
     batch->closed = false;
-    free(batch->trace_id);
-    free(batch->checksum);
-    free(batch->key);
-    batch->trace_id = batch->checksum = batch->key = NULL;
+    batch->kind = SL_HC_RECORDS;
+    while (batch->field_count) {
+        struct sl_hc_field *field = &batch->fields[--batch->field_count];
+        free(field->name);
+        free(field->value);
+    }
 }
 
 void sl_hc_batch_free(struct sl_hc_batch *batch)
@@ -40,6 +42,7 @@ void sl_hc_batch_free(struct sl_hc_batch *batch)
         return;
     sl_hc_batch_reset(batch);
     sl_buffer_free(&batch->body);
+    free(batch->fields);
     free(batch->entries);
     free(batch);
 }
@@ -75,29 +78,96 @@ bool sl_hc_batch_add(struct sl_hc_batch *batch, const struct sl_message *message
     return true;
 }
 
-bool sl_hc_batch_set(struct sl_hc_batch *batch, const struct sl_message *message,
-                     const struct sl_hc_entry *entry)
+/* Takes the memory of value. */
+static bool add_field(struct sl_hc_batch *batch, const char *prefix, const char *name, char *value)
 {
-    sl_hc_batch_reset(batch);
-    batch->closed = true;
-    if (!reserve(batch, 1) || !sl_buffer_append(&batch->body, message->payload, message->payload_size))
+    struct sl_hc_field *longer =
+        value ? realloc(batch->fields, (batch->field_count + 1) * sizeof *longer) : NULL;
+    char *whole = longer ? sl_printf("%s%s", prefix, name) : NULL;
+    if (longer)
+        batch->fields = longer;
+    if (!whole) {
+        free(value);
         return false;
-    batch->trace_id = sl_strdup(message->trace_id);
-    batch->checksum = sl_strdup(message->checksum);
-    if ((message->trace_id && !batch->trace_id) || (message->checksum && !batch->checksum))
-        return false;
-    if (message->partition_id) {
-        struct sl_buffer key;
-        sl_buffer_init(&key, 3 * message->partition_id_size + 1);
-        sl_percent_encode(&key, message->partition_id, message->partition_id_size);
-        batch->key = sl_buffer_take(&key);
-        if (!batch->key)
-            return false;
     }
+    batch->fields[batch->field_count++] = (struct sl_hc_field){whole, value};
+    return true;
+}
+
+static char *encode(const void *data, size_t size)
+{
+    struct sl_buffer text;
+    sl_buffer_init(&text, 3 * size + 1);
+    sl_percent_encode(&text, data, size);
+    sl_buffer_append(&text, "", 0);
+    char *taken = size ? sl_buffer_take(&text) : sl_strdup("");
+    sl_buffer_free(&text);
+    return taken;
+}
+
+static bool add_fields(struct sl_hc_batch *batch, const struct sl_message *message)
+{
+    bool good = true;
+    if (message->trace_id)
+        good = add_field(batch, "X-HERE-", "TraceId", sl_strdup(message->trace_id));
+    if (good && message->checksum)
+        good = add_field(batch, "X-HERE-", "Checksum", sl_strdup(message->checksum));
+    if (good && message->partition_id)
+        good = add_field(batch, "X-HERE-", "Message-Key",
+                         encode(message->partition_id, message->partition_id_size));
+    if (good && message->timestamp_ms >= 0)
+        good = add_field(batch, "X-SL-", "Timestamp", sl_printf("%lld", (long long)message->timestamp_ms));
+    for (size_t i = 0; i < message->header_count && good; i++)
+        good = add_field(batch, "X-SL-Header-", message->headers[i].name,
+                         encode(message->headers[i].value, message->headers[i].size));
+    return good;
+}
+
+static void set_one(struct sl_hc_batch *batch, enum sl_hc_kind kind, const struct sl_hc_entry *entry)
+{
+    batch->kind = kind;
+    batch->closed = true;
     batch->entries[0] = *entry;
     batch->entries[0].start = 0;
     batch->count = 1;
+}
+
+bool sl_hc_batch_set_payload(struct sl_hc_batch *batch, const struct sl_message *message,
+                             const struct sl_hc_entry *entry)
+{
+    sl_hc_batch_reset(batch);
+    if (!reserve(batch, 1) || !add_fields(batch, message) ||
+        !sl_buffer_append(&batch->body, message->payload, message->payload_size))
+        return false;
+    set_one(batch, SL_HC_PAYLOAD, entry);
     return true;
+}
+
+static bool put_number(json_t *object, const char *name, int64_t number)
+{
+    return number < 0 || !json_object_set_new(object, name, json_integer(number));
+}
+
+bool sl_hc_batch_set_partition(struct sl_hc_batch *batch, const struct sl_message *message,
+                               const struct sl_hc_entry *entry)
+{
+    sl_hc_batch_reset(batch);
+    json_t *partition =
+        json_pack("{s:s#, s:s, s:s*, s:s*}", "partition", message->partition_id ? message->partition_id : "",
+                  message->partition_id ? message->partition_id_size : (size_t)0, "dataHandle",
+                  message->data_handle, "checksum", message->checksum, "crc", message->crc);
+    bool good = partition && put_number(partition, "dataSize", message->data_size) &&
+                put_number(partition, "compressedDataSize", message->compressed_size) &&
+                put_number(partition, "timestamp", message->timestamp_ms);
+    json_t *body = good ? json_pack("{s:[O]}", "partitions", partition) : NULL;
+    char *text = body ? json_dumps(body, JSON_COMPACT) : NULL;
+    good = text && reserve(batch, 1) && sl_buffer_append(&batch->body, text, strlen(text));
+    free(text);
+    json_decref(body);
+    json_decref(partition);
+    if (good)
+        set_one(batch, SL_HC_PARTITION, entry);
+    return good;
 }
 
 const char *sl_hc_batch_body(const struct sl_hc_batch *batch, size_t *size)

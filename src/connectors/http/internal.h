@@ -44,14 +44,26 @@ struct sl_hc_entry {
     uint64_t trace; /* a hash of the trace id sent */
 };
 
+/* What a request's body is. */
+enum sl_hc_kind {
+    SL_HC_RECORDS,  /* a batch (our extension) */
+    SL_HC_PAYLOAD,  /* one message's payload */
+    SL_HC_PARTITION /* one message's metadata, for the publish API: its payload is a blob */
+};
+
+struct sl_hc_field {
+    char *name, *value;
+};
+
 struct sl_hc_batch {
     struct sl_hc_batch *next;
     struct sl_buffer body;
     struct sl_hc_entry *entries;
     size_t first, count, capacity; /* entries before first are done with */
     bool closed;                   /* takes no more */
-    /* Platforms without our extensions take one message a request, and what a body cannot say in headers. */
-    char *trace_id, *checksum, *key;
+    enum sl_hc_kind kind;
+    struct sl_hc_field *fields; /* of one message alone: what the body does not say, as headers */
+    size_t field_count;
 };
 
 uint64_t sl_hc_hash(const void *data, size_t size);
@@ -62,9 +74,11 @@ void sl_hc_batch_reset(struct sl_hc_batch *batch);
 /* Appends one record; false, and the batch as before, when memory is out. */
 bool sl_hc_batch_add(struct sl_hc_batch *batch, const struct sl_message *message,
                      const struct sl_hc_entry *entry);
-/* Makes it the batch of this one message, for a platform without our extensions. */
-bool sl_hc_batch_set(struct sl_hc_batch *batch, const struct sl_message *message,
-                     const struct sl_hc_entry *entry);
+/* Makes it the batch of this one message. false: out of memory. */
+bool sl_hc_batch_set_payload(struct sl_hc_batch *batch, const struct sl_message *message,
+                             const struct sl_hc_entry *entry);
+bool sl_hc_batch_set_partition(struct sl_hc_batch *batch, const struct sl_message *message,
+                               const struct sl_hc_entry *entry);
 /* The bytes of what is not done with. */
 const char *sl_hc_batch_body(const struct sl_hc_batch *batch, size_t *size);
 /* Keeps those of the entries from first on for which keep (counted from first) says so. */
@@ -109,6 +123,7 @@ sl_status sl_hc_producer_open(const struct sl_host *host, const struct sl_target
                               const struct sl_producer_settings *settings, void **producer, sl_error *error);
 sl_status sl_hc_producer_send(void *producer, const struct sl_message *message, void *ticket,
                               sl_error *error);
+bool sl_hc_producer_statistics(void *producer, struct sl_buffer *json);
 void sl_hc_producer_close(void *producer);
 
 /* chunk.c: the messages of one answer to a poll, handed out piece by piece. */
