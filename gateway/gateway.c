@@ -6,6 +6,7 @@
 #include "base/time.h"
 #include "config/settings.h"
 #include "gateway/api/tokens.h"
+#include "gateway/broker/repeats.h"
 #include "gateway/broker/subscriptions.h"
 #include "gateway/gateway_internal.h"
 #include "gateway/store/applications.h"
@@ -195,6 +196,18 @@ static void post_cleaning(struct gateway *gateway)
     gw_work_post(gateway->workers, &cleaning->job);
 }
 
+/* Knowing repeats is ours, too. */
+static sl_status open_repeats(struct gateway *gateway, sl_error *error)
+{
+    int64_t window_ms, messages;
+    sl_status status = sl_config_duration_ms(gateway->config, GATEWAY "repeats.window", &window_ms, error);
+    if (!status)
+        status = sl_config_integer(gateway->config, GATEWAY "repeats.messages", &messages, error);
+    return status ? status
+                  : gw_repeats_create(gateway->extended ? window_ms : 0, (size_t)messages, &gateway->repeats,
+                                      error);
+}
+
 static sl_status start(struct gateway *gateway, const sl_config *config, sl_error *error)
 {
     struct gw_server_settings settings = {0};
@@ -208,6 +221,8 @@ static sl_status start(struct gateway *gateway, const sl_config *config, sl_erro
         status = sl_config_bytes(gateway->config, GATEWAY "limits.blob", &gateway->max_blob, error);
     if (!status)
         status = open_stores(gateway, error);
+    if (!status)
+        status = open_repeats(gateway, error);
     if (!status)
         status = gw_status_create(&gateway->status, error);
     if (!status)
@@ -286,6 +301,7 @@ void gw_stop(struct gateway **out, int grace_ms)
         SL_INFO(&gateway->log, "gateway: stopped");
     }
     gw_broker_close(&gateway->broker, 0);
+    gw_repeats_destroy(&gateway->repeats);
     gw_status_destroy(&gateway->status);
     gw_tokens_close(&gateway->tokens);
     gw_applications_close(&gateway->applications);

@@ -22,6 +22,7 @@ struct gateway {
     struct gw_catalogs *catalogs;
     struct gw_blobs *blobs;               /* store/blobs.h */
     int64_t max_blob, max_body;           /* limits.blob, limits.body */
+    struct gw_repeats *repeats;           /* broker/repeats.h */
     struct gw_sweeper *sweeper;           /* api/blob.c: removes old blobs */
     struct gw_applications *applications; /* store/applications.h */
     struct gw_tokens *tokens;             /* api/token.c: signing and checking */

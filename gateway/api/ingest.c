@@ -1,12 +1,15 @@
 /*
  * ingest v1: POST /layers/{layer}. One message is the body itself, with what goes with it in headers; a batch
- * is a CBOR sequence. One route for both: the headers tell which it is.
+ * is a CBOR sequence. One route for both: the headers tell which it is. A body over 1 MiB goes to disk while
+ * it arrives, and its message carries the blob's handle.
  */
 #include "gateway/api/ingest.h"
 
 #include "base/text.h"
 #include "base/time.h"
 #include "gateway/api/failures.h"
+#include "gateway/api/upload.h"
+#include "gateway/broker/repeats.h"
 #include "wire/record.h"
 
 #include <stdio.h>
@@ -16,6 +19,7 @@
 
 #define TRACE_MAX       128
 #define TRACE_DIGITS    32
+#define HANDLE_DIGITS   32
 #define KEY_INLINE      128
 #define HEADER_NAME_MAX 128
 #define USER_PREFIX     "X-SL-Header-"
@@ -26,8 +30,11 @@ struct single {
     struct gw_request *request;
     struct gateway *gateway;
     struct gw_layer *layer;
-    bool writing; /* a report is to come */
+    struct gw_repeat repeat;
+    bool writing; /* a report or a decision is to come */
     bool ended;   /* the request is gone: the report frees */
+    bool first;   /* the repeat is to be settled */
+    bool kept;    /* the blob is there */
 
     /* What the request's headers say; theirs. */
     const char *content_type, *content_encoding, *content_length;
@@ -36,11 +43,14 @@ struct single {
 
     struct sl_message message;
     struct sl_buffer body;
+    struct gw_upload *upload; /* a body over 1 MiB; NULL: in memory */
+    int64_t uploaded;
     size_t reserved;
     char *key;
     char key_inline[KEY_INLINE];
     char checksum[65];
     char trace[TRACE_MAX + 1];
+    char handle[HANDLE_DIGITS + 1];
     char answer[2 * TRACE_MAX + 32];
 };
 
@@ -67,6 +77,12 @@ const char *gw_message_fault(const struct gw_layer *layer, const struct sl_messa
     *code = "bad-trace-id";
     if (message->trace_id && !sl_is_token_text(message->trace_id, TRACE_MAX))
         return "the trace id must be 1 to 128 printable ASCII characters without spaces";
+    *code = "bad-data-handle";
+    if (message->data_handle && !gw_handle_ok(message->data_handle))
+        return "a data handle has 1 to 128 characters of A-Z a-z 0-9 . _ -";
+    *code = "data-handle-refused";
+    if (message->data_handle && message->payload)
+        return "a message has a payload or a data handle, not both";
     *code = "bad-user-header";
     for (size_t i = 0; i < message->header_count; i++) {
         const char *name = message->headers[i].name;
@@ -78,9 +94,9 @@ const char *gw_message_fault(const struct gw_layer *layer, const struct sl_messa
     if (message->payload_size > SL_PAYLOAD_INLINE_MAX) {
         *http = 413;
         *code = "payload-too-large";
-        return "the payload is over 1 MiB (1048576 bytes): larger ones go through the blob API, which comes "
-               "with "
-               "the next release";
+        return "the payload is over 1 MiB (1048576 bytes): send it as one message in a request of its own, "
+               "or "
+               "store it as a blob and name its data handle";
     }
     if (message->checksum) {
         *code = "bad-checksum";
@@ -88,6 +104,8 @@ const char *gw_message_fault(const struct gw_layer *layer, const struct sl_messa
             return "the checksum must be a SHA-256 of 64 hex digits";
         char actual[65];
         *code = "checksum-mismatch";
+        if (message->data_handle)
+            return NULL; /* the blob's: who looks for it compares */
         if (!sl_sha256_hex(message->payload ? message->payload : "", message->payload_size, actual) ||
             strcasecmp(actual, message->checksum))
             return "the payload does not have the SHA-256 that was given: nothing was stored";
@@ -111,6 +129,13 @@ static void drop_parts(struct single *single)
     single->reserved = 0;
 }
 
+static void settle(struct single *single, bool done, sl_offset offset)
+{
+    if (single->first)
+        gw_repeats_settle(single->gateway->repeats, &single->repeat, done, offset);
+    single->first = false;
+}
+
 static void single_free(void *data)
 {
     struct single *single = data;
@@ -118,6 +143,8 @@ static void single_free(void *data)
         single->ended = true;
         return;
     }
+    settle(single, false, (sl_offset){-1, -1});
+    gw_upload_drop(single->upload);
     drop_parts(single);
     gw_layer_unlink(single->layer);
     free(single);
@@ -143,6 +170,8 @@ static bool pick_header(void *opaque, const char *name, const char *value)
             single->trace_given = value;
         else if (!strcasecmp(name, "X-HERE-Message-Key"))
             single->key_given = value;
+        else if (!single->gateway->extended)
+            break;
         else if (!strcasecmp(name, "X-SL-Timestamp"))
             single->timestamp_given = value;
         else if (!strncasecmp(name, USER_PREFIX, sizeof USER_PREFIX - 1))
@@ -261,6 +290,23 @@ static bool take_parts(struct single *single)
     return true;
 }
 
+static bool refuse_size(struct single *single)
+{
+    gw_respond_errorf(single->request, 413, "body-too-large",
+                      "store it by the blob API, and name its data handle in a publication",
+                      "the message is over the limit of %lld bytes", (long long)single->gateway->max_body);
+    return false;
+}
+
+static void upload_changed(void *owner, enum gw_upload_state state);
+
+static bool start_upload(struct single *single)
+{
+    single->upload = gw_upload_begin(single->request, upload_changed, single);
+    return single->upload || refuse(single, 503, "overloaded", "too many bytes are in flight",
+                                    "send again after the time that Retry-After gives");
+}
+
 /* Everything that can be said before the body is there. */
 static bool check_message(struct single *single)
 {
@@ -272,13 +318,11 @@ static bool check_message(struct single *single)
     if (fault)
         return refuse(single, http, code, fault, "mend the request's headers");
     int64_t length;
-    if (single->content_length && sl_parse_int(single->content_length, 0, INT64_MAX, &length) &&
-        length > SL_PAYLOAD_INLINE_MAX) {
-        parts.payload_size = (size_t)length;
-        fault = gw_message_fault(single->layer, &parts, false, &http, &code);
-        return refuse(single, http, code, fault, "send at most 1048576 bytes");
-    }
-    return true;
+    if (!single->content_length || !sl_parse_int(single->content_length, 0, INT64_MAX, &length))
+        return true;
+    if (length > single->gateway->max_body)
+        return refuse_size(single);
+    return length <= SL_PAYLOAD_INLINE_MAX || start_upload(single);
 }
 
 static void begin(struct gw_request *request)
@@ -295,7 +339,8 @@ static void begin(struct gw_request *request)
     single->request = request;
     single->gateway = gw_request_opaque(request);
     gw_request_each_header(request, pick_header, single);
-    if (single->content_type && gw_media_is(single->content_type, SL_MEDIA_CBOR_SEQ)) {
+    if (single->gateway->extended && single->content_type &&
+        gw_media_is(single->content_type, SL_MEDIA_CBOR_SEQ)) {
         free(single);
         gw_batch_begin(request, layer);
         return;
@@ -314,19 +359,28 @@ static bool is_batch(const struct gw_request *request)
     return ingest->batch;
 }
 
+static size_t take_large(struct single *single, const char *piece, size_t size)
+{
+    size_t taken = gw_upload_data(single->upload, piece, size);
+    single->uploaded += (int64_t)taken;
+    return taken;
+}
+
 static size_t data(struct gw_request *request, const char *piece, size_t size)
 {
     if (is_batch(request))
         return gw_batch_data(request, piece, size);
     struct single *single = gw_request_data(request);
-    if (size > SL_PAYLOAD_INLINE_MAX - single->body.size) {
-        int http;
-        const char *code;
-        struct sl_message parts = single->message;
-        parts.checksum = NULL;
-        parts.payload_size = SL_PAYLOAD_INLINE_MAX + 1;
-        const char *fault = gw_message_fault(single->layer, &parts, false, &http, &code);
-        refuse(single, http, code, fault, "send at most 1048576 bytes");
+    if ((int64_t)size > single->gateway->max_body - single->uploaded - (int64_t)single->body.size) {
+        refuse_size(single);
+    } else if (single->upload) {
+        return take_large(single, piece, size);
+    } else if (size > SL_PAYLOAD_INLINE_MAX - single->body.size) {
+        if (start_upload(single)) {
+            single->uploaded = (int64_t)single->body.size;
+            gw_upload_start_with(single->upload, &single->body);
+            return take_large(single, piece, size);
+        }
     } else if (!gw_broker_reserve(single->gateway->broker, size)) {
         refuse(single, 503, "overloaded", "too many bytes are in flight",
                "send again after the time that Retry-After gives");
@@ -353,24 +407,176 @@ static size_t write_answer(struct single *single)
     return (size_t)(out + 2 - single->answer);
 }
 
+static void answer(struct single *single)
+{
+    gw_respond(single->request, 200, "application/json", single->answer, write_answer(single), NULL, NULL);
+}
+
+struct forgetting {
+    struct gw_job job; /* first */
+    struct gateway *gateway;
+    struct gw_layer *layer;
+    char handle[GW_HANDLE_MAX + 1];
+};
+
+static void run_forget(struct gw_job *job)
+{
+    struct forgetting *forgetting = (struct forgetting *)(void *)job;
+    sl_error error;
+    if (gw_blob_remove(forgetting->gateway->blobs, forgetting->layer->topic, forgetting->handle, &error))
+        SL_WARNING(&forgetting->gateway->log, "a blob that no message names stays until its ttl is over: %s",
+                   error.text);
+    gw_layer_unlink(forgetting->layer);
+    free(forgetting);
+}
+
+void gw_blob_forget(struct gateway *gateway, struct gw_layer *layer, const char *handle)
+{
+    struct forgetting *forgetting =
+        atomic_load(&gateway->disk_stopped) ? NULL : calloc(1, sizeof *forgetting);
+    if (!forgetting)
+        return; /* it goes with its ttl */
+    forgetting->job.run = run_forget;
+    forgetting->gateway = gateway;
+    forgetting->layer = gw_layer_link(layer);
+    snprintf(forgetting->handle, sizeof forgetting->handle, "%s", handle);
+    gw_work_post(gateway->disk_workers, &forgetting->job);
+}
+
+/* Kafka does not have it, or not for certain: then a message may name the blob. */
+static void answer_failure(struct single *single, sl_status status, bool retriable, const char *text,
+                           bool certain)
+{
+    settle(single, false, (sl_offset){-1, -1});
+    if (single->kept && certain)
+        gw_blob_forget(single->gateway, single->layer, single->handle);
+    if (single->ended)
+        return;
+    const struct gw_failure *failure = gw_failure_of(status, retriable);
+    gw_respond_error(single->request, failure->http, failure->code, text, failure->action);
+}
+
 static void written(struct gw_write *write)
 {
     struct single *single = (struct single *)(void *)((char *)write - offsetof(struct single, write));
     single->writing = false;
-    if (single->ended) {
-        single_free(single);
-        return;
-    }
-    if (!write->status) {
+    if (write->status) {
+        bool certain = gw_failure_of(write->status, write->retriable)->http != 503;
+        answer_failure(single, write->status, write->retriable, write->text, certain);
+    } else {
         struct gw_layer_counters *counters = single->layer->counters;
         atomic_fetch_add_explicit(&counters->messages_in, 1, memory_order_relaxed);
-        atomic_fetch_add_explicit(&counters->bytes_in, single->message.payload_size, memory_order_relaxed);
-        gw_respond(single->request, 200, "application/json", single->answer, write_answer(single), NULL,
-                   NULL);
+        atomic_fetch_add_explicit(&counters->bytes_in,
+                                  single->upload ? (unsigned long long)single->uploaded
+                                                 : single->message.payload_size,
+                                  memory_order_relaxed);
+        settle(single, true, write->offset);
+        if (!single->ended)
+            answer(single);
+    }
+    if (single->ended)
+        single_free(single);
+}
+
+static void write_message(struct single *single)
+{
+    sl_error error;
+    single->write.done = written;
+    single->writing = true;
+    sl_status status = gw_broker_write(single->gateway->broker, gw_request_loop(single->request),
+                                       single->layer->topic, &single->message, &single->write, &error);
+    if (status) {
+        single->writing = false;
+        answer_failure(single, status, error.retriable, error.text, true);
+    }
+    drop_parts(single);
+}
+
+static void go_on(struct single *single)
+{
+    if (single->upload)
+        gw_upload_keep(single->upload, single->layer->topic, single->handle, single->content_type,
+                       single->content_encoding);
+    else
+        write_message(single);
+}
+
+static void repeat_decided(struct gw_repeat *repeat)
+{
+    struct single *single = (struct single *)(void *)((char *)repeat - offsetof(struct single, repeat));
+    single->writing = false;
+    single->first = repeat->verdict == GW_REPEAT_FIRST;
+    if (single->ended) {
+        settle(single, false, repeat->offset);
+        single_free(single);
+    } else if (single->first) {
+        go_on(single);
+    } else {
+        answer(single);
+    }
+}
+
+/* The message is whole: it is written, unless it was before. */
+static void decide(struct single *single, const char *payload_checksum)
+{
+    if (!single->trace_given) {
+        go_on(single);
         return;
     }
-    const struct gw_failure *failure = gw_failure_of(write->status, write->retriable);
-    gw_respond_error(single->request, failure->http, failure->code, write->text, failure->action);
+    memcpy(single->trace, single->trace_given, strlen(single->trace_given) + 1);
+    single->repeat.loop = gw_request_loop(single->request);
+    single->repeat.decided = repeat_decided;
+    single->writing = true;
+    if (gw_repeats_enter(single->gateway->repeats, gw_request_application(single->request),
+                         single->layer->topic, &single->message, payload_checksum,
+                         &single->repeat) != GW_REPEAT_WAIT)
+        repeat_decided(&single->repeat);
+}
+
+/* One form for all readers: lower case. */
+static void keep_checksum(struct single *single)
+{
+    for (size_t i = 0; i < sizeof single->checksum - 1; i++)
+        single->checksum[i] = (char)(single->checksum_given[i] | 0x20);
+    single->message.checksum = single->checksum;
+}
+
+static void sealed(struct single *single)
+{
+    const struct gw_blob_info *info = gw_upload_info(single->upload);
+    struct sl_message *message = &single->message;
+    const char *given = single->checksum_given;
+    if (given && (strlen(given) != 64 || strspn(given, "0123456789abcdefABCDEF") != 64)) {
+        refuse(single, 400, "bad-checksum", "the checksum must be a SHA-256 of 64 hex digits",
+               "correct X-HERE-Checksum");
+    } else if (given && strcasecmp(given, info->checksum) != 0) {
+        refuse(single, 400, "checksum-mismatch",
+               "the payload does not have the SHA-256 that was given: nothing was stored",
+               "send the payload that the checksum was made of");
+    } else if (!sl_random_hex(single->handle, HANDLE_DIGITS)) {
+        refuse(single, 500, "internal", "the system gave no random bytes", "send again");
+    } else {
+        message->checksum = info->checksum;
+        message->data_handle = single->handle;
+        message->data_size = info->size;
+        if (single->layer->content_encoding)
+            message->compressed_size = info->size;
+        decide(single, info->checksum);
+    }
+}
+
+static void upload_changed(void *owner, enum gw_upload_state state)
+{
+    struct single *single = owner;
+    if (state == GW_UPLOAD_SEALED) {
+        sealed(single);
+    } else if (state == GW_UPLOAD_KEPT) {
+        single->kept = true;
+        write_message(single);
+    } else {
+        settle(single, false, (sl_offset){-1, -1});
+        gw_upload_respond_error(single->upload, single->request);
+    }
 }
 
 static void handle(struct gw_request *request)
@@ -381,33 +587,24 @@ static void handle(struct gw_request *request)
     }
     struct single *single = gw_request_data(request);
     struct sl_message *message = &single->message;
+    if (single->upload) {
+        gw_upload_seal(single->upload);
+        return;
+    }
     message->payload = single->body.size ? single->body.data : "";
     message->payload_size = single->body.size;
     if (single->checksum_given) {
         int http;
         const char *code;
+        message->checksum = single->checksum_given;
         const char *fault = gw_message_fault(single->layer, message, false, &http, &code);
         if (fault) {
             refuse(single, http, code, fault, "send the payload that the checksum was made of");
             return;
         }
-        for (size_t i = 0; i < sizeof single->checksum - 1; i++) /* one form for all readers: lower case */
-            single->checksum[i] = (char)(single->checksum_given[i] | 0x20);
-        message->checksum = single->checksum;
+        keep_checksum(single);
     }
-    if (single->trace_given)
-        memcpy(single->trace, single->trace_given, strlen(single->trace_given) + 1);
-    sl_error error;
-    single->write.done = written;
-    single->writing = true;
-    sl_status status = gw_broker_write(single->gateway->broker, gw_request_loop(request),
-                                       single->layer->topic, message, &single->write, &error);
-    if (status) {
-        single->writing = false;
-        const struct gw_failure *failure = gw_failure_of(status, error.retriable);
-        gw_respond_error(request, failure->http, failure->code, error.text, failure->action);
-    }
-    drop_parts(single);
+    decide(single, NULL);
 }
 
 const struct gw_route gw_ingest_routes[] = {

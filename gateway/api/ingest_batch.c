@@ -11,6 +11,8 @@
 #include "base/time.h"
 #include "config/settings.h"
 #include "gateway/api/failures.h"
+#include "gateway/broker/repeats.h"
+#include "gateway/store/blobs.h"
 #include "wire/record.h"
 
 #include <stdio.h>
@@ -34,7 +36,19 @@ struct record {
     size_t bytes;
     int http; /* 0: not known yet */
     const char *code;
+    bool asked, first; /* whether it is a repeat; it is not, and is to be settled */
+    struct gw_repeat repeat;
     char trace[TRACE_MAX + 1];
+};
+
+/* Whether the layer has the blob that a record names: asked on a worker. */
+struct question {
+    struct gw_job job;   /* first */
+    struct gw_task task; /* the answer, on the loop */
+    bool answered;
+    char handle[GW_HANDLE_MAX + 1];
+    struct gw_blob_info info;
+    sl_error error;
 };
 
 struct batch {
@@ -45,7 +59,10 @@ struct batch {
     struct gw_layer *layer;
     struct record *first, *last; /* results still to be put into the answer, in order */
     size_t listed, unacknowledged, bytes;
-    struct record *spare;     /* one, for reuse */
+    struct record *spare; /* one, for reuse */
+    struct record *held;  /* of the message next in the body, which cannot be written yet */
+    bool waiting;         /* for what will be told of it; until then nothing more is taken */
+    struct question question;
     struct sl_buffer partial; /* the front of a record whose rest has not come */
     size_t reserved;
     struct sl_buffer answer;
@@ -72,6 +89,7 @@ static void batch_free(struct batch *batch)
         free(gone);
     }
     free(batch->spare);
+    free(batch->held);
     gw_timer_cancel(batch->loop, &batch->retry);
     sl_buffer_free(&batch->partial);
     sl_buffer_free(&batch->answer);
@@ -81,14 +99,31 @@ static void batch_free(struct batch *batch)
     free(batch);
 }
 
+static void settle(struct batch *batch, struct record *record, bool done)
+{
+    if (record->first)
+        gw_repeats_settle(batch->gateway->repeats, &record->repeat, done, record->write.offset);
+    record->first = false;
+}
+
+/* The request is gone: the batch goes, too, unless something is still to be told to it. */
+static void leave(struct batch *batch)
+{
+    if (batch->waiting)
+        return;
+    if (batch->held)
+        settle(batch, batch->held, false);
+    if (!batch->unacknowledged)
+        batch_free(batch);
+}
+
 /* The request ends. */
 static void batch_ended(void *data)
 {
     struct batch *batch = data;
     batch->request = NULL;
     gw_timer_cancel(batch->loop, &batch->retry);
-    if (!batch->unacknowledged)
-        batch_free(batch);
+    leave(batch);
 }
 
 /* Puts what is known at the front into the answer. */
@@ -169,14 +204,49 @@ static void written(struct gw_write *write)
     } else {
         count_in(batch, record->bytes);
     }
+    settle(batch, record, !write->status);
     collect(batch);
-    if (!batch->request && !batch->unacknowledged) {
-        batch_free(batch);
+    if (!batch->request) {
+        leave(batch);
         return;
     }
-    if (!window_full(batch, 2))
+    if (!batch->waiting && !window_full(batch, 2))
         go_on(batch);
     finish(batch);
+}
+
+/* What the message next in the body waited for is known: it is looked at again. */
+static void told(struct batch *batch)
+{
+    batch->waiting = false;
+    if (batch->request)
+        go_on(batch);
+    else
+        leave(batch);
+}
+
+static void repeat_decided(struct gw_repeat *repeat)
+{
+    struct record *record = (struct record *)(void *)((char *)repeat - offsetof(struct record, repeat));
+    record->first = repeat->verdict == GW_REPEAT_FIRST;
+    told(record->batch);
+}
+
+static void question_answered(struct gw_task *task)
+{
+    struct batch *batch = (struct batch *)(void *)((char *)task - offsetof(struct batch, question.task));
+    batch->question.answered = true;
+    told(batch);
+}
+
+/* On a worker. */
+static void run_question(struct gw_job *job)
+{
+    struct question *question = (struct question *)(void *)job;
+    struct batch *batch = (struct batch *)(void *)((char *)question - offsetof(struct batch, question));
+    gw_blob_find(batch->gateway->blobs, batch->layer->topic, question->handle, &question->info,
+                 &question->error);
+    gw_loop_post(batch->loop, &question->task);
 }
 
 static struct record *record_new(struct batch *batch)
@@ -192,6 +262,7 @@ static struct record *record_new(struct batch *batch)
     record->bytes = 0;
     record->http = 0;
     record->code = NULL;
+    record->asked = record->first = false;
     record->write.done = written;
     record->write.offset = (sl_offset){-1, -1};
     record->write.text[0] = 0;
@@ -241,48 +312,109 @@ static const char *name_trace(struct batch *batch, struct record *record)
     return given ? given : record->trace;
 }
 
-/* Writes the message just decoded. False: not now, Kafka's queue is full. */
-static bool write_record(struct batch *batch)
+/* Asks for the blob that the message names, and fills what it says of itself. *wait: not known yet. */
+static const char *check_blob(struct batch *batch, int *http, const char **code, bool *wait)
 {
     struct sl_message *message = &batch->message;
-    struct record *record = record_new(batch);
-    if (!record) {
-        batch->stopped = batch->answer.failed = true;
-        return true;
+    struct question *question = &batch->question;
+    *wait = !question->answered;
+    if (!question->answered) {
+        *question = (struct question){.job.run = run_question, .task.run = question_answered};
+        snprintf(question->handle, sizeof question->handle, "%s", message->data_handle);
+        batch->waiting = true;
+        gw_work_post(batch->gateway->disk_workers, &question->job);
+        return NULL;
     }
+    if (question->error.status) {
+        const struct gw_failure *failure = gw_blob_failure_of(&question->error);
+        bool missing = question->error.status == SL_NOT_FOUND;
+        *http = missing ? 400 : failure->http; /* 404 is the layer's */
+        *code = failure->code;
+        return question->error.text;
+    }
+    if (message->data_size < 0)
+        message->data_size = question->info.size;
+    if (!message->checksum)
+        message->checksum = question->info.checksum;
+    if (!strcasecmp(message->checksum, question->info.checksum))
+        return NULL;
+    *http = 400;
+    *code = "checksum-mismatch";
+    return "the blob does not have the SHA-256 that was given";
+}
+
+/* Why the message just decoded cannot be written, or NULL. *wait: that is not known yet. */
+static const char *find_fault(struct batch *batch, struct record *record, int *http, const char **code,
+                              bool *wait)
+{
+    struct sl_message *message = &batch->message;
+    bool given = message->trace_id != NULL;
+    *wait = false;
     message->trace_id = name_trace(batch, record);
-    int http;
-    const char *code;
-    const char *fault = gw_message_fault(batch->layer, message, true, &http, &code);
-    if (!fault && message->data_handle) {
-        http = 400;
-        code = "data-handle-refused";
-        fault =
-            "a record with a data handle is not accepted here: it is for messages that carry their payload";
-    }
+    const char *fault = gw_message_fault(batch->layer, message, true, http, code);
     if (!message->partition_id) {
         message->partition_id = message->trace_id;
         message->partition_id_size = strlen(message->trace_id);
     }
-    if (fault) {
-        fail(record, http, code, fault);
+    if (!fault && message->data_handle)
+        fault = check_blob(batch, http, code, wait);
+    if (fault || *wait || !given || record->asked)
+        return fault;
+    record->asked = true;
+    record->repeat.loop = batch->loop;
+    record->repeat.decided = repeat_decided;
+    enum gw_repeat_verdict verdict =
+        gw_repeats_enter(batch->gateway->repeats, gw_request_application(batch->request), batch->layer->topic,
+                         message, NULL, &record->repeat);
+    record->first = verdict == GW_REPEAT_FIRST;
+    *wait = batch->waiting = verdict == GW_REPEAT_WAIT;
+    return NULL;
+}
+
+/* Gives the message to Kafka. False: not now, its queue is full. */
+static bool produce(struct batch *batch, struct record *record)
+{
+    sl_error error;
+    record->bytes = batch->message.payload_size;
+    sl_status status = gw_broker_write(batch->gateway->broker, batch->loop, batch->layer->topic,
+                                       &batch->message, &record->write, &error);
+    if (status == SL_QUEUE_FULL)
+        return false;
+    if (status) {
+        const struct gw_failure *failure = gw_failure_of(status, error.retriable);
+        settle(batch, record, false);
+        fail(record, failure->http, failure->code, error.text);
     } else {
-        sl_error error;
-        record->bytes = message->payload_size;
-        sl_status status = gw_broker_write(batch->gateway->broker, batch->loop, batch->layer->topic, message,
-                                           &record->write, &error);
-        if (status == SL_QUEUE_FULL) {
-            record_free(batch, record);
-            return false;
-        }
-        if (status) {
-            const struct gw_failure *failure = gw_failure_of(status, error.retriable);
-            fail(record, failure->http, failure->code, error.text);
-        } else {
-            batch->unacknowledged++;
-            batch->bytes += record->bytes;
-        }
+        batch->unacknowledged++;
+        batch->bytes += record->bytes;
     }
+    return true;
+}
+
+/* Writes the message just decoded. False: not now. It will be decoded again; what is known of it is held. */
+static bool write_record(struct batch *batch)
+{
+    struct record *record = batch->held ? batch->held : record_new(batch);
+    batch->held = NULL;
+    if (!record) {
+        batch->stopped = batch->answer.failed = true;
+        return true;
+    }
+    int http;
+    const char *code;
+    bool wait;
+    const char *fault = find_fault(batch, record, &http, &code, &wait);
+    if (fault) {
+        settle(batch, record, false);
+        fail(record, http, code, fault);
+    } else if (!wait && record->asked && !record->first) { /* a repeat */
+        record->http = 200;
+        record->write.offset = record->repeat.offset;
+    } else if (wait || !produce(batch, record)) {
+        batch->held = record;
+        return false;
+    }
+    batch->question.answered = false;
     append(batch, record);
     collect(batch);
     return true;
@@ -364,7 +496,7 @@ static void pause(struct batch *batch)
 {
     batch->paused = true;
     /* Nothing of this batch will be acknowledged that could wake it: others fill the queue. */
-    if (!batch->unacknowledged) {
+    if (!batch->unacknowledged && !batch->waiting) {
         batch->retry.run = retry;
         if (gw_timer_set(batch->loop, &batch->retry, sl_mono_ms() + RETRY_MS))
             stop(batch, 503, "out-of-memory", "the gateway is out of memory");
@@ -379,7 +511,7 @@ size_t gw_batch_data(struct gw_request *request, const char *data, size_t size)
     if (!arena)
         stop(batch, 503, "out-of-memory", "the gateway is out of memory");
     while (taken < size && !batch->stopped) {
-        bool full = window_full(batch, 1);
+        bool full = batch->waiting || window_full(batch, 1);
         if (!full)
             taken += step(batch, arena, data + taken, size - taken, &full);
         if (full) {

@@ -1,6 +1,7 @@
 /* Health, readiness and counters, for whoever operates the gateway. No token needed. */
 #include "base/error.h"
 #include "base/time.h"
+#include "gateway/broker/repeats.h"
 #include "gateway/gateway_internal.h"
 
 #include <pthread.h>
@@ -187,6 +188,7 @@ static void metrics(struct gw_request *request)
     gw_server_metrics(gateway->server, &text);
     gw_subscriptions_metrics(gateway->subscriptions, &text);
     gw_broker_metrics(gateway->broker, &text);
+    gw_repeats_metrics(gateway->repeats, &text);
     process_metrics(&text);
     gw_respond_buffer(request, 200, "text/plain; version=0.0.4", &text);
 }

@@ -21,6 +21,7 @@ struct gw_upload {
     /* The job's while busy, else the loop's. */
     struct gw_blob_file *file;
     struct gw_blob_info info;
+    struct sl_buffer first; /* what was gathered before */
     char *writing;
     size_t writing_size;
     bool seal, keep;
@@ -37,6 +38,7 @@ static void upload_free(struct gw_upload *upload)
 {
     gw_blob_drop(&upload->file);
     gw_broker_release(upload->gateway->broker, 2 * CHUNK);
+    sl_buffer_free(&upload->first);
     free(upload->writing);
     free(upload->filling);
     free(upload);
@@ -55,6 +57,10 @@ static void run(struct gw_job *job)
     sl_status status = SL_OK;
     if (!upload->file)
         status = gw_blob_begin(upload->gateway->blobs, &upload->file, error);
+    if (!status && upload->first.size) {
+        status = gw_blob_write(upload->file, upload->first.data, upload->first.size, error);
+        sl_buffer_free(&upload->first);
+    }
     if (!status && upload->writing_size)
         status = gw_blob_write(upload->file, upload->writing, upload->writing_size, error);
     upload->writing_size = 0;
@@ -135,6 +141,13 @@ struct gw_upload *gw_upload_begin(struct gw_request *request,
         return upload;
     upload_free(upload);
     return NULL;
+}
+
+void gw_upload_start_with(struct gw_upload *upload, struct sl_buffer *bytes)
+{
+    upload->first = *bytes;
+    sl_buffer_init(bytes, 0);
+    start(upload);
 }
 
 size_t gw_upload_data(struct gw_upload *upload, const char *data, size_t size)

@@ -20,6 +20,8 @@ enum gw_upload_state {
  * in flight. */
 struct gw_upload *gw_upload_begin(struct gw_request *request,
                                   void (*changed)(void *owner, enum gw_upload_state state), void *owner);
+/* Before any data: what has been gathered already. Takes the buffer's bytes. */
+void gw_upload_start_with(struct gw_upload *upload, struct sl_buffer *bytes);
 /* How many bytes it took: as a route's data. */
 size_t gw_upload_data(struct gw_upload *upload, const char *data, size_t size);
 /* The body is whole: GW_UPLOAD_SEALED follows. */

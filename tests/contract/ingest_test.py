@@ -1,12 +1,69 @@
-"""ingest v1: one message a request."""
+"""ingest v1: one message a request, large ones, batches; messages that are sent again."""
+import gzip
 import hashlib
+import os
+import socket
+import struct
 import time
-import time
+import urllib.parse
 
 import streamlayer
 from streamlayer import Subscription, TestCase, data
 
 OCTETS = "application/octet-stream"
+CBOR = "application/cbor-seq"
+MIB = 1024 * 1024
+
+
+def cbor(value):
+    """As much of RFC 8949 as records need."""
+    def head(major, number):
+        for size, code in ((1, 24), (2, 25), (4, 26), (8, 27)):
+            if number < 24:
+                return bytes([major << 5 | number])
+            if number < 1 << 8 * size:
+                return bytes([major << 5 | code]) + number.to_bytes(size, "big")
+        raise ValueError(number)
+    if value is None:
+        return b"\xf6"
+    if isinstance(value, int):
+        return head(0, value)
+    if isinstance(value, bytes):
+        return head(2, len(value)) + value
+    if isinstance(value, str):
+        return head(3, len(value.encode())) + value.encode()
+    if isinstance(value, list):
+        return head(4, len(value)) + b"".join(cbor(each) for each in value)
+    return head(5, len(value)) + b"".join(cbor(key) + cbor(value[key]) for key in value)
+
+
+def uncbor(text):
+    """The values of a sequence."""
+    def read(at):
+        major, number = text[at] >> 5, text[at] & 31
+        at += 1
+        if text[at - 1] == 0xf6:
+            return None, at
+        if number >= 24:
+            size = 1 << number - 24
+            number = int.from_bytes(text[at:at + size], "big")
+            at += size
+        if major == 0:
+            return number, at
+        if major in (2, 3):
+            piece = text[at:at + number]
+            return (piece if major == 2 else piece.decode()), at + number
+        assert major == 5, major
+        found = {}
+        for _ in range(number):
+            key, at = read(at)
+            found[key], at = read(at)
+        return found, at
+    values, at = [], 0
+    while at < len(text):
+        value, at = read(at)
+        values.append(value)
+    return values
 
 
 class Ingest(TestCase):
@@ -14,6 +71,7 @@ class Ingest(TestCase):
         self.hrn = self.platform.catalog()
         self.platform.layer(self.hrn, "layer", parallelization=1)
         self.url = f"{self.platform.base('ingest', 'v1', self.hrn)}/layers/layer"
+        self.blobs = f"{self.platform.base('blob', 'v1', self.hrn)}/layers/layer/data"
 
     def post(self, body, content_type=OCTETS, **options):
         headers = {**({"Content-Type": content_type} if content_type else {}), **options.pop("headers", {})}
@@ -71,10 +129,147 @@ class Ingest(TestCase):
         self.assertEqual([data(each) for each in self.messages(4)], bodies)
 
     def test_ingest_refuses_what_is_too_large(self):
-        """Over 1 MiB does not go inline; far over any limit is refused, and the connection's next request works."""
-        answer = self.post(b"m" * (21 * 1024 * 1024))
-        self.assertEqual(answer.status, 413, answer.text[:300])
+        for body in (b"m" * (20 * MIB + 1), (b"m" * MIB for _ in range(21))):  # the second in chunks, without a length
+            answer = self.post(body)
+            self.assertEqual(answer.status, 413, answer.text[:300])
+            self.assertEqual(answer.json()["code"], "body-too-large")
         self.assertEqual(self.post(b"x").status, 200)
+        self.assertEqual([data(each) for each in self.messages(1)], [b"x"])
+
+    def check_large(self, message, body, **more):
+        meta = message["metaData"]
+        digest = hashlib.sha256(body).hexdigest()
+        self.assertNotIn("data", meta)
+        self.assertEqual((meta["dataSize"], meta["checksum"]), (len(body), digest))
+        self.assertEqual({name: meta.get(name) for name in more}, more)
+        blob = self.platform.get(f"{self.blobs}/{meta['dataHandle']}")
+        self.assertEqual((blob.status, blob.headers["content-type"], len(blob.body)), (200, OCTETS, len(body)))
+        self.assertEqual(hashlib.sha256(blob.body).hexdigest(), digest)
+
+    def test_ingest_of_large_bodies(self):
+        """Blob and message in one call, with a length and without."""
+        bodies = [os.urandom(MIB + 1), os.urandom(3 * MIB + 77), os.urandom(20 * MIB)]
+        for number, body in enumerate(bodies):
+            headers = {"X-HERE-TraceId": f"t-{number}", "X-HERE-Message-Key": "k"}
+            if number:
+                headers["X-HERE-Checksum"] = hashlib.sha256(body).hexdigest().upper()
+            answer = self.post(body if number != 1 else iter([body[:MIB], body[MIB:]]), headers=headers)
+            self.assertEqual((answer.status, answer.json()), (200, {"TraceID": f"t-{number}"}))
+        messages = self.messages(3)
+        for message, body in zip(messages, bodies):
+            self.check_large(message, body, partition="k")
+
+    def test_ingest_of_a_large_body_that_is_wrong(self):
+        """A checksum that is not the body's, or none at all: neither message nor blob."""
+        for given in (hashlib.sha256(b"other").hexdigest(), "no-sha"):
+            answer = self.post(b"m" * (2 * MIB), headers={"X-HERE-Checksum": given})
+            self.assertEqual(answer.status, 400, answer.text)
+            self.assertRegex(answer.text, "(?i)checksum")
+        self.assertEqual(self.messages(0), [])
+
+    def test_ingest_of_a_large_gzip_body(self):
+        config = self.platform.base("config", "v1")
+        layer = {"id": "zip", "contentType": OCTETS, "contentEncoding": "gzip", "streamProperties": {"parallelization": 1}}
+        self.assertEqual(self.platform.post(f"{config}/catalogs/{self.hrn}/layers", layer).status, 201)
+        body = gzip.compress(os.urandom(2 * MIB))
+        url = self.url.replace("/layer", "/zip").replace("/zips", "/layers")
+        answer = self.platform.post(url, body, headers={"Content-Type": OCTETS, "Content-Encoding": "gzip"})
+        self.assertEqual(answer.status, 200, answer.text)
+        subscription = Subscription(self.platform, self.hrn, "zip", properties={"auto.offset.reset": "earliest"})
+        meta = subscription.receive(1)[0]["metaData"]
+        subscription.delete()
+        self.assertEqual((meta["dataSize"], meta["compressedDataSize"]), (len(body), len(body)))
+        blob = self.platform.get(f"{self.blobs}/{meta['dataHandle']}".replace("/layer/", "/zip/"))
+        self.assertEqual(blob.headers["content-encoding"], "gzip")
+        self.assertTrue(blob.body == body)
+
+    def batch(self, *records):
+        answer = self.post(b"".join(cbor(record) for record in records), CBOR)
+        self.assertEqual((answer.status, answer.headers["content-type"]), (200, CBOR))
+        return uncbor(answer.body)
+
+    def test_ingest_of_records_with_a_data_handle(self):
+        body = os.urandom(2 * MIB)
+        digest = hashlib.sha256(body).hexdigest()
+        self.assertEqual(self.platform.put(f"{self.blobs}/h-1", body, headers={"Content-Type": OCTETS}).status, 204)
+        results = self.batch({1: "a", 7: "h-1"}, {1: "b", 7: "missing"}, {1: "c", 2: b"x", 7: "h-1"},
+                             {1: "d", 7: "a/b"}, {1: "e", 5: "0" * 64, 7: "h-1"}, {1: "f", 2: b"inline"},
+                             {1: "g", 5: digest, 7: "h-1", 8: len(body)})
+        self.assertEqual([(each[1], each.get(5)) for each in results],
+                         [(200, None), (400, "no-such-blob"), (400, "data-handle-refused"), (400, "bad-data-handle"),
+                          (400, "checksum-mismatch"), (200, None), (200, None)])
+        first, second, third = self.messages(3)
+        self.check_large(first, body, partition="a", dataHandle="h-1")
+        self.assertEqual(data(second), b"inline")
+        self.check_large(third, body, partition="g", dataHandle="h-1")
+
+    # --- messages that are sent again ---
+
+    def lose(self, body, content_type, headers):
+        """Sends a whole request and breaks the connection without reading the answer."""
+        parts = urllib.parse.urlsplit(self.url)
+        head = (f"POST {parts.path} HTTP/1.1\r\nHost: {parts.netloc}\r\nAuthorization: Bearer {self.platform.token}\r\n"
+                f"Content-Type: {content_type}\r\nContent-Length: {len(body)}\r\n"
+                + "".join(f"{name}: {value}\r\n" for name, value in headers.items()) + "\r\n").encode()
+        with socket.create_connection((parts.hostname, parts.port), timeout=30) as connection:
+            connection.sendall(head + body)
+            if len(body) > MIB:  # a reset would throw away what has not been read
+                connection.shutdown(socket.SHUT_WR)
+            else:
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 0, 0))
+
+    def test_ingest_lost_answers(self):
+        """The answer is lost, the request is sent again: one record."""
+        rounds = 30
+        for number in range(rounds):
+            headers = {"X-HERE-TraceId": f"t-{number}", "X-HERE-Message-Key": "k"}
+            body = b"payload %d" % number
+            self.lose(body, OCTETS, headers)
+            answer = self.post(body, headers=headers)
+            self.assertEqual((answer.status, answer.json()), (200, {"TraceID": f"t-{number}"}))
+        messages = self.messages(rounds)
+        self.assertEqual([data(each) for each in messages], [b"payload %d" % number for number in range(rounds)])
+
+    def test_ingest_lost_answers_of_batches(self):
+        """Every record of the batch that is sent again has the first one's offset."""
+        records = [{1: "k", 2: b"%d" % number, 4: f"t-{number}"} for number in range(500)]
+        body = b"".join(cbor(record) for record in records)
+        self.lose(body, CBOR, {})
+        first, second = self.batch(*records), self.batch(*records)
+        self.assertEqual([each[1] for each in first], [200] * 500)
+        self.assertEqual(first, second)
+        self.assertEqual([each[4] for each in first], list(range(500)))
+        self.assertEqual([data(each) for each in self.messages(500)], [b"%d" % number for number in range(500)])
+
+    def test_ingest_lost_answers_of_large_bodies(self):
+        headers = {"X-HERE-TraceId": "t", "X-HERE-Message-Key": "k"}
+        body = os.urandom(2 * MIB)
+        self.lose(body, OCTETS, headers)
+        for _ in range(2):
+            self.assertEqual(self.post(body, headers=headers).status, 200)
+        self.check_large(self.messages(1)[0], body)
+
+    def test_ingest_what_is_no_repeat(self):
+        """Another trace id, key or payload, or none of the client's: written again."""
+        first = {"X-HERE-TraceId": "t", "X-HERE-Message-Key": "k"}
+        for headers, body in ((first, b"x"), ({**first, "X-HERE-TraceId": "u"}, b"x"),
+                              ({**first, "X-HERE-Message-Key": "l"}, b"x"), (first, b"y"),
+                              ({"X-HERE-Message-Key": "k"}, b"x"), ({"X-HERE-Message-Key": "k"}, b"x")):
+            self.assertEqual(self.post(body, headers=headers).status, 200)
+        results = self.batch({1: "k", 2: b"x", 4: "t"}, {1: "k", 2: b"x"}, {1: "k", 2: b"x"}, {1: "k", 2: None, 4: "t"},
+                             {1: "k", 2: b"n", 4: "v"}, {1: "k", 2: b"n", 4: "v"})
+        self.assertEqual([(each[1], each[4]) for each in results],
+                         [(200, 0), (200, 6), (200, 7), (200, 8), (200, 9), (200, 9)])
+        self.assertEqual(len(self.messages(10)), 10)
+
+    def test_ingest_repeats_are_counted(self):
+        def counter():
+            lines = self.platform.get("/metrics").text.splitlines()
+            return [int(line.split()[1]) for line in lines if line.startswith("streamlayer_repeats_answered_total ")][0]
+        before = counter()
+        for _ in range(3):
+            self.assertEqual(self.post(b"x", headers={"X-HERE-TraceId": "t"}).status, 200)
+        self.assertGreaterEqual(counter(), before + 2)
 
     def test_ingest_with_a_timestamp_and_headers(self):
         """Ours: X-SL-Timestamp and X-SL-Header-NAME."""
@@ -89,8 +284,6 @@ class Ingest(TestCase):
 
     def test_ingest_of_a_large_body_asks_first(self):
         """Expect: 100-continue, as SDKs send it with large bodies."""
-        import socket
-        import urllib.parse
         parts = urllib.parse.urlsplit(self.url)
         body = b"e" * 500000
         head = (f"POST {parts.path} HTTP/1.1\r\nHost: {parts.netloc}\r\nAuthorization: Bearer {self.platform.token}\r\n"

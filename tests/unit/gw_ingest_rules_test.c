@@ -96,6 +96,39 @@ static void payloads_up_to_1_mib_go_inline(void **state)
     expect(&message, 413, "payload-too-large");
 }
 
+static void a_payload_or_a_data_handle(void **state)
+{
+    (void)state;
+    struct sl_message message = message_with("k", "x");
+    message.data_handle = "h";
+    expect(&message, 400, "data-handle-refused");
+    message.payload = NULL;
+    message.payload_size = 0;
+    expect(&message, 0, NULL);
+    message.checksum = "0000000000000000000000000000000000000000000000000000000000000000"; /* of the blob */
+    expect(&message, 0, NULL);
+    message.data_handle = "../h";
+    expect(&message, 400, "bad-data-handle");
+    message.data_handle = "";
+    expect(&message, 400, "bad-data-handle");
+}
+
+static void what_a_disk_says(void **state)
+{
+    (void)state;
+    sl_error error = {.status = SL_IO, .retriable = true};
+    assert_int_equal(gw_blob_failure_of(&error)->http, 507);
+    error.retriable = false;
+    assert_int_equal(gw_blob_failure_of(&error)->http, 500);
+    error.status = SL_NOT_FOUND;
+    assert_int_equal(gw_blob_failure_of(&error)->http, 404);
+    assert_string_equal(gw_blob_failure_of(&error)->code, "no-such-blob");
+    error.status = SL_INVALID_ARGUMENT;
+    assert_int_equal(gw_blob_failure_of(&error)->http, 400);
+    error.status = SL_OUT_OF_MEMORY;
+    assert_int_equal(gw_blob_failure_of(&error)->http, 503);
+}
+
 static void checksums_are_compared(void **state)
 {
     (void)state;
@@ -160,6 +193,7 @@ CASES_MAIN(cmocka_unit_test(keys_are_text_of_1_to_500_characters),
            cmocka_unit_test(what_other_clients_write_passes_in_batches),
            cmocka_unit_test(timestamps_that_kafka_would_not_keep_are_refused),
            cmocka_unit_test(payloads_up_to_1_mib_go_inline), cmocka_unit_test(checksums_are_compared),
+           cmocka_unit_test(a_payload_or_a_data_handle), cmocka_unit_test(what_a_disk_says),
            cmocka_unit_test(user_headers_keep_off_ours),
            cmocka_unit_test(media_types_ignore_parameters_and_case),
            cmocka_unit_test(what_may_work_later_is_503))
