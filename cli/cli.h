@@ -76,7 +76,6 @@ extern const struct cli_option cli_global_options[];
 /* Reads the options of command (NULL: the global ones only, up to the first operand) from argv[*next…],
  * adding to cli->given. false: a message is out. Operands are left at argv[*next…]. */
 bool cli_options_parse(struct cli *cli, const struct cli_command *command, int argc, char **argv, int *next);
-void cli_options_help(const struct cli_option *options);
 bool cli_flag(const struct cli *cli, const char *name);
 /* The last value given, or NULL. */
 const char *cli_value(const struct cli *cli, const char *name);
@@ -146,6 +145,7 @@ void cli_print_summary(const struct cli *cli, const char *verb, const struct cli
 /* group: only the commands whose first word it is ("catalog"); NULL: all. */
 int cli_help_overview(const struct cli *cli, const char *group);
 int cli_help_command(const struct cli *cli, const struct cli_command *command);
+void cli_options_help(const struct cli_option *options);
 extern const char cli_exit_codes[];
 
 /* The commands, each described where it is written; main.c lists them. NULL ends the list. */
@@ -153,9 +153,9 @@ extern const struct cli_command *const cli_commands[];
 extern const struct cli_command cli_up_command, cli_catalog_create_command, cli_catalog_list_command,
     cli_catalog_show_command, cli_catalog_delete_command, cli_layer_create_command, cli_layer_list_command,
     cli_layer_show_command, cli_layer_delete_command, cli_group_list_command, cli_group_describe_command,
-    cli_group_reset_command, cli_produce_command, cli_consume_command, cli_pipe_command,
-    cli_config_show_command, cli_config_render_command, cli_config_check_command, cli_context_list_command,
-    cli_context_show_command, cli_context_use_command, cli_context_add_command, cli_context_remove_command,
-    cli_token_command, cli_version_command;
+    cli_group_reset_command, cli_produce_command, cli_consume_command, cli_pipe_command, cli_blob_put_command,
+    cli_blob_get_command, cli_blob_size_command, cli_config_show_command, cli_config_render_command,
+    cli_config_check_command, cli_context_list_command, cli_context_show_command, cli_context_use_command,
+    cli_context_add_command, cli_context_remove_command, cli_token_command, cli_version_command;
 
 #endif

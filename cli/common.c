@@ -2,6 +2,7 @@
 #include "base/text.h"
 #include "cli.h"
 #include "config/context.h"
+#include "progress.h"
 
 #include <errno.h>
 #include <jansson.h>
@@ -24,6 +25,7 @@
 static void say(const struct cli *cli, const char *color, const char *kind, const sl_error *error,
                 const char *status, char *text)
 {
+    cli_progress_clear(cli ? cli->progress : NULL);
     if (cli && cli->json) {
         json_t *object = json_pack("{s:{s:s}}", kind, "text", text);
         if (!object) { /* not UTF-8, as a cut character */

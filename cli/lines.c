@@ -15,9 +15,10 @@ bool cli_lines_open(struct cli_lines *lines, const struct cli *cli, const char *
     bool standard = !path || !strcmp(path, "-");
     *lines = (struct cli_lines){
         .name = standard ? "standard input" : path,
+        .delimiter = "\n",
+        .delimiter_size = 1,
         .fd = standard ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC),
-        /* The longest line, its newline, and room to read on. */
-        .capacity = max + 1 + READ_SIZE,
+        .capacity = 2 * READ_SIZE,
         .max = max,
     };
     if (lines->fd < 0) {
@@ -44,13 +45,31 @@ void cli_lines_close(struct cli_lines *lines)
     lines->data = NULL;
 }
 
-/* Reads more behind what is there. CLI_LINE: something came. */
-static enum cli_line fill(struct cli_lines *lines, const struct cli *cli)
+/* Room for READ_SIZE bytes more; the callers see to it that no more than max is held. */
+static bool make_room(struct cli_lines *lines)
 {
     if (lines->start && lines->capacity - lines->end < READ_SIZE) {
         memmove(lines->data, lines->data + lines->start, lines->end - lines->start);
         lines->end -= lines->start;
         lines->start = 0;
+    }
+    if (lines->capacity - lines->end >= READ_SIZE)
+        return true;
+    size_t capacity = 2 * lines->capacity;
+    char *grown = capacity > lines->capacity ? realloc(lines->data, capacity) : NULL;
+    if (!grown)
+        return false;
+    lines->data = grown;
+    lines->capacity = capacity;
+    return true;
+}
+
+/* Reads more behind what is there. CLI_LINE: something came. */
+static enum cli_line fill(struct cli_lines *lines, const struct cli *cli)
+{
+    if (!make_room(lines)) {
+        cli_error(cli, "out of memory");
+        return CLI_LINE_FAILED;
     }
     for (;;) {
         if (cli_interrupted())
@@ -79,7 +98,7 @@ static enum cli_line fill(struct cli_lines *lines, const struct cli *cli)
 static enum cli_line too_long(const struct cli_lines *lines, const struct cli *cli)
 {
     if (lines->number)
-        cli_error(cli, "%s:%llu: the line has more than %zu bytes, which is the most a message may have",
+        cli_error(cli, "%s:%llu: the record has more than %zu bytes, which is the most a message may have",
                   lines->name, (unsigned long long)lines->number, lines->max);
     else
         cli_error(cli, "%s: the file has more than %zu bytes, which is the most a message may have",
@@ -94,19 +113,22 @@ enum cli_line cli_lines_next(struct cli_lines *lines, const struct cli *cli, con
     for (;;) {
         const char *begin = lines->data + lines->start;
         size_t held = lines->end - lines->start;
-        const char *newline = held > searched ? memchr(begin + searched, '\n', held - searched) : NULL;
-        size_t length = newline ? (size_t)(newline - begin) : held;
-        if (length > lines->max)
+        const char *found = held > searched ? memmem(begin + searched, held - searched, lines->delimiter,
+                                                     lines->delimiter_size)
+                                            : NULL;
+        size_t length = found ? (size_t)(found - begin) : held;
+        if (length > lines->max + lines->crlf + (found ? 0 : lines->delimiter_size))
             return too_long(lines, cli);
-        if (newline || (lines->at_end && held)) {
+        if (found || (lines->at_end && held)) {
             *line = begin;
-            *size = length;
-            lines->start += newline ? length + 1 : length;
-            return CLI_LINE;
+            *size = length - (lines->crlf && length && begin[length - 1] == '\r');
+            lines->start += found ? length + lines->delimiter_size : length;
+            return *size > lines->max ? too_long(lines, cli) : CLI_LINE;
         }
         if (lines->at_end)
             return CLI_LINE_END;
-        searched = held;
+        /* The delimiter may be cut at the end of what is held. */
+        searched = held >= lines->delimiter_size ? held - lines->delimiter_size + 1 : 0;
         if (lines->start == lines->end)
             lines->start = lines->end = 0;
         enum cli_line outcome = fill(lines, cli);

@@ -1,4 +1,6 @@
 /* streamlayer pipe */
+#include "progress.h"
+#include "rate.h"
 #include "source.h"
 
 #include <pthread.h>
@@ -12,8 +14,10 @@
 
 static const struct cli_option pipe_options[] = {
     CLI_SOURCE_OPTIONS,
-    {0, "from-connector", "NAME", "kafka-connector or http-connector, to read with"},
-    {0, "to-connector", "NAME", "kafka-connector or http-connector, to write with"},
+    {0, "from-connector", "CONNECTOR", "kafka-connector or http-connector, to read with"},
+    {0, "to-connector", "CONNECTOR", "kafka-connector or http-connector, to write with"},
+    {0, "rate", "RATE", "so many messages (100, 0.5) or bytes (5MB/s) a second, evenly"},
+    {'q', "quiet", NULL, "no progress and no summary"},
     {0, NULL, NULL, NULL},
 };
 
@@ -34,10 +38,13 @@ struct lane {
 struct pipe {
     struct cli_source source;
     sl_producer *producer;
+    struct cli_rate rate;
+    struct cli_progress progress;
     struct lane *lanes;
     size_t lane_count;
     struct flight *spare;
     size_t under_way;
+    uint64_t read, read_bytes;
     pthread_mutex_t lock;
     /* Under lock: written by the library's thread, flights' delivered too. */
     uint64_t delivered, delivered_bytes, failed;
@@ -149,8 +156,55 @@ static void free_lanes(struct pipe *pipe)
     free(pipe->lanes);
 }
 
+static void show_progress(struct pipe *pipe)
+{
+    if (!pipe->progress.on)
+        return;
+    struct cli_amount amount = {.queued = sl_producer_queued(pipe->producer, NULL)};
+    pthread_mutex_lock(&pipe->lock);
+    amount.messages = pipe->delivered;
+    amount.bytes = pipe->delivered_bytes;
+    amount.failed = pipe->failed;
+    pthread_mutex_unlock(&pipe->lock);
+    cli_progress_show(&pipe->progress, &amount);
+}
+
+/* Waits until --rate allows the next message; what is delivered meanwhile is committed. */
+static int wait_for_turn(struct pipe *pipe)
+{
+    int code = CLI_OK;
+    int64_t wait_ms;
+    while (!code && (wait_ms = cli_rate_wait_ms(&pipe->rate, cli_mono_ms())) > 0) {
+        if (cli_interrupted())
+            return CLI_INTERRUPTED;
+        if (failed(pipe))
+            return CLI_FAILED;
+        cli_sleep_ms(wait_ms < SIGNAL_CHECK_MS ? (int)wait_ms : SIGNAL_CHECK_MS);
+        show_progress(pipe);
+        code = land(pipe);
+        if (!code)
+            code = cli_source_commit(&pipe->source, false);
+    }
+    return code;
+}
+
+/* No more is read than goes out in about a second: what a poll has is held in memory, and Kafka takes who
+ * does not poll for minutes for dead. */
+static void bound_batch(struct pipe *pipe)
+{
+    if (pipe->rate.per_ms <= 0)
+        return;
+    double messages = pipe->rate.per_ms * 1000;
+    if (pipe->rate.bytes)
+        messages = pipe->read ? messages * (double)pipe->read / (double)(pipe->read_bytes + 1) : 1;
+    pipe->source.batch_max = messages < 1 ? 1 : messages < 100000 ? (size_t)messages : 100000;
+}
+
 static int send_message(struct pipe *pipe, const sl_message *message)
 {
+    int code = wait_for_turn(pipe);
+    if (code)
+        return code;
     struct flight *flight = take_off(pipe, message);
     if (!flight) {
         cli_error(pipe->source.cli, "out of memory");
@@ -158,10 +212,15 @@ static int send_message(struct pipe *pipe, const sl_message *message)
     }
     sl_error error = {0};
     sl_status status;
+    size_t size = flight->size; /* the flight may end while we look */
     do {
         /* A message as it was received can be sent as it is: nothing of it is lost on the way. */
         status = sl_producer_send(pipe->producer, message, flight, SIGNAL_CHECK_MS, &error);
+        show_progress(pipe);
     } while (status == SL_QUEUE_FULL && !cli_interrupted() && !failed(pipe));
+    pipe->read++;
+    pipe->read_bytes += size;
+    cli_rate_count(&pipe->rate, cli_mono_ms(), size);
     if (!status)
         return CLI_OK;
     if (status == SL_QUEUE_FULL)
@@ -191,7 +250,10 @@ static int send_batch(struct pipe *pipe, const sl_batch *batch)
 {
     int code = make_room(pipe);
     for (size_t i = 0; i < sl_batch_count(batch) && !code; i++) {
-        code = send_message(pipe, sl_batch_message(batch, i));
+        const sl_message *message = sl_batch_message(batch, i);
+        if (!cli_source_takes(&pipe->source, message))
+            continue;
+        code = send_message(pipe, message);
         if (!code && failed(pipe))
             code = CLI_FAILED;
     }
@@ -203,11 +265,14 @@ static int copy(struct pipe *pipe)
     int code = CLI_OK;
     sl_batch *batch;
     enum cli_next next;
+    bound_batch(pipe);
     while ((next = cli_source_next(&pipe->source, &batch, &code)) == CLI_NEXT_BATCH ||
            next == CLI_NEXT_NOTHING) {
         if (batch)
             code = send_batch(pipe, batch);
         sl_batch_destroy(&batch);
+        bound_batch(pipe);
+        show_progress(pipe);
         if (!code && failed(pipe))
             code = CLI_FAILED;
         if (!code)
@@ -230,6 +295,7 @@ static int settle(struct pipe *pipe)
             interrupted_ms = cli_mono_ms();
         if (interrupted_ms && cli_mono_ms() - interrupted_ms > INTERRUPTED_WAIT_MS)
             break;
+        show_progress(pipe);
         code = land(pipe);
         if (!code)
             code = cli_source_commit(&pipe->source, false);
@@ -277,12 +343,14 @@ static int run(struct pipe *pipe)
     struct cli_summary summary = {.from = sl_consumer_connector(pipe->source.consumer),
                                   .to = sl_producer_connector(pipe->producer)};
     int64_t began_ms = cli_mono_ms();
+    cli_progress_begin(&pipe->progress, cli, "piped", true);
     code = copy(pipe);
     /* The silence that ended it is no part of the work. */
     int64_t silence_ms = cli_mono_ms() - pipe->source.last_message_ms;
     if (pipe->source.idle_ms < 0 || silence_ms < pipe->source.idle_ms)
         silence_ms = 0;
     int settled = settle(pipe);
+    cli_progress_end(&pipe->progress, cli);
     summary.elapsed_ms = cli_mono_ms() - began_ms - silence_ms;
     summary.messages = pipe->delivered;
     summary.bytes = pipe->delivered_bytes;
@@ -295,21 +363,28 @@ static int run(struct pipe *pipe)
         int reason = cli_exit_code(pipe->first_error.status);
         code = code == CLI_INTERRUPTED || !reason ? CLI_FAILED : reason;
     }
-    int closed = cli_source_close(&pipe->source);
-    return code ? code : settled ? settled : closed;
+    return code ? code : settled;
 }
 
 static int pipe(struct cli *cli)
 {
-    struct pipe pipe = {.lock = PTHREAD_MUTEX_INITIALIZER};
+    struct pipe pipe = {.source = {.cli = cli}, .lock = PTHREAD_MUTEX_INITIALIZER};
+    const char *rate = cli_value(cli, "rate");
     if (!strcmp(cli->operands[0], cli->operands[2]) && !strcmp(cli->operands[1], cli->operands[3]))
         return cli_usage_error(cli, "a layer piped into itself would never end");
+    if (rate && !cli_rate_parse(&pipe.rate, rate))
+        return cli_usage_error(
+            cli, "--rate %s: messages or bytes a second are needed, such as 100, 0.5, 5MB/s, 512KiB/s", rate);
     int code = cli_source_prepare(&pipe.source, cli);
+    /* A payload that lies in a blob belongs to the first layer: the second gets it as one of its own. */
+    pipe.source.resolve = 1;
     if (!code)
         code = cli_connect(cli);
     if (!code)
         code = run(&pipe);
+    int closed = cli_source_close(&pipe.source);
     free_lanes(&pipe);
+    code = code ? code : closed;
     return code ? code : cli_flush_output(cli);
 }
 
@@ -321,17 +396,23 @@ const struct cli_command cli_pipe_command = {
     .summary = "copy messages from one layer to another",
     .details =
         "Reads the first layer with the consumer's connector and writes the second with the producer's; each "
-        "is\n"
+        "is "
         "configured by itself (here.platform.data-client.stream.connector). Messages keep partition id, "
-        "payload,\n"
-        "timestamp, headers, trace id, checksum and CRC. A message is committed on the reading side once it "
-        "and "
-        "all\n"
-        "before it in its partition are delivered, so nothing is lost when a pipe is stopped, crashes or "
-        "fails;\n"
-        "the next run may write the last ones again. Ends as consume does.",
+        "payload, "
+        "timestamp, headers, trace id, checksum and CRC; a payload over 1 MiB is fetched from its blob and "
+        "stored in a new one, of the second layer.\n"
+        "\n"
+        "A message is committed on the reading side once it and all before it in its partition are "
+        "delivered, so "
+        "nothing is lost when a pipe is stopped, crashes or fails; the next run may write the last ones "
+        "again. "
+        "Ends as consume does. On a terminal it shows its progress and a summary; --verbose shows the "
+        "summary "
+        "everywhere, --json prints it as JSON.\n"
+        "\n" CLI_SOURCE_DETAILS,
     .examples =
         "  streamlayer pipe HRN raw HRN clean --follow\n"
+        "  streamlayer pipe HRN raw HRN trial --offset @-1h:@-30m --group trial --rate 100\n"
         "  streamlayer pipe HRN A HRN B --from-connector kafka-connector --to-connector http-connector\n",
     .options = pipe_options,
     .run = pipe,

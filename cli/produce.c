@@ -1,28 +1,60 @@
 /* streamlayer produce */
-#include "cli.h"
+#include "compress.h"
+#include "format.h"
 #include "lines.h"
+#include "position.h"
+#include "progress.h"
+#include "rate.h"
+#include "record.h"
+
+#include "base/time.h"
+#include "config/settings.h"
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define SIGNAL_CHECK_MS     200
 #define INTERRUPTED_WAIT_MS 10000 /* for what is under way when Ctrl-C comes */
+#define DELIMITER_MAX       65536
+#define MAX_SIZE            "here.platform.data-client.stream.blob.max-size"
 
 static const struct cli_option produce_options[] = {
     {'k', "key", "KEY", "the partition id of every message: those that share it keep their order"},
-    {'K', "key-delimiter", "CHAR", "a line is KEY CHAR PAYLOAD; \\t and \\xHH are understood"},
+    {'K', "key-delimiter", "TEXT", "a line is KEY TEXT PAYLOAD; \\n \\t \\r \\0 \\xHH stand for bytes"},
     {'H', "header", "NAME=VALUE", "a header of every message (repeatable)"},
-    {0, "timestamp", "MS", "the event time of every message, ms since 1970; else the time of sending"},
+    {0, "timestamp", "TIME",
+     "the event time of every message: ms since 1970, 2026-01-31T12:30 or -10m; else the time of sending"},
+    {'d', "delimiter", "TEXT", "what ends a message, instead of a newline; escapes as with --key-delimiter"},
+    {0, "crlf", NULL, "lines may end in CR LF: the CR is then no part of the message"},
+    {0, "ndjson", NULL, "each line is a message as `consume --json` writes it"},
     {'F', "file-per-message", NULL, "each FILE is one message"},
+    {0, "compress", NULL, "gzip each payload, for layers whose content encoding is gzip"},
+    {0, "rate", "RATE", "so many messages (100, 0.5) or bytes (5MB/s) a second, evenly"},
+    {'q', "quiet", NULL, "no progress and no summary"},
     {0, NULL, NULL, NULL},
+};
+
+struct header {
+    char *name; /* the value lies behind it */
+    const char *value;
 };
 
 struct produce {
     struct cli *cli;
     sl_producer *producer;
     sl_message *message;
-    int delimiter; /* -1: none */
+    struct sl_buffer key_delimiter, delimiter;
+    struct header *headers;
+    size_t header_count;
+    int64_t timestamp_ms; /* -1: none */
+    bool keyed, ndjson, whole, encoding_known;
+    size_t max; /* bytes of a payload */
+    struct cli_record record;
+    struct cli_compressor *compressor; /* NULL: payloads go as they are */
+    struct cli_rate rate;
+    struct cli_progress progress;
     pthread_mutex_t lock;
     /* Under lock: written by the library's thread. */
     uint64_t delivered, delivered_bytes, failed;
@@ -48,104 +80,232 @@ static void on_delivery(void *opaque, void *message_opaque, const sl_delivery *d
     pthread_mutex_unlock(&produce->lock);
 }
 
-/* Fills the message's parts that are the same for all. */
+/* Reads the options that all messages share, and checks them once. */
+static int read_header(struct produce *produce, const char *text)
+{
+    const char *equals = strchr(text, '=');
+    struct header *grown = realloc(produce->headers, (produce->header_count + 1) * sizeof *grown);
+    if (grown)
+        produce->headers = grown;
+    char *name = strdup(text);
+    if (!grown || !name) {
+        free(name);
+        cli_error(produce->cli, "out of memory");
+        return CLI_FAILED;
+    }
+    name[equals ? equals - text : 0] = 0;
+    grown[produce->header_count++] = (struct header){name, equals ? name + (equals - text) + 1 : ""};
+    if (!equals || equals == text)
+        return cli_usage_error(produce->cli, "--header %s: NAME=VALUE is needed", text);
+    return CLI_OK;
+}
+
+static int read_timestamp(struct produce *produce)
+{
+    const char *text = cli_value(produce->cli, "timestamp");
+    produce->timestamp_ms = -1;
+    if (!text)
+        return CLI_OK;
+    /* A number is of milliseconds, as in what consume --json writes. */
+    bool number = *text && strspn(text, "0123456789") == strlen(text);
+    if (number ? cli_number(produce->cli, "timestamp", 1, INT64_MAX, &produce->timestamp_ms)
+               : cli_time_parse(text, sl_wall_ms(), &produce->timestamp_ms) && produce->timestamp_ms > 0)
+        return CLI_OK;
+    return number ? CLI_USAGE
+                  : cli_usage_error(produce->cli,
+                                    "--timestamp %s: needed are milliseconds since 1970, a time such as "
+                                    "2026-01-31T12:30 or 2026-01-31T12:30:15Z, or -10m",
+                                    text);
+}
+
+/* Fills the message's parts that are the same for all, and forgets the others. */
 static int set_common_parts(struct produce *produce)
 {
     struct cli *cli = produce->cli;
-    const char *key = cli_value(cli, "key"), *header;
-    int64_t timestamp_ms = -1;
-    if (!cli_number(cli, "timestamp", 1, INT64_MAX, &timestamp_ms))
-        return CLI_USAGE;
+    const char *key = cli_value(cli, "key");
+    sl_message_clear(produce->message);
     if (key && sl_message_set_partition_id(produce->message, key, strlen(key)))
         return cli_usage_error(cli, "--key: a partition id is UTF-8 text of 1 to %d characters",
                                SL_PARTITION_ID_MAX);
-    if (timestamp_ms >= 0 && sl_message_set_timestamp_ms(produce->message, timestamp_ms))
-        return cli_usage_error(cli, "--timestamp %lld: not a time", (long long)timestamp_ms);
-    for (size_t at = 0; (header = cli_next_value(cli, "header", &at)) != NULL;) {
-        const char *equals = strchr(header, '=');
-        char name[129];
-        size_t length = equals ? (size_t)(equals - header) : 0;
-        if (!length || length >= sizeof name)
-            return cli_usage_error(cli, "--header %s: NAME=VALUE is needed", header);
-        memcpy(name, header, length);
-        name[length] = 0;
-        /* Messages borrow: the name must be the command line's own text, cut in place. */
-        ((char *)(uintptr_t)header)[length] = 0;
-        if (sl_message_add_header(produce->message, header, equals + 1, strlen(equals + 1)))
+    if (produce->timestamp_ms >= 0 && sl_message_set_timestamp_ms(produce->message, produce->timestamp_ms))
+        return cli_usage_error(cli, "--timestamp %lld: not a time", (long long)produce->timestamp_ms);
+    for (size_t i = 0; i < produce->header_count; i++) {
+        const struct header *header = &produce->headers[i];
+        if (sl_message_add_header(produce->message, header->name, header->value, strlen(header->value)))
             return cli_usage_error(
                 cli,
                 "--header %s: a name is 1 to 128 letters, digits and -_.~ and does not begin with \"sl-\"",
-                name);
+                header->name);
     }
     return CLI_OK;
 }
 
-/* Sends what the message now has, waiting for room in the queue. */
-static int send_message(struct produce *produce, size_t size, const struct cli_lines *lines)
+static void show_progress(struct produce *produce)
+{
+    if (!produce->progress.on)
+        return;
+    struct cli_amount amount = {.queued = sl_producer_queued(produce->producer, NULL)};
+    pthread_mutex_lock(&produce->lock);
+    amount.messages = produce->delivered;
+    amount.bytes = produce->delivered_bytes;
+    amount.failed = produce->failed;
+    pthread_mutex_unlock(&produce->lock);
+    cli_progress_show(&produce->progress, &amount);
+}
+
+/* "FILE:LINE: " of what is being read. */
+static int refuse(const struct produce *produce, const struct cli_lines *lines, const char *why)
+{
+    if (lines->number)
+        cli_error(produce->cli, "%s:%llu: %s", lines->name, (unsigned long long)lines->number, why);
+    else
+        cli_error(produce->cli, "%s: %s", lines->name, why);
+    return CLI_FAILED;
+}
+
+/* Waits until --rate allows the next message. */
+static int wait_for_turn(struct produce *produce)
+{
+    int64_t wait_ms;
+    while ((wait_ms = cli_rate_wait_ms(&produce->rate, cli_mono_ms())) > 0) {
+        if (cli_interrupted())
+            return CLI_INTERRUPTED;
+        cli_sleep_ms(wait_ms < SIGNAL_CHECK_MS ? (int)wait_ms : SIGNAL_CHECK_MS);
+        show_progress(produce);
+    }
+    return CLI_OK;
+}
+
+/* Whether the layer's content encoding is gzip; where the platform does not say, it is as wanted. */
+static bool is_gzip_layer(const struct produce *produce, bool wanted)
+{
+    sl_catalog *catalog = NULL;
+    sl_layer_spec layer = {.struct_size = sizeof layer};
+    bool gzip = wanted;
+    if (sl_catalog_get(produce->cli->client, produce->cli->operands[0], &catalog, NULL))
+        return wanted;
+    for (size_t at = 0; sl_catalog_layer_at(catalog, at, &layer); at++)
+        if (!strcmp(layer.id, produce->cli->operands[1]))
+            gzip = layer.content_encoding && !strcmp(layer.content_encoding, "gzip");
+    sl_catalog_destroy(&catalog);
+    return gzip;
+}
+
+/* Consumers go by what the layer says: looked at with the first payload. */
+static void check_encoding(struct produce *produce, const unsigned char *payload, size_t size)
+{
+    bool gzip = size >= 2 && payload[0] == 0x1f && payload[1] == 0x8b;
+    if (produce->encoding_known)
+        return;
+    produce->encoding_known = true;
+    if (produce->compressor && !is_gzip_layer(produce, true))
+        cli_warning(produce->cli,
+                    "--compress: the layer's content encoding is not gzip, so consumers cannot know that the "
+                    "payloads are compressed");
+    else if (!produce->compressor && !gzip && is_gzip_layer(produce, false))
+        cli_warning(produce->cli,
+                    "the layer's content encoding is gzip, but the payloads go as they are, which "
+                    "is not gzip: --compress compresses them");
+}
+
+/* Sends what the message now has, waiting for its turn and for room in the queue. */
+static int send_message(struct produce *produce, const struct cli_lines *lines)
 {
     sl_error error = {0};
     sl_status status;
+    size_t size;
+    const void *payload = sl_message_payload(produce->message, &size);
+    if (payload)
+        check_encoding(produce, payload, size);
+    if (payload && produce->compressor) {
+        if (!cli_compress(produce->compressor, payload, size, &payload, &size))
+            return refuse(produce, lines, "out of memory");
+        /* The checksum was of what is not sent. */
+        (void)sl_message_set_checksum(produce->message, NULL);
+        (void)sl_message_set_payload(produce->message, payload, size);
+    }
+    int code = wait_for_turn(produce);
+    if (code)
+        return code;
     do {
         status = sl_producer_send(produce->producer, produce->message, (void *)(uintptr_t)size,
                                   SIGNAL_CHECK_MS, &error);
+        show_progress(produce);
     } while (status == SL_QUEUE_FULL && !cli_interrupted());
+    cli_rate_count(&produce->rate, cli_mono_ms(), size);
     if (!status)
         return CLI_OK;
     if (status == SL_QUEUE_FULL)
         return CLI_INTERRUPTED;
-    if (lines->number)
-        cli_error(produce->cli, "%s:%llu: %s", lines->name, (unsigned long long)lines->number, error.text);
-    else
-        cli_error(produce->cli, "%s: %s", lines->name, error.text);
+    (void)refuse(produce, lines, error.text);
     return cli_exit_code(status);
+}
+
+/* A line with key and delimiter. An empty key is none: the trace id then serves as the partition id. */
+static int cut_key(struct produce *produce, const char **line, size_t *size, const struct cli_lines *lines)
+{
+    const struct sl_buffer *delimiter = &produce->key_delimiter;
+    const char *found = memmem(*line, *size, delimiter->data, delimiter->size);
+    char why[100];
+    if (!found)
+        return refuse(produce, lines, "the line has no key delimiter");
+    size_t key = (size_t)(found - *line);
+    if (sl_message_set_partition_id(produce->message, key ? *line : NULL, key)) {
+        snprintf(why, sizeof why, "the key is not UTF-8 text of at most %d characters", SL_PARTITION_ID_MAX);
+        return refuse(produce, lines, why);
+    }
+    *line += key + delimiter->size;
+    *size -= key + delimiter->size;
+    return CLI_OK;
 }
 
 static int send_line(struct produce *produce, const char *line, size_t size, const struct cli_lines *lines)
 {
-    if (produce->delimiter >= 0) {
-        const char *delimiter = memchr(line, produce->delimiter, size);
-        if (!delimiter) {
-            cli_error(produce->cli, "%s:%llu: the line has no key delimiter", lines->name,
-                      (unsigned long long)lines->number);
-            return CLI_FAILED;
-        }
-        size_t key = (size_t)(delimiter - line);
-        /* An empty key is none: the trace id then serves as the partition id. */
-        if (sl_message_set_partition_id(produce->message, key ? line : NULL, key)) {
-            cli_error(produce->cli, "%s:%llu: the key is not UTF-8 text of at most %d characters",
-                      lines->name, (unsigned long long)lines->number, SL_PARTITION_ID_MAX);
-            return CLI_FAILED;
-        }
-        line += key + 1;
-        size -= key + 1;
+    if (produce->ndjson) {
+        char why[CLI_RECORD_WHY];
+        int code = set_common_parts(produce);
+        if (code)
+            return code;
+        if (!cli_record_read(&produce->record, line, size, produce->message, why))
+            return refuse(produce, lines, why);
+        return send_message(produce, lines);
+    }
+    if (produce->keyed) {
+        int code = cut_key(produce, &line, &size, lines);
+        if (code)
+            return code;
     }
     sl_status status = sl_message_set_payload(produce->message, line, size);
-    if (status) {
-        cli_error(produce->cli, "%s:%llu: %s", lines->name, (unsigned long long)lines->number,
-                  sl_status_text(status));
-        return CLI_FAILED;
-    }
-    return send_message(produce, size, lines);
+    return status ? refuse(produce, lines, sl_status_text(status)) : send_message(produce, lines);
 }
 
-static int send_file(struct produce *produce, const char *path, bool whole)
+/* The longest line there may be. The library checks the payload itself. */
+static size_t longest_line(const struct produce *produce)
+{
+    if (produce->ndjson) /* a byte takes up to six: \u0000 */
+        return produce->max < SIZE_MAX / 12 ? 6 * produce->max + DELIMITER_MAX : SIZE_MAX / 2;
+    return produce->max + (produce->keyed ? 4 * SL_PARTITION_ID_MAX + produce->key_delimiter.size : 0);
+}
+
+static int send_file(struct produce *produce, const char *path)
 {
     struct cli_lines lines;
-    /* With a key in the line, the line may be longer than the payload; the library checks the payload. */
-    size_t room = produce->delimiter >= 0 ? 4 * SL_PARTITION_ID_MAX + 1 : 0;
-    if (!cli_lines_open(&lines, produce->cli, path, SL_PAYLOAD_INLINE_MAX + room)) {
+    if (!cli_lines_open(&lines, produce->cli, path, longest_line(produce))) {
         produce->stopped_in = lines.name;
         return errno == ENOENT ? CLI_NOT_FOUND : CLI_FAILED;
     }
+    lines.crlf = cli_flag(produce->cli, "crlf");
+    lines.delimiter = produce->delimiter.data;
+    lines.delimiter_size = produce->delimiter.size;
     int code = CLI_OK;
     const char *data;
     size_t size;
     enum cli_line outcome;
-    if (whole) {
+    if (produce->whole) {
         outcome = cli_lines_rest(&lines, produce->cli, &data, &size);
         if (outcome == CLI_LINE &&
             !(code = sl_message_set_payload(produce->message, data, size) ? CLI_FAILED : CLI_OK))
-            code = send_message(produce, size, &lines);
+            code = send_message(produce, &lines);
     } else {
         while (!code && (outcome = cli_lines_next(&lines, produce->cli, &data, &size)) == CLI_LINE)
             code = cli_interrupted() ? CLI_INTERRUPTED : send_line(produce, data, size, &lines);
@@ -165,12 +325,11 @@ static int send_file(struct produce *produce, const char *path, bool whole)
 static int send_all(struct produce *produce)
 {
     struct cli *cli = produce->cli;
-    bool whole = cli_flag(cli, "file-per-message");
     int code = CLI_OK;
     if (cli->operand_count <= 2)
-        return send_file(produce, NULL, whole);
+        return send_file(produce, NULL);
     for (size_t i = 2; i < cli->operand_count && !code; i++) {
-        code = send_file(produce, cli->operands[i], whole);
+        code = send_file(produce, cli->operands[i]);
         if (!code && cli_interrupted() && i + 1 < cli->operand_count) {
             produce->stopped_in = cli->operands[i + 1];
             code = CLI_INTERRUPTED;
@@ -184,6 +343,7 @@ static void wait_for_deliveries(struct produce *produce)
 {
     int64_t interrupted_ms = 0;
     while (sl_producer_flush(produce->producer, SIGNAL_CHECK_MS, NULL) == SL_TIMED_OUT) {
+        show_progress(produce);
         if (cli_interrupted() && !interrupted_ms)
             interrupted_ms = cli_mono_ms();
         if (interrupted_ms && cli_mono_ms() - interrupted_ms > INTERRUPTED_WAIT_MS)
@@ -219,8 +379,10 @@ static int run(struct produce *produce)
         return cli_fail(cli, &error);
     struct cli_summary summary = {.to = sl_producer_connector(produce->producer)};
     int64_t began_ms = cli_mono_ms();
+    cli_progress_begin(&produce->progress, cli, "produced", true);
     int code = send_all(produce);
     wait_for_deliveries(produce);
+    cli_progress_end(&produce->progress, cli);
     summary.elapsed_ms = cli_mono_ms() - began_ms;
     /* Whatever is left is reported by close, so the counts are final behind it. */
     sl_producer_close(&produce->producer, 0, NULL);
@@ -241,29 +403,92 @@ static int run(struct produce *produce)
     return code ? code : cli_flush_output(cli);
 }
 
+static int read_text(const struct cli *cli, const char *name, struct sl_buffer *out, const char *standard)
+{
+    const char *text = cli_value(cli, name);
+    sl_buffer_init(out, DELIMITER_MAX);
+    if (cli_unescape(out, text ? text : standard) && out->size)
+        return CLI_OK;
+    return cli_usage_error(
+        cli, "--%s %s: text is needed, in which \\n \\t \\r \\a \\e \\0 \\\\ and \\xHH stand for bytes", name,
+        text);
+}
+
+/* What excludes what. */
+static int check_options(const struct produce *produce)
+{
+    static const char *const pairs[][2] = {
+        {"key-delimiter", "key"},     {"key-delimiter", "file-per-message"},
+        {"ndjson", "key-delimiter"},  {"ndjson", "file-per-message"},
+        {"ndjson", "delimiter"},      {"delimiter", "file-per-message"},
+        {"crlf", "file-per-message"}, {"crlf", "delimiter"},
+    };
+    for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++)
+        if (cli_flag(produce->cli, pairs[i][0]) && cli_flag(produce->cli, pairs[i][1]))
+            return cli_usage_error(produce->cli, "--%s does not go with --%s", pairs[i][0], pairs[i][1]);
+    return CLI_OK;
+}
+
+static int read_options(struct produce *produce)
+{
+    struct cli *cli = produce->cli;
+    const char *rate = cli_value(cli, "rate"), *header;
+    produce->keyed = cli_flag(cli, "key-delimiter");
+    produce->ndjson = cli_flag(cli, "ndjson");
+    produce->whole = cli_flag(cli, "file-per-message");
+    int code = check_options(produce);
+    if (!code)
+        code = read_text(cli, "key-delimiter", &produce->key_delimiter, "\t");
+    if (!code)
+        code = read_text(cli, "delimiter", &produce->delimiter, "\n");
+    if (!code && rate && !cli_rate_parse(&produce->rate, rate))
+        code = cli_usage_error(cli,
+                               "--rate %s: messages or bytes a second are needed, such as 100, 0.5, 5MB/s, "
+                               "512KiB/s",
+                               rate);
+    for (size_t at = 0; !code && (header = cli_next_value(cli, "header", &at)) != NULL;)
+        code = read_header(produce, header);
+    if (!code)
+        code = read_timestamp(produce);
+    return code ? code : set_common_parts(produce);
+}
+
+/* What only the configuration tells. */
+static int prepare(struct produce *produce)
+{
+    int64_t max = SL_PAYLOAD_INLINE_MAX;
+    sl_error error = {0};
+    if (sl_config_bytes(produce->cli->config, MAX_SIZE, &max, &error))
+        return cli_fail(produce->cli, &error);
+    produce->max = (uint64_t)max < SIZE_MAX / 4 ? (size_t)max : SIZE_MAX / 4;
+    if (!cli_flag(produce->cli, "compress") || (produce->compressor = cli_compressor_create()) != NULL)
+        return CLI_OK;
+    cli_error(produce->cli, "out of memory");
+    return CLI_FAILED;
+}
+
 static int produce(struct cli *cli)
 {
-    struct produce produce = {.cli = cli, .delimiter = -1, .lock = PTHREAD_MUTEX_INITIALIZER};
-    const char *delimiter = cli_value(cli, "key-delimiter");
-    if (delimiter) {
-        if (cli_value(cli, "key") || cli_flag(cli, "file-per-message"))
-            return cli_usage_error(cli,
-                                   "--key-delimiter goes neither with --key nor with --file-per-message");
-        produce.delimiter = cli_character(delimiter);
-        if (produce.delimiter < 0)
-            return cli_usage_error(cli, "--key-delimiter %s: one character is needed, or \\t or \\xHH",
-                                   delimiter);
-    }
+    struct produce produce = {.cli = cli, .lock = PTHREAD_MUTEX_INITIALIZER};
     if (sl_message_create(&produce.message)) {
         cli_error(cli, "out of memory");
         return CLI_FAILED;
     }
-    int code = set_common_parts(&produce);
+    int code = read_options(&produce);
     if (!code)
         code = cli_connect(cli);
     if (!code)
+        code = prepare(&produce);
+    if (!code)
         code = run(&produce);
     sl_message_destroy(&produce.message);
+    cli_record_free(&produce.record);
+    cli_compressor_destroy(&produce.compressor);
+    sl_buffer_free(&produce.key_delimiter);
+    sl_buffer_free(&produce.delimiter);
+    for (size_t i = 0; i < produce.header_count; i++)
+        free(produce.headers[i].name);
+    free(produce.headers);
     return code;
 }
 
@@ -273,25 +498,41 @@ const struct cli_command cli_produce_command = {
     .min_operands = 2,
     .max_operands = -1,
     .summary = "write lines or files to a layer, each a message",
-    .details =
-        "Each line of the files, or of standard input without any (- names it too), is one message; the "
-        "newline "
-        "is\n"
-        "not part of it, an empty line is an empty message. A message has at most 1 MiB. Returns when each "
-        "message\n"
-        "is delivered or has failed; when one failed, or was refused, the exit code is not 0. Ctrl-C stops "
-        "reading\n"
-        "and waits for what is under way.\n"
-        "It stops at the first line that cannot be a message, or file that cannot be read: what is before it "
-        "is "
-        "sent,\n"
-        "what is from there on is not, and standard error says how many messages were delivered and where "
-        "it\n"
-        "stopped (FILE:LINE), so that the rest can be sent later. --verbose shows the summary everywhere.",
+    .details = "Each line of the files, or of standard input without any (- names it too), is one message; "
+               "the newline "
+               "is not part of it, a carriage return before it is (unless --crlf is given), an empty line is "
+               "an empty "
+               "message. Payloads over 1 MiB are stored as blobs and resolved by consumers; "
+               "stream.blob.max-size bounds them (256 MiB).\n"
+               "\n"
+               "Returns when each message is delivered or has failed; when one failed, or was refused, the "
+               "exit code is "
+               "not 0. Ctrl-C stops reading and waits for what is under way.\n"
+               "\n"
+               "It stops at the first line that cannot be a message, or file that cannot be read: what is "
+               "before it is "
+               "sent, what is from there on is not, and standard error says how many messages were delivered "
+               "and where "
+               "it stopped (FILE:LINE), so that the rest can be sent later. On a terminal it shows its "
+               "progress and a "
+               "summary; --verbose shows the summary everywhere, --json prints it as JSON.\n"
+               "\n"
+               "With --ndjson each line is an object with payload or payloadBase64 and, as wanted, key, "
+               "headers (a list "
+               "of name and value or valueBase64), timestamp (ms since 1970), traceId, checksum (SHA-256) "
+               "and crc; a "
+               "payload that is an object or a list is sent as its JSON. --key and --timestamp are for lines "
+               "that have "
+               "none, --header adds to those of the line. What `consume --json` writes beyond that "
+               "(partition, offset, "
+               "dataHandle, dataSize) is left alone.",
     .examples =
         "  streamlayer produce hrn:here:data::local:traffic cars positions.ndjson --key car-17\n"
         "  printf 'car-17\\t{\"speed\":50}\\n' | streamlayer produce HRN LAYER --key-delimiter '\\t'\n"
+        "  streamlayer consume HRN A --json | streamlayer produce HRN B --ndjson\n"
+        "  find . -name '*.xml' -print0 | streamlayer produce HRN LAYER --delimiter '\\0'\n"
         "  streamlayer produce HRN LAYER --file-per-message tiles/*.bin\n"
+        "  streamlayer produce HRN LAYER replay.ndjson --ndjson --rate 100\n"
         "  streamlayer produce HRN LAYER -D "
         "here.platform.data-client.stream.connector.producer=http-connector\n",
     .options = produce_options,

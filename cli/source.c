@@ -1,11 +1,15 @@
 #include "source.h"
 
+#include "base/time.h"
+
 #include <stdlib.h>
 #include <string.h>
 
 #define POLL_MS         200
 #define COMMIT_EVERY_MS 1000
 #define DEFAULT_IDLE_MS 3000
+#define RANGE_IDLE_MS   30000 /* what a range has is there already: only an outage keeps it away so long */
+#define LOOK_EVERY_MS   1000
 #define START_SETTING   "here.platform.data-client.stream.consumer.start"
 
 bool cli_offsets_put(struct cli_offsets *offsets, sl_offset offset)
@@ -24,99 +28,95 @@ bool cli_offsets_put(struct cli_offsets *offsets, sl_offset offset)
     return true;
 }
 
-/* "N" or "P:N"; partition -1 for the first form. */
-static bool parse_offset(const char *text, sl_offset *offset)
+/* WHERE or P/WHERE. */
+static int add_where(struct cli_source *source, const char *text)
 {
-    char *end;
-    long long first = strtoll(text, &end, 10);
-    if (end == text || first < 0 || *text == '+' || *text == ' ')
-        return false;
-    *offset = (sl_offset){-1, first};
-    if (!*end)
-        return true;
-    const char *rest = end + 1;
-    if (*end != ':' || first > INT32_MAX || *rest < '0' || *rest > '9')
-        return false;
-    long long second = strtoll(rest, &end, 10);
-    *offset = (sl_offset){(int32_t)first, second};
-    return !*end;
+    struct cli_where where = {.partition = -1};
+    char why[CLI_POSITION_WHY], *end;
+    const char *range = text;
+    if (*text >= '0' && *text <= '9') {
+        long partition = strtol(text, &end, 10);
+        if (*end == '/') {
+            where.partition = partition > INT32_MAX ? INT32_MAX : (int32_t)partition;
+            range = end + 1;
+        }
+    }
+    if (!cli_range_parse(range, sl_wall_ms(), &where.range, why))
+        return cli_usage_error(source->cli, "--offset %s: %s", text, why);
+    struct cli_where *grown = realloc(source->wheres, (source->where_count + 1) * sizeof *grown);
+    if (!grown) {
+        cli_error(source->cli, "out of memory");
+        return CLI_FAILED;
+    }
+    grown[source->where_count++] = where;
+    source->wheres = grown;
+    source->ranged |= where.range.to.place != CLI_AT_NONE;
+    enum cli_place from = where.range.from.place;
+    /* All that a plain seek cannot do. */
+    source->placed |= source->ranged || from == CLI_AT_LAST ||
+                      (where.partition >= 0 && from != CLI_AT_OFFSET && from != CLI_AT_NONE);
+    return CLI_OK;
 }
 
-static bool is_place(const char *where)
+static int add_only(struct cli_source *source, const char *text)
 {
-    return !strcmp(where, "begin") || !strcmp(where, "end");
+    char *end;
+    long partition = strtol(text, &end, 10);
+    if (*text < '0' || *text > '9' || *end || partition > INT32_MAX)
+        return cli_usage_error(source->cli, "--partition %s: the number of a Kafka partition is needed",
+                               text);
+    int32_t *grown = realloc(source->only, (source->only_count + 1) * sizeof *grown);
+    if (!grown) {
+        cli_error(source->cli, "out of memory");
+        return CLI_FAILED;
+    }
+    grown[source->only_count++] = (int32_t)partition;
+    source->only = grown;
+    return CLI_OK;
 }
 
 int cli_source_prepare(struct cli_source *source, struct cli *cli)
 {
-    *source = (struct cli_source){
-        .cli = cli, .commits = !cli_flag(cli, "no-commit"), .follow = cli_flag(cli, "follow"), .count = -1};
-    source->idle_ms = source->follow || cli_flag(cli, "count") ? -1 : DEFAULT_IDLE_MS;
+    *source = (struct cli_source){.cli = cli,
+                                  .commits = !cli_flag(cli, "no-commit"),
+                                  .follow = cli_flag(cli, "follow"),
+                                  .resolve = -1,
+                                  .count = -1};
+    int code = CLI_OK;
+    const char *text;
+    for (size_t at = 0; !code && (text = cli_next_value(cli, "offset", &at)) != NULL;)
+        code = add_where(source, text);
+    for (size_t at = 0; !code && (text = cli_next_value(cli, "partition", &at)) != NULL;)
+        code = add_only(source, text);
+    if (code)
+        return code;
+    source->idle_ms = source->follow || cli_flag(cli, "count") ? -1
+                      : source->ranged                         ? RANGE_IDLE_MS
+                                                               : DEFAULT_IDLE_MS;
     if (!cli_number(cli, "count", 1, INT64_MAX, &source->count) ||
         !cli_duration_ms(cli, "idle", 1, 24 * 3600000LL, &source->idle_ms))
         return CLI_USAGE;
-    const char *where;
-    sl_offset offset;
-    for (size_t at = 0; (where = cli_next_value(cli, "offset", &at)) != NULL;)
-        if (!is_place(where) && !parse_offset(where, &offset))
-            return cli_usage_error(cli, "--offset %s: begin, end, N or PARTITION:N is needed", where);
     return CLI_OK;
-}
-
-/* To offset N in every partition. Which ones are this consumer's is for the group to know, so each of the
- * layer's is tried; one at least must be ours. */
-static sl_status seek_all(struct cli_source *source, int64_t offset, sl_error *error)
-{
-    sl_catalog *catalog = NULL;
-    sl_status status = sl_catalog_get(source->cli->client, source->cli->operands[0], &catalog, error);
-    if (status)
-        return status;
-    sl_layer_spec layer = {.struct_size = sizeof layer};
-    size_t at = 0;
-    int partitions = 0;
-    bool any = false;
-    while (sl_catalog_layer_at(catalog, at++, &layer))
-        if (!strcmp(layer.id, source->cli->operands[1]))
-            partitions = layer.parallelization;
-    sl_catalog_destroy(&catalog);
-    for (int32_t i = 0; i < partitions; i++) {
-        sl_offset wanted = {i, offset};
-        status = sl_consumer_seek(source->consumer, &wanted, 1, error);
-        any |= status == SL_OK;
-        if (status && status != SL_INVALID_ARGUMENT && status != SL_CONFLICT)
-            return status;
-    }
-    return any ? SL_OK : status;
-}
-
-static sl_status seek(struct cli_source *source, sl_error *error)
-{
-    const char *where;
-    for (size_t at = 0; (where = cli_next_value(source->cli, "offset", &at)) != NULL;) {
-        sl_offset offset;
-        sl_status status;
-        if (is_place(where))
-            status =
-                sl_consumer_seek_to(source->consumer, *where == 'b' ? SL_START_BEGIN : SL_START_END, error);
-        else if (parse_offset(where, &offset) && offset.partition >= 0)
-            status = sl_consumer_seek(source->consumer, &offset, 1, error);
-        else
-            status = seek_all(source, offset.offset, error);
-        if (status)
-            return status;
-    }
-    return SL_OK;
 }
 
 /* A command should show what is there: unless the configuration says otherwise, new groups start at the
  * begin. */
-static sl_start start_of(const struct cli *cli)
+static sl_start start_of(const struct cli_source *source)
 {
-    const char *where = cli_value(cli, "offset");
-    if (where)
-        return strcmp(where, "end") ? SL_START_BEGIN : SL_START_END;
-    const char *origin = sl_config_origin(cli->config, START_SETTING);
+    for (size_t i = source->where_count; i-- > 0;)
+        if (source->wheres[i].range.from.place != CLI_AT_NONE)
+            return source->wheres[i].range.from.place == CLI_AT_END ? SL_START_END : SL_START_BEGIN;
+    const char *origin = sl_config_origin(source->cli->config, START_SETTING);
     return !origin || !strcmp(origin, "default") ? SL_START_BEGIN : SL_START_DEFAULT;
+}
+
+static void on_rebalance(void *opaque, sl_rebalance what, const int32_t *partitions, size_t count)
+{
+    struct cli_source *source = opaque;
+    (void)what;
+    (void)partitions;
+    (void)count;
+    source->rebalanced = true;
 }
 
 int cli_source_open(struct cli_source *source, const char *connector)
@@ -127,7 +127,9 @@ int cli_source_open(struct cli_source *source, const char *connector)
     const char *group = cli_value(cli, "group");
     int code = CLI_OK;
     if (sl_consumer_options_create(&options) || sl_consumer_options_set_auto_commit(options, false, 1000) ||
-        sl_consumer_options_set_start(options, start_of(cli))) {
+        sl_consumer_options_set_start(options, start_of(source)) ||
+        (source->resolve >= 0 && sl_consumer_options_set_resolve(options, source->resolve)) ||
+        (source->placed && sl_consumer_options_set_rebalance(options, on_rebalance, source))) {
         cli_error(cli, "out of memory");
         code = CLI_FAILED;
     } else if (group && sl_consumer_options_set_group(options, group)) {
@@ -138,24 +140,56 @@ int cli_source_open(struct cli_source *source, const char *connector)
                                connector);
     } else if (sl_consumer_create(cli->client, cli->operands[0], cli->operands[1], options, &source->consumer,
                                   &error) ||
-               seek(source, &error)) {
+               cli_source_place(source, &error)) {
         code = cli_fail(cli, &error);
     }
     sl_consumer_options_destroy(&options);
     if (code)
         sl_consumer_close(&source->consumer, NULL);
-    source->last_ms = source->committed_ms = source->last_message_ms = cli_mono_ms();
+    source->last_ms = source->committed_ms = source->last_message_ms = source->looked_ms = cli_mono_ms();
     return code;
 }
 
+/* Nothing has come for too long. What was asked for and is not there is told. */
 static enum cli_next end(const struct cli_source *source, int *code)
 {
     if (source->count >= 0 && source->taken < source->count) {
         cli_error(source->cli, "only %lld of %lld messages came", (long long)source->taken,
                   (long long)source->count);
         *code = CLI_UNAVAILABLE;
+    } else if (cli_source_is_short(source)) {
+        cli_error(source->cli, "nothing has come for %lld s, and the end of the range is not reached",
+                  (long long)source->idle_ms / 1000);
+        *code = CLI_UNAVAILABLE;
     }
     return CLI_NEXT_END;
+}
+
+/* Which partitions are ours, and which are at their end, where that matters. */
+static int look_again(struct cli_source *source)
+{
+    int64_t now_ms = cli_mono_ms();
+    bool silent = source->ranged && now_ms - source->last_ms >= LOOK_EVERY_MS &&
+                  now_ms - source->looked_ms >= LOOK_EVERY_MS;
+    if (!source->placed || !(source->rebalanced || silent))
+        return CLI_OK;
+    sl_error error = {0};
+    source->looked_ms = now_ms;
+    if (!cli_source_look_again(source, &error))
+        return CLI_OK;
+    if (!error.retriable || error.fatal)
+        return cli_fail(source->cli, &error);
+    cli_warning(source->cli, "%s", error.text);
+    return CLI_OK;
+}
+
+/* How long to wait for messages, at most. */
+static int wait_of(const struct cli_source *source)
+{
+    int64_t left_ms = source->last_ms + source->idle_ms - cli_mono_ms();
+    if (source->idle_ms < 0 || left_ms >= POLL_MS)
+        return POLL_MS;
+    return left_ms > 0 ? (int)left_ms : 0;
 }
 
 enum cli_next cli_source_next(struct cli_source *source, sl_batch **batch, int *code)
@@ -168,15 +202,16 @@ enum cli_next cli_source_next(struct cli_source *source, sl_batch **batch, int *
         *code = CLI_INTERRUPTED;
         return CLI_NEXT_END;
     }
-    int wait_ms = POLL_MS;
-    int64_t now_ms = cli_mono_ms();
-    if (source->idle_ms >= 0 && source->last_ms + source->idle_ms - now_ms < wait_ms)
-        wait_ms = source->last_ms + source->idle_ms > now_ms
-                      ? (int)(source->last_ms + source->idle_ms - now_ms)
-                      : 0;
+    *code = look_again(source);
+    if (*code)
+        return CLI_NEXT_FAILED;
+    if (source->ranged && cli_source_is_done(source))
+        return source->count >= 0 ? end(source, code) : CLI_NEXT_END;
     sl_error error = {0};
-    size_t wanted = source->count >= 0 ? (size_t)(source->count - source->taken) : 0;
-    sl_status status = sl_consumer_poll(source->consumer, wait_ms, wanted, batch, &error);
+    size_t wanted = source->batch_max;
+    if (source->count >= 0 && (!wanted || (int64_t)wanted > source->count - source->taken))
+        wanted = (size_t)(source->count - source->taken);
+    sl_status status = sl_consumer_poll(source->consumer, wait_of(source), wanted, batch, &error);
     if (status && source->follow && error.retriable && !error.fatal) {
         /* It follows until somebody ends it: an outage is waited out. */
         cli_warning(source->cli, "%s", error.text);
@@ -187,14 +222,10 @@ enum cli_next cli_source_next(struct cli_source *source, sl_batch **batch, int *
         *code = cli_fail(source->cli, &error);
         return CLI_NEXT_FAILED;
     }
-    now_ms = cli_mono_ms();
-    if (*batch) {
-        source->taken += (int64_t)sl_batch_count(*batch);
-        source->last_ms = source->last_message_ms = now_ms;
+    if (*batch)
         return CLI_NEXT_BATCH;
-    }
-    return source->idle_ms >= 0 && now_ms - source->last_ms >= source->idle_ms ? end(source, code)
-                                                                               : CLI_NEXT_NOTHING;
+    return source->idle_ms >= 0 && cli_mono_ms() - source->last_ms >= source->idle_ms ? end(source, code)
+                                                                                      : CLI_NEXT_NOTHING;
 }
 
 int cli_source_commit(struct cli_source *source, bool now)
@@ -226,6 +257,9 @@ int cli_source_close(struct cli_source *source)
     if (source->consumer && sl_consumer_close(&source->consumer, &error))
         code = cli_fail(source->cli, &error);
     free(source->done.items);
-    source->done = (struct cli_offsets){0};
+    free(source->wheres);
+    free(source->only);
+    free(source->parts);
+    *source = (struct cli_source){.cli = source->cli};
     return code;
 }

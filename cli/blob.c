@@ -1,0 +1,339 @@
+/* streamlayer blob: bytes too large for a message, by their data handle. */
+#include "lines.h"
+#include "progress.h"
+#include "sink.h"
+
+#include "base/text.h"
+#include "config/settings.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define MAX_SIZE      "here.platform.data-client.stream.blob.max-size"
+#define CHUNK         ((int64_t)4 * 1024 * 1024)
+#define TRIES         8 /* of one chunk; each that comes counts anew */
+#define FIRST_WAIT_MS 200
+#define LAST_WAIT_MS  10000
+
+/* A file's bytes: mapped where it is a file, and read where it is a pipe or a terminal. */
+struct content {
+    const void *data;
+    size_t size;
+    void *mapped;
+    struct cli_lines lines;
+};
+
+static int too_large(const struct cli *cli, const char *name, int64_t max)
+{
+    cli_error(cli, "%s has more than %lld bytes, which is the most a blob may have (" MAX_SIZE ")", name,
+              (long long)max);
+    return CLI_FAILED;
+}
+
+/* CLI_OK and mapped, CLI_OK and not, or an exit code after a message. */
+static int map_file(struct content *content, const struct cli *cli, const char *path, int64_t max)
+{
+    struct stat status;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 || fstat(fd, &status)) {
+        int failure = errno;
+        cli_error(cli, "%s: %s", path, strerror(failure));
+        if (fd >= 0)
+            close(fd);
+        return failure == ENOENT ? CLI_NOT_FOUND : CLI_FAILED;
+    }
+    int code = CLI_OK;
+    if (S_ISREG(status.st_mode) && status.st_size > max) {
+        code = too_large(cli, path, max);
+    } else if (S_ISREG(status.st_mode) && status.st_size > 0) {
+        void *mapped = mmap(NULL, (size_t)status.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+        if (mapped != MAP_FAILED) {
+            content->data = content->mapped = mapped;
+            content->size = (size_t)status.st_size;
+        }
+    }
+    close(fd);
+    return code;
+}
+
+static int open_content(struct content *content, const struct cli *cli, const char *path, int64_t max)
+{
+    *content = (struct content){.lines = {.fd = -1}};
+    if (path && strcmp(path, "-") != 0) {
+        int code = map_file(content, cli, path, max);
+        if (code || content->mapped)
+            return code;
+    }
+    if (!cli_lines_open(&content->lines, cli, path, (size_t)max))
+        return errno == ENOENT ? CLI_NOT_FOUND : CLI_FAILED;
+    const char *data;
+    enum cli_line outcome = cli_lines_rest(&content->lines, cli, &data, &content->size);
+    content->data = data;
+    return outcome == CLI_LINE ? CLI_OK : outcome == CLI_LINE_INTERRUPTED ? CLI_INTERRUPTED : CLI_FAILED;
+}
+
+static void close_content(struct content *content)
+{
+    if (content->mapped)
+        munmap(content->mapped, content->size);
+    cli_lines_close(&content->lines);
+}
+
+static int blob_put(struct cli *cli)
+{
+    int code = cli_connect(cli);
+    int64_t max = 0;
+    sl_error error = {0};
+    if (!code && sl_config_bytes(cli->config, MAX_SIZE, &max, &error))
+        code = cli_fail(cli, &error);
+    if (code)
+        return code;
+    struct content content;
+    char *handle = NULL;
+    code = open_content(&content, cli, cli->operand_count > 2 ? cli->operands[2] : NULL, max);
+    if (!code && sl_blob_put(cli->client, cli->operands[0], cli->operands[1], cli_value(cli, "handle"),
+                             content.data, content.size, &handle, &error))
+        code = cli_fail(cli, &error);
+    if (!code && cli->json)
+        printf("{\"dataHandle\": \"%s\", \"size\": %zu}\n", handle, content.size);
+    else if (!code)
+        printf("%s\n", handle);
+    close_content(&content);
+    sl_free(handle);
+    return code ? code : cli_flush_output(cli);
+}
+
+/* "FIRST-LAST", "FIRST-" or "-N" (the last N), as HTTP's Range has them. last -1: the blob's. */
+static bool parse_range(const char *text, int64_t *first, int64_t *last)
+{
+    char number[24];
+    const char *dash = strchr(text, '-');
+    if (!dash || (size_t)(dash - text) >= sizeof number)
+        return false;
+    memcpy(number, text, (size_t)(dash - text));
+    number[dash - text] = 0;
+    *first = *last = -1;
+    if (dash == text) /* the last N */
+        return sl_parse_int(dash + 1, 1, INT64_MAX, last);
+    return sl_parse_int(number, 0, INT64_MAX - 1, first) &&
+           (!dash[1] || sl_parse_int(dash + 1, *first, INT64_MAX - 1, last));
+}
+
+/* The bytes wanted of a blob of that size: from first on, count of them. */
+static int bounds(const struct cli *cli, int64_t size, int64_t *first, int64_t *count)
+{
+    const char *range = cli_value(cli, "range");
+    int64_t from = 0, last = -1;
+    if (range && !parse_range(range, &from, &last))
+        return cli_usage_error(cli, "--range %s: FIRST-LAST, FIRST- or -N (the last N) bytes are needed",
+                               range);
+    if (from < 0) {
+        from = last < size ? size - last : 0;
+        last = -1;
+    }
+    if (last < 0 || last >= size)
+        last = size - 1;
+    *first = from;
+    *count = last - from + 1;
+    if (!range || *count > 0)
+        return CLI_OK;
+    cli_error(cli, "--range %s: the blob has %lld bytes", range, (long long)size);
+    return CLI_FAILED;
+}
+
+/* Waits before the next try; false: it is over. */
+static bool may_try_again(const struct cli *cli, const sl_error *error, int tries)
+{
+    if (!error->retriable || tries >= TRIES || cli_interrupted())
+        return false;
+    int64_t wait_ms = FIRST_WAIT_MS;
+    for (int i = 1; i < tries && wait_ms < LAST_WAIT_MS; i++)
+        wait_ms *= 2;
+    cli_warning(cli, "%s; going on in %lld ms where it broke off", error->text, (long long)wait_ms);
+    for (int64_t end_ms = cli_mono_ms() + wait_ms; !cli_interrupted() && cli_mono_ms() < end_ms;)
+        cli_sleep_ms((int)(end_ms - cli_mono_ms()) + 1);
+    return !cli_interrupted();
+}
+
+/* One chunk, asked for again where the connection breaks. */
+static int get_chunk(struct cli *cli, int64_t first, int64_t count, void **data, size_t *size)
+{
+    sl_error error = {0};
+    for (int tries = 1;; tries++) {
+        if (cli_interrupted())
+            return CLI_INTERRUPTED;
+        if (!sl_blob_get(cli->client, cli->operands[0], cli->operands[1], cli->operands[2], first, count,
+                         data, size, &error))
+            return CLI_OK;
+        if (!may_try_again(cli, &error, tries))
+            return cli_interrupted() ? CLI_INTERRUPTED : cli_fail(cli, &error);
+    }
+}
+
+static int copy(struct cli *cli, struct cli_sink *sink, int64_t first, int64_t count)
+{
+    struct cli_progress progress;
+    int code = CLI_OK;
+    cli_progress_begin(&progress, cli, "got", sink->regular);
+    progress.total = count;
+    for (int64_t done = 0; done < count && !code;) {
+        void *data = NULL;
+        size_t size = 0;
+        int64_t wanted = count - done < CHUNK ? count - done : CHUNK;
+        code = get_chunk(cli, first + done, wanted, &data, &size);
+        if (!code && !size) {
+            cli_error(cli, "the blob ended after %lld bytes, %lld before its size: it was replaced meanwhile",
+                      (long long)(first + done), (long long)(count - done));
+            code = CLI_FAILED;
+        }
+        if (!code)
+            code = cli_sink_write(sink, data, size);
+        sl_free(data);
+        done += (int64_t)size;
+        struct cli_amount amount = {.bytes = (uint64_t)done};
+        cli_progress_show(&progress, &amount);
+    }
+    cli_progress_end(&progress, cli);
+    return code;
+}
+
+/* Into a file beside the one named, which takes its place when it is whole. */
+static int copy_to_file(struct cli *cli, const char *path, int64_t first, int64_t count)
+{
+    struct cli_sink sink = {.cli = cli, .fd = -1};
+    struct stat status;
+    if (!stat(path, &status) && !S_ISREG(status.st_mode)) {
+        int code = cli_sink_open(&sink, cli, path, true);
+        code = code ? code : copy(cli, &sink, first, count);
+        int closed = cli_sink_close(&sink);
+        return code ? code : closed;
+    }
+    char *part = sl_printf("%s.part", path);
+    if (!part) {
+        cli_error(cli, "out of memory");
+        return CLI_FAILED;
+    }
+    (void)unlink(part);
+    int code = cli_sink_open(&sink, cli, part, true);
+    code = code ? code : copy(cli, &sink, first, count);
+    int closed = cli_sink_close(&sink);
+    code = code ? code : closed;
+    if (!code && rename(part, path)) {
+        cli_error(cli, "%s: %s", path, strerror(errno));
+        code = CLI_FAILED;
+    }
+    if (code)
+        (void)unlink(part);
+    free(part);
+    return code;
+}
+
+static int get_size(struct cli *cli, int64_t *size)
+{
+    sl_error error = {0};
+    for (int tries = 1;; tries++) {
+        if (!sl_blob_size(cli->client, cli->operands[0], cli->operands[1], cli->operands[2], size, &error))
+            return CLI_OK;
+        if (!may_try_again(cli, &error, tries))
+            return cli_interrupted() ? CLI_INTERRUPTED : cli_fail(cli, &error);
+    }
+}
+
+static int blob_get(struct cli *cli)
+{
+    const char *output = cli_value(cli, "output");
+    int64_t size, first, count;
+    /* What can be told without asking first. */
+    int code = bounds(cli, INT64_MAX, &first, &count);
+    if (!code)
+        code = cli_connect(cli);
+    if (!code)
+        code = get_size(cli, &size);
+    if (!code)
+        code = bounds(cli, size, &first, &count);
+    if (code)
+        return code;
+    if (output && strcmp(output, "-") != 0) {
+        code = copy_to_file(cli, output, first, count);
+        if (!code && cli->json)
+            printf("{\"size\": %lld, \"first\": %lld, \"bytes\": %lld}\n", (long long)size, (long long)first,
+                   (long long)count);
+        return code ? code : cli_flush_output(cli);
+    }
+    struct cli_sink sink;
+    code = cli_sink_open(&sink, cli, NULL, true);
+    return code ? code : copy(cli, &sink, first, count);
+}
+
+static int blob_size(struct cli *cli)
+{
+    int64_t size;
+    int code = cli_connect(cli);
+    if (!code)
+        code = get_size(cli, &size);
+    if (code)
+        return code;
+    printf(cli->json ? "{\"size\": %lld}\n" : "%lld\n", (long long)size);
+    return cli_flush_output(cli);
+}
+
+static const struct cli_option blob_put_options[] = {
+    {0, "handle", "HANDLE", "the data handle: 1 to 128 of A-Z a-z 0-9 . _ - ; without, one is made"},
+    {0, NULL, NULL, NULL},
+};
+
+static const struct cli_option blob_get_options[] = {
+    {0, "output", "FILE",
+     "write to FILE, which is replaced when all of it is there, instead of standard output"},
+    {0, "range", "FIRST-LAST", "only these bytes, from 0 on; FIRST- for all from there, -N for the last N"},
+    {'q', "quiet", NULL, "no progress"},
+    {0, NULL, NULL, NULL},
+};
+
+const struct cli_command cli_blob_put_command = {
+    .name = "blob put",
+    .operands = "HRN LAYER [FILE]",
+    .min_operands = 2,
+    .max_operands = 3,
+    .summary = "store a file's bytes as a blob and print its data handle",
+    .details =
+        "Without FILE, or with -, standard input is stored. A blob lives as long as the layer keeps "
+        "messages (its ttl), and is in no message: `streamlayer produce` stores payloads over 1 MiB by "
+        "itself. A handle that is there already is replaced.",
+    .examples = "  streamlayer blob put hrn:here:data::local:traffic tiles tile.bin\n"
+                "  tar c maps | streamlayer blob put HRN LAYER --handle maps.tar\n",
+    .options = blob_put_options,
+    .run = blob_put,
+};
+
+const struct cli_command cli_blob_get_command = {
+    .name = "blob get",
+    .operands = "HRN LAYER HANDLE",
+    .min_operands = 3,
+    .max_operands = 3,
+    .summary = "fetch a blob by its data handle",
+    .details =
+        "It comes in parts of 4 MiB; where the connection breaks, it goes on there. With --output, FILE.part "
+        "is written and becomes FILE when it is whole.",
+    .examples = "  streamlayer blob get hrn:here:data::local:traffic tiles HANDLE --output tile.bin\n"
+                "  streamlayer blob get HRN LAYER HANDLE --range 0-99 | xxd\n",
+    .options = blob_get_options,
+    .run = blob_get,
+};
+
+const struct cli_command cli_blob_size_command = {
+    .name = "blob size",
+    .operands = "HRN LAYER HANDLE",
+    .min_operands = 3,
+    .max_operands = 3,
+    .summary = "print a blob's size in bytes",
+    .examples = "  streamlayer blob size HRN LAYER HANDLE\n"
+                "  streamlayer blob size HRN LAYER HANDLE --json\n",
+    .run = blob_size,
+};
