@@ -262,9 +262,10 @@ sl_status sl_blobs_fetch(struct sl_client *client, const char *hrn, const char *
             continue;
         struct fetch *fetch = (struct fetch *)transfer; /* it stands first */
         finish(fetch);
-        status = status ? status : fetch->blob->status;
         done++;
     }
+    for (size_t i = 0; i < count && !status; i++)
+        status = list[i].status;
     sl_transfers_destroy(&set);
     free(fetches);
     return status;

@@ -240,6 +240,7 @@ static bool delay(struct sl_transfers *set, struct sl_transfer *transfer)
         return false;
     transfer->due_ms = now + (wait_ms < left_ms ? wait_ms : left_ms / 2); /* the time there is is used up */
     transfer->failures++;
+    transfer->last = transfer->error;
     memset(&transfer->error, 0, sizeof transfer->error);
     sl_http_response_free(&transfer->response);
     transfer->next = set->delayed;
@@ -268,6 +269,9 @@ static bool conclude(struct sl_transfers *set, struct sl_transfer *transfer)
     } else {
         judge(set, transfer);
     }
+    /* That the time there was ran out says less than what went wrong before. */
+    if (transfer->error.status == SL_TIMED_OUT && transfer->failures)
+        transfer->error = transfer->last;
     return !transfer->error.status || !delay(set, transfer);
 }
 

@@ -26,7 +26,8 @@ struct sl_transfer {
     struct sl_transfers *set;
     struct sl_transfer *next; /* answered, or waiting for another try */
     bool in_flight, renewed;
-    char *url; /* of this try */
+    char *url;     /* of this try */
+    sl_error last; /* of the one before */
     unsigned failures;
     int64_t due_ms;
 };

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "kafka_mock.h"
 
@@ -118,6 +119,121 @@ static void what_is_in_flight_is_reported_at_closing(void **state)
     assert_int_equal(mock->outcomes, 20);
 }
 
+/* The topic's first record, read by another client. */
+static rd_kafka_message_t *read_first(struct kafka_mock *mock, rd_kafka_t **rk)
+{
+    char text[300];
+    rd_kafka_conf_t *conf = rd_kafka_conf_new();
+    assert_int_equal(rd_kafka_conf_set(conf, "bootstrap.servers", mock->endpoint.brokers, text, sizeof text),
+                     RD_KAFKA_CONF_OK);
+    assert_int_equal(rd_kafka_conf_set(conf, "group.id", "reader", text, sizeof text), RD_KAFKA_CONF_OK);
+    *rk = rd_kafka_new(RD_KAFKA_CONSUMER, conf, text, sizeof text);
+    assert_non_null(*rk);
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+    rd_kafka_topic_partition_list_add(list, "topic", 0)->offset = 0;
+    assert_int_equal(rd_kafka_assign(*rk, list), RD_KAFKA_RESP_ERR_NO_ERROR);
+    rd_kafka_topic_partition_list_destroy(list);
+    rd_kafka_message_t *message = NULL;
+    while (!message || message->err) {
+        if (message)
+            rd_kafka_message_destroy(message);
+        message = rd_kafka_consumer_poll(*rk, 1000);
+    }
+    return message;
+}
+
+static void assert_header(const rd_kafka_headers_t *headers, const char *name, const char *expected)
+{
+    const void *value = NULL;
+    size_t size = 0;
+    assert_int_equal(rd_kafka_header_get_last(headers, name, &value, &size), RD_KAFKA_RESP_ERR_NO_ERROR);
+    assert_int_equal(size, strlen(expected));
+    assert_memory_equal(value, expected, size);
+}
+
+static void a_payload_in_a_blob_is_a_null_value_and_headers(void **state)
+{
+    struct kafka_mock *mock = *state;
+    void *producer = open_producer(mock, 10000);
+    struct sl_message message = {0};
+    sl_message_reset(&message);
+    message.partition_id = "key";
+    message.partition_id_size = 3;
+    message.data_handle = "handle-1";
+    message.data_size = 20971520;
+    message.compressed_size = 77;
+    message.crc = "1a2b";
+    assert_int_equal(mock->connector->producer_send(producer, &message, kafka_mock_ticket(mock, 0), NULL),
+                     SL_OK);
+    kafka_mock_wait(mock, 1);
+    assert_int_equal(mock->outcome[0].status, SL_OK);
+    mock->connector->producer_close(producer);
+    rd_kafka_t *rk = NULL;
+    rd_kafka_message_t *record = read_first(mock, &rk);
+    assert_null(record->payload);
+    assert_int_equal(record->key_len, 3);
+    rd_kafka_headers_t *headers = NULL;
+    assert_int_equal(rd_kafka_message_headers(record, &headers), RD_KAFKA_RESP_ERR_NO_ERROR);
+    assert_int_equal(rd_kafka_header_cnt(headers), 4);
+    assert_header(headers, "sl-data-handle", "handle-1");
+    assert_header(headers, "sl-data-size", "20971520");
+    assert_header(headers, "sl-compressed-data-size", "77");
+    assert_header(headers, "sl-crc", "1a2b");
+    rd_kafka_message_destroy(record);
+    rd_kafka_destroy(rk);
+}
+
+/* Most messages have nothing beside key and payload, and go a shorter way. */
+static void a_plain_message_is_key_and_value(void **state)
+{
+    struct kafka_mock *mock = *state;
+    void *producer = open_producer(mock, 10000);
+    struct sl_message message = {0};
+    sl_message_reset(&message);
+    message.partition_id = "key";
+    message.partition_id_size = 3;
+    message.payload = "";
+    assert_int_equal(mock->connector->producer_send(producer, &message, kafka_mock_ticket(mock, 0), NULL),
+                     SL_OK);
+    kafka_mock_wait(mock, 1);
+    assert_int_equal(mock->outcome[0].status, SL_OK);
+    mock->connector->producer_close(producer);
+    rd_kafka_t *rk = NULL;
+    rd_kafka_message_t *record = read_first(mock, &rk);
+    assert_non_null(record->payload);
+    assert_int_equal(record->len, 0);
+    assert_memory_equal(record->key, "key", 3);
+    rd_kafka_headers_t *headers = NULL;
+    assert_int_equal(rd_kafka_message_headers(record, &headers), RD_KAFKA_RESP_ERR__NOENT);
+    rd_kafka_message_destroy(record);
+    rd_kafka_destroy(rk);
+}
+
+static bool has_statistics(struct kafka_mock *mock, void *producer)
+{
+    struct sl_buffer json;
+    sl_buffer_init(&json, 1 << 20);
+    assert_true(mock->connector->producer_statistics(producer, &json));
+    bool has = strstr(json.data, "\"brokers\"") != NULL;
+    assert_true(has || !strcmp(json.data, "{}"));
+    sl_buffer_free(&json);
+    return has;
+}
+
+static void statistics_are_librdkafkas_where_they_are_wanted(void **state)
+{
+    struct kafka_mock *mock = *state;
+    struct sl_producer_settings settings = {1000, 1000, 8 << 20, 100};
+    struct sl_host host = kafka_mock_host(mock);
+    void *producer = NULL;
+    sl_error error = {0};
+    assert_int_equal(mock->connector->producer_open(&host, &mock->target, &settings, &producer, &error),
+                     SL_OK);
+    while (!has_statistics(mock, producer))
+        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+    mock->connector->producer_close(producer);
+}
+
 static void a_message_over_the_limit_is_refused_and_not_reported(void **state)
 {
     struct kafka_mock *mock = *state;
@@ -163,5 +279,8 @@ CASES_MAIN(
     cmocka_unit_test_setup_teardown(time_runs_out_without_a_broker, kafka_mock_setup, kafka_mock_teardown),
     cmocka_unit_test_setup_teardown(closing_reports_what_is_left, kafka_mock_setup, kafka_mock_teardown),
     cmocka_unit_test_setup_teardown(what_is_in_flight_is_reported_at_closing, kafka_mock_setup, kafka_mock_teardown),
+    cmocka_unit_test_setup_teardown(a_payload_in_a_blob_is_a_null_value_and_headers, kafka_mock_setup, kafka_mock_teardown),
+    cmocka_unit_test_setup_teardown(a_plain_message_is_key_and_value, kafka_mock_setup, kafka_mock_teardown),
+    cmocka_unit_test_setup_teardown(statistics_are_librdkafkas_where_they_are_wanted, kafka_mock_setup, kafka_mock_teardown),
     cmocka_unit_test_setup_teardown(a_message_over_the_limit_is_refused_and_not_reported, kafka_mock_setup, kafka_mock_teardown),
     cmocka_unit_test_setup_teardown(a_topic_that_may_not_be_read_is_told_at_opening, kafka_mock_setup, kafka_mock_teardown))

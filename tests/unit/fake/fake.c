@@ -23,6 +23,21 @@ static sl_status producer_open(const struct sl_host *host, const struct sl_targe
     return SL_OK;
 }
 
+static void note_sent(const struct sl_message *message)
+{
+    if (fake.sent_count == sizeof fake.sent / sizeof *fake.sent)
+        return;
+    size_t at = fake.sent_count++;
+    snprintf(fake.sent[at].partition, sizeof fake.sent[at].partition, "%.*s", (int)message->partition_id_size,
+             message->partition_id);
+    snprintf(fake.sent[at].handle, sizeof fake.sent[at].handle, "%s",
+             message->data_handle ? message->data_handle : "");
+    snprintf(fake.sent[at].checksum, sizeof fake.sent[at].checksum, "%s",
+             message->checksum ? message->checksum : "");
+    fake.sent[at].data_size = message->data_size;
+    fake.sent[at].payload = message->payload != NULL;
+}
+
 static sl_status producer_send(void *producer, const struct sl_message *message, void *ticket,
                                sl_error *error)
 {
@@ -44,6 +59,7 @@ static sl_status producer_send(void *producer, const struct sl_message *message,
         snprintf(fake.last_trace, sizeof fake.last_trace, "%s", message->trace_id ? message->trace_id : "");
         snprintf(fake.last_partition, sizeof fake.last_partition, "%.*s", (int)message->partition_id_size,
                  message->partition_id);
+        note_sent(message);
     }
     pthread_mutex_unlock(&fake.lock);
     return status;

@@ -20,6 +20,12 @@ struct fake {
     sl_status refuse; /* what producer_send answers, SL_OK: accepts */
     size_t refusals;  /* how often it still does; 0 with refuse set: always */
     bool producer_closed;
+    struct { /* what was accepted, the first of it, in order */
+        char partition[64], handle[64], checksum[65];
+        int64_t data_size;
+        bool payload;
+    } sent[64];
+    size_t sent_count;
     /* consumer */
     sl_offset next[64]; /* what polls hand out, one message each */
     size_t next_count, handed;
