@@ -76,6 +76,8 @@ extern const struct cli_option cli_global_options[];
 /* Reads the options of command (NULL: the global ones only, up to the first operand) from argv[*next…],
  * adding to cli->given. false: a message is out. Operands are left at argv[*next…]. */
 bool cli_options_parse(struct cli *cli, const struct cli_command *command, int argc, char **argv, int *next);
+/* Adds one to cli->given. false: memory is out, and a message. */
+bool cli_option_given(struct cli *cli, const struct cli_option *option, const char *value);
 bool cli_flag(const struct cli *cli, const char *name);
 /* The last value given, or NULL. */
 const char *cli_value(const struct cli *cli, const char *name);
@@ -156,6 +158,7 @@ extern const struct cli_command cli_up_command, cli_catalog_create_command, cli_
     cli_group_reset_command, cli_produce_command, cli_consume_command, cli_pipe_command, cli_blob_put_command,
     cli_blob_get_command, cli_blob_size_command, cli_config_show_command, cli_config_render_command,
     cli_config_check_command, cli_context_list_command, cli_context_show_command, cli_context_use_command,
-    cli_context_add_command, cli_context_remove_command, cli_token_command, cli_version_command;
+    cli_context_add_command, cli_context_remove_command, cli_token_command, cli_completion_command,
+    cli_man_command, cli_version_command;
 
 #endif

@@ -1,5 +1,6 @@
 /* streamlayer: the list of commands, and the way to the right one. */
 #include "cli.h"
+#include "completion.h"
 
 #include <signal.h>
 #include <stdlib.h>
@@ -54,6 +55,8 @@ const struct cli_command *const cli_commands[] = {
     &cli_context_add_command,
     &cli_context_remove_command,
     &cli_token_command,
+    &cli_completion_command,
+    &cli_man_command,
     &cli_version_command,
     NULL,
 };
@@ -168,6 +171,9 @@ static int run(struct cli *cli, int argc, char **argv)
 {
     int next = 1;
     apply_globals(cli);
+    /* What completion scripts ask: no command of people's. */
+    if (argc > 2 && !strcmp(argv[1], "__complete"))
+        return cli_complete(cli, argc - 2, argv + 2);
     /* A mistake among the options is said as JSON, too. */
     for (int i = 1; i < argc && strcmp(argv[i], "--"); i++)
         cli->json |= !strcmp(argv[i], "--json") || !strcmp(argv[i], "-j");

@@ -1,5 +1,5 @@
 /* The command line's options, read from the tables that --help prints. */
-#include "cli.h"
+#include "help.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -18,16 +18,10 @@ const struct cli_option cli_global_options[] = {
     {0, NULL, NULL, NULL},
 };
 
-/* An option with neither letter nor name ends a table. */
-static bool is_end(const struct cli_option *option)
-{
-    return !option->letter && !option->name;
-}
-
 static size_t table_size(const struct cli_option *options)
 {
     size_t count = 0;
-    while (options && !is_end(&options[count]))
+    while (options && !cli_option_is_end(&options[count]))
         count++;
     return count;
 }
@@ -129,7 +123,7 @@ static void unknown_option(const struct cli *cli, const struct getopt_tables *ta
     cli_usage_error(cli, "unknown or ambiguous option %s", word);
 }
 
-static bool remember(struct cli *cli, const struct cli_option *option, const char *value)
+bool cli_option_given(struct cli *cli, const struct cli_option *option, const char *value)
 {
     struct cli_given *given = realloc(cli->given, (cli->given_count + 1) * sizeof *given);
     if (!given) {
@@ -172,33 +166,11 @@ bool cli_options_parse(struct cli *cli, const struct cli_command *command, int a
             break;
         }
         const struct cli_option *option = find(&tables, code);
-        ok = option && remember(cli, option, option->argument ? optarg : NULL);
+        ok = option && cli_option_given(cli, option, option->argument ? optarg : NULL);
     }
     *next = offset + optind;
     free_tables(&tables);
     return ok;
-}
-
-void cli_options_help(const struct cli_option *options)
-{
-    for (const struct cli_option *option = options; !is_end(option); option++) {
-        char left[64];
-        snprintf(left, sizeof left, "%c%c%s%s%s%s%s", option->letter ? '-' : ' ',
-                 option->letter ? option->letter : ' ',
-                 option->name ? (option->letter ? ", --" : "  --") : "", option->name ? option->name : "",
-                 option->argument ? " " : "", option->argument ? option->argument : "", "");
-        if (strlen(left) > 26)
-            printf("  %s\n  %26s  ", left, "");
-        else
-            printf("  %-26s  ", left);
-        /* Meanings hold line breaks where they are long; the rest of their lines is indented alike. */
-        for (const char *text = option->meaning; *text; text++) {
-            putchar(*text);
-            if (*text == '\n')
-                printf("  %26s  ", "");
-        }
-        putchar('\n');
-    }
 }
 
 static bool is_named(const struct cli_option *option, const char *name)

@@ -30,3 +30,29 @@ if(SL_GATEWAY)
     install(TARGETS streamlayerd RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT gateway)
     install(TARGETS streamlayer RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT cli)
 endif()
+
+# Manual pages and completions, printed by the programs themselves.
+if(SL_GATEWAY)
+    set(share ${PROJECT_BINARY_DIR}/share)
+    set(pages ${share}/man)
+    set(completions ${share}/completions)
+    add_custom_command(OUTPUT ${share}/made
+        COMMAND ${CMAKE_COMMAND} -E rm -rf ${share}
+        COMMAND ${CMAKE_COMMAND} -E make_directory ${pages}/man1 ${pages}/man8 ${completions}
+        COMMAND streamlayer man --directory ${pages}/man1
+        COMMAND sh -c "\"$1\" --help | \"$2\" man --service >\"$3\"" sh $<TARGET_FILE:streamlayerd>
+                $<TARGET_FILE:streamlayer> ${pages}/man8/streamlayerd.8
+        COMMAND sh -c "for shell in bash zsh fish; do \"$1\" completion $shell >\"$2/$shell\" || exit 1; done" sh
+                $<TARGET_FILE:streamlayer> ${completions}
+        COMMAND ${CMAKE_COMMAND} -E touch ${share}/made
+        DEPENDS streamlayer streamlayerd VERBATIM)
+    add_custom_target(manuals ALL DEPENDS ${share}/made)
+    install(DIRECTORY ${pages}/man1 DESTINATION ${CMAKE_INSTALL_MANDIR} COMPONENT cli)
+    install(DIRECTORY ${pages}/man8 DESTINATION ${CMAKE_INSTALL_MANDIR} COMPONENT gateway)
+    install(FILES ${completions}/bash DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions
+            RENAME streamlayer COMPONENT cli)
+    install(FILES ${completions}/zsh DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/site-functions
+            RENAME _streamlayer COMPONENT cli)
+    install(FILES ${completions}/fish DESTINATION ${CMAKE_INSTALL_DATADIR}/fish/vendor_completions.d
+            RENAME streamlayer.fish COMPONENT cli)
+endif()
