@@ -11,7 +11,6 @@
 #include <string.h>
 
 #define DEFAULT_WAIT_MS 100 /* SDKs poll in a loop: so they do not spin, and do not hang either */
-#define ANSWER_ROOM     ((size_t)8 << 20) /* beside the payload: keys, headers, one large message */
 #define TAIL            "]}"
 #define ENCODED_MOST    ((size_t)6) /* a byte of a record is at most \u0000 in JSON */
 
@@ -40,27 +39,31 @@ static void sent(void *opaque, bool whole)
         gw_poll_settle(&call->poll, whole && !call->lost);
 }
 
-static bool add(struct gw_poll *poll, const struct sl_message *message)
+bool gw_stream_encode(struct sl_buffer *out, const struct sl_message *message, bool first, bool cbor,
+                      bool extended)
 {
-    struct polling *call = (struct polling *)(void *)poll;
-    struct sl_buffer *out = &call->out;
     size_t before = out->size;
     bool fits;
-    if (!poll->count) { /* the first always fits: it would come again for ever, and nothing after it */
+    if (first) { /* it always fits: else it would come again for ever, and nothing after it */
         size_t most = before + ENCODED_MOST * sl_record_size(message);
         if (out->max < most)
             out->max = most;
     }
-    if (call->cbor)
+    if (cbor)
         fits = sl_record_encode(out, message);
     else
-        fits = (!poll->count || sl_buffer_append(out, ",", 1)) &&
-               sl_message_json_encode(out, message, call->extended);
+        fits = (first || sl_buffer_append(out, ",", 1)) && sl_message_json_encode(out, message, extended);
     if (fits)
         return true;
     out->size = before; /* the answer goes without it; it comes with the next */
     out->failed = false;
     return false;
+}
+
+static bool add(struct gw_poll *poll, const struct sl_message *message)
+{
+    struct polling *call = (struct polling *)(void *)poll;
+    return gw_stream_encode(&call->out, message, !poll->count, call->cbor, call->extended);
 }
 
 /* X-SL-Assignment: 3;0,2 */
@@ -83,6 +86,8 @@ static void respond(struct polling *call)
         tell_assignment(call);
     if (poll->status == SL_NOT_FOUND) {
         gw_respond_error(request, 404, "no-such-subscription", "the subscription ended", "subscribe again");
+    } else if (poll->status == SL_CLOSED) {
+        gw_respond_error(request, 503, "shutting-down", "the gateway is being stopped", "poll again later");
     } else if (poll->status) {
         gw_respond_error(request, 503, "out-of-memory", "the gateway is out of memory", "poll again later");
     } else if (call->cbor) {
@@ -139,8 +144,8 @@ static bool take_ack(struct gw_request *request, enum gw_ack *ack, bool *given)
     return true;
 }
 
-/* Whether the client asks for a CBOR sequence by name. */
-static bool accepts_cbor(const char *accept)
+/* Whether the client asks for a media type by name. */
+static bool accepts(const char *accept, const char *wanted)
 {
     while (accept && *accept) {
         size_t length = strcspn(accept, ",");
@@ -148,61 +153,88 @@ static bool accepts_cbor(const char *accept)
         size_t kept = length < sizeof media - 1 ? length : sizeof media - 1;
         memcpy(media, accept, kept);
         media[kept] = 0;
-        if (gw_media_is(media, SL_MEDIA_CBOR_SEQ))
+        if (gw_media_is(media, wanted))
             return true;
         accept += length + (accept[length] == ',');
     }
     return false;
 }
 
+/* What a poll asks for. */
+struct asking {
+    int64_t wait, messages, bytes, received, assignment;
+    enum gw_ack ack;
+    bool extended; /* by any of our extensions */
+};
+
+/* False: answered. */
+static bool take_query(struct gw_request *request, struct asking *ask)
+{
+    const struct gateway *gateway = gw_request_opaque(request);
+    *ask = (struct asking){.wait = DEFAULT_WAIT_MS, .received = -1, .assignment = -1, .ack = GW_ACK_WRITTEN};
+    if (!gateway->extended)
+        return true;
+    if (!take_number(request, "maxWaitMs", 0, &ask->wait, &ask->extended) ||
+        !take_number(request, "maxMessages", 1, &ask->messages, &ask->extended) ||
+        !take_number(request, "maxBytes", 1, &ask->bytes, &ask->extended) ||
+        !take_number(request, "received", 0, &ask->received, &ask->extended) ||
+        !take_number(request, "assignment", 0, &ask->assignment, &ask->extended) ||
+        !take_ack(request, &ask->ack, &ask->extended))
+        return false;
+    if (ask->received >= 0)
+        ask->ack = GW_ACK_YES;
+    const struct gw_subscription_limits *limits = gw_subscriptions_limits(gateway->subscriptions);
+    if (ask->wait > limits->poll_wait_ms)
+        ask->wait = limits->poll_wait_ms;
+    if ((uint64_t)ask->messages > limits->poll_messages)
+        ask->messages = (int64_t)limits->poll_messages;
+    if ((uint64_t)ask->bytes > limits->poll_bytes)
+        ask->bytes = (int64_t)limits->poll_bytes;
+    return true;
+}
+
 void gw_stream_poll(struct gw_request *request)
 {
-    struct gateway *gateway = gw_request_opaque(request);
-    const struct gw_subscription_limits *limits = gw_subscriptions_limits(gateway->subscriptions);
-    int64_t wait = DEFAULT_WAIT_MS, messages = 0, bytes = 0, received = -1, assignment = -1;
-    enum gw_ack ack = GW_ACK_WRITTEN;
-    bool extended = false;
+    const struct gateway *gateway = gw_request_opaque(request);
+    const char *accept = gateway->extended ? gw_request_header(request, "Accept") : NULL;
+    struct asking ask;
     if (!strcmp(gw_request_method(request), "HEAD")) {
         gw_respond_header(request, "Allow", "GET, OPTIONS");
         gw_respond_error(request, 405, "method-not-allowed", "a poll's messages cannot be left out",
                          "poll with GET");
         return;
     }
-    if (!take_number(request, "maxWaitMs", 0, &wait, &extended) ||
-        !take_number(request, "maxMessages", 1, &messages, &extended) ||
-        !take_number(request, "maxBytes", 1, &bytes, &extended) ||
-        !take_number(request, "received", 0, &received, &extended) ||
-        !take_number(request, "assignment", 0, &assignment, &extended) || !take_ack(request, &ack, &extended))
+    if (!take_query(request, &ask))
         return;
-    if (received >= 0)
-        ack = GW_ACK_YES;
     struct gw_subscription *subscription = gw_stream_find(request);
     if (!subscription)
         return;
+    if (accepts(accept, "text/event-stream")) {
+        gw_stream_push(request, subscription, (size_t)ask.messages, (size_t)ask.bytes);
+        return;
+    }
     struct polling *call = calloc(1, sizeof *call);
     if (!call) {
         gw_subscription_unlink(subscription);
         gw_respond_error(request, 503, "out-of-memory", "the gateway is out of memory", "poll again later");
         return;
     }
-    if (wait > limits->poll_wait_ms)
-        wait = limits->poll_wait_ms;
-    size_t max_bytes = (uint64_t)bytes < limits->poll_bytes ? (size_t)bytes : limits->poll_bytes;
+    size_t payload =
+        ask.bytes ? (size_t)ask.bytes : gw_subscriptions_limits(gateway->subscriptions)->poll_bytes;
     call->request = request;
-    call->extended = extended;
-    call->cbor = accepts_cbor(gw_request_header(request, "Accept"));
-    size_t payload = max_bytes ? max_bytes : limits->poll_bytes;
-    sl_buffer_init(&call->out, payload + payload / 2 + ANSWER_ROOM); /* base64 adds a third */
+    call->extended = ask.extended;
+    call->cbor = accepts(accept, SL_MEDIA_CBOR_SEQ);
+    sl_buffer_init(&call->out, payload + payload / 2 + GW_ANSWER_ROOM); /* base64 adds a third */
     if (!call->cbor)
         sl_buffer_append_text(&call->out, "{\"messages\":[");
     call->poll = (struct gw_poll){
         .subscription = subscription,
-        .max_messages = (uint64_t)messages < limits->poll_messages ? (size_t)messages : limits->poll_messages,
-        .max_bytes = max_bytes,
-        .deadline_ms = sl_mono_ms() + wait,
-        .ack = ack,
-        .received = received,
-        .assignment = assignment,
+        .max_messages = (size_t)ask.messages,
+        .max_bytes = (size_t)ask.bytes,
+        .deadline_ms = sl_mono_ms() + ask.wait,
+        .ack = ask.ack,
+        .received = ask.received,
+        .assignment = ask.assignment,
         .add = add,
         .done = done,
         .released = released,

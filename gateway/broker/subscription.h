@@ -76,6 +76,7 @@ struct gw_subscription {
     struct gw_held *held; /* the first `given` were handed out and are not settled; the others wait */
     size_t held_count, held_capacity, given;
     struct gw_poll *parked, *unsettled;
+    uint64_t turn;    /* polls that followed none */
     uint64_t answers; /* with messages, that arrived or may arrive yet */
     bool awaits_ack;  /* what was given was written: the next poll says whether it arrived */
     struct gw_change *orders, *leavers; /* waiting: all that must come one after another */
@@ -116,7 +117,7 @@ struct gw_subscriptions {
     struct gw_subscription *nodes[GW_NODE_BUCKETS];
     struct gw_subscription *alive; /* not GW_LEFT */
     size_t alive_count, listed_count;
-    bool closed;
+    atomic_bool closed; /* set under the lock */
 };
 
 /* How long the first call may come after the subscribe: a client that died in between holds its group's
@@ -150,6 +151,8 @@ void gw_subscription_called(struct gw_subscription *subscription);
 void gw_subscription_suspect(struct gw_subscription *subscription);
 void gw_subscription_work(struct gw_subscription *subscription); /* does whatever can be done now */
 void gw_subscription_leave(struct gw_subscription *subscription);
+/* Why a call cannot be had on one that has ended. */
+sl_status gw_subscription_gone(const struct gw_subscription *subscription);
 struct gw_share *gw_subscription_share(const struct gw_subscription *subscription, int32_t partition);
 /* Its partitions changed: who waits to hear of it does. */
 void gw_subscription_reassigned(struct gw_subscription *subscription);

@@ -270,14 +270,21 @@ static void append(struct gw_change **list, struct gw_change *change)
     *list = change;
 }
 
+static sl_status say_gone(const struct gw_subscription *subscription, struct gw_change *change)
+{
+    sl_status status = gw_subscription_gone(subscription);
+    return status == SL_CLOSED
+               ? sl_error_set_retriable(&change->error, status, "the gateway is being stopped")
+               : sl_error_set(&change->error, status, "the subscription ended");
+}
+
 void gw_subscription_fail_changes(struct gw_subscription *subscription)
 {
     struct gw_change *change = subscription->orders;
     subscription->orders = NULL;
     while (change) {
         struct gw_change *next = change->next;
-        sl_error_set(&change->error, SL_NOT_FOUND, "the subscription ended");
-        end(change, SL_NOT_FOUND);
+        end(change, say_gone(subscription, change));
         change = next;
     }
 }
@@ -302,8 +309,8 @@ static void change_arrived(struct gw_task *task)
         gw_subscription_leave(subscription);
         gw_subscription_work(subscription);
     } else if (subscription->phase != GW_JOINED) {
-        sl_error_set(&change->error, SL_NOT_FOUND, "the subscription ended");
-        end(change, change->kind == GW_UNSUBSCRIBE ? SL_OK : SL_NOT_FOUND);
+        sl_status status = say_gone(subscription, change);
+        end(change, change->kind == GW_UNSUBSCRIBE ? SL_OK : status);
     } else {
         gw_subscription_called(subscription);
         if (change->kind == GW_COMMIT) {

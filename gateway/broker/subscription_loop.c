@@ -22,6 +22,11 @@ struct gw_share *gw_subscription_share(const struct gw_subscription *subscriptio
     return NULL;
 }
 
+sl_status gw_subscription_gone(const struct gw_subscription *subscription)
+{
+    return atomic_load(&subscription->all->closed) ? SL_CLOSED : SL_NOT_FOUND;
+}
+
 static void drop_list(struct gw_subscription *subscription)
 {
     gw_subscription_set_list(subscription, NULL);

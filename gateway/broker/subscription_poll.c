@@ -237,11 +237,16 @@ static void poll_arrived(struct gw_task *task)
 {
     struct gw_poll *poll = (struct gw_poll *)(void *)((char *)task - offsetof(struct gw_poll, task));
     struct gw_subscription *subscription = poll->subscription;
-    if (subscription->phase != GW_JOINED) {
-        poll->status = SL_NOT_FOUND;
+    poll->replaced = poll->follows && poll->follows != subscription->turn;
+    if (subscription->phase != GW_JOINED)
+        poll->status = gw_subscription_gone(subscription);
+    if (poll->status || poll->replaced) {
         poll->done(poll);
         return;
     }
+    poll->turn = poll->follows ? poll->follows : ++subscription->turn;
+    if (subscription->parked)
+        subscription->parked->replaced = true;
     gw_subscription_end_poll(subscription);
     if (!subscription->unsettled) /* else once it is */
         heed(subscription, poll);
@@ -267,6 +272,19 @@ void gw_subscription_poll(struct gw_poll *poll)
         poll_arrived(&poll->task);
     else
         gw_loop_post(poll->subscription->loop, &poll->task);
+}
+
+static void cancelled(struct gw_task *task)
+{
+    struct gw_poll *poll = (struct gw_poll *)(void *)((char *)task - offsetof(struct gw_poll, cancel_task));
+    if (poll->subscription->parked == poll)
+        finish(poll->subscription);
+}
+
+void gw_poll_cancel(struct gw_poll *poll)
+{
+    poll->cancel_task.run = cancelled;
+    gw_loop_post(poll->subscription->loop, &poll->cancel_task);
 }
 
 static void settled(struct gw_task *task)

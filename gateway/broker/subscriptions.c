@@ -205,7 +205,9 @@ struct gw_subscription *gw_subscription_find(struct gw_subscriptions *all, const
                      subscription_id);
         return NULL;
     }
-    if (!found)
+    if (!found && atomic_load(&all->closed))
+        sl_error_set_retriable(error, SL_CLOSED, "the gateway is being stopped");
+    else if (!found)
         sl_error_set(error, SL_NOT_FOUND,
                      "there is no subscription %s of this application on layer %s (it ended, or was idle too "
                      "long)",
@@ -344,8 +346,9 @@ sl_status gw_subscriptions_subscribe(struct gw_subscriptions *all, struct gw_sub
         return sl_error_oom(error);
     struct survey survey = {.ask = subscribe, .group = subscribe->group};
     pthread_mutex_lock(&all->lock);
-    sl_status status =
-        all->closed ? sl_error_set_retriable(error, SL_CLOSED, "the gateway is being stopped") : SL_OK;
+    sl_status status = atomic_load(&all->closed)
+                           ? sl_error_set_retriable(error, SL_CLOSED, "the gateway is being stopped")
+                           : SL_OK;
     if (!status)
         status = survey_all(all, &survey, error);
     if (!status && !(fresh->group = sl_strdup(survey.group)))
@@ -387,7 +390,7 @@ void gw_subscriptions_close(struct gw_subscriptions *all, int grace_ms)
     int64_t deadline = sl_deadline_ms(grace_ms);
     struct timespec until = sl_mono_deadline(deadline);
     pthread_mutex_lock(&all->lock);
-    all->closed = true;
+    atomic_store(&all->closed, true);
     for (struct gw_subscription *next = all->alive; next; next = next->next_alive)
         gw_subscription_abandon(next); /* posts only */
     int code = 0;

@@ -126,20 +126,27 @@ struct gw_poll {
      * the poll before this one came here at all. -1: not said. */
     int64_t received;
     int64_t assignment; /* the last that the caller knows: a change since answers at once; -1: not asked */
+    uint64_t follows;   /* the turn of the poll before, when nobody else may have polled since; 0: none */
     bool (*add)(struct gw_poll *poll, const struct sl_message *message); /* false: memory is out */
     void (*done)(struct gw_poll *poll);
     void (*released)(struct gw_poll *poll); /* settled: the memory is the caller's again. Owner's loop. */
 
-    sl_status status; /* SL_NOT_FOUND: the subscription is gone; SL_OUT_OF_MEMORY */
+    /* SL_NOT_FOUND: the subscription is gone; SL_CLOSED: the gateway is being stopped; SL_OUT_OF_MEMORY */
+    sl_status status;
     size_t count, bytes;
+    bool replaced;            /* another poll came in its place */
+    uint64_t turn;            /* counts polls that follow none, from 1 */
     struct gw_assignment now; /* as of done, where it was asked */
 
     /* The subscription's own. */
+    struct gw_task cancel_task;
     struct gw_timer timer;
     int64_t ended_ms;
     bool whole;
 };
-void gw_subscription_poll(struct gw_poll *poll);       /* any thread */
+void gw_subscription_poll(struct gw_poll *poll); /* any thread */
+/* Ends its waiting soon, if it waits: nobody will read the answer. The thread that settles it, before. */
+void gw_poll_cancel(struct gw_poll *poll);
 void gw_poll_settle(struct gw_poll *poll, bool whole); /* any thread; once, after done */
 
 /* Committing and seeking. Offsets to commit are those of the last processed messages, offsets to seek to are

@@ -59,6 +59,26 @@ struct gw_server {
     atomic_uint in_flight;
 };
 
+/* A connection, from its begin to its end, beside what libmicrohttpd knows of it. */
+struct gw_connection {
+    struct gw_watch watch; /* tells once when the client closes its side, whatever else is going on */
+    bool surplus;          /* one more than there may be */
+    bool hung_up;          /* the client has closed its side */
+    struct gw_request *streaming;
+};
+
+/* An answer that is written piece by piece. */
+struct gw_stream {
+    bool open;   /* the answer is one */
+    bool ended;  /* nothing follows */
+    bool failed; /* to be broken off */
+    bool waits;  /* the connection is suspended until there is a piece */
+    char *piece;
+    size_t at, size;
+    void (*drained)(void *opaque);
+    void *opaque;
+};
+
 struct gw_request {
     struct gw_loop *loop;
     struct MHD_Connection *connection;
@@ -88,6 +108,7 @@ struct gw_request {
     size_t answer_size;
     void (*sent)(void *opaque, bool whole);
     void *sent_opaque;
+    struct gw_stream stream;
 
     /* Messages under way to the loop: the request's memory stays while there are any. */
     atomic_uint posts;
@@ -117,7 +138,17 @@ void gw_requests_abandon(struct gw_loop *loop); /* so that the daemon may be sto
 void gw_requests_free(struct gw_loop *loop);
 void gw_request_release(struct gw_request *request); /* when its last post has run */
 
+int gw_socket_of(struct MHD_Connection *connection);
+
+/* stream.c */
+void gw_stream_hung_up(struct gw_request *request);
+void gw_stream_free(struct gw_request *request);
+void gw_streams_cut(struct gw_loop *loop); /* breaks those off that are still open */
+
 /* respond.c */
+/* The answer that was given, to the request's loop. in_memory: bytes of it that are in memory. */
+void gw_give_answer(struct gw_request *request, int status, const char *content_type,
+                    struct MHD_Response *response, size_t in_memory);
 void gw_answer_arrived(struct gw_request *request); /* loop's thread */
 
 #endif

@@ -81,8 +81,8 @@ void gw_requests_abandon(struct gw_loop *loop)
 {
     for (struct gw_request *request = loop->requests; request; request = request->next) {
         request->gone = true;
-        if (request->suspended || request->paused) {
-            request->suspended = request->paused = false;
+        if (request->suspended || request->paused || request->stream.waits) {
+            request->suspended = request->paused = request->stream.waits = false;
             MHD_resume_connection(request->connection);
         }
     }
@@ -108,18 +108,61 @@ static void name_correlation(struct gw_request *request)
     sl_hex(id, sizeof id, request->correlation);
 }
 
-void gw_mhd_connection(void *opaque, struct MHD_Connection *connection, void **context,
+int gw_socket_of(struct MHD_Connection *connection)
+{
+    return MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
+}
+
+/* libmicrohttpd does not look at a connection that is suspended, nor does it see an end that came with a
+ * request: so the loop watches for it, which costs nothing for a request. */
+static void hung_up(struct gw_watch *watch)
+{
+    struct gw_connection *connection =
+        (struct gw_connection *)(void *)((char *)watch - offsetof(struct gw_connection, watch));
+    connection->hung_up = true;
+    if (connection->streaming)
+        gw_stream_hung_up(connection->streaming);
+}
+
+/* Without memory for it, or when it cannot be watched, the connection is closed with its first request. */
+static struct gw_connection *connection_new(struct gw_loop *loop, int fd)
+{
+    struct gw_connection *connection = calloc(1, sizeof *connection);
+    if (!connection)
+        return NULL;
+    connection->watch = (struct gw_watch){.fd = fd, .ready = hung_up};
+    struct epoll_event event = {.events = EPOLLRDHUP | EPOLLET, .data.ptr = &connection->watch};
+    if (!epoll_ctl(loop->epoll_fd, EPOLL_CTL_ADD, fd, &event))
+        return connection;
+    free(connection);
+    return NULL;
+}
+
+void gw_mhd_connection(void *opaque, struct MHD_Connection *mhd, void **context,
                        enum MHD_ConnectionNotificationCode code)
 {
-    struct gw_server *server = ((struct gw_loop *)opaque)->server;
-    (void)connection;
+    struct gw_loop *loop = opaque;
+    struct gw_server *server = loop->server;
+    struct gw_connection *connection = *context;
     if (code == MHD_CONNECTION_NOTIFY_STARTED) {
         /* Over the limit: it is told so when it asks for something. */
-        if (atomic_fetch_add(&server->connections, 1) >= server->settings.max_connections)
-            *context = server;
-    } else {
-        atomic_fetch_sub(&server->connections, 1);
+        bool surplus = atomic_fetch_add(&server->connections, 1) >= server->settings.max_connections;
+        *context = connection = connection_new(loop, gw_socket_of(mhd));
+        if (connection)
+            connection->surplus = surplus;
+        return;
     }
+    atomic_fetch_sub(&server->connections, 1);
+    if (connection)
+        gw_watch_remove(loop, &connection->watch);
+    free(connection);
+}
+
+static struct gw_connection *connection_of(const struct gw_request *request)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(request->connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    return info ? info->socket_context : NULL;
 }
 
 /* An absolute URI in the request line (as to a proxy) is its path. */
@@ -259,13 +302,11 @@ static bool find_route(struct gw_request *request)
 static bool has_room(struct gw_request *request)
 {
     struct gw_server *server = request->loop->server;
-    const union MHD_ConnectionInfo *surplus =
-        MHD_get_connection_info(request->connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
     if (atomic_load_explicit(&server->draining, memory_order_relaxed)) {
         gw_respond_error(request, 503, "shutting-down", "the gateway is being stopped", "try again");
     } else if (!atomic_load_explicit(&server->open, memory_order_relaxed)) {
         gw_respond_error(request, 503, "starting", "the gateway is being started", "try again");
-    } else if (surplus && surplus->socket_context) {
+    } else if (connection_of(request)->surplus) {
         gw_respond_header(request, "Connection", "close");
         gw_respond_errorf(request, 503, "too-many-connections",
                           "close connections, or raise streamlayer.gateway.limits.connections",
@@ -355,17 +396,14 @@ static bool take_piece(struct gw_request *request, const char *data, size_t *siz
     return true;
 }
 
-static int socket_of(struct MHD_Connection *connection)
-{
-    return MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
-}
-
 /* Before the answer: whether the client has closed its side, so that nobody will read. Afterwards that says
- * nothing: one that has read its answer may close at once. */
-static bool client_is_gone(struct MHD_Connection *connection)
+ * nothing: one that has read its answer may close at once. Where somebody wants to know whether the answer
+ * arrives, the socket itself is asked: what the loop was told may be a moment old. */
+static bool client_is_gone(const struct gw_request *request)
 {
     char byte;
-    return recv(socket_of(connection), &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+    return connection_of(request)->hung_up ||
+           (request->sent && recv(gw_socket_of(request->connection), &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0);
 }
 
 /* After the answer: whether the client's side has refused it. */
@@ -373,7 +411,7 @@ static bool was_reset(struct MHD_Connection *connection)
 {
     struct tcp_info info;
     socklen_t size = sizeof info;
-    return getsockopt(socket_of(connection), IPPROTO_TCP, TCP_INFO, &info, &size) ||
+    return getsockopt(gw_socket_of(connection), IPPROTO_TCP, TCP_INFO, &info, &size) ||
            info.tcpi_state == TCP_CLOSE;
 }
 
@@ -381,8 +419,14 @@ static enum MHD_Result send_answer(struct gw_request *request)
 {
     if (!request->response)
         return MHD_NO; /* there was no memory for one */
-    bool gone = client_is_gone(request->connection);
+    bool gone = client_is_gone(request);
     request->deserted = request->sent && gone;
+    if (request->stream.open && gone)
+        return MHD_NO;
+    if (request->stream.open) { /* it may be idle as long as it likes */
+        connection_of(request)->streaming = request;
+        MHD_set_connection_option(request->connection, MHD_CONNECTION_OPTION_TIMEOUT, 0u);
+    }
     /* libmicrohttpd does not see an end that came with the request, and would keep the connection. */
     if (gone)
         MHD_add_response_header(request->response, "Connection", "close");
@@ -399,7 +443,7 @@ enum MHD_Result gw_mhd_request(void *opaque, struct MHD_Connection *connection, 
 {
     struct gw_request *request = *context;
     (void)opaque, (void)url, (void)version;
-    if (!request || !request->path || request->gone ||
+    if (!request || !request->path || request->gone || !connection_of(request) ||
         (request->loop->handles_no_more && !request->answered && !request->handled))
         return MHD_NO;
     if (!request->begun) {
@@ -446,6 +490,12 @@ void gw_mhd_completed(void *opaque, struct MHD_Connection *connection, void **co
     if (!request)
         return;
     *context = NULL;
+    if (request->stream.open && connection_of(request)) {
+        connection_of(request)->streaming = NULL;
+        MHD_set_connection_option(connection, MHD_CONNECTION_OPTION_TIMEOUT,
+                                  (unsigned)request->loop->server->settings.idle_timeout_s);
+        gw_stream_free(request);
+    }
     struct gw_server *server = request->loop->server;
     bool whole = why == MHD_REQUEST_TERMINATED_COMPLETED_OK;
     if (request->sent)

@@ -164,9 +164,8 @@ static bool add_headers(struct gw_request *request, struct MHD_Response *respons
     return good;
 }
 
-/* The answer that was given, to the request's loop. in_memory: bytes of it that are in memory. */
-static void give(struct gw_request *request, int status, const char *content_type,
-                 struct MHD_Response *response, size_t in_memory)
+void gw_give_answer(struct gw_request *request, int status, const char *content_type,
+                    struct MHD_Response *response, size_t in_memory)
 {
     if (response && !add_headers(request, response, content_type)) {
         MHD_destroy_response(response); /* and the body with it */
@@ -201,7 +200,7 @@ void gw_respond(struct gw_request *request, int status, const char *content_type
             response = MHD_create_response_from_buffer(size, bytes, MHD_RESPMEM_PERSISTENT);
         if (release && (!response || !size))
             release(release_opaque);
-        give(request, status, content_type, response, size);
+        gw_give_answer(request, status, content_type, response, size);
     } else if (release) {
         release(release_opaque); /* it has its answer */
     }
@@ -218,7 +217,7 @@ void gw_respond_file(struct gw_request *request, int status, const char *content
         response = MHD_create_response_from_fd_at_offset64((uint64_t)size, fd, (uint64_t)offset);
         if (!response)
             close(fd);
-        give(request, status, content_type, response, 0);
+        gw_give_answer(request, status, content_type, response, 0);
     } else {
         close(fd); /* it has its answer */
     }

@@ -17,6 +17,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#define STREAMS_GRACE_MS 5000 /* for readers of streams that do not keep up */
+
 static unsigned cores(void)
 {
     cpu_set_t set;
@@ -237,16 +239,24 @@ static void stop_handling(struct gw_loop *loop)
     loop->handles_no_more = true;
 }
 
-void gw_server_drain(struct gw_server *server, int grace_ms)
+static void wait_for_idle(struct gw_server *server, int64_t deadline)
 {
-    int64_t deadline = sl_deadline_ms(grace_ms);
     struct timespec until = sl_mono_deadline(deadline);
-    atomic_store(&server->draining, true);
-    order_all(server, stop_listening);
     pthread_mutex_lock(&server->lock);
     while (atomic_load(&server->in_flight) && deadline > sl_mono_ms())
         pthread_cond_timedwait(&server->idle, &server->lock, &until);
     pthread_mutex_unlock(&server->lock);
+}
+
+void gw_server_drain(struct gw_server *server, int grace_ms)
+{
+    int64_t deadline = sl_deadline_ms(grace_ms);
+    int64_t streams = sl_deadline_ms(STREAMS_GRACE_MS);
+    atomic_store(&server->draining, true);
+    order_all(server, stop_listening);
+    wait_for_idle(server, streams < deadline ? streams : deadline);
+    order_all(server, gw_streams_cut);
+    wait_for_idle(server, deadline);
     order_all(server, stop_handling);
 }
 

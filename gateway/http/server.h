@@ -149,6 +149,19 @@ void gw_respond_file(struct gw_request *request, int status, const char *content
 /* Takes the buffer's bytes. */
 void gw_respond_buffer(struct gw_request *request, int status, const char *content_type,
                        struct sl_buffer *body);
+/*
+ * An answer that is written piece by piece and whose size nobody knows. On the request's loop, within its
+ * handler; the request may be used by the caller from then on until on_sent's function is called, which is
+ * when the connection broke (false) or the end was written (true), and which must be set. drained is called
+ * when the client's side has taken all that was given: the next piece is given then or later, one at a time.
+ * A stream that waits for its next piece is not idle.
+ */
+void gw_respond_stream(struct gw_request *request, const char *content_type, void (*drained)(void *opaque),
+                       void *opaque);
+/* The next piece, or the first: the buffer's bytes from `from` on. Takes them. The request's loop. */
+void gw_stream_write(struct gw_request *request, struct sl_buffer *piece, size_t from);
+/* Nothing follows what was given. */
+void gw_stream_end(struct gw_request *request);
 /* Takes the reference. NULL: out of memory, answers 500. False: that is the answer. */
 bool gw_respond_json(struct gw_request *request, int status, json_t *body);
 /* {"title","status","code","cause","action","correlationId"}; 401 adds WWW-Authenticate, 429 and 503
