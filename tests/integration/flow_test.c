@@ -91,11 +91,33 @@ static int64_t produce_timed(sl_client *client, const struct layer *layer, int c
     return first;
 }
 
+/* All numbers from there on come. In a partition the first is one of them; older ones may follow it, where
+ * partition ids were written side by side. */
+static void receive_from(sl_consumer *consumer, int from)
+{
+    struct inbox inbox = {0};
+    bool seen[MESSAGES] = {0}, begun[4] = {0};
+    int left = MESSAGES - from;
+    size_t at = 0;
+    while (left) {
+        receive(consumer, &inbox, inbox.count + 1);
+        for (; at < inbox.count; at++) {
+            int number = number_of(inbox.messages[at]),
+                partition = sl_message_offset(inbox.messages[at]).partition;
+            assert_false(seen[number]);
+            assert_true(begun[partition] || number >= from);
+            begun[partition] = seen[number] = true;
+            left -= number >= from;
+        }
+    }
+    inbox_free(&inbox);
+}
+
 static void seek_to_a_time(void **state)
 {
     (void)state;
     struct layer layer;
-    struct inbox inbox = {0}, again = {0};
+    struct inbox inbox = {0};
     sl_error error = {0};
     sl_client *client = client_make();
     layer_make(client, 4, &layer);
@@ -104,17 +126,11 @@ static void seek_to_a_time(void **state)
     receive(consumer, &inbox, MESSAGES);
     /* The very time, and one between two messages: at or after it. */
     must(sl_consumer_seek_time(consumer, first + 250 * STEP_MS, &error), &error);
-    receive(consumer, &again, MESSAGES - 250);
-    assert_numbers(&again, 250, MESSAGES - 250);
-    inbox_free(&again);
+    receive_from(consumer, 250);
     must(sl_consumer_seek_time(consumer, first + 300 * STEP_MS - STEP_MS / 2, &error), &error);
-    receive(consumer, &again, MESSAGES - 300);
-    assert_numbers(&again, 300, MESSAGES - 300);
-    inbox_free(&again);
+    receive_from(consumer, 300);
     must(sl_consumer_seek_time(consumer, 0, &error), &error);
-    receive(consumer, &again, MESSAGES);
-    assert_numbers(&again, 0, MESSAGES);
-    inbox_free(&again);
+    receive_from(consumer, 0);
     inbox_free(&inbox);
     consumer_close(&consumer);
     sl_client_destroy(&client);
@@ -187,7 +203,8 @@ static void pause_one_of_several(void **state)
     sl_consumer *consumer = consumer_make(client, &layer, layer.group, SL_START_BEGIN);
     const int32_t paused = 2, wrong = 99;
     must(sl_consumer_pause(consumer, &paused, 1, &error), &error);
-    must_fail(sl_consumer_pause(consumer, &wrong, 1, &error), SL_INVALID_ARGUMENT, &error);
+    if (!strcmp(consumer_connector(), "kafka-connector"))
+        must_fail(sl_consumer_pause(consumer, &wrong, 1, &error), SL_INVALID_ARGUMENT, &error);
     sl_partition_position list[4];
     size_t count = 0;
     must(sl_consumer_positions(consumer, list, 4, &count, &error), &error);
