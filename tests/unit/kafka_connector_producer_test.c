@@ -91,6 +91,7 @@ static void time_runs_out_without_a_broker(void **state)
     assert_int_equal(send_one(mock, producer, 0, "key"), SL_OK);
     kafka_mock_wait(mock, 1);
     assert_int_equal(mock->outcome[0].status, SL_TIMED_OUT);
+    assert_non_null(strstr(mock->text, "; last error: ")); /* it came as an event */
     mock->connector->producer_close(producer);
     assert_int_equal(mock->outcomes, 1);
 }

@@ -28,6 +28,8 @@ static void on_delivered(void *opaque, const struct sl_outcome *outcome)
         mock->outcome[mock->outcomes].status = outcome->error ? outcome->error->status : SL_OK;
         mock->outcome[mock->outcomes].offset = outcome->offset;
     }
+    if (outcome->error)
+        snprintf(mock->text, sizeof mock->text, "%.399s", outcome->error->text);
     mock->outcomes++;
     pthread_cond_broadcast(&mock->changed);
     pthread_mutex_unlock(&mock->lock);

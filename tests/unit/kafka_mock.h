@@ -18,6 +18,7 @@ struct kafka_mock {
     struct sl_target target;
     pthread_mutex_t lock;
     pthread_cond_t changed;
+    char text[400];  /* the last failure's */
     size_t outcomes; /* how many reports came; the first so many are kept */
     struct {
         void *ticket;

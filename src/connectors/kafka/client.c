@@ -67,17 +67,39 @@ static void on_error(rd_kafka_t *rk, int number, const char *text, void *opaque)
     pthread_mutex_unlock(&client->lock);
 }
 
-/* Served by our polls, and only where statistics are wanted. The text is kept: no copy. */
-static int on_statistics(rd_kafka_t *rk, char *json, size_t size, void *opaque)
+/* The text is ours. */
+static void keep_statistics(struct sl_kafka_client *client, char *json)
 {
-    struct sl_kafka_client *client = opaque;
-    (void)rk, (void)size;
     pthread_mutex_lock(&client->lock);
     char *old = client->statistics;
     client->statistics = json;
     pthread_mutex_unlock(&client->lock);
     free(old);
+}
+
+/* Served by our polls, and only where statistics are wanted. The text is kept: no copy. */
+static int on_statistics(rd_kafka_t *rk, char *json, size_t size, void *opaque)
+{
+    (void)rk, (void)size;
+    keep_statistics(opaque, json);
     return 1;
+}
+
+void sl_kafka_client_take_event(struct sl_kafka_client *client, rd_kafka_event_t *event)
+{
+    char *json;
+    switch (rd_kafka_event_type(event)) {
+    case RD_KAFKA_EVENT_ERROR:
+        on_error(client->rk, rd_kafka_event_error(event), rd_kafka_event_error_string(event), client);
+        break;
+    case RD_KAFKA_EVENT_STATS:
+        json = sl_strdup(rd_kafka_event_stats(event));
+        if (json) /* without memory the ones before stay */
+            keep_statistics(client, json);
+        break;
+    default:
+        break;
+    }
 }
 
 bool sl_kafka_client_statistics(struct sl_kafka_client *client, struct sl_buffer *json)

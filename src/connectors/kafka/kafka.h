@@ -49,6 +49,8 @@ void sl_kafka_client_log(struct sl_kafka_client *client, sl_log_level level, con
     SL_PRINTF(3, 4);
 /* The last error's text, or "" (copied). */
 void sl_kafka_client_last(struct sl_kafka_client *client, char *text, size_t size);
+/* An error or statistics, polled as an event: as the callbacks would. The event stays the caller's. */
+void sl_kafka_client_take_event(struct sl_kafka_client *client, rd_kafka_event_t *event);
 /* Appends librdkafka's newest statistics, a JSON object ({} when there are none). false: memory is out. */
 bool sl_kafka_client_statistics(struct sl_kafka_client *client, struct sl_buffer *json);
 /* An error that waiting does not mend (credentials, fatal) since the last call: SL_OK or that. */

@@ -78,14 +78,17 @@ static void take_deliveries(struct producer *producer, rd_kafka_event_t *event)
         producer->host.delivered_many(producer->host.core, reports, count);
 }
 
-/* Deliveries come as events, many in one; errors, log lines and statistics go to their callbacks. */
+/* Deliveries come many in one event; where events are polled, errors and statistics are events too. */
 static void serve_queue(struct producer *producer, int timeout_ms)
 {
     rd_kafka_event_t *event = rd_kafka_queue_poll(producer->queue, timeout_ms);
-    if (event && rd_kafka_event_type(event) == RD_KAFKA_EVENT_DR)
+    if (!event)
+        return;
+    if (rd_kafka_event_type(event) == RD_KAFKA_EVENT_DR)
         take_deliveries(producer, event);
-    if (event)
-        rd_kafka_event_destroy(event);
+    else
+        sl_kafka_client_take_event(producer->client, event);
+    rd_kafka_event_destroy(event);
 }
 
 static void *serve(void *argument)
