@@ -240,8 +240,14 @@ static int get_size(struct cli *cli, int64_t *size)
     for (int tries = 1;; tries++) {
         if (!sl_blob_size(cli->client, cli->operands[0], cli->operands[1], cli->operands[2], size, &error))
             return CLI_OK;
-        if (!may_try_again(cli, &error, tries))
-            return cli_interrupted() ? CLI_INTERRUPTED : cli_fail(cli, &error);
+        if (may_try_again(cli, &error, tries))
+            continue;
+        /* The answer to HEAD has no body that could say which of them is not there. */
+        if (error.status == SL_NOT_FOUND)
+            snprintf(error.text, sizeof error.text,
+                     "no blob has the data handle \"%s\" in the layer %s of %s", cli->operands[2],
+                     cli->operands[1], cli->operands[0]);
+        return cli_interrupted() ? CLI_INTERRUPTED : cli_fail(cli, &error);
     }
 }
 

@@ -136,7 +136,7 @@ void cli_print_summary(const struct cli *cli, const char *verb, const struct cli
         print_json_summary(summary);
         return;
     }
-    if (!isatty(STDERR_FILENO) && !cli->verbose)
+    if ((!isatty(STDERR_FILENO) && !cli->verbose) || cli_flag(cli, "quiet"))
         return;
     double seconds = (double)(summary->elapsed_ms ? summary->elapsed_ms : 1) / 1000;
     char bytes[32], rate[32];

@@ -31,11 +31,15 @@ void cli_progress_begin(struct cli_progress *progress, struct cli *cli, const ch
 static void sample(struct cli_progress *progress, const struct cli_amount *amount, int64_t now_ms)
 {
     int64_t passed_ms = now_ms - progress->sampled_ms;
-    if (passed_ms < SAMPLE_EVERY_MS)
+    bool first = !progress->sampled_messages && !progress->sampled_bytes;
+    if (passed_ms < SAMPLE_EVERY_MS && !first)
         return;
     double seconds = (double)passed_ms / 1000;
     progress->messages_rate = (double)(amount->messages - progress->sampled_messages) / seconds;
     progress->bytes_rate = (double)(amount->bytes - progress->sampled_bytes) / seconds;
+    /* In the first second the line tells what there is so far. */
+    if (passed_ms < SAMPLE_EVERY_MS)
+        return;
     progress->sampled_messages = amount->messages;
     progress->sampled_bytes = amount->bytes;
     progress->sampled_ms = now_ms;

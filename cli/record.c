@@ -186,6 +186,18 @@ static bool string_of(const json_t *object, const char *name, const char **value
     return false;
 }
 
+/* "known are a, b, c" */
+static void list(char *out, size_t room, const char *const *names, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        int length = snprintf(out, room, "%s%s", i ? ", " : "known are ", names[i]);
+        if (length < 0 || (size_t)length >= room)
+            return;
+        out += length;
+        room -= (size_t)length;
+    }
+}
+
 static bool known(const json_t *object, const char *const *names, size_t count, char *why)
 {
     const char *name;
@@ -198,13 +210,11 @@ static bool known(const json_t *object, const char *const *names, size_t count, 
         if (i < count)
             continue;
         const char *nearest = sl_nearest(name, names, count);
+        int length = snprintf(why, CLI_RECORD_WHY, "unknown field \"%.60s\"; ", name);
         if (nearest)
-            snprintf(why, CLI_RECORD_WHY, "unknown field \"%.60s\"; did you mean \"%s\"?", name, nearest);
+            snprintf(why + length, CLI_RECORD_WHY - (size_t)length, "did you mean \"%s\"?", nearest);
         else
-            snprintf(why, CLI_RECORD_WHY,
-                     "unknown field \"%.60s\": key, payload, payloadBase64, headers, timestamp, traceId, "
-                     "checksum and crc are known (without --ndjson, a line is the payload itself)",
-                     name);
+            list(why + length, CLI_RECORD_WHY - (size_t)length, names, count);
         return false;
     }
     return true;
