@@ -137,10 +137,10 @@ class Server(TestCase):
 class Shutdown(TestCase):
     """A gateway of its own on the shared Kafka."""
 
-    def start(self):
+    def start(self, *arguments):
         directory = self.scratch()
         up = Running(self.platform.binaries, directory + "/data", directory + "/log",
-                     "--kafka", self.platform.brokers)
+                     "--kafka", self.platform.brokers, *arguments)
         self.addCleanup(lambda: up.process.poll() is not None or up.kill())
         environment = {"URL": up.ready(60), "BIN": self.platform.binaries, "BROKERS": self.platform.brokers,
                        "CONFIG": directory + "/data/application.conf"}
@@ -240,6 +240,66 @@ class Shutdown(TestCase):
                 self.assertEqual([streamlayer.data(each) for each in subscription.receive(1)], [b"kept"])
             self.assertEqual(up.stop(), 0, up.text()[-3000:])
         self.assertEqual(os.stat(directory + "/data/credentials.properties").st_mode & 0o077, 0)
+
+    def test_without_extensions(self):
+        """streamlayer.gateway.extensions = false: what is ours is not there, and is not looked at."""
+        _, platform = self.start("-D", "streamlayer.gateway.extensions=false")
+        hrn = platform.catalog()
+        platform.layer(hrn, "layer", parallelization=1)
+        subscription = streamlayer.Subscription(platform, hrn, "layer", properties={"auto.offset.reset": "earliest"})
+        self.assertEqual(set(subscription.answer.json()), {"nodeBaseURL", "subscriptionId"})
+        platform.publish(hrn, "layer", b"0")
+        platform.publish(hrn, "layer", b"1")
+        url = subscription.url("partitions")
+        query = "?maxWaitMs=x&maxMessages=0&maxBytes=x&ack=x&received=x&assignment=0"
+        messages = []
+
+        def poll():
+            answer = platform.get(url + query, headers={"Accept": "application/cbor-seq, text/event-stream"})
+            self.assertEqual((answer.status, answer.headers["content-type"]), (200, "application/json"), answer.text)
+            self.assertNotIn("x-sl-assignment", answer.headers)
+            messages.extend(answer.json()["messages"])
+            return len(messages) == 2
+        streamlayer.wait_for(poll, 20, "both messages")
+        self.assertFalse({"traceId", "headers"} & set(messages[0]["metaData"]))
+        for body in ({"to": "begin"}, {"to": "time", "timestamp": 0}):
+            answer = platform.put(subscription.url("seek"), body)
+            self.assertEqual((answer.status, answer.json()["code"]), (400, "bad-offsets"))
+        self.assertEqual(subscription.seek([{"partition": 0, "offset": 1}]).status, 200)
+        self.assertEqual([streamlayer.data(each) for each in subscription.receive(1)], [b"1"])
+        for method, what in (("PUT", "pause"), ("PUT", "resume"), ("GET", "positions")):
+            answer = platform.request(method, subscription.url(what))
+            self.assertEqual((answer.status, answer.json()["code"]), (404, "no-such-path"), what)
+
+    def test_a_poll_while_stopping_is_503(self):
+        """Its subscription is gone, but not for a client that comes back: it is told to try again."""
+        up, platform = self.start()
+        hrn = platform.catalog()
+        platform.layer(hrn, "layer", parallelization=1)
+        subscription = streamlayer.Subscription(platform, hrn, "layer")
+        parts = urllib.parse.urlsplit(platform.url)
+        held = socket.create_connection((parts.hostname, parts.port), 30)  # a request under way keeps the end open
+        self.addCleanup(held.close)
+        held.sendall(f"POST {urllib.parse.urlsplit(platform.base('ingest', 'v1', hrn)).path}/layers/layer HTTP/1.1\r\n"
+                     f"Host: x\r\nAuthorization: Bearer {platform.token}\r\nContent-Length: 10\r\n"
+                     "Content-Type: application/octet-stream\r\n\r\nfive".encode())
+        connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=30)
+        self.addCleanup(connection.close)
+
+        def poll():
+            connection.request("GET", subscription.url("partitions")[len(platform.url):],
+                               headers={"Authorization": f"Bearer {platform.token}"})
+            answer = connection.getresponse()
+            return answer.status, answer.headers.get("Retry-After"), answer.read()
+        self.assertEqual(poll()[0], 200)
+        os.kill(up.process.pid, signal.SIGTERM)
+        status = None
+        while status in (None, 200):
+            status, retry, body = poll()
+        self.assertEqual((status, retry), (503, "1"), body)
+        self.assertIn(b"shutting-down", body)
+        held.sendall(b"-more.")
+        self.assertEqual(up.stop(30), 0, up.text()[-3000:])
 
 
 if __name__ == "__main__":
