@@ -5,6 +5,7 @@
 #include "base/text.h"
 #include "base/time.h"
 #include "config/settings.h"
+#include "gateway/api/publish.h"
 #include "gateway/api/tokens.h"
 #include "gateway/broker/repeats.h"
 #include "gateway/broker/subscriptions.h"
@@ -97,7 +98,7 @@ static sl_status join_routes(struct gateway *gateway, size_t *total, sl_error *e
         {gw_endpoint_routes, gw_endpoint_route_count}, {gw_config_routes, gw_config_route_count},
         {gw_lookup_routes, gw_lookup_route_count},     {gw_token_routes, gw_token_route_count},
         {gw_status_routes, gw_status_route_count},     {gw_group_routes, gw_group_route_count},
-        {gw_blob_routes, gw_blob_route_count},
+        {gw_blob_routes, gw_blob_route_count},         {gw_publish_routes, gw_publish_route_count},
     };
     *total = 0;
     for (size_t i = 0; i < sizeof tables / sizeof *tables; i++)
@@ -208,6 +209,17 @@ static sl_status open_repeats(struct gateway *gateway, sl_error *error)
                                       error);
 }
 
+static sl_status open_publications(struct gateway *gateway, sl_error *error)
+{
+    int64_t max, bytes;
+    sl_status status = sl_config_integer(gateway->config, GATEWAY "limits.publications", &max, error);
+    if (!status)
+        status = sl_config_bytes(gateway->config, GATEWAY "limits.bytes-in-flight", &bytes, error);
+    /* They may lie for an hour: most of the memory is for what moves. */
+    return status ? status
+                  : gw_publications_create((size_t)max, (size_t)bytes / 4, &gateway->publications, error);
+}
+
 static sl_status start(struct gateway *gateway, const sl_config *config, sl_error *error)
 {
     struct gw_server_settings settings = {0};
@@ -223,6 +235,8 @@ static sl_status start(struct gateway *gateway, const sl_config *config, sl_erro
         status = open_stores(gateway, error);
     if (!status)
         status = open_repeats(gateway, error);
+    if (!status)
+        status = open_publications(gateway, error);
     if (!status)
         status = gw_status_create(&gateway->status, error);
     if (!status)
@@ -300,6 +314,7 @@ void gw_stop(struct gateway **out, int grace_ms)
         gw_subscriptions_free(&gateway->subscriptions);
         SL_INFO(&gateway->log, "gateway: stopped");
     }
+    gw_publications_destroy(&gateway->publications); /* which gives memory back to the broker */
     gw_broker_close(&gateway->broker, 0);
     gw_repeats_destroy(&gateway->repeats);
     gw_status_destroy(&gateway->status);

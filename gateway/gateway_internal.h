@@ -23,6 +23,7 @@ struct gateway {
     struct gw_blobs *blobs;               /* store/blobs.h */
     int64_t max_blob, max_body;           /* limits.blob, limits.body */
     struct gw_repeats *repeats;           /* broker/repeats.h */
+    struct gw_publications *publications; /* api/publish.h */
     struct gw_sweeper *sweeper;           /* api/blob.c: removes old blobs */
     struct gw_applications *applications; /* store/applications.h */
     struct gw_tokens *tokens;             /* api/token.c: signing and checking */
@@ -45,10 +46,11 @@ struct gw_layer *gw_request_layer(struct gw_request *request);
 
 /* Each API's routes; gateway.c joins them into the server's table. */
 extern const struct gw_route gw_lookup_routes[], gw_config_routes[], gw_ingest_routes[], gw_stream_routes[],
-    gw_endpoint_routes[], gw_token_routes[], gw_status_routes[], gw_group_routes[], gw_blob_routes[];
+    gw_endpoint_routes[], gw_token_routes[], gw_status_routes[], gw_group_routes[], gw_blob_routes[],
+    gw_publish_routes[];
 extern const size_t gw_lookup_route_count, gw_config_route_count, gw_ingest_route_count,
     gw_stream_route_count, gw_endpoint_route_count, gw_token_route_count, gw_status_route_count,
-    gw_group_route_count, gw_blob_route_count;
+    gw_group_route_count, gw_blob_route_count, gw_publish_route_count;
 
 /* Whether a request may pass (the server's gw_authenticate; opaque is the gateway): its bearer token. */
 bool gw_tokens_authenticate(void *opaque, struct gw_request *request, char **application);

@@ -6,6 +6,7 @@
 #include "base/text.h"
 #include "base/time.h"
 #include "gateway/api/failures.h"
+#include "gateway/api/publish.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -240,7 +241,7 @@ static void get_blob(struct gw_request *request)
     gw_work_post(get->gateway->disk_workers, &get->job);
 }
 
-/* --- The end of blobs --- */
+/* --- The end of blobs, and of forgotten publications --- */
 
 struct gw_sweeper {
     struct gw_job job;   /* first */
@@ -280,6 +281,7 @@ static void run_sweep(struct gw_job *job)
         SL_WARNING(&gateway->log, "blobs: %s", error.text);
     if (removed)
         SL_INFO(&gateway->log, "blobs: %zu removed, whose time or layer is over", removed);
+    gw_publications_expire(gateway->publications, sl_wall_ms());
     gw_loop_post(sweeper->loop, &sweeper->task);
 }
 

@@ -9,9 +9,8 @@ static const struct api {
     const char *name, *version, *path;
     bool of_catalog; /* its URL goes on with the catalog's HRN */
 } apis[] = {
-    {"config", "v1", "/config/v1", false},
-    {"blob", "v1", "/blob/v1/catalogs/", true},
-    {"ingest", "v1", "/ingest/v1/catalogs/", true},
+    {"config", "v1", "/config/v1", false},          {"blob", "v1", "/blob/v1/catalogs/", true},
+    {"ingest", "v1", "/ingest/v1/catalogs/", true}, {"publish", "v2", "/publish/v2/catalogs/", true},
     {"stream", "v2", "/stream/v2/catalogs/", true},
 };
 

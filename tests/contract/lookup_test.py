@@ -28,7 +28,7 @@ class Lookup(TestCase):
             found.add((entry["api"], entry["version"]))
         self.assertLessEqual(wanted, found)
 
-    APIS = {("stream", "v2"), ("ingest", "v1"), ("blob", "v1"), ("config", "v1")}
+    APIS = {("stream", "v2"), ("ingest", "v1"), ("blob", "v1"), ("publish", "v2"), ("config", "v1")}
 
     def test_lookup_of_a_catalog(self):
         """Under /lookup/v1 and under the root alike."""

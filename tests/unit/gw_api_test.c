@@ -36,6 +36,7 @@ static int setup(void **state)
     gw_layer_unlink(layer);
     assert_int_equal(gw_workers_start(1, &gateway->workers, NULL), SL_OK);
     gateway->public_url = strdup("http://127.0.0.1:1");
+    gateway->extended = true;
     assert_true(gw_lookup_route_count + gw_config_route_count + gw_status_route_count <= 40);
     size_t count = add_routes(fixture->routes, gw_lookup_routes, gw_lookup_route_count);
     count += add_routes(fixture->routes + count, gw_config_routes, gw_config_route_count);
@@ -89,7 +90,11 @@ static void lookup_lists_what_is_served(void **state)
             answer.body,
             "[{\"api\":\"config\",\"version\":\"v1\",\"baseURL\":\"http://gw.example:81/config/v1\","
             "\"parameters\":{\"streamlayer\":\"1\"}},"
+            "{\"api\":\"blob\",\"version\":\"v1\",\"baseURL\":\"http://gw.example:81/blob/v1/"
+            "catalogs/" HRN "\",\"parameters\":{\"streamlayer\":\"1\"}},"
             "{\"api\":\"ingest\",\"version\":\"v1\",\"baseURL\":\"http://gw.example:81/ingest/v1/"
+            "catalogs/" HRN "\",\"parameters\":{\"streamlayer\":\"1\"}},"
+            "{\"api\":\"publish\",\"version\":\"v2\",\"baseURL\":\"http://gw.example:81/publish/v2/"
             "catalogs/" HRN "\",\"parameters\":{\"streamlayer\":\"1\"}},"
             "{\"api\":\"stream\",\"version\":\"v2\",\"baseURL\":\"http://gw.example:81/stream/v2/"
             "catalogs/" HRN "\",\"parameters\":{\"streamlayer\":\"1\"}}]");

@@ -1,0 +1,292 @@
+#include "gateway/api/publish.h"
+
+#include "base/error.h"
+#include "base/text.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define BUCKETS   1024
+#define ID_DIGITS 32
+
+struct gw_publication {
+    struct gw_publication *next;            /* in the bucket */
+    struct gw_publication *older, *younger; /* in the order of their begin */
+    unsigned references;
+    bool listed; /* to be found */
+    char id[ID_DIGITS + 1];
+    char *application, *hrn;
+    json_t *layer_ids;
+    int64_t begun_ms;
+    enum gw_publication_state state;
+    struct gw_partitions *first, **end;
+    size_t bytes;
+    struct gw_submitter *joined;
+};
+
+struct gw_publications {
+    pthread_mutex_t lock;
+    struct gw_publication *buckets[BUCKETS]; /* under lock, as the rest */
+    struct gw_publication *oldest, *youngest;
+    size_t count, max, bytes, max_bytes;
+};
+
+sl_status gw_publications_create(size_t max, size_t max_bytes, struct gw_publications **out, sl_error *error)
+{
+    struct gw_publications *publications = calloc(1, sizeof *publications);
+    *out = publications;
+    if (!publications)
+        return sl_error_oom(error);
+    pthread_mutex_init(&publications->lock, NULL);
+    publications->max = max;
+    publications->max_bytes = max_bytes;
+    return SL_OK;
+}
+
+static void publication_free(struct gw_publication *publication)
+{
+    gw_partitions_free(publication->first);
+    json_decref(publication->layer_ids);
+    free(publication->application);
+    free(publication->hrn);
+    free(publication);
+}
+
+static void unlink_locked(struct gw_publications *publications, struct gw_publication *publication)
+{
+    if (--publication->references)
+        return;
+    publications->bytes -= publication->bytes;
+    publication_free(publication);
+}
+
+static struct gw_publication **bucket_of(struct gw_publications *publications, const char *id)
+{
+    size_t hash = 0;
+    for (; *id; id++)
+        hash = hash * 31 + (unsigned char)*id;
+    return &publications->buckets[hash % BUCKETS];
+}
+
+static void remove_locked(struct gw_publications *publications, struct gw_publication *publication)
+{
+    if (!publication->listed)
+        return;
+    publication->listed = false;
+    struct gw_publication **link = bucket_of(publications, publication->id);
+    while (*link != publication)
+        link = &(*link)->next;
+    *link = publication->next;
+    *(publication->older ? &publication->older->younger : &publications->oldest) = publication->younger;
+    *(publication->younger ? &publication->younger->older : &publications->youngest) = publication->older;
+    publications->count--;
+    unlink_locked(publications, publication);
+}
+
+void gw_publications_destroy(struct gw_publications **out)
+{
+    struct gw_publications *publications = *out;
+    if (!publications)
+        return;
+    *out = NULL;
+    while (publications->oldest)
+        remove_locked(publications, publications->oldest);
+    pthread_mutex_destroy(&publications->lock);
+    free(publications);
+}
+
+static void expire_locked(struct gw_publications *publications, int64_t now_ms)
+{
+    while (publications->oldest && publications->oldest->begun_ms <= now_ms - GW_PUBLICATION_MAX_MS)
+        remove_locked(publications, publications->oldest);
+}
+
+void gw_publications_expire(struct gw_publications *publications, int64_t now_ms)
+{
+    pthread_mutex_lock(&publications->lock);
+    expire_locked(publications, now_ms);
+    pthread_mutex_unlock(&publications->lock);
+}
+
+/* Those that are submitted are kept so that a submit may be sent again; they make room first. */
+static bool make_room(struct gw_publications *publications)
+{
+    struct gw_publication *each = publications->oldest;
+    while (publications->count >= publications->max && each) {
+        struct gw_publication *younger = each->younger;
+        if (each->state == GW_PUBLICATION_DONE)
+            remove_locked(publications, each);
+        each = younger;
+    }
+    return publications->count < publications->max;
+}
+
+sl_status gw_publications_begin(struct gw_publications *publications, const char *application,
+                                const char *hrn, json_t *layer_ids, int64_t now_ms,
+                                struct gw_publication **out, sl_error *error)
+{
+    *out = NULL;
+    struct gw_publication *publication = calloc(1, sizeof *publication);
+    if (!publication) {
+        json_decref(layer_ids);
+        return sl_error_oom(error);
+    }
+    publication->layer_ids = layer_ids;
+    publication->end = &publication->first;
+    publication->begun_ms = now_ms;
+    publication->references = 2; /* the table's and the caller's */
+    publication->application = sl_strdup(application);
+    publication->hrn = sl_strdup(hrn);
+    if (!publication->application || !publication->hrn || !sl_random_hex(publication->id, ID_DIGITS)) {
+        publication_free(publication);
+        return sl_error_oom(error);
+    }
+    pthread_mutex_lock(&publications->lock);
+    expire_locked(publications, now_ms);
+    bool room = make_room(publications);
+    if (room) {
+        struct gw_publication **bucket = bucket_of(publications, publication->id);
+        publication->next = *bucket;
+        *bucket = publication;
+        publication->older = publications->youngest;
+        *(publications->youngest ? &publications->youngest->younger : &publications->oldest) = publication;
+        publications->youngest = publication;
+        publication->listed = true;
+        publications->count++;
+    }
+    pthread_mutex_unlock(&publications->lock);
+    if (!room) {
+        publication_free(publication);
+        return sl_error_set_retriable(error, SL_THROTTLED,
+                                      "%zu publications are begun and not submitted, as many as there may be",
+                                      publications->max);
+    }
+    *out = publication;
+    return SL_OK;
+}
+
+struct gw_publication *gw_publications_find(struct gw_publications *publications, const char *id,
+                                            const char *application, const char *hrn, int64_t now_ms)
+{
+    pthread_mutex_lock(&publications->lock);
+    expire_locked(publications, now_ms);
+    struct gw_publication *found = *bucket_of(publications, id);
+    while (found &&
+           (strcmp(found->id, id) || strcmp(found->application, application) || strcmp(found->hrn, hrn)))
+        found = found->next;
+    if (found)
+        found->references++;
+    pthread_mutex_unlock(&publications->lock);
+    return found;
+}
+
+void gw_publications_remove(struct gw_publications *publications, struct gw_publication *publication)
+{
+    pthread_mutex_lock(&publications->lock);
+    remove_locked(publications, publication);
+    pthread_mutex_unlock(&publications->lock);
+}
+
+void gw_publication_unlink(struct gw_publications *publications, struct gw_publication *publication)
+{
+    pthread_mutex_lock(&publications->lock);
+    unlink_locked(publications, publication);
+    pthread_mutex_unlock(&publications->lock);
+}
+
+json_t *gw_publication_json(struct gw_publications *publications, struct gw_publication *publication)
+{
+    static const char *const states[] = {"initialized", "submitted", "succeeded"};
+    pthread_mutex_lock(&publications->lock);
+    json_t *layers = json_copy(publication->layer_ids);
+    json_t *value = json_pack("{s:s, s:o, s:{s:s, s:s, s:I, s:I}}", "id", publication->id, "layerIds", layers,
+                              "details", "state", states[publication->state], "message", "", "started",
+                              (json_int_t)publication->begun_ms, "expires",
+                              (json_int_t)(publication->begun_ms + GW_PUBLICATION_MAX_MS));
+    pthread_mutex_unlock(&publications->lock);
+    return value;
+}
+
+bool gw_publication_has_layer(const struct gw_publication *publication, const char *layer)
+{
+    size_t index;
+    const json_t *id;
+    json_array_foreach(publication->layer_ids, index, id)
+    {
+        if (!strcmp(json_string_value(id), layer))
+            return true;
+    }
+    return false;
+}
+
+sl_status gw_publication_add(struct gw_publications *publications, struct gw_publication *publication,
+                             struct gw_partitions *partitions, sl_error *error)
+{
+    sl_status status = SL_OK;
+    pthread_mutex_lock(&publications->lock);
+    if (!publication->listed || publication->state != GW_PUBLICATION_OPEN) {
+        status = sl_error_set(error, SL_CONFLICT, "publication %s is submitted or given up", publication->id);
+    } else if (partitions->reserved > publications->max_bytes - publications->bytes) {
+        status = sl_error_set_retriable(
+            error, SL_QUEUE_FULL, "publications that are not submitted hold %zu bytes, as much as they may",
+            publications->bytes);
+    } else {
+        publications->bytes += partitions->reserved;
+        publication->bytes += partitions->reserved;
+        *publication->end = partitions;
+        publication->end = &partitions->next;
+    }
+    pthread_mutex_unlock(&publications->lock);
+    return status;
+}
+
+enum gw_publication_state gw_publication_submit(struct gw_publications *publications,
+                                                struct gw_publication *publication,
+                                                struct gw_partitions **partitions)
+{
+    *partitions = NULL;
+    pthread_mutex_lock(&publications->lock);
+    enum gw_publication_state before = publication->state;
+    if (before == GW_PUBLICATION_OPEN) {
+        publication->state = GW_PUBLICATION_SUBMITTING;
+        *partitions = publication->first;
+        publication->first = NULL;
+        publication->end = &publication->first;
+    }
+    pthread_mutex_unlock(&publications->lock);
+    return before;
+}
+
+bool gw_publication_join(struct gw_publications *publications, struct gw_publication *publication,
+                         struct gw_submitter *submitter)
+{
+    pthread_mutex_lock(&publications->lock);
+    bool joins = publication->state == GW_PUBLICATION_SUBMITTING;
+    if (joins) {
+        submitter->next = publication->joined;
+        publication->joined = submitter;
+    }
+    pthread_mutex_unlock(&publications->lock);
+    return joins;
+}
+
+void gw_publication_submitted(struct gw_publications *publications, struct gw_publication *publication,
+                              struct gw_partitions *partitions, bool whole, struct gw_submitter **joined)
+{
+    pthread_mutex_lock(&publications->lock);
+    publication->state = whole ? GW_PUBLICATION_DONE : GW_PUBLICATION_OPEN;
+    if (whole) {
+        publications->bytes -= publication->bytes;
+        publication->bytes = 0;
+    } else {
+        publication->first = partitions;
+        for (publication->end = &publication->first; *publication->end;)
+            publication->end = &(*publication->end)->next;
+    }
+    *joined = publication->joined;
+    publication->joined = NULL;
+    pthread_mutex_unlock(&publications->lock);
+    if (whole)
+        gw_partitions_free(partitions);
+}
