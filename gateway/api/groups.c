@@ -322,7 +322,7 @@ static bool take_reset(struct call *call)
     sl_status status = read_reset(body, call->layer->parallelization, &call->reset, &error);
     json_decref(body);
     if (status)
-        gw_respond_error(request, 400, "bad-offsets", error.text,
+        gw_respond_error(request, 400, "bad-reset", error.text,
                          "send {\"to\":\"begin\"}, {\"to\":\"end\"}, {\"to\":\"time\",\"timestamp\":MS} or "
                          "{\"to\":\"offset\",\"offset\":N}, with \"partitions\":[…] where not all are meant");
     return !status;

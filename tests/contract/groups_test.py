@@ -181,7 +181,7 @@ class Groups(TestCase):
                      {"to": "begin", "partitions": []}, {"to": "begin", "partitions": 0},
                      {"to": "begin", "partitions": [2]}, {"to": "begin", "partitions": [-1]},
                      {"to": "begin", "partitions": ["0"]}):
-            self.refused(self.platform.put(url, body), 400, "bad-offsets")
+            self.refused(self.platform.put(url, body), 400, "bad-reset")
         self.refused(self.platform.put(url, b"{"), 400, "bad-json")
         self.refused(self.platform.put(url, b'{"to":"begin"}'.ljust(70000)), 413, "body-too-large")
         self.refused(self.platform.put(url + "?dryRun=perhaps", {"to": "begin"}), 400, "bad-parameter")
