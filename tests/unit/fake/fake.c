@@ -7,12 +7,6 @@
 
 static struct fake fake = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
-__attribute__((visibility("default"))) struct fake *fake_control(void);
-struct fake *fake_control(void)
-{
-    return &fake;
-}
-
 static sl_status producer_open(const struct sl_host *host, const struct sl_target *target,
                                const struct sl_producer_settings *settings, void **producer, sl_error *error)
 {
@@ -85,12 +79,15 @@ static sl_status consumer_open(const struct sl_host *host, const struct sl_targe
     fake.consumer_closed = false;
     snprintf(fake.group, sizeof fake.group, "%s", settings->group ? settings->group : "");
     *consumer = &fake;
+    if (fake.assign)
+        fake.host.assigned(fake.host.core, fake.share, fake.share_count);
+    fake.assign = false;
     return SL_OK;
 }
 
-struct one {
+struct some {
     struct sl_batch batch;
-    struct sl_message message;
+    struct sl_message messages[64];
 };
 
 static void release(struct sl_batch *batch)
@@ -101,28 +98,40 @@ static void release(struct sl_batch *batch)
 static sl_status consumer_poll(void *consumer, int timeout_ms, size_t max_messages, size_t max_bytes,
                                struct sl_batch **batch, sl_error *error)
 {
-    (void)consumer, (void)max_messages, (void)max_bytes, (void)error;
+    (void)consumer, (void)max_bytes, (void)error;
     *batch = NULL;
     pthread_mutex_lock(&fake.lock);
     fake.polls++;
-    bool revoke = fake.revoke;
-    fake.revoke = false;
-    bool empty = fake.handed == fake.next_count;
+    bool revoke = fake.revoke, assign = fake.assign;
+    fake.revoke = fake.assign = false;
+    size_t left = fake.all_paused ? 0 : fake.next_count - fake.handed;
     pthread_mutex_unlock(&fake.lock);
     if (revoke) {
         const int32_t partitions[] = {0, 1, 2, 3};
-        fake.host.revoked(fake.host.core, partitions, 4, false);
+        fake.host.revoked(fake.host.core, partitions, 4, fake.lost);
     }
-    if (empty) {
+    if (assign)
+        fake.host.assigned(fake.host.core, fake.share, fake.share_count);
+    if (!left) {
         if (timeout_ms) /* as a poll that waits would: not a test's sleep, only not a busy loop */
             nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
         return SL_OK;
     }
-    struct one *one = calloc(1, sizeof *one);
-    one->message.magic = SL_MESSAGE_MAGIC;
-    one->message.offset = fake.next[fake.handed++];
-    one->batch = (struct sl_batch){SL_BATCH_MAGIC, 1, &one->message, release};
-    *batch = &one->batch;
+    size_t count = fake.together ? fake.together : 1;
+    count = count > left ? left : count;
+    count = count > max_messages ? max_messages : count;
+    struct some *some = calloc(1, sizeof *some);
+    for (size_t i = 0; i < count; i++, fake.handed++) {
+        struct sl_message *message = &some->messages[i];
+        *message = (struct sl_message){
+            .magic = SL_MESSAGE_MAGIC, .received = true, .timestamp_ms = -1, .compressed_size = -1};
+        message->offset = fake.next[fake.handed];
+        message->data_handle = fake.blobs[fake.handed].handle;
+        message->checksum = fake.blobs[fake.handed].checksum;
+        message->data_size = fake.blobs[fake.handed].handle ? fake.blobs[fake.handed].size : -1;
+    }
+    some->batch = (struct sl_batch){SL_BATCH_MAGIC, count, some->messages, release};
+    *batch = &some->batch;
     return SL_OK;
 }
 
@@ -144,7 +153,12 @@ static sl_status consumer_commit(void *consumer, const sl_offset *offsets, size_
 
 static sl_status consumer_seek(void *consumer, const sl_offset *offsets, size_t count, sl_error *error)
 {
-    (void)consumer, (void)error;
+    (void)consumer;
+    if (fake.refuse_seeks) {
+        if (error)
+            *error = (sl_error){.status = fake.refuse_seeks, .retriable = true};
+        return fake.refuse_seeks;
+    }
     pthread_mutex_lock(&fake.lock);
     for (size_t i = 0; i < count && fake.sought_count < 64; i++)
         fake.sought[fake.sought_count++] = offsets[i];
@@ -158,6 +172,51 @@ static sl_status consumer_seek_to(void *consumer, sl_start where, sl_error *erro
     return SL_UNSUPPORTED;
 }
 
+static sl_status consumer_seek_time(void *consumer, int64_t timestamp_ms, sl_error *error)
+{
+    (void)consumer, (void)error;
+    fake.sought_time = timestamp_ms;
+    return SL_OK;
+}
+
+static sl_status consumer_pause(void *consumer, const int32_t *partitions, size_t count, bool paused,
+                                sl_error *error)
+{
+    (void)consumer, (void)error;
+    pthread_mutex_lock(&fake.lock);
+    for (size_t i = 0; i < (count ? count : 1) && fake.pause_count < 64; i++) {
+        fake.pauses[fake.pause_count].partition = count ? partitions[i] : -1;
+        fake.pauses[fake.pause_count++].paused = paused;
+    }
+    if (!count)
+        fake.all_paused = paused;
+    pthread_mutex_unlock(&fake.lock);
+    return SL_OK;
+}
+
+static sl_status consumer_positions(void *consumer, sl_partition_position *list, size_t capacity,
+                                    size_t *count, sl_error *error)
+{
+    (void)consumer, (void)error;
+    *count = fake.position_count;
+    for (size_t i = 0; i < capacity && i < *count; i++)
+        list[i] = fake.positions[i];
+    return SL_OK;
+}
+
+static bool consumer_statistics(void *consumer, struct sl_buffer *json)
+{
+    (void)consumer;
+    size_t size = fake.statistics ? strlen(fake.statistics) : 0;
+    if (!size)
+        return true;
+    json->data = malloc(size + 1); /* the plug-in has none of the library's functions */
+    memcpy(json->data, fake.statistics, size + 1);
+    json->size = size;
+    json->capacity = size + 1;
+    return true;
+}
+
 static const char *consumer_group(const void *consumer)
 {
     (void)consumer;
@@ -167,6 +226,8 @@ static const char *consumer_group(const void *consumer)
 static sl_status consumer_close(void *consumer, sl_error *error)
 {
     (void)consumer, (void)error;
+    if (fake.revoke_at_close)
+        fake.host.revoked(fake.host.core, fake.share, fake.share_count, false);
     fake.consumer_closed = true;
     return SL_OK;
 }
@@ -175,11 +236,10 @@ static sl_status consumer_close(void *consumer, sl_error *error)
 #define FAKE_ABI SL_CONNECTOR_ABI
 #endif
 
-__attribute__((visibility("default"))) extern const struct sl_connector sl_connector_table;
-const struct sl_connector sl_connector_table = {
+static const struct sl_connector whole = {
     .magic = SL_CONNECTOR_MAGIC,
     .abi = FAKE_ABI,
-    .size = sizeof sl_connector_table,
+    .size = sizeof(struct sl_connector),
     .name = "kafka-connector",
     .direct = false, /* asks the platform for nothing */
     .max_payload = SL_PAYLOAD_INLINE_MAX,
@@ -191,6 +251,27 @@ const struct sl_connector sl_connector_table = {
     .consumer_commit = consumer_commit,
     .consumer_seek = consumer_seek,
     .consumer_seek_to = consumer_seek_to,
+    .consumer_seek_time = consumer_seek_time,
+    .consumer_pause = consumer_pause,
+    .consumer_positions = consumer_positions,
+    .consumer_statistics = consumer_statistics,
     .consumer_group = consumer_group,
     .consumer_close = consumer_close,
 };
+
+__attribute__((visibility("default"))) extern struct sl_connector sl_connector_table;
+struct sl_connector sl_connector_table = {.magic = SL_CONNECTOR_MAGIC, .abi = FAKE_ABI};
+
+/* Before anything is opened: so the table is whole when the library looks at it. */
+__attribute__((constructor)) static void fill_table(void)
+{
+    sl_connector_table = whole;
+}
+
+__attribute__((visibility("default"))) struct fake *fake_control(void);
+struct fake *fake_control(void)
+{
+    fill_table();
+    fake.table = &sl_connector_table;
+    return &fake;
+}

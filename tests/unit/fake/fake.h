@@ -37,6 +37,28 @@ struct fake {
     sl_offset sought[64];
     size_t sought_count;
     size_t polls;
+    struct { /* of the messages in next; NULL: they have a payload */
+        const char *handle, *checksum;
+        int64_t size;
+    } blobs[64];
+    size_t together; /* how many messages a poll hands out; 0: one */
+    bool lost;       /* revoke says so */
+    bool assign;     /* the next poll gives partitions, after a revocation; so does opening */
+    int32_t share[8];
+    size_t share_count;
+    bool revoke_at_close;
+    struct { /* what was paused and resumed; -1: all */
+        int32_t partition;
+        bool paused;
+    } pauses[64];
+    size_t pause_count;
+    bool all_paused; /* polls hand out nothing */
+    int64_t sought_time;
+    sl_status refuse_seeks; /* what seeks are answered, SL_OK: done */
+    sl_partition_position positions[8];
+    size_t position_count;
+    const char *statistics;     /* the connector's own; NULL: none */
+    struct sl_connector *table; /* its functions, to take some away; whole again with fake_get() */
     char group[300];
     sl_start start;
     bool consumer_closed;
