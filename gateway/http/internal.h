@@ -82,6 +82,7 @@ struct gw_stream {
 struct gw_request {
     struct gw_loop *loop;
     struct MHD_Connection *connection;
+    struct gw_connection *peer;
     struct gw_request *next, *previous; /* in the loop's list, or its pool */
     const struct gw_compiled_route *route;
     const char *method;

@@ -158,13 +158,6 @@ void gw_mhd_connection(void *opaque, struct MHD_Connection *mhd, void **context,
     free(connection);
 }
 
-static struct gw_connection *connection_of(const struct gw_request *request)
-{
-    const union MHD_ConnectionInfo *info =
-        MHD_get_connection_info(request->connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
-    return info ? info->socket_context : NULL;
-}
-
 /* An absolute URI in the request line (as to a proxy) is its path. */
 static const char *path_of(const char *uri)
 {
@@ -181,6 +174,9 @@ void *gw_mhd_uri(void *opaque, const char *uri, struct MHD_Connection *connectio
     if (!request)
         return NULL;
     request->connection = connection;
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    request->peer = info ? info->socket_context : NULL;
     atomic_fetch_add(&request->loop->server->in_flight, 1);
     uri = path_of(uri);
     size_t length = strcspn(uri, "?");
@@ -306,7 +302,7 @@ static bool has_room(struct gw_request *request)
         gw_respond_error(request, 503, "shutting-down", "the gateway is being stopped", "try again");
     } else if (!atomic_load_explicit(&server->open, memory_order_relaxed)) {
         gw_respond_error(request, 503, "starting", "the gateway is being started", "try again");
-    } else if (connection_of(request)->surplus) {
+    } else if (request->peer->surplus) {
         gw_respond_header(request, "Connection", "close");
         gw_respond_errorf(request, 503, "too-many-connections",
                           "close connections, or raise streamlayer.gateway.limits.connections",
@@ -402,7 +398,7 @@ static bool take_piece(struct gw_request *request, const char *data, size_t *siz
 static bool client_is_gone(const struct gw_request *request)
 {
     char byte;
-    return connection_of(request)->hung_up ||
+    return request->peer->hung_up ||
            (request->sent && recv(gw_socket_of(request->connection), &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0);
 }
 
@@ -424,7 +420,7 @@ static enum MHD_Result send_answer(struct gw_request *request)
     if (request->stream.open && gone)
         return MHD_NO;
     if (request->stream.open) { /* it may be idle as long as it likes */
-        connection_of(request)->streaming = request;
+        request->peer->streaming = request;
         MHD_set_connection_option(request->connection, MHD_CONNECTION_OPTION_TIMEOUT, 0u);
     }
     /* libmicrohttpd does not see an end that came with the request, and would keep the connection. */
@@ -443,7 +439,7 @@ enum MHD_Result gw_mhd_request(void *opaque, struct MHD_Connection *connection, 
 {
     struct gw_request *request = *context;
     (void)opaque, (void)url, (void)version;
-    if (!request || !request->path || request->gone || !connection_of(request) ||
+    if (!request || !request->path || request->gone || !request->peer ||
         (request->loop->handles_no_more && !request->answered && !request->handled))
         return MHD_NO;
     if (!request->begun) {
@@ -490,8 +486,8 @@ void gw_mhd_completed(void *opaque, struct MHD_Connection *connection, void **co
     if (!request)
         return;
     *context = NULL;
-    if (request->stream.open && connection_of(request)) {
-        connection_of(request)->streaming = NULL;
+    if (request->stream.open) {
+        request->peer->streaming = NULL;
         MHD_set_connection_option(connection, MHD_CONNECTION_OPTION_TIMEOUT,
                                   (unsigned)request->loop->server->settings.idle_timeout_s);
         gw_stream_free(request);
