@@ -8,7 +8,7 @@ import subprocess
 import time
 
 import streamlayer
-from streamlayer import Subscription, TestCase, wait_for
+from streamlayer import Platform, Running, Subscription, TestCase, wait_for
 
 
 class GroupsOnTheCommandLine(TestCase):
@@ -171,6 +171,25 @@ class GroupsOnTheCommandLine(TestCase):
         self.assertGreaterEqual(rates["seconds"], 0.9)
         self.assertGreater(rates["written"], 0)
         self.assertGreater(rates["gateway"]["bytesIn"], rates["gateway"]["messagesIn"])
+
+    def test_group_needs_our_extensions(self):
+        """On a gateway that has them switched off: unsupported, and the layer is shown without its numbers."""
+        directory = self.scratch()
+        up = Running(self.platform.binaries, directory + "/data", directory + "/log", "--kafka", self.platform.brokers,
+                     "-D", "streamlayer.gateway.extensions=false")
+        self.addCleanup(lambda: up.process.poll() is not None or up.kill())
+        self.platform = Platform({**self.platform.environment, "URL": up.ready(60),
+                                  "CONFIG": directory + "/data/application.conf"})
+        self.hrn = self.platform.catalog()
+        self.platform.layer(self.hrn, "layer", "text/plain")
+        for arguments in (("list",), ("describe", "g"), ("reset", "g", "--to", "end", "--yes")):
+            said = self.on_layer("group", *arguments, code=1)
+            self.assertIn("streamlayer.gateway.extensions", said)
+        self.assertIn("does not tell", self.run_it("layer", "show", self.hrn, "layer").stdout.decode())
+        self.assertNotIn("statistics", json.loads(self.run_it("layer", "show", self.hrn, "layer", "--json").stdout))
+        base = self.platform.base("stream", "v2", self.hrn)
+        self.assertEqual(self.platform.get(f"{base}/layers/layer/groups").status, 404)
+        self.assertEqual(up.stop(), 0, up.text()[-3000:])
 
 
 if __name__ == "__main__":
