@@ -54,6 +54,7 @@ const struct cli_command *const cli_commands[] = {
     &cli_context_use_command,
     &cli_context_add_command,
     &cli_context_remove_command,
+    &cli_status_command,
     &cli_token_command,
     &cli_completion_command,
     &cli_man_command,
@@ -167,6 +168,13 @@ static int run_command(struct cli *cli, const struct cli_command *command, int a
     return command->run(cli);
 }
 
+/* A mistake before all options are read is said as JSON, too. */
+static void foresee_json(struct cli *cli, int argc, char **argv)
+{
+    for (int i = 1; i < argc && strcmp(argv[i], "--"); i++)
+        cli->json |= !strcmp(argv[i], "--json") || !strcmp(argv[i], "-j");
+}
+
 static int run(struct cli *cli, int argc, char **argv)
 {
     int next = 1;
@@ -174,12 +182,11 @@ static int run(struct cli *cli, int argc, char **argv)
     /* What completion scripts ask: no command of people's. */
     if (argc > 2 && !strcmp(argv[1], "__complete"))
         return cli_complete(cli, argc - 2, argv + 2);
-    /* A mistake among the options is said as JSON, too. */
-    for (int i = 1; i < argc && strcmp(argv[i], "--"); i++)
-        cli->json |= !strcmp(argv[i], "--json") || !strcmp(argv[i], "-j");
+    foresee_json(cli, argc, argv);
     if (!cli_options_parse(cli, NULL, argc, argv, &next))
         return CLI_USAGE;
     apply_globals(cli);
+    foresee_json(cli, argc, argv);
     if (cli_flag(cli, "help"))
         return run_help(cli, argc, argv, next);
     if (cli_flag(cli, "version"))

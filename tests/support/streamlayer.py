@@ -83,7 +83,8 @@ class Running:
 
     def __init__(self, binaries, data, log, *arguments, port=0):
         self.log, self.data = log, data
-        command = [os.path.join(binaries, "streamlayer"), "up", "--data-dir", data, "--port", str(port), *arguments]
+        command = [os.path.join(binaries, "streamlayer"), "up", "--data-dir", data, "--port", str(port),
+                   "--no-context", *arguments]
         with open(log, "ab") as output:
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output,
                                             stderr=subprocess.STDOUT, start_new_session=True)

@@ -1,0 +1,323 @@
+/* streamlayer status: each thing that has to work, in the order in which one needs the other. */
+#include "auth/credentials.h"
+#include "base/text.h"
+#include "client/client.h"
+#include "config/settings.h"
+#include "help.h"
+#include "kafka.h"
+
+#include <dlfcn.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define TRY_MS 5000 /* of one call: who asks for the status waits no longer */
+#define DETAIL 700
+
+enum state { OK, FAILED, SKIPPED };
+
+struct status {
+    struct cli *cli;
+    json_t *checks;
+    int code;      /* of the first that failed */
+    int64_t began; /* the check at hand */
+};
+
+static void add(struct status *status, const char *name, enum state state, const char *cure,
+                const char *format, ...) SL_PRINTF(5, 6);
+static void add(struct status *status, const char *name, enum state state, const char *cure,
+                const char *format, ...)
+{
+    static const char *const words[] = {"ok", "failed", "skipped"};
+    static const char *const colors[] = {"32", "31", "33"};
+    char detail[DETAIL];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(detail, sizeof detail, format, arguments);
+    va_end(arguments);
+    sl_clean_line(detail);
+    if (status->cli->json) {
+        json_array_append_new(status->checks, json_pack("{s:s, s:s, s:s, s:s?}", "check", name, "state",
+                                                        words[state], "detail", detail, "cure", cure));
+        return;
+    }
+    const char *no_color = getenv("NO_COLOR");
+    bool color = isatty(STDOUT_FILENO) && !cli_flag(status->cli, "no-color") && !(no_color && *no_color);
+    if (color)
+        printf("\033[%sm%-8s\033[0m", colors[state], words[state]);
+    else
+        printf("%-8s", words[state]);
+    printf("%-14s  %s\n", name, detail);
+    if (cure)
+        printf("%26s%s\n", "-> ", cure);
+    fflush(stdout);
+}
+
+static void fail(struct status *status, const char *name, const sl_error *error, const char *cure)
+{
+    int code = cli_exit_code(error->status);
+    status->code = status->code ? status->code : code;
+    add(status, name, FAILED, cure, "%s", error->text[0] ? error->text : sl_status_text(error->status));
+}
+
+static long long elapsed(const struct status *status)
+{
+    return (long long)(cli_mono_ms() - status->began);
+}
+
+static void check_configuration(struct status *status)
+{
+    struct cli *cli = status->cli;
+    const char *context = sl_config_context(cli->config), *file = cli_value(cli, "config");
+    const char *variable = getenv("STREAMLAYER_CONFIG");
+    char *url = NULL;
+    sl_error error = {0};
+    if (sl_config_check(cli->config, &error) || sl_config_lookup_url(cli->config, &url, &error)) {
+        fail(status, "configuration", &error, "`streamlayer config show` tells where each value comes from");
+        return;
+    }
+    if (context)
+        add(status, "configuration", OK, NULL, "context %s: %s", context, url);
+    else if (file)
+        add(status, "configuration", OK, NULL, "%s: %s", file, url);
+    else if (variable && *variable)
+        add(status, "configuration", OK, NULL, "STREAMLAYER_CONFIG, %s: %s", variable, url);
+    else
+        add(status, "configuration", OK, NULL, "%s: %s",
+            access("application.conf", F_OK) ? "no file or context of its own" : "application.conf", url);
+    free(url);
+}
+
+static bool check_credentials(struct status *status)
+{
+    struct cli *cli = status->cli;
+    struct sl_credentials credentials = {0};
+    struct sl_log silent = {0};
+    sl_error error = {0};
+    char *token = NULL, until[64] = "does not say until when";
+    int64_t expires_ms = -1;
+    status->began = cli_mono_ms();
+    sl_status failure = sl_credentials_load(cli->config, &silent, &credentials, &error);
+    if (!failure)
+        failure = sl_client_token(cli->client, &token, &expires_ms, &error);
+    if (!failure && expires_ms > 0) {
+        time_t when = (time_t)(expires_ms / 1000);
+        struct tm parts;
+        strftime(until, sizeof until, "until %Y-%m-%dT%H:%M:%SZ", gmtime_r(&when, &parts));
+    }
+    if (failure == SL_UNAVAILABLE || failure == SL_TIMED_OUT)
+        fail(status, "credentials", &error, "is the platform running, and is its token endpoint right?");
+    else if (failure)
+        fail(status, "credentials", &error,
+             "`streamlayer up` writes credentials; docs/configuration.md, \"Credentials\", tells the other "
+             "ways");
+    else
+        add(status, "credentials", OK, NULL, "%s%s (%s); token %s, %lld ms",
+            credentials.key_id ? "key " : "a token", credentials.key_id ? credentials.key_id : "",
+            credentials.source ? credentials.source : "?", until, elapsed(status));
+    sl_credentials_free(&credentials);
+    sl_free(token);
+    return failure == SL_OK;
+}
+
+/* Whether the gateway's own check passes; it is asked without a token. */
+static void check_ready(struct status *status, const char *lookup_url)
+{
+    const char *authority = strstr(lookup_url, "://");
+    size_t size = authority ? (size_t)(authority - lookup_url) + 3 : 0;
+    size += strcspn(lookup_url + size, "/");
+    char url[2100];
+    snprintf(url, sizeof url, "%.*s/ready", (int)size, lookup_url);
+    struct sl_http_request request = {.method = "GET", .url = url, .timeout_ms = TRY_MS};
+    struct sl_http_response response = {0};
+    sl_error error = {0};
+    status->began = cli_mono_ms();
+    sl_status failure = sl_http_perform(status->cli->client->http, &request, &response, &error);
+    if (!failure && response.status >= 400)
+        (void)sl_http_error(&response, url, &error);
+    if (response.status == 200)
+        add(status, "gateway", OK, NULL, "%s, %lld ms: it reaches Kafka", url, elapsed(status));
+    else if (response.status && response.status < 500)
+        add(status, "gateway", SKIPPED, NULL, "the platform has no /ready: it is not streamlayer's gateway");
+    else
+        fail(status, "gateway", &error,
+             response.status ? "look into the gateway's log, and whether Kafka runs and "
+                               "streamlayer.gateway.kafka.brokers names it"
+                             : "is `streamlayer up`, or streamlayerd, running there?");
+    sl_http_response_free(&response);
+}
+
+static void check_api(struct status *status, const json_t *api)
+{
+    const char *name = json_string_value(json_object_get(api, "api"));
+    const char *version = json_string_value(json_object_get(api, "version"));
+    const char *base = json_string_value(json_object_get(api, "baseURL"));
+    char label[64];
+    sl_error error = {0};
+    if (!name || !version || !base)
+        return;
+    snprintf(label, sizeof label, "%s %s", name, version);
+    struct sl_http_request request = {.method = "GET", .url = base, .timeout_ms = TRY_MS};
+    status->began = cli_mono_ms();
+    /* Any answer below 500 means that it is there, whatever it says of this path. */
+    if (!sl_client_call(status->cli->client, &request, NULL, &error) ||
+        (error.http_status && error.http_status < 500))
+        add(status, label, OK, NULL, "%s, %lld ms", base, elapsed(status));
+    else
+        fail(status, label, &error, "the platform's lookup names this URL: can it be reached from here?");
+}
+
+/* false: nothing more can be asked. */
+static bool check_lookup(struct status *status, const char *hrn, bool authenticated)
+{
+    char *url = NULL, place[2400];
+    json_t *apis = NULL;
+    sl_error error = {0};
+    if (sl_config_lookup_url(status->cli->config, &url, &error))
+        return false;
+    const char *own = sl_config_get(status->cli->config, SL_ROOT "endpoint-locator.discovery-service-url");
+    if (own && *own) /* HERE's platforms have no such check */
+        check_ready(status, url);
+    if (!authenticated) {
+        add(status, "lookup", SKIPPED, NULL, "it needs credentials");
+        free(url);
+        return false;
+    }
+    snprintf(place, sizeof place, hrn ? "%s/resources/%s/apis" : "%s/platform/apis", url, hrn);
+    status->began = cli_mono_ms();
+    bool found = !sl_client_call_json(status->cli->client, "GET", place, NULL, &apis, &error);
+    if (found)
+        add(status, "lookup", OK, NULL, "%zu APIs, %lld ms", json_array_size(apis), elapsed(status));
+    else
+        fail(status, "lookup", &error,
+             error.status == SL_NOT_FOUND
+                 ? "`streamlayer catalog list` shows the catalogs"
+                 : "is the URL right? `streamlayer config show` tells where it comes from");
+    for (size_t i = 0; i < json_array_size(apis); i++)
+        check_api(status, json_array_get(apis, i));
+    json_decref(apis);
+    free(url);
+    return found;
+}
+
+static const char *rdkafka_version(const char *plugin)
+{
+    void *handle = dlopen(plugin, RTLD_NOW | RTLD_LOCAL | RTLD_NOLOAD);
+    const char *(*version)(void) = NULL;
+    if (!handle)
+        return "?";
+    *(void **)&version = dlsym(handle, "rd_kafka_version_str"); /* as POSIX has it */
+    const char *text = version ? version() : "?";
+    dlclose(handle);
+    return text;
+}
+
+/* A side, and the connector that it uses. */
+static void check_connector(struct status *status, const char *side)
+{
+    char path[96];
+    sl_error error = {0};
+    const struct sl_connector *connector = NULL;
+    snprintf(path, sizeof path, SL_ROOT "stream.connector.%s", side);
+    const char *name = sl_config_get(status->cli->config, path);
+    const char *origin = sl_config_origin(status->cli->config, path);
+    if (sl_connector_find(status->cli->client, path, NULL, &connector, &error)) {
+        fail(status, side, &error, NULL);
+        return;
+    }
+    Dl_info where;
+    if (connector->direct && dladdr(connector, &where) && where.dli_fname)
+        add(status, side, OK, NULL, "%s (%s), %s, ABI %u, librdkafka %s", name, origin, where.dli_fname,
+            connector->abi, rdkafka_version(where.dli_fname));
+    else
+        add(status, side, OK, NULL, "%s (%s)", name, origin);
+}
+
+static void check_layer(struct status *status, const char *hrn, const char *layer)
+{
+    struct sl_endpoint endpoint = {0};
+    sl_error error = {0};
+    char why[400];
+    status->began = cli_mono_ms();
+    if (sl_client_endpoint(status->cli->client, hrn, layer, "consumer", &endpoint, &error)) {
+        fail(status, "layer", &error, "`streamlayer layer list` shows a catalog's layers");
+        return;
+    }
+    add(status, "layer", OK, NULL, "topic %s, group prefix %s, %lld ms", endpoint.topic,
+        endpoint.group_prefix ? endpoint.group_prefix : "", elapsed(status));
+    status->began = cli_mono_ms();
+    if (cli_brokers_reachable(endpoint.brokers, why, sizeof why)) {
+        add(status, "brokers", OK, NULL, "%s, %lld ms%s%s", endpoint.brokers, elapsed(status),
+            endpoint.security_protocol ? ", " : "",
+            endpoint.security_protocol ? endpoint.security_protocol : "");
+    } else {
+        error.status = SL_UNAVAILABLE;
+        snprintf(error.text, sizeof error.text, "%s", why);
+        fail(status, "brokers", &error,
+             "Direct Kafka needs a way to these brokers; where there is none, choose http-connector");
+    }
+    sl_endpoint_free(&endpoint);
+}
+
+static int finish(struct status *status)
+{
+    struct cli *cli = status->cli;
+    if (cli->json) {
+        json_t *object = json_pack("{s:b, s:O}", "ok", status->code == CLI_OK, "checks", status->checks);
+        if (object && !json_dumpf(object, stdout, JSON_INDENT(2)))
+            putchar('\n');
+        json_decref(object);
+    }
+    json_decref(status->checks);
+    int written = cli_flush_output(cli);
+    return status->code ? status->code : written;
+}
+
+static int run_status(struct cli *cli)
+{
+    struct status status = {.cli = cli, .checks = json_array()};
+    sl_error error = {0};
+    if (cli->operand_count == 1) {
+        json_decref(status.checks);
+        return cli_usage_error(cli, "status %s: the LAYER is missing", cli->operands[0]);
+    }
+    int code = cli_load_config(cli);
+    if (code) {
+        json_decref(status.checks);
+        return code;
+    }
+    check_configuration(&status);
+    /* Whoever asks wants the answer now. */
+    (void)sl_config_set(cli->config, SL_ROOT "http.connect-timeout", "3 s", NULL);
+    (void)sl_config_set(cli->config, SL_ROOT "http.request-timeout", "5 s", NULL);
+    (void)sl_config_set(cli->config, SL_ROOT "http.retry.attempts", "1", NULL);
+    if (!status.code && sl_client_create(cli->config, NULL, NULL, &cli->client, &error))
+        fail(&status, "credentials", &error, NULL);
+    if (!status.code) {
+        const char *hrn = cli->operand_count ? cli->operands[0] : NULL;
+        check_connector(&status, "producer");
+        check_connector(&status, "consumer");
+        bool authenticated = check_credentials(&status);
+        if (check_lookup(&status, hrn, authenticated) && hrn)
+            check_layer(&status, hrn, cli->operands[1]);
+    }
+    return finish(&status);
+}
+
+const struct cli_command cli_status_command = {
+    .name = "status",
+    .operands = "[HRN LAYER]",
+    .max_operands = 2,
+    .summary = "check that the platform can be used, and say what to do where not",
+    .details =
+        "Checks the configuration, both connectors, the credentials, the gateway, and every API that the "
+        "platform names, with the time that each takes; with HRN and LAYER the catalog's APIs, the layer's "
+        "topic, and whether its Kafka brokers take connections from here. The exit code is 0 when all is "
+        "well, else that of the first check that failed.",
+    .examples = "  streamlayer status\n"
+                "  streamlayer status hrn:here:data::local:traffic cars\n"
+                "  streamlayer --context prod status --json\n",
+    .run = run_status,
+};

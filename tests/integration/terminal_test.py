@@ -1,0 +1,357 @@
+"""The command line at a terminal: contexts, completions in real shells, manual pages, status, errors as JSON."""
+import json
+import os
+import pty
+import re
+import select
+import shutil
+import subprocess
+import time
+
+import streamlayer
+from streamlayer import TestCase
+
+URL = "here.platform.data-client.endpoint-locator.discovery-service-url"
+CONNECTOR = "here.platform.data-client.stream.connector."
+SIGNER = "here.platform.data-client.request-signer.credentials.file-path"
+
+
+class Terminal(TestCase):
+    """A home of its own; the platform is found only where the test says so."""
+
+    def setUp(self):
+        self.home = self.scratch()
+        self.environment = {"HOME": self.home, "PATH": f"{self.platform.binaries}:{os.environ['PATH']}",
+                            "LC_ALL": "C.UTF-8", "TERM": "dumb",
+                            **{name: value for name, value in os.environ.items() if name.endswith("SAN_OPTIONS")}}
+
+    def run_it(self, *arguments, code=0, variables=None, cwd=None, **options):
+        options.setdefault("stdin", subprocess.DEVNULL)
+        done = subprocess.run([self.platform.binaries + "/streamlayer", *arguments], check=False, capture_output=True,
+                              timeout=100, cwd=cwd or self.home, env={**self.environment, **(variables or {})},
+                              **options)
+        self.assertEqual(done.returncode, code, f"{arguments}: {done.stdout[-800:]} {done.stderr[-2000:]}")
+        self.assertNotRegex(done.stderr.decode(errors="replace"), streamlayer.SANITIZER_REPORT)
+        return done
+
+    def out(self, *arguments, **options):
+        return self.run_it(*arguments, **options).stdout.decode()
+
+    def add_context(self, name="here", *more):
+        self.run_it("context", "add", name, self.platform.config, *more)
+
+    @property
+    def contexts(self):
+        return self.home + "/.config/streamlayer/contexts.conf"
+
+    def commands(self):
+        """Every command's name, from the overview."""
+        overview = self.out("help").split("Commands:\n", 1)[1].split("\n\n", 1)[0]
+        return [re.match(r"  (\S+(?: [a-z]\S*)?)", line).group(1) for line in overview.splitlines()
+                if "[COMMAND]" not in line]
+
+
+class Contexts(Terminal):
+    def test_context_add_use_show_remove(self):
+        """Two platforms in one file: the first is current at once; each call may choose; comments by hand stay."""
+        self.add_context()
+        self.run_it("context", "add", "other", "-D", f"{URL}=http://127.0.0.1:9", "-D", f"{SIGNER}=/no-such")
+        listed = {one["name"]: one for one in json.loads(self.out("context", "list", "--json"))}
+        self.assertEqual((listed["here"]["current"], listed["other"]["current"]), (True, False))
+        self.assertEqual(listed["other"]["lookupUrl"], "http://127.0.0.1:9/lookup/v1")
+        self.assertTrue(listed["here"]["lookupUrl"].startswith(self.platform.url))
+        self.out("catalog", "list")  # the platform under test, found by the current context alone
+        with open(self.contexts, "a", encoding="utf-8") as file:
+            file.write("# mine\ncontexts { third { " + URL + ' = "http://127.0.0.1:10" } }\n')
+        self.assertIn("127.0.0.1:10", self.out("context", "list"))
+        self.run_it("context", "use", "other")
+        self.assertRegex(self.out("context", "show"), r"context +other\nchosen by +the current context")
+        self.assertRegex(self.out("config", "show", URL.rsplit(".", 1)[0]), r"url +http://127.0.0.1:9 +\S+/contexts.conf:\d+")
+        self.run_it("context", "remove", "other")
+        self.assertRegex(self.out("context", "show"), r"context +none")
+        with open(self.contexts, encoding="utf-8") as file:
+            text = file.read()
+        self.assertIn("# mine", text)
+        self.assertNotIn("other", text)
+        self.assertEqual(os.stat(self.contexts).st_mode & 0o777, 0o600)
+        # What people have written otherwise, people change.
+        done = self.run_it("context", "remove", "third", code=2)
+        self.assertIn("by hand", done.stderr.decode())
+        self.run_it("context", "remove", "fourth", code=3)
+        self.run_it("context", "use", "fourth", code=3)
+        self.run_it("context", "add", "here", self.platform.config, code=1)
+        self.run_it("context", "add", "a.b", self.platform.config, code=2)
+        self.run_it("context", "add", "empty", code=2)
+        self.run_it("context", "add", "wrong", "-D", CONNECTOR + "producer=htpp-connector", code=2)
+
+    def test_context_order(self):
+        """--config or --context, STREAMLAYER_CONTEXT, STREAMLAYER_CONFIG, ./application.conf, the current context."""
+        def setting(name, port):
+            path = f"{self.home}/{name}"
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            with open(path, "w", encoding="utf-8") as file:
+                file.write(f'{URL} = "http://127.0.0.1:{port}"\n')
+            return path
+        here = os.path.dirname(setting("work/application.conf", 4))
+        given, named = setting("given.conf", 1), setting("named.conf", 3)
+        for name, port in (("current", 5), ("variable", 2), ("option", 1)):
+            self.run_it("context", "add", name, setting(f"{name}.conf", port))
+
+        def port(*arguments, cwd=None, **variables):
+            shown = json.loads(self.out(*arguments, "context", "show", "--json", cwd=cwd, variables=variables))
+            return int(re.search(r":(\d+)/lookup", shown["lookupUrl"]).group(1))
+        everything = {"STREAMLAYER_CONTEXT": "variable", "STREAMLAYER_CONFIG": named}
+        self.assertEqual(port("--config", given, cwd=here, **everything), 1)
+        self.assertEqual(port("--context", "option", cwd=here, **everything), 1)
+        self.assertEqual(port(cwd=here, **everything), 2)
+        self.assertEqual(port(cwd=here, STREAMLAYER_CONFIG=named), 3)
+        self.assertEqual(port(cwd=here), 4)
+        self.assertEqual(port(), 5)
+        self.run_it("--config", given, "--context", "option", "context", "show", code=2)
+        done = self.run_it("--context", "optoin", "catalog", "list", code=2)
+        self.assertIn('did you mean "option"', done.stderr.decode())
+
+    def test_context_whose_file_is_gone(self):
+        """It says which context names the file; others work, and the default platform is not taken instead."""
+        path = self.home + "/gone.conf"
+        with open(path, "w", encoding="utf-8") as file:
+            file.write("a = 1\n")
+        self.run_it("context", "add", "gone", path)
+        self.add_context("here")
+        os.remove(path)
+        done = self.run_it("catalog", "list", code=1)
+        for piece in ("context gone", "contexts.conf:", path):
+            self.assertIn(piece, done.stderr.decode())
+        self.out("--context", "here", "catalog", "list")
+        self.assertIn("gone.conf", self.out("context", "list"))
+
+    def test_context_of_up(self):
+        """`up` is found without being told where; it never writes over what is somebody's."""
+        def up(*arguments, variables=None):
+            data = f"{self.home}/{self.platform.name('data')}"
+            with open(data + ".log", "wb") as log:
+                process = subprocess.Popen(
+                    [self.platform.binaries + "/streamlayer", "up", "--data-dir", data, "--port", "0", "--kafka",
+                     self.platform.brokers, *arguments], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                    env={**self.environment, **(variables or {})}, cwd=self.home)
+            self.addCleanup(lambda: (process.poll() is None and process.kill(), process.wait()))
+            url = streamlayer.ready_url(data + ".log", process.poll, 60)
+            return process, url, data
+
+        def end(process):
+            process.terminate()
+            self.assertEqual(process.wait(60), 0)
+        first, url, data = up(variables={"STREAMLAYER_CONFIG": "/no-such/application.conf"})
+        self.assertIn("/no-such/application.conf", streamlayer.read_text(data + ".log"))
+        self.assertIn(url, self.out("context", "show"))
+        self.out("catalog", "list")
+        second, _, data = up()  # a running one's name is not taken
+        self.assertIn("another `streamlayer up`", streamlayer.read_text(data + ".log"))
+        self.assertIn("export STREAMLAYER_CONFIG", streamlayer.read_text(data + ".log"))
+        self.assertIn(url, self.out("context", "show"))
+        end(second)
+        end(first)
+        third, url, _ = up()  # one that has ended gives way
+        self.assertIn(url, self.out("context", "show"))
+        end(third)
+        self.run_it("context", "remove", "local")
+        self.run_it("context", "add", "local", "-D", f"{URL}=http://127.0.0.1:9")
+        before = streamlayer.read_text(self.contexts)
+        for arguments in ((), ("--no-context",)):
+            fourth, _, data = up(*arguments)
+            self.assertEqual("is not of `streamlayer up`" in streamlayer.read_text(data + ".log"), not arguments)
+            end(fourth)
+        self.assertEqual(streamlayer.read_text(self.contexts), before)
+        fifth, _, data = up(variables={"HOME": "/dev/null"})  # a home that cannot be written is no obstacle
+        self.assertIn("not registered", streamlayer.read_text(data + ".log"))
+        end(fifth)
+
+
+class Status(Terminal):
+    def test_status(self):
+        hrn = self.platform.catalog()
+        self.platform.layer(hrn, "layer")
+        self.add_context()
+        shown = json.loads(self.out("status", hrn, "layer", "--json"))
+        checks = {one["check"]: one for one in shown["checks"]}
+        self.assertTrue(shown["ok"], shown)
+        self.assertEqual({one["state"] for one in checks.values()}, {"ok"})
+        for name, piece in (("configuration", "context here"), ("credentials", "key "), ("gateway", "/ready"),
+                            ("producer", "kafka-connector"), ("consumer", "default"), ("layer", "topic "),
+                            ("brokers", self.platform.brokers), ("stream v2", "http"), ("lookup", "APIs")):
+            self.assertIn(piece, checks[name]["detail"])
+        self.assertIn("librdkafka", checks["producer"]["detail"])
+        self.assertRegex(self.out("status"), r"(?m)^ok +gateway +http")
+
+    def test_status_says_what_is_wrong(self):
+        """The exit code is that of the first check that failed, and each failure has a cure."""
+        self.add_context()
+        for arguments, code, pieces in (
+                (["-D", f"{URL}=http://127.0.0.1:9"], 5, ["gateway", "127.0.0.1:9", "streamlayer up"]),
+                (["-D", f"{SIGNER}=/no-such.properties"], 1, ["credentials", "/no-such.properties"]),
+                (["-D", f"here.platform.data-client.stream.kafka.plugin-directory={self.home}"], 6,
+                 ["producer", "streamlayer-kafka-support"])):
+            done = self.run_it(*arguments, "status", code=code)
+            self.assertRegex(done.stdout.decode(), "(?m)^failed ")
+            for piece in pieces:
+                self.assertIn(piece, done.stdout.decode())
+        done = self.run_it("status", "hrn:here:data::local:no-such", "layer", code=3)
+        self.assertIn("catalog list", done.stdout.decode())
+        self.run_it("status", "hrn:here:data::local:no-such", code=2)
+
+
+class Json(Terminal):
+    def test_json_errors(self):
+        """Every error is an object on standard error; nothing else is there."""
+        self.add_context()
+        for arguments, code, status, http_status in (
+                (["catalog", "show", "hrn:here:data::local:no-such"], 3, "not found", 404),
+                (["catalog", "lst"], 2, None, 0), (["consume", "--no-such-option"], 2, "invalid argument", 0),
+                (["consume"], 2, "invalid argument", 0), (["--context", "no", "catalog", "list"], 2, None, 0),
+                (["-D", f"{URL}=http://127.0.0.1:9", "catalog", "list"], 5, "unavailable", 0)):
+            done = self.run_it(*arguments, "--json", code=code)
+            self.assertEqual(done.stdout, b"")
+            lines = [json.loads(line) for line in done.stderr.decode().splitlines()]
+            errors = [line["error"] for line in lines if "error" in line]
+            self.assertEqual(len(errors), 1, done.stderr)
+            self.assertEqual(set(errors[0]), {"status", "text", "httpStatus", "retriable"})
+            self.assertEqual(errors[0]["httpStatus"], http_status)
+            if status:
+                self.assertEqual(errors[0]["status"], status)
+
+    def test_json_output(self):
+        """What prints, prints JSON when asked for it."""
+        hrn = self.platform.catalog()
+        self.platform.layer(hrn, "layer")
+        self.add_context()
+        for arguments in (["catalog", "list"], ["catalog", "show", hrn], ["layer", "list", hrn],
+                          ["layer", "show", hrn, "layer"], ["config", "show"], ["config", "check"], ["context", "list"],
+                          ["context", "show"], ["token"], ["version"], ["status"]):
+            json.loads(self.out(*arguments, "--json"))
+
+
+class Manual(Terminal):
+    def test_manual_pages(self):
+        """A page for each command, with each option of its help, and no fault that mandoc sees."""
+        directory = self.home + "/man"
+        os.mkdir(directory)
+        self.run_it("man", "--directory", directory)
+        with open(directory + "/streamlayerd.8", "wb") as page:
+            usage = subprocess.run([self.platform.binaries + "/streamlayerd", "--help"], capture_output=True, check=True)
+            page.write(self.run_it("man", "--service", stdin=None, input=usage.stdout).stdout)
+        pages = sorted(os.listdir(directory))
+        names = self.commands()
+        self.assertIn("produce", names)
+        self.assertEqual(pages, sorted(["streamlayer.1", "streamlayerd.8",
+                                        *(f"streamlayer-{name.replace(' ', '-')}.1" for name in names)]))
+        lint = subprocess.run(["mandoc", "-Tlint", "-Wwarning", *pages], cwd=directory, capture_output=True, check=False)
+        faults = [line for line in lint.stdout.decode().splitlines() if "missing date" not in line]
+        self.assertEqual(faults, [])
+        for name in names:
+            shown = subprocess.run(["mandoc", "-Tutf8", "-Owidth=120", f"streamlayer-{name.replace(' ', '-')}.1"],
+                                   cwd=directory, capture_output=True, check=True).stdout.decode()
+            shown = re.sub(".\b", "", shown)
+            for option in re.findall(r"(?m)^  (?:-\w, |    )?(--[a-z-]+)", self.out("help", *name.split())):
+                self.assertIn(option, shown, name)
+        overview = streamlayer.read_text(directory + "/streamlayer.1").replace("\\-", "-")
+        for name in names:
+            self.assertIn(name, overview)
+        self.assertEqual(self.out("man", "produce"), streamlayer.read_text(directory + "/streamlayer-produce.1"))
+        self.run_it("man", "no-such", code=2)
+
+
+class Shell:
+    """A shell on a terminal of its own, with the completion loaded."""
+    start = {
+        "bash": (["bash", "--norc", "--noprofile", "-i"], "PS1='READY> '; bind 'set bell-style none'; "
+                                                            "source <(streamlayer completion bash)\n"),
+        "zsh": (["zsh", "-f", "-i"], "PS1='READY> '; unsetopt prompt_sp zle_bracketed_paste 2>/dev/null; "
+                                     "unset zle_bracketed_paste; autoload -Uz compinit; compinit -u -D; "
+                                     "source <(streamlayer completion zsh)\n"),
+        "fish": (["fish", "--no-config", "-i"], "function fish_prompt; echo -n 'READY> '; end; "
+                                                 "streamlayer completion fish | source\n"),
+    }
+
+    def __init__(self, name, environment, directory):
+        arguments, first = self.start[name]
+        self.pid, self.terminal = pty.fork()
+        if self.pid == 0:
+            os.chdir(directory)
+            os.execvpe(arguments[0], arguments, {**environment, "TERM": "xterm"})
+        self.read(2)
+        os.write(self.terminal, first.encode())
+        self.read(2)
+
+    def read(self, quiet, until=None, seconds=60):
+        """What comes, until it has been quiet for so long, or the pattern has come."""
+        text, end = "", time.monotonic() + seconds
+        while time.monotonic() < end:
+            ready, _, _ = select.select([self.terminal], [], [], quiet if until is None else 0.2)
+            if ready:
+                try:
+                    text += os.read(self.terminal, 65536).decode(errors="replace")
+                except OSError:
+                    break
+            elif until is None:
+                break
+            if until and re.search(until, text):
+                break
+        return text
+
+    def complete(self, line, wanted):
+        """Types the line and a tab, turns it into an echo, and returns what that shows."""
+        os.write(self.terminal, line.encode() + b"\t")
+        self.read(0, until=re.escape(wanted[-2:].rstrip()) + r"[ \x1b]*$", seconds=5)
+        os.write(self.terminal, b"\x05'\x01echo 'GOT:\r")  # to its end and its begin
+        text = self.read(0, until=r"[\r\n]GOT:[^\r\n]*[\r\n]", seconds=30)
+        found = re.search(r"[\r\n]GOT:([^\r\n]*)[\r\n]", text)
+        return found.group(1).rstrip() if found else text
+
+    def end(self):
+        os.close(self.terminal)
+        os.waitpid(self.pid, 0)
+
+
+class Completion(Terminal):
+    def check(self, shell):
+        if not shutil.which(shell):
+            raise AssertionError(f"{shell} is not installed: run-tests installs it")
+        hrn = self.platform.catalog()
+        self.platform.layer(hrn, "carpositions")
+        self.add_context("mycontext")
+        with open(self.home + "/somefile.txt", "wb"):
+            pass
+        at = Shell(shell, self.environment, self.home)
+        self.addCleanup(at.end)
+        for typed, wanted in (
+                ("streamlayer prod", "streamlayer produce "), ("streamlayer catalog sh", "streamlayer catalog show "),
+                ("streamlayer consume --foll", "streamlayer consume --follow "),
+                ("streamlayer --context myc", "streamlayer --context mycontext "),
+                (f"streamlayer catalog show {hrn[:-2]}", f"streamlayer catalog show {hrn} "),
+                (f"streamlayer produce {hrn} carp", f"streamlayer produce {hrn} carpositions "),
+                (f"streamlayer produce {hrn} carpositions somef", f"streamlayer produce {hrn} carpositions somefile.txt "),
+                (f"streamlayer -D {CONNECTOR}prod", f"streamlayer -D {CONNECTOR}producer="),
+                (f"streamlayer -D {CONNECTOR}producer=kaf", f"streamlayer -D {CONNECTOR}producer=kafka-connector "),
+                ("streamlayer completion fi", "streamlayer completion fish ")):
+            self.assertEqual(at.complete(typed, wanted), wanted.rstrip(), f"{shell}: {typed!r}")
+
+    def test_completion_bash(self):
+        self.check("bash")
+
+    def test_completion_zsh(self):
+        self.check("zsh")
+
+    def test_completion_fish(self):
+        self.check("fish")
+
+    def test_completion_is_silent(self):
+        """A platform that cannot be reached, or no settings that do, cost no message and little time."""
+        for arguments in (["catalog", "show", ""], ["--config", "/no-such", "catalog", "show", "h"], ["-D", "x"],
+                          ["nonsense", ""], ["consume", "--offset", ""], ["produce", "a", "b", "c", "d", "e", "f", "g", "h",
+                                                                         "i", "j", ""]):
+            done = self.run_it("__complete", *arguments)
+            self.assertEqual(done.stderr, b"", arguments)
+
+
+if __name__ == "__main__":
+    streamlayer.main()
