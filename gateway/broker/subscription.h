@@ -117,7 +117,8 @@ struct gw_subscriptions {
     struct gw_subscription *nodes[GW_NODE_BUCKETS];
     struct gw_subscription *alive; /* not GW_LEFT */
     size_t alive_count, listed_count;
-    atomic_bool closed; /* set under the lock */
+    atomic_bool closed;    /* set under the lock */
+    atomic_llong until_ms; /* once it is closed: what waits for Kafka gives up then */
 };
 
 /* How long the first call may come after the subscribe: a client that died in between holds its group's

@@ -19,10 +19,22 @@
 #define SEEK_TIMEOUT_MS    5000
 #define SEEK_PAUSE_MS      20
 #define LEAVE_TIMEOUT_MS   10000
+#define COMMIT_TIMEOUT_MS  10000
+#define LEAST_TIMEOUT_MS   100
 
 static void pause_ms(long ms)
 {
     nanosleep(&(struct timespec){.tv_nsec = ms * 1000000}, NULL);
+}
+
+/* What is left of a time-out: when the gateway is being stopped its grace bounds it. */
+static int within(const struct gw_subscription *subscription, int timeout_ms)
+{
+    int64_t until = atomic_load(&subscription->all->until_ms);
+    int left = until ? sl_remaining_ms(until) : timeout_ms;
+    if (left > timeout_ms)
+        left = timeout_ms;
+    return left > LEAST_TIMEOUT_MS ? left : LEAST_TIMEOUT_MS;
 }
 
 static sl_status kafka_error(sl_error *error, rd_kafka_resp_err_t code, const char *what)
@@ -77,6 +89,22 @@ static sl_status open_consumer(struct gw_subscription *subscription, sl_error *e
     return code ? kafka_error(error, code, "Kafka refused the subscription") : SL_OK;
 }
 
+/* rd_kafka_commit, but not for ever. */
+static rd_kafka_resp_err_t commit_and_wait(const struct gw_subscription *subscription,
+                                           const rd_kafka_topic_partition_list_t *list)
+{
+    rd_kafka_queue_t *queue = rd_kafka_queue_new(subscription->rk);
+    rd_kafka_resp_err_t code = rd_kafka_commit_queue(subscription->rk, list, queue, NULL, NULL);
+    if (!code) {
+        rd_kafka_event_t *event = rd_kafka_queue_poll(queue, within(subscription, COMMIT_TIMEOUT_MS));
+        code = event ? rd_kafka_event_error(event) : RD_KAFKA_RESP_ERR__TIMED_OUT;
+        if (event)
+            rd_kafka_event_destroy(event);
+    }
+    rd_kafka_queue_destroy(queue);
+    return code;
+}
+
 /*
  * The start positions: what the group has committed; else begin or end. An end is fixed now and committed, so
  * that neither a rebalance nor a restart before the first commit can move it over messages that came since.
@@ -84,7 +112,8 @@ static sl_status open_consumer(struct gw_subscription *subscription, sl_error *e
 static rd_kafka_resp_err_t find_starts(const struct gw_subscription *subscription,
                                        rd_kafka_topic_partition_list_t *list)
 {
-    rd_kafka_resp_err_t code = rd_kafka_committed(subscription->rk, list, OFFSETS_TIMEOUT_MS);
+    rd_kafka_resp_err_t code =
+        rd_kafka_committed(subscription->rk, list, within(subscription, OFFSETS_TIMEOUT_MS));
     if (code)
         return code;
     rd_kafka_topic_partition_list_t *fresh = rd_kafka_topic_partition_list_new(list->cnt);
@@ -101,7 +130,7 @@ static rd_kafka_resp_err_t find_starts(const struct gw_subscription *subscriptio
         rd_kafka_topic_partition_list_set_offset(list, fresh->elems[i].topic, fresh->elems[i].partition,
                                                  fresh->elems[i].offset);
     if (!code && fresh->cnt && !subscription->earliest)
-        code = rd_kafka_commit(subscription->rk, fresh, 0);
+        code = commit_and_wait(subscription, fresh);
     rd_kafka_topic_partition_list_destroy(fresh);
     return code;
 }
@@ -139,7 +168,7 @@ static sl_status assign(struct gw_subscription *subscription, sl_error *error)
     rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR_NO_ERROR;
     for (int tries = 0; tries < OFFSETS_TRIES; tries++) {
         code = list->cnt ? find_starts(subscription, list) : RD_KAFKA_RESP_ERR_NO_ERROR;
-        if (!code || atomic_load(&subscription->abandoned))
+        if (!code || atomic_load(&subscription->abandoned) || atomic_load(&subscription->all->closed))
             break;
     }
     sl_status status =
@@ -163,7 +192,7 @@ static void commit_list(const struct gw_subscription *subscription)
 {
     if (!subscription->list || !subscription->list->cnt)
         return;
-    rd_kafka_resp_err_t code = rd_kafka_commit(subscription->rk, subscription->list, 0);
+    rd_kafka_resp_err_t code = commit_and_wait(subscription, subscription->list);
     if (code)
         SL_INFO(&subscription->all->log, "group %s: automatic commit: %s", subscription->group,
                 rd_kafka_err2str(code));
@@ -282,7 +311,8 @@ static sl_status ask_positions(struct gw_subscription *subscription, sl_error *e
         rd_kafka_topic_partition_list_add(ends, topic, known[i].partition)->offset = RD_KAFKA_OFFSET_END;
     }
     rd_kafka_topic_partition_list_t *committed = rd_kafka_topic_partition_list_copy(begins);
-    rd_kafka_resp_err_t code = rd_kafka_committed(subscription->rk, committed, OFFSETS_TIMEOUT_MS);
+    rd_kafka_resp_err_t code =
+        rd_kafka_committed(subscription->rk, committed, within(subscription, OFFSETS_TIMEOUT_MS));
     if (!code)
         code = gw_broker_offsets(broker, begins);
     if (!code)
@@ -306,7 +336,8 @@ static bool close_consumer(const struct gw_subscription *subscription)
     rd_kafka_queue_t *queue = rd_kafka_queue_new(rk);
     rd_kafka_error_t *refused = rd_kafka_consumer_close_queue(rk, queue);
     int64_t until = sl_mono_ms() + LEAVE_TIMEOUT_MS;
-    while (!refused && !rd_kafka_consumer_closed(rk) && sl_mono_ms() < until) {
+    while (!refused && !rd_kafka_consumer_closed(rk) && sl_mono_ms() < until &&
+           within(subscription, LEAVE_TIMEOUT_MS) > LEAST_TIMEOUT_MS) {
         rd_kafka_event_t *event = rd_kafka_queue_poll(queue, 100);
         if (!event)
             continue;

@@ -390,6 +390,7 @@ void gw_subscriptions_close(struct gw_subscriptions *all, int grace_ms)
     int64_t deadline = sl_deadline_ms(grace_ms);
     struct timespec until = sl_mono_deadline(deadline);
     pthread_mutex_lock(&all->lock);
+    atomic_store(&all->until_ms, deadline);
     atomic_store(&all->closed, true);
     for (struct gw_subscription *next = all->alive; next; next = next->next_alive)
         gw_subscription_abandon(next); /* posts only */
