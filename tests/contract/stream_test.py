@@ -318,6 +318,40 @@ class Stream(StreamCase):
             {"kafkaConsumerProperties": {"group.id": self.group}})
         self.assertIn(answer.status, (400, 403, 409, 429), answer.text)
 
+    def test_parallel_members_join_together_and_one_by_one(self):
+        """As many members as partitions, each with its own; one more is refused; one that comes again takes its
+        own place."""
+        count = 4
+        self.layer(partitions=count)
+        name = self.platform.name("s")
+
+        def member(which):
+            return self.subscribe(f"mode=parallel&subscriptionId={name}&consumerId={which}", group_id=self.group)
+        members = {0: member(0), 1: member(1)}
+        threads = [threading.Thread(target=lambda which=which: members.update({which: member(which)}))
+                   for which in range(2, count)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+
+        def shares():
+            answers = [self.platform.get(members[which].url("partitions") + "?assignment=0&maxWaitMs=0")
+                       for which in range(count)]
+            return [answer.headers["x-sl-assignment"].split(";")[1] for answer in answers]
+        streamlayer.wait_for(lambda: sorted(shares()) == ["0", "1", "2", "3"], 30, "each has one")
+        url = f"{self.platform.base('stream', 'v2', self.hrn)}/layers/layer/subscribe?mode=parallel"
+        answer = self.platform.post(f"{url}&subscriptionId={name}&consumerId={count}",
+                                    {"kafkaConsumerProperties": {"group.id": self.group}})
+        self.assertEqual((answer.status, answer.json()["code"]), (409, "group-full"))
+        members[1] = member(1)
+        streamlayer.wait_for(lambda: sorted(shares()) == ["0", "1", "2", "3"], 30, "each has one again")
+        self.publish(*(b"%d" % i for i in range(20)))
+        seen = []
+        streamlayer.wait_for(lambda: [seen.extend(data(each) for each in members[which].poll())
+                                      for which in range(count)] and len(seen) == 20, 30, "all messages")
+        self.assertEqual(sorted(seen), sorted(b"%d" % i for i in range(20)))
+
     def test_sent_with_is_ignored(self):
         self.layer()
         self.publish(b"x")

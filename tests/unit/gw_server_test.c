@@ -20,7 +20,7 @@ struct shared {
     sem_t reached;             /* a handler is where the test wants it */
     struct gw_request *parked; /* unanswered; read after reached */
     atomic_int sent_whole, sent_broken;
-    atomic_int freed;
+    atomic_int freed, drained;
     atomic_size_t streamed;
     size_t quota; /* bytes that the streamed route takes before it pauses */
     struct gw_server *server;
@@ -137,7 +137,54 @@ static void who(struct gw_request *request)
     gw_respond(request, 200, "text/plain", name, strlen(name), free, name);
 }
 
+static void count_drained(void *opaque)
+{
+    struct shared *shared = opaque;
+    atomic_fetch_add(&shared->drained, 1);
+    sem_post(&shared->reached);
+}
+
+/* The first piece is there with the head. */
+static void flow(struct gw_request *request)
+{
+    struct shared *shared = gw_request_opaque(request);
+    struct sl_buffer piece;
+    sl_buffer_init(&piece, 100);
+    sl_buffer_append_text(&piece, "..first");
+    gw_request_on_sent(request, count_sent, shared);
+    shared->parked = request;
+    gw_stream_write(request, &piece, 2);
+    gw_respond_stream(request, "text/event-stream", count_drained, shared);
+}
+
+/* Gives a stream its next piece, or its end, on its loop. */
+struct giving {
+    struct gw_task task; /* first */
+    struct gw_request *request;
+    size_t size; /* 0: the end */
+};
+
+static void run_giving(struct gw_task *task)
+{
+    struct giving *giving = (struct giving *)(void *)task;
+    struct sl_buffer piece;
+    sl_buffer_init(&piece, SIZE_MAX);
+    for (size_t i = 0; i < giving->size; i++)
+        sl_buffer_append(&piece, "x", 1);
+    if (giving->size)
+        gw_stream_write(giving->request, &piece, 0);
+    else
+        gw_stream_end(giving->request);
+}
+
+static void give(struct shared *shared, struct giving *giving, size_t size)
+{
+    *giving = (struct giving){{NULL, run_giving}, shared->parked, size};
+    gw_loop_post(gw_request_loop(shared->parked), &giving->task);
+}
+
 static const struct gw_route routes[] = {
+    {.method = "GET", .pattern = "/flow", .flags = GW_ROUTE_PUBLIC, .handle = flow, .name = "flow"},
     {.method = "GET", .pattern = "/hello", .flags = GW_ROUTE_PUBLIC, .handle = hello, .name = "hello"},
     {.method = "POST",
      .pattern = "/echo",
@@ -504,10 +551,103 @@ static void sending_is_reported(void **state)
     assert_int_equal(atomic_load(&shared.freed), 2);
 }
 
+static const char flow_request[] = "GET /flow HTTP/1.1\r\n" HOST "\r\n",
+                  hello_request[] = "GET /hello HTTP/1.1\r\n" HOST "\r\n";
+
+/* Reads until the text ends with that. */
+static void read_until(int fd, char *text, size_t room, const char *end)
+{
+    size_t size = strlen(text), wanted = strlen(end);
+    while (size < wanted || strcmp(text + size - wanted, end)) {
+        struct pollfd ready = {fd, POLLIN, 0};
+        assert_int_equal(poll(&ready, 1, 20000), 1);
+        ssize_t got = recv(fd, text + size, room - size - 1, 0);
+        assert_true(got > 0);
+        size += (size_t)got;
+        text[size] = 0;
+    }
+}
+
+static void streams_are_written_as_they_come(void **state)
+{
+    struct shared shared;
+    struct giving giving;
+    char text[4000] = "";
+    (void)state;
+    uint16_t port = start_with(&shared, (struct gw_server_settings){.idle_timeout_s = 1});
+    int fd = client_connect(port);
+    client_write(fd, flow_request, strlen(flow_request));
+    read_until(fd, text, sizeof text, "\r\n5\r\nfirst\r\n");
+    assert_non_null(strstr(text, "Transfer-Encoding: chunked"));
+    sem_wait(&shared.reached); /* drained */
+    give(&shared, &giving, 3);
+    read_until(fd, text, sizeof text, "3\r\nxxx\r\n");
+    sem_wait(&shared.reached);
+    assert_int_equal(atomic_load(&shared.drained), 2);
+    give(&shared, &giving, 0);
+    read_until(fd, text, sizeof text, "\r\n0\r\n\r\n");
+    sem_wait(&shared.reached);
+    assert_int_equal(atomic_load(&shared.sent_whole), 1);
+    struct answer answer; /* the connection goes on */
+    client_write(fd, hello_request, strlen(hello_request));
+    client_read(fd, &answer, true);
+    assert_string_equal(answer.body, "hello");
+    close(fd);
+    stop(&shared);
+}
+
+static void a_stream_hears_of_its_connections_end(void **state)
+{
+    struct shared shared;
+    struct giving giving;
+    char text[4000] = "";
+    (void)state;
+    uint16_t port = start(&shared);
+    int fd = client_connect(port);
+    client_write(fd, flow_request, strlen(flow_request));
+    read_until(fd, text, sizeof text, "first\r\n");
+    sem_wait(&shared.reached);
+    close(fd); /* while nothing is being written */
+    sem_wait(&shared.reached);
+    assert_int_equal(atomic_load(&shared.sent_broken), 1);
+
+    fd = client_connect(port);
+    *text = 0;
+    client_write(fd, flow_request, strlen(flow_request));
+    read_until(fd, text, sizeof text, "first\r\n");
+    sem_wait(&shared.reached);
+    give(&shared, &giving, (size_t)16 << 20); /* more than the connection takes */
+    read_until(fd, text, sizeof text, "x");
+    close(fd);
+    sem_wait(&shared.reached);
+    assert_int_equal(atomic_load(&shared.sent_broken), 2);
+    assert_int_equal(atomic_load(&shared.drained), 2);
+    stop(&shared);
+}
+
 static void *drain(void *server)
 {
     gw_server_drain(server, 20000);
     return NULL;
+}
+
+static void a_stream_that_nobody_reads_is_cut(void **state)
+{
+    struct shared shared;
+    struct giving giving;
+    char text[4000] = "";
+    (void)state;
+    uint16_t port = start(&shared);
+    int fd = client_connect(port);
+    client_write(fd, flow_request, strlen(flow_request));
+    read_until(fd, text, sizeof text, "first\r\n");
+    sem_wait(&shared.reached);
+    give(&shared, &giving, (size_t)16 << 20);
+    drain(shared.server);
+    sem_wait(&shared.reached);
+    assert_int_equal(atomic_load(&shared.sent_broken), 1);
+    close(fd);
+    stop(&shared);
 }
 
 static void draining_lets_requests_end(void **state)
@@ -761,6 +901,9 @@ CASES_MAIN(
     cmocka_unit_test(tokens_are_asked_for),
     cmocka_unit_test(sending_is_reported),
     cmocka_unit_test(closing_after_the_answer_is_no_loss),
+    cmocka_unit_test(streams_are_written_as_they_come),
+    cmocka_unit_test(a_stream_hears_of_its_connections_end),
+    cmocka_unit_test(a_stream_that_nobody_reads_is_cut),
     cmocka_unit_test(draining_lets_requests_end),
     cmocka_unit_test(no_handler_runs_after_draining),
     cmocka_unit_test(stopping_abandons_what_is_unanswered),
