@@ -157,7 +157,7 @@ static void prefetch_is_bounded(void **state)
     /* Nobody takes the rest: it polls no further. Were it to, these would come at once. */
     assert_false(platform_comes(platform, &platform->polls, 10, 300));
     pthread_mutex_lock(&platform->lock);
-    int64_t position = platform->position;
+    int64_t position = platform->position[0];
     pthread_mutex_unlock(&platform->lock);
     assert_true(position < 3000);
     receive(pair.consumer, 1, 19999, 0);
@@ -255,7 +255,7 @@ static void a_commit_survives_a_restart(void **state)
     sl_offset last = {0, 9};
     if (sl_consumer_commit_offsets(pair.consumer, &last, 1, &error))
         fail_msg("%s", error.text);
-    assert_int_equal(platform->committed, 10);
+    assert_int_equal(platform->committed[0], 10);
     close_pair(&pair);
 }
 

@@ -2,6 +2,7 @@
 
 #include "platform.h"
 
+#include <sched.h>
 #include <stdio.h>
 
 #include "base/error.h"
@@ -508,6 +509,179 @@ static void without_extensions_other_parts_are_refused(void **state)
     close_pair(&pair);
 }
 
+static sl_message *sized_message(const char *key, size_t size)
+{
+    sl_message *message = NULL;
+    static char payload[SL_HC_LARGEST];
+    memset(payload, 'x', sizeof payload);
+    assert_int_equal(sl_message_create(&message), SL_OK);
+    assert_int_equal(sl_message_set_partition_id(message, key, strlen(key)), SL_OK);
+    assert_int_equal(sl_message_set_payload(message, payload, size), SL_OK);
+    return message;
+}
+
+static void send_sized(sl_producer *producer, int number, size_t size)
+{
+    sl_message *message = sized_message("k\xc3\xa9y", size);
+    sl_error error;
+    sl_message_set_timestamp_ms(message, 4711);
+    sl_message_add_header(message, "Kind", "a b", 3);
+    if (sl_producer_send(producer, message, (void *)(uintptr_t)number, 20000, &error))
+        fail_msg("%s", error.text);
+    sl_message_destroy(&message);
+}
+
+/* Up to 20 MiB one call each, in its lane's order, and sent again when the answer is lost. */
+static void a_large_payload_is_a_call_of_its_own(void **state)
+{
+    struct platform *platform = *state;
+    struct pair pair =
+        open_producer(platform, "here.platform.data-client.stream.http.requests-in-flight = 1");
+    static const size_t sizes[] = {1048576, 1048577, 1, 20971520, 2};
+    platform->held = true;
+    send_sized(pair.producer, 0, 3);
+    platform_wait(platform, &platform->running, 1);
+    for (int i = 1; i < 6; i++)
+        send_sized(pair.producer, i, sizes[i - 1]);
+    memcpy(platform->fail, (int[]){0, 0, -1, 0}, 4 * sizeof(int));
+    platform_release(platform);
+    flush(pair.producer);
+    assert_int_equal(platform->count, 6);
+    for (int i = 0; i < 6; i++) {
+        assert_int_equal(reports.count[i], 1);
+        assert_int_equal(reports.status[i], SL_OK);
+        assert_int_equal(platform->log[i].size, i ? sizes[i - 1] : 3);
+        assert_int_equal(platform->log[i].timestamp_ms, 4711);
+        assert_int_equal(platform->log[i].headers, 1);
+    }
+    assert_int_equal(platform->large, 3);
+    assert_string_equal(platform->large_headers, "k%C3%A9y 4711 a%20b");
+    char *json = NULL;
+    assert_int_equal(sl_producer_statistics(pair.producer, &json, NULL), SL_OK);
+    assert_non_null(strstr(json, "\"singles\":"));
+    sl_free(json);
+    close_pair(&pair);
+}
+
+static void what_a_large_one_cannot_carry_is_told(void **state)
+{
+    struct platform *platform = *state;
+    struct pair pair = open_producer(platform, NULL);
+    sl_message *message = sized_message("k", SL_PAYLOAD_INLINE_MAX + 1);
+    sl_error error;
+    sl_message_set_crc(message, "c");
+    assert_int_equal(sl_producer_send(pair.producer, message, NULL, 0, &error), SL_UNSUPPORTED);
+    assert_non_null(strstr(error.text, "CRC"));
+    sl_message_destroy(&message);
+    close_pair(&pair);
+}
+
+static void one_report(void *ticket, const struct sl_outcome *outcome)
+{
+    if (outcome->error)
+        fail_msg("%s", outcome->error->text);
+    __atomic_add_fetch((int *)ticket, 1, __ATOMIC_SEQ_CST);
+}
+
+static void many_reports(void *core, const struct sl_report *list, size_t count)
+{
+    (void)core;
+    for (size_t i = 0; i < count; i++)
+        one_report(list[i].ticket, &list[i].outcome);
+}
+
+/* As the core does when it has stored a blob. */
+static void send_handle(struct platform *platform, bool header)
+{
+    sl_client *client = platform_client(platform, NULL);
+    const struct sl_host host = {
+        .abi = SL_CONNECTOR_ABI, .delivered = one_report, .delivered_many = many_reports};
+    const struct sl_target target = {.hrn = PLATFORM_HRN, .layer = PLATFORM_LAYER, .client = client};
+    const struct sl_producer_settings settings = {
+        .delivery_timeout_ms = 20000, .queue_messages = 10, .queue_bytes = 1000};
+    struct sl_header headers[] = {{"h", "v", 1}};
+    struct sl_message message = {0};
+    sl_message_reset(&message);
+    message.partition_id = "key";
+    message.partition_id_size = 3;
+    message.trace_id = "trace-1";
+    message.data_handle = "blob-1";
+    message.data_size = 30 << 20;
+    message.headers = headers;
+    message.header_count = header;
+    void *producer = NULL;
+    int reported = 0;
+    sl_error error;
+    if (sl_hc_producer_open(&host, &target, &settings, &producer, &error))
+        fail_msg("%s", error.text);
+    sl_status status = sl_hc_producer_send(producer, &message, &reported, &error);
+    assert_int_equal(status, header ? SL_UNSUPPORTED : SL_OK);
+    while (!header && !__atomic_load_n(&reported, __ATOMIC_SEQ_CST))
+        sched_yield();
+    sl_hc_producer_close(producer);
+    sl_client_destroy(&client);
+}
+
+static void a_blob_is_named_by_a_record(void **state)
+{
+    struct platform *platform = *state;
+    send_handle(platform, false);
+    assert_string_equal(platform->log[0].handle, "blob-1");
+    assert_int_equal(platform->log[0].data_size, 30 << 20);
+    assert_int_equal(platform->publishes, 0);
+}
+
+static void without_extensions_a_blob_is_published(void **state)
+{
+    struct platform *platform = *state;
+    send_handle(platform, false);
+    assert_int_equal(platform->publishes, 1);
+    assert_string_equal(
+        platform->publish_body,
+        "{\"partitions\":[{\"partition\":\"key\",\"dataHandle\":\"blob-1\",\"dataSize\":31457280}]}");
+    send_handle(platform, true);
+}
+
+static void lookup_is_asked_again_when_nobody_is_there(void **state)
+{
+    struct platform *platform = *state;
+    struct pair pair = open_producer(platform, NULL);
+    send_number(pair.producer, 1, 0);
+    flush(pair.producer);
+    int lookups = platform_get(platform, &platform->lookups);
+    platform_kill(platform);
+    send_number(pair.producer, 1, 1);
+    assert_int_equal(sl_producer_flush(pair.producer, 300, NULL), SL_TIMED_OUT);
+    platform_revive(platform);
+    flush(pair.producer);
+    assert_stored(platform, 2);
+    /* What lookup had answered is forgotten. */
+    sl_producer *other = NULL;
+    assert_int_equal(sl_producer_create(pair.client, PLATFORM_HRN, PLATFORM_LAYER, NULL, &other, NULL),
+                     SL_OK);
+    assert_int_equal(platform_get(platform, &platform->lookups), lookups + 1);
+    assert_int_equal(sl_producer_close(&other, 0, NULL), SL_OK);
+    close_pair(&pair);
+}
+
+static void closing_does_not_wait_for_a_token(void **state)
+{
+    struct platform *platform = *state;
+    struct pair pair = open_producer(platform, NULL);
+    send_number(pair.producer, 1, 0);
+    flush(pair.producer);
+    platform_set(platform, &platform->hold_tokens, 1);
+    platform_set(platform, &platform->valid_token, 2);
+    send_number(pair.producer, 1, 1);
+    platform_wait(platform, &platform->tokens_held, 1);
+    int64_t begin = sl_mono_ms();
+    assert_int_equal(sl_producer_close(&pair.producer, 0, NULL), SL_TIMED_OUT);
+    assert_true(sl_mono_ms() - begin < 5000);
+    assert_int_equal(reports.status[1], SL_TIMED_OUT);
+    platform_set(platform, &platform->hold_tokens, 0);
+    close_pair(&pair);
+}
+
 struct lines {
     int count;
     sl_log_level level;
@@ -572,6 +746,12 @@ CASES_MAIN(cmocka_unit_test(an_outage_is_told_once_and_then_now_and_then),
            cmocka_unit_test_setup_teardown(close_reports_what_is_left, start_extended, stop),
            cmocka_unit_test_setup_teardown(many_threads_send, start_extended, stop),
            cmocka_unit_test_setup_teardown(all_parts_of_a_message_travel, start_extended, stop),
+           cmocka_unit_test_setup_teardown(a_large_payload_is_a_call_of_its_own, start_extended, stop),
+           cmocka_unit_test_setup_teardown(what_a_large_one_cannot_carry_is_told, start_extended, stop),
+           cmocka_unit_test_setup_teardown(a_blob_is_named_by_a_record, start_extended, stop),
+           cmocka_unit_test_setup_teardown(without_extensions_a_blob_is_published, start_plain, stop),
+           cmocka_unit_test_setup_teardown(lookup_is_asked_again_when_nobody_is_there, start_extended, stop),
+           cmocka_unit_test_setup_teardown(closing_does_not_wait_for_a_token, start_extended, stop),
            cmocka_unit_test_setup_teardown(a_missing_layer_is_told_at_opening, start_extended, stop),
            cmocka_unit_test_setup_teardown(without_extensions_each_message_is_a_request, start_plain, stop),
            cmocka_unit_test_setup_teardown(without_extensions_headers_say_what_they_can, start_plain, stop),

@@ -25,9 +25,9 @@ static bool authorized(struct platform *p, const struct web_request *request)
 
 static void serve_lookup(struct platform *p, struct web_answer *answer)
 {
-    static const char *const apis[] = {"ingest", "v1", "stream", "v2", "config", "v1"};
+    static const char *const apis[] = {"ingest", "v1", "stream", "v2", "config", "v1", "publish", "v2"};
     json_t *list = json_array();
-    for (int i = 0; i < 6; i += 2) {
+    for (int i = 0; i < 8; i += 2) {
         char url[200];
         snprintf(url, sizeof url, "%s/%s", web_url(p->web), apis[i]);
         json_array_append_new(
@@ -49,11 +49,12 @@ static int next_failure(struct platform *p)
     return failure;
 }
 
-static bool store(struct platform *p, const struct sl_message *message)
+/* Where it lies; a gateway knows a repeated message by its trace id. */
+static size_t store(struct platform *p, const struct sl_message *message)
 {
-    for (size_t i = 0; i < p->count; i++) /* a gateway knows a repeated message by its trace id */
+    for (size_t i = 0; i < p->count; i++)
         if (message->trace_id && !strcmp(p->log[i].trace, message->trace_id))
-            return false;
+            return i;
     struct stored *stored = &p->log[p->count++];
     memset(stored, 0, sizeof *stored);
     snprintf(stored->key, sizeof stored->key, "%.*s", (int)message->partition_id_size,
@@ -65,7 +66,9 @@ static bool store(struct platform *p, const struct sl_message *message)
     stored->size = message->payload_size;
     stored->timestamp_ms = message->timestamp_ms;
     stored->headers = message->header_count;
-    return true;
+    snprintf(stored->handle, sizeof stored->handle, "%s", message->data_handle ? message->data_handle : "");
+    stored->data_size = message->data_size;
+    return p->count - 1;
 }
 
 static bool has_key(const struct sl_message *message, const char *key)
@@ -113,8 +116,7 @@ static void ingest_batch(struct platform *p, const struct web_request *request, 
                 result.text = "queue full";
                 result.offset = (sl_offset){-1, -1};
             } else {
-                store(p, &messages[i]);
-                result.offset = (sl_offset){0, (int64_t)p->count - 1};
+                result.offset = (sl_offset){0, (int64_t)store(p, &messages[i])};
             }
             sl_result_encode(&results, &result);
         }
@@ -141,6 +143,15 @@ static void ingest_one(struct platform *p, const struct web_request *request, st
     message.partition_id_size = key ? strlen(key) : 0;
     message.payload = request->body;
     message.payload_size = request->size;
+    const char *timestamp = web_header(request, "X-SL-Timestamp"),
+               *user = web_header(request, "X-SL-Header-Kind");
+    if (timestamp)
+        message.timestamp_ms = atoll(timestamp);
+    message.header_count = user != NULL;
+    p->large += request->size > SL_PAYLOAD_INLINE_MAX;
+    if (p->extended)
+        snprintf(p->large_headers, sizeof p->large_headers, "%s %s %s", key, timestamp ? timestamp : "-",
+                 user ? user : "-");
     if (strcmp(request->body, "bad")) {
         store(p, &message);
         char text[200];
@@ -157,18 +168,23 @@ static void serve_ingest(struct platform *p, const struct web_request *request, 
 {
     const char *type = web_header(request, "Content-Type");
     snprintf(p->content_type, sizeof p->content_type, "%s", type ? type : "");
+    bool batch = p->extended && type && !strcmp(type, SL_MEDIA_CBOR_SEQ);
     p->requests++;
     p->running++;
     p->most_running = p->running > p->most_running ? p->running : p->most_running;
     pthread_cond_broadcast(&p->changed);
-    while (p->held)
+    while (p->held && !p->down)
         pthread_cond_wait(&p->changed, &p->lock);
     p->running--;
+    if (p->down) {
+        answer->status = 0;
+        return;
+    }
     int failure = next_failure(p);
     if (failure == -1) {
         /* Cut after it was written: the sender cannot know. */
         struct web_answer unused = {0};
-        (p->extended ? ingest_batch : ingest_one)(p, request, &unused);
+        (batch ? ingest_batch : ingest_one)(p, request, &unused);
         free(unused.body);
         answer->status = 0;
     } else if (failure) {
@@ -177,11 +193,60 @@ static void serve_ingest(struct platform *p, const struct web_request *request, 
             answer->headers[0] = "Retry-After";
             answer->headers[1] = p->retry_after;
         }
-    } else if (p->extended) {
+    } else if (batch) {
         ingest_batch(p, request, answer);
     } else {
         ingest_one(p, request, answer);
     }
+}
+
+/* Gives the partitions to whom there is, in turn; who gets one begins where the group has committed. */
+static void rebalance(struct platform *p)
+{
+    struct subscriber *active[PLATFORM_MEMBERS];
+    unsigned share[PLATFORM_MEMBERS] = {0};
+    int count = 0;
+    for (int i = 0; i < PLATFORM_MEMBERS; i++)
+        if (*p->subscribers[i].node)
+            active[count++] = &p->subscribers[i];
+    for (int i = 0; i < p->partitions && count; i++)
+        share[i % count] |= 1u << i;
+    for (int i = 0; i < count; i++) {
+        for (int k = 0; k < p->partitions; k++)
+            if (share[i] & ~active[i]->has & 1u << k)
+                p->position[k] = active[i]->given_from[k] =
+                    p->committed[k] >= 0 ? p->committed[k] : p->position[k];
+        active[i]->assignment += share[i] != active[i]->has;
+        active[i]->has = share[i];
+    }
+    pthread_cond_broadcast(&p->changed);
+}
+
+static void list_partitions(const struct subscriber *s, char *text)
+{
+    *text = 0;
+    for (int k = 0; k < PLATFORM_PARTITIONS; k++)
+        if (s->has & 1u << k)
+            sprintf(text + strlen(text), "%s%d", *text ? "," : "", k);
+}
+
+static struct subscriber *find_place(struct platform *p, const char *consumer)
+{
+    struct subscriber *place = NULL;
+    int count = 0;
+    for (int i = PLATFORM_MEMBERS; i-- > 0;) {
+        struct subscriber *s = &p->subscribers[i];
+        count += *s->node != 0;
+        if (*s->node && !strcmp(s->consumer, consumer ? consumer : ""))
+            return s;
+        place = *s->node ? place : s;
+    }
+    return count < (p->most_subscribers ? p->most_subscribers : p->partitions) ? place : NULL;
+}
+
+static int64_t length_of(const struct platform *p, int partition)
+{
+    return ((int64_t)p->count - partition + p->partitions - 1) / p->partitions;
 }
 
 static void serve_subscribe(struct platform *p, const struct web_request *request, struct web_answer *answer)
@@ -190,72 +255,127 @@ static void serve_subscribe(struct platform *p, const struct web_request *reques
         json(answer, 404, "{\"title\":\"No such layer\"}");
         return;
     }
+    const char *mode = web_query(request, "mode"), *wish = web_query(request, "subscriptionId");
+    const char *consumer = web_query(request, "consumerId");
+    bool parallel = !strcmp(mode, "parallel");
+    assert_int_equal(parallel, consumer != NULL);
+    assert_true(p->extended == (wish != NULL) || parallel);
+    struct subscriber *s = find_place(p, consumer);
+    if (!s) {
+        json(answer, 409, "{\"title\":\"The group is full\",\"code\":\"group-full\"}");
+        return;
+    }
     p->subscribes++;
-    p->answers = 0;
     snprintf(p->subscribe_body, sizeof p->subscribe_body, "%s", request->body);
-    snprintf(p->subscription, sizeof p->subscription, "sub-%d", p->subscribes);
-    p->position = p->committed >= 0                       ? p->committed
-                  : strstr(request->body, "\"earliest\"") ? 0
-                                                          : (int64_t)p->count;
-    p->given_from = p->position;
-    char text[500];
+    memset(s, 0, sizeof *s);
+    snprintf(s->node, sizeof s->node, "sub-%d", p->subscribes);
+    snprintf(s->id, sizeof s->id, "%s", !parallel ? s->node : wish ? wish : "shared");
+    snprintf(s->consumer, sizeof s->consumer, "%s", consumer ? consumer : "");
+    for (int k = 0; k < p->partitions; k++)
+        if (p->committed[k] < 0)
+            p->position[k] = strstr(request->body, "\"earliest\"") ? 0 : length_of(p, k);
+    rebalance(p);
+    char text[600], list[100], ours[200] = "";
+    list_partitions(s, list);
+    if (p->extended)
+        snprintf(ours, sizeof ours, ",\"assignment\":%d,\"partitions\":[%s]", s->assignment, list);
     snprintf(text, sizeof text,
-             "{\"nodeBaseURL\":\"%s/node/%s\",\"subscriptionId\":\"%s\",\"consumerGroup\":\"app.group\"}",
-             web_url(p->web), p->subscription, p->subscription);
+             "{\"nodeBaseURL\":\"%s/node/%s\",\"subscriptionId\":\"%s\",\"consumerGroup\":\"app.group\"%s}",
+             web_url(p->web), s->node, s->id, ours);
     json(answer, 201, text);
 }
 
-static void add_message(struct platform *p, struct sl_buffer *body, bool cbor, int64_t at)
+static void add_message(struct platform *p, struct sl_buffer *body, bool cbor, int partition, int64_t offset)
 {
+    int64_t at = offset * p->partitions + partition;
     struct stored *stored = &p->log[at];
     struct sl_message message = {0};
     sl_message_reset(&message);
     message.partition_id = stored->key;
     message.partition_id_size = strlen(stored->key);
-    message.payload = stored->payload;
-    message.payload_size = strlen(stored->payload);
+    message.payload = *stored->handle ? NULL : stored->payload;
+    message.payload_size = *stored->handle ? 0 : strlen(stored->payload);
+    message.data_handle = *stored->handle ? stored->handle : NULL;
+    message.data_size = *stored->handle ? stored->data_size : -1;
     message.timestamp_ms = 1000 + at;
-    message.offset = (sl_offset){0, at};
+    message.offset = (sl_offset){partition, offset};
     if (!cbor && body->data[body->size - 1] != '[')
         sl_buffer_append_text(body, ",");
     assert_true(cbor ? sl_record_encode(body, &message) : sl_message_json_encode(body, &message, false));
 }
 
-static void serve_poll(struct platform *p, const struct web_request *request, struct web_answer *answer)
+/* Takes what there is, partition by partition. */
+static bool fill(struct platform *p, struct subscriber *s, bool cbor, size_t most, struct sl_buffer *body)
+{
+    size_t size = 0;
+    bool any = false;
+    for (int k = 0; k < p->partitions; k++) {
+        s->given_from[k] = p->position[k];
+        while (s->has & ~s->paused & 1u << k && p->position[k] < length_of(p, k)) {
+            size_t more = strlen(p->log[p->position[k] * p->partitions + k].payload);
+            if (size && size + more > most)
+                break;
+            size += more;
+            add_message(p, body, cbor, k, p->position[k]++);
+            any = true;
+        }
+    }
+    return any;
+}
+
+static bool has_news(const struct platform *p, const struct subscriber *s)
+{
+    for (int k = 0; k < p->partitions; k++)
+        if (s->has & ~s->paused & 1u << k && p->position[k] < length_of(p, k))
+            return true;
+    return false;
+}
+
+static void serve_poll(struct platform *p, struct subscriber *s, const struct web_request *request,
+                       struct web_answer *answer)
 {
     p->polls++;
     p->polling++;
+    s->polls++;
     pthread_cond_broadcast(&p->changed);
-    if (p->drop_polls > 0 && p->answers) {
+    if (p->drop_polls > 0 && s->answers) {
         p->drop_polls--;
         p->polling--;
+        s->polls--;
         answer->status = 0;
         return;
     }
-    const char *received = web_query(request, "received");
-    if (received && atoi(received) != p->answers) {
-        p->position = p->given_from;
-        p->answers = atoi(received);
+    const char *received = web_query(request, "received"), *assignment = web_query(request, "assignment");
+    if (received && atoi(received) != s->answers) {
+        for (int k = 0; k < p->partitions; k++)
+            if (s->has & 1u << k)
+                p->position[k] = s->given_from[k];
+        s->answers = atoi(received);
     }
-    p->given_from = p->position;
     char mine[64];
-    snprintf(mine, sizeof mine, "%s", p->subscription);
+    snprintf(mine, sizeof mine, "%s", s->node);
     const char *wait = web_query(request, "maxWaitMs"), *bytes = web_query(request, "maxBytes");
-    assert_true(p->extended ? wait && bytes && received : !wait && !bytes && !received);
+    assert_true(p->extended ? wait && bytes && received && assignment
+                            : !wait && !bytes && !received && !assignment);
     struct timespec until;
     clock_gettime(CLOCK_REALTIME, &until);
     int64_t end_ms = (int64_t)until.tv_sec * 1000 + until.tv_nsec / 1000000 + (wait ? atoi(wait) : 0);
     until.tv_sec = (time_t)(end_ms / 1000);
     until.tv_nsec = (long)(end_ms % 1000) * 1000000;
     int timed_out = !wait;
-    while (!timed_out && p->position >= (int64_t)p->count && !strcmp(p->subscription, mine) &&
-           !p->poll_status)
+    while (!timed_out && !has_news(p, s) && !strcmp(s->node, mine) && !p->poll_status && !p->down &&
+           (!assignment || atoi(assignment) == s->assignment))
         timed_out = pthread_cond_timedwait(&p->changed, &p->lock, &until);
     p->polling--;
-    if (strcmp(p->subscription, mine)) {
+    if (p->down) {
+        answer->status = 0;
+        return;
+    }
+    if (strcmp(s->node, mine)) {
         json(answer, 404, "{\"title\":\"Subscription gone\",\"action\":\"Subscribe again\"}");
         return;
     }
+    s->polls--;
     if (p->poll_status) {
         json(answer, p->poll_status, "{\"title\":\"As asked\"}");
         return;
@@ -264,20 +384,21 @@ static void serve_poll(struct platform *p, const struct web_request *request, st
     struct sl_buffer body;
     sl_buffer_init(&body, 1 << 26);
     sl_buffer_append_text(&body, cbor ? "" : "{\"messages\":[");
-    size_t size = 0, most = bytes ? (size_t)atoll(bytes) : 1000;
-    bool any = false;
-    while (p->position < (int64_t)p->count && (!size || size + strlen(p->log[p->position].payload) <= most)) {
-        size += strlen(p->log[p->position].payload);
-        add_message(p, &body, cbor, p->position++);
-        any = true;
-    }
+    bool any = fill(p, s, cbor, bytes ? (size_t)atoll(bytes) : 1000, &body);
     if (!cbor)
         sl_buffer_append_text(&body, "]}");
-    p->answers += any;
+    s->answers += any;
     answer->status = any && p->lose_polls > 0 ? p->lose_polls--, 0 : 200;
     answer->content_type = cbor ? SL_MEDIA_CBOR_SEQ : "application/json";
     answer->headers[0] = "X-Correlation-Id";
     answer->headers[1] = "corr-7";
+    if (p->extended) {
+        char list[100], *told = malloc(200); /* the answer lives on */
+        list_partitions(s, list);
+        snprintf(told, 200, "%d;%s", s->assignment, list);
+        answer->headers[2] = "X-SL-Assignment";
+        answer->headers[3] = answer->owned = told;
+    }
     answer->size = body.size;
     answer->body = sl_buffer_take(&body);
     if (any && p->garbage_polls > 0) {
@@ -288,49 +409,131 @@ static void serve_poll(struct platform *p, const struct web_request *request, st
         free(answer->body);
 }
 
+static void serve_positions(struct platform *p, const struct subscriber *s, struct web_answer *answer)
+{
+    json_t *list = json_array();
+    assert_int_equal(s->polls, 0);
+    p->position_calls++;
+    for (int k = p->partitions; k-- > 0;)
+        if (s->has & 1u << k)
+            json_array_append_new(list, json_pack("{s:i, s:i, s:I, s:I, s:I, s:b}", "partition", k, "begin",
+                                                  0, "end", (json_int_t)length_of(p, k), "position",
+                                                  (json_int_t)p->position[k], "committed",
+                                                  (json_int_t)p->committed[k], "paused",
+                                                  (int)(s->paused >> k & 1)));
+    json_t *whole = json_pack("{s:o}", "positions", list);
+    char *text = json_dumps(whole, 0);
+    json(answer, 200, text);
+    free(text);
+    json_decref(whole);
+}
+
+static void serve_pause(struct platform *p, struct subscriber *s, const struct web_request *request,
+                        struct web_answer *answer)
+{
+    bool pause = strstr(request->path, "/pause") != NULL;
+    json_t *body = json_loads(request->body, 0, NULL), *list = json_object_get(body, "partitions");
+    unsigned named = list ? 0 : ~0u;
+    for (size_t i = 0; i < json_array_size(list); i++)
+        named |= 1u << json_integer_value(json_array_get(list, i));
+    s->paused = pause ? s->paused | named : s->paused & ~named;
+    size_t size = strlen(p->pauses);
+    snprintf(p->pauses + size, sizeof p->pauses - size, "%s%s ", pause ? "pause" : "resume", request->body);
+    json_decref(body);
+    json(answer, 200, "{}");
+}
+
+/* Commits and seeks. */
+static void serve_offsets(struct platform *p, struct subscriber *s, const struct web_request *request,
+                          struct web_answer *answer)
+{
+    bool commit = strstr(request->path, "/offsets") != NULL;
+    json_t *body = json_loads(request->body, 0, NULL), *list = json_object_get(body, "offsets"), *entry;
+    const char *to = json_string_value(json_object_get(body, "to"));
+    size_t index;
+    bool ours = true;
+    json_array_foreach(list, index, entry)
+    {
+        int k = (int)json_integer_value(json_object_get(entry, "partition"));
+        int64_t offset = json_integer_value(json_object_get(entry, "offset"));
+        if (!(s->has & 1u << k))
+            ours = false;
+        else if (commit)
+            p->committed[k] = offset + 1;
+        else
+            p->position[k] = offset;
+    }
+    for (int k = 0; k < p->partitions && to; k++)
+        if (s->has & 1u << k) {
+            int64_t time = json_integer_value(json_object_get(body, "timestamp")) - 1000;
+            p->position[k] = !strcmp(to, "begin") ? 0 : length_of(p, k);
+            if (!strcmp(to, "time")) /* message i is of the time 1000 + i */
+                p->position[k] = time <= k ? 0 : (time - k + p->partitions - 1) / p->partitions;
+        }
+    if (!commit)
+        memcpy(s->given_from, p->position, sizeof p->position);
+    *(commit ? &p->commits : &p->seeks) += 1;
+    snprintf(commit ? p->commit_body : p->seek_body, sizeof p->commit_body, "%s", request->body);
+    json_decref(body);
+    if (ours)
+        json(answer, 200, "{}");
+    else
+        json(answer, 409, "{\"title\":\"Another member has it\"}");
+}
+
 static void serve_node(struct platform *p, const struct web_request *request, struct web_answer *answer)
 {
-    char id[64] = "";
-    sscanf(request->path, "/node/%63[^/]", id);
-    const char *queried = web_query(request, "subscriptionId");
-    if (!*p->subscription || strcmp(id, p->subscription) || !queried || strcmp(queried, id)) {
+    char node[64] = "";
+    sscanf(request->path, "/node/%63[^/]", node);
+    const char *queried = web_query(request, "subscriptionId"), *consumer = web_query(request, "consumerId");
+    const char *correlation = web_header(request, "X-Correlation-Id");
+    struct subscriber *s = NULL;
+    snprintf(p->correlation, sizeof p->correlation, "%s", correlation ? correlation : "");
+    for (int i = 0; i < PLATFORM_MEMBERS; i++)
+        if (*node && !strcmp(p->subscribers[i].node, node) && queried &&
+            !strcmp(p->subscribers[i].id, queried) &&
+            !strcmp(p->subscribers[i].consumer, consumer ? consumer : ""))
+            s = &p->subscribers[i];
+    if (!s) {
         json(answer, 404, "{\"title\":\"Subscription gone\",\"action\":\"Subscribe again\"}");
-        return;
-    }
-    long long offset = -1;
-    const char *found = strstr(request->body, "\"offset\":");
-    if (found)
-        sscanf(found, "\"offset\":%lld", &offset);
-    if (!strcmp(request->method, "GET")) {
-        serve_poll(p, request, answer);
+    } else if (strstr(request->path, "/positions")) {
+        serve_positions(p, s, answer);
+    } else if (!strcmp(request->method, "GET")) {
+        serve_poll(p, s, request, answer);
     } else if (!strcmp(request->method, "DELETE")) {
         p->deletes++;
-        p->subscription[0] = 0;
+        s->node[0] = 0;
+        rebalance(p);
         json(answer, 200, "{}");
-    } else if (strstr(request->path, "/offsets")) {
-        p->commits++;
-        p->committed = offset + 1;
-        snprintf(p->commit_body, sizeof p->commit_body, "%s", request->body);
-        json(answer, 200, "{}");
-    } else if (p->refuse_seeks) {
+    } else if (strstr(request->path, "/pause") || strstr(request->path, "/resume")) {
+        serve_pause(p, s, request, answer);
+    } else if (strstr(request->path, "/seek") && p->refuse_seeks) {
         json(answer, 400, "{\"title\":\"No such partition\"}");
     } else {
-        assert_int_equal(p->polling, 0);
-        p->seeks++;
-        snprintf(p->seek_body, sizeof p->seek_body, "%s", request->body);
-        p->position = strstr(request->body, "begin") ? 0
-                      : strstr(request->body, "end") ? (int64_t)p->count
-                                                     : offset;
-        p->given_from = p->position;
-        json(answer, 200, "{}");
+        if (strstr(request->path, "/seek"))
+            assert_int_equal(p->polling, 0);
+        serve_offsets(p, s, request, answer);
     }
+}
+
+static void serve_publish(struct platform *p, const struct web_request *request, struct web_answer *answer)
+{
+    p->publishes++;
+    snprintf(p->publish_body, sizeof p->publish_body, "%s", request->body);
+    web_text(answer, 204, NULL, "");
 }
 
 static void serve(void *opaque, const struct web_request *request, struct web_answer *answer)
 {
     struct platform *p = opaque;
     pthread_mutex_lock(&p->lock);
-    if (!strcmp(request->path, "/token")) {
+    if (p->down) {
+        answer->status = 0;
+    } else if (!strcmp(request->path, "/token")) {
+        p->tokens_held += p->hold_tokens;
+        pthread_cond_broadcast(&p->changed);
+        while (p->hold_tokens)
+            pthread_cond_wait(&p->changed, &p->lock);
         char text[200];
         snprintf(text, sizeof text,
                  "{\"accessToken\":\"token-%d\",\"tokenType\":\"bearer\",\"expiresIn\":86400}", ++p->tokens);
@@ -338,6 +541,7 @@ static void serve(void *opaque, const struct web_request *request, struct web_an
     } else if (!authorized(p, request)) {
         json(answer, 401, "{\"title\":\"Token refused\"}");
     } else if (strstr(request->path, "/lookup/")) {
+        p->lookups++;
         serve_lookup(p, answer);
     } else if (!strncmp(request->path, "/config/", 8)) {
         json(answer, 200,
@@ -346,6 +550,8 @@ static void serve(void *opaque, const struct web_request *request, struct web_an
              "{\"id\":\"" PLATFORM_LAYER "\",\"layerType\":\"stream\",\"contentType\":\"text/x-test\"}]}");
     } else if (!strcmp(request->path, "/ingest/layers/" PLATFORM_LAYER)) {
         serve_ingest(p, request, answer);
+    } else if (!strcmp(request->path, "/publish/layers/" PLATFORM_LAYER "/partitions")) {
+        serve_publish(p, request, answer);
     } else if (!strncmp(request->path, "/stream/", 8)) {
         serve_subscribe(p, request, answer);
     } else if (!strncmp(request->path, "/node/", 6)) {
@@ -361,7 +567,9 @@ struct platform *platform_start(bool extended)
 {
     struct platform *p = calloc(1, sizeof *p);
     p->extended = extended;
-    p->committed = -1;
+    p->partitions = 1;
+    for (int k = 0; k < PLATFORM_PARTITIONS; k++)
+        p->committed[k] = -1;
     pthread_mutex_init(&p->lock, NULL);
     pthread_cond_init(&p->changed, NULL);
     p->web = web_start(serve, p);
@@ -370,6 +578,7 @@ struct platform *platform_start(bool extended)
 
 void platform_stop(struct platform *p)
 {
+    platform_set(p, &p->hold_tokens, 0);
     platform_release(p);
     platform_restart(p);
     web_stop(p->web);
@@ -462,10 +671,57 @@ void platform_write(struct platform *p, int first, int count)
     pthread_mutex_unlock(&p->lock);
 }
 
+/* Under the lock. */
+static void forget(struct platform *p)
+{
+    for (int i = 0; i < PLATFORM_MEMBERS; i++)
+        p->subscribers[i].node[0] = 0;
+    pthread_cond_broadcast(&p->changed);
+}
+
 void platform_restart(struct platform *p)
 {
     pthread_mutex_lock(&p->lock);
-    p->subscription[0] = 0;
+    forget(p);
+    pthread_mutex_unlock(&p->lock);
+}
+
+void platform_kill(struct platform *p)
+{
+    pthread_mutex_lock(&p->lock);
+    p->down = true;
+    forget(p);
+    pthread_mutex_unlock(&p->lock);
+    web_down(p->web);
+}
+
+void platform_revive(struct platform *p)
+{
+    pthread_mutex_lock(&p->lock);
+    p->down = false;
+    pthread_mutex_unlock(&p->lock);
+    web_up(p->web);
+}
+
+static void change_share(struct platform *p, unsigned partitions, bool give)
+{
+    pthread_mutex_lock(&p->lock);
+    struct subscriber *s = &p->subscribers[0];
+    s->has = give ? s->has | partitions : s->has & ~partitions;
+    s->assignment++;
+    for (int k = 0; k < p->partitions && give; k++)
+        if (partitions & 1u << k)
+            p->position[k] = s->given_from[k] = p->committed[k] >= 0 ? p->committed[k] : 0;
     pthread_cond_broadcast(&p->changed);
     pthread_mutex_unlock(&p->lock);
+}
+
+void platform_take(struct platform *p, unsigned partitions)
+{
+    change_share(p, partitions, false);
+}
+
+void platform_give(struct platform *p, unsigned partitions)
+{
+    change_share(p, partitions, true);
 }

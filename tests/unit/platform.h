@@ -1,6 +1,7 @@
 /*
- * A platform in the test's process, as far as the http-connector sees one: lookup, config, tokens, ingest and
- * stream with one Kafka partition, and the faults that a test asks for. With or without our extensions.
+ * A platform in the test's process, as far as the http-connector sees one: lookup, config, tokens, ingest,
+ * publish and stream, and the faults that a test asks for. With or without our extensions. Message i lies in
+ * Kafka partition i % partitions, at offset i / partitions.
  */
 #ifndef TESTS_UNIT_PLATFORM_H
 #define TESTS_UNIT_PLATFORM_H
@@ -22,11 +23,25 @@ struct stored {
     size_t size;
     int64_t timestamp_ms;
     size_t headers;
+    char handle[64];
+    int64_t data_size;
+};
+
+#define PLATFORM_PARTITIONS 8
+#define PLATFORM_MEMBERS    8
+
+struct subscriber {
+    char node[64], id[64], consumer[64]; /* node "": none */
+    unsigned has, paused;                /* Kafka partitions, a bit each */
+    int assignment, answers;             /* answers with messages */
+    int64_t given_from[PLATFORM_PARTITIONS];
+    int polls; /* under way */
 };
 
 struct platform {
     struct web *web;
-    bool extended;
+    bool extended, down;
+    int partitions; /* 1 unless the test says otherwise */
     pthread_mutex_t lock;
     pthread_cond_t changed;
 
@@ -50,12 +65,15 @@ struct platform {
     int requests, batches, running, most_running, tokens, refused;
     size_t largest_batch;
     int subscribes, deletes, polls, polling, seeks, commits;
-    char subscription[64]; /* "": none */
+    struct subscriber subscribers[PLATFORM_MEMBERS];
     char subscribe_body[500], commit_body[500], seek_body[500], content_type[100], last_key[200];
-    int64_t position, committed; /* -1: none */
-    int64_t given_from;          /* where the last answer began */
-    int answers;                 /* with messages, of this subscription */
-    int valid_token;             /* tokens before it are refused */
+    char publish_body[1000], pauses[500], correlation[100], large_headers[500];
+    int publishes, position_calls, lookups, tokens_held;
+    int hold_tokens; /* not 0: requests for a token wait */
+    size_t large;
+    int64_t position[PLATFORM_PARTITIONS], committed[PLATFORM_PARTITIONS]; /* -1: none */
+    int most_subscribers; /* more are 409 group-full; 0: as many as partitions */
+    int valid_token;      /* tokens before it are refused */
     bool deleted;
 };
 
@@ -72,7 +90,14 @@ bool platform_comes(struct platform *platform, const int *what, int at_least, in
 void platform_release(struct platform *platform); /* what is held */
 /* Adds messages "0", "1", … to the layer, from number first on. */
 void platform_write(struct platform *platform, int first, int count);
-/* Forgets its subscription, as after a restart. */
+/* Forgets its subscriptions, as after a restart. */
 void platform_restart(struct platform *platform);
+/* Gone, with all connections and subscriptions; and back at the same address. */
+void platform_kill(struct platform *platform);
+void platform_revive(struct platform *platform);
+/* Kafka's side of a rebalance: the only subscriber loses these partitions to another member, and gets them
+ * back. */
+void platform_take(struct platform *platform, unsigned partitions);
+void platform_give(struct platform *platform, unsigned partitions);
 
 #endif

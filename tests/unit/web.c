@@ -10,7 +10,7 @@ struct web {
     struct MHD_Daemon *daemon;
     web_handler handler;
     void *opaque;
-    unsigned connections;
+    unsigned connections, port;
     char url[64];
 };
 
@@ -44,8 +44,10 @@ static enum MHD_Result handle(void *opaque, struct MHD_Connection *connection, c
     struct web_request request = {method, path, body->data ? body->data : "", body->size, connection};
     struct web_answer answer = {.status = 200};
     web->handler(web->opaque, &request, &answer);
-    if (!answer.status)
+    if (!answer.status) {
+        free(answer.owned);
         return MHD_NO;
+    }
     struct MHD_Response *response = MHD_create_response_from_buffer(
         answer.size, answer.body, answer.static_body ? MHD_RESPMEM_MUST_COPY : MHD_RESPMEM_MUST_FREE);
     if (answer.content_type)
@@ -54,6 +56,7 @@ static enum MHD_Result handle(void *opaque, struct MHD_Connection *connection, c
         MHD_add_response_header(response, answer.headers[i], answer.headers[i + 1]);
     enum MHD_Result result = MHD_queue_response(connection, (unsigned)answer.status, response);
     MHD_destroy_response(response);
+    free(answer.owned);
     return result;
 }
 
@@ -82,28 +85,46 @@ static void silent(void *opaque, const char *format, va_list arguments)
     (void)opaque, (void)format, (void)arguments;
 }
 
+static void listen_on(struct web *web, unsigned port)
+{
+    struct sockaddr_in address = {
+        .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK), .sin_port = htons((uint16_t)port)};
+    web->daemon = MHD_start_daemon(
+        MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_THREAD_PER_CONNECTION | MHD_USE_ERROR_LOG, 0, NULL, NULL,
+        handle, web, MHD_OPTION_EXTERNAL_LOGGER, silent, NULL, MHD_OPTION_SOCK_ADDR,
+        (struct sockaddr *)&address, MHD_OPTION_NOTIFY_COMPLETED, completed, web,
+        MHD_OPTION_NOTIFY_CONNECTION, connected, web, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)65536,
+        MHD_OPTION_LISTENING_ADDRESS_REUSE, 1u, MHD_OPTION_END);
+    if (!web->daemon)
+        abort();
+    web->port = (unsigned)MHD_get_daemon_info(web->daemon, MHD_DAEMON_INFO_BIND_PORT)->port;
+}
+
 struct web *web_start(web_handler handler, void *opaque)
 {
     struct web *web = calloc(1, sizeof *web);
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     web->handler = handler;
     web->opaque = opaque;
-    web->daemon =
-        MHD_start_daemon(MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_THREAD_PER_CONNECTION | MHD_USE_ERROR_LOG,
-                         0, NULL, NULL, handle, web, MHD_OPTION_EXTERNAL_LOGGER, silent, NULL,
-                         MHD_OPTION_SOCK_ADDR, (struct sockaddr *)&address, MHD_OPTION_NOTIFY_COMPLETED,
-                         completed, web, MHD_OPTION_NOTIFY_CONNECTION, connected, web,
-                         MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)65536, MHD_OPTION_END);
-    if (!web->daemon)
-        abort();
-    snprintf(web->url, sizeof web->url, "http://127.0.0.1:%u",
-             (unsigned)MHD_get_daemon_info(web->daemon, MHD_DAEMON_INFO_BIND_PORT)->port);
+    listen_on(web, 0);
+    snprintf(web->url, sizeof web->url, "http://127.0.0.1:%u", web->port);
     return web;
+}
+
+void web_down(struct web *web)
+{
+    MHD_stop_daemon(web->daemon);
+    web->daemon = NULL;
+}
+
+void web_up(struct web *web)
+{
+    listen_on(web, web->port);
 }
 
 void web_stop(struct web *web)
 {
-    MHD_stop_daemon(web->daemon);
+    if (web->daemon)
+        MHD_stop_daemon(web->daemon);
     free(web);
 }
 

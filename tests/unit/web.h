@@ -23,12 +23,16 @@ struct web_answer {
     void *body;             /* freed with free */
     size_t size;
     bool static_body; /* it is not freed */
+    void *owned;      /* freed with free, when all is sent off */
 };
 
 typedef void (*web_handler)(void *opaque, const struct web_request *request, struct web_answer *answer);
 
 struct web *web_start(web_handler handler, void *opaque);
 void web_stop(struct web *web);
+/* Gone, and there again at the same address. Handlers must end. */
+void web_down(struct web *web);
+void web_up(struct web *web);
 /* "http://127.0.0.1:PORT" */
 const char *web_url(const struct web *web);
 unsigned web_connections(struct web *web); /* accepted so far */

@@ -328,6 +328,8 @@ static bool launch(struct sl_hc_lane *lane)
     sl_status status = sign(lane, &error);
     if (!status)
         status = begin(lane, &error);
+    if (status && atomic_load(&producer->cancelled))
+        return false; /* closing reports it */
     if (status && error.retriable)
         retry_later(lane, &error, -1);
     else if (status)

@@ -234,7 +234,7 @@ sl_status sl_hc_share_tell(struct sl_hc_consumer *consumer, sl_error *error)
     pthread_mutex_unlock(&consumer->lock);
     if (gone_count)
         consumer->host.revoked(consumer->host.core, gone, gone_count, true);
-    if (news || gone_count)
+    if (count && (news || gone_count))
         consumer->host.assigned(consumer->host.core, ours, count);
     free(gone);
     return SL_OK;
