@@ -294,7 +294,7 @@ static sl_status read_reset(const json_t *body, int partitions, struct gw_reset 
     json_t *value;
     json_object_foreach((json_t *)(uintptr_t)body, name, value)
     {
-        if (strcmp(name, "to") && strcmp(name, "partitions") &&
+        if (strcmp(name, "to") != 0 && strcmp(name, "partitions") != 0 &&
             (!places[at].number || strcmp(name, places[at].number) != 0))
             return sl_error_set(error, SL_INVALID_ARGUMENT, "\"%s\" is not known beside \"to\":\"%s\"", name,
                                 to);
@@ -309,7 +309,7 @@ static bool take_reset(struct call *call)
 {
     struct gw_request *request = call->request;
     const char *dry_run = gw_request_query(request, "dryRun");
-    if (dry_run && strcmp(dry_run, "true") && strcmp(dry_run, "false")) {
+    if (dry_run && strcmp(dry_run, "true") != 0 && strcmp(dry_run, "false") != 0) {
         gw_respond_errorf(request, 400, "bad-parameter", "leave it out, or say true or false",
                           "dryRun=%s is neither true nor false", dry_run);
         return false;

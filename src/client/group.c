@@ -236,10 +236,10 @@ sl_status sl_group_list_get(sl_client *client, const char *hrn, const char *laye
                             sl_error *error)
 {
     sl_status status = check(client, layer, NULL, error);
-    if (!status && !list)
-        status = sl_error_set(error, SL_INVALID_ARGUMENT, "sl_group_list_get: list is NULL");
     if (status)
         return status;
+    if (!list)
+        return sl_error_set(error, SL_INVALID_ARGUMENT, "sl_group_list_get: list is NULL");
     *list = NULL;
     json_t *answer = NULL;
     status = call(client, hrn, layer, "groups", NULL, NULL, NULL, &answer, error);
@@ -259,10 +259,10 @@ sl_status sl_group_get(sl_client *client, const char *hrn, const char *layer, co
                        sl_group **described, sl_error *error)
 {
     sl_status status = check(client, layer, group, error);
-    if (!status && !described)
-        status = sl_error_set(error, SL_INVALID_ARGUMENT, "sl_group_get: described is NULL");
     if (status)
         return status;
+    if (!described)
+        return sl_error_set(error, SL_INVALID_ARGUMENT, "sl_group_get: described is NULL");
     *described = NULL;
     json_t *answer = NULL;
     status = call(client, hrn, layer, "groups/", group, "", NULL, &answer, error);
