@@ -1,0 +1,143 @@
+"""Gateways of their own on the shared Kafka: one without our extensions, one with small limits."""
+import hashlib
+import http.client
+import os
+import subprocess
+import urllib.parse
+
+import streamlayer
+from streamlayer import Platform, Running, Subscription, TestCase, data
+
+OCTETS = "application/octet-stream"
+MIB = 1024 * 1024
+
+
+class Gateways(TestCase):
+    def start(self, **settings):
+        """Another gateway; its catalogs and blobs are its own. Its layer is called "layer"."""
+        directory = self.scratch()
+        arguments = [each for name, value in settings.items()
+                     for each in ("-D", f"streamlayer.gateway.{name.replace('__', '.').replace('_', '-')}={value}")]
+        up = Running(self.platform.binaries, directory + "/data", directory + "/log",
+                     "--kafka", self.platform.brokers, *arguments)
+        self.addCleanup(lambda: up.process.poll() is not None or up.kill())
+        platform = Platform({"URL": up.ready(60), "BIN": self.platform.binaries, "BROKERS": self.platform.brokers,
+                             "CONFIG": directory + "/data/application.conf"})
+        hrn = platform.catalog()
+        platform.layer(hrn, "layer", parallelization=1)
+        return up, platform, hrn
+
+    def messages(self, platform, hrn, count):
+        subscription = Subscription(platform, hrn, "layer", properties={"auto.offset.reset": "earliest"})
+        messages = subscription.receive(count)
+        self.assertEqual(len(messages), count)
+        subscription.delete()
+        return messages
+
+    def test_lookup_and_ingest_without_extensions(self):
+        """Not told of, batches are an unknown content type, X-SL-… is not looked at, repeats are written."""
+        up, platform, hrn = self.start(extensions="false")
+        for entry in platform.get(f"/lookup/v1/resources/{hrn}/apis").json():
+            self.assertEqual(entry["parameters"], {}, entry)
+        url = f"{platform.base('ingest', 'v1', hrn)}/layers/layer"
+        answer = platform.post(url, bytes.fromhex("a201616b0243616263"), headers={"Content-Type": "application/cbor-seq"})
+        self.assertEqual((answer.status, answer.json()["code"]), (415, "wrong-content-type"))
+        for _ in range(2):
+            answer = platform.post(url, b"x", headers={
+                "Content-Type": OCTETS, "X-HERE-TraceId": "t", "X-HERE-Message-Key": "k", "X-SL-Timestamp": "yesterday",
+                "X-SL-Header-a": "1", "X-SL-Header-sl-b": "%ZZ"})
+            self.assertEqual((answer.status, answer.json()), (200, {"TraceID": "t"}), answer.text)
+        body = os.urandom(2 * MIB)
+        self.assertEqual(platform.post(url, body, headers={"Content-Type": OCTETS}).status, 200)
+        first, second, large = self.messages(platform, hrn, 3)
+        self.assertEqual((data(first), data(second)), (b"x", b"x"))
+        self.assertEqual(large["metaData"]["checksum"], hashlib.sha256(body).hexdigest())
+        blob = platform.get(f"{platform.base('blob', 'v1', hrn)}/layers/layer/data/{large['metaData']['dataHandle']}")
+        self.assertTrue(blob.body == body)
+        kcat = subprocess.run(["kcat", "-C", "-b", platform.brokers, "-t", platform.topic(hrn, "layer"), "-o", "beginning",
+                               "-c", "2", "-e", "-f", "%h\n"], capture_output=True, text=True, timeout=60, check=True)
+        self.assertEqual(kcat.stdout.split(), ["sl-trace-id=t"] * 2)
+        self.assertEqual(up.stop(), 0, up.text()[-3000:])
+
+    def test_library_without_extensions(self):
+        """Messages are sent and received, large ones too; what needs an extension says so."""
+        up, platform, hrn = self.start(extensions="false")
+        http = ("-D", "here.platform.data-client.stream.connector.producer=http-connector",
+                "-D", "here.platform.data-client.stream.connector.consumer=http-connector")
+        body = os.urandom(2 * MIB)
+        directory = self.scratch()
+        with open(f"{directory}/large", "wb") as file:
+            file.write(body)
+        platform.cli("produce", hrn, "layer", "--key", "k", *http, input=b"one\ntwo\n")
+        platform.cli("produce", hrn, "layer", "--key", "k", "--file-per-message", *http, f"{directory}/large")
+        got = platform.cli("consume", hrn, "layer", "--count", "3", "--raw", *http, "-D",
+                           "here.platform.data-client.stream.consumer.start=begin").stdout
+        self.assertTrue(got == b"onetwo" + body, f"{len(got)} bytes came")
+        for refused in (("group", "list", hrn, "layer"), ("group", "describe", hrn, "layer", "g"),
+                        ("consume", hrn, "layer", "--offset", "@-10m", *http), ("consume", hrn, "layer", "--offset", "begin", *http)):
+            done = platform.cli(*refused, check=False)
+            self.assertNotEqual(done.returncode, 0, refused)
+            self.assertRegex(done.stderr, b"(?i)extension", refused)
+        self.assertEqual(up.stop(), 0, up.text()[-3000:])
+
+    def test_small_limits(self):
+        """limits.blob rules blobs whatever limits.body says; limits.body rules messages; publications are bounded."""
+        up, platform, hrn = self.start(limits__blob="2 MiB", limits__body="1500000", limits__publications="2",
+                                       limits__bytes_in_flight="4 MiB", repeats__window="0")
+        blobs = f"{platform.base('blob', 'v1', hrn)}/layers/layer/data"
+        self.assertEqual(platform.put(f"{blobs}/a", b"m" * (2 * MIB)).status, 204)
+        for body in (b"m" * (2 * MIB + 1), (b"m" * MIB for _ in range(3))):
+            answer = platform.put(f"{blobs}/b", body)
+            self.assertEqual((answer.status, answer.json()["code"]), (413, "blob-too-large"))
+        self.assertEqual(platform.get(f"{blobs}/b").status, 404)
+        url = f"{platform.base('ingest', 'v1', hrn)}/layers/layer"
+        self.assertEqual(platform.post(url, b"m" * 1500000, headers={"Content-Type": OCTETS}).status, 200)
+        answer = platform.post(url, b"m" * 1500001, headers={"Content-Type": OCTETS})
+        self.assertEqual((answer.status, answer.json()["code"]), (413, "body-too-large"))
+        for _ in range(2):  # the window is 0
+            headers = {"Content-Type": OCTETS, "X-HERE-TraceId": "t"}
+            self.assertEqual(platform.post(url, b"x", headers=headers).status, 200)
+        self.messages(platform, hrn, 3)
+        base = f"{platform.base('publish', 'v2', hrn)}/publications"
+        first, second = [platform.post(base, {"layerIds": ["layer"]}).json()["id"] for _ in range(2)]
+        answer = platform.post(base, {"layerIds": ["layer"]})
+        self.assertEqual((answer.status, answer.json()["code"]), (503, "too-many-publications"))
+        self.assertIn("retry-after", answer.headers)
+        self.assertEqual(platform.put(f"{base}/{first}").status, 204)  # it makes room, though its state is still told
+        self.assertEqual(platform.get(f"{base}/{first}").status, 200)
+        self.assertEqual(platform.post(base, {"layerIds": ["layer"]}).status, 200)
+        self.assertEqual(platform.get(f"{base}/{first}").status, 404)
+        # What lies in publications is bounded by a quarter of limits.bytes-in-flight, and given back.
+        upload = f"{platform.base('publish', 'v2', hrn)}/layers/layer/publications/{second}/partitions"
+        partition = {"partition": "k", "data": "A" * 800000}
+        self.assertEqual(platform.post(upload, {"partitions": [partition]}).status, 204)
+        answer = platform.post(upload, {"partitions": [partition]})
+        self.assertEqual((answer.status, answer.json()["code"]), (503, "overloaded"))
+        self.assertEqual(platform.delete(f"{base}/{second}").status, 204)
+        third = platform.post(base, {"layerIds": ["layer"]}).json()["id"]
+        upload = upload.replace(second, third)
+        self.assertEqual(platform.post(upload, {"partitions": [partition]}).status, 204)
+        self.assertEqual(up.stop(), 0, up.text()[-3000:])
+
+    def test_a_stop_with_uploads_under_way(self):
+        """Half of a blob and half of a large message: the gateway ends, and nothing is left of either."""
+        up, platform, hrn = self.start(shutdown_grace="1 s")
+        for method, path in (("PUT", f"{platform.base('blob', 'v1', hrn)}/layers/layer/data/half"),
+                             ("POST", f"{platform.base('ingest', 'v1', hrn)}/layers/layer")):
+            parts = urllib.parse.urlsplit(path)
+            connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=30)
+            self.addCleanup(connection.close)
+            connection.putrequest(method, parts.path)
+            for name, value in (("Authorization", "Bearer " + platform.token), ("Content-Type", OCTETS),
+                                ("Content-Length", str(4 * MIB))):
+                connection.putheader(name, value)
+            connection.endheaders(b"m" * (2 * MIB))
+        incoming = os.path.join(os.path.dirname(platform.config), "blobs", "incoming")
+        streamlayer.wait_for(lambda: len(os.listdir(incoming)) == 2, 30, "both are under way")
+        self.assertEqual(up.stop(), 0, up.text()[-3000:])
+        self.assertNotRegex(up.text(), streamlayer.SANITIZER_REPORT)
+        self.assertEqual(os.listdir(incoming), [])
+
+
+if __name__ == "__main__":
+    streamlayer.main()
