@@ -370,6 +370,40 @@ static void commit_when_partitions_are_revoked(void **state)
     sl_client_destroy(&client);
 }
 
+/* Kafka: a member that waits no longer for its partitions is no ghost, with which the others would share
+ * until its session ends. (Over HTTP the gateway's member answers for one that does not poll.) */
+static void who_gives_up_joining_leaves(void **state)
+{
+    (void)state;
+    struct layer layer;
+    struct share share;
+    struct inbox inbox = {0};
+    sl_error error = {0};
+    sl_client *client = client_make();
+    sl_client *hasty = client_make_with("here.platform.data-client.stream.consumer.join-timeout", "500 ms");
+    layer_make(client, 4, &layer);
+    sl_consumer *consumer = shared_consumer(client, &layer, &share), *late = NULL;
+    if (!strcmp(consumer_connector(), "kafka-connector")) {
+        sl_consumer_options *options = NULL;
+        must(sl_consumer_options_create(&options), NULL);
+        must(sl_consumer_options_set_group(options, layer.group), NULL);
+        /* The first is not polled, so the group does not get round to the second. */
+        must_fail(sl_consumer_create(hasty, layer.hrn, LAYER, options, &late, &error), SL_TIMED_OUT, &error);
+        sl_consumer_options_destroy(&options);
+        for (int64_t end = now_ms() + WAIT_MS; share.assigned < 2;) {
+            assert_true(now_ms() < end);
+            assert_false(receive_once(consumer, &inbox, 100, 0));
+        }
+        assert_int_equal(share.count, 4);
+    }
+    produce_numbers(client, &layer, 0, 100, KEYS);
+    receive(consumer, &inbox, 100);
+    inbox_free(&inbox);
+    consumer_close(&consumer);
+    sl_client_destroy(&client);
+    sl_client_destroy(&hasty);
+}
+
 struct told {
     pthread_mutex_t lock;
     int calls;
@@ -513,5 +547,5 @@ CASES_MAIN(cmocka_unit_test(seek_to_a_time), cmocka_unit_test(seek_to_a_time_to_
            cmocka_unit_test(pause_and_resume), cmocka_unit_test(pause_one_of_several),
            cmocka_unit_test(pause_while_rebalancing), cmocka_unit_test(positions_and_lag),
            cmocka_unit_test(rebalances_are_told), cmocka_unit_test(commit_when_partitions_are_revoked),
-           cmocka_unit_test(statistics_of_a_consumer), cmocka_unit_test(large_payloads_are_resolved),
-           cmocka_unit_test(large_payloads_on_request))
+           cmocka_unit_test(who_gives_up_joining_leaves), cmocka_unit_test(statistics_of_a_consumer),
+           cmocka_unit_test(large_payloads_are_resolved), cmocka_unit_test(large_payloads_on_request))

@@ -177,7 +177,9 @@ static sl_status open_on(struct sl_kafka_consumer *consumer, const struct sl_tar
     consumer->full_messages = number_setting(consumer->client->rk, "queued.min.messages");
     rd_kafka_poll_set_consumer(consumer->client->rk);
     status = join(consumer, settings->join_timeout_ms, error);
-    if (status && consumer->joined)
+    /* Who asked to join and does not wait leaves: else the group shares with it until its session ends. It
+     * takes up to 5 s where the group still keeps the request to join. */
+    if (status)
         rd_kafka_consumer_close(consumer->client->rk);
     return status;
 }
