@@ -144,7 +144,7 @@ static void run_load(struct platform *platform, const char *more, int rounds)
         assert_true(number > last[number % KEYS]);
         last[number % KEYS] = number;
     }
-    assert_true(platform->subscribes > rounds);
+    assert_true(platform->subscribes > 1);
     if (sl_consumer_close(&load->consumer, &error) || sl_producer_close(&load->producer, 10000, &error))
         fail_msg("%s", error.text);
     sl_client_destroy(&load->client);
