@@ -32,6 +32,7 @@ static int setup(void **state)
         if (setting->environment)
             unsetenv(setting->environment);
     unsetenv("STREAMLAYER_CONFIG");
+    unsetenv("STREAMLAYER_CONTEXT");
     unsetenv("XDG_CONFIG_HOME");
     setenv("HOME", place->directory, 1);
     assert_int_equal(sl_config_create(&place->config, &place->error), SL_OK);
@@ -286,6 +287,80 @@ static void a_file_is_rendered_as_json(void **state)
 }
 
 /* clang-format off */
+/* contexts.conf below the test's HOME. */
+static void write_contexts(const char *text)
+{
+    assert_int_equal(mkdir(".config", 0700), 0);
+    assert_int_equal(mkdir(".config/streamlayer", 0700), 0);
+    write_file(".config/streamlayer/contexts.conf", text);
+}
+
+static void a_context_is_laid_where_a_file_would_be(void **state)
+{
+    struct place *place = *state;
+    write_file("a.conf", PRODUCER " = http-connector\n" GROUP " = of-the-file\n");
+    write_contexts("current = a\n"
+                   "contexts.a { file = a.conf, " GROUP " = \"of-a\" }\n"
+                   "contexts.b = { " GROUP " = of-b\n" SL_ROOT
+                   "stream.kafka.consumer { list = [1, 2], port = 5 } }\n"
+                   "contexts.c = ${contexts.b} { " CONSUMER " = http-connector }\n");
+    assert_int_equal(sl_config_load(place->config, NULL, &place->error), SL_OK);
+    assert_string_equal(sl_config_context(place->config), "a");
+    assert_string_equal(sl_config_get(place->config, PRODUCER), "http-connector");
+    assert_string_equal(sl_config_origin(place->config, PRODUCER), "a.conf:1");
+    assert_string_equal(sl_config_get(place->config, GROUP), "of-a");
+    assert_non_null(strstr(sl_config_origin(place->config, GROUP), "contexts.conf:2"));
+
+    sl_config *other = NULL;
+    assert_int_equal(sl_config_create(&other, &place->error), SL_OK);
+    assert_int_equal(sl_config_load_context(other, "c", &place->error), SL_OK);
+    assert_string_equal(sl_config_context(other), "c");
+    assert_string_equal(sl_config_get(other, GROUP), "of-b");
+    assert_string_equal(sl_config_get(other, CONSUMER), "http-connector");
+    assert_string_equal(sl_config_get(other, PRODUCER), "kafka-connector");
+    assert_string_equal(sl_config_get(other, SL_ROOT "stream.kafka.consumer.list"), "1,2");
+    assert_int_equal(sl_config_check(other, &place->error), SL_OK);
+    sl_config_destroy(&other);
+
+    /* What is named wins, in the documented order. */
+    assert_int_equal(sl_config_create(&other, &place->error), SL_OK);
+    setenv("STREAMLAYER_CONTEXT", "b", 1);
+    setenv("STREAMLAYER_CONFIG", "a.conf", 1);
+    assert_int_equal(sl_config_load(other, NULL, &place->error), SL_OK);
+    assert_string_equal(sl_config_context(other), "b");
+    unsetenv("STREAMLAYER_CONTEXT");
+    sl_config_destroy(&other);
+    assert_int_equal(sl_config_create(&other, &place->error), SL_OK);
+    assert_int_equal(sl_config_load(other, NULL, &place->error), SL_OK);
+    assert_null(sl_config_context(other));
+    assert_string_equal(sl_config_get(other, GROUP), "of-the-file");
+    unsetenv("STREAMLAYER_CONFIG");
+    sl_config_destroy(&other);
+}
+
+static void a_context_that_cannot_be_used_is_an_error(void **state)
+{
+    struct place *place = *state;
+    write_contexts("current = gone\n"
+                   "contexts.gone { file = no-such.conf }\n"
+                   "contexts.empty { }\n"
+                   "contexts.odd { file = [1] }\n"
+                   "contexts.text = x\n");
+    static const char *const names[] = {"gone", "empty", "odd", "text", "gon"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        place->error.text[0] = 0;
+        assert_int_not_equal(sl_config_load_context(place->config, names[i], &place->error), SL_OK);
+        assert_non_null(strstr(place->error.text, i < 4 ? "contexts.conf:" : "did you mean \"gone\""));
+        assert_null(sl_config_context(place->config));
+        assert_string_equal(sl_config_get(place->config, PRODUCER), "kafka-connector");
+    }
+    assert_int_equal(sl_config_load(place->config, NULL, &place->error), SL_IO);
+    assert_non_null(strstr(place->error.text, "context gone"));
+    assert_int_equal(sl_config_load_context(place->config, "", &place->error), SL_INVALID_ARGUMENT);
+    assert_int_equal(sl_config_load_context(NULL, "gone", &place->error), SL_INVALID_HANDLE);
+    assert_null(sl_config_context(NULL));
+}
+
 CASES_MAIN(
     cmocka_unit_test_setup_teardown(defaults_are_the_tables, setup, teardown),
     cmocka_unit_test_setup_teardown(the_requirements_example, setup, teardown),
@@ -293,6 +368,8 @@ CASES_MAIN(
     cmocka_unit_test_setup_teardown(xdg_directory_instead_of_config, setup, teardown),
     cmocka_unit_test_setup_teardown(a_named_file_replaces_the_directorys, setup, teardown),
     cmocka_unit_test_setup_teardown(a_named_file_must_be_there, setup, teardown),
+    cmocka_unit_test_setup_teardown(a_context_is_laid_where_a_file_would_be, setup, teardown),
+    cmocka_unit_test_setup_teardown(a_context_that_cannot_be_used_is_an_error, setup, teardown),
     cmocka_unit_test_setup_teardown(every_variable_sets_its_setting, setup, teardown),
     cmocka_unit_test_setup_teardown(empty_variables_count_as_unset, setup, teardown),
     cmocka_unit_test_setup_teardown(set_wins_over_what_was_there, setup, teardown),
