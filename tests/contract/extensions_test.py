@@ -119,6 +119,24 @@ class Gateways(TestCase):
         self.assertEqual(platform.post(upload, {"partitions": [partition]}).status, 204)
         self.assertEqual(up.stop(), 0, up.text()[-3000:])
 
+    def test_large_message_that_kafka_refuses(self):
+        """Its blob is removed again, and it may be sent again."""
+        up, platform, hrn = self.start(kafka__producer__message__max__bytes="20000")
+        url = f"{platform.base('ingest', 'v1', hrn)}/layers/layer"
+        headers = {"Content-Type": OCTETS, "X-HERE-TraceId": "t"}
+        body = os.urandom(2 * MIB)
+        answer = platform.post(url, body, headers={**headers, "X-SL-Header-a": "m" * 22000})
+        self.assertEqual((answer.status, answer.json()["code"]), (413, "message-too-large"))
+        layers = os.path.join(os.path.dirname(platform.config), "blobs", "layers")
+
+        def blobs():
+            return [name for _, _, names in os.walk(layers) for name in names]
+        streamlayer.wait_for(lambda: not blobs(), 30, "the blob is removed")
+        self.assertEqual(platform.post(url, body, headers=headers).status, 200)
+        self.assertEqual(len(blobs()), 1)
+        self.messages(platform, hrn, 1)
+        self.assertEqual(up.stop(), 0, up.text()[-3000:])
+
     def test_a_stop_with_uploads_under_way(self):
         """Half of a blob and half of a large message: the gateway ends, and nothing is left of either."""
         up, platform, hrn = self.start(shutdown_grace="1 s")
