@@ -18,8 +18,7 @@
 #define TEXT_SIZE        (2 * SL_ERROR_TEXT_SIZE + 200)
 #define LOOKUP_URL       "here.platform.data-client.endpoint-locator.discovery-service-url"
 #define LOCAL_URL        "http://127.0.0.1:"
-#define SIGNER           "here.platform.data-client.request-signer.credentials."
-#define CREDENTIALS_FILE SIGNER "file-path"
+#define CREDENTIALS_FILE "here.platform.data-client.request-signer.credentials.file-path"
 
 /* One line of standard error. With --json it is an object; status NULL: the line is no error. */
 static void say(const struct cli *cli, const char *color, const char *kind, const sl_error *error,
@@ -117,6 +116,15 @@ int cli_exit_code(sl_status status)
     }
 }
 
+static bool find_file(void *opaque, const char *path, const char *value, const char *origin)
+{
+    bool *found = opaque;
+    (void)path;
+    (void)value;
+    *found = strcmp(origin, "default") && strcmp(origin, "-D") && strncmp(origin, "environment ", 12);
+    return !*found;
+}
+
 int cli_fail(const struct cli *cli, const sl_error *error)
 {
     char text[TEXT_SIZE];
@@ -125,6 +133,16 @@ int cli_fail(const struct cli *cli, const sl_error *error)
     const char *url = cli->config ? sl_config_get(cli->config, LOOKUP_URL) : NULL;
     if (error->status == SL_UNAVAILABLE && cli->client && url && !strncmp(url, LOCAL_URL, strlen(LOCAL_URL)))
         cli_hint(cli, "Is `streamlayer up` running? The configuration names %s.", url);
+    /* No credentials at all: what is likely to be the cause. */
+    if (error->status == SL_UNAUTHENTICATED && !error->http_status && cli->config) {
+        bool file_read = false;
+        sl_config_each(cli->config, NULL, find_file, &file_read);
+        if (!file_read)
+            cli_hint(
+                cli,
+                "No configuration file was read, and no context is in force: `streamlayer up` makes both; "
+                "or pass --config FILE.");
+    }
     return cli_exit_code(error->status);
 }
 
@@ -138,48 +156,6 @@ static bool is_missing(const char *path)
         path = expanded;
     }
     return path && *path && access(path, F_OK) && (errno == ENOENT || errno == ENOTDIR);
-}
-
-static bool find_file(void *opaque, const char *path, const char *value, const char *origin)
-{
-    bool *found = opaque;
-    (void)path;
-    (void)value;
-    *found = strcmp(origin, "default") && strcmp(origin, "-D") && strncmp(origin, "environment ", 12);
-    return !*found;
-}
-
-static bool has_credentials(const struct cli *cli)
-{
-    static const char *const paths[] = {SIGNER "here-token", SIGNER "here-account.here-access-key-id",
-                                        SIGNER "here-account.here-access-key-secret", CREDENTIALS_FILE};
-    for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
-        const char *value = sl_config_get(cli->config, paths[i]);
-        if (value && *value)
-            return true;
-    }
-    return !is_missing("~/.here/credentials.properties");
-}
-
-/* Every command that has a client needs credentials: said here, once, with what is likely to be the cause. */
-static int check_credentials(const struct cli *cli)
-{
-    sl_error error = {0};
-    char *token = NULL;
-    if (has_credentials(cli))
-        return CLI_OK;
-    if (!sl_client_token(cli->client, &token, NULL, &error)) {
-        sl_free(token);
-        return CLI_OK;
-    }
-    cli_error(cli, "%s", error.text);
-    bool file_read = false;
-    sl_config_each(cli->config, NULL, find_file, &file_read);
-    if (!file_read)
-        cli_hint(cli,
-                 "No configuration file was read, and no context is in force: `streamlayer up` makes both; "
-                 "or pass --config FILE.");
-    return CLI_NOT_ALLOWED;
 }
 
 static void log_line(void *opaque, sl_log_level level, const char *told)
@@ -264,7 +240,7 @@ int cli_connect(struct cli *cli)
         return cli_fail(cli, &error);
     sl_status status = sl_client_create(cli->config, log_line, cli, &cli->client, &error);
     if (!status)
-        return check_credentials(cli);
+        return CLI_OK;
     code = cli_fail(cli, &error);
     return status == SL_IO && is_missing(sl_config_get(cli->config, CREDENTIALS_FILE)) ? CLI_NOT_FOUND : code;
 }
