@@ -1,6 +1,7 @@
 /* streamlayerd: the gateway as a service. */
 #include "base/error.h"
 #include "base/text.h"
+#include "config/context.h"
 #include "config/settings.h"
 #include "gateway/gateway.h"
 
@@ -121,7 +122,7 @@ static sl_status serve(const sl_config *config, sl_error *error)
 
 static sl_status load(sl_config *config, const char *file, char *const *settings, int count, sl_error *error)
 {
-    sl_status status = sl_config_load(config, file, error);
+    sl_status status = sl_config_load_no_context(config, file, error);
     for (int i = 0; i < count && !status; i++)
         status = set(config, settings[i], error);
     return status ? status : sl_config_check(config, error);
