@@ -5,8 +5,10 @@
 
 #include "kafka_mock.h"
 
-static const struct sl_producer_settings for_producer = {10000, 1000, 1 << 20};
-static const struct sl_consumer_settings for_consumer = {"group", SL_START_BEGIN, 1 << 20, 60000};
+static const struct sl_producer_settings for_producer = {
+    .delivery_timeout_ms = 10000, .queue_messages = 1000, .queue_bytes = 1 << 20};
+static const struct sl_consumer_settings for_consumer = {
+    .group = "group", .start = SL_START_BEGIN, .prefetch_bytes = 1 << 20, .join_timeout_ms = 60000};
 
 static void assert_refused(struct kafka_mock *mock, bool producer, const char *name, const char *value,
                            const char *part)
