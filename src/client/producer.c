@@ -21,6 +21,7 @@
 #define SL_PRODUCER_MAGIC 0x960d0ce5u
 #define RETRY_MS          10 /* how long a connector that is full is left alone */
 #define TRACE_INLINE      40
+#define AHEAD             8  /* tickets that are fetched from memory before they are looked at */
 #define FEW               64 /* messages in the queue: so few are no full one */
 
 /* What was sent between two flushes, so that a flush need not wait for what came after it. */
@@ -69,7 +70,7 @@ struct sl_producer {
     bool closing;
     size_t undelivered; /* reported as failed while closing; from 0 again when close gives up waiting */
     /* Statistics. */
-    bool measuring; /* times: somebody wants to know them */
+    atomic_bool measuring; /* times: somebody wants to know them */
     unsigned long long sent, delivered, failed, bytes_delivered;
     struct sl_histogram latency;
 };
@@ -106,15 +107,18 @@ sl_offset sl_delivery_offset(const sl_delivery *delivery)
 static struct ticket *ticket_take(struct sl_producer *producer, void *opaque, size_t bytes)
 {
     struct ticket *ticket = producer->free;
-    if (ticket)
+    if (ticket) {
         producer->free = ticket->next;
-    else if (!(ticket = malloc(sizeof *ticket)))
+        __builtin_prefetch(ticket->next,
+                           1); /* another thread has written it last: have it by the next send */
+    } else if (!(ticket = malloc(sizeof *ticket))) {
         return NULL;
+    }
     ticket->producer = producer;
     ticket->epoch = producer->epoch;
     ticket->opaque = opaque;
     ticket->bytes = bytes;
-    ticket->sent_us = producer->measuring ? sl_mono_us() : 0;
+    ticket->sent_us = atomic_load_explicit(&producer->measuring, memory_order_relaxed) ? sl_mono_us() : 0;
     ticket->trace_id = NULL;
     producer->epoch->left++;
     producer->queued++;
@@ -123,17 +127,39 @@ static struct ticket *ticket_take(struct sl_producer *producer, void *opaque, si
     return ticket;
 }
 
-static void ticket_return(struct ticket *ticket)
+/* Tickets that are done with, gathered without the lock, so that it is held for a moment only. */
+struct returned {
+    struct ticket *first, *last;
+    struct epoch *epoch; /* of all of them */
+    size_t count, bytes;
+};
+
+static void gather(struct returned *returned, struct ticket *ticket)
 {
-    struct sl_producer *producer = ticket->producer;
-    if (!--ticket->epoch->left && producer->wait_done)
-        pthread_cond_broadcast(&producer->done);
-    producer->queued--;
-    producer->queued_bytes -= ticket->bytes;
     if (ticket->trace_id != ticket->trace_inline)
         free(ticket->trace_id);
-    ticket->next = producer->free;
-    producer->free = ticket;
+    ticket->next = returned->first;
+    returned->first = ticket;
+    if (!returned->last)
+        returned->last = ticket;
+    returned->epoch = ticket->epoch;
+    returned->count++;
+    returned->bytes += ticket->bytes;
+}
+
+/* Under the lock. */
+static void take_back(struct sl_producer *producer, struct returned *returned)
+{
+    if (!returned->count)
+        return;
+    returned->epoch->left -= returned->count;
+    if (!returned->epoch->left && producer->wait_done)
+        pthread_cond_broadcast(&producer->done);
+    producer->queued -= returned->count;
+    producer->queued_bytes -= returned->bytes;
+    returned->last->next = producer->free;
+    producer->free = returned->first;
+    *returned = (struct returned){0};
 }
 
 /* Wakes those who wait for room once it is worth it: when one message's room woke a sender each time, two
@@ -170,38 +196,60 @@ static void tell(struct sl_producer *producer, const struct sl_report *report)
     producer->delivery(producer->opaque, ticket->opaque, &delivery);
 }
 
-/* Under the lock. */
-static void account(struct sl_producer *producer, const struct ticket *ticket, bool failed, int64_t now_us)
+/* Takes the tickets back, and counts. */
+static void settle(struct sl_producer *producer, const struct sl_report *reports, size_t count)
 {
-    if (failed) {
-        producer->failed++;
-        producer->undelivered += producer->closing;
-        return;
+    struct returned returned = {0};
+    size_t failed = 0, bytes = 0;
+    for (size_t i = 0; i < count; i++) {
+        struct ticket *ticket = reports[i].ticket;
+        if (i + AHEAD < count)
+            __builtin_prefetch(reports[i + AHEAD].ticket, 1);
+        if (returned.epoch && returned.epoch != ticket->epoch) { /* a flush came in between */
+            pthread_mutex_lock(&producer->lock);
+            take_back(producer, &returned);
+            pthread_mutex_unlock(&producer->lock);
+        }
+        if (reports[i].outcome.error)
+            failed++;
+        else
+            bytes += ticket->bytes;
+        gather(&returned, ticket);
     }
-    producer->delivered++;
-    producer->bytes_delivered += ticket->bytes;
-    if (ticket->sent_us)
-        sl_histogram_add(&producer->latency, now_us - ticket->sent_us);
+    pthread_mutex_lock(&producer->lock);
+    producer->delivered += count - failed;
+    producer->bytes_delivered += bytes;
+    producer->failed += failed;
+    producer->undelivered += producer->closing ? failed : 0;
+    take_back(producer, &returned);
+    tell_of_room(producer);
+    pthread_mutex_unlock(&producer->lock);
+}
+
+static void measure(struct sl_producer *producer, const struct sl_report *reports, size_t count)
+{
+    int64_t now_us = sl_mono_us();
+    pthread_mutex_lock(&producer->lock);
+    for (size_t i = 0; i < count; i++) {
+        const struct ticket *ticket = reports[i].ticket;
+        if (ticket->sent_us && !reports[i].outcome.error)
+            sl_histogram_add(&producer->latency, now_us - ticket->sent_us);
+    }
+    pthread_mutex_unlock(&producer->lock);
 }
 
 static void delivered_many(void *core, const struct sl_report *reports, size_t count)
 {
     struct sl_producer *producer = core;
+    if (atomic_load_explicit(&producer->measuring, memory_order_relaxed))
+        measure(producer, reports, count);
     if (producer->delivery) {
         pthread_mutex_lock(&producer->reporting);
         for (size_t i = 0; i < count; i++)
             tell(producer, &reports[i]);
         pthread_mutex_unlock(&producer->reporting);
     }
-    /* After the callbacks: a flush that returns has seen its callbacks return. */
-    pthread_mutex_lock(&producer->lock);
-    int64_t now_us = producer->measuring ? sl_mono_us() : 0;
-    for (size_t i = 0; i < count; i++) {
-        account(producer, reports[i].ticket, reports[i].outcome.error != NULL, now_us);
-        ticket_return(reports[i].ticket);
-    }
-    tell_of_room(producer);
-    pthread_mutex_unlock(&producer->lock);
+    settle(producer, reports, count); /* so that a flush that returns has seen its callbacks return */
 }
 
 static void delivered(void *ticket, const struct sl_outcome *outcome)
@@ -364,7 +412,7 @@ static sl_status open_producer(struct sl_producer *producer, const struct sl_pro
         options = &none;
     producer->delivery = options->delivery;
     producer->opaque = options->opaque;
-    producer->measuring = options->statistics_ms > 0;
+    atomic_init(&producer->measuring, options->statistics_ms > 0);
     sl_status status = sl_trace_source_init(&producer->traces)
                            ? SL_OK
                            : sl_error_set(error, SL_INTERNAL, "no random numbers to be had");
@@ -576,9 +624,11 @@ sl_status sl_producer_send(sl_producer *producer, const sl_message *message, voi
     if (!status)
         status = hand_over(producer, &whole, ticket, deadline, error);
     if (status) {
+        struct returned returned = {0};
+        gather(&returned, ticket);
         pthread_mutex_lock(&producer->lock);
         producer->sent--;
-        ticket_return(ticket);
+        take_back(producer, &returned);
         tell_of_room(producer);
         pthread_mutex_unlock(&producer->lock);
     }
@@ -652,7 +702,7 @@ sl_status sl_producer_statistics(const sl_producer *producer, char **json, sl_er
     pthread_mutex_lock(&self->lock);
     json_t *latency = self->latency.total ? sl_histogram_json(&self->latency) : NULL;
     memset(&self->latency, 0, sizeof self->latency);
-    self->measuring = true;
+    atomic_store_explicit(&self->measuring, true, memory_order_relaxed);
     json_t *fields = json_pack(
         "{s:s, s:s, s:s, s:s, s:I, s:I, s:{s:I, s:I}, s:I, s:I, s:I, s:I, s:o*}", "type", "producer",
         "connector", self->connector->name, "catalog", self->hrn, "layer", self->layer, "timeMs",

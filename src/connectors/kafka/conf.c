@@ -118,10 +118,11 @@ static sl_status set_producer(rd_kafka_conf_t *conf, const struct sl_producer_se
                               sl_error *error)
 {
     /* The core bounds what is sent and not reported; librdkafka's bound only must not be met before. It
-     * counts keys too, of which one has up to 2,000 bytes. */
+     * counts keys too, of which one has up to 2,000 bytes, and what is reported and not freed yet. */
     int64_t messages =
-        settings->queue_messages < INT32_MAX / 2 ? (int64_t)settings->queue_messages + 1000 : INT32_MAX;
-    int64_t bytes = settings->queue_bytes < INT64_MAX / 4 ? (int64_t)settings->queue_bytes : INT64_MAX / 4;
+        settings->queue_messages < INT32_MAX / 4 ? (int64_t)settings->queue_messages * 2 + 1000 : INT32_MAX;
+    int64_t bytes =
+        settings->queue_bytes < INT64_MAX / 8 ? (int64_t)settings->queue_bytes * 2 : INT64_MAX / 4;
     sl_status status = set_all(conf, for_producer, COUNT(for_producer), error);
     if (!status)
         status = set_number(conf, "queue.buffering.max.messages", messages, INT32_MAX, error);

@@ -2,10 +2,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/error.h"
 #include "base/time.h"
 #include "connectors/kafka/kafka.h"
+
+enum {
+    PORTION = 256, /* of reports: each costs the core a lock */
+    SPENT = 64,    /* events whose messages are to be freed */
+    BUSY = 64,     /* reports in one event: more will come at once */
+    REST_US = 500
+};
 
 struct producer {
     struct sl_host host;
@@ -16,6 +24,11 @@ struct producer {
     atomic_bool closing;
     int delivery_timeout_ms;
     int64_t ttl_ms; /* the layer's; 0: not known */
+    /* Events that are done with. Their messages are best freed by whoever sends the next ones: where one
+     * thread allocates and another frees, malloc has them wait for each other. */
+    pthread_mutex_t lock;
+    rd_kafka_event_t *spent[SPENT];
+    atomic_size_t spent_count; /* changed under the lock */
 };
 
 static void report_failure(struct producer *producer, const rd_kafka_message_t *message)
@@ -51,9 +64,6 @@ static void report_failure(struct producer *producer, const rd_kafka_message_t *
     producer->host.delivered(message->_private, &outcome);
 }
 
-/* Reports in portions: each costs the core a lock. */
-enum { PORTION = 256 };
-
 static void take_deliveries(struct producer *producer, rd_kafka_event_t *event)
 {
     struct sl_report reports[PORTION];
@@ -78,29 +88,81 @@ static void take_deliveries(struct producer *producer, rd_kafka_event_t *event)
         producer->host.delivered_many(producer->host.core, reports, count);
 }
 
-/* Deliveries come many in one event; where events are polled, errors and statistics are events too. */
-static void serve_queue(struct producer *producer, int timeout_ms)
+/* Lays the event aside for freeing; NULL, or one that there is no room for. */
+static rd_kafka_event_t *lay_aside(struct producer *producer, rd_kafka_event_t *event)
+{
+    pthread_mutex_lock(&producer->lock);
+    size_t count = atomic_load_explicit(&producer->spent_count, memory_order_relaxed);
+    if (count < SPENT) {
+        producer->spent[count] = event;
+        atomic_store_explicit(&producer->spent_count, count + 1, memory_order_relaxed);
+        event = NULL;
+    }
+    pthread_mutex_unlock(&producer->lock);
+    return event;
+}
+
+/* Frees one event that was laid aside; false: there was none. */
+static bool free_spent(struct producer *producer)
+{
+    if (!atomic_load_explicit(&producer->spent_count, memory_order_relaxed))
+        return false;
+    rd_kafka_event_t *event = NULL;
+    pthread_mutex_lock(&producer->lock);
+    size_t count = atomic_load_explicit(&producer->spent_count, memory_order_relaxed);
+    if (count) {
+        event = producer->spent[count - 1];
+        atomic_store_explicit(&producer->spent_count, count - 1, memory_order_relaxed);
+    }
+    pthread_mutex_unlock(&producer->lock);
+    if (event)
+        rd_kafka_event_destroy(event);
+    return event != NULL;
+}
+
+/* Deliveries come many in one event; where events are polled, errors and statistics are events too. Returns
+ * how many deliveries it were; -1: nothing came. */
+static long serve_queue(struct producer *producer, int timeout_ms)
 {
     rd_kafka_event_t *event = rd_kafka_queue_poll(producer->queue, timeout_ms);
     if (!event)
-        return;
-    if (rd_kafka_event_type(event) == RD_KAFKA_EVENT_DR)
+        return -1;
+    long count = 0;
+    if (rd_kafka_event_type(event) == RD_KAFKA_EVENT_DR) {
+        count = (long)rd_kafka_event_message_count(event);
         take_deliveries(producer, event);
-    else
+        event = lay_aside(producer, event);
+    } else {
         sl_kafka_client_take_event(producer->client, event);
-    rd_kafka_event_destroy(event);
+    }
+    if (event)
+        rd_kafka_event_destroy(event);
+    return count;
 }
 
 static void *serve(void *argument)
 {
     struct producer *producer = argument;
-    while (!atomic_load_explicit(&producer->closing, memory_order_acquire))
-        serve_queue(producer, 1000);
+    while (!atomic_load_explicit(&producer->closing, memory_order_acquire)) {
+        long count = serve_queue(producer, 0);
+        if (count < 0) {
+            count = serve_queue(producer, 100);
+            if (count < 0) /* nobody sends: nobody frees */
+                while (free_spent(producer))
+                    ;
+            /* Under load, being woken for each event costs more than the reports themselves. */
+            if (count > BUSY)
+                nanosleep(&(struct timespec){.tv_nsec = REST_US * 1000L}, NULL);
+        }
+    }
     return NULL;
 }
 
 static void producer_free(struct producer *producer)
 {
+    while (free_spent(producer))
+        ;
+    pthread_mutex_destroy(&producer->lock);
     if (producer->queue)
         rd_kafka_queue_destroy(producer->queue);
     if (producer->topic)
@@ -138,6 +200,8 @@ sl_status sl_kafka_producer_open(const struct sl_host *host, const struct sl_tar
     made->delivery_timeout_ms = settings->delivery_timeout_ms;
     made->ttl_ms = target->endpoint->ttl_ms;
     atomic_init(&made->closing, false);
+    atomic_init(&made->spent_count, 0);
+    pthread_mutex_init(&made->lock, NULL);
     rd_kafka_conf_t *conf = NULL;
     sl_status status = sl_kafka_conf_create(target, RD_KAFKA_PRODUCER, settings, NULL, &conf, error);
     if (!status) {
@@ -236,6 +300,7 @@ sl_status sl_kafka_producer_send(void *producer, const struct sl_message *messag
                                  sl_error *error)
 {
     struct producer *self = producer;
+    free_spent(self);
     if (message->timestamp_ms >= 0) {
         /* Kafka would refuse the whole batch that it lies in. */
         const char *fault = sl_timestamp_fault(message->timestamp_ms, sl_wall_ms(), self->ttl_ms);
@@ -281,7 +346,11 @@ void sl_kafka_producer_close(void *producer)
     rd_kafka_queue_yield(self->queue);
     pthread_join(self->thread, NULL);
     /* What is left is given up, and reported here. A request in flight comes back to the queue first. */
-    while (rd_kafka_outq_len(rk) > 0) {
+    for (;;) {
+        while (free_spent(self)) /* librdkafka counts its messages until then */
+            ;
+        if (!rd_kafka_outq_len(rk))
+            break;
         rd_kafka_purge(rk, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
         serve_queue(self, 50);
     }
