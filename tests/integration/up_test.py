@@ -50,7 +50,7 @@ class Up(TestCase):
         streamlayer.wait_for(lambda: pid not in streamlayer.processes()
                              or streamlayer.processes()[pid][2] == "Z", 30, f"process {pid} ends")
 
-    def test_up_keeps_its_data(self):
+    def test_keeps_its_data(self):
         """Over a stop, a kill of `up`, of Kafka, and of both."""
         first = self.up()
         hrn = self.run_it("catalog", "create", "kept").strip()
@@ -88,7 +88,7 @@ class Up(TestCase):
         check()
         self.assertEqual(fourth.stop(), 0)
 
-    def test_up_ends_an_orphan(self):
+    def test_ends_an_orphan(self):
         """Where java is a script, a killed `up` leaves a Kafka behind: the next one ends it, and nobody else's."""
         java = self.directory + "/java/bin"
         os.makedirs(java)
@@ -134,7 +134,7 @@ class Up(TestCase):
         os.chmod(f"{directory}/{name}", 0o755)
         return directory
 
-    def test_up_without_java_or_maven(self):
+    def test_without_java_or_maven(self):
         """It says what is missing, or too old, and what installs it here."""
         empty = self.program("nothing", "")
         said = self.refused(1, PATH=empty)
@@ -150,7 +150,7 @@ class Up(TestCase):
         self.assertIn("no mvn here", said)
         self.assertIn("maven", said)
 
-    def test_up_without_a_place(self):
+    def test_without_a_place(self):
         """A cache that cannot be made names XDG_CACHE_HOME; data that cannot, --data-dir."""
         programs = self.program("java", "echo 'openjdk version \"21\"' >&2\n")
         shutil.copy(programs + "/java", programs + "/mvn")
@@ -159,7 +159,7 @@ class Up(TestCase):
         said = self.refused(1, "--data-dir", "/dev/null/data")
         self.assertIn("--data-dir", said)
 
-    def test_up_tells_how_far_the_fetch_is(self):
+    def test_tells_how_far_the_fetch_is(self):
         """Maven may take minutes; it is not silent for so long."""
         programs = self.program("java", "echo 'openjdk version \"21\"' >&2\n")
         with open(programs + "/mvn", "w", encoding="utf-8") as file:
@@ -172,7 +172,7 @@ class Up(TestCase):
         self.assertEqual(done.returncode, 5, done.stderr)
         self.assertIn("still fetching: 3 files", done.stdout.decode())
 
-    def test_up_says_that_brokers_cannot_be_reached(self):
+    def test_says_that_brokers_cannot_be_reached(self):
         said = self.refused(5, "--kafka", "127.0.0.1:9,no-such-host.invalid:9092,nonsense")
         for piece in ("127.0.0.1:9: Connection refused", "no-such-host.invalid:9092: ", "not of the form host:port"):
             self.assertIn(piece, said)
