@@ -241,6 +241,7 @@ enum gw_repeat_verdict gw_repeats_enter_at(struct gw_repeats *repeats, int64_t n
                                            struct gw_repeat *repeat)
 {
     struct shard *shard = shard_of(repeats, repeat->key);
+    repeat->listed = true;
     repeat->next = NULL;
     repeat->waiting = NULL;
     repeat->last = &repeat->waiting;
@@ -268,7 +269,7 @@ enum gw_repeat_verdict gw_repeats_enter(struct gw_repeats *repeats, const char *
 {
     if (!repeats->window_ms ||
         !make_key(repeats, application, topic, message, payload_checksum, repeat->key)) {
-        repeat->last = NULL; /* not in the table */
+        repeat->listed = false;
         return repeat->verdict = GW_REPEAT_FIRST;
     }
     return gw_repeats_enter_at(repeats, sl_mono_ms(), repeat);
@@ -321,7 +322,7 @@ void gw_repeats_settle_at(struct gw_repeats *repeats, int64_t now_ms, struct gw_
 
 void gw_repeats_settle(struct gw_repeats *repeats, struct gw_repeat *repeat, bool written, sl_offset offset)
 {
-    if (repeat->last)
+    if (repeat->listed) /* its own loop's: what waits is other loops', under the lock */
         gw_repeats_settle_at(repeats, sl_mono_ms(), repeat, written, offset);
 }
 

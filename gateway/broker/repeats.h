@@ -32,6 +32,7 @@ struct gw_repeat {
     void (*decided)(struct gw_repeat *repeat); /* on loop */
 
     /* The table's own. */
+    bool listed; /* false: it was not even looked for, and need not be settled */
     struct gw_task task;
     struct gw_repeat *next;            /* under way in the same bucket, or waiting for the same */
     struct gw_repeat *waiting, **last; /* of one that is under way: who waits for it, in order */
