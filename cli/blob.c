@@ -154,7 +154,7 @@ static bool may_try_again(const struct cli *cli, const sl_error *error, int trie
         return false;
     int64_t wait_ms = FIRST_WAIT_MS;
     for (int i = 1; i < tries && wait_ms < LAST_WAIT_MS; i++)
-        wait_ms *= 2;
+        wait_ms = 2 * wait_ms < LAST_WAIT_MS ? 2 * wait_ms : LAST_WAIT_MS;
     cli_warning(cli, "%s; going on in %lld ms where it broke off", error->text, (long long)wait_ms);
     for (int64_t end_ms = cli_mono_ms() + wait_ms; !cli_interrupted() && cli_mono_ms() < end_ms;)
         cli_sleep_ms((int)(end_ms - cli_mono_ms()) + 1);
@@ -237,18 +237,13 @@ static int copy_to_file(struct cli *cli, const char *path, int64_t first, int64_
 static int get_size(struct cli *cli, int64_t *size)
 {
     sl_error error = {0};
-    for (int tries = 1;; tries++) {
-        if (!sl_blob_size(cli->client, cli->operands[0], cli->operands[1], cli->operands[2], size, &error))
-            return CLI_OK;
-        if (may_try_again(cli, &error, tries))
-            continue;
-        /* The answer to HEAD has no body that could say which of them is not there. */
-        if (error.status == SL_NOT_FOUND)
-            snprintf(error.text, sizeof error.text,
-                     "no blob has the data handle \"%s\" in the layer %s of %s", cli->operands[2],
-                     cli->operands[1], cli->operands[0]);
-        return cli_interrupted() ? CLI_INTERRUPTED : cli_fail(cli, &error);
-    }
+    if (!sl_blob_size(cli->client, cli->operands[0], cli->operands[1], cli->operands[2], size, &error))
+        return CLI_OK;
+    /* The answer to HEAD has no body that could say which of them is not there. */
+    if (error.status == SL_NOT_FOUND)
+        snprintf(error.text, sizeof error.text, "no blob has the data handle \"%s\" in the layer %s of %s",
+                 cli->operands[2], cli->operands[1], cli->operands[0]);
+    return cli_fail(cli, &error);
 }
 
 static int blob_get(struct cli *cli)

@@ -220,6 +220,9 @@ sl_status cli_source_look_again(struct cli_source *source, sl_error *error)
 
 bool cli_source_is_done(const struct cli_source *source)
 {
+    /* Without any, the group has not given us one yet. */
+    if (!source->part_count)
+        return false;
     for (size_t i = 0; i < source->part_count; i++)
         if (source->parts[i].ours && !source->parts[i].done)
             return false;
@@ -228,6 +231,8 @@ bool cli_source_is_done(const struct cli_source *source)
 
 bool cli_source_is_short(const struct cli_source *source)
 {
+    if (source->ranged && !source->part_count)
+        return true;
     for (size_t i = 0; i < source->part_count; i++)
         if (source->parts[i].ours && !source->parts[i].done && source->parts[i].end >= 0)
             return true;
@@ -331,9 +336,5 @@ sl_status cli_source_place(struct cli_source *source, sl_error *error)
             status = seek(source, &source->wheres[i], error);
         return status;
     }
-    status = place_parts(source, error);
-    if (!status && source->ranged && !source->part_count)
-        cli_warning(source->cli,
-                    "every Kafka partition is with other members of the group: --group names another");
-    return status;
+    return place_parts(source, error);
 }

@@ -158,8 +158,11 @@ static enum cli_next end(const struct cli_source *source, int *code)
                   (long long)source->count);
         *code = CLI_UNAVAILABLE;
     } else if (cli_source_is_short(source)) {
-        cli_error(source->cli, "nothing has come for %lld s, and the end of the range is not reached",
-                  (long long)source->idle_ms / 1000);
+        cli_error(source->cli, "nothing has come for %lld s, and the end of the range is not reached%s",
+                  (long long)source->idle_ms / 1000,
+                  source->part_count ? ""
+                                     : ": every Kafka partition is with other members of the group, so name "
+                                       "another --group");
         *code = CLI_UNAVAILABLE;
     }
     return CLI_NEXT_END;
