@@ -1,10 +1,10 @@
 /*
- * How fast the library is, beside bare librdkafka in the same run: sends COUNT messages of SIZE bytes, then
- * receives them, and prints one line of JSON. With WAY "librdkafka" the library is left out: that is the
- * reference.
+ * How fast the library is, beside bare librdkafka in the same run: sends COUNT messages of SIZE bytes, or
+ * receives as many, and prints one line of JSON. With WAY "librdkafka" the library is left out: that is the
+ * reference, with settings of librdkafka's to tune it.
  *
- *   bench_client WAY HRN LAYER BROKERS TOPIC COUNT SIZE      WAY: kafka-connector, http-connector or
- * librdkafka
+ *   bench_client produce|consume WAY HRN LAYER BROKERS TOPIC COUNT SIZE [NAME=VALUE…]
+ *   WAY: kafka-connector, http-connector or librdkafka
  */
 #include <librdkafka/rdkafka.h>
 #include <stdio.h>
@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <time.h>
+#include <unistd.h>
 
 #define KEYS 64
 
@@ -49,6 +50,8 @@ struct job {
     size_t count, size;
     char *payload;
     size_t failed;
+    char **settings; /* NAME=VALUE, for librdkafka */
+    size_t setting_count;
 };
 
 /* The library. */
@@ -107,7 +110,7 @@ static struct timing library_consume(struct job *job)
     sl_consumer *consumer = NULL;
     sl_error error;
     char group[64];
-    snprintf(group, sizeof group, "bench-%ld", (long)time(NULL));
+    snprintf(group, sizeof group, "bench-%ld-%ld", (long)time(NULL), (long)getpid());
     if (sl_consumer_options_create(&options) || sl_consumer_options_set_connector(options, job->way) ||
         sl_consumer_options_set_group(options, group) ||
         sl_consumer_options_set_start(options, SL_START_BEGIN) ||
@@ -134,16 +137,35 @@ static struct timing library_consume(struct job *job)
 
 /* The reference. */
 
-static rd_kafka_t *reference(const struct job *job, rd_kafka_type_t type, const char *const settings[][2],
-                             size_t count)
+static void set(rd_kafka_conf_t *conf, const char *name, const char *value)
 {
     char text[512];
-    rd_kafka_conf_t *conf = rd_kafka_conf_new();
-    if (rd_kafka_conf_set(conf, "bootstrap.servers", job->brokers, text, sizeof text))
+    if (rd_kafka_conf_set(conf, name, value, text, sizeof text))
         die("librdkafka", text);
-    for (size_t i = 0; i < count; i++)
-        if (rd_kafka_conf_set(conf, settings[i][0], settings[i][1], text, sizeof text))
-            die("librdkafka", text);
+}
+
+/* As every program that must not lose a message, it looks at each delivery report. */
+static void reported(rd_kafka_t *rk, const rd_kafka_message_t *message, void *opaque)
+{
+    (void)rk;
+    if (message->err)
+        ((struct job *)opaque)->failed++;
+}
+
+/* Takes conf. */
+static rd_kafka_t *reference(struct job *job, rd_kafka_type_t type, rd_kafka_conf_t *conf)
+{
+    char text[512];
+    set(conf, "bootstrap.servers", job->brokers);
+    rd_kafka_conf_set_opaque(conf, job);
+    for (size_t i = 0; i < job->setting_count; i++) {
+        char *name = strdup(job->settings[i]), *value = name ? strchr(name, '=') : NULL;
+        if (!value)
+            die("usage", "settings are NAME=VALUE");
+        *value = 0;
+        set(conf, name, value + 1);
+        free(name);
+    }
     rd_kafka_t *rk = rd_kafka_new(type, conf, text, sizeof text);
     if (!rk)
         die("librdkafka", text);
@@ -152,10 +174,16 @@ static rd_kafka_t *reference(const struct job *job, rd_kafka_type_t type, const 
 
 static struct timing reference_produce(struct job *job)
 {
-    static const char *const settings[][2] = {
-        {"enable.idempotence", "true"}, {"linger.ms", "5"}, {"partitioner", "murmur2_random"}};
-    rd_kafka_t *rk = reference(job, RD_KAFKA_PRODUCER, settings, 3);
+    rd_kafka_conf_t *conf = rd_kafka_conf_new();
+    set(conf, "enable.idempotence", "true");
+    set(conf, "partitioner", "murmur2_random");
+    rd_kafka_conf_set_dr_msg_cb(conf, reported);
+    rd_kafka_t *rk = reference(job, RD_KAFKA_PRODUCER, conf);
     rd_kafka_topic_t *topic = rd_kafka_topic_new(rk, job->topic, NULL);
+    const struct rd_kafka_metadata *metadata; /* the library asks too, before it counts as open */
+    if (rd_kafka_metadata(rk, 0, topic, &metadata, 10000))
+        die("librdkafka", "no metadata");
+    rd_kafka_metadata_destroy(metadata);
     struct timing begun = start();
     for (size_t i = 0; i < job->count; i++) {
         char key[16];
@@ -175,10 +203,12 @@ static struct timing reference_produce(struct job *job)
 static struct timing reference_consume(struct job *job)
 {
     char group[64];
-    snprintf(group, sizeof group, "bench-reference-%ld", (long)time(NULL));
-    const char *const settings[][2] = {
-        {"group.id", group}, {"auto.offset.reset", "earliest"}, {"enable.auto.commit", "false"}};
-    rd_kafka_t *rk = reference(job, RD_KAFKA_CONSUMER, settings, 3);
+    snprintf(group, sizeof group, "bench-reference-%ld-%ld", (long)time(NULL), (long)getpid());
+    rd_kafka_conf_t *conf = rd_kafka_conf_new();
+    set(conf, "group.id", group);
+    set(conf, "auto.offset.reset", "earliest");
+    set(conf, "enable.auto.commit", "false");
+    rd_kafka_t *rk = reference(job, RD_KAFKA_CONSUMER, conf);
     rd_kafka_poll_set_consumer(rk);
     rd_kafka_topic_partition_list_t *topics = rd_kafka_topic_partition_list_new(1);
     rd_kafka_topic_partition_list_add(topics, job->topic, RD_KAFKA_PARTITION_UA);
@@ -202,27 +232,35 @@ static struct timing reference_consume(struct job *job)
 
 int main(int argc, char **argv)
 {
-    if (argc != 8)
-        die("usage", "bench_client WAY HRN LAYER BROKERS TOPIC COUNT SIZE");
+    bool produces = argc > 1 && !strcmp(argv[1], "produce");
+    if (argc < 9 || (!produces && strcmp(argv[1], "consume")))
+        die("usage", "bench_client produce|consume WAY HRN LAYER BROKERS TOPIC COUNT SIZE [NAME=VALUE...]");
     struct job job = {
-        argv[1], argv[2], argv[3], argv[4], argv[5], strtoull(argv[6], NULL, 10), strtoull(argv[7], NULL, 10),
-        NULL,    0};
+        .way = argv[2],
+        .hrn = argv[3],
+        .layer = argv[4],
+        .brokers = argv[5],
+        .topic = argv[6],
+        .count = strtoull(argv[7], NULL, 10),
+        .size = strtoull(argv[8], NULL, 10),
+        .settings = argv + 9,
+        .setting_count = (size_t)argc - 9,
+    };
     job.payload = malloc(job.size + 1);
     if (!job.payload || !job.count)
         die("usage", "COUNT and SIZE are numbers");
     for (size_t i = 0; i < job.size; i++)
         job.payload[i] = (char)('a' + i % 26);
     bool bare = !strcmp(job.way, "librdkafka");
-    struct timing produce = bare ? reference_produce(&job) : library_produce(&job);
-    struct timing consume = bare ? reference_consume(&job) : library_consume(&job);
+    struct timing took = bare       ? produces ? reference_produce(&job) : reference_consume(&job)
+                               : produces ? library_produce(&job)
+                                    : library_consume(&job);
     struct rusage usage;
     getrusage(RUSAGE_SELF, &usage);
-    printf("{\"way\":\"%s\",\"size\":%zu,\"count\":%zu,\"failed\":%zu,\"produce_per_s\":%.0f,\"produce_cpu_"
-           "us\":%.2f,"
-           "\"consume_per_s\":%.0f,\"consume_cpu_us\":%.2f,\"rss_mb\":%ld}\n",
-           job.way, job.size, job.count, job.failed, (double)job.count / produce.wall,
-           produce.cpu * 1e6 / (double)job.count, (double)job.count / consume.wall,
-           consume.cpu * 1e6 / (double)job.count, usage.ru_maxrss / 1024);
+    printf("{\"way\":\"%s\",\"operation\":\"%s\",\"size\":%zu,\"count\":%zu,\"failed\":%zu,\"per_s\":%.0f,"
+           "\"cpu_us\":%.3f,\"rss_mb\":%ld}\n",
+           job.way, argv[1], job.size, job.count, job.failed, (double)job.count / took.wall,
+           took.cpu * 1e6 / (double)job.count, usage.ru_maxrss / 1024);
     free(job.payload);
     return job.failed != 0;
 }
