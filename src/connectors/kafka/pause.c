@@ -109,8 +109,10 @@ static sl_status resume_all(struct sl_kafka_consumer *consumer, sl_error *error)
             if (status)
                 return status;
         }
-    while (consumer->told.count) /* those that others have now */
-        tell(consumer, consumer->told.exceptions[0], false);
+    for (size_t left = consumer->told.count; left; left--) { /* those that others have now */
+        if (!tell(consumer, consumer->told.exceptions[left - 1], false) && consumer->told.count == left)
+            return sl_error_oom(error);
+    }
     sl_pauses_set(&consumer->pauses, NULL, 0, false);
     return SL_OK;
 }

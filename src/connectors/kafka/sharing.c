@@ -60,6 +60,7 @@ void sl_kafka_warn_of_sharing(struct sl_kafka_consumer *consumer, const struct s
                             "the default consumer group \"%s\" has %zu other member%s: with the same "
                             "credentials they share the "
                             "layer's messages, and each sees only a part; to see all, name a group of its "
-                            "own in " SL_KAFKA_SETTINGS "consumer.group",
+                            "own in " SL_KAFKA_SETTINGS
+                            "consumer.group, or with sl_consumer_options_set_group",
                             consumer->group, members - 1, members > 2 ? "s" : "");
 }
