@@ -11,9 +11,10 @@ enum {
     LEAST_BATCH = 1024,      /* bytes that a batch may have, however little the platform takes */
     RESULT_BYTES = 1024,     /* of an answer, a message */
     ANSWER_BYTES = 1u << 20, /* of an answer besides */
-    OWN_HEADERS = 4,         /* of a request besides what the message brings */
-    LOOK_UP_AFTER = 3,       /* tries in a row that find no server */
-    LOOK_UP_MS = 2000        /* which holds up the lanes */
+    REPORTS = 128,
+    OWN_HEADERS = 4,   /* of a request besides what the message brings */
+    LOOK_UP_AFTER = 3, /* tries in a row that find no server */
+    LOOK_UP_MS = 2000  /* which holds up the lanes */
 };
 
 #define SENDING "sending messages"
@@ -109,6 +110,32 @@ static int64_t expire_flying(struct sl_hc_lane *lane)
 
 /* Answers. */
 
+/* Reports of delivered messages, gathered: the core takes many at once for less. */
+struct reports {
+    struct sl_hc_producer *producer;
+    size_t count;
+    struct sl_report list[REPORTS];
+};
+
+static void hand_over(struct reports *reports)
+{
+    const struct sl_host *host = &reports->producer->host;
+    if (reports->count)
+        host->delivered_many(host->core, reports->list, reports->count);
+    reports->count = 0;
+}
+
+static void add_report(struct reports *reports, const struct sl_hc_entry *entry,
+                       const struct sl_result *result)
+{
+    bool other = result->trace_id && sl_hc_hash(result->trace_id, strlen(result->trace_id)) != entry->trace;
+    reports->list[reports->count++] = (struct sl_report){
+        .ticket = entry->ticket,
+        .outcome = {.offset = result->offset, .trace_id = other ? result->trace_id : NULL}};
+    if (reports->count == REPORTS)
+        hand_over(reports);
+}
+
 static void take_results(struct sl_hc_lane *lane, const struct sl_http_response *response)
 {
     struct sl_hc_producer *producer = lane->producer;
@@ -129,21 +156,28 @@ static void take_results(struct sl_hc_lane *lane, const struct sl_http_response 
         }
     uncount(producer, done, bytes);
     bool why_known = status != SL_OK;
+    struct reports reports = {.producer = producer};
     for (size_t i = 0; i < total; i++) {
         const struct sl_hc_entry *entry = &batch->entries[batch->first + i];
         const struct sl_result *result = i < answer.count ? &answer.results[i] : NULL;
         sl_error own;
         sl_status failed = !result ? status : sl_hc_result_error(result, &own);
+        if (result && !failed) {
+            add_report(&reports, entry, result);
+            continue;
+        }
+        hand_over(&reports);
         if (answer.again[i]) {
             if (!why_known && result)
                 error = own;
             why_known = true;
         } else if (result) {
-            report(producer, entry, failed ? &own : NULL, result->offset, result->trace_id);
+            report(producer, entry, &own, result->offset, result->trace_id);
         } else {
             report(producer, entry, &error, (sl_offset){-1, -1}, NULL);
         }
     }
+    hand_over(&reports);
     if (answer.any_again) {
         sl_hc_batch_keep(batch, answer.again);
         if (answer.stopped)
