@@ -8,8 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define WRITE_SIZE ((size_t)1024 * 1024) /* formatted messages are written out once they have so many bytes  \
-                                          */
+#define WRITE_SIZE   ((size_t)1024 * 1024) /* bytes formatted before they are written out */
 #define DEFAULT_NAME "%p-%o"
 
 static const struct cli_option consume_options[] = {

@@ -105,7 +105,10 @@ static sl_start start_of(const struct cli_source *source)
 {
     for (size_t i = source->where_count; i-- > 0;)
         if (source->wheres[i].range.from.place != CLI_AT_NONE)
-            return source->wheres[i].range.from.place == CLI_AT_END ? SL_START_END : SL_START_BEGIN;
+            /* A new group that starts at the end has that committed; --no-commit goes there by seeking only.
+             */
+            return source->commits && source->wheres[i].range.from.place == CLI_AT_END ? SL_START_END
+                                                                                       : SL_START_BEGIN;
     const char *origin = sl_config_origin(source->cli->config, START_SETTING);
     return !origin || !strcmp(origin, "default") ? SL_START_BEGIN : SL_START_DEFAULT;
 }

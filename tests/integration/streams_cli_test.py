@@ -107,6 +107,8 @@ class Streams(TestCase):
                 with self.subTest(connector=connector, where=where):
                     self.assertEqual(self.look("--offset", where, "--delimiter", "", "--idle", "2",
                                                connector=connector).decode(), expected)
+            # None of that was committed, the start at the end neither.
+            self.assertEqual(self.look("--offset", ":end", "--delimiter", "", connector=connector), b"0123456789")
 
     def test_ranges_of_partitions(self):
         """-N counts in each partition, P/WHERE is for one, --partition leaves the others alone."""
