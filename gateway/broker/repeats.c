@@ -14,7 +14,9 @@
 #include <string.h>
 
 #define SHARDS   16
-#define BUCKETS  512 /* of what is under way */
+#define HASHERS  16
+#define GATHER   1024 /* bytes that are hashed in one call */
+#define BUCKETS  512  /* of what is under way */
 #define RING_MIN 64
 #define TICK_MS  100 /* times are kept in so many milliseconds: 32 bits last for 13 years */
 
@@ -36,10 +38,16 @@ struct shard {
     unsigned long long answered;
 };
 
+/* Making a hash's state takes longer than hashing a message: it is kept, one for each of a few loops. */
+struct hasher {
+    pthread_mutex_t lock;
+    EVP_MD_CTX *state;
+};
+
 struct gw_repeats {
     int64_t window_ms, start_ms;
     size_t max; /* of a shard */
-    EVP_MD *sha256;
+    struct hasher hashers[HASHERS];
     struct shard shards[SHARDS];
 };
 
@@ -54,8 +62,14 @@ sl_status gw_repeats_create(int64_t window_ms, size_t max, struct gw_repeats **o
     repeats->max = max / SHARDS ? max / SHARDS : 1;
     for (size_t i = 0; i < SHARDS; i++)
         pthread_mutex_init(&repeats->shards[i].lock, NULL);
-    repeats->sha256 = EVP_MD_fetch(NULL, "SHA256", NULL); /* once: each message would look for it */
-    if (!repeats->sha256) {
+    bool good = true;
+    for (size_t i = 0; i < HASHERS; i++) {
+        pthread_mutex_init(&repeats->hashers[i].lock, NULL);
+        repeats->hashers[i].state = EVP_MD_CTX_new();
+        good = good && repeats->hashers[i].state &&
+               EVP_DigestInit_ex(repeats->hashers[i].state, EVP_sha256(), NULL);
+    }
+    if (!good) {
         gw_repeats_destroy(&repeats);
         return sl_error_oom(error);
     }
@@ -74,42 +88,73 @@ void gw_repeats_destroy(struct gw_repeats **out)
         free(repeats->shards[i].ring);
         free(repeats->shards[i].index);
     }
-    EVP_MD_free(repeats->sha256);
+    for (size_t i = 0; i < HASHERS; i++) {
+        pthread_mutex_destroy(&repeats->hashers[i].lock);
+        EVP_MD_CTX_free(repeats->hashers[i].state);
+    }
     free(repeats);
 }
 
-/* A part with its length before it, so that no two lists of parts are the same bytes. size SIZE_MAX: it is
- * not there. */
-static bool add_part(EVP_MD_CTX *hash, const void *data, size_t size)
+struct gathering {
+    EVP_MD_CTX *state;
+    size_t size;
+    bool good;
+    unsigned char bytes[GATHER];
+};
+
+static void gather(struct gathering *all, const void *data, size_t size)
 {
-    uint64_t length = size;
-    return EVP_DigestUpdate(hash, &length, sizeof length) &&
-           (size == SIZE_MAX || !size || EVP_DigestUpdate(hash, data, size));
+    if (size > sizeof all->bytes - all->size) {
+        all->good = all->good && EVP_DigestUpdate(all->state, all->bytes, all->size);
+        all->size = 0;
+    }
+    if (size > sizeof all->bytes) {
+        all->good = all->good && EVP_DigestUpdate(all->state, data, size);
+    } else if (size) {
+        memcpy(all->bytes + all->size, data, size);
+        all->size += size;
+    }
 }
 
-static bool add_text(EVP_MD_CTX *hash, const char *text)
+/* A part with its length before it, so that no two lists of parts are the same bytes. data NULL: it is not
+ * there. */
+static void add_part(struct gathering *all, const void *data, size_t size)
 {
-    return add_part(hash, text, text ? strlen(text) : SIZE_MAX);
+    uint64_t length = data ? size : UINT64_MAX;
+    gather(all, &length, sizeof length);
+    gather(all, data, data ? size : 0);
+}
+
+static void add_text(struct gathering *all, const char *text)
+{
+    add_part(all, text, text ? strlen(text) : 0);
 }
 
 /* SHA-256, cut to 128 bits: nobody finds two messages of one application with the same. */
-static bool make_key(const struct gw_repeats *repeats, const char *application, const char *topic,
-                     const struct sl_message *message, const char *payload_checksum, unsigned char key[16])
+static bool make_key(struct gw_repeats *repeats, const char *application, const char *topic,
+                     const struct sl_message *message, const char *payload_checksum, struct gw_repeat *repeat)
 {
+    struct hasher *hasher = &repeats->hashers[((uintptr_t)repeat->loop / sizeof(struct gw_task)) % HASHERS];
     unsigned char digest[EVP_MAX_MD_SIZE];
-    EVP_MD_CTX *hash = EVP_MD_CTX_new();
-    bool good = hash && EVP_DigestInit_ex2(hash, repeats->sha256, NULL) && add_text(hash, application) &&
-                add_text(hash, topic) && add_text(hash, message->trace_id) &&
-                add_part(hash, message->partition_id,
-                         message->partition_id ? message->partition_id_size : SIZE_MAX) &&
-                add_text(hash, payload_checksum) &&
-                (payload_checksum || add_text(hash, message->data_handle)) &&
-                add_part(hash, message->payload, message->payload ? message->payload_size : SIZE_MAX) &&
-                EVP_DigestFinal_ex(hash, digest, NULL);
-    EVP_MD_CTX_free(hash);
-    if (good)
-        memcpy(key, digest, 16);
-    return good;
+    struct gathering all; /* its bytes are written before they are read */
+    all.state = hasher->state;
+    all.size = 0;
+    pthread_mutex_lock(&hasher->lock);
+    all.good = EVP_DigestInit_ex(all.state, NULL, NULL);
+    add_text(&all, application);
+    add_text(&all, topic);
+    add_text(&all, message->trace_id);
+    add_part(&all, message->partition_id, message->partition_id_size);
+    add_text(&all, payload_checksum);
+    if (!payload_checksum)
+        add_text(&all, message->data_handle);
+    add_part(&all, message->payload, message->payload_size);
+    all.good = all.good && EVP_DigestUpdate(all.state, all.bytes, all.size) &&
+               EVP_DigestFinal_ex(all.state, digest, NULL);
+    pthread_mutex_unlock(&hasher->lock);
+    if (all.good)
+        memcpy(repeat->key, digest, sizeof repeat->key);
+    return all.good;
 }
 
 static size_t number_of(const unsigned char key[16], size_t from)
@@ -267,8 +312,7 @@ enum gw_repeat_verdict gw_repeats_enter(struct gw_repeats *repeats, const char *
                                         const char *topic, const struct sl_message *message,
                                         const char *payload_checksum, struct gw_repeat *repeat)
 {
-    if (!repeats->window_ms ||
-        !make_key(repeats, application, topic, message, payload_checksum, repeat->key)) {
+    if (!repeats->window_ms || !make_key(repeats, application, topic, message, payload_checksum, repeat)) {
         repeat->listed = false;
         return repeat->verdict = GW_REPEAT_FIRST;
     }

@@ -78,6 +78,27 @@ static void every_part_counts(void **state)
     gw_repeats_destroy(&repeats);
 }
 
+/* All of a payload counts, of whatever size. */
+static void every_byte_counts(void **state)
+{
+    (void)state;
+    struct gw_repeats *repeats = make(WINDOW, 1000);
+    char payload[3001];
+    for (size_t size = 800; size <= 3000; size += 50) {
+        memset(payload, 'x', size);
+        payload[size] = 0;
+        struct sl_message message = message_of("t", "k", payload);
+        assert_int_equal(ask(repeats, "app", "topic", &message, NULL, 1), GW_REPEAT_FIRST);
+        assert_int_equal(ask(repeats, "app", "topic", &message, NULL, 1), GW_REPEAT_WRITTEN);
+        payload[size - 1] = 'y';
+        assert_int_equal(ask(repeats, "app", "topic", &message, NULL, 1), GW_REPEAT_FIRST);
+        payload[size - 1] = 'x';
+        payload[0] = 'y';
+        assert_int_equal(ask(repeats, "app", "topic", &message, NULL, 1), GW_REPEAT_FIRST);
+    }
+    gw_repeats_destroy(&repeats);
+}
+
 static void set_key(struct gw_repeat *repeat, uint32_t number)
 {
     *repeat = (struct gw_repeat){.loop = NULL};
@@ -296,6 +317,6 @@ static void a_race_writes_each_once(void **state)
     free(race);
 }
 
-CASES_MAIN(cmocka_unit_test(every_part_counts), cmocka_unit_test(the_window_ends),
-           cmocka_unit_test(the_newest_are_remembered), cmocka_unit_test(repeats_wait_for_the_first),
-           cmocka_unit_test(a_race_writes_each_once))
+CASES_MAIN(cmocka_unit_test(every_part_counts), cmocka_unit_test(every_byte_counts),
+           cmocka_unit_test(the_window_ends), cmocka_unit_test(the_newest_are_remembered),
+           cmocka_unit_test(repeats_wait_for_the_first), cmocka_unit_test(a_race_writes_each_once))
