@@ -190,6 +190,27 @@ static void a_request_is_sent_and_answered(void **state)
     sl_http_response_free(&response);
 }
 
+static void a_header_that_is_wanted_is_handed_over(void **state)
+{
+    struct fixture *f = *state;
+    for (int i = 0; i < 3; i++) {
+        struct sl_http_response response =
+            perform(f,
+                    (struct sl_http_request){.method = "PUT",
+                                             .url = url(f, "/echo"),
+                                             .body = "x",
+                                             .body_size = 1,
+                                             .wanted = i == 0   ? "x-CORRELATION-id-2"
+                                                       : i == 1 ? "Date"
+                                                                : NULL},
+                    SL_OK);
+        assert_int_equal(*response.wanted != 0, i == 1);
+        assert_int_equal(response.tries, 1);
+        assert_int_equal(response.sent_bytes, 1);
+        sl_http_response_free(&response);
+    }
+}
+
 static void no_body_means_length_0_and_no_type(void **state)
 {
     struct fixture *f = *state;
@@ -597,6 +618,7 @@ static void statuses_map_to_errors(void **state)
 }
 
 CASES_MAIN(cmocka_unit_test_setup_teardown(a_request_is_sent_and_answered, start, stop),
+           cmocka_unit_test_setup_teardown(a_header_that_is_wanted_is_handed_over, start, stop),
            cmocka_unit_test_setup_teardown(no_body_means_length_0_and_no_type, start, stop),
            cmocka_unit_test_setup_teardown(only_large_bodies_ask_first, start, stop),
            cmocka_unit_test_setup_teardown(connections_are_kept, start, stop),
