@@ -278,22 +278,42 @@ static void payloads(void **state)
     free(bytes);
 }
 
+/* Over the bound nothing is written: the next message is the layer's first. At it, it is sent. */
 static void payload_too_large(void **state)
 {
     (void)state;
-    struct fixture f;
+    enum { BOUND = SL_PAYLOAD_INLINE_MAX + 1000 };
+    struct layer layer;
+    struct tally tally;
+    struct inbox inbox = {0};
     sl_error error = {0};
-    char *bytes = calloc(1, SL_PAYLOAD_INLINE_MAX + 1);
-    assert_non_null(bytes);
-    open_fixture(&f);
-    must(sl_message_set_payload(f.message, bytes, SL_PAYLOAD_INLINE_MAX + 1), NULL);
-    must_fail(sl_producer_send(f.producer, f.message, NULL, WAIT_MS, &error), SL_TOO_LARGE, &error);
-    set_text(f.message, "after it");
-    send_message(f.producer, f.message);
-    pass(&f, 1);
-    assert_int_equal(sl_message_offset(f.inbox.messages[0]).offset, 0);
-    close_fixture(&f);
+    char bound[24];
+    snprintf(bound, sizeof bound, "%d", BOUND);
+    sl_client *client = client_make_with(SETTING("stream.blob.max-size"), bound);
+    layer_make(client, 1, &layer);
+    unsigned char *bytes = bytes_make(BOUND + 1, 1);
+    tally_init(&tally, 0);
+    sl_producer *producer = producer_make(client, &layer, &tally);
+    sl_message *message = NULL;
+    must(sl_message_create(&message), NULL);
+    must(sl_message_set_partition_id(message, "k", 1), NULL);
+    must(sl_message_set_payload(message, bytes, BOUND + 1), NULL);
+    must_fail(sl_producer_send(producer, message, NULL, WAIT_MS, &error), SL_TOO_LARGE, &error);
+    assert_says(error.text, "stream.blob.max-size");
+    sl_message_destroy(&message);
+    send_bytes(producer, "k", bytes, BOUND);
+    send_text(producer, "k", "after it");
+    producer_finish(&producer, &tally, 2);
+    sl_consumer *consumer = consumer_make(client, &layer, NULL, SL_START_BEGIN);
+    receive(consumer, &inbox, 2);
+    assert_int_equal(sl_message_offset(inbox.messages[0]).offset, 0);
+    assert_payload(inbox.messages[0], bytes, BOUND);
+    assert_int_equal(sl_message_offset(inbox.messages[1]).offset, 1);
+    inbox_free(&inbox);
+    consumer_close(&consumer);
+    tally_free(&tally);
     free(bytes);
+    sl_client_destroy(&client);
 }
 
 CASES_MAIN(cmocka_unit_test(keys), cmocka_unit_test(no_partition_id), cmocka_unit_test(user_headers),

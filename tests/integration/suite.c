@@ -1,5 +1,6 @@
 #include "suite.h"
 #include <inttypes.h>
+#include <openssl/evp.h>
 #include <stdio.h>
 #include <time.h>
 #include <unistd.h>
@@ -122,17 +123,25 @@ const char *last_warning(void)
     return copy;
 }
 
-sl_client *client_make_with(const char *path, const char *value)
+sl_client *client_make_of(const char *path, ...)
 {
     sl_error error = {0};
     sl_client *client = NULL;
     sl_config *config = config_make();
-    if (path)
-        must(sl_config_set(config, path, value, &error), &error);
+    va_list more;
+    va_start(more, path);
+    for (; path; path = va_arg(more, const char *))
+        must(sl_config_set(config, path, va_arg(more, const char *), &error), &error);
+    va_end(more);
     must(sl_client_create(config, log_line, NULL, &client, &error), &error);
     sl_config_destroy(&config);
     assert_null(config);
     return client;
+}
+
+sl_client *client_make_with(const char *path, const char *value)
+{
+    return client_make_of(path, value, NULL);
 }
 
 sl_client *client_make(void)
@@ -257,6 +266,46 @@ void send_text(sl_producer *producer, const char *key, const char *text)
     send_message(producer, message);
     sl_message_destroy(&message);
     assert_null(message);
+}
+
+unsigned char *bytes_make(size_t size, unsigned seed)
+{
+    unsigned char *bytes = malloc(size + 1);
+    assert_non_null(bytes);
+    uint32_t value = seed * 2654435761u + 1;
+    for (size_t i = 0; i < size; i++) {
+        value = value * 1664525u + 1013904223u;
+        bytes[i] = (unsigned char)(value >> 24);
+    }
+    return bytes;
+}
+
+void sha256_of(const void *data, size_t size, char out[65])
+{
+    unsigned char sum[32];
+    assert_int_equal(EVP_Digest(data, size, sum, NULL, EVP_sha256(), NULL), 1);
+    for (size_t i = 0; i < sizeof sum; i++)
+        snprintf(out + i * 2, 3, "%02x", sum[i]);
+}
+
+void send_bytes(sl_producer *producer, const char *key, const void *bytes, size_t size)
+{
+    sl_message *message = NULL;
+    must(sl_message_create(&message), NULL);
+    must(sl_message_set_partition_id(message, key, strlen(key)), NULL);
+    must(sl_message_set_payload(message, bytes, size), NULL);
+    send_message(producer, message);
+    sl_message_destroy(&message);
+}
+
+void assert_payload(const sl_message *message, const void *bytes, size_t size)
+{
+    size_t length = 0;
+    const void *payload = sl_message_payload(message, &length);
+    assert_non_null(payload);
+    assert_int_equal(length, size);
+    if (memcmp(payload, bytes, size))
+        fail_msg("a payload of %zu bytes has other bytes than those sent", size);
 }
 
 void send_numbers(sl_producer *producer, int first, int count, int keys)

@@ -35,6 +35,9 @@ const char *platform_value(const char *name);
 sl_config *config_make(void);
 sl_client *client_make(void);
 sl_client *client_make_with(const char *path, const char *value);
+/* With several settings: path, value, …, NULL. */
+sl_client *client_make_of(const char *path, ...);
+#define SETTING(name) "here.platform.data-client." name
 
 /* The last warning that any client logged, or "". */
 const char *last_warning(void);
@@ -94,6 +97,14 @@ bool receive_once(sl_consumer *consumer, struct inbox *inbox, int timeout_ms, si
 /* Fails if anything comes within the time. */
 void receive_nothing(sl_consumer *consumer, int timeout_ms);
 void inbox_free(struct inbox *inbox);
+
+/* Bytes that differ with seed; the caller frees them. */
+unsigned char *bytes_make(size_t size, unsigned seed);
+/* SHA-256 in hex, text. */
+void sha256_of(const void *data, size_t size, char out[65]);
+void send_bytes(sl_producer *producer, const char *key, const void *bytes, size_t size);
+/* Fails unless these are the payload's bytes. */
+void assert_payload(const sl_message *message, const void *bytes, size_t size);
 
 /* The payload as text; as a number. */
 const char *text_of(const sl_message *message, char *buffer, size_t size);
