@@ -1,5 +1,6 @@
 /* Delivery reports, the queue's bound, flush and close. */
 #include "suite.h"
+#include "support/proxy.h"
 #include <stdio.h>
 
 static sl_producer *producer_bounded(sl_client *client, const struct layer *layer, struct tally *tally,
@@ -278,7 +279,163 @@ static void report_has_the_offset(void **state)
     sl_client_destroy(&client);
 }
 
+static bool over_http(const char *connector)
+{
+    return !strcmp(connector, "http-connector");
+}
+
+/* A client that finds the platform behind a proxy, which loses answers. */
+static sl_client *client_behind(struct proxy *proxy, const char *path, const char *value)
+{
+    char url[100];
+    assert_non_null(proxy);
+    snprintf(url, sizeof url, "%s/lookup/v1", proxy_url(proxy));
+    return client_make_of(SETTING("endpoint-locator.discovery-service-url"), url,
+                          SETTING("http.retry.backoff"), "5 ms", path, value, NULL);
+}
+
+/* Fails unless the layer was written exactly these numbers, those of each partition id in their order. */
+static void assert_written(sl_client *client, const struct layer *layer, int count, int keys)
+{
+    sl_error error = {0};
+    struct inbox inbox = {0};
+    sl_layer_statistics statistics = {.struct_size = sizeof statistics};
+    must(sl_layer_statistics_get(client, layer->hrn, LAYER, &statistics, &error), &error);
+    assert_int_equal(statistics.written, count);
+    sl_consumer *consumer = consumer_make(client, layer, NULL, SL_START_BEGIN);
+    receive(consumer, &inbox, (size_t)count);
+    assert_numbers(&inbox, 0, count);
+    int last[16];
+    assert_true(keys <= 16);
+    for (int i = 0; i < keys; i++)
+        last[i] = -1;
+    for (int i = 0; i < count; i++) {
+        int number = number_of(inbox.messages[i]), *before = &last[number % keys];
+        if (number < *before)
+            fail_msg("%d came after %d", number, *before);
+        *before = number;
+    }
+    inbox_free(&inbox);
+    consumer_close(&consumer);
+}
+
+/* Answers to what is sent are lost, or the request was passed on and the connection is gone: it is sent
+ * again, and not written twice. */
+static void lose_answers(const char *path, const char *value, int count)
+{
+    enum { KEYS = 8 };
+    struct layer layer;
+    struct tally tally;
+    sl_client *direct = client_make();
+    layer_make(direct, 2, &layer);
+    struct proxy *proxy = proxy_start(platform_value("URL"), "POST", "/ingest/");
+    sl_client *client = client_behind(proxy, path, value);
+    tally_init(&tally, 0);
+    sl_producer *producer = producer_make(client, &layer, &tally);
+    send_numbers(producer, 0, count, KEYS);
+    producer_finish(&producer, &tally, (size_t)count);
+    if (over_http(producer_connector()))
+        assert_true(proxy_cuts(proxy) >= 2);
+    assert_written(direct, &layer, count, KEYS);
+    tally_free(&tally);
+    sl_client_destroy(&client);
+    proxy_stop(&proxy);
+    sl_client_destroy(&direct);
+}
+
+static void repeated_batches(void **state)
+{
+    (void)state;
+    lose_answers(SETTING("stream.http.batch.max-messages"), "20", 1000);
+}
+
+static void repeated_single_messages(void **state)
+{
+    (void)state;
+    lose_answers(SETTING("stream.http.batch.max-messages"), "1", 100);
+}
+
+/* Large payloads: what a proxy loses of one kind of call. Each message is there once, in its place. */
+static void lose_large(const char *method, const char *path, const size_t *sizes, int count, bool cuts)
+{
+    struct layer layer;
+    struct tally tally;
+    struct inbox inbox = {0};
+    sl_error error = {0};
+    unsigned char *bytes = bytes_make((20 << 20) + 1, 9);
+    sl_client *direct = client_make();
+    layer_make(direct, 1, &layer);
+    struct proxy *proxy = proxy_start(platform_value("URL"), method, path);
+    sl_client *client = client_behind(proxy, NULL, NULL);
+    tally_init(&tally, 0);
+    sl_producer *producer = producer_make(client, &layer, &tally);
+    for (int i = 0; i < count; i++)
+        send_bytes(producer, "k", bytes, sizes[i]);
+    producer_finish(&producer, &tally, (size_t)count);
+    if (cuts)
+        assert_true(proxy_cuts(proxy) > 0);
+    sl_layer_statistics statistics = {.struct_size = sizeof statistics};
+    must(sl_layer_statistics_get(direct, layer.hrn, LAYER, &statistics, &error), &error);
+    assert_int_equal(statistics.written, count);
+    sl_consumer *consumer = consumer_make(direct, &layer, NULL, SL_START_BEGIN);
+    receive(consumer, &inbox, (size_t)count);
+    for (int i = 0; i < count; i++)
+        assert_payload(inbox.messages[i], bytes, sizes[i]);
+    inbox_free(&inbox);
+    consumer_close(&consumer);
+    tally_free(&tally);
+    sl_client_destroy(&client);
+    proxy_stop(&proxy);
+    free(bytes);
+    sl_client_destroy(&direct);
+}
+
+static const size_t large_sizes[] = {
+    10, SL_PAYLOAD_INLINE_MAX + 1, 20, 3 << 20, 30, 40, (20 << 20) + 1, 50, 2 << 20, 60};
+enum { LARGE = sizeof large_sizes / sizeof *large_sizes };
+
+static void repeated_large_messages(void **state)
+{
+    (void)state;
+    lose_large("POST", "/ingest/", large_sizes, LARGE, over_http(producer_connector()));
+}
+
+static void repeated_blobs(void **state)
+{
+    (void)state;
+    lose_large("PUT", "/blob/", large_sizes, LARGE, true);
+}
+
+/* Lost answers of polls are asked for again: nothing is missing, nothing comes twice. */
+static void repeated_polls(void **state)
+{
+    (void)state;
+    enum { COUNT = 2000 };
+    struct layer layer;
+    struct inbox inbox = {0};
+    sl_client *direct = client_make();
+    layer_make(direct, 1, &layer);
+    struct proxy *proxy = proxy_start(platform_value("URL"), "GET", "/partitions");
+    sl_client *client = client_behind(proxy, SETTING("stream.consumer.prefetch.max-bytes"), "1 KiB");
+    produce_numbers(direct, &layer, 0, COUNT, 1);
+    sl_consumer *consumer = consumer_make(client, &layer, NULL, SL_START_BEGIN);
+    receive(consumer, &inbox, COUNT);
+    for (int i = 0; i < COUNT; i++)
+        assert_int_equal(number_of(inbox.messages[i]), i);
+    receive_nothing(consumer, 300);
+    if (over_http(consumer_connector()))
+        assert_true(proxy_cuts(proxy) >= 2);
+    inbox_free(&inbox);
+    consumer_close(&consumer);
+    sl_client_destroy(&client);
+    proxy_stop(&proxy);
+    sl_client_destroy(&direct);
+}
+
 CASES_MAIN(cmocka_unit_test(one_report_a_message), cmocka_unit_test(queue_full_of_messages),
            cmocka_unit_test(queue_full_of_bytes), cmocka_unit_test(send_waits_for_room),
            cmocka_unit_test(flush_waits_for_reports), cmocka_unit_test(close_reports_what_is_left),
-           cmocka_unit_test(send_from_the_callback), cmocka_unit_test(report_has_the_offset))
+           cmocka_unit_test(send_from_the_callback), cmocka_unit_test(report_has_the_offset),
+           cmocka_unit_test(repeated_batches), cmocka_unit_test(repeated_single_messages),
+           cmocka_unit_test(repeated_large_messages), cmocka_unit_test(repeated_blobs),
+           cmocka_unit_test(repeated_polls))

@@ -139,4 +139,98 @@ static void sends_from_four_threads(void **state)
     sl_client_destroy(&client);
 }
 
-CASES_MAIN(cmocka_unit_test(order_within_partition_id), cmocka_unit_test(sends_from_four_threads))
+/* Each reader has each partition id's numbers in their order. send_numbers gives them ids in turn. */
+static void assert_each_in_order(const struct reader *reader)
+{
+    int last[KEYS];
+    for (int i = 0; i < KEYS; i++)
+        last[i] = -1;
+    for (size_t i = 0; i < reader->count; i++) {
+        int number = reader->numbers[i], *before = &last[number < 0 ? 0 : number % KEYS];
+        if (number < 0)
+            continue;
+        if (number <= *before)
+            fail_msg("%d came after %d", number, *before);
+        *before = number;
+    }
+}
+
+/* A consumer that has several polls under way (over HTTP; over Kafka the setting means nothing) is one
+ * consumer still: each message once, in its order, and what is committed does not come again. */
+static void poll_side_by_side(const char *polls, int partitions)
+{
+    enum { COUNT = KEYS * EACH };
+    static struct reader reader;
+    struct reader *const readers[] = {&reader};
+    struct layer layer;
+    struct inbox inbox = {0};
+    sl_client *client = client_make_with(SETTING("stream.http.polls"), polls);
+    layer_make(client, partitions, &layer);
+    produce_numbers(client, &layer, 0, COUNT / 2, KEYS);
+    reader_start_committing(&reader, consumer_make(client, &layer, layer.group, SL_START_BEGIN));
+    produce_numbers(client, &layer, COUNT / 2, COUNT / 2, KEYS);
+    readers_wait(readers, 1, COUNT);
+    reader_stop(&reader, true);
+    assert_shared(readers, 1, COUNT);
+    assert_each_in_order(&reader);
+    reader_free(&reader);
+    produce_numbers(client, &layer, COUNT, 50, KEYS);
+    sl_consumer *consumer = consumer_make(client, &layer, layer.group, SL_START_BEGIN);
+    receive(consumer, &inbox, 50);
+    assert_numbers(&inbox, COUNT, 50);
+    receive_nothing(consumer, 300);
+    inbox_free(&inbox);
+    consumer_close(&consumer);
+    sl_client_destroy(&client);
+}
+
+static void several_polls(void **state)
+{
+    (void)state;
+    poll_side_by_side("4", 4);
+}
+
+/* More than the layer has partitions: as many as there can be. */
+static void more_polls_than_partitions(void **state)
+{
+    (void)state;
+    poll_side_by_side("4", 2);
+}
+
+/* Two such consumers share their group's messages. */
+static void several_polls_in_a_group(void **state)
+{
+    (void)state;
+    enum { COUNT = KEYS * EACH };
+    static struct reader first, second;
+    struct reader *const readers[] = {&first, &second};
+    struct layer layer;
+    struct inbox inbox = {0};
+    sl_client *client = client_make_with(SETTING("stream.http.polls"), "2");
+    layer_make(client, 4, &layer);
+    sl_producer *producer = producer_make(client, &layer, NULL);
+    reader_start_committing(&first, consumer_make(client, &layer, layer.group, SL_START_BEGIN));
+    reader_start_committing(&second, consumer_make(client, &layer, layer.group, SL_START_BEGIN));
+    readers_settle(producer, readers, 2);
+    send_numbers(producer, 0, COUNT, KEYS);
+    producer_finish(&producer, NULL, 0);
+    readers_wait(readers, 2, COUNT);
+    reader_stop(&first, true);
+    reader_stop(&second, true);
+    assert_shared(readers, 2, COUNT);
+    assert_each_in_order(&first);
+    assert_each_in_order(&second);
+    reader_free(&first);
+    reader_free(&second);
+    produce_numbers(client, &layer, COUNT, 50, KEYS);
+    sl_consumer *consumer = consumer_make(client, &layer, layer.group, SL_START_BEGIN);
+    receive(consumer, &inbox, 50);
+    assert_numbers(&inbox, COUNT, 50);
+    inbox_free(&inbox);
+    consumer_close(&consumer);
+    sl_client_destroy(&client);
+}
+
+CASES_MAIN(cmocka_unit_test(order_within_partition_id), cmocka_unit_test(sends_from_four_threads),
+           cmocka_unit_test(several_polls), cmocka_unit_test(more_polls_than_partitions),
+           cmocka_unit_test(several_polls_in_a_group))

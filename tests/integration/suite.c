@@ -170,8 +170,7 @@ void layer_make(sl_client *client, int partitions, struct layer *layer)
     must(sl_catalog_get(client, layer->hrn, &catalog, &error), &error);
     assert_int_equal(sl_catalog_layer_count(catalog), 1);
     const char *topic = sl_catalog_layer_topic(catalog, 0);
-    assert_non_null(topic);
-    snprintf(layer->topic, sizeof layer->topic, "%s", topic);
+    snprintf(layer->topic, sizeof layer->topic, "%s", topic ? topic : "");
     sl_catalog_destroy(&catalog);
 }
 
@@ -467,6 +466,11 @@ static void *read_on(void *opaque)
         sl_batch *batch = NULL;
         sl_error error = {0};
         sl_status status = sl_consumer_poll(reader->consumer, 100, 0, &batch, &error);
+        if (!status && batch && reader->commits) {
+            status = sl_consumer_commit(reader->consumer, batch, &error);
+            if (status == SL_KAFKA) /* the group has moved the partition: it comes again there */
+                status = SL_OK;
+        }
         pthread_mutex_lock(&reader->lock);
         if (status != SL_OK) {
             reader->error = error;
@@ -493,12 +497,23 @@ static void *read_on(void *opaque)
     }
 }
 
-void reader_start(struct reader *reader, sl_consumer *consumer)
+static void start(struct reader *reader, sl_consumer *consumer, bool commits)
 {
     memset(reader, 0, sizeof *reader);
     reader->consumer = consumer;
+    reader->commits = commits;
     pthread_mutex_init(&reader->lock, NULL);
     assert_int_equal(pthread_create(&reader->thread, NULL, read_on, reader), 0);
+}
+
+void reader_start(struct reader *reader, sl_consumer *consumer)
+{
+    start(reader, consumer, false);
+}
+
+void reader_start_committing(struct reader *reader, sl_consumer *consumer)
+{
+    start(reader, consumer, true);
 }
 
 size_t reader_count(struct reader *reader, int from)

@@ -45,7 +45,7 @@ const char *last_warning(void);
 /* A catalog and layer of the case's own. */
 struct layer {
     char hrn[SL_ERROR_TEXT_SIZE];
-    char topic[256];
+    char topic[256]; /* "" where the platform does not say */
     /* Names of groups, the case's own too: a group is Kafka's and the application's, whatever it reads. */
     char group[80], other_group[80];
 };
@@ -119,11 +119,13 @@ struct reader {
     sl_consumer *consumer;
     int *numbers; /* the payloads' */
     size_t count;
-    bool stop;
+    bool stop, commits;
     sl_error error;
     bool failed;
 };
 void reader_start(struct reader *reader, sl_consumer *consumer);
+/* One that commits each batch. */
+void reader_start_committing(struct reader *reader, sl_consumer *consumer);
 /* How many numbers ≥ from it has received. */
 size_t reader_count(struct reader *reader, int from);
 /* Stops polling; closes the consumer if told to. */

@@ -142,7 +142,8 @@ def ready_url(log, ended, seconds=READY_S):
 
 # --- the shared platform -----------------------------------------------------------------------------------------
 
-def platform_start(directory, binaries):
+def platform_start(directory, binaries, *arguments):
+    """arguments: more of them for `streamlayer up`."""
     directory = os.path.abspath(directory)
     if os.path.exists(directory + "/env"):
         platform_stop(directory)  # of a run that was cut off
@@ -150,7 +151,7 @@ def platform_start(directory, binaries):
     os.makedirs(directory)
     # A process that outlives this one, to be told `up`'s exit status.
     with open(os.devnull, "r+b") as nothing:
-        subprocess.Popen([sys.executable, sys.argv[0], "supervise", directory, os.path.abspath(binaries)],
+        subprocess.Popen([sys.executable, sys.argv[0], "supervise", directory, os.path.abspath(binaries), *arguments],
                          stdin=nothing, stdout=nothing, stderr=nothing, start_new_session=True)
     pid = int(wait_for(lambda: read_text(directory + "/pid"), 20, "the supervisor did not start"))
     try:
@@ -174,10 +175,17 @@ def platform_start(directory, binaries):
     return 0
 
 
-def supervise(directory, binaries):
+def plain_start(directory, binaries):
+    """A gateway without our extensions, on the shared platform's Kafka."""
+    return platform_start(directory, binaries, "--kafka", shared_platform().brokers,
+                          "-D", "streamlayer.gateway.extensions=false")
+
+
+def supervise(directory, binaries, *arguments):
     """Runs `streamlayer up` and writes down how it ended."""
     # Idle connections end within the tests' patience: libmicrohttpd does not see an end that came with half a request.
-    up = Running(binaries, directory + "/data", directory + "/log", "-D", "streamlayer.gateway.limits.idle-timeout=10s")
+    up = Running(binaries, directory + "/data", directory + "/log", "-D", "streamlayer.gateway.limits.idle-timeout=10s",
+                 *arguments)
     write_text(directory + "/pid", str(up.process.pid))
     write_text(directory + "/status", str(up.process.wait()))
     return 0
