@@ -1,4 +1,8 @@
-/* Consumer groups: asked of Kafka through the producer's connections, several requests at once. */
+/*
+ * Consumer groups, asked of Kafka several at once. librdkafka 2.0.2 aborts the process when a question to a
+ * group's coordinator has timed out inside it and the coordinator is found later. So the questions go through
+ * a handle of the call's own, whose time-outs are far beyond the call's end, and which ends with the call.
+ */
 #include "gateway/broker/groups.h"
 
 #include "base/error.h"
@@ -9,38 +13,95 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
-#define TIMEOUT_MS 10000
-#define GRACE_MS   1000 /* librdkafka's own word on a time-out comes before ours */
-#define AT_ONCE    64   /* requests under way */
+#define TIMEOUT_MS       10000
+#define NEVER_MS         3600000 /* what librdkafka allows at most; no handle lives for so long */
+#define AT_ONCE          64      /* requests under way */
+#define SILENCE_FIRST_MS 1000    /* without an answer: then what is open is asked again */
+#define SILENCE_MAX_MS   4000    /* it doubles each time */
+#define PAUSE_MS         200     /* after an answer that says "later" */
 
-/* One run of questions. Each answer comes to the queue, with its group as the opaque. */
+/* One run of questions, to one deadline. Each answer comes to the queue, with its group as the opaque. */
 struct asking {
     struct gw_broker *broker;
+    const struct gw_layer *layer;
     rd_kafka_t *rk;
     rd_kafka_queue_t *queue;
-    const struct gw_layer *layer;
     int64_t until_ms;
-    bool with_members;
+    int silence_ms;
+    bool counted, with_members;
+    const struct gw_reset *reset; /* for ask_alter */
+    const char *prefix;           /* for take_names, which makes the list */
+    struct gw_group *listed;
+    size_t listed_count;
 };
 
-static void asking_begin(struct asking *asking, struct gw_broker *broker, const struct gw_layer *layer)
+/* A question that is put to each group. */
+struct question {
+    rd_kafka_event_type_t answer;
+    sl_status (*ask)(struct asking *asking, struct gw_group *group);
+    sl_status (*take)(struct asking *asking, struct gw_group *group, rd_kafka_event_t *event,
+                      sl_error *error);
+    bool (*due)(const struct gw_group *group); /* NULL: each is */
+};
+
+static sl_status handle_open(struct asking *asking, sl_error *error)
 {
-    *asking = (struct asking){.broker = broker, .rk = gw_broker_keep(broker), .layer = layer};
+    char text[GW_PROPERTY_TEXT_MAX] = "";
+    rd_kafka_conf_t *conf;
+    sl_status status = gw_kafka_conf(asking->broker, "producer", NULL, 0, &conf, error);
+    if (status)
+        return status;
+    asking->rk = rd_kafka_new(RD_KAFKA_PRODUCER, conf, text, sizeof text);
+    if (!asking->rk) {
+        rd_kafka_conf_destroy(conf);
+        return sl_error_set_retriable(error, SL_UNAVAILABLE, "a handle to ask Kafka with cannot be made: %s",
+                                      text);
+    }
     asking->queue = rd_kafka_queue_new(asking->rk);
-    asking->until_ms = sl_mono_ms() + TIMEOUT_MS;
+    return SL_OK;
 }
 
-/* Answers that are still to come are dropped by librdkafka. */
+/* Quick, whatever is under way: librdkafka drops that. */
+static void handle_close(struct asking *asking)
+{
+    if (!asking->rk)
+        return;
+    rd_kafka_queue_destroy(asking->queue);
+    rd_kafka_destroy(asking->rk);
+    asking->rk = NULL;
+    asking->queue = NULL;
+}
+
+static sl_status asking_begin(struct asking *asking, struct gw_broker *broker, const struct gw_layer *layer,
+                              sl_error *error)
+{
+    *asking = (struct asking){.broker = broker,
+                              .layer = layer,
+                              .until_ms = sl_mono_ms() + TIMEOUT_MS,
+                              .silence_ms = SILENCE_FIRST_MS};
+    if (atomic_fetch_add(&broker->group_calls, 1) >= GW_GROUP_CALLS_MAX) {
+        atomic_fetch_sub(&broker->group_calls, 1);
+        return sl_error_set_retriable(
+            error, SL_QUEUE_FULL,
+            "%d calls ask Kafka about consumer groups now; no more do so at the same time",
+            GW_GROUP_CALLS_MAX);
+    }
+    asking->counted = true;
+    return handle_open(asking, error);
+}
+
 static void asking_end(struct asking *asking)
 {
-    rd_kafka_queue_destroy(asking->queue);
-    gw_broker_let_go(asking->broker);
+    handle_close(asking);
+    if (asking->counted)
+        atomic_fetch_sub(&asking->broker->group_calls, 1);
 }
 
-static int remaining_ms(const struct asking *asking)
+static int remaining_ms(int64_t until_ms)
 {
-    int left = sl_remaining_ms(asking->until_ms);
+    int left = sl_remaining_ms(until_ms);
     return left > 0 ? left : 1;
 }
 
@@ -58,7 +119,7 @@ static sl_status kafka_error(rd_kafka_resp_err_t code, const char *text, const c
                         what, name, text);
 }
 
-/* NULL: memory is out, and librdkafka takes its own options. */
+/* NULL: memory is out. */
 static rd_kafka_AdminOptions_t *options_new(const struct asking *asking, rd_kafka_admin_op_t operation,
                                             struct gw_group *group)
 {
@@ -66,27 +127,134 @@ static rd_kafka_AdminOptions_t *options_new(const struct asking *asking, rd_kafk
     rd_kafka_AdminOptions_t *options = rd_kafka_AdminOptions_new(asking->rk, operation);
     if (!options)
         return NULL;
-    rd_kafka_AdminOptions_set_request_timeout(options, remaining_ms(asking), text, sizeof text);
+    rd_kafka_AdminOptions_set_request_timeout(options, NEVER_MS, text, sizeof text);
     rd_kafka_AdminOptions_set_opaque(options, group);
     return options;
 }
 
-/* The next answer; NULL, and the error is set: none came, or it is a failure. */
-static rd_kafka_event_t *next_answer(const struct asking *asking, const char *what, const char *name,
-                                     sl_error *error)
+/* Asking each of the groups. */
+
+enum progress { TO_ASK, ASKED, DONE };
+
+struct round {
+    struct asking *asking;
+    const struct question *question;
+    struct gw_group *groups;
+    size_t count, next, under_way;
+    unsigned char *progress; /* of each group */
+};
+
+/* Asks on, up to AT_ONCE groups at a time. */
+static sl_status ask_more(struct round *round)
 {
-    rd_kafka_event_t *event = rd_kafka_queue_poll(asking->queue, remaining_ms(asking) + GRACE_MS);
-    if (!event) {
-        kafka_error(RD_KAFKA_RESP_ERR__TIMED_OUT, NULL, what, name, error);
-        return NULL;
+    const struct question *question = round->question;
+    for (; round->next < round->count && round->under_way < AT_ONCE; round->next++) {
+        struct gw_group *group = &round->groups[round->next];
+        if (round->progress[round->next] != TO_ASK || (question->due && !question->due(group)))
+            continue;
+        sl_status status = question->ask(round->asking, group);
+        if (status)
+            return status;
+        round->progress[round->next] = ASKED;
+        round->under_way++;
     }
-    if (!rd_kafka_event_error(event))
-        return event;
-    const struct gw_group *group = rd_kafka_event_opaque(event);
-    kafka_error(rd_kafka_event_error(event), rd_kafka_event_error_string(event), what,
-                group ? group->name : name, error);
-    rd_kafka_event_destroy(event);
-    return NULL;
+    return SL_OK;
+}
+
+/* What is open will be asked once more. */
+static void ask_again(struct round *round)
+{
+    for (size_t i = 0; i < round->next; i++)
+        if (round->progress[i] == ASKED)
+            round->progress[i] = TO_ASK;
+    round->next = round->under_way = 0;
+}
+
+/* An answer. One of an earlier question, or to one that has been answered, is passed over. */
+static sl_status take_answer(struct round *round, rd_kafka_event_t *event, sl_error *error)
+{
+    struct gw_group *group = rd_kafka_event_opaque(event);
+    size_t i = ((uintptr_t)group - (uintptr_t)round->groups) / sizeof *group;
+    if (rd_kafka_event_type(event) != round->question->answer || i >= round->count ||
+        round->progress[i] == DONE)
+        return SL_OK;
+    if (rd_kafka_event_error(event))
+        return kafka_error(rd_kafka_event_error(event), rd_kafka_event_error_string(event), "tell of",
+                           group->name, error);
+    sl_status status = round->question->take(round->asking, group, event, error);
+    if (status)
+        return status;
+    if (round->progress[i] == ASKED)
+        round->under_way--;
+    round->progress[i] = DONE;
+    return SL_OK;
+}
+
+static int smaller(int a, int b)
+{
+    return a < b ? a : b;
+}
+
+static void pause_a_little(void)
+{
+    nanosleep(&(struct timespec){.tv_nsec = PAUSE_MS * 1000000L}, NULL);
+}
+
+/* Kafka says "later", as a coordinator does that has just moved or begun: librdkafka would go to where it
+ * knows it, so it is asked with a new handle. False: there is no time left. */
+static bool pause_and_reopen(struct asking *asking, sl_error *error)
+{
+    if (sl_remaining_ms(asking->until_ms) <= PAUSE_MS)
+        return false;
+    handle_close(asking);
+    pause_a_little();
+    return !handle_open(asking, error);
+}
+
+static sl_status ask_round(struct round *round, sl_error *error)
+{
+    struct asking *asking = round->asking;
+    for (;;) {
+        if (ask_more(round))
+            return sl_error_oom(error);
+        if (!round->under_way)
+            return SL_OK;
+        int left = sl_remaining_ms(asking->until_ms);
+        rd_kafka_event_t *event =
+            left > 0 ? rd_kafka_queue_poll(asking->queue, smaller(left, asking->silence_ms)) : NULL;
+        if (!event) {
+            /* librdkafka gives up looking for a coordinator after three tries, and does not say so. */
+            if (sl_remaining_ms(asking->until_ms) <= 0)
+                return error->status ? error->status
+                                     : kafka_error(RD_KAFKA_RESP_ERR__TIMED_OUT, NULL, "tell of",
+                                                   "consumer groups", error);
+            asking->silence_ms = smaller(2 * asking->silence_ms, SILENCE_MAX_MS);
+            ask_again(round);
+            continue;
+        }
+        sl_status status = take_answer(round, event, error);
+        rd_kafka_event_destroy(event);
+        if (!status)
+            continue;
+        if (!error->retriable || !pause_and_reopen(asking, error))
+            return error->status;
+        ask_again(round);
+    }
+}
+
+static sl_status ask_each(struct asking *asking, struct gw_group *groups, size_t count,
+                          const struct question *question, sl_error *error)
+{
+    struct round round = {.asking = asking, .question = question, .groups = groups, .count = count};
+    round.progress = calloc(count ? count : 1, sizeof *round.progress);
+    if (!round.progress)
+        return sl_error_oom(error);
+    sl_error reason = {0};
+    sl_status status = ask_round(&round, &reason);
+    free(round.progress);
+    if (status)
+        *error = reason;
+    return status;
 }
 
 /* Members. */
@@ -118,12 +286,12 @@ static bool member_fill(struct gw_group_member *into, const rd_kafka_MemberDescr
     return into->id && into->client_id && into->host;
 }
 
-static sl_status take_description(const struct asking *asking, struct gw_group *group,
-                                  const rd_kafka_event_t *event, sl_error *error)
+static sl_status take_description(struct asking *asking, struct gw_group *group, rd_kafka_event_t *event,
+                                  sl_error *error)
 {
     size_t count = 0;
     const rd_kafka_ConsumerGroupDescription_t **results = rd_kafka_DescribeConsumerGroups_result_groups(
-        rd_kafka_event_DescribeConsumerGroups_result((rd_kafka_event_t *)(uintptr_t)event), &count);
+        rd_kafka_event_DescribeConsumerGroups_result(event), &count);
     if (count != 1)
         return kafka_error(RD_KAFKA_RESP_ERR__BAD_MSG, NULL, "describe group", group->name, error);
     const rd_kafka_error_t *why = rd_kafka_ConsumerGroupDescription_error(results[0]);
@@ -171,12 +339,12 @@ static rd_kafka_topic_partition_list_t *partition_list(const struct gw_layer *la
     return list;
 }
 
-static sl_status take_committed(const struct asking *asking, struct gw_group *group,
-                                const rd_kafka_event_t *event, sl_error *error)
+static sl_status take_committed(struct asking *asking, struct gw_group *group, rd_kafka_event_t *event,
+                                sl_error *error)
 {
     size_t count = 0;
     const rd_kafka_group_result_t **results = rd_kafka_ListConsumerGroupOffsets_result_groups(
-        rd_kafka_event_ListConsumerGroupOffsets_result((rd_kafka_event_t *)(uintptr_t)event), &count);
+        rd_kafka_event_ListConsumerGroupOffsets_result(event), &count);
     if (count != 1)
         return kafka_error(RD_KAFKA_RESP_ERR__BAD_MSG, NULL, "tell the offsets of group", group->name, error);
     const rd_kafka_error_t *why = rd_kafka_group_result_error(results[0]);
@@ -205,36 +373,6 @@ static sl_status ask_committed(struct asking *asking, struct gw_group *group)
     rd_kafka_ListConsumerGroupOffsets_destroy(wanted);
     rd_kafka_topic_partition_list_destroy(list);
     return options ? SL_OK : SL_OUT_OF_MEMORY;
-}
-
-/* Asks about each group that is due, AT_ONCE of them at a time. */
-static sl_status ask_each(struct asking *asking, struct gw_group *groups, size_t count,
-                          bool (*due)(const struct gw_group *group),
-                          sl_status (*ask)(struct asking *asking, struct gw_group *group), sl_error *error)
-{
-    size_t next = 0, under_way = 0;
-    for (;;) {
-        for (; next < count && under_way < AT_ONCE; next++) {
-            if (!due(&groups[next]))
-                continue;
-            if (ask(asking, &groups[next]))
-                return sl_error_oom(error);
-            under_way++;
-        }
-        if (!under_way)
-            return SL_OK;
-        rd_kafka_event_t *event = next_answer(asking, "describe", "consumer groups", error);
-        if (!event)
-            return error->status;
-        under_way--;
-        struct gw_group *group = rd_kafka_event_opaque(event);
-        sl_status status = rd_kafka_event_type(event) == RD_KAFKA_EVENT_DESCRIBECONSUMERGROUPS_RESULT
-                               ? take_description(asking, group, event, error)
-                               : take_committed(asking, group, event, error);
-        rd_kafka_event_destroy(event);
-        if (status)
-            return status;
-    }
 }
 
 /* Lists. */
@@ -275,12 +413,19 @@ static bool is_listed(const char *name, const char *prefix)
     return !strncmp(name, prefix, size) && !sl_group_check(name + size, NULL);
 }
 
-static sl_status take_names(const rd_kafka_ConsumerGroupListing_t *const *all, size_t total,
-                            const char *prefix, struct gw_group **groups, size_t *count, sl_error *error)
+static sl_status take_names(struct asking *asking, struct gw_group *group, rd_kafka_event_t *event,
+                            sl_error *error)
 {
-    size_t found = 0;
+    const rd_kafka_ListConsumerGroups_result_t *result = rd_kafka_event_ListConsumerGroups_result(event);
+    size_t total = 0, failures = 0, found = 0;
+    const rd_kafka_error_t **errors = rd_kafka_ListConsumerGroups_result_errors(result, &failures);
+    const rd_kafka_ConsumerGroupListing_t **all = rd_kafka_ListConsumerGroups_result_valid(result, &total);
+    /* A list that lacks one broker's groups would look whole. */
+    if (failures)
+        return kafka_error(rd_kafka_error_code(errors[0]), rd_kafka_error_string(errors[0]), "list",
+                           group->name, error);
     for (size_t i = 0; i < total; i++)
-        found += is_listed(rd_kafka_ConsumerGroupListing_group_id(all[i]), prefix);
+        found += is_listed(rd_kafka_ConsumerGroupListing_group_id(all[i]), asking->prefix);
     if (found > GW_GROUPS_MAX)
         return sl_error_set(error, SL_TOO_LARGE,
                             "the application has %zu consumer groups; at most %d are looked through for "
@@ -292,7 +437,7 @@ static sl_status take_names(const rd_kafka_ConsumerGroupListing_t *const *all, s
     found = 0;
     for (size_t i = 0; i < total; i++) {
         const char *name = rd_kafka_ConsumerGroupListing_group_id(all[i]);
-        if (!is_listed(name, prefix))
+        if (!is_listed(name, asking->prefix))
             continue;
         if (!group_init(&made[found], name)) {
             gw_groups_free(made, found);
@@ -300,33 +445,20 @@ static sl_status take_names(const rd_kafka_ConsumerGroupListing_t *const *all, s
         }
         made[found++].state = rd_kafka_consumer_group_state_name(rd_kafka_ConsumerGroupListing_state(all[i]));
     }
-    *groups = made;
-    *count = found;
+    asking->listed = made;
+    asking->listed_count = found;
     return SL_OK;
 }
 
-static sl_status ask_names(struct asking *asking, const char *prefix, struct gw_group **groups, size_t *count,
-                           sl_error *error)
+/* group stands for all. */
+static sl_status ask_names(struct asking *asking, struct gw_group *group)
 {
-    rd_kafka_AdminOptions_t *options = options_new(asking, RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPS, NULL);
+    rd_kafka_AdminOptions_t *options = options_new(asking, RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPS, group);
     if (!options)
-        return sl_error_oom(error);
+        return SL_OUT_OF_MEMORY;
     rd_kafka_ListConsumerGroups(asking->rk, options, asking->queue);
     rd_kafka_AdminOptions_destroy(options);
-    rd_kafka_event_t *event = next_answer(asking, "list", "consumer groups", error);
-    if (!event)
-        return error->status;
-    const rd_kafka_ListConsumerGroups_result_t *result = rd_kafka_event_ListConsumerGroups_result(event);
-    size_t total = 0, failures = 0;
-    const rd_kafka_error_t **errors = rd_kafka_ListConsumerGroups_result_errors(result, &failures);
-    const rd_kafka_ConsumerGroupListing_t **all = rd_kafka_ListConsumerGroups_result_valid(result, &total);
-    /* A list that lacks one broker's groups would look whole. */
-    sl_status status = failures
-                           ? kafka_error(rd_kafka_error_code(errors[0]), rd_kafka_error_string(errors[0]),
-                                         "list", "consumer groups", error)
-                           : take_names(all, total, prefix, groups, count, error);
-    rd_kafka_event_destroy(event);
-    return status;
+    return SL_OK;
 }
 
 static bool may_have_members(const struct gw_group *group)
@@ -339,9 +471,25 @@ static bool is_unsure(const struct gw_group *group)
     return !group->reads;
 }
 
-static bool is_any(const struct gw_group *group)
+static sl_status ask_list(struct asking *asking, sl_error *error)
 {
-    return group->name != NULL;
+    static const struct question names = {.answer = RD_KAFKA_EVENT_LISTCONSUMERGROUPS_RESULT,
+                                          .ask = ask_names,
+                                          .take = take_names},
+                                 members = {.answer = RD_KAFKA_EVENT_DESCRIBECONSUMERGROUPS_RESULT,
+                                            .ask = ask_description,
+                                            .take = take_description,
+                                            .due = may_have_members},
+                                 offsets = {.answer = RD_KAFKA_EVENT_LISTCONSUMERGROUPOFFSETS_RESULT,
+                                            .ask = ask_committed,
+                                            .take = take_committed,
+                                            .due = is_unsure};
+    char name[] = "consumer groups";
+    struct gw_group all = {.name = name};
+    sl_status status = ask_each(asking, &all, 1, &names, error);
+    if (!status)
+        status = ask_each(asking, asking->listed, asking->listed_count, &members, error);
+    return status ? status : ask_each(asking, asking->listed, asking->listed_count, &offsets, error);
 }
 
 static int compare(const void *a, const void *b)
@@ -354,15 +502,13 @@ sl_status gw_groups_list(struct gw_broker *broker, const struct gw_layer *layer,
 {
     sl_error reason = {0};
     struct asking asking;
-    *groups = NULL;
-    *count = 0;
-    asking_begin(&asking, broker, layer);
-    sl_status status = ask_names(&asking, prefix, groups, count, &reason);
+    sl_status status = asking_begin(&asking, broker, layer, &reason);
+    asking.prefix = prefix;
     if (!status)
-        status = ask_each(&asking, *groups, *count, may_have_members, ask_description, &reason);
-    if (!status)
-        status = ask_each(&asking, *groups, *count, is_unsure, ask_committed, &reason);
+        status = ask_list(&asking, &reason);
     asking_end(&asking);
+    *groups = asking.listed;
+    *count = asking.listed_count;
     size_t kept = 0;
     for (size_t i = 0; i < *count; i++) {
         if (!status && (*groups)[i].reads)
@@ -380,29 +526,79 @@ sl_status gw_groups_list(struct gw_broker *broker, const struct gw_layer *layer,
 
 /* One group. */
 
-static sl_status bounds(struct gw_broker *broker, const struct gw_layer *layer, int64_t which,
-                        int64_t offsets[GW_PARTITIONS_MAX], sl_error *error)
+/* Each partition's begin or end, or its first message at or after a time, which is the end where there is
+ * none. No coordinator's: librdkafka may give up on them, so the producer's connections do. */
+static rd_kafka_resp_err_t ask_offsets(struct gw_broker *broker, const struct gw_layer *layer, int64_t which,
+                                       int timeout_ms, int64_t offsets[GW_PARTITIONS_MAX])
 {
     rd_kafka_topic_partition_list_t *list = partition_list(layer, which);
-    rd_kafka_resp_err_t code = gw_broker_offsets(broker, list);
-    for (int i = 0; i < list->cnt && !code; i++)
-        offsets[list->elems[i].partition] = list->elems[i].offset;
+    rd_kafka_resp_err_t code = rd_kafka_offsets_for_times(gw_broker_keep(broker), list, timeout_ms);
+    gw_broker_let_go(broker);
+    for (int i = 0; i < list->cnt && !code; i++) {
+        const rd_kafka_topic_partition_t *partition = &list->elems[i];
+        code = partition->err;
+        if (!code && partition->offset < 0 && which < 0)
+            code = RD_KAFKA_RESP_ERR__TIMED_OUT;
+        offsets[partition->partition] = partition->offset < 0 ? INT64_MAX : partition->offset;
+    }
     rd_kafka_topic_partition_list_destroy(list);
-    return code ? kafka_error(code, NULL, "tell the offsets of topic", layer->topic, error) : SL_OK;
+    return code;
 }
 
-sl_status gw_layer_bounds(struct gw_broker *broker, const struct gw_layer *layer,
-                          struct gw_group_partition partitions[GW_PARTITIONS_MAX], sl_error *error)
+/* A leader that has just moved or begun says "later", too. */
+static sl_status offsets_of(struct gw_broker *broker, const struct gw_layer *layer, int64_t which,
+                            int64_t until_ms, int64_t offsets[GW_PARTITIONS_MAX], sl_error *error)
+{
+    for (;;) {
+        rd_kafka_resp_err_t code = ask_offsets(broker, layer, which, remaining_ms(until_ms), offsets);
+        if (!code)
+            return SL_OK;
+        sl_error reason;
+        kafka_error(code, NULL, "tell the offsets of topic", layer->topic, &reason);
+        if (!reason.retriable || sl_remaining_ms(until_ms) <= PAUSE_MS) {
+            *error = reason;
+            return reason.status;
+        }
+        pause_a_little();
+    }
+}
+
+static sl_status bounds_until(struct gw_broker *broker, const struct gw_layer *layer, int64_t until_ms,
+                              struct gw_group_partition partitions[GW_PARTITIONS_MAX], sl_error *error)
 {
     int64_t begins[GW_PARTITIONS_MAX] = {0}, ends[GW_PARTITIONS_MAX] = {0};
-    sl_status status = bounds(broker, layer, RD_KAFKA_OFFSET_BEGINNING, begins, error);
+    sl_status status = offsets_of(broker, layer, RD_KAFKA_OFFSET_BEGINNING, until_ms, begins, error);
     if (!status)
-        status = bounds(broker, layer, RD_KAFKA_OFFSET_END, ends, error);
+        status = offsets_of(broker, layer, RD_KAFKA_OFFSET_END, until_ms, ends, error);
     for (int i = 0; i < layer->parallelization && !status; i++) {
         partitions[i].begin = begins[i];
         partitions[i].end = ends[i];
     }
     return status;
+}
+
+sl_status gw_layer_bounds(struct gw_broker *broker, const struct gw_layer *layer,
+                          struct gw_group_partition partitions[GW_PARTITIONS_MAX], sl_error *error)
+{
+    return bounds_until(broker, layer, sl_mono_ms() + TIMEOUT_MS, partitions, error);
+}
+
+static sl_status describe(struct asking *asking, struct gw_group *group, sl_error *error)
+{
+    static const struct question members = {.answer = RD_KAFKA_EVENT_DESCRIBECONSUMERGROUPS_RESULT,
+                                            .ask = ask_description,
+                                            .take = take_description},
+                                 offsets = {.answer = RD_KAFKA_EVENT_LISTCONSUMERGROUPOFFSETS_RESULT,
+                                            .ask = ask_committed,
+                                            .take = take_committed};
+    group->partition_count = (size_t)asking->layer->parallelization;
+    asking->with_members = true;
+    sl_status status = ask_each(asking, group, 1, &members, error);
+    if (!status)
+        status = ask_each(asking, group, 1, &offsets, error);
+    /* Last: a commit that came meanwhile is not behind the end. */
+    return status ? status
+                  : bounds_until(asking->broker, asking->layer, asking->until_ms, group->partitions, error);
 }
 
 sl_status gw_group_describe(struct gw_broker *broker, const struct gw_layer *layer, const char *name,
@@ -411,16 +607,11 @@ sl_status gw_group_describe(struct gw_broker *broker, const struct gw_layer *lay
     sl_error reason = {0};
     if (!group_init(group, name))
         return sl_error_oom(error);
-    group->partition_count = (size_t)layer->parallelization;
     struct asking asking;
-    asking_begin(&asking, broker, layer);
-    asking.with_members = true;
-    sl_status status = ask_each(&asking, group, 1, is_any, ask_description, &reason);
+    sl_status status = asking_begin(&asking, broker, layer, &reason);
     if (!status)
-        status = ask_each(&asking, group, 1, is_any, ask_committed, &reason);
+        status = describe(&asking, group, &reason);
     asking_end(&asking);
-    if (!status) /* last: a commit that came meanwhile is not behind the end */
-        status = gw_layer_bounds(broker, layer, group->partitions, &reason);
     if (status && error)
         *error = reason;
     return status;
@@ -428,27 +619,13 @@ sl_status gw_group_describe(struct gw_broker *broker, const struct gw_layer *lay
 
 /* Resets. */
 
-/* Each partition's first message at or after a time; the end where there is none. */
-static sl_status offsets_at(struct gw_broker *broker, const struct gw_layer *layer, int64_t time_ms,
-                            int64_t offsets[GW_PARTITIONS_MAX], sl_error *error)
+static sl_status aim(const struct asking *asking, struct gw_group *group, sl_error *error)
 {
-    rd_kafka_topic_partition_list_t *list = partition_list(layer, time_ms);
-    rd_kafka_resp_err_t code = rd_kafka_offsets_for_times(gw_broker_keep(broker), list, TIMEOUT_MS);
-    gw_broker_let_go(broker);
-    for (int i = 0; i < list->cnt && !code; i++) {
-        code = list->elems[i].err;
-        offsets[list->elems[i].partition] = list->elems[i].offset < 0 ? INT64_MAX : list->elems[i].offset;
-    }
-    rd_kafka_topic_partition_list_destroy(list);
-    return code ? kafka_error(code, NULL, "tell the offsets of topic", layer->topic, error) : SL_OK;
-}
-
-static sl_status aim(struct gw_broker *broker, const struct gw_layer *layer, const struct gw_reset *reset,
-                     struct gw_group *group, sl_error *error)
-{
+    const struct gw_reset *reset = asking->reset;
     int64_t wanted[GW_PARTITIONS_MAX] = {0};
     if (reset->to == GW_RESET_TIME) {
-        sl_status status = offsets_at(broker, layer, reset->value, wanted, error);
+        sl_status status =
+            offsets_of(asking->broker, asking->layer, reset->value, asking->until_ms, wanted, error);
         if (status)
             return status;
     }
@@ -478,8 +655,10 @@ static sl_status has_members(const struct gw_group *group, sl_error *error)
                         group->member_count == 1 ? "" : ", …");
 }
 
-static sl_status take_altered(const struct gw_group *group, rd_kafka_event_t *event, sl_error *error)
+static sl_status take_altered(struct asking *asking, struct gw_group *group, rd_kafka_event_t *event,
+                              sl_error *error)
 {
+    (void)asking;
     size_t count = 0;
     const rd_kafka_group_result_t **results = rd_kafka_AlterConsumerGroupOffsets_result_groups(
         rd_kafka_event_AlterConsumerGroupOffsets_result(event), &count);
@@ -497,29 +676,40 @@ static sl_status take_altered(const struct gw_group *group, rd_kafka_event_t *ev
     return code ? kafka_error(code, NULL, "reset group", group->name, error) : SL_OK;
 }
 
-/* Commits what aim has chosen. */
-static sl_status alter(struct asking *asking, struct gw_group *group, const struct gw_reset *reset,
-                       sl_error *error)
+/* Commits what aim has chosen; the same again does no harm. */
+static sl_status ask_alter(struct asking *asking, struct gw_group *group)
 {
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)group->partition_count);
     for (int i = 0; i < (int)group->partition_count; i++)
-        if (reset->all || reset->chosen[i])
+        if (asking->reset->all || asking->reset->chosen[i])
             rd_kafka_topic_partition_list_add(list, asking->layer->topic, i)->offset =
                 group->partitions[i].committed;
     rd_kafka_AlterConsumerGroupOffsets_t *wanted = rd_kafka_AlterConsumerGroupOffsets_new(group->name, list);
     rd_kafka_AdminOptions_t *options =
         options_new(asking, RD_KAFKA_ADMIN_OP_ALTERCONSUMERGROUPOFFSETS, group);
-    sl_status status = options ? SL_OK : sl_error_oom(error);
     if (options) {
         rd_kafka_AlterConsumerGroupOffsets(asking->rk, &wanted, 1, options, asking->queue);
         rd_kafka_AdminOptions_destroy(options);
-        rd_kafka_event_t *event = next_answer(asking, "reset", "the group", error);
-        status = event ? take_altered(group, event, error) : error->status;
-        if (event)
-            rd_kafka_event_destroy(event);
     }
     rd_kafka_AlterConsumerGroupOffsets_destroy(wanted);
     rd_kafka_topic_partition_list_destroy(list);
+    return options ? SL_OK : SL_OUT_OF_MEMORY;
+}
+
+static sl_status reset_it(struct asking *asking, struct gw_group *group, sl_error *error)
+{
+    static const struct question alter = {
+        .answer = RD_KAFKA_EVENT_ALTERCONSUMERGROUPOFFSETS_RESULT, .ask = ask_alter, .take = take_altered};
+    sl_status status = describe(asking, group, error);
+    if (!status && group->member_count)
+        status = has_members(group, error);
+    if (!status)
+        status = aim(asking, group, error);
+    if (status || asking->reset->dry_run)
+        return status;
+    status = ask_each(asking, group, 1, &alter, error);
+    if (!status)
+        group->state = rd_kafka_consumer_group_state_name(RD_KAFKA_CONSUMER_GROUP_STATE_EMPTY);
     return status;
 }
 
@@ -527,19 +717,14 @@ sl_status gw_group_reset(struct gw_broker *broker, const struct gw_layer *layer,
                          const struct gw_reset *reset, struct gw_group *group, sl_error *error)
 {
     sl_error reason = {0};
-    sl_status status = gw_group_describe(broker, layer, name, group, &reason);
-    if (!status && group->member_count)
-        status = has_members(group, &reason);
+    if (!group_init(group, name))
+        return sl_error_oom(error);
+    struct asking asking;
+    sl_status status = asking_begin(&asking, broker, layer, &reason);
+    asking.reset = reset;
     if (!status)
-        status = aim(broker, layer, reset, group, &reason);
-    if (!status && !reset->dry_run) {
-        struct asking asking;
-        asking_begin(&asking, broker, layer);
-        status = alter(&asking, group, reset, &reason);
-        asking_end(&asking);
-        if (!status)
-            group->state = rd_kafka_consumer_group_state_name(RD_KAFKA_CONSUMER_GROUP_STATE_EMPTY);
-    }
+        status = reset_it(&asking, group, &reason);
+    asking_end(&asking);
     if (status && error)
         *error = reason;
     return status;

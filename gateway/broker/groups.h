@@ -1,13 +1,15 @@
 /*
  * Consumer groups, as Kafka has them, looked at for one layer. Everything here blocks, for 10 s at most where
- * Kafka is silent: for workers only.
+ * Kafka is silent or says "later": for workers only. SL_QUEUE_FULL: GW_GROUP_CALLS_MAX calls about groups
+ * are under way.
  */
 #ifndef GW_BROKER_GROUPS_H
 #define GW_BROKER_GROUPS_H
 
 #include "gateway/broker/subscriptions.h"
 
-#define GW_GROUPS_MAX 5000 /* of one application's, that are looked through for a layer's */
+#define GW_GROUP_CALLS_MAX 8    /* each has connections to Kafka of its own */
+#define GW_GROUPS_MAX      5000 /* of one application's, that are looked through for a layer's */
 
 struct gw_group_member {
     char *id, *client_id, *host;

@@ -41,6 +41,7 @@ struct gw_broker {
 
     size_t reserve_max;
     atomic_size_t reserved;
+    atomic_int group_calls; /* groups.c: under way */
     atomic_ullong written, written_bytes, failed, queue_full;
 };
 

@@ -1,4 +1,5 @@
 """group list, describe, reset, and layer show, as a person at a terminal and a script use them."""
+import concurrent.futures
 import json
 import os
 import pty
@@ -8,6 +9,7 @@ import subprocess
 import time
 
 import streamlayer
+from restart_test import Kafka
 from streamlayer import Platform, Running, Subscription, TestCase, wait_for
 
 
@@ -190,6 +192,53 @@ class GroupsOnTheCommandLine(TestCase):
         base = self.platform.base("stream", "v2", self.hrn)
         self.assertEqual(self.platform.get(f"{base}/layers/layer/groups").status, 404)
         self.assertEqual(up.stop(), 0, up.text()[-3000:])
+
+    def test_groups_of_a_kafka_that_falls_silent(self):
+        """
+        A Kafka just started has no coordinators: the first calls wait for them. While it is silent calls end with
+        503; then all is as before, and the gateway has lived through it.
+        """
+        directory = self.scratch()
+        kafka = Kafka(directory + "/kafka")
+        self.addCleanup(kafka.stop, signal.SIGKILL)
+        kafka.start()
+        up = Running(self.platform.binaries, directory + "/data", directory + "/log", "--kafka",
+                     f"127.0.0.1:{kafka.port}")
+        self.addCleanup(lambda: up.process.poll() is not None or up.kill())
+        self.platform = Platform({**self.platform.environment, "URL": up.ready(60),
+                                  "CONFIG": directory + "/data/application.conf"})
+        self.hrn = self.platform.catalog()
+        self.platform.layer(self.hrn, "layer", "text/plain")
+        url = f"{self.platform.base('stream', 'v2', self.hrn)}/layers/layer/groups"
+        first = self.platform.put(f"{url}/{self.group}/offsets", {"to": "begin"})
+        self.assertEqual(first.status, 200, first.text)
+        kafka.process.send_signal(signal.SIGSTOP)
+        try:
+            answers = self.at_once(lambda: self.platform.get(f"{url}/{self.group}"),
+                                   lambda: self.platform.get(f"{url}/another"),
+                                   lambda: self.platform.get(url),
+                                   lambda: self.platform.put(f"{url}/{self.group}/offsets", {"to": "end"}))
+            self.assertEqual([answer.status for answer in answers], [503] * 4, [answer.text for answer in answers])
+            self.assertTrue(all(answer.headers["retry-after"] for answer in answers))
+            # More than ask Kafka at once are told so.
+            answers = self.at_once(*[lambda: self.platform.get(f"{url}/{self.group}")] * 12)
+            self.assertEqual({(answer.status, answer.json()["code"]) for answer in answers},
+                             {(503, "kafka-timed-out"), (503, "overloaded")})
+        finally:
+            kafka.process.send_signal(signal.SIGCONT)
+        # What had timed out inside librdkafka would fire now.
+        for name, status in ((self.group, 200), ("another", 404), (self.group, 200)):
+            answer = self.platform.get(f"{url}/{name}")
+            self.assertEqual(answer.status, status, answer.text + up.text()[-3000:])
+        self.assertEqual([group["group"] for group in self.platform.get(url).json()["groups"]], [self.group])
+        self.assertEqual(up.stop(), 0, up.text()[-3000:])
+        self.assertNotRegex(up.text() + streamlayer.read_text(directory + "/data/gateway.log"),
+                            streamlayer.SANITIZER_REPORT)
+
+    @staticmethod
+    def at_once(*calls):
+        with concurrent.futures.ThreadPoolExecutor(len(calls)) as pool:
+            return [each.result() for each in [pool.submit(call) for call in calls]]
 
 
 if __name__ == "__main__":

@@ -1,0 +1,112 @@
+/* Consumer groups, asked of a Kafka that takes connections and never answers. */
+#include "support/cases.h"
+
+#include <arpa/inet.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "config/settings.h"
+#include "gateway/broker/groups.h"
+#include "gateway/broker/internal.h"
+
+struct place {
+    int listener;
+    sl_config *config;
+    struct gw_broker *broker;
+    struct gw_layer layer;
+    char topic[8];
+};
+
+static void open_place(struct place *place)
+{
+    sl_error error;
+    char brokers[40];
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof address;
+    memset(place, 0, sizeof *place);
+    place->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(place->listener, (struct sockaddr *)&address, sizeof address), 0);
+    assert_int_equal(listen(place->listener, 1000), 0);
+    assert_int_equal(getsockname(place->listener, (struct sockaddr *)&address, &size), 0);
+    snprintf(brokers, sizeof brokers, "127.0.0.1:%d", ntohs(address.sin_port));
+    if (sl_config_create(&place->config, &error) ||
+        sl_config_set(place->config, SL_GATEWAY_ROOT "kafka.brokers", brokers, &error) ||
+        gw_broker_open(place->config, NULL, &place->broker, &error))
+        fail_msg("%s", error.text);
+    strcpy(place->topic, "t");
+    place->layer.topic = place->topic;
+    place->layer.parallelization = 2;
+}
+
+static void close_place(struct place *place)
+{
+    gw_broker_close(&place->broker, 100);
+    sl_config_destroy(&place->config);
+    close(place->listener);
+}
+
+struct call {
+    struct place *place;
+    pthread_t thread;
+    sl_status status;
+    sl_error error;
+};
+
+static void *reset(void *opaque)
+{
+    struct call *call = opaque;
+    const struct gw_reset to = {.to = GW_RESET_END, .all = true};
+    struct gw_group group;
+    call->status = gw_group_reset(call->place->broker, &call->place->layer, "a.g", &to, &group, &call->error);
+    gw_group_clear(&group);
+    return NULL;
+}
+
+static void *list(void *opaque)
+{
+    struct call *call = opaque;
+    struct gw_group *groups;
+    size_t count;
+    call->status =
+        gw_groups_list(call->place->broker, &call->place->layer, "a.", &groups, &count, &call->error);
+    gw_groups_free(groups, count);
+    return NULL;
+}
+
+/* The calls that Kafka does not answer end, with their handles; one too many is told at once. */
+static void silent_kafka(void **state)
+{
+    (void)state;
+    struct place place;
+    struct call calls[GW_GROUP_CALLS_MAX], more = {.place = &place};
+    struct gw_group group;
+    memset(calls, 0, sizeof calls);
+    open_place(&place);
+    for (int i = 0; i < GW_GROUP_CALLS_MAX; i++) {
+        calls[i].place = &place;
+        assert_int_equal(pthread_create(&calls[i].thread, NULL, i % 2 ? list : reset, &calls[i]), 0);
+    }
+    while (atomic_load(&place.broker->group_calls) < GW_GROUP_CALLS_MAX)
+        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+    list(&more);
+    assert_int_equal(more.status, SL_QUEUE_FULL);
+    assert_int_equal(gw_group_describe(place.broker, &place.layer, "a.g", &group, &more.error),
+                     SL_QUEUE_FULL);
+    assert_true(more.error.retriable);
+    assert_string_equal(group.name, "a.g");
+    gw_group_clear(&group);
+    for (int i = 0; i < GW_GROUP_CALLS_MAX; i++) {
+        pthread_join(calls[i].thread, NULL);
+        assert_int_equal(calls[i].status, SL_TIMED_OUT);
+        assert_true(calls[i].error.retriable);
+    }
+    assert_int_equal(atomic_load(&place.broker->group_calls), 0);
+    close_place(&place);
+}
+
+CASES_MAIN(cmocka_unit_test(silent_kafka))
