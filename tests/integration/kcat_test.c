@@ -139,5 +139,132 @@ static void the_library_reads_what_kcat_writes(void **state)
     sl_client_destroy(&client);
 }
 
+/* A message whose payload cannot be had: its handle is there, and why is told to who asks. */
+static void assert_unresolved(sl_consumer *consumer, const sl_message *message, const char *handle,
+                              sl_status why)
+{
+    sl_error error = {0};
+    void *data = NULL;
+    size_t size = 99;
+    assert_null(sl_message_payload(message, &size));
+    assert_int_equal(size, 0);
+    assert_non_null(sl_message_data_handle(message));
+    assert_string_equal(sl_message_data_handle(message), handle);
+    must_fail(sl_consumer_resolve(consumer, message, &data, &size, &error), why, &error);
+    assert_null(data);
+}
+
+/* Records of another program's that name blobs. Whoever resolves by itself gets the payload where it can be
+ * had; in every case the message comes, in its place. */
+static void kcat_names_blobs(void **state)
+{
+    (void)state;
+    enum { SIZE = 3 << 20, COUNT = 9 };
+    struct layer layer;
+    struct inbox inbox = {0}, lazy_inbox = {0};
+    sl_error error = {0};
+    char text[24], sum[65], arguments[300], *handle = NULL;
+    sl_client *client = client_make(), *lazy = client_make_with(SETTING("stream.consumer.resolve"), "false");
+    layer_make(client, 1, &layer);
+    unsigned char *bytes = bytes_make(SIZE, 1);
+    sha256_of(bytes, SIZE, sum);
+    must(sl_blob_put(client, layer.hrn, LAYER, NULL, bytes, SIZE, &handle, &error), &error);
+    const char null_value[] = "printf 'k:\\n' |";
+    snprintf(arguments, sizeof arguments,
+             "-P -Z -K: -H sl-data-handle=%s -H sl-data-size=%d -H sl-checksum=%s", handle, SIZE, sum);
+    free(kcat(&layer, arguments, null_value));
+    snprintf(arguments, sizeof arguments, "-P -Z -K: -H sl-data-handle=%s -H sl-data-size=many", handle);
+    free(kcat(&layer, arguments, null_value));
+    free(kcat(&layer, "-P -Z -K: -H sl-data-handle=no-such-blob -H sl-data-size=5", null_value));
+    sum[0] = sum[0] == '0' ? '1' : '0'; /* not the blob's */
+    snprintf(arguments, sizeof arguments, "-P -Z -K: -H sl-data-handle=%s -H sl-checksum=%s", handle, sum);
+    free(kcat(&layer, arguments, null_value));
+    free(kcat(&layer, "-P -Z -K: -H sl-data-handle=../../../../health?x=1#y%2e", null_value));
+    free(kcat(&layer, "-P -Z -K: -H sl-data-handle=größe", null_value)); /* no data handle: passed over */
+    snprintf(arguments, sizeof arguments, "-P -K: -H sl-data-handle=%s", handle);
+    free(kcat(&layer, arguments, "printf 'k:and a value\\n' |"));
+    free(kcat(&layer, "-P -K:", "printf 'k:last\\n' |"));
+    free(kcat(&layer, "-P -Z -K: -H sl-data-handle=..", null_value));
+
+    sl_consumer *consumer = consumer_make(client, &layer, layer.group, SL_START_BEGIN);
+    receive(consumer, &inbox, COUNT);
+    assert_int_equal(inbox.count, COUNT);
+    for (int i = 0; i < COUNT; i++)
+        assert_int_equal(sl_message_offset(inbox.messages[i]).offset, i);
+    assert_payload(inbox.messages[0], bytes, SIZE);
+    assert_int_equal(sl_message_data_size(inbox.messages[0]), SIZE);
+    assert_int_equal(sl_message_header_count(inbox.messages[0]), 0); /* what begins with sl- is ours */
+    assert_payload(inbox.messages[1], bytes, SIZE);
+    assert_unresolved(consumer, inbox.messages[2], "no-such-blob", SL_NOT_FOUND);
+    assert_int_equal(sl_message_data_size(inbox.messages[2]), 5);
+    assert_unresolved(consumer, inbox.messages[3], handle, SL_CHECKSUM_MISMATCH);
+    assert_unresolved(consumer, inbox.messages[4], "../../../../health?x=1#y%2e", SL_INVALID_ARGUMENT);
+    assert_unresolved(consumer, inbox.messages[8], "..", SL_INVALID_ARGUMENT);
+    size_t size = 99;
+    assert_null(sl_message_payload(inbox.messages[5], &size));
+    assert_null(sl_message_data_handle(inbox.messages[5]));
+    assert_string_equal(text_of(inbox.messages[6], text, sizeof text), "and a value");
+    assert_string_equal(text_of(inbox.messages[7], text, sizeof text), "last");
+
+    sl_consumer *asked = consumer_make(lazy, &layer, layer.other_group, SL_START_BEGIN);
+    receive(asked, &lazy_inbox, COUNT);
+    assert_null(sl_message_payload(lazy_inbox.messages[0], &size));
+    assert_string_equal(sl_message_data_handle(lazy_inbox.messages[0]), handle);
+    assert_int_equal(sl_message_data_size(lazy_inbox.messages[0]), SIZE);
+    assert_int_equal(sl_message_data_size(lazy_inbox.messages[1]), -1);
+    for (int i = 0; i < 2; i++) {
+        void *data = NULL;
+        must(sl_consumer_resolve(asked, lazy_inbox.messages[i], &data, &size, &error), &error);
+        assert_int_equal(size, SIZE);
+        assert_int_equal(memcmp(data, bytes, SIZE), 0);
+        sl_free(data);
+    }
+    sl_free(handle);
+    inbox_free(&inbox);
+    inbox_free(&lazy_inbox);
+    consumer_close(&consumer);
+    consumer_close(&asked);
+    free(bytes);
+    sl_client_destroy(&client);
+    sl_client_destroy(&lazy);
+}
+
+/* What the library writes of a large payload, as any Kafka client sees it. */
+static void kcat_sees_the_data_handle(void **state)
+{
+    (void)state;
+    enum { SIZE = (1 << 20) + 1 };
+    struct layer layer;
+    struct tally tally;
+    sl_error error = {0};
+    char wanted[100], handle[200];
+    sl_client *client = client_make();
+    layer_make(client, 1, &layer);
+    unsigned char *bytes = bytes_make(SIZE, 2);
+    tally_init(&tally, 0);
+    sl_producer *producer = producer_make(client, &layer, &tally);
+    send_bytes(producer, "k", bytes, SIZE);
+    producer_finish(&producer, &tally, 1);
+    char *output = kcat(&layer, "-C -o beginning -e -f '<%k|%S|%h>'", ""), sum[65];
+    assert_true(!strncmp(output, "<k|-1|", 6)); /* a null value */
+    snprintf(wanted, sizeof wanted, "sl-data-size=%d", SIZE);
+    assert_says(output, wanted);
+    sha256_of(bytes, SIZE, sum);
+    snprintf(wanted, sizeof wanted, "sl-checksum=%s", sum);
+    assert_says(output, wanted);
+    const char *at = strstr(output, "sl-data-handle=");
+    assert_non_null(at);
+    at += strlen("sl-data-handle=");
+    snprintf(handle, sizeof handle, "%.*s", (int)strcspn(at, ",>"), at);
+    int64_t size = -1;
+    must(sl_blob_size(client, layer.hrn, LAYER, handle, &size, &error), &error);
+    assert_int_equal(size, SIZE);
+    free(output);
+    tally_free(&tally);
+    free(bytes);
+    sl_client_destroy(&client);
+}
+
 CASES_MAIN(cmocka_unit_test(kcat_reads_what_the_library_writes),
-           cmocka_unit_test(the_library_reads_what_kcat_writes))
+           cmocka_unit_test(the_library_reads_what_kcat_writes), cmocka_unit_test(kcat_names_blobs),
+           cmocka_unit_test(kcat_sees_the_data_handle))
