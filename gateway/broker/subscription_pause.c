@@ -80,6 +80,7 @@ void gw_subscription_resume_done(struct gw_subscription *subscription)
         return; /* it was ended with the subscription */
     if (!subscription->job_status && wanted_bits(subscription, change, &bits))
         subscription->paused &= ~bits;
+    gw_subscription_hold_back(subscription); /* of what is still paused */
     change->error = subscription->job_error;
     gw_subscription_order_end(subscription, subscription->job_status);
 }

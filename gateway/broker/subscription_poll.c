@@ -30,6 +30,8 @@ void gw_subscription_forget(struct gw_subscription *subscription, int32_t partit
 
 void gw_subscription_hold_back(struct gw_subscription *subscription)
 {
+    if (subscription->step == GW_STEP_RESUME)
+        return; /* which goes on behind what was taken; its end asks again */
     size_t kept = subscription->given;
     for (size_t i = subscription->given; i < subscription->held_count; i++) {
         struct gw_held held = subscription->held[i];

@@ -20,11 +20,44 @@
  * they do, and then say that they timed out. */
 static atomic_int seeks, seek_fails, seek_fails_until;
 static atomic_bool assign_fails;
+/* While seeks are held they do not return; one that waits says so. */
+static pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t gate_moved = PTHREAD_COND_INITIALIZER;
+static bool seeks_held, seek_waits; /* under gate */
+
+static void pass_gate(void)
+{
+    pthread_mutex_lock(&gate);
+    seek_waits = true;
+    pthread_cond_broadcast(&gate_moved);
+    while (seeks_held)
+        pthread_cond_wait(&gate_moved, &gate);
+    seek_waits = false;
+    pthread_mutex_unlock(&gate);
+}
+
+static void hold_seeks(bool held)
+{
+    pthread_mutex_lock(&gate);
+    seeks_held = held;
+    pthread_cond_broadcast(&gate_moved);
+    pthread_mutex_unlock(&gate);
+}
+
+static void await_held_seek(void)
+{
+    pthread_mutex_lock(&gate);
+    while (!seek_waits)
+        pthread_cond_wait(&gate_moved, &gate);
+    pthread_mutex_unlock(&gate);
+}
 
 rd_kafka_resp_err_t rd_kafka_seek(rd_kafka_topic_t *topic, int32_t partition, int64_t offset, int timeout_ms)
 {
     rd_kafka_resp_err_t (*real)(rd_kafka_topic_t *, int32_t, int64_t, int);
     *(void **)&real = dlsym(RTLD_NEXT, "rd_kafka_seek");
+    if (timeout_ms)
+        pass_gate();
     rd_kafka_resp_err_t code = real(topic, partition, offset, timeout_ms);
     if (!timeout_ms || code == RD_KAFKA_RESP_ERR__STATE || !atomic_load(&seek_fails))
         return code;
@@ -237,13 +270,69 @@ static void changed_it(struct gw_change *change)
     tell(&((struct changing *)(void *)change)->done);
 }
 
-static sl_status seek_to_end(struct gw_subscription *subscription)
+static sl_status change(struct gw_subscription *subscription, enum gw_change_kind kind)
 {
-    struct changing call = {
-        .change = {.subscription = subscription, .kind = GW_SEEK_END, .done = changed_it}};
+    struct changing call = {.change = {.subscription = subscription, .kind = kind, .done = changed_it}};
     gw_subscription_change(&call.change);
     await(&call.done, 1);
     return call.change.status;
+}
+
+static sl_status seek_to_end(struct gw_subscription *subscription)
+{
+    return change(subscription, GW_SEEK_END);
+}
+
+/* A poll that says of the answer before it that it did not arrive, while its partitions are being resumed. */
+static void an_answer_lost_before_a_resume_comes_again(void **state)
+{
+    (void)state;
+    struct place place;
+    struct gw_subscription *subscription;
+    int seen[2 * MESSAGES] = {0}, lost[2 * MESSAGES] = {0};
+    open_place(&place);
+    assert_int_equal(subscribe(&place, &subscription), SL_OK);
+    struct polling call = {.poll = {.subscription = subscription,
+                                    .max_messages = MESSAGES / 2,
+                                    .deadline_ms = sl_mono_ms() + WAIT_MS,
+                                    .ack = GW_ACK_NO,
+                                    .received = -1,
+                                    .assignment = -1,
+                                    .add = add,
+                                    .done = polled,
+                                    .released = released},
+                           .seen = lost};
+    gw_subscription_poll(&call.poll);
+    await(&call.done, 1);
+    gw_poll_settle(&call.poll, true);
+    await(&call.released, 1);
+    assert_true(call.poll.count > 0);
+
+    assert_int_equal(change(subscription, GW_PAUSE), SL_OK);
+    struct changing resume = {
+        .change = {.subscription = subscription, .kind = GW_RESUME, .done = changed_it}};
+    hold_seeks(true);
+    gw_subscription_change(&resume.change);
+    await_held_seek();
+    call.seen = seen;
+    call.poll.deadline_ms = sl_mono_ms(); /* it is told what was lost, and has nothing yet */
+    gw_subscription_poll(&call.poll);
+    await(&call.done, 2);
+    gw_poll_settle(&call.poll, true);
+    await(&call.released, 2);
+    hold_seeks(false);
+    await(&resume.done, 1);
+    assert_int_equal(resume.change.status, SL_OK);
+
+    int64_t until = sl_mono_ms() + WAIT_MS;
+    size_t all = call.poll.count, got;
+    for (; all < MESSAGES && sl_mono_ms() < until; all += got)
+        assert_int_equal(poll_once(subscription, MESSAGES, seen, &got), SL_OK);
+    assert_int_equal(all, MESSAGES);
+    for (size_t i = 0; i < 2 * MESSAGES; i++)
+        assert_true(seen[i] >= lost[i]);
+    gw_subscription_unlink(subscription);
+    close_place(&place);
 }
 
 /* Fails the seeks from the first to the last of these, when some messages were taken and others are held. */
@@ -376,7 +465,8 @@ static void what_is_refused_is_named(void **state)
     close_place(&place);
 }
 
-CASES_MAIN(cmocka_unit_test(a_seek_that_fails_half_way_skips_nothing),
+CASES_MAIN(cmocka_unit_test(an_answer_lost_before_a_resume_comes_again),
+           cmocka_unit_test(a_seek_that_fails_half_way_skips_nothing),
            cmocka_unit_test(a_seek_that_cannot_be_undone_ends_the_subscription),
            cmocka_unit_test(partitions_that_are_refused_end_the_subscription),
            cmocka_unit_test(before_its_first_call_a_subscription_ends_sooner),
