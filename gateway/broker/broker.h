@@ -16,8 +16,8 @@ struct gw_broker;
 
 sl_status gw_broker_open(const sl_config *config, const struct sl_log *log, struct gw_broker **broker,
                          sl_error *error);
-/* Flushes up to grace_ms; every record still unacknowledged is reported as failed. Nothing may be written any
- * more, but what loops still hold may be given back. */
+/* Flushes up to grace_ms; every record still unacknowledged is reported as failed. What loops write
+ * afterwards is refused with SL_CLOSED; what they hold may be given back. */
 void gw_broker_finish(struct gw_broker *broker, int grace_ms);
 /* The same, and releases: no loop and no consumer may have it any more. */
 void gw_broker_close(struct gw_broker **broker, int grace_ms);
@@ -32,8 +32,8 @@ sl_status gw_broker_delete_topic(struct gw_broker *broker, const char *topic, sl
 
 /*
  * Writes one message. Copies what it needs. SL_OK: done will be called once, on loop's thread. SL_QUEUE_FULL:
- * the producer's queue is full (answer 503 with Retry-After). Loop's thread. Partitioner: murmur2 of the key,
- * as Kafka's Java clients.
+ * the producer's queue is full (answer 503 with Retry-After). SL_CLOSED: it is finished. Loop's thread.
+ * Partitioner: murmur2 of the key, as Kafka's Java clients.
  */
 struct gw_write {
     struct gw_task task; /* the broker's, until done */

@@ -172,19 +172,20 @@ static sl_status make_producer(struct gw_broker *broker, rd_kafka_t **producer, 
     return sl_error_set(error, SL_BAD_CONFIG, "Kafka's producer cannot be made: %s", text);
 }
 
-/* Serves reports until all messages are reported, or until then; what is left is given up and reported so. */
-static void drain(struct gw_broker *broker, rd_kafka_t *producer, int64_t until_ms)
+/* Serves reports until all messages are reported, or until then. */
+static void serve(struct gw_broker *broker, rd_kafka_t *producer, int64_t until_ms)
 {
     while (rd_kafka_outq_len(producer) > 0 && sl_mono_ms() < until_ms) {
         rd_kafka_poll(producer, 10);
         post_outboxes(broker);
     }
+}
+
+/* What is not acknowledged is given up, and reported so. */
+static void give_up(struct gw_broker *broker, rd_kafka_t *producer)
+{
     rd_kafka_purge(producer, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
-    until_ms = sl_mono_ms() + PURGE_TIMEOUT_MS;
-    while (rd_kafka_outq_len(producer) > 0 && sl_mono_ms() < until_ms) {
-        rd_kafka_poll(producer, 10);
-        post_outboxes(broker);
-    }
+    serve(broker, producer, sl_mono_ms() + PURGE_TIMEOUT_MS);
 }
 
 /* An idempotent producer that met a fatal error never writes again: another one takes over. */
@@ -207,10 +208,27 @@ static void replace(struct gw_broker *broker)
     broker->topics = topics;
     pthread_rwlock_unlock(&broker->lock);
     atomic_store(&broker->fatal, false);
-    drain(broker, old, 0);
+    give_up(broker, old);
     gw_topics_destroy(old_topics);
     pthread_rwlock_wrlock(&broker->keep);
     rd_kafka_destroy(old);
+    pthread_rwlock_unlock(&broker->keep);
+}
+
+/* Loops may still have something to write: a publish that waits for room, a repeat whose first one has failed
+ * just now. They hear that it is too late. */
+static void retire(struct gw_broker *broker)
+{
+    pthread_rwlock_wrlock(&broker->lock);
+    rd_kafka_t *last = broker->producer;
+    struct gw_topics *topics = broker->topics;
+    broker->producer = NULL;
+    broker->topics = NULL;
+    pthread_rwlock_unlock(&broker->lock);
+    give_up(broker, last);
+    gw_topics_destroy(topics);
+    pthread_rwlock_wrlock(&broker->keep);
+    rd_kafka_destroy(last);
     pthread_rwlock_unlock(&broker->keep);
 }
 
@@ -224,7 +242,8 @@ static void *poller_main(void *opaque)
         if (atomic_load_explicit(&broker->fatal, memory_order_relaxed))
             replace(broker);
     }
-    drain(broker, broker->producer, atomic_load(&broker->flush_until_ms));
+    serve(broker, broker->producer, atomic_load(&broker->flush_until_ms));
+    retire(broker);
     return NULL;
 }
 
@@ -258,21 +277,21 @@ void gw_producer_close(struct gw_broker *broker, int grace_ms)
     atomic_store(&broker->flush_until_ms, until);
     atomic_store_explicit(&broker->stopping, true, memory_order_release);
     pthread_join(broker->poller, NULL);
-    gw_topics_destroy(broker->topics);
-    rd_kafka_destroy(broker->producer);
 }
 
 void gw_producer_prepare(struct gw_broker *broker, const char *topic)
 {
     pthread_rwlock_wrlock(&broker->lock);
-    gw_topics_add(broker->topics, broker->producer, topic); /* without it the first write does */
+    if (broker->producer)
+        gw_topics_add(broker->topics, broker->producer, topic); /* without it the first write does */
     pthread_rwlock_unlock(&broker->lock);
 }
 
 void gw_producer_forget(struct gw_broker *broker, const char *topic)
 {
     pthread_rwlock_wrlock(&broker->lock);
-    gw_topics_drop(broker->topics, topic);
+    if (broker->producer)
+        gw_topics_drop(broker->topics, topic);
     pthread_rwlock_unlock(&broker->lock);
 }
 
@@ -371,13 +390,14 @@ sl_status gw_broker_write(struct gw_broker *broker, struct gw_loop *loop, const 
     write->offset = (sl_offset){-1, -1};
     write->text[0] = 0;
     pthread_rwlock_rdlock(&broker->lock);
-    rd_kafka_topic_t *handle = gw_topics_find(broker->topics, topic);
-    if (!handle) {
+    rd_kafka_topic_t *handle = broker->producer ? gw_topics_find(broker->topics, topic) : NULL;
+    if (broker->producer && !handle) {
         pthread_rwlock_unlock(&broker->lock);
         gw_producer_prepare(broker, topic);
         pthread_rwlock_rdlock(&broker->lock);
-        handle = gw_topics_find(broker->topics, topic);
+        handle = broker->producer ? gw_topics_find(broker->topics, topic) : NULL;
     }
+    bool open = broker->producer != NULL;
     /* Nothing of this may be touched after success but by the report. */
     rd_kafka_resp_err_t code =
         handle ? produce(broker->producer, handle, message, headers, write) : RD_KAFKA_RESP_ERR__QUEUE_FULL;
@@ -385,5 +405,7 @@ sl_status gw_broker_write(struct gw_broker *broker, struct gw_loop *loop, const 
     if (!code)
         return SL_OK;
     rd_kafka_headers_destroy(headers);
+    if (!open)
+        return sl_error_set_retriable(error, SL_CLOSED, "the gateway is being stopped");
     return refuse(broker, code, topic, error);
 }

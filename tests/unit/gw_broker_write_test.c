@@ -309,6 +309,23 @@ static void reservations_are_bounded(void **state)
     close_place(&place);
 }
 
+/* Loops run on for a moment when Kafka has been left. */
+static void a_write_after_the_end_is_refused(void **state)
+{
+    (void)state;
+    struct place place;
+    struct tally tally = TALLY;
+    struct sending first, last;
+    open_place(&place, "20000");
+    assert_int_equal(send_one(&place, &tally, &first, 1), SL_OK);
+    gw_broker_finish(place.broker, WAIT_MS);
+    assert_int_equal(send_one(&place, &tally, &last, 1), SL_CLOSED);
+    await(&tally, 1);
+    assert_int_equal(tally.last, SL_OK);
+    close_place(&place);
+    assert_int_equal(last.reports, 0);
+}
+
 CASES_MAIN(cmocka_unit_test(every_write_is_reported_once_on_its_loop),
            cmocka_unit_test(passing_broker_errors_are_retried),
            cmocka_unit_test(what_kafka_never_takes_is_reported_as_failed),
@@ -317,4 +334,4 @@ CASES_MAIN(cmocka_unit_test(every_write_is_reported_once_on_its_loop),
            cmocka_unit_test(writes_of_a_replaced_producer_are_retriable),
            cmocka_unit_test(an_unknown_partition_is_retriable),
            cmocka_unit_test(wrong_kafka_settings_are_refused_by_name),
-           cmocka_unit_test(reservations_are_bounded))
+           cmocka_unit_test(reservations_are_bounded), cmocka_unit_test(a_write_after_the_end_is_refused))
