@@ -18,7 +18,7 @@
 #define GATHER   1024 /* bytes that are hashed in one call */
 #define BUCKETS  512  /* of what is under way */
 #define RING_MIN 64
-#define TICK_MS  100 /* times are kept in so many milliseconds: 32 bits last for 13 years */
+#define TICK_MS  100 /* times are kept in so many milliseconds: 31 bits last for 6 years */
 
 struct entry {
     unsigned char key[16];
@@ -174,10 +174,12 @@ static uint32_t tick_of(const struct gw_repeats *repeats, int64_t now_ms)
     return (uint32_t)((now_ms - repeats->start_ms) / TICK_MS);
 }
 
-/* Whether what was written at that tick is still to be remembered. */
+/* Whether what was written at that tick is still to be remembered. now_ms was read before the lock was had,
+ * so it may lie before. */
 static bool fresh(const struct gw_repeats *repeats, uint32_t tick, int64_t now_ms)
 {
-    return (int64_t)(tick_of(repeats, now_ms) - tick) * TICK_MS < repeats->window_ms;
+    int32_t age = (int32_t)(tick_of(repeats, now_ms) - tick);
+    return (int64_t)age * TICK_MS < repeats->window_ms;
 }
 
 /* The slot that has the key, or the free one where it belongs. */

@@ -317,6 +317,26 @@ static void a_race_writes_each_once(void **state)
     free(race);
 }
 
+/* Threads look at the clock before they have the lock: who looked first may come last. */
+static void a_clock_read_a_little_earlier_does_no_harm(void **state)
+{
+    (void)state;
+    struct gw_repeats *repeats = make(WINDOW, 1000);
+    int64_t now = sl_mono_ms() + 1000;
+    struct gw_repeat first, repeat;
+    set_key(&first, 1);
+    assert_int_equal(gw_repeats_enter_at(repeats, now, &first), GW_REPEAT_FIRST);
+    gw_repeats_settle_at(repeats, now + 100, &first, true, (sl_offset){1, 1});
+    set_key(&repeat, 1);
+    assert_int_equal(gw_repeats_enter_at(repeats, now, &repeat), GW_REPEAT_WRITTEN);
+    for (uint32_t number = 2; number < 100; number++) /* in all shards */
+        assert_int_equal(ask_number(repeats, number, now), GW_REPEAT_FIRST);
+    set_key(&repeat, 1);
+    assert_int_equal(gw_repeats_enter_at(repeats, now + 100, &repeat), GW_REPEAT_WRITTEN);
+    gw_repeats_destroy(&repeats);
+}
+
 CASES_MAIN(cmocka_unit_test(every_part_counts), cmocka_unit_test(every_byte_counts),
            cmocka_unit_test(the_window_ends), cmocka_unit_test(the_newest_are_remembered),
+           cmocka_unit_test(a_clock_read_a_little_earlier_does_no_harm),
            cmocka_unit_test(repeats_wait_for_the_first), cmocka_unit_test(a_race_writes_each_once))
