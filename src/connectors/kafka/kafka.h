@@ -120,6 +120,8 @@ sl_status sl_kafka_commit(struct sl_kafka_consumer *consumer, const rd_kafka_top
 void sl_kafka_drop_pending(struct sl_kafka_consumer *consumer);
 
 /* offsets.c */
+/* The handle whose questions wait for no fetch. */
+rd_kafka_t *sl_kafka_asker(struct sl_kafka_consumer *consumer);
 /* The begin or end of each partition in list, in its offset field. */
 sl_status sl_kafka_ends(struct sl_kafka_consumer *consumer, rd_kafka_topic_partition_list_t *list,
                         sl_start where, sl_error *error);

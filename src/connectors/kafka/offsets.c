@@ -33,7 +33,7 @@ static rd_kafka_t *make_asker(struct sl_kafka_consumer *consumer)
     return made;
 }
 
-static rd_kafka_t *who_asks(struct sl_kafka_consumer *consumer)
+rd_kafka_t *sl_kafka_asker(struct sl_kafka_consumer *consumer)
 {
     if (!consumer->joined)
         return consumer->client->rk; /* it fetches nothing yet */
@@ -56,7 +56,7 @@ static sl_status ask(struct sl_kafka_consumer *consumer, rd_kafka_topic_partitio
 {
     for (int i = 0; i < list->cnt; i++)
         list->elems[i].offset = offset;
-    rd_kafka_resp_err_t code = rd_kafka_offsets_for_times(who_asks(consumer), list, SL_KAFKA_QUERY_MS);
+    rd_kafka_resp_err_t code = rd_kafka_offsets_for_times(sl_kafka_asker(consumer), list, SL_KAFKA_QUERY_MS);
     for (int i = 0; i < list->cnt; i++)
         if (list->elems[i].err)
             return sl_kafka_error(error, list->elems[i].err, "%s of Kafka partition %d: %s", what,

@@ -8,7 +8,7 @@
 #include "connectors/kafka/kafka.h"
 #include "wire/hrn.h"
 
-enum { DESCRIBE_MS = 3000 };
+enum { ASK_MS = 1000 };
 
 /* Whether the group's name is the one made for who names none: prefixes go before it. */
 static bool is_default(const char *group, const struct sl_target *target)
@@ -22,31 +22,22 @@ static bool is_default(const char *group, const struct sl_target *target)
     return same;
 }
 
-static size_t member_count(struct sl_kafka_client *client, const char *group)
+/*
+ * rd_kafka_list_groups, though it asks every broker: librdkafka 2.0.2 aborts the process when a question to
+ * the group's coordinator has timed out in it and the coordinator is found later. Not on the consumer's own
+ * connections, where it would wait for fetches.
+ */
+static size_t member_count(struct sl_kafka_consumer *consumer)
 {
-    char text[100];
+    const struct rd_kafka_group_list *list = NULL;
     size_t members = 0;
-    rd_kafka_queue_t *queue = rd_kafka_queue_new(client->rk);
-    rd_kafka_AdminOptions_t *options =
-        rd_kafka_AdminOptions_new(client->rk, RD_KAFKA_ADMIN_OP_DESCRIBECONSUMERGROUPS);
-    if (queue && options &&
-        !rd_kafka_AdminOptions_set_request_timeout(options, DESCRIBE_MS, text, sizeof text)) {
-        rd_kafka_DescribeConsumerGroups(client->rk, &group, 1, options, queue);
-        rd_kafka_event_t *event = rd_kafka_queue_poll(queue, DESCRIBE_MS + 1000);
-        const rd_kafka_DescribeConsumerGroups_result_t *result =
-            event ? rd_kafka_event_DescribeConsumerGroups_result(event) : NULL;
-        size_t count = 0;
-        const rd_kafka_ConsumerGroupDescription_t **groups =
-            result ? rd_kafka_DescribeConsumerGroups_result_groups(result, &count) : NULL;
-        if (count == 1)
-            members = rd_kafka_ConsumerGroupDescription_member_count(groups[0]);
-        if (event)
-            rd_kafka_event_destroy(event);
-    }
-    if (options)
-        rd_kafka_AdminOptions_destroy(options);
-    if (queue)
-        rd_kafka_queue_destroy(queue);
+    /* It gives a list with some errors, too: where one broker of several is silent. */
+    rd_kafka_list_groups(sl_kafka_asker(consumer), consumer->group, &list, ASK_MS);
+    for (int i = 0; list && i < list->group_cnt; i++)
+        if (!list->groups[i].err && !strcmp(list->groups[i].group, consumer->group))
+            members = (size_t)list->groups[i].member_cnt;
+    if (list)
+        rd_kafka_group_list_destroy(list);
     return members;
 }
 
@@ -54,7 +45,7 @@ void sl_kafka_warn_of_sharing(struct sl_kafka_consumer *consumer, const struct s
 {
     if (!is_default(consumer->group, target))
         return;
-    size_t members = member_count(consumer->client, consumer->group);
+    size_t members = member_count(consumer);
     if (members > 1)
         sl_kafka_client_log(consumer->client, SL_LOG_WARNING,
                             "the default consumer group \"%s\" has %zu other member%s: with the same "
