@@ -108,10 +108,8 @@ static void go_on(struct gw_task *task)
         free_pushing(call);
     else if (call->over)
         write_text(call, "event: end\ndata: {}\n\n");
-    else if (call->poll.count)
-        poll_next(call);
     else
-        write_text(call, ":\n\n");
+        poll_next(call);
 }
 
 static void released(struct gw_poll *poll)
@@ -143,10 +141,14 @@ static void answered(struct gw_task *task)
     struct gw_poll *poll = &call->poll;
     call->asked = false;
     call->over = poll->replaced || poll->status;
-    if (call->request && poll->count)
+    if (call->request && poll->count) {
         write_event(call);
-    else
+    } else if (call->request && !call->over) { /* a comment is an answer, too: the reader is there */
+        call->writing = true;
+        write_text(call, ":\n\n");
+    } else {
         gw_poll_settle(poll, call->request != NULL);
+    }
 }
 
 static void done(struct gw_poll *poll)
@@ -181,6 +183,7 @@ void gw_stream_push(struct gw_request *request, struct gw_subscription *subscrip
         .ack = GW_ACK_WRITTEN,
         .received = -1,
         .assignment = -1,
+        .holds = true,
         .add = add,
         .done = done,
         .released = released,

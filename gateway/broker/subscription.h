@@ -76,6 +76,7 @@ struct gw_subscription {
     struct gw_held *held; /* the first `given` were handed out and are not settled; the others wait */
     size_t held_count, held_capacity, given;
     struct gw_poll *parked, *unsettled;
+    unsigned holders; /* polls that brought nothing, and hold it all the same until they are settled */
     uint64_t turn;    /* polls that followed none */
     uint64_t answers; /* with messages, that arrived or may arrive yet */
     bool awaits_ack;  /* what was given was written: the next poll says whether it arrived */

@@ -273,7 +273,8 @@ static void tick(struct gw_timer *timer)
         (struct gw_subscription *)(void *)((char *)timer - offsetof(struct gw_subscription, tick));
     int64_t now = sl_mono_ms();
     int64_t idle_until = subscription->idle_until_ms;
-    bool busy = subscription->parked || subscription->unsettled || subscription->commits;
+    bool busy =
+        subscription->parked || subscription->unsettled || subscription->holders || subscription->commits;
     if (subscription->phase == GW_JOINING && now >= subscription->joining_until_ms) {
         sl_error error;
         sl_error_set_retriable(&error, SL_TIMED_OUT,

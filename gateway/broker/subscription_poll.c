@@ -157,6 +157,9 @@ static void finish(struct gw_subscription *subscription)
         atomic_fetch_add_explicit(&counters->bytes_out, poll->bytes, memory_order_relaxed);
         subscription->unsettled = poll;
         subscription->answers++;
+    } else if (poll->holds) {
+        poll->held = true;
+        subscription->holders++;
     }
     poll->done(poll);
 }
@@ -269,6 +272,7 @@ void gw_subscription_poll(struct gw_poll *poll)
 {
     poll->status = SL_OK;
     poll->count = poll->bytes = 0;
+    poll->held = false;
     poll->task.run = poll_arrived;
     if (gw_loop_is_current(poll->subscription->loop))
         poll_arrived(&poll->task);
@@ -304,6 +308,7 @@ static void settled(struct gw_task *task)
         if (subscription->parked)
             heed(subscription, subscription->parked);
     }
+    subscription->holders -= poll->held;
     if (!poll->whole && poll->ended_ms == subscription->last_call_ms && !subscription->parked)
         gw_subscription_suspect(subscription);
     poll->released(poll);

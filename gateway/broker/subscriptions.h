@@ -22,16 +22,16 @@ struct gw_subscription; /* counted by references */
 /* Everything given is borrowed and must outlive it; the server must have its loops. */
 sl_status gw_subscriptions_open(const sl_config *config, const struct sl_log *log, struct gw_broker *broker,
                                 struct gw_server *server, struct gw_workers *workers,
-                                struct gw_subscriptions **subscriptions, sl_error *error);
+                                struct gw_subscriptions **out, sl_error *error);
 
 /*
  * Shutdown, first step, before the server is drained: parked polls are answered (empty), every subscription
  * leaves its group, and further calls are refused with SL_CLOSED. Returns when all have left, or after
  * grace_ms. Blocks: neither on a loop nor on a worker. Loops and workers must run.
  */
-void gw_subscriptions_close(struct gw_subscriptions *subscriptions, int grace_ms);
+void gw_subscriptions_close(struct gw_subscriptions *all, int grace_ms);
 /* Second step, when the server has stopped and the workers too. Closes nothing by itself. */
-void gw_subscriptions_free(struct gw_subscriptions **subscriptions);
+void gw_subscriptions_free(struct gw_subscriptions **all);
 
 /* Limits that the API checks requests against. */
 struct gw_subscription_limits {
@@ -77,7 +77,7 @@ struct gw_subscribe {
 /* SL_OK: done will be called. Else refused, no done: SL_CONFLICT (the group has as many consumers as the
  * layer allows), SL_INVALID_ARGUMENT (the ids do not fit together), SL_THROTTLED (too many subscriptions),
  * SL_CLOSED, … Any thread. */
-sl_status gw_subscriptions_subscribe(struct gw_subscriptions *subscriptions, struct gw_subscribe *subscribe,
+sl_status gw_subscriptions_subscribe(struct gw_subscriptions *all, struct gw_subscribe *subscribe,
                                      sl_error *error);
 
 /*
@@ -85,7 +85,7 @@ sl_status gw_subscriptions_subscribe(struct gw_subscriptions *subscriptions, str
  * NULL, by subscription id and perhaps consumer id. NULL: SL_NOT_FOUND, or SL_INVALID_ARGUMENT when several
  * consumers share the id and none is named. Any thread.
  */
-struct gw_subscription *gw_subscription_find(struct gw_subscriptions *subscriptions, const char *application,
+struct gw_subscription *gw_subscription_find(struct gw_subscriptions *all, const char *application,
                                              const struct gw_layer *layer, const char *node,
                                              const char *subscription_id, const char *consumer_id,
                                              sl_error *error);
@@ -126,6 +126,7 @@ struct gw_poll {
      * the poll before this one came here at all. -1: not said. */
     int64_t received;
     int64_t assignment; /* the last that the caller knows: a change since answers at once; -1: not asked */
+    bool holds;         /* its subscription is not idle before it is settled, even when it brought nothing */
     uint64_t follows;   /* the turn of the poll before, when nobody else may have polled since; 0: none */
     bool (*add)(struct gw_poll *poll, const struct sl_message *message); /* false: memory is out */
     void (*done)(struct gw_poll *poll);
@@ -142,7 +143,7 @@ struct gw_poll {
     struct gw_task cancel_task;
     struct gw_timer timer;
     int64_t ended_ms;
-    bool whole;
+    bool whole, held;
 };
 void gw_subscription_poll(struct gw_poll *poll); /* any thread */
 /* Ends its waiting soon, if it waits: nobody will read the answer. The thread that settles it, before. */

@@ -426,6 +426,63 @@ static void before_its_first_call_a_subscription_ends_sooner(void **state)
     assert_int_equal(gw_first_call_ms(&shorter), 2000);
 }
 
+/* Runs on the loop: no call came for long. */
+struct aging {
+    struct gw_task task; /* first */
+    struct gw_subscription *subscription;
+    bool alive; /* afterwards */
+    int done;
+};
+
+static void age(struct gw_task *task)
+{
+    struct aging *aging = (struct aging *)(void *)task;
+    aging->subscription->idle_until_ms = 0;
+    aging->subscription->tick.run(&aging->subscription->tick);
+    aging->alive = aging->subscription->phase == GW_JOINED;
+    tell(&aging->done);
+}
+
+static bool outlives_its_idle_time(struct gw_subscription *subscription)
+{
+    struct aging aging = {.task.run = age, .subscription = subscription};
+    gw_loop_post(subscription->loop, &aging.task);
+    await(&aging.done, 1);
+    return aging.alive;
+}
+
+/* A stream's comment that its reader does not take. */
+static void a_poll_that_holds_keeps_the_subscription(void **state)
+{
+    (void)state;
+    struct place place;
+    struct gw_subscription *subscription;
+    int seen[2 * MESSAGES] = {0};
+    size_t got;
+    open_place(&place);
+    assert_int_equal(subscribe(&place, &subscription), SL_OK);
+    assert_int_equal(seek_to_end(subscription), SL_OK);
+    struct polling call = {.poll = {.subscription = subscription,
+                                    .deadline_ms = sl_mono_ms(),
+                                    .holds = true,
+                                    .received = -1,
+                                    .assignment = -1,
+                                    .add = add,
+                                    .done = polled,
+                                    .released = released},
+                           .seen = seen};
+    gw_subscription_poll(&call.poll);
+    await(&call.done, 1);
+    assert_int_equal(call.poll.count, 0);
+    assert_true(outlives_its_idle_time(subscription));
+    assert_int_equal(poll_once(subscription, 1, seen, &got), SL_OK); /* in nobody's way */
+    gw_poll_settle(&call.poll, true);
+    await(&call.released, 1);
+    assert_false(outlives_its_idle_time(subscription));
+    gw_subscription_unlink(subscription);
+    close_place(&place);
+}
+
 static void what_is_refused_is_named(void **state)
 {
     (void)state;
@@ -470,4 +527,5 @@ CASES_MAIN(cmocka_unit_test(an_answer_lost_before_a_resume_comes_again),
            cmocka_unit_test(a_seek_that_cannot_be_undone_ends_the_subscription),
            cmocka_unit_test(partitions_that_are_refused_end_the_subscription),
            cmocka_unit_test(before_its_first_call_a_subscription_ends_sooner),
+           cmocka_unit_test(a_poll_that_holds_keeps_the_subscription),
            cmocka_unit_test(what_is_refused_is_named))
