@@ -51,8 +51,8 @@ static json_t *json_of_positions(const struct gw_change *change)
 static void done(struct gw_change *change)
 {
     struct changing *call = (struct changing *)(void *)change;
-    if (change->status == SL_CONFLICT && (change->kind == GW_PAUSE || change->kind == GW_RESUME))
-        gw_respond_error(call->request, 409, "partition-not-assigned", change->error.text,
+    if (change->status == SL_INVALID_ARGUMENT && (change->kind == GW_PAUSE || change->kind == GW_RESUME))
+        gw_respond_error(call->request, 400, "bad-partitions", change->error.text,
                          "name partitions that the layer has, or send no body for all of them");
     else if (change->status)
         gw_stream_fail(call->request, change->status, &change->error);

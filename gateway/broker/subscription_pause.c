@@ -16,7 +16,10 @@ static bool wanted_bits(const struct gw_subscription *subscription, struct gw_ch
         int32_t partition = change->offsets[i].partition;
         if (partition < 0 || partition >= GW_PARTITIONS_MAX ||
             partition >= subscription->layer->parallelization) {
-            gw_subscription_not_assigned(subscription->layer, change, partition);
+            change->status =
+                sl_error_set(&change->error, SL_INVALID_ARGUMENT,
+                             "there is no Kafka partition %d: layer %s has %d, numbered from 0",
+                             (int)partition, subscription->layer->id, subscription->layer->parallelization);
             return false;
         }
         *bits |= UINT32_C(1) << partition;

@@ -615,7 +615,7 @@ class Positions(StreamCase):
                 self.assertEqual(self.put(subscription, what, body).json()["code"], "bad-json")
             for partition in (2, 33, 2147483647):
                 answer = self.put(subscription, what, {"partitions": [0, partition]})
-                self.assertEqual((answer.status, answer.json()["code"]), (409, "partition-not-assigned"))
+                self.assertEqual((answer.status, answer.json()["code"]), (400, "bad-partitions"))
                 self.assertIn(str(partition), answer.json()["cause"])
         self.assertEqual([each["paused"] for each in self.positions(subscription)], [False, False])
         self.subscribe(group_id=self.group)
