@@ -51,7 +51,7 @@ struct gw_server {
     struct gw_loop *loops;
     unsigned loop_count;
     uint16_t port;
-    atomic_uint connections;
+    atomic_uint connections, streams;
     atomic_size_t bytes_in_flight;
     atomic_bool open, draining;
     pthread_mutex_t lock;
@@ -123,7 +123,7 @@ struct gw_request {
 /* loop.c */
 sl_status gw_loop_init(struct gw_server *server, struct gw_loop *loop, sl_error *error);
 void gw_loop_free(struct gw_loop *loop);
-void *gw_loop_main(void *loop);
+void *gw_loop_main(void *opaque);
 void gw_loop_wake(struct gw_loop *loop);
 
 /* request.c: libmicrohttpd's callbacks */
@@ -133,7 +133,7 @@ enum MHD_Result gw_mhd_request(void *opaque, struct MHD_Connection *connection, 
                                void **context);
 void gw_mhd_completed(void *opaque, struct MHD_Connection *connection, void **context,
                       enum MHD_RequestTerminationCode why);
-void gw_mhd_connection(void *opaque, struct MHD_Connection *connection, void **context,
+void gw_mhd_connection(void *opaque, struct MHD_Connection *mhd, void **context,
                        enum MHD_ConnectionNotificationCode code);
 void gw_requests_abandon(struct gw_loop *loop); /* so that the daemon may be stopped */
 void gw_requests_free(struct gw_loop *loop);

@@ -488,6 +488,7 @@ void gw_mhd_completed(void *opaque, struct MHD_Connection *connection, void **co
     *context = NULL;
     if (request->stream.open) {
         request->peer->streaming = NULL;
+        atomic_fetch_sub_explicit(&request->loop->server->streams, 1, memory_order_relaxed);
         MHD_set_connection_option(connection, MHD_CONNECTION_OPTION_TIMEOUT,
                                   (unsigned)request->loop->server->settings.idle_timeout_s);
         gw_stream_free(request);

@@ -316,12 +316,14 @@ bool gw_server_metrics(const struct gw_server *server, struct sl_buffer *text)
     sl_buffer_printf(text,
                      "# HELP streamlayer_http_connections Connections open.\n"
                      "# TYPE streamlayer_http_connections gauge\nstreamlayer_http_connections %u\n"
+                     "# HELP streamlayer_http_streams Event streams open.\n"
+                     "# TYPE streamlayer_http_streams gauge\nstreamlayer_http_streams %u\n"
                      "# HELP streamlayer_http_requests_in_flight Requests begun and not ended.\n"
                      "# TYPE streamlayer_http_requests_in_flight gauge\n"
                      "streamlayer_http_requests_in_flight %u\n"
                      "# HELP streamlayer_http_bytes_in_flight Bodies and answers in memory, bytes.\n"
                      "# TYPE streamlayer_http_bytes_in_flight gauge\nstreamlayer_http_bytes_in_flight %zu\n",
-                     atomic_load(&server->connections), atomic_load(&server->in_flight),
-                     atomic_load(&server->bytes_in_flight));
+                     atomic_load(&server->connections), atomic_load(&server->streams),
+                     atomic_load(&server->in_flight), atomic_load(&server->bytes_in_flight));
     return !text->failed;
 }

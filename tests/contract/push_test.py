@@ -258,8 +258,10 @@ class Push(TestCase):
         def says(name, count):
             return f"\nstreamlayer_{name} {count}\n" in platform.get("/metrics", token=None).text
         streamlayer.wait_for(lambda: says("polls_waiting", 1), 20, "the stream waits")
+        self.assertTrue(says("http_streams", 1))
         stream.close()
         streamlayer.wait_for(lambda: says("polls_waiting", 0), 20, "its end is known")
+        streamlayer.wait_for(lambda: says("http_streams", 0), 20, "it is not open any more")
         streamlayer.wait_for(lambda: says("subscriptions", 0), 20, "the subscription ends")
 
     def own(self, *arguments):
