@@ -15,7 +15,13 @@
 
 enum { CHUNK = 65536, LOOK_MS = 50 };
 
-enum cut { NO_CUT, CUT_ANSWER, CUT_REQUEST };
+enum cut {
+    NO_CUT,
+    CUT_ANSWER,  /* when it begins */
+    CUT_REQUEST, /* when it was passed on whole */
+    CUT_HALF     /* of the request's body */
+};
+static const enum cut turns[] = {CUT_ANSWER, NO_CUT, CUT_REQUEST, NO_CUT, CUT_HALF, NO_CUT};
 
 struct connection {
     struct connection *next;
@@ -28,6 +34,7 @@ struct connection {
     bool head_done;
     enum cut cut;
     size_t left; /* of its body */
+    size_t kept; /* of its body, when it is cut: so much is not passed on */
 };
 
 struct proxy {
@@ -73,37 +80,41 @@ static void judge(struct connection *connection, const char *end)
         proxy->last[end - head] = '\0';
         pthread_mutex_unlock(&proxy->lock);
         size_t number = atomic_fetch_add(&proxy->seen, 1);
-        if (number % 2 == 0 && !atomic_load(&proxy->pass))
-            connection->cut = number % 4 ? CUT_REQUEST : CUT_ANSWER;
+        if (!atomic_load(&proxy->pass))
+            connection->cut = turns[number % (sizeof turns / sizeof *turns)];
     }
-    size_t begun = connection->head_size - (size_t)(end - head);
-    connection->left = connection->left > begun ? connection->left - begun : 0;
+    connection->kept = connection->cut == CUT_HALF ? (connection->left + 1) / 2 : 0;
 }
 
-/* Keeps account of what the client sends. false: the connection is to be cut, now that these bytes are sent.
- */
-static bool note_request(struct connection *connection, const char *bytes, size_t size)
+/* Keeps account of what the client sends. Returns how much of it is passed on; *cut: then the connection is
+ * cut. */
+static size_t note_request(struct connection *connection, const char *bytes, size_t size, bool *cut)
 {
+    size_t body = size;
+    *cut = false;
     if (connection->answered) {
         connection->answered = connection->head_done = false;
         connection->head_size = 0;
         connection->cut = NO_CUT;
     }
-    if (connection->head_done) {
-        connection->left = connection->left > size ? connection->left - size : 0;
-    } else {
-        size_t room = PROXY_HEAD - 1 - connection->head_size, part = size < room ? size : room;
-        memcpy(connection->head + connection->head_size, bytes, part);
-        connection->head_size += part;
+    if (!connection->head_done) {
+        size_t before = connection->head_size, room = PROXY_HEAD - 1 - before;
+        memcpy(connection->head + before, bytes, size < room ? size : room);
+        connection->head_size += size < room ? size : room;
         connection->head[connection->head_size] = '\0';
         const char *end = strstr(connection->head, "\r\n\r\n");
         if (!end)
-            return true;
-        size_t cut_off = size - part; /* of the body, behind what the head's room took */
+            return size;
         judge(connection, end + 4);
-        connection->left = connection->left > cut_off ? connection->left - cut_off : 0;
+        body = size - ((size_t)(end + 4 - connection->head) - before);
     }
-    return connection->cut != CUT_REQUEST || connection->left;
+    connection->left = connection->left > body ? connection->left - body : 0;
+    if ((connection->cut != CUT_REQUEST && connection->cut != CUT_HALF) ||
+        connection->left > connection->kept)
+        return size;
+    *cut = true;
+    size_t kept = connection->kept - connection->left;
+    return size - (kept < body ? kept : body);
 }
 
 /* false: the connection is to be cut, and these bytes are lost. */
@@ -126,9 +137,13 @@ static void *forward(void *opaque)
             continue;
         if (ends[0].revents) {
             ssize_t got = recv(connection->client, bytes, CHUNK, 0);
-            if (got <= 0 || !send_all(connection->server, bytes, (size_t)got))
+            if (got <= 0)
                 break;
-            if (!note_request(connection, bytes, (size_t)got)) {
+            bool cut;
+            size_t size = note_request(connection, bytes, (size_t)got, &cut);
+            if (!send_all(connection->server, bytes, size))
+                break;
+            if (cut) {
                 atomic_fetch_add(&proxy->cuts, 1);
                 break;
             }
@@ -145,8 +160,8 @@ static void *forward(void *opaque)
                 break;
         }
     }
-    shutdown(connection->client, SHUT_RDWR);
-    shutdown(connection->server, SHUT_RDWR);
+    close(connection->client); /* whatever still comes is answered with a reset, as by a host that is gone */
+    close(connection->server);
     free(bytes);
     return NULL;
 }
@@ -252,8 +267,6 @@ void proxy_stop(struct proxy **proxy)
         struct connection *connection = (*proxy)->connections;
         (*proxy)->connections = connection->next;
         pthread_join(connection->thread, NULL);
-        close(connection->client);
-        close(connection->server);
         free(connection);
     }
     close((*proxy)->listener);

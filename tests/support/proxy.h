@@ -15,8 +15,8 @@ struct proxy;
 
 /*
  * Listens on a free port of 127.0.0.1, for the server at host and port of url (http://HOST:PORT…). Of the
- * requests whose first line holds both words, every other one is cut: in turn when its answer begins, and
- * when the request was passed on whole. NULL: it could not be started.
+ * requests whose first line holds both words, every other one is cut: in turn when its answer begins, when
+ * the request was passed on whole, and when half of its body was. NULL: it could not be started.
  */
 struct proxy *proxy_start(const char *url, const char *method, const char *path);
 /* http://127.0.0.1:PORT */
