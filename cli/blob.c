@@ -310,6 +310,7 @@ const struct cli_command cli_blob_put_command = {
     .examples = "  streamlayer blob put hrn:here:data::local:traffic tiles tile.bin\n"
                 "  tar c maps | streamlayer blob put HRN LAYER --handle maps.tar\n",
     .options = blob_put_options,
+    .changes = true,
     .run = blob_put,
 };
 

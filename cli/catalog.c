@@ -31,6 +31,7 @@ const struct cli_command cli_catalog_create_command = {
     .summary = "make a catalog and print its HRN",
     .examples = "  streamlayer catalog create traffic --name \"City traffic\"\n",
     .options = catalog_create_options,
+    .changes = true,
     .run = catalog_create,
 };
 
@@ -138,5 +139,6 @@ const struct cli_command cli_catalog_delete_command = {
     .max_operands = 1,
     .summary = "delete a catalog, its layers and their messages",
     .examples = "  streamlayer catalog delete hrn:here:data::local:traffic\n",
+    .changes = true,
     .run = catalog_delete,
 };

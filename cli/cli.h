@@ -52,6 +52,7 @@ struct cli_command {
                                        blank stay as they are, the others are joined and broken anew */
     const char *examples;           /* lines that begin with two blanks */
     const struct cli_option *options;
+    bool changes; /* something on the platform */
     int (*run)(struct cli *cli);
 };
 

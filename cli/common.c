@@ -2,6 +2,7 @@
 #include "base/text.h"
 #include "cli.h"
 #include "config/context.h"
+#include "platform.h"
 #include "progress.h"
 
 #include <errno.h>
@@ -16,8 +17,6 @@
 #include <unistd.h>
 
 #define TEXT_SIZE        (2 * SL_ERROR_TEXT_SIZE + 200)
-#define LOOKUP_URL       "here.platform.data-client.endpoint-locator.discovery-service-url"
-#define LOCAL_URL        "http://127.0.0.1:"
 #define CREDENTIALS_FILE "here.platform.data-client.request-signer.credentials.file-path"
 
 /* One line of standard error. With --json it is an object; status NULL: the line is no error. */
@@ -130,9 +129,7 @@ int cli_fail(const struct cli *cli, const sl_error *error)
     char text[TEXT_SIZE];
     snprintf(text, sizeof text, "%s", error->text[0] ? error->text : sl_status_text(error->status));
     say(cli, "31", "error", error, sl_status_text(error->status), text);
-    const char *url = cli->config ? sl_config_get(cli->config, LOOKUP_URL) : NULL;
-    if (error->status == SL_UNAVAILABLE && cli->client && url && !strncmp(url, LOCAL_URL, strlen(LOCAL_URL)))
-        cli_hint(cli, "Is `streamlayer up` running? The configuration names %s.", url);
+    cli_platform_hint(cli, error);
     /* No credentials at all: what is likely to be the cause. */
     if (error->status == SL_UNAUTHENTICATED && !error->http_status && cli->config) {
         bool file_read = false;
@@ -239,8 +236,10 @@ int cli_connect(struct cli *cli)
     if (sl_config_check(cli->config, &error))
         return cli_fail(cli, &error);
     sl_status status = sl_client_create(cli->config, log_line, cli, &cli->client, &error);
-    if (!status)
+    if (!status) {
+        cli_platform_announce(cli);
         return CLI_OK;
+    }
     code = cli_fail(cli, &error);
     return status == SL_IO && is_missing(sl_config_get(cli->config, CREDENTIALS_FILE)) ? CLI_NOT_FOUND : code;
 }

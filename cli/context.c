@@ -5,6 +5,7 @@
 #include "base/text.h"
 #include "config/context.h"
 #include "config/settings.h"
+#include "platform.h"
 #include "process.h"
 
 #include <errno.h>
@@ -393,26 +394,6 @@ const struct cli_command cli_context_list_command = {
     .run = run_list,
 };
 
-/* What says where the platform is, in this call. */
-static const char *chosen_by(const struct cli *cli, const char **value)
-{
-    *value = NULL;
-    if ((*value = cli_value(cli, "config")))
-        return "--config";
-    if ((*value = cli_value(cli, "context")))
-        return "--context";
-    if ((*value = getenv("STREAMLAYER_CONTEXT")) && **value)
-        return "STREAMLAYER_CONTEXT";
-    if ((*value = getenv("STREAMLAYER_CONFIG")) && **value)
-        return "STREAMLAYER_CONFIG";
-    if (!access("application.conf", F_OK)) {
-        *value = "application.conf";
-        return "the working directory";
-    }
-    *value = sl_config_context(cli->config);
-    return *value ? "the current context" : "nothing";
-}
-
 static int run_show(struct cli *cli)
 {
     sl_error error = {0};
@@ -424,7 +405,7 @@ static int run_show(struct cli *cli)
         if (!status)
             status = sl_config_load_context(cli->config, cli->operands[0], &error);
     } else if (!(code = cli_load_config(cli))) {
-        by = chosen_by(cli, &value);
+        by = cli_platform_chosen_by(cli, &value);
     }
     if (status)
         code = cli_fail(cli, &error);
@@ -492,7 +473,7 @@ static int run_use(struct cli *cli)
         return cli_fail(cli, &error);
     if (!found)
         return not_found(cli, name);
-    const char *by = chosen_by(cli, &value);
+    const char *by = cli_platform_chosen_by(cli, &value);
     if (strcmp(by, "nothing"))
         cli_warning(cli, "%s is the current context now, but here %s (%s) counts more", name, by, value);
     if (cli->json)

@@ -354,5 +354,6 @@ const struct cli_command cli_group_reset_command = {
                 "  streamlayer group reset HRN LAYER my-application --to @-10m --dry-run\n"
                 "  streamlayer group reset HRN LAYER my-application --to 1200 --partition 3 --yes\n",
     .options = group_reset_options,
+    .changes = true,
     .run = group_reset,
 };

@@ -58,6 +58,7 @@ const struct cli_command cli_layer_create_command = {
         "  streamlayer layer create hrn:here:data::local:traffic cars --content-type application/json\n"
         "  streamlayer layer create HRN LAYER -t application/x-protobuf -p 8 --ttl 24h\n",
     .options = layer_create_options,
+    .changes = true,
     .run = layer_create,
 };
 
@@ -335,5 +336,6 @@ const struct cli_command cli_layer_delete_command = {
     .max_operands = 2,
     .summary = "delete a layer and its messages",
     .examples = "  streamlayer layer delete hrn:here:data::local:traffic cars\n",
+    .changes = true,
     .run = layer_delete,
 };

@@ -2,6 +2,7 @@
 #include "cli.h"
 #include "completion.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -207,9 +208,21 @@ static int run(struct cli *cli, int argc, char **argv)
     return unknown_command(cli, first);
 }
 
+/* A file or socket opened later must not take the place of a standard one that was closed before: messages
+ * would be written into it. What stands there instead fails, as a closed one does. */
+static bool hold_standard_files(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) != fd)
+            return false;
+    return true;
+}
+
 int main(int argc, char **argv)
 {
     struct cli cli = {0};
+    if (!hold_standard_files())
+        return CLI_FAILED;
     int code = run(&cli, argc, argv);
     cli_release(&cli);
     if (code == CLI_READER_GONE) {

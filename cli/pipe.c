@@ -415,5 +415,6 @@ const struct cli_command cli_pipe_command = {
         "  streamlayer pipe HRN raw HRN trial --offset @-1h:@-30m --group trial --rate 100\n"
         "  streamlayer pipe HRN A HRN B --from-connector kafka-connector --to-connector http-connector\n",
     .options = pipe_options,
+    .changes = true,
     .run = pipe,
 };

@@ -308,18 +308,28 @@ static sl_status seek(const struct cli_source *source, const struct cli_where *w
     }
 }
 
-/* Lets the partitions that are not asked for wait, where the platform can. */
-static sl_status leave_others(const struct cli_source *source, sl_error *error)
+/* Refuses the Kafka partitions that were named and that the layer does not have, then lets those wait that
+ * are not asked for, where the platform can. */
+static sl_status choose_partitions(const struct cli_source *source, sl_error *error)
 {
+    const char *option = "partition";
+    int32_t highest = -1;
     int partitions;
-    sl_status status = count_partitions(source, &partitions, error);
-    for (size_t i = 0; i < source->only_count && !status; i++)
-        if (source->only[i] >= partitions) {
-            snprintf(error->text, sizeof error->text,
-                     "--partition %d: the layer has the Kafka partitions 0 to %d", (int)source->only[i],
-                     partitions - 1);
-            status = error->status = SL_INVALID_ARGUMENT;
+    for (size_t i = 0; i < source->only_count; i++)
+        highest = source->only[i] > highest ? source->only[i] : highest;
+    for (size_t i = 0; i < source->where_count; i++)
+        if (source->wheres[i].partition > highest) {
+            highest = source->wheres[i].partition;
+            option = "offset";
         }
+    if (highest < 0)
+        return SL_OK;
+    sl_status status = count_partitions(source, &partitions, error);
+    if (!status && highest >= partitions) {
+        snprintf(error->text, sizeof error->text, "--%s %d%s: the layer has the Kafka partitions 0 to %d",
+                 option, (int)highest, *option == 'o' ? "/…" : "", partitions - 1);
+        status = error->status = SL_INVALID_ARGUMENT;
+    }
     for (int32_t i = 0; i < partitions && !status; i++)
         if (!is_wanted(source, i))
             (void)sl_consumer_pause(source->consumer, &i, 1, NULL);
@@ -328,7 +338,7 @@ static sl_status leave_others(const struct cli_source *source, sl_error *error)
 
 sl_status cli_source_place(struct cli_source *source, sl_error *error)
 {
-    sl_status status = source->only_count ? leave_others(source, error) : SL_OK;
+    sl_status status = choose_partitions(source, error);
     if (status)
         return status;
     if (!source->placed) {

@@ -536,5 +536,6 @@ const struct cli_command cli_produce_command = {
         "  streamlayer produce HRN LAYER -D "
         "here.platform.data-client.stream.connector.producer=http-connector\n",
     .options = produce_options,
+    .changes = true,
     .run = produce,
 };

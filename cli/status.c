@@ -5,6 +5,7 @@
 #include "config/settings.h"
 #include "help.h"
 #include "kafka.h"
+#include "platform.h"
 
 #include <dlfcn.h>
 #include <jansson.h>
@@ -70,23 +71,15 @@ static long long elapsed(const struct status *status)
 static void check_configuration(struct status *status)
 {
     struct cli *cli = status->cli;
-    const char *context = sl_config_context(cli->config), *file = cli_value(cli, "config");
-    const char *variable = getenv("STREAMLAYER_CONFIG");
     char *url = NULL;
     sl_error error = {0};
     if (sl_config_check(cli->config, &error) || sl_config_lookup_url(cli->config, &url, &error)) {
         fail(status, "configuration", &error, "`streamlayer config show` tells where each value comes from");
         return;
     }
-    if (context)
-        add(status, "configuration", OK, NULL, "context %s: %s", context, url);
-    else if (file)
-        add(status, "configuration", OK, NULL, "%s: %s", file, url);
-    else if (variable && *variable)
-        add(status, "configuration", OK, NULL, "STREAMLAYER_CONFIG, %s: %s", variable, url);
-    else
-        add(status, "configuration", OK, NULL, "%s: %s",
-            access("application.conf", F_OK) ? "no file or context of its own" : "application.conf", url);
+    char platform[DETAIL];
+    cli_platform_describe(cli, platform, sizeof platform);
+    add(status, "configuration", OK, NULL, "%s", platform);
     free(url);
 }
 

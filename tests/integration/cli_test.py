@@ -216,6 +216,34 @@ class CommandLine(TestCase):
         self.run_it("-D", f"here.platform.data-client.stream.kafka.plugin-directory={self.scratch()}", "produce", hrn,
                     "layer", code=6, input=b"x\n")
 
+    def test_closed_standard_files(self):
+        """Nothing that is opened later takes the place of a standard file that is closed: it fails, at once."""
+        hrn = self.make_layer()
+        self.run_it("produce", hrn, "layer", input=b"x\n")
+        program = [self.platform.binaries + "/streamlayer", "--config", self.platform.config]
+        for redirection, arguments, text in (
+                ("<&-", ["produce", hrn, "layer"], "standard input: "),
+                (">&-", ["consume", hrn, "layer", "--offset", "begin:end", "--no-commit"], "standard output: "),
+                ("<&- >&- 2>&-", ["consume", hrn, "layer", "--offset", "begin:end", "--no-commit"], "")):
+            done = subprocess.run(["bash", "-c", f'"$@" {redirection}', "bash", *program, *arguments],
+                                  capture_output=True, check=False, timeout=60)
+            self.assertEqual(done.returncode, 1, done.stderr)
+            self.assertIn(text, done.stderr.decode())
+
+    def test_a_partition_that_the_layer_lacks(self):
+        hrn = self.make_layer("--parallelization", "2")
+        for arguments in (["--partition", "2"], ["--offset", "2/0:1"], ["--offset", "2/5"], ["--offset", "7/begin"]):
+            done = self.run_it("consume", hrn, "layer", "--no-commit", *arguments, code=2)
+            self.assertIn("the layer has the Kafka partitions 0 to 1", done.stderr.decode())
+
+    def test_errors_name_the_platform(self):
+        """Its URL, and what has chosen it."""
+        done = self.run_it("catalog", "show", "hrn:here:data::local:no-such-catalog", code=3)
+        self.assertRegex(done.stderr.decode(), r"The platform is http://\S+ \(--config: /")
+        url = "here.platform.data-client.endpoint-locator.discovery-service-url"
+        done = self.run_it("-D", f"{url}=http://127.0.0.1:9/lookup/v1", "catalog", "list", code=5)
+        self.assertIn("The platform is http://127.0.0.1:9/lookup/v1 (-D).", done.stderr.decode())
+
     def test_exit_codes_without_files(self):
         """A file that is named and not there is 3; no credentials at all are 4, with what mends it."""
         program = self.platform.binaries + "/streamlayer"

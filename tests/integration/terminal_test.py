@@ -176,7 +176,7 @@ class Status(Terminal):
         checks = {one["check"]: one for one in shown["checks"]}
         self.assertTrue(shown["ok"], shown)
         self.assertEqual({one["state"] for one in checks.values()}, {"ok"})
-        for name, piece in (("configuration", "context here"), ("credentials", "key "), ("gateway", "/ready"),
+        for name, piece in (("configuration", "(the current context: here)"), ("credentials", "key "), ("gateway", "/ready"),
                             ("producer", "kafka-connector"), ("consumer", "default"), ("layer", "topic "),
                             ("brokers", self.platform.brokers), ("stream v2", "http"), ("lookup", "APIs")):
             self.assertIn(piece, checks[name]["detail"])

@@ -1,0 +1,89 @@
+#include "platform.h"
+
+#include "config/settings.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define LOOKUP_URL SL_ROOT "endpoint-locator.discovery-service-url"
+#define LOCAL_URL  "http://127.0.0.1:"
+#define TEXT_MAX   3000
+
+static const char by_context[] = "the current context";
+
+const char *cli_platform_chosen_by(const struct cli *cli, const char **value)
+{
+    *value = NULL;
+    if ((*value = cli_value(cli, "config")))
+        return "--config";
+    if ((*value = cli_value(cli, "context")))
+        return "--context";
+    if ((*value = getenv("STREAMLAYER_CONTEXT")) && **value)
+        return "STREAMLAYER_CONTEXT";
+    if ((*value = getenv("STREAMLAYER_CONFIG")) && **value)
+        return "STREAMLAYER_CONFIG";
+    if (!access("application.conf", F_OK)) {
+        *value = "application.conf";
+        return "the working directory";
+    }
+    *value = cli->config ? sl_config_context(cli->config) : NULL;
+    return *value ? by_context : "nothing";
+}
+
+/* The same, but of the URL alone: a setting laid over what was chosen counts more. */
+static const char *url_from(const struct cli *cli, const char **value)
+{
+    const char *origin = sl_config_origin(cli->config, LOOKUP_URL);
+    *value = NULL;
+    if (origin && (!strcmp(origin, "-D") || !strncmp(origin, "environment ", 12)))
+        return origin;
+    const char *by = cli_platform_chosen_by(cli, value);
+    return *value ? by : "the default";
+}
+
+void cli_platform_describe(const struct cli *cli, char *out, size_t size)
+{
+    char *url = NULL;
+    const char *value, *by = url_from(cli, &value);
+    if (sl_config_lookup_url(cli->config, &url, NULL))
+        url = NULL;
+    snprintf(out, size, "%s (%s%s%s)", url ? url : "without a URL", by, value ? ": " : "",
+             value ? value : "");
+    free(url);
+}
+
+void cli_platform_announce(const struct cli *cli)
+{
+    char text[TEXT_MAX];
+    const char *value;
+    if (!cli->command || !cli->command->changes || cli->json || cli_flag(cli, "quiet") ||
+        !isatty(STDERR_FILENO) || strcmp(url_from(cli, &value), by_context) != 0)
+        return;
+    cli_platform_describe(cli, text, sizeof text);
+    cli_hint(cli, "platform: %s", text);
+}
+
+void cli_platform_hint(const struct cli *cli, const sl_error *error)
+{
+    char text[TEXT_MAX];
+    if (!cli->config || !cli->client)
+        return;
+    switch (error->status) {
+    case SL_UNAVAILABLE:
+    case SL_TIMED_OUT:
+    case SL_NOT_FOUND:
+    case SL_CONFLICT:
+    case SL_UNAUTHENTICATED:
+    case SL_FORBIDDEN:
+        cli_platform_describe(cli, text, sizeof text);
+        cli_hint(cli, "%sThe platform is %s.",
+                 error->status == SL_UNAVAILABLE && !strncmp(text, LOCAL_URL, strlen(LOCAL_URL))
+                     ? "Is `streamlayer up` running? "
+                     : "",
+                 text);
+        break;
+    default:
+        break;
+    }
+}
