@@ -5,6 +5,11 @@
 
 #include "base/text.h"
 
+#undef sl_error_set /* the macros that the header has for the analyzer */
+#undef sl_error_vset
+#undef sl_error_set_retriable
+#undef sl_error_oom
+
 static const char *const status_texts[] = {
     [SL_OK] = "ok",
     [SL_INVALID_ARGUMENT] = "invalid argument",
@@ -89,4 +94,10 @@ void sl_error_prefix(sl_error *error, const char *format, ...)
     snprintf(text + length, room + 1, ": %.*s", (int)(room > 2 ? room - 2 : 0), error->text);
     sl_clean_line(text);
     memcpy(error->text, text, sizeof text);
+}
+
+const char *sl_errno_text(int code)
+{
+    const char *text = strerrordesc_np(code);
+    return text ? text : "unknown error";
 }
