@@ -18,7 +18,6 @@
 #include <strings.h>
 
 #define TRACE_MAX       128
-#define TRACE_DIGITS    32
 #define HANDLE_DIGITS   32
 #define KEY_INLINE      128
 #define HEADER_NAME_MAX 128
@@ -263,8 +262,7 @@ static bool take_parts(struct single *single)
     message->checksum = single->checksum_given;
     message->trace_id = single->trace_given;
     if (!single->trace_given) {
-        if (!sl_random_hex(single->trace, TRACE_DIGITS))
-            return refuse(single, 500, "internal", "the system gave no random bytes", "send again");
+        gw_loop_make_id(gw_request_loop(single->request), single->trace);
         message->trace_id = single->trace;
     }
     if (single->key_given) {

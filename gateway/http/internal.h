@@ -40,7 +40,7 @@ struct gw_loop {
     struct gw_request *requests; /* begun and not ended */
     struct gw_request *pool;
     size_t pool_size;
-    uint64_t id_prefix, id_next;        /* for correlation ids */
+    uint64_t id_prefix, id_next;        /* for ids */
     struct gw_route_counters *counters; /* one a route, and one for what matched none */
 };
 

@@ -88,11 +88,11 @@ void gw_requests_abandon(struct gw_loop *loop)
     }
 }
 
-static uint64_t mix(uint64_t x) /* splitmix64's finisher: ids in a row look nothing alike */
+void gw_loop_make_id(struct gw_loop *loop, char out[GW_ID_DIGITS + 1])
 {
-    x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
-    x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
-    return x ^ (x >> 31);
+    uint64_t id[2] = {sl_mix(loop->id_prefix + loop->id_next), sl_mix(loop->id_next)};
+    loop->id_next++;
+    sl_hex(id, sizeof id, out);
 }
 
 static void name_correlation(struct gw_request *request)
@@ -102,10 +102,7 @@ static void name_correlation(struct gw_request *request)
         memcpy(request->correlation, given, strlen(given) + 1);
         return;
     }
-    struct gw_loop *loop = request->loop;
-    uint64_t id[2] = {mix(loop->id_prefix + loop->id_next), mix(loop->id_next)};
-    loop->id_next += 0x9e3779b97f4a7c15u;
-    sl_hex(id, sizeof id, request->correlation);
+    gw_loop_make_id(request->loop, request->correlation);
 }
 
 int gw_socket_of(struct MHD_Connection *connection)

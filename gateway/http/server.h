@@ -88,6 +88,10 @@ struct gw_task {
 void gw_loop_post(struct gw_loop *loop, struct gw_task *task);
 bool gw_loop_is_current(const struct gw_loop *loop);
 
+/* An id that nothing else has, made without a system call; not a secret. Loop's thread only. */
+#define GW_ID_DIGITS 32 /* hex */
+void gw_loop_make_id(struct gw_loop *loop, char out[GW_ID_DIGITS + 1]);
+
 /* A timer of a loop. Loop's thread only. Zero-initialised before first use. */
 struct gw_timer {
     int64_t due_ms; /* sl_mono_ms() */

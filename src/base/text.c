@@ -216,6 +216,14 @@ bool sl_is_http_token(const char *text, size_t max)
     return length > 0;
 }
 
+uint64_t sl_mix(uint64_t number)
+{
+    number += 0x9e3779b97f4a7c15u;
+    number = (number ^ (number >> 30)) * 0xbf58476d1ce4e5b9u;
+    number = (number ^ (number >> 27)) * 0x94d049bb133111ebu;
+    return number ^ (number >> 31);
+}
+
 bool sl_random_hex(char *out, size_t digits)
 {
     unsigned char bytes[64];

@@ -45,7 +45,11 @@ bool sl_is_token_text(const char *text, size_t max);
 /* An RFC 9110 token, 1 to max characters. */
 bool sl_is_http_token(const char *text, size_t max);
 
-/* 32 hex digits from the system's random source. */
+/* SplitMix64: different numbers stay different, and those in a row look nothing alike. No secret can be made
+ * of it. */
+uint64_t sl_mix(uint64_t number);
+
+/* Hex digits from the system's random source. */
 bool sl_random_hex(char *out, size_t digits); /* out holds digits + 1 */
 
 /* The allowed name nearest to text (edit distance of at most a third of its length), or NULL: "did you mean".

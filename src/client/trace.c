@@ -10,20 +10,11 @@ bool sl_trace_source_init(struct sl_trace_source *source)
     return RAND_bytes((unsigned char *)source, sizeof *source) == 1;
 }
 
-/* SplitMix64's finisher: a bijection, so different numbers stay different. */
-static uint64_t mix(uint64_t x)
-{
-    x += 0x9e3779b97f4a7c15u;
-    x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
-    x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
-    return x ^ (x >> 31);
-}
-
 void sl_trace_make(const struct sl_trace_source *source, uint64_t number, char out[SL_TRACE_SIZE])
 {
     /* 62 and 60 of the bits are free: the number's own mixture keeps the low half distinct within a source.
      */
-    uint64_t halves[2] = {mix(source->high ^ mix(number)), mix(source->low + number)};
+    uint64_t halves[2] = {sl_mix(source->high ^ sl_mix(number)), sl_mix(source->low + number)};
     unsigned char bytes[16];
     memcpy(bytes, halves, sizeof bytes);
     bytes[6] = (unsigned char)((bytes[6] & 0x0f) | 0x40);
