@@ -15,6 +15,10 @@
 
 #define PREFIX_DIGITS 24
 #define CRC_MAX       32
+#define ADDED         ((size_t)128) /* bytes: trace id and a blob's checksum */
+#define VALUE_BYTES                                                                                          \
+    ((size_t)100)               /* that a JSON value takes in memory beside its text, however short that is */
+#define VALUES_MAX ((size_t)16) /* of a partition: it has nine members */
 
 struct reading {
     struct gw_partitions *partitions;
@@ -198,16 +202,59 @@ static struct gw_partitions *partitions_new(struct gateway *gateway, struct gw_l
     return NULL;
 }
 
-/* The body's list; NULL: the request is answered. *body holds it. */
-static const json_t *read_body(struct gw_request *request, json_t **body)
+/* How many values a JSON text has, at most: those that are neither first in a list nor a member come with it.
+ */
+static size_t count_values(const struct sl_buffer *text)
+{
+    size_t count = 1;
+    bool quoted = false;
+    for (size_t i = 0; i < text->size; i++) {
+        char c = text->data[i];
+        if (c == '"')
+            quoted = !quoted;
+        else if (quoted && c == '\\')
+            i++;
+        else if (!quoted && (c == '[' || c == '{' || c == ','))
+            count++;
+    }
+    return count;
+}
+
+/* Counts what the body's JSON will take while it is read. False: answered. */
+static bool make_room(struct gw_request *request, int64_t max, size_t *room)
+{
+    const struct gateway *gateway = gw_request_opaque(request);
+    size_t values = count_values(gw_request_body(request));
+    *room = 0;
+    if (values / VALUES_MAX > (size_t)max) {
+        gw_respond_errorf(request, 413, "too-many-records", "send fewer at once, or less in each",
+                          "%zu JSON values are more than %lld partitions can have, which the gateway takes "
+                          "at once",
+                          values, (long long)max);
+        return false;
+    }
+    if (!gw_broker_reserve(gateway->broker, values * VALUE_BYTES)) {
+        gw_respond_error(request, 503, "overloaded", "too many bytes are in flight",
+                         "send again after the time that Retry-After gives");
+        return false;
+    }
+    *room = values * VALUE_BYTES;
+    return true;
+}
+
+/* The body's list; NULL: the request is answered. *body holds it, and *room what is reserved for it. */
+static const json_t *read_body(struct gw_request *request, json_t **body, size_t *room)
 {
     const struct gateway *gateway = gw_request_opaque(request);
     const struct sl_buffer *text = gw_request_body(request);
     json_error_t problem;
     int64_t max = 0;
+    *body = NULL;
+    sl_config_integer(gateway->config, SL_GATEWAY_ROOT "limits.batch-messages", &max, NULL);
+    if (!make_room(request, max, room))
+        return NULL;
     *body = json_loadb(text->size ? text->data : "", text->size, JSON_REJECT_DUPLICATES, &problem);
     const json_t *list = json_object_get(*body, "partitions");
-    sl_config_integer(gateway->config, SL_GATEWAY_ROOT "limits.batch-messages", &max, NULL);
     if (!*body)
         gw_respond_errorf(request, 400, "bad-json", "send a JSON object",
                           "the body is no JSON: line %d, column %d: %s", problem.line, problem.column,
@@ -228,14 +275,17 @@ struct gw_partitions *gw_partitions_read(struct gw_request *request, struct gw_l
 {
     struct gateway *gateway = gw_request_opaque(request);
     json_t *body;
-    const json_t *list = read_body(request, &body);
+    size_t room;
+    const json_t *list = read_body(request, &body, &room);
     if (!list) {
         json_decref(body);
+        gw_broker_release(gateway->broker, room);
         gw_layer_unlink(layer);
         return NULL;
     }
-    /* What the messages will take is less than their text and a message each. */
-    size_t bytes = gw_request_body(request)->size + json_array_size(list) * sizeof(struct sl_message);
+    /* What the messages will take is less than their text, and a message with what we add to it each. */
+    size_t bytes =
+        gw_request_body(request)->size + json_array_size(list) * (sizeof(struct sl_message) + ADDED);
     struct reading reading = {.partitions = partitions_new(gateway, layer, bytes)};
     if (!reading.partitions) {
         gw_respond_error(request, 503, "overloaded", "too many bytes are in flight",
@@ -247,5 +297,6 @@ struct gw_partitions *gw_partitions_read(struct gw_request *request, struct gw_l
         reading.partitions = NULL;
     }
     json_decref(body);
+    gw_broker_release(gateway->broker, room);
     return reading.partitions;
 }

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #define LAYERS_MAX 1000
+#define BODY_MAX   ((size_t)1 << 20) /* of what is read on the loop */
 
 /* A request on its way: to the worker that reads it, back to its loop, and through the writing. */
 struct call {
@@ -335,13 +336,18 @@ static void submit(struct gw_request *request)
 const struct gw_route gw_publish_routes[] = {
     {.method = "POST",
      .pattern = PUBLISH "/publications",
+     .max_body = BODY_MAX,
      .handle = begin_publication,
      .name = "publish.begin"},
     {.method = "GET",
      .pattern = PUBLISH "/publications/{id}",
      .handle = show_publication,
      .name = "publish.show"},
-    {.method = "PUT", .pattern = PUBLISH "/publications/{id}", .handle = submit, .name = "publish.submit"},
+    {.method = "PUT",
+     .pattern = PUBLISH "/publications/{id}",
+     .max_body = BODY_MAX,
+     .handle = submit,
+     .name = "publish.submit"},
     {.method = "DELETE",
      .pattern = PUBLISH "/publications/{id}",
      .handle = delete_publication,

@@ -116,6 +116,17 @@ class Publish(TestCase):
         self.expect(self.submit(publication), 204)
         self.assertEqual(self.messages(0), [])
 
+    def test_publish_bounds_what_json_takes(self):
+        """A value of two bytes takes a hundred in memory."""
+        body = b'{"partitions":[{"data":"","unknown":[' + b"[]," * 2000000 + b"[]]}]}"
+        answer = self.platform.post(self.direct, body, headers={"Content-Type": "application/json"})
+        self.expect(answer, 413, "too-many-records")
+        text = base64.b64encode(b"x" * 1000).decode() + "==,[{" * 400000  # not counted: it is one
+        answer = self.platform.post(self.direct, {"partitions": [inline("k", b"x"), {"partition": "k", "data": text}]})
+        self.expect(answer, 400, "bad-partition")
+        answer = self.platform.post(f"{self.base}/publications", {"layerIds": ["layer"], "unknown": "x" * (2 * MIB)})
+        self.expect(answer, 413, "body-too-large")
+
     def test_publish_to_what_is_not_there(self):
         self.expect(self.platform.post(self.direct.replace("/layer/", "/none/"), {"partitions": []}), 404, "no-such-layer")
         self.expect(self.platform.post(f"{self.base}/publications", {"layerIds": ["layer", "none"]}), 404, "no-such-layer")
