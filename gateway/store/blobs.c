@@ -119,7 +119,9 @@ sl_status gw_blobs_open(const char *data_directory, struct gw_blobs **out, sl_er
     int root = data < 0 ? -1 : make_directory(data, "blobs");
     blobs->incoming = root < 0 ? -1 : make_directory(root, "incoming");
     blobs->layers = blobs->incoming < 0 ? -1 : make_directory(root, "layers");
-    int reason = blobs->layers < 0 ? errno : each_entry(blobs->incoming, remove_entry, NULL);
+    /* What lies in them is to outlast a loss of power: so must they. */
+    bool made = blobs->layers >= 0 && !fsync(root) && !fsync(data);
+    int reason = made ? each_entry(blobs->incoming, remove_entry, NULL) : errno;
     if (data >= 0)
         close(data);
     if (root >= 0)
@@ -230,11 +232,10 @@ static int move_in(struct gw_blob_file *file, const char *topic, const char *nam
     pthread_mutex_unlock(&blobs->names);
     if (!reason) {
         *file->name = 0; /* not here any more */
-        /* The names themselves are to outlast a loss of power, too. */
-        if (fsync(directory) || fsync(blobs->layers)) {
+        /* The names themselves are to outlast a loss of power, too. When that fails the blob stays, though
+         * nobody is told of it: another one that was told may have its name by now. */
+        if (fsync(directory) || fsync(blobs->layers))
             reason = errno;
-            unlinkat(directory, name, 0);
-        }
     }
     if (directory >= 0)
         close(directory);
