@@ -29,6 +29,8 @@
 #define TOKEN_WORKERS 2
 #define DISK_WORKERS  4
 
+#define REPEATS_GRACE_MS 500 /* all that is left of them is done by the loops, at once */
+
 static const char *text_setting(const sl_config *config, const char *path)
 {
     const char *value = sl_config_get(config, path);
@@ -300,11 +302,12 @@ void gw_stop(struct gateway **out, int grace_ms)
         gw_workers_finish(gateway->token_workers);
     if (gateway->workers)
         gw_workers_finish(gateway->workers);
-    atomic_store(&gateway->disk_stopped, true);
     if (gateway->disk_workers)
         gw_workers_finish(gateway->disk_workers);
     if (gateway->broker)
         gw_broker_finish(gateway->broker, sl_remaining_ms(deadline));
+    if (gateway->repeats)
+        gw_repeats_finish(gateway->repeats, REPEATS_GRACE_MS);
     gw_server_stop(&gateway->server);
     gw_workers_stop(&gateway->token_workers);
     gw_workers_stop(&gateway->workers);

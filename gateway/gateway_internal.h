@@ -18,7 +18,6 @@ struct gateway {
     struct gw_workers *workers;       /* what may wait for Kafka */
     struct gw_workers *token_workers; /* tokens: had while Kafka is silent and all others wait for it */
     struct gw_workers *disk_workers;  /* blobs: what waits for the disk only */
-    atomic_bool disk_stopped;         /* nothing may be posted to them any more */
     struct gw_catalogs *catalogs;
     struct gw_blobs *blobs;               /* store/blobs.h */
     int64_t max_blob, max_body;           /* limits.blob, limits.body */

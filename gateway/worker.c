@@ -86,12 +86,28 @@ void gw_workers_stop(struct gw_workers **workers)
     *workers = NULL;
 }
 
-void gw_work_post(struct gw_workers *workers, struct gw_job *job)
+/* The lock is held. */
+static void append(struct gw_workers *workers, struct gw_job *job)
 {
     job->next = NULL;
-    pthread_mutex_lock(&workers->lock);
     *workers->end = job;
     workers->end = &job->next;
     pthread_cond_signal(&workers->posted);
+}
+
+void gw_work_post(struct gw_workers *workers, struct gw_job *job)
+{
+    pthread_mutex_lock(&workers->lock);
+    append(workers, job);
     pthread_mutex_unlock(&workers->lock);
+}
+
+bool gw_work_try(struct gw_workers *workers, struct gw_job *job)
+{
+    pthread_mutex_lock(&workers->lock);
+    bool open = !workers->stopping;
+    if (open)
+        append(workers, job);
+    pthread_mutex_unlock(&workers->lock);
+    return open;
 }

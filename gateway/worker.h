@@ -21,5 +21,7 @@ struct gw_job {
     void (*run)(struct gw_job *job);
 };
 void gw_work_post(struct gw_workers *workers, struct gw_job *job);
+/* False: the threads are being finished, and the job is not run. */
+bool gw_work_try(struct gw_workers *workers, struct gw_job *job);
 
 #endif

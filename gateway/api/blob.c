@@ -289,8 +289,7 @@ static void sweep_due(struct gw_timer *timer)
 {
     struct gw_sweeper *sweeper =
         (struct gw_sweeper *)(void *)((char *)timer - offsetof(struct gw_sweeper, timer));
-    if (!atomic_load(&sweeper->gateway->disk_stopped))
-        gw_work_post(sweeper->gateway->disk_workers, &sweeper->job);
+    gw_work_try(sweeper->gateway->disk_workers, &sweeper->job);
 }
 
 static void set_timer(struct gw_task *task)

@@ -52,6 +52,8 @@ const struct gw_failure *gw_blob_failure_of(const sl_error *error)
     static const struct gw_failure full = {507, "disk-full",
                                            "ask whoever operates the gateway to make room, then send again"};
     static const struct gw_failure memory = {503, "out-of-memory", "send again later"};
+    static const struct gw_failure closing = {503, "shutting-down",
+                                              "send again after the time that Retry-After gives"};
     static const struct gw_failure handle = {400, "bad-data-handle",
                                              "use 1 to 128 characters of A-Z a-z 0-9 . _ -"};
     static const struct gw_failure other = {500, "blob-store-failed",
@@ -61,6 +63,8 @@ const struct gw_failure *gw_blob_failure_of(const sl_error *error)
         return &missing;
     case SL_OUT_OF_MEMORY:
         return &memory;
+    case SL_CLOSED:
+        return &closing;
     case SL_INVALID_ARGUMENT:
         return &handle;
     default:

@@ -430,15 +430,17 @@ static void run_forget(struct gw_job *job)
 
 void gw_blob_forget(struct gateway *gateway, struct gw_layer *layer, const char *handle)
 {
-    struct forgetting *forgetting =
-        atomic_load(&gateway->disk_stopped) ? NULL : calloc(1, sizeof *forgetting);
+    struct forgetting *forgetting = calloc(1, sizeof *forgetting);
     if (!forgetting)
         return; /* it goes with its ttl */
     forgetting->job.run = run_forget;
     forgetting->gateway = gateway;
     forgetting->layer = gw_layer_link(layer);
     snprintf(forgetting->handle, sizeof forgetting->handle, "%s", handle);
-    gw_work_post(gateway->disk_workers, &forgetting->job);
+    if (gw_work_try(gateway->disk_workers, &forgetting->job))
+        return;
+    gw_layer_unlink(layer);
+    free(forgetting); /* likewise */
 }
 
 /* Kafka does not have it, or not for certain: then a message may name the blob. */

@@ -67,11 +67,25 @@ static size_t count_all(const struct gw_partitions *partitions)
     return count;
 }
 
+/* The request ends without its answer, with the loop. It must not be answered before it has ended. */
+static void give_up(struct gw_task *task)
+{
+    gw_publish_give_up(&((struct call *)(void *)((char *)task - offsetof(struct call, task)))->publishing);
+}
+
+static void abandoned(void *data)
+{
+    struct call *call = data;
+    call->task.run = give_up;
+    gw_loop_post(gw_request_loop(call->request), &call->task);
+}
+
 /* --- Straight into the layer --- */
 
 static void partitions_written(struct gw_publishing *publishing)
 {
     struct call *call = (struct call *)(void *)((char *)publishing - offsetof(struct call, publishing));
+    gw_request_set_data(call->request, NULL, NULL);
     if (publishing->status)
         respond_failure(call->request, publishing, call->partitions->count);
     else
@@ -84,8 +98,10 @@ static void write_partitions(struct gw_task *task)
 {
     struct call *call = (struct call *)(void *)((char *)task - offsetof(struct call, task));
     call->publishing.done = partitions_written;
+    gw_request_set_data(call->request, call, abandoned);
     if (gw_publish_write(call->gateway, gw_request_loop(call->request), call->partitions,
                          &call->publishing)) {
+        gw_request_set_data(call->request, NULL, NULL);
         out_of_memory(call->request);
         gw_partitions_free(call->partitions);
         call_free(call);
@@ -271,6 +287,7 @@ static void submitted(struct gw_publishing *publishing)
     struct call *call = (struct call *)(void *)((char *)publishing - offsetof(struct call, publishing));
     struct gw_submitter self = {.request = call->request}, *each;
     size_t count = count_all(call->partitions);
+    gw_request_set_data(call->request, NULL, NULL);
     gw_publication_submitted(call->gateway->publications, call->publication, call->partitions,
                              !publishing->status, &self.next);
     for (each = &self; each;) {
@@ -323,6 +340,7 @@ static void submit(struct gw_request *request)
         break;
     default:
         call->publishing.done = submitted;
+        gw_request_set_data(request, call, abandoned);
         if (gw_publish_write(call->gateway, gw_request_loop(request), call->partitions, &call->publishing)) {
             call->publishing.status = SL_OUT_OF_MEMORY;
             snprintf(call->publishing.text, sizeof call->publishing.text, "the gateway is out of memory");

@@ -30,9 +30,13 @@ struct gw_publishing {
     bool retriable;
     char text[256];
     size_t written;
+    struct writing *writing; /* its own: NULL when it has ended */
 };
 sl_status gw_publish_write(struct gateway *gateway, struct gw_loop *loop, struct gw_partitions *partitions,
                            struct gw_publishing *publishing);
+/* The loop is about to end: does not wait for room in Kafka's queue any more. done may be called from within.
+ * Loop's thread. */
+void gw_publish_give_up(struct gw_publishing *publishing);
 
 /* publications.c: publications, by their ids, in memory. Any thread. */
 struct gw_publications;

@@ -116,8 +116,18 @@ static void advance(struct writing *writing)
     struct gw_publishing *publishing = writing->publishing;
     if (writing->in_flight || writing->retry.slot || (writing->partitions && !publishing->status))
         return;
+    publishing->writing = NULL;
     free(writing);
     publishing->done(publishing);
+}
+
+void gw_publish_give_up(struct gw_publishing *publishing)
+{
+    struct writing *writing = publishing->writing;
+    if (!writing)
+        return;
+    failed(writing, SL_CLOSED, true, "the gateway is being stopped");
+    advance(writing);
 }
 
 sl_status gw_publish_write(struct gateway *gateway, struct gw_loop *loop, struct gw_partitions *partitions,
@@ -143,6 +153,7 @@ sl_status gw_publish_write(struct gateway *gateway, struct gw_loop *loop, struct
     publishing->retriable = false;
     publishing->text[0] = 0;
     publishing->written = 0;
+    publishing->writing = writing;
     advance(writing);
     return SL_OK;
 }

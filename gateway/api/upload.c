@@ -77,7 +77,10 @@ static void start(struct gw_upload *upload)
 {
     upload->busy = true;
     upload->job.run = run;
-    gw_work_post(upload->gateway->disk_workers, &upload->job);
+    if (gw_work_try(upload->gateway->disk_workers, &upload->job))
+        return;
+    sl_error_set_retriable(&upload->error, SL_CLOSED, "the gateway is being stopped");
+    gw_loop_post(upload->loop, &upload->task);
 }
 
 /* Hands the gathered bytes to a worker, when it is free and there are enough, or no more will come. */
@@ -210,12 +213,9 @@ void gw_upload_drop(struct gw_upload *upload)
     upload->request = NULL;
     if (upload->busy)
         return; /* the job's end drops it */
-    if (!upload->file || atomic_load(&upload->gateway->disk_stopped)) {
+    upload->job.run = run_drop;
+    if (!upload->file || !gw_work_try(upload->gateway->disk_workers, &upload->job))
         upload_free(upload);
-    } else {
-        upload->job.run = run_drop;
-        gw_work_post(upload->gateway->disk_workers, &upload->job);
-    }
 }
 
 void gw_respond_blob_failure(struct gw_request *request, const sl_error *error)

@@ -12,6 +12,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #define SHARDS   16
 #define HASHERS  16
@@ -370,6 +371,28 @@ void gw_repeats_settle(struct gw_repeats *repeats, struct gw_repeat *repeat, boo
 {
     if (repeat->listed) /* its own loop's: what waits is other loops', under the lock */
         gw_repeats_settle_at(repeats, sl_mono_ms(), repeat, written, offset);
+}
+
+static bool is_idle(struct shard *shard)
+{
+    bool idle = true;
+    pthread_mutex_lock(&shard->lock);
+    for (size_t i = 0; i < BUCKETS && idle; i++)
+        idle = !shard->under_way[i];
+    pthread_mutex_unlock(&shard->lock);
+    return idle;
+}
+
+void gw_repeats_finish(struct gw_repeats *repeats, int timeout_ms)
+{
+    int64_t until = sl_mono_ms() + timeout_ms;
+    for (size_t i = 0; i < SHARDS;)
+        if (is_idle(&repeats->shards[i]))
+            i++;
+        else if (sl_mono_ms() >= until)
+            return;
+        else
+            nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
 }
 
 void gw_repeats_count(struct gw_repeats *repeats, size_t *remembered, unsigned long long *answered)

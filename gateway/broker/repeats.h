@@ -46,6 +46,10 @@ enum gw_repeat_verdict gw_repeats_enter(struct gw_repeats *repeats, const char *
 /* What became of one that was FIRST. Not written: the next that waits for it becomes FIRST. */
 void gw_repeats_settle(struct gw_repeats *repeats, struct gw_repeat *repeat, bool written, sl_offset offset);
 
+/* Waits until none is under way, or for so long: at the end, when no write succeeds any more and each that
+ * waits becomes the first in turn, on whatever loop it is. Loops must run. */
+void gw_repeats_finish(struct gw_repeats *repeats, int timeout_ms);
+
 /* How many are remembered now, and how many repeats were answered so far. */
 void gw_repeats_count(struct gw_repeats *repeats, size_t *remembered, unsigned long long *answered);
 /* The bytes that remembering takes. */

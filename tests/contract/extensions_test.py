@@ -3,6 +3,7 @@ import hashlib
 import http.client
 import os
 import subprocess
+import threading
 import urllib.parse
 
 import streamlayer
@@ -155,6 +156,39 @@ class Gateways(TestCase):
         self.assertEqual(up.stop(), 0, up.text()[-3000:])
         self.assertNotRegex(up.text(), streamlayer.SANITIZER_REPORT)
         self.assertEqual(os.listdir(incoming), [])
+
+    def test_a_stop_with_writes_that_wait(self):
+        """Kafka's queue is full of a message that is not sent: publishes wait for room, and a repeat for its first."""
+        up, platform, hrn = self.start(shutdown_grace="1 s", kafka__producer__linger__ms="100000",
+                                       kafka__producer__delivery__timeout__ms="200000",
+                                       kafka__producer__queue__buffering__max__messages="1")
+        base = platform.base("publish", "v2", hrn)
+        publication = platform.post(f"{base}/publications", {"layerIds": ["layer"]}).json()["id"]
+        entries = {"partitions": [{"partition": "k", "data": "eA=="}]}
+        self.assertEqual(platform.post(f"{base}/layers/layer/publications/{publication}/partitions", entries).status, 204)
+        ingest = f"{platform.base('ingest', 'v1', hrn)}/layers/layer"
+        headers = {"Content-Type": OCTETS, "X-HERE-TraceId": "t"}
+
+        def ask(method, path, body, headers):
+            try:
+                self.assertEqual(platform.request(method, path, body, headers=headers).status, 503)
+            except (OSError, http.client.HTTPException):
+                pass  # cut off with the rest
+        calls = [("POST", ingest, b"x", headers)] * 8
+        calls += [("POST", f"{base}/layers/layer/partitions", entries, None)] * 4
+        calls += [("PUT", f"{base}/publications/{publication}", None, None)] * 4
+        threads = [threading.Thread(target=ask, args=call) for call in calls]
+        for count, thread in enumerate(threads, 1):
+            thread.start()  # the first message fills the queue
+
+            def waits():
+                text = platform.get("/metrics", token=None).text
+                return f"streamlayer_http_requests_in_flight {count + 1}\n" in text
+            streamlayer.wait_for(waits, 20, "it waits")
+        self.assertEqual(up.stop(), 0, up.text()[-3000:])
+        for thread in threads:
+            thread.join()
+        self.assertNotRegex(up.text(), streamlayer.SANITIZER_REPORT)
 
 
 if __name__ == "__main__":
