@@ -39,6 +39,26 @@ static void write_numbers(struct kafka_mock *mock, int count)
     }
 }
 
+/* All in one batch, so that one fetch brings them all. */
+static void write_numbers_at_once(struct kafka_mock *mock, int count)
+{
+    char text[200];
+    rd_kafka_conf_t *conf = rd_kafka_conf_new();
+    rd_kafka_conf_set(conf, "bootstrap.servers", mock->endpoint.brokers, text, sizeof text);
+    rd_kafka_conf_set(conf, "linger.ms", "60000", text, sizeof text);
+    rd_kafka_t *rk = rd_kafka_new(RD_KAFKA_PRODUCER, conf, text, sizeof text);
+    assert_non_null(rk);
+    for (int i = 0; i < count; i++) {
+        size_t size = (size_t)snprintf(text, sizeof text, "%d", i);
+        assert_int_equal(rd_kafka_producev(rk, RD_KAFKA_V_TOPIC("topic"),
+                                           RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_KEY("key", 3),
+                                           RD_KAFKA_V_VALUE(text, size), RD_KAFKA_V_END),
+                         0);
+    }
+    assert_int_equal(rd_kafka_flush(rk, 10000), 0);
+    rd_kafka_destroy(rk);
+}
+
 static void *open_consumer(struct kafka_mock *mock, sl_start start)
 {
     const struct sl_consumer_settings settings = {"group", start, 1 << 20, 60000, 0};
@@ -452,10 +472,13 @@ static void assert_numbers_come(struct kafka_mock *mock, void *consumer, int fir
 static void what_is_paused_comes_after_the_resume(void **state)
 {
     struct kafka_mock *mock = *state;
-    write_numbers(mock, 10);
+    write_numbers_at_once(mock, 10);
     void *consumer = open_consumer(mock, SL_START_BEGIN);
-    struct sl_batch *batch = poll_some(mock, consumer, 3, 2); /* leaves one pending and more fetched */
+    /* librdkafka has handed out one more than fits: to it that one is consumed, and a resume by itself would
+     * go on behind it. */
+    struct sl_batch *batch = poll_some(mock, consumer, 3, 2);
     int next = (int)batch->count;
+    assert_int_equal(next, 2);
     batch->release(batch);
     assert_int_equal(mock->connector->consumer_pause(consumer, NULL, 0, true, NULL), SL_OK);
     assert_nothing_comes(mock, consumer);
