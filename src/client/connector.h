@@ -110,6 +110,9 @@ struct sl_connector {
     /* The host is copied where it must outlive the call. */
     sl_status (*producer_open)(const struct sl_host *host, const struct sl_target *target,
                                const struct sl_producer_settings *settings, void **producer, sl_error *error);
+    /* Whether a payload of no more than max_payload goes inside this message; else the core makes a blob of
+     * it, too. NULL: always. Any thread. */
+    bool (*producer_carries)(const void *producer, const struct sl_message *message);
     /* Takes a copy of message. SL_OK: accepted, ticket will be reported. SL_QUEUE_FULL: not now, the core
      * tries again after a delivery or 10 ms. Anything else: refused, never reported. Never blocks. Any
      * thread, several at once; messages given one after another keep their order. */
@@ -128,6 +131,9 @@ struct sl_connector {
     /* offset: of the last processed message of each partition (Kafka's committed offset is one more). Returns
      * when it is committed. Safe beside a running poll, and from within host.revoked. */
     sl_status (*consumer_commit)(void *consumer, const sl_offset *offsets, size_t count, sl_error *error);
+    /* The same for auto commit, from within poll: soon over. Where it cannot be done now, it fails with an
+     * error that is retriable; of what was lost meanwhile nothing is committed (SL_KAFKA). */
+    sl_status (*consumer_commit_now)(void *consumer, const sl_offset *offsets, size_t count, sl_error *error);
     sl_status (*consumer_seek)(void *consumer, const sl_offset *offsets, size_t count, sl_error *error);
     sl_status (*consumer_seek_to)(void *consumer, sl_start where, sl_error *error);
 

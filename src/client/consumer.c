@@ -65,9 +65,11 @@ static void note_commit(struct sl_consumer *consumer, sl_status status, const sl
     pthread_mutex_unlock(&consumer->lock);
 }
 
+/* What is processed and not committed. now: a poll waits for it. */
 static sl_status commit_due(struct sl_consumer *consumer, const int32_t *partitions, size_t partition_count,
-                            sl_error *error)
+                            bool now, sl_error *error)
 {
+    const struct sl_connector *connector = consumer->connector;
     sl_offset *offsets;
     size_t count;
     pthread_mutex_lock(&consumer->lock);
@@ -79,7 +81,8 @@ static sl_status commit_due(struct sl_consumer *consumer, const int32_t *partiti
     if (!count)
         return SL_OK;
     sl_error why = {0};
-    sl_status status = consumer->connector->consumer_commit(consumer->state, offsets, count, &why);
+    sl_status status = (now ? connector->consumer_commit_now
+                            : connector->consumer_commit)(consumer->state, offsets, count, &why);
     if (status && error)
         *error = why;
     note_commit(consumer, status, offsets, count);
@@ -103,7 +106,8 @@ static void revoked(void *core, const int32_t *partitions, size_t count, bool lo
 {
     struct sl_consumer *consumer = core;
     sl_error error;
-    if (!lost && consumer->auto_commit && consumer->state && commit_due(consumer, partitions, count, &error))
+    if (!lost && consumer->auto_commit && consumer->state &&
+        commit_due(consumer, partitions, count, false, &error))
         SL_WARNING(
             &consumer->client->log,
             "auto commit of partitions that go to another member failed, it will see messages again: %s",
@@ -143,7 +147,7 @@ static void auto_commit(struct sl_consumer *consumer)
     bool due = sl_mono_ms() >= consumer->commit_due_ms;
     pthread_mutex_unlock(&consumer->lock);
     sl_error error;
-    sl_status status = due ? commit_due(consumer, NULL, 0, &error) : SL_OK;
+    sl_status status = due ? commit_due(consumer, NULL, 0, true, &error) : SL_OK;
     if (status)
         SL_WARNING(&consumer->client->log, "auto commit failed%s: %s",
                    is_moved(status, &error) ? "" : ", trying again later", error.text);
@@ -303,7 +307,7 @@ sl_status sl_consumer_create(sl_client *client, const char *hrn, const char *lay
                                    options ? options->connector : NULL, &made->connector, error);
     if (!status)
         status = open_connector(made, hrn, layer, &settings, error);
-    if (!status && settings.statistics_ms) {
+    if (!status && options && settings.statistics_ms) {
         status = sl_reporter_start(settings.statistics_ms, statistics_source, made, options->statistics,
                                    options->statistics_opaque, &made->reporter, error);
         if (status)
@@ -453,11 +457,12 @@ sl_status sl_consumer_poll(sl_consumer *consumer, int timeout_ms, size_t max_mes
     if (consumer->auto_commit)
         note_processed(consumer);
     for (;;) {
-        if (consumer->auto_commit)
-            auto_commit(consumer);
         int left = sl_remaining_ms(deadline);
         int slice = left < 0 || left > SLICE_MS ? SLICE_MS : left;
         status = poll_once(consumer, slice, max_messages ? max_messages : SIZE_MAX, deadline, batch, error);
+        /* Not before: the connector has told now what is lost, and of that nothing may be committed. */
+        if (consumer->auto_commit)
+            auto_commit(consumer);
         if (status || *batch || sl_remaining_ms(deadline) == 0)
             break;
         if (turn_is_wanted(consumer)) {
@@ -597,7 +602,7 @@ sl_status sl_consumer_close(sl_consumer **consumer, sl_error *error)
     sl_reporter_stop(&gone->reporter);
     sl_consumer_turn_take(gone);
     if (gone->auto_commit)
-        status = commit_due(gone, NULL, 0, error);
+        status = commit_due(gone, NULL, 0, false, error);
     sl_status closed = gone->connector->consumer_close(gone->state, status ? NULL : error);
     *consumer = NULL; /* not before: the rebalance callback, called from within, may commit */
     consumer_free(gone);

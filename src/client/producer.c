@@ -580,11 +580,18 @@ static sl_status store(struct sl_producer *producer, struct sl_message *message,
     return sl_large_store(producer->large, message, ticket, error);
 }
 
+static bool needs_a_blob(const struct sl_producer *producer, const struct sl_message *message)
+{
+    const struct sl_connector *connector = producer->connector;
+    return message->payload_size > connector->max_payload ||
+           (connector->producer_carries && !connector->producer_carries(producer->state, message));
+}
+
 /* SL_OK: the ticket is not ours any more, and may be gone already. */
 static sl_status hand_over(struct sl_producer *producer, struct sl_message *message, struct ticket *ticket,
                            int64_t deadline_ms, sl_error *error)
 {
-    if (message->payload_size > producer->connector->max_payload)
+    if (needs_a_blob(producer, message))
         return store(producer, message, ticket, error);
     bool held;
     sl_status status = sl_large_hold(producer->large, message, ticket, &held, error);

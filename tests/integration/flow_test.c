@@ -203,8 +203,7 @@ static void pause_one_of_several(void **state)
     sl_consumer *consumer = consumer_make(client, &layer, layer.group, SL_START_BEGIN);
     const int32_t paused = 2, wrong = 99;
     must(sl_consumer_pause(consumer, &paused, 1, &error), &error);
-    if (!strcmp(consumer_connector(), "kafka-connector"))
-        must_fail(sl_consumer_pause(consumer, &wrong, 1, &error), SL_INVALID_ARGUMENT, &error);
+    must_fail(sl_consumer_pause(consumer, &wrong, 1, &error), SL_INVALID_ARGUMENT, &error);
     sl_partition_position list[4];
     size_t count = 0;
     must(sl_consumer_positions(consumer, list, 4, &count, &error), &error);

@@ -354,6 +354,24 @@ static void the_application_is_told_of_rebalances(void **state)
     sl_client_destroy(&client);
 }
 
+/* Not even by the poll that hears of it, though an auto commit is due. */
+static void what_is_lost_before_a_commit_is_due_is_not_committed(void **state)
+{
+    (void)state;
+    struct fake *fake = fake_get();
+    sl_client *client = fake_client(FAKE_DIR);
+    sl_consumer *consumer = open_consumer(client, true, NULL);
+    hand_out(fake, 0, 7);
+    sl_batch *batch = poll_one(consumer);
+    sl_batch_destroy(&batch);
+    fake->revoke = fake->lost = true;
+    assert_null(poll_one(consumer));
+    assert_int_equal(fake->committed_count, 0);
+    assert_int_equal(sl_consumer_close(&consumer, NULL), SL_OK);
+    assert_int_equal(fake->committed_count, 0);
+    sl_client_destroy(&client);
+}
+
 static void what_is_lost_is_not_committed(void **state)
 {
     (void)state;
@@ -525,6 +543,7 @@ CASES_MAIN(cmocka_unit_test(auto_commit_waits_for_a_later_poll),
            cmocka_unit_test(the_group_that_the_application_names_is_passed_on),
            cmocka_unit_test(the_application_is_told_of_rebalances),
            cmocka_unit_test(what_is_lost_is_not_committed),
+           cmocka_unit_test(what_is_lost_before_a_commit_is_due_is_not_committed),
            cmocka_unit_test(what_a_connector_lacks_is_unsupported),
            cmocka_unit_test(pauses_and_times_are_passed_on), cmocka_unit_test(statistics_tell_what_was_done),
            cmocka_unit_test(statistics_come_by_themselves), cmocka_unit_test(bad_arguments_are_refused))

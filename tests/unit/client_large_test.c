@@ -183,6 +183,23 @@ static void what_fits_goes_as_it_is(void **state)
     report_all(test);
 }
 
+/* A CRC, say, for which the connector's call has no place. */
+static void what_the_connector_cannot_carry_becomes_a_blob(void **state)
+{
+    struct test *test = *state;
+    open_producer(test, NULL);
+    test->fake->too_much = true;
+    send_one(test, 0, "key", 1000);
+    test->fake->too_much = false;
+    send_one(test, 1, "key", 1001); /* waits behind it */
+    wait_sent(test, 2);
+    assert_int_equal(test->blobs->count, 1);
+    assert_string_equal(test->fake->sent[0].handle, test->blobs->list[0].handle);
+    assert_int_equal(test->fake->sent[0].data_size, 1000);
+    assert_true(test->fake->sent[1].payload);
+    report_all(test);
+}
+
 static void only_its_own_partition_id_waits_behind_it(void **state)
 {
     struct test *test = *state;
@@ -258,6 +275,7 @@ static void a_connectors_refusal_is_reported(void **state)
     send_one(test, 0, "key", LARGE);
     wait_reports(1);
     assert_int_equal(reports.status[0], SL_UNSUPPORTED);
+    assert_int_equal(sl_producer_flush(test->producer, -1, NULL), SL_OK); /* its report has returned */
     assert_int_equal(sl_producer_queued(test->producer, NULL), 0);
 }
 
@@ -486,6 +504,7 @@ static void impossible_statistics_are_refused(void **state)
 CASES_MAIN(
     cmocka_unit_test_setup_teardown(a_large_payload_becomes_a_blob, setup, teardown),
     cmocka_unit_test_setup_teardown(what_fits_goes_as_it_is, setup, teardown),
+    cmocka_unit_test_setup_teardown(what_the_connector_cannot_carry_becomes_a_blob, setup, teardown),
     cmocka_unit_test_setup_teardown(only_its_own_partition_id_waits_behind_it, setup, teardown),
     cmocka_unit_test_setup_teardown(no_more_are_stored_at_once_than_is_set, setup, teardown),
     cmocka_unit_test_setup_teardown(a_failure_is_the_messages_own, setup, teardown),

@@ -434,8 +434,17 @@ static void serve_pause(struct platform *p, struct subscriber *s, const struct w
     bool pause = strstr(request->path, "/pause") != NULL;
     json_t *body = json_loads(request->body, 0, NULL), *list = json_object_get(body, "partitions");
     unsigned named = list ? 0 : ~0u;
-    for (size_t i = 0; i < json_array_size(list); i++)
-        named |= 1u << json_integer_value(json_array_get(list, i));
+    bool there = true;
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        json_int_t partition = json_integer_value(json_array_get(list, i));
+        there &= partition < p->partitions;
+        named |= there ? 1u << partition : 0;
+    }
+    if (!there) {
+        json_decref(body);
+        json(answer, 400, "{\"title\":\"No such Kafka partition\"}");
+        return;
+    }
     s->paused = pause ? s->paused | named : s->paused & ~named;
     size_t size = strlen(p->pauses);
     snprintf(p->pauses + size, sizeof p->pauses - size, "%s%s ", pause ? "pause" : "resume", request->body);

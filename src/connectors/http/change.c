@@ -7,7 +7,10 @@
 #include "base/time.h"
 #include "connectors/http/consumer.h"
 
-enum { PAUSE_MS = 50 }; /* before a call that failed is tried again */
+enum {
+    PAUSE_MS = 50, /* before a call that failed is tried again */
+    NOW_MS = 2000  /* for a commit that is not to hold up a poll */
+};
 
 static sl_status unsupported(const struct sl_hc_consumer *consumer, const char *what, sl_error *error)
 {
@@ -68,9 +71,11 @@ static struct sl_hc_member *route(struct sl_hc_consumer *consumer, int32_t parti
 struct delivery {
     struct sl_hc_consumer *consumer;
     const char *what; /* "offsets", "seek" */
+    bool now;         /* one try, and not of what was lost meanwhile */
     const sl_offset *offsets;
     size_t count;
-    const struct sl_hc_member **owners; /* whom it is sent to just now */
+    const struct sl_hc_member **owners;  /* whom it is sent to just now */
+    const struct sl_hc_member **refused; /* whose it was not, though we believed so */
     bool *done;
     int64_t deadline_ms;
     sl_status status; /* the first that is not to be tried again */
@@ -96,12 +101,17 @@ static struct sl_hc_member *choose(struct delivery *delivery, bool *left)
         if (delivery->done[i])
             continue;
         bool wait;
-        struct sl_hc_member *owner = route(delivery->consumer, delivery->offsets[i].partition, &wait);
+        int32_t partition = delivery->offsets[i].partition;
+        struct sl_hc_member *owner = route(delivery->consumer, partition, &wait);
+        if (owner && owner == delivery->refused[i])
+            owner = sl_hc_share_other(owner, partition);
+        if (delivery->now && sl_hc_share_is_lost(delivery->consumer, partition))
+            owner = NULL, wait = false;
         if (!owner && !wait) {
             sl_error error;
             sl_error_set(&error, SL_CONFLICT,
-                         "Kafka partition %d of layer %s is not with this consumer (now)",
-                         (int)delivery->offsets[i].partition, delivery->consumer->layer);
+                         "Kafka partition %d of layer %s is not with this consumer (now)", (int)partition,
+                         delivery->consumer->layer);
             conclude(delivery, SL_CONFLICT, &error);
             delivery->done[i] = true;
             continue;
@@ -114,6 +124,22 @@ static struct sl_hc_member *choose(struct delivery *delivery, bool *left)
     return chosen;
 }
 
+/* The platform says that not all of these are this member's. Members hear of a rebalance one after another,
+ * so perhaps they are another's of ours. Whether there is such a one. */
+static bool reroute(struct delivery *delivery, const struct sl_hc_member *member)
+{
+    bool found = false;
+    pthread_mutex_lock(&delivery->consumer->lock);
+    for (size_t i = 0; i < delivery->count; i++)
+        if (delivery->owners[i] == member && !delivery->refused[i] &&
+            sl_hc_share_other(member, delivery->offsets[i].partition)) {
+            delivery->refused[i] = member;
+            found = true;
+        }
+    pthread_mutex_unlock(&delivery->consumer->lock);
+    return found;
+}
+
 /* One call; whether it is to be tried again. */
 static bool send_to(struct delivery *delivery, struct sl_hc_member *member, sl_error *why)
 {
@@ -123,8 +149,12 @@ static bool send_to(struct delivery *delivery, struct sl_hc_member *member, sl_e
                            ? sl_hc_call(member, "PUT", delivery->what, body, delivery->deadline_ms, NULL, why)
                            : sl_error_oom(why);
     free(body);
-    if (status == SL_NOT_FOUND || (status && why->retriable))
+    if ((status == SL_NOT_FOUND || (status && why->retriable)) && !delivery->now)
         return true;
+    if (status == SL_CONFLICT && reroute(delivery, member))
+        return true;
+    if (status == SL_NOT_FOUND)
+        why->retriable = true;
     conclude(delivery, status, why);
     pthread_mutex_lock(&consumer->lock);
     for (size_t i = 0; i < delivery->count; i++) {
@@ -140,26 +170,30 @@ static bool send_to(struct delivery *delivery, struct sl_hc_member *member, sl_e
 
 /* Sends each offset to the member that has its partition; where that one's subscription, or the gateway, is
  * gone, again when it is back, until the time is over. */
-static sl_status put_offsets(struct sl_hc_consumer *consumer, const char *what, const sl_offset *offsets,
-                             size_t count, sl_error *error)
+static sl_status put_offsets(struct sl_hc_consumer *consumer, const char *what, bool now,
+                             const sl_offset *offsets, size_t count, sl_error *error)
 {
+    int64_t most_ms = consumer->request_timeout_ms;
     struct delivery delivery = {
         .consumer = consumer,
         .what = what,
+        .now = now,
         .offsets = offsets,
         .count = count,
         .owners = calloc(count, sizeof *delivery.owners),
+        .refused = calloc(count, sizeof *delivery.refused),
         .done = calloc(count, sizeof *delivery.done),
-        .deadline_ms = sl_mono_ms() + consumer->request_timeout_ms,
+        .deadline_ms = sl_mono_ms() + (now && most_ms > NOW_MS ? NOW_MS : most_ms),
     };
     sl_error why = {0};
-    bool left = delivery.owners && delivery.done;
+    bool left = delivery.owners && delivery.refused && delivery.done;
     if (!left)
         conclude(&delivery, SL_OUT_OF_MEMORY, (sl_error_oom(&why), &why));
     while (left) {
         pthread_mutex_lock(&consumer->lock);
         struct sl_hc_member *member = choose(&delivery, &left);
-        bool over = sl_mono_ms() >= delivery.deadline_ms || consumer->fatal.status;
+        bool over = sl_mono_ms() >= delivery.deadline_ms || consumer->fatal.status ||
+                    (now && left && (!member || member->failures));
         if (!member && left && !over)
             sl_hc_cond_wait(&consumer->changed, &consumer->lock, delivery.deadline_ms);
         sl_error failure = consumer->fatal.status ? consumer->fatal : consumer->members[0].failure;
@@ -183,6 +217,7 @@ static sl_status put_offsets(struct sl_hc_consumer *consumer, const char *what, 
         pthread_mutex_unlock(&consumer->lock);
     }
     free(delivery.owners);
+    free(delivery.refused);
     free(delivery.done);
     if (delivery.status && error)
         *error = delivery.error;
@@ -201,7 +236,14 @@ static sl_status not_ours(sl_status status, sl_status meant, sl_error *error)
 
 sl_status sl_hc_consumer_commit(void *opaque, const sl_offset *offsets, size_t count, sl_error *error)
 {
-    return count ? not_ours(put_offsets(opaque, "offsets", offsets, count, error), SL_KAFKA, error) : SL_OK;
+    return count ? not_ours(put_offsets(opaque, "offsets", false, offsets, count, error), SL_KAFKA, error)
+                 : SL_OK;
+}
+
+sl_status sl_hc_consumer_commit_now(void *opaque, const sl_offset *offsets, size_t count, sl_error *error)
+{
+    return count ? not_ours(put_offsets(opaque, "offsets", true, offsets, count, error), SL_KAFKA, error)
+                 : SL_OK;
 }
 
 /*
@@ -235,7 +277,7 @@ sl_status sl_hc_consumer_seek(void *opaque, const sl_offset *offsets, size_t cou
     if (!count)
         return SL_OK;
     hold(opaque);
-    sl_status status = put_offsets(opaque, "seek", offsets, count, error);
+    sl_status status = put_offsets(opaque, "seek", false, offsets, count, error);
     let_go(opaque);
     return not_ours(status, SL_INVALID_ARGUMENT, error);
 }
@@ -344,6 +386,22 @@ static void take_back(struct sl_hc_consumer *consumer, struct sl_hc_wish *before
     pthread_mutex_unlock(&consumer->lock);
 }
 
+/* Whether the layer has these Kafka partitions: for one that was never ours the platform is asked. A wish
+ * that it refuses must not be taken, for it would be told again and again. */
+static sl_status check_partitions(struct sl_hc_consumer *consumer, const int32_t *partitions, size_t count,
+                                  const char *what, const char *body, sl_error *error)
+{
+    bool known = true, there = false;
+    pthread_mutex_lock(&consumer->lock);
+    for (size_t i = 0; i < count && known; i++)
+        known = sl_hc_share_knows(consumer, partitions[i]);
+    pthread_mutex_unlock(&consumer->lock);
+    sl_status status = SL_OK;
+    for (size_t i = 0; i < consumer->member_count && !known && !there && !status; i++)
+        status = call_patiently(&consumer->members[i], "PUT", what, body, &there, NULL, error);
+    return not_ours(status, SL_INVALID_ARGUMENT, error);
+}
+
 sl_status sl_hc_consumer_pause(void *opaque, const int32_t *partitions, size_t count, bool paused,
                                sl_error *error)
 {
@@ -354,7 +412,9 @@ sl_status sl_hc_consumer_pause(void *opaque, const int32_t *partitions, size_t c
     char *body = sl_hc_partitions_json(partitions, count);
     struct sl_hc_wish before = {0};
     sl_status status =
-        body ? take_wish(consumer, partitions, count, paused, &before, error) : sl_error_oom(error);
+        body ? check_partitions(consumer, partitions, count, what, body, error) : sl_error_oom(error);
+    if (!status)
+        status = take_wish(consumer, partitions, count, paused, &before, error);
     if (status) {
         free(body);
         return status;

@@ -123,7 +123,7 @@ static inline bool sl_hc_is_parallel(const struct sl_hc_consumer *consumer)
 sl_status sl_hc_exchange(struct sl_hc_member *member, struct sl_http_request *request,
                          struct sl_http_response *response, sl_error *error);
 /* The fetcher's thread. */
-void *sl_hc_fetch(void *member);
+void *sl_hc_fetch(void *opaque);
 /* The platform says that the subscription of that generation is gone. Under the lock. */
 void sl_hc_note_gone(struct sl_hc_member *member, unsigned generation);
 
@@ -165,7 +165,13 @@ void sl_hc_share_lose(struct sl_hc_member *member);
 /* Where the platform does not say who has what: messages of these partitions came by this member's poll. */
 void sl_hc_share_note(struct sl_hc_member *member, const struct sl_hc_chunk *chunk);
 /* Who has a Kafka partition; NULL: nobody of ours, as far as is known. */
-struct sl_hc_member *sl_hc_share_owner(const struct sl_hc_consumer *consumer, int32_t partition);
+struct sl_hc_member *sl_hc_share_owner(const struct sl_hc_consumer *consumer, int32_t number);
+/* Another member that has been told that the partition is its own: its news may be older, or newer. */
+struct sl_hc_member *sl_hc_share_other(const struct sl_hc_member *member, int32_t partition);
+/* Whether a Kafka partition was lost since the core heard of it, though it may be ours again. */
+bool sl_hc_share_is_lost(const struct sl_hc_consumer *consumer, int32_t partition);
+/* Whether a Kafka partition is, or was, with a member of ours. */
+bool sl_hc_share_knows(const struct sl_hc_consumer *consumer, int32_t partition);
 /* Tells the core what it has not been told. Without the lock; from within open, poll or close. */
 sl_status sl_hc_share_tell(struct sl_hc_consumer *consumer, sl_error *error);
 /* Tells the core that it has nothing any more. */
@@ -196,21 +202,22 @@ sl_status sl_hc_send_wishes(struct sl_hc_member *member, sl_error *error);
 
 /* consumer.c */
 sl_status sl_hc_consumer_open(const struct sl_host *host, const struct sl_target *target,
-                              const struct sl_consumer_settings *settings, void **consumer, sl_error *error);
-sl_status sl_hc_consumer_poll(void *consumer, int timeout_ms, size_t max_messages, size_t max_bytes,
+                              const struct sl_consumer_settings *settings, void **opened, sl_error *error);
+sl_status sl_hc_consumer_poll(void *opaque, int timeout_ms, size_t max_messages, size_t max_bytes,
                               struct sl_batch **batch, sl_error *error);
 bool sl_hc_consumer_statistics(void *consumer, struct sl_buffer *json);
-const char *sl_hc_consumer_group(const void *consumer);
-sl_status sl_hc_consumer_close(void *consumer, sl_error *error);
+const char *sl_hc_consumer_group(const void *opaque);
+sl_status sl_hc_consumer_close(void *opaque, sl_error *error);
 
 /* change.c */
-sl_status sl_hc_consumer_commit(void *consumer, const sl_offset *offsets, size_t count, sl_error *error);
-sl_status sl_hc_consumer_seek(void *consumer, const sl_offset *offsets, size_t count, sl_error *error);
-sl_status sl_hc_consumer_seek_to(void *consumer, sl_start where, sl_error *error);
-sl_status sl_hc_consumer_seek_time(void *consumer, int64_t timestamp_ms, sl_error *error);
-sl_status sl_hc_consumer_pause(void *consumer, const int32_t *partitions, size_t count, bool paused,
+sl_status sl_hc_consumer_commit(void *opaque, const sl_offset *offsets, size_t count, sl_error *error);
+sl_status sl_hc_consumer_commit_now(void *opaque, const sl_offset *offsets, size_t count, sl_error *error);
+sl_status sl_hc_consumer_seek(void *opaque, const sl_offset *offsets, size_t count, sl_error *error);
+sl_status sl_hc_consumer_seek_to(void *opaque, sl_start where, sl_error *error);
+sl_status sl_hc_consumer_seek_time(void *opaque, int64_t timestamp_ms, sl_error *error);
+sl_status sl_hc_consumer_pause(void *opaque, const int32_t *partitions, size_t count, bool paused,
                                sl_error *error);
-sl_status sl_hc_consumer_positions(void *consumer, sl_partition_position *list, size_t capacity,
-                                   size_t *count, sl_error *error);
+sl_status sl_hc_consumer_positions(void *opaque, sl_partition_position *list, size_t capacity, size_t *count,
+                                   sl_error *error);
 
 #endif

@@ -120,11 +120,11 @@ void sl_hc_outage_over(struct sl_hc_outage *outage, const struct sl_log *log, co
 
 #define SL_HC_LARGEST 20971520 /* bytes of payload that one call of ingest takes */
 sl_status sl_hc_producer_open(const struct sl_host *host, const struct sl_target *target,
-                              const struct sl_producer_settings *settings, void **producer, sl_error *error);
-sl_status sl_hc_producer_send(void *producer, const struct sl_message *message, void *ticket,
-                              sl_error *error);
+                              const struct sl_producer_settings *settings, void **opened, sl_error *error);
+bool sl_hc_producer_carries(const void *opaque, const struct sl_message *message);
+sl_status sl_hc_producer_send(void *opaque, const struct sl_message *message, void *ticket, sl_error *error);
 bool sl_hc_producer_statistics(void *producer, struct sl_buffer *json);
-void sl_hc_producer_close(void *producer);
+void sl_hc_producer_close(void *opaque);
 
 /* chunk.c: the messages of one answer to a poll, handed out piece by piece. */
 
@@ -143,7 +143,7 @@ struct sl_hc_chunk {
     size_t bytes;  /* that those take which are not: weight, keys, headers and the messages themselves */
 };
 /* Reads an answer; takes its bytes. *chunk is NULL when it has no message. */
-sl_status sl_hc_chunk_read(struct sl_http_response *response, bool cbor, struct sl_hc_chunk **chunk,
+sl_status sl_hc_chunk_read(struct sl_http_response *response, bool cbor, struct sl_hc_chunk **made,
                            sl_error *error);
 void sl_hc_chunk_unlink(struct sl_hc_chunk *chunk); /* NULL is allowed */
 /* The next piece as a batch that shares the chunk's memory. NULL: out of memory. */

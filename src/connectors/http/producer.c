@@ -9,7 +9,10 @@
 #include "base/time.h"
 #include "client/lookup.h"
 
-enum { PLAIN_LANES = 16 }; /* where one request takes one message, unless configured */
+enum {
+    PLAIN_LANES = 16,  /* where one request takes one message, unless configured */
+    MOST_FIELDS = 8192 /* bytes of a message's own headers as HTTP's: servers and proxies bound all of them */
+};
 
 void sl_hc_producer_poke(struct sl_hc_producer *producer)
 {
@@ -52,20 +55,22 @@ static sl_status check_partition(const struct sl_hc_producer *producer, const st
                : SL_OK;
 }
 
-/* One call with the payload as its body, and HTTP's headers for the rest. */
-static sl_status check_large(const struct sl_hc_producer *producer, const struct sl_message *message,
-                             sl_error *error)
+/* A payload over 1 MiB is the body of a call of its own, and all else has to go in HTTP's headers. */
+bool sl_hc_producer_carries(const void *opaque, const struct sl_message *message)
 {
-    static const char why[] = "does not go with a payload over 1 MiB over HTTP";
-    if (!producer->layer.content_type)
-        return sl_error_set(error, SL_FORBIDDEN,
-                            "a payload over 1 MiB is sent with the layer's content type, and the application "
-                            "may not read the catalog %s to learn it",
-                            producer->hrn);
-    for (size_t i = 0; i < message->header_count; i++)
-        if (!message->headers[i].value)
-            return lacks(error, "a header with a null value", why);
-    return message->crc ? lacks(error, "a CRC", why) : SL_OK;
+    const struct sl_hc_producer *producer = opaque;
+    if (!producer->extended || message->payload_size <= SL_PAYLOAD_INLINE_MAX)
+        return true;
+    /* The layer's content type is not known to who may not read the catalog. */
+    bool good = producer->layer.content_type && !message->crc;
+    size_t left = MOST_FIELDS;
+    for (size_t i = 0; i < message->header_count && good; i++) {
+        const struct sl_header *header = &message->headers[i];
+        size_t name = strlen(header->name);
+        good = header->value && sl_is_http_token(header->name, left) && header->size < (left - name) / 3;
+        left -= good ? name + 3 * header->size : 0; /* %-escaped */
+    }
+    return good;
 }
 
 /* How a message travels. */
@@ -80,7 +85,7 @@ static sl_status choose_kind(const struct sl_hc_producer *producer, const struct
                             message->payload_size, SL_HC_LARGEST);
     return *kind == SL_HC_RECORDS     ? SL_OK
            : *kind == SL_HC_PARTITION ? check_partition(producer, message, error)
-           : producer->extended       ? check_large(producer, message, error)
+           : producer->extended       ? SL_OK
                                       : check_plain(message, error);
 }
 

@@ -128,6 +128,15 @@ static struct sl_hc_partition *entry(struct sl_hc_consumer *consumer, int32_t nu
     return &list[low];
 }
 
+struct sl_hc_member *sl_hc_share_other(const struct sl_hc_member *member, int32_t number)
+{
+    const struct sl_hc_consumer *consumer = member->consumer;
+    for (size_t i = 0; i < consumer->member_count; i++)
+        if (&consumer->members[i] != member && has(&consumer->members[i].assignment, number))
+            return &consumer->members[i];
+    return NULL;
+}
+
 /* It is not with this member any more, but perhaps with another one of ours: their answers do not come in the
  * order in which the group gives. */
 static void release(struct sl_hc_member *member, int32_t number)
@@ -138,12 +147,7 @@ static void release(struct sl_hc_member *member, int32_t number)
     sl_hc_queue_drop(consumer, member, &named, 1);
     if (!partition || partition->owner != member)
         return;
-    partition->owner = NULL;
-    for (size_t i = 0; i < consumer->member_count && !partition->owner; i++) {
-        struct sl_hc_member *other = &consumer->members[i];
-        if (other != member && has(&other->assignment, number))
-            partition->owner = other;
-    }
+    partition->owner = sl_hc_share_other(member, number);
     partition->lost = true;
     consumer->untold = true;
 }
@@ -205,6 +209,22 @@ struct sl_hc_member *sl_hc_share_owner(const struct sl_hc_consumer *consumer, in
         if (consumer->partitions[i].number == number)
             return consumer->partitions[i].owner;
     return NULL;
+}
+
+bool sl_hc_share_is_lost(const struct sl_hc_consumer *consumer, int32_t number)
+{
+    for (size_t i = 0; i < consumer->partition_count; i++)
+        if (consumer->partitions[i].number == number)
+            return consumer->partitions[i].told && consumer->partitions[i].lost;
+    return false;
+}
+
+bool sl_hc_share_knows(const struct sl_hc_consumer *consumer, int32_t number)
+{
+    for (size_t i = 0; i < consumer->partition_count; i++)
+        if (consumer->partitions[i].number == number)
+            return true;
+    return false;
 }
 
 sl_status sl_hc_share_tell(struct sl_hc_consumer *consumer, sl_error *error)

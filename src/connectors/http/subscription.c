@@ -74,7 +74,7 @@ static void warn_shared(const struct sl_hc_member *member, const json_t *answer,
         &consumer->host.log,
         "the default consumer group \"%s\" has other members: with the same credentials they share the "
         "layer's messages, and each sees only a part; to see all, name a group of its own in " SL_ROOT
-        "stream.consumer.group",
+        "stream.consumer.group, or with sl_consumer_options_set_group",
         group ? group : "");
 }
 
@@ -345,6 +345,7 @@ sl_status sl_hc_call(struct sl_hc_member *member, const char *method, const char
     }
     if (!url)
         return sl_error_oom(error);
+    int64_t left_ms = deadline_ms - sl_mono_ms();
     /* All of them name their outcome, so doing one twice does no harm. */
     const struct sl_http_request request = {
         .method = method,
@@ -352,6 +353,9 @@ sl_status sl_hc_call(struct sl_hc_member *member, const char *method, const char
         .body = body,
         .body_size = body ? strlen(body) : 0,
         .max_response = ANSWER_BYTES,
+        .timeout_ms = (int)(left_ms < 1                              ? 1
+                            : left_ms < consumer->request_timeout_ms ? left_ms
+                                                                     : consumer->request_timeout_ms),
         .deadline_ms = deadline_ms,
         .retry = true,
         .owner = member,

@@ -49,7 +49,7 @@ static sl_status of_list(const rd_kafka_topic_partition_list_t *list, sl_error *
 }
 
 sl_status sl_kafka_commit(struct sl_kafka_consumer *consumer, const rd_kafka_topic_partition_list_t *list,
-                          sl_error *error)
+                          int timeout_ms, sl_error *error)
 {
     /* A queue of our own bounds the wait, which rd_kafka_commit does not. */
     rd_kafka_queue_t *queue = rd_kafka_queue_new(consumer->client->rk);
@@ -59,11 +59,11 @@ sl_status sl_kafka_commit(struct sl_kafka_consumer *consumer, const rd_kafka_top
     rd_kafka_event_t *event = NULL;
     rd_kafka_resp_err_t code = rd_kafka_commit_queue(consumer->client->rk, list, queue, NULL, NULL);
     if (!code) {
-        event = rd_kafka_queue_poll(queue, SL_KAFKA_COMMIT_MS);
+        event = rd_kafka_queue_poll(queue, timeout_ms);
         if (!event)
             status = sl_error_set_retriable(error, SL_TIMED_OUT,
                                             "Kafka at %s did not confirm the commit within %d s",
-                                            consumer->client->brokers, SL_KAFKA_COMMIT_MS / 1000);
+                                            consumer->client->brokers, timeout_ms / 1000);
         else
             code = rd_kafka_event_error(event);
     }
@@ -169,7 +169,7 @@ static sl_status settle_lists(struct sl_kafka_consumer *consumer, rd_kafka_topic
         return status;
     if (fresh->cnt && consumer->start == SL_START_END) {
         sl_error ignored;
-        if (sl_kafka_commit(consumer, fresh, &ignored))
+        if (sl_kafka_commit(consumer, fresh, SL_KAFKA_COMMIT_MS, &ignored))
             sl_kafka_client_log(
                 consumer->client, SL_LOG_WARNING,
                 "group \"%s\" begins at the end, which could not be committed: if this consumer "

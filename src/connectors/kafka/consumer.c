@@ -377,18 +377,29 @@ sl_status sl_kafka_make_list(struct sl_kafka_consumer *consumer, const sl_offset
     return status;
 }
 
-sl_status sl_kafka_consumer_commit(void *consumer, const sl_offset *offsets, size_t count, sl_error *error)
+static sl_status commit(struct sl_kafka_consumer *self, const sl_offset *offsets, size_t count,
+                        int timeout_ms, sl_error *error)
 {
-    struct sl_kafka_consumer *self = consumer;
-    rd_kafka_topic_partition_list_t *list;
+    rd_kafka_topic_partition_list_t *list = NULL;
     if (!count)
         return SL_OK;
     sl_status status = sl_kafka_make_list(self, offsets, count, true, &list, error);
     if (status)
         return status;
-    status = sl_kafka_commit(self, list, error);
+    status = sl_kafka_commit(self, list, timeout_ms, error);
     rd_kafka_topic_partition_list_destroy(list);
     return status;
+}
+
+sl_status sl_kafka_consumer_commit(void *consumer, const sl_offset *offsets, size_t count, sl_error *error)
+{
+    return commit(consumer, offsets, count, SL_KAFKA_COMMIT_MS, error);
+}
+
+sl_status sl_kafka_consumer_commit_now(void *consumer, const sl_offset *offsets, size_t count,
+                                       sl_error *error)
+{
+    return commit(consumer, offsets, count, SL_KAFKA_NOW_MS, error);
 }
 
 bool sl_kafka_consumer_statistics(void *consumer, struct sl_buffer *json)

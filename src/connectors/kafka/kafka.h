@@ -15,6 +15,7 @@
 #define SL_KAFKA_MESSAGE_MAX 2097152 /* bytes, as the gateway makes topics: 1 MiB of payload and the rest */
 #define SL_KAFKA_QUERY_MS    15000   /* a question to the cluster */
 #define SL_KAFKA_COMMIT_MS   30000
+#define SL_KAFKA_NOW_MS      2000  /* a commit that is not to hold up a poll */
 #define SL_KAFKA_DOWN_MS     10000 /* all brokers down for so long: the application is told */
 
 /*
@@ -116,7 +117,7 @@ sl_status sl_kafka_restart(struct sl_kafka_consumer *consumer, sl_error *error);
 void sl_kafka_ran_empty(struct sl_kafka_consumer *consumer);
 /* Commits the offsets in list; returns when Kafka has them. */
 sl_status sl_kafka_commit(struct sl_kafka_consumer *consumer, const rd_kafka_topic_partition_list_t *list,
-                          sl_error *error);
+                          int timeout_ms, sl_error *error);
 void sl_kafka_drop_pending(struct sl_kafka_consumer *consumer);
 
 /* offsets.c */
@@ -178,6 +179,8 @@ sl_status sl_kafka_consumer_open(const struct sl_host *host, const struct sl_tar
 sl_status sl_kafka_consumer_poll(void *consumer, int timeout_ms, size_t max_messages, size_t max_bytes,
                                  struct sl_batch **batch, sl_error *error);
 sl_status sl_kafka_consumer_commit(void *consumer, const sl_offset *offsets, size_t count, sl_error *error);
+sl_status sl_kafka_consumer_commit_now(void *consumer, const sl_offset *offsets, size_t count,
+                                       sl_error *error);
 sl_status sl_kafka_consumer_seek(void *consumer, const sl_offset *offsets, size_t count, sl_error *error);
 sl_status sl_kafka_consumer_seek_to(void *consumer, sl_start where, sl_error *error);
 sl_status sl_kafka_consumer_seek_time(void *consumer, int64_t timestamp_ms, sl_error *error);

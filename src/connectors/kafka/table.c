@@ -17,6 +17,7 @@ SL_API const struct sl_connector sl_connector_table = {
     .consumer_open = sl_kafka_consumer_open,
     .consumer_poll = sl_kafka_consumer_poll,
     .consumer_commit = sl_kafka_consumer_commit,
+    .consumer_commit_now = sl_kafka_consumer_commit_now,
     .consumer_seek = sl_kafka_consumer_seek,
     .consumer_seek_to = sl_kafka_consumer_seek_to,
     .consumer_seek_time = sl_kafka_consumer_seek_time,

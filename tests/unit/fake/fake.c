@@ -32,6 +32,12 @@ static void note_sent(const struct sl_message *message)
     fake.sent[at].payload = message->payload != NULL;
 }
 
+static bool producer_carries(const void *producer, const struct sl_message *message)
+{
+    (void)producer, (void)message;
+    return !fake.too_much;
+}
+
 static sl_status producer_send(void *producer, const struct sl_message *message, void *ticket,
                                sl_error *error)
 {
@@ -151,6 +157,12 @@ static sl_status consumer_commit(void *consumer, const sl_offset *offsets, size_
     return SL_OK;
 }
 
+static sl_status consumer_commit_now(void *consumer, const sl_offset *offsets, size_t count, sl_error *error)
+{
+    fake.commits_now++;
+    return consumer_commit(consumer, offsets, count, error);
+}
+
 static sl_status consumer_seek(void *consumer, const sl_offset *offsets, size_t count, sl_error *error)
 {
     (void)consumer;
@@ -244,11 +256,13 @@ static const struct sl_connector whole = {
     .direct = false, /* asks the platform for nothing */
     .max_payload = SL_PAYLOAD_INLINE_MAX,
     .producer_open = producer_open,
+    .producer_carries = producer_carries,
     .producer_send = producer_send,
     .producer_close = producer_close,
     .consumer_open = consumer_open,
     .consumer_poll = consumer_poll,
     .consumer_commit = consumer_commit,
+    .consumer_commit_now = consumer_commit_now,
     .consumer_seek = consumer_seek,
     .consumer_seek_to = consumer_seek_to,
     .consumer_seek_time = consumer_seek_time,

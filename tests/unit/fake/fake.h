@@ -18,6 +18,7 @@ struct fake {
     size_t ticket_count;
     char last_trace[200], last_partition[200];
     sl_status refuse; /* what producer_send answers, SL_OK: accepts */
+    bool too_much;    /* producer_carries says no */
     size_t refusals;  /* how often it still does; 0 with refuse set: always */
     bool producer_closed;
     struct { /* what was accepted, the first of it, in order */
@@ -33,6 +34,7 @@ struct fake {
     sl_offset committed[64];
     size_t committed_count;
     sl_status refuse_commits; /* what commits are answered, SL_OK: taken */
+    size_t commits_now;       /* those that are not to hold up a poll */
     size_t refused_commits;
     sl_offset sought[64];
     size_t sought_count;
