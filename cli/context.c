@@ -56,7 +56,8 @@ static sl_status edit_begin(struct edit *edit, sl_error *error)
     *slash = '/';
     FILE *file = fopen(edit->path, "re");
     if (!file)
-        return errno == ENOENT ? SL_OK : sl_error_set(error, SL_IO, "%s: %s", edit->path, strerror(errno));
+        return errno == ENOENT ? SL_OK
+                               : sl_error_set(error, SL_IO, "%s: %s", edit->path, strerror(errno));
     size_t got = 1;
     while (got > 0 && sl_buffer_reserve(&edit->text, 4096)) {
         got = fread(edit->text.data + edit->text.size, 1, 4096, file);
@@ -270,7 +271,7 @@ static sl_status may_register(const struct edit *edit, const struct hocon *conte
 }
 
 static sl_status register_entry(struct edit *edit, const char *name, const char *file, bool *current,
-                                sl_error *error)
+                                char **replaced, sl_error *error)
 {
     struct hocon *contexts = NULL;
     struct sl_buffer block;
@@ -286,7 +287,9 @@ static sl_status register_entry(struct edit *edit, const char *name, const char 
         *current = !now || !strcmp(now, name);
         if (block.failed)
             status = sl_error_oom(error);
-        else if (!now || !before || strcmp(before, file))
+        else if (before && strcmp(before, file) != 0 && !(*replaced = strdup(before)))
+            status = sl_error_oom(error);
+        else if (!now || !before || *replaced)
             status = put_block(edit, name, block.data, now, !now, error);
     }
     sl_buffer_free(&block);
@@ -294,13 +297,14 @@ static sl_status register_entry(struct edit *edit, const char *name, const char 
     return status;
 }
 
-bool cli_context_register(const char *name, const char *file, bool *current, sl_error *error)
+bool cli_context_register(const char *name, const char *file, bool *current, char **before, sl_error *error)
 {
     struct edit edit;
     *current = false;
+    *before = NULL;
     sl_status status = edit_begin(&edit, error);
     if (!status)
-        status = register_entry(&edit, name, file, current, error);
+        status = register_entry(&edit, name, file, current, before, error);
     edit_end(&edit);
     return status == SL_OK;
 }
@@ -331,7 +335,7 @@ static char *url_of(const char *name, sl_error *error)
     if (!status)
         status = sl_config_load_context(config, name, error);
     if (!status)
-        status = sl_config_lookup_url(config, &url, error);
+        (void)sl_config_lookup_url(config, &url, error);
     sl_config_destroy(&config);
     return url;
 }

@@ -1,4 +1,5 @@
 /* streamlayer up */
+#include "base/error.h"
 #include "cli.h"
 #include "config/context.h"
 #include "context.h"
@@ -328,7 +329,7 @@ static int write_application_conf(const struct platform *platform)
                                  "}\n";
     char path[FILE_MAX], credentials[FILE_MAX];
     char quoted_path[2 * FILE_MAX + 3], quoted_credentials[2 * FILE_MAX + 3];
-    char text[sizeof format + 4 * FILE_MAX + 128];
+    char text[sizeof format + (size_t)4 * FILE_MAX + 128];
     path_in(platform, "application.conf", path);
     path_in(platform, "credentials.properties", credentials);
     quote(path, quoted_path);
@@ -351,12 +352,19 @@ static const char *context_name(const struct platform *platform)
  */
 static void register_context(struct platform *platform)
 {
-    char path[FILE_MAX];
+    char path[FILE_MAX], *before = NULL;
     sl_error error = {0};
     path_in(platform, "application.conf", path);
-    if (!cli_flag(platform->cli, "no-context") &&
-        !cli_context_register(context_name(platform), path, &platform->current, &error))
+    if (cli_flag(platform->cli, "no-context"))
+        return;
+    if (!cli_context_register(context_name(platform), path, &platform->current, &before, &error))
         cli_warning(platform->cli, "the platform is not registered as a context: %s", error.text);
+    else if (before)
+        cli_warning(platform->cli,
+                    "the context %s was of the platform of %s, which does not run: now it is this one's "
+                    "(--context gives this one another name)",
+                    context_name(platform), before);
+    free(before);
 }
 
 static void print_ready_json(const struct platform *platform, const char *brokers)

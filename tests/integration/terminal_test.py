@@ -151,7 +151,8 @@ class Contexts(Terminal):
         self.assertIn(url, self.out("context", "show"))
         end(second)
         end(first)
-        third, url, _ = up()  # one that has ended gives way
+        third, url, later = up()  # one that has ended gives way, and it is told
+        self.assertIn("which does not run", streamlayer.read_text(later + ".log"))
         self.assertIn(url, self.out("context", "show"))
         end(third)
         self.run_it("context", "remove", "local")
