@@ -80,6 +80,11 @@ struct gw_subscription {
     uint64_t turn;    /* polls that followed none */
     uint64_t answers; /* with messages, that arrived or may arrive yet */
     bool awaits_ack;  /* what was given was written: the next poll says whether it arrived */
+    /* An answer that was told lost is given again under the same number, and perhaps with more or fewer
+     * messages. Which of them arrives nobody knows, so only what is in each of them counts as arrived: the
+     * first so many that are held. 0: the next answer is a new one. */
+    size_t repeated;
+    uint64_t heard;                     /* the most answers that a poll said it had received */
     struct gw_change *orders, *leavers; /* waiting: all that must come one after another */
     struct gw_change *commits;          /* under way */
 

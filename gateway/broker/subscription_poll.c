@@ -12,7 +12,7 @@
 
 void gw_subscription_forget(struct gw_subscription *subscription, int32_t partition)
 {
-    size_t kept = 0, given = 0;
+    size_t kept = 0, given = 0, repeated = 0;
     for (size_t i = 0; i < subscription->held_count; i++) {
         struct gw_held held = subscription->held[i];
         if (partition < 0 || held.message->partition == partition) {
@@ -21,9 +21,11 @@ void gw_subscription_forget(struct gw_subscription *subscription, int32_t partit
         }
         subscription->held[kept++] = held;
         given += i < subscription->given;
+        repeated += i < subscription->repeated;
     }
     subscription->held_count = kept;
     subscription->given = given;
+    subscription->repeated = repeated;
     if (!given)
         subscription->awaits_ack = false;
 }
@@ -32,12 +34,14 @@ void gw_subscription_hold_back(struct gw_subscription *subscription)
 {
     if (subscription->step == GW_STEP_RESUME)
         return; /* which goes on behind what was taken; its end asks again */
-    size_t kept = subscription->given;
+    size_t kept = subscription->given,
+           repeated = kept < subscription->repeated ? kept : subscription->repeated;
     for (size_t i = subscription->given; i < subscription->held_count; i++) {
         struct gw_held held = subscription->held[i];
         struct gw_share *share = gw_subscription_share(subscription, held.message->partition);
         if (!share || !gw_subscription_is_paused(subscription, share->partition)) {
             subscription->held[kept++] = held;
+            repeated += i < subscription->repeated;
             continue;
         }
         if (held.message->offset < share->taken)
@@ -45,6 +49,7 @@ void gw_subscription_hold_back(struct gw_subscription *subscription)
         rd_kafka_event_destroy(held.event);
     }
     subscription->held_count = kept;
+    subscription->repeated = repeated;
 }
 
 /*
@@ -198,27 +203,39 @@ static void due(struct gw_timer *timer)
         finish(subscription);
 }
 
-/* What was given and is now known to have arrived. */
-static void arrived(struct gw_subscription *subscription)
+/* The first so many that are held are known to have arrived. What was given besides comes again. */
+static void arrived(struct gw_subscription *subscription, size_t count)
 {
-    for (size_t i = 0; i < subscription->given; i++) {
+    for (size_t i = 0; i < count; i++) {
         struct gw_held held = subscription->held[i];
         struct gw_share *share = gw_subscription_share(subscription, held.message->partition);
         if (share)
             share->sent = held.message->offset + 1;
         rd_kafka_event_destroy(held.event);
     }
-    subscription->held_count -= subscription->given;
-    if (subscription->held_count)
-        memmove(subscription->held, subscription->held + subscription->given,
+    subscription->held_count -= count;
+    if (subscription->held_count && count)
+        memmove(subscription->held, subscription->held + count,
                 subscription->held_count * sizeof *subscription->held);
+    bool all = count >= subscription->given;
     subscription->given = 0;
+    subscription->repeated = 0;
     subscription->awaits_ack = false;
+    if (!all)
+        gw_subscription_hold_back(subscription); /* of what was paused since */
+}
+
+/* Of what was given, what is in each answer of the same number. */
+static size_t surely_given(const struct gw_subscription *subscription)
+{
+    return subscription->repeated && subscription->repeated < subscription->given ? subscription->repeated
+                                                                                  : subscription->given;
 }
 
 static void again(struct gw_subscription *subscription)
 {
     atomic_fetch_add_explicit(&subscription->all->redelivered, subscription->given, memory_order_relaxed);
+    subscription->repeated = surely_given(subscription);
     subscription->given = 0;
     subscription->answers--;
     subscription->awaits_ack = false;
@@ -228,14 +245,24 @@ static void again(struct gw_subscription *subscription)
 /* What a poll says of the answer before it, which is written or was never begun. */
 static void heed(struct gw_subscription *subscription, const struct gw_poll *poll)
 {
-    bool missed =
-        poll->received < 0 ? poll->ack == GW_ACK_NO : (uint64_t)poll->received != subscription->answers;
-    if (subscription->awaits_ack && missed)
-        again(subscription);
-    else if (subscription->awaits_ack)
-        arrived(subscription);
+    uint64_t received = poll->received < 0 ? subscription->answers : (uint64_t)poll->received;
+    if (subscription->awaits_ack) {
+        if (received != subscription->answers || (poll->received < 0 && poll->ack == GW_ACK_NO))
+            again(subscription);
+        else
+            arrived(subscription, surely_given(subscription));
+    } else if (received == subscription->answers + 1 && subscription->repeated) {
+        arrived(subscription, subscription->repeated); /* it was told lost, and is not */
+    }
     if (poll->received >= 0)
-        subscription->answers = (uint64_t)poll->received;
+        subscription->answers = subscription->heard = received;
+}
+
+/* A poll that says less than one before it was overtaken by that one: its client waits for it no more. What
+ * it were given would be counted as an answer that its client never sees. */
+static bool is_overtaken(const struct gw_subscription *subscription, const struct gw_poll *poll)
+{
+    return poll->received >= 0 && (uint64_t)poll->received < subscription->heard;
 }
 
 static void poll_arrived(struct gw_task *task)
@@ -245,7 +272,9 @@ static void poll_arrived(struct gw_task *task)
     poll->replaced = poll->follows && poll->follows != subscription->turn;
     if (subscription->phase != GW_JOINED)
         poll->status = gw_subscription_gone(subscription);
-    if (poll->status || poll->replaced) {
+    if (poll->status || poll->replaced || is_overtaken(subscription, poll)) {
+        if (poll->assignment >= 0)
+            gw_subscription_assignment(subscription, &poll->now);
         poll->done(poll);
         return;
     }
@@ -302,7 +331,7 @@ static void settled(struct gw_task *task)
         if (!poll->whole)
             again(subscription);
         else if (poll->ack == GW_ACK_WRITTEN)
-            arrived(subscription);
+            arrived(subscription, subscription->given);
         else
             subscription->awaits_ack = subscription->given > 0;
         if (subscription->parked)

@@ -139,6 +139,34 @@ class Stream(StreamCase):
         self.publish(b"2")
         poll(2, b"2")
 
+    def said(self, subscription, query):
+        answer = self.platform.get(f"{subscription.url('partitions')}?{query}")
+        self.assertEqual(answer.status, 200, answer.text)
+        return [data(each) for each in answer.json()["messages"]]
+
+    def test_an_answer_given_twice_counts_as_the_smaller(self):
+        """Which of the two the client has read nobody knows."""
+        self.layer()
+        subscription = self.subscribe()
+        self.publish(b"0")
+        self.assertEqual(self.said(subscription, "received=0&maxWaitMs=20000"), [b"0"])
+        self.publish(b"1", b"2")
+        self.assertEqual(self.said(subscription, "received=0&maxWaitMs=20000&maxMessages=2"), [b"0", b"1"])
+        self.assertEqual(self.said(subscription, "received=1&maxWaitMs=20000&maxMessages=1"), [b"1"])
+        self.assertEqual(self.said(subscription, "received=1&maxWaitMs=20000"), [b"1", b"2"])
+        self.assertEqual(self.said(subscription, "received=2&maxWaitMs=20000&maxMessages=2"), [b"2"])
+
+    def test_a_poll_that_was_overtaken_takes_nothing(self):
+        """Its client does not wait for it any more, and would not count what it were given."""
+        self.layer()
+        subscription = self.subscribe()
+        self.publish(b"0")
+        self.assertEqual(self.said(subscription, "received=0&maxWaitMs=20000"), [b"0"])
+        self.assertEqual(self.said(subscription, "received=1&maxWaitMs=1"), [])
+        self.publish(b"1")
+        self.assertEqual(self.said(subscription, "received=0&maxWaitMs=1000"), [])
+        self.assertEqual(self.said(subscription, "received=1&maxWaitMs=20000"), [b"1"])
+
     def test_foreign_messages(self):
         """No key: "", a key that is not UTF-8: U+FFFD, a null value: no data."""
         self.layer()
