@@ -42,7 +42,7 @@ static struct timing stop(struct timing begun)
 static void die(const char *what, const char *why)
 {
     fprintf(stderr, "bench_client: %s: %s\n", what, why);
-    exit(1);
+    exit(1); /* NOLINT(concurrency-mt-unsafe): the program is over */
 }
 
 struct job {

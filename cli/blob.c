@@ -1,4 +1,5 @@
 /* streamlayer blob: bytes too large for a message, by their data handle. */
+#include "base/error.h"
 #include "lines.h"
 #include "progress.h"
 #include "sink.h"
@@ -43,7 +44,7 @@ static int map_file(struct content *content, const struct cli *cli, const char *
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0 || fstat(fd, &status)) {
         int failure = errno;
-        cli_error(cli, "%s: %s", path, strerror(failure));
+        cli_error(cli, "%s: %s", path, sl_errno_text(failure));
         if (fd >= 0)
             close(fd);
         return failure == ENOENT ? CLI_NOT_FOUND : CLI_FAILED;
@@ -225,7 +226,7 @@ static int copy_to_file(struct cli *cli, const char *path, int64_t first, int64_
     int closed = cli_sink_close(&sink);
     code = code ? code : closed;
     if (!code && rename(part, path)) {
-        cli_error(cli, "%s: %s", path, strerror(errno));
+        cli_error(cli, "%s: %s", path, sl_errno_text(errno));
         code = CLI_FAILED;
     }
     if (code)
@@ -249,7 +250,7 @@ static int get_size(struct cli *cli, int64_t *size)
 static int blob_get(struct cli *cli)
 {
     const char *output = cli_value(cli, "output");
-    int64_t size, first, count;
+    int64_t size = 0, first = 0, count = 0;
     /* What can be told without asking first. */
     int code = bounds(cli, INT64_MAX, &first, &count);
     if (!code)

@@ -128,7 +128,7 @@ struct cli_table *cli_table_create(size_t columns, const char *const *titles);
 void cli_table_row(struct cli_table *table, const char *const *cells);
 /* Prints and releases it; false when memory had run out or standard output fails. */
 bool cli_table_print(struct cli_table **table);
-void cli_table_drop(struct cli_table **table);
+void cli_table_drop(struct cli_table **handle);
 /* Flushes standard output: CLI_OK, or CLI_READER_GONE, or CLI_FAILED after a message. */
 int cli_flush_output(const struct cli *cli);
 /* The exit code where writing to standard output failed with that errno, after a message where one is due. */

@@ -53,7 +53,7 @@ static void say(const struct cli *cli, const char *color, const char *kind, cons
     do {                                                                                                     \
         va_list arguments;                                                                                   \
         va_start(arguments, format);                                                                         \
-        vsnprintf(text, sizeof text, format, arguments);                                                     \
+        vsnprintf((text), sizeof(text), format, arguments);                                                  \
         va_end(arguments);                                                                                   \
     } while (0)
 

@@ -206,7 +206,7 @@ static void offer_values(struct completion *completion, const char *kind)
     else if (!strcmp(kind, "CONNECTOR"))
         offer_choices(completion, sl_setting_find(SL_ROOT "stream.connector.producer"));
     else if (!strcmp(kind, "PATH") || !strcmp(kind, "PATH=VALUE"))
-        offer_settings(completion, kind[4] == '=');
+        offer_settings(completion, !strcmp(kind, "PATH=VALUE"));
     else if (!strcmp(kind, "FILE"))
         puts(":file");
     else if (!strcmp(kind, "DIR"))

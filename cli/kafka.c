@@ -1,4 +1,6 @@
 #include "kafka.h"
+#include "base/error.h"
+#include "base/text.h"
 #include "kafka_files.h"
 #include "process.h"
 
@@ -40,7 +42,7 @@ static void tell(const struct cli_kafka *kafka, const char *format, ...)
 
 static int fail_errno(const struct cli_kafka *kafka, const char *path)
 {
-    cli_error(kafka->cli, "%s: %s", path, strerror(errno));
+    cli_error(kafka->cli, "%s: %s", path, sl_errno_text(errno));
     return CLI_FAILED;
 }
 
@@ -228,7 +230,7 @@ static int fetch(struct cli_kafka *kafka)
                   "Apache Kafka is kept in %s, which cannot be written (%s): set XDG_CACHE_HOME to a "
                   "directory that "
                   "can",
-                  cache, strerror(errno));
+                  cache, sl_errno_text(errno));
         return CLI_FAILED;
     }
     snprintf(jars, sizeof jars, "%s/jars", temporary);
@@ -269,8 +271,17 @@ static int choose_ports(struct cli_kafka *kafka)
     char path[PATH_MAX + 16], text[64];
     snprintf(path, sizeof path, "%s/kafka.ports", kafka->directory);
     cli_file_tail(path, text, sizeof text);
-    if (sscanf(text, "%d %d", &kafka->port, &kafka->controller_port) != 2)
-        kafka->port = kafka->controller_port = 0;
+    char *second = strchr(text, ' ');
+    int64_t port = 0, controller_port = 0;
+    if (second) {
+        *second++ = 0;
+        second[strcspn(second, "\n")] = 0;
+        if (!sl_parse_int(text, 1, UINT16_MAX, &port) ||
+            !sl_parse_int(second, 1, UINT16_MAX, &controller_port))
+            port = controller_port = 0;
+    }
+    kafka->port = (int)port;
+    kafka->controller_port = (int)controller_port;
     int broker = cli_bind_port(&kafka->port);
     int controller = broker < 0 ? -1 : cli_bind_port(&kafka->controller_port);
     if (broker >= 0)
@@ -454,7 +465,7 @@ static int end_orphan(const struct cli_kafka *kafka)
                     (long)pid);
         if (!cli_process_end(pid, words, STOP_GRACE_MS)) {
             cli_error(kafka->cli, "process %ld, a Kafka that has %s, does not end: %s", (long)pid,
-                      kafka->directory, strerror(errno));
+                      kafka->directory, sl_errno_text(errno));
             return CLI_FAILED;
         }
         if (cli_interrupted())
@@ -504,7 +515,7 @@ void cli_kafka_watch(struct cli_kafka *kafka)
         cli_warning(kafka->cli, "Kafka ended with %s; it is started again in %d s (log: %s)", how, wait_s,
                     kafka->log);
         kafka->pid = 0;
-        kafka->restart_ms = now_ms + wait_s * 1000;
+        kafka->restart_ms = now_ms + wait_s * 1000L;
     }
     if (!kafka->pid && now_ms >= kafka->restart_ms && launch(kafka))
         kafka->restart_ms = now_ms + 30000;
@@ -556,7 +567,7 @@ static const char *try_broker(char *broker)
     for (struct addrinfo *each = found; each && failure; each = each->ai_next)
         failure = try_address(each, CONNECT_MS);
     freeaddrinfo(found);
-    return failure ? strerror(failure) : NULL;
+    return failure ? sl_errno_text(failure) : NULL;
 }
 
 bool cli_brokers_reachable(const char *brokers, char *why, size_t size)

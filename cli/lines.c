@@ -1,4 +1,5 @@
 #include "lines.h"
+#include "base/error.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -23,7 +24,7 @@ bool cli_lines_open(struct cli_lines *lines, const struct cli *cli, const char *
     };
     if (lines->fd < 0) {
         int failure = errno;
-        cli_error(cli, "%s: %s", lines->name, strerror(failure));
+        cli_error(cli, "%s: %s", lines->name, sl_errno_text(failure));
         errno = failure;
         return false;
     }
@@ -89,7 +90,7 @@ static enum cli_line fill(struct cli_lines *lines, const struct cli *cli)
             return CLI_LINE_END;
         }
         if (errno != EINTR && errno != EAGAIN) {
-            cli_error(cli, "%s: %s", lines->name, strerror(errno));
+            cli_error(cli, "%s: %s", lines->name, sl_errno_text(errno));
             return CLI_LINE_FAILED;
         }
     }

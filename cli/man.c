@@ -1,4 +1,5 @@
 /* streamlayer man: the manual pages, from what --help says. */
+#include "base/error.h"
 #include "config/settings.h"
 #include "help.h"
 
@@ -272,7 +273,7 @@ static int write_page(const struct cli *cli, const char *directory, const struct
         write_overview(out);
     if (out && !fclose(out))
         return CLI_OK;
-    cli_error(cli, "%s: %s", path, strerror(errno));
+    cli_error(cli, "%s: %s", path, sl_errno_text(errno));
     return CLI_FAILED;
 }
 

@@ -39,7 +39,7 @@ static bool make_tables(struct getopt_tables *tables, const struct cli_option *o
 {
     size_t globals = table_size(cli_global_options), count = globals + table_size(own), at = 0;
     *tables = (struct getopt_tables){
-        .options = calloc(count, sizeof *tables->options),
+        .options = calloc(count + 1, sizeof *tables->options),
         .longs = calloc(count + 1, sizeof *tables->longs),
         .letters = calloc(1, 2 * count + 3),
         .count = count,
@@ -51,7 +51,7 @@ static bool make_tables(struct getopt_tables *tables, const struct cli_option *o
         *letter++ = '+';
     *letter++ = ':';
     for (size_t i = 0; i < count; i++) {
-        const struct cli_option *option = i < globals ? &cli_global_options[i] : &own[i - globals];
+        const struct cli_option *option = i < globals || !own ? &cli_global_options[i] : &own[i - globals];
         tables->options[i] = option;
         if (option->name)
             tables->longs[at++] = (struct option){

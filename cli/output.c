@@ -1,4 +1,5 @@
 /* Tables, sizes and summaries. */
+#include "base/error.h"
 #include "cli.h"
 
 #include <errno.h>
@@ -101,7 +102,7 @@ int cli_output_failed(const struct cli *cli, int failure)
     /* Who reads has enough, as head has: no fault of anybody's. */
     if (failure == EPIPE)
         return CLI_READER_GONE;
-    cli_error(cli, "standard output: %s", strerror(failure));
+    cli_error(cli, "standard output: %s", sl_errno_text(failure));
     return CLI_FAILED;
 }
 

@@ -284,7 +284,8 @@ static size_t longest_line(const struct produce *produce)
 {
     if (produce->ndjson) /* a byte takes up to six: \u0000 */
         return produce->max < SIZE_MAX / 12 ? 6 * produce->max + DELIMITER_MAX : SIZE_MAX / 2;
-    return produce->max + (produce->keyed ? 4 * SL_PARTITION_ID_MAX + produce->key_delimiter.size : 0);
+    return produce->max +
+           (produce->keyed ? (size_t)4 * SL_PARTITION_ID_MAX + produce->key_delimiter.size : 0);
 }
 
 static int send_file(struct produce *produce, const char *path)

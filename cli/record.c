@@ -92,7 +92,7 @@ void cli_record_free(struct cli_record *record)
         free(record->parts[i]);
     free(record->parts);
     json_decref(record->object);
-    *record = (struct cli_record){0};
+    memset(record, 0, sizeof *record);
 }
 
 /* Takes memory over, to be released with the record. */

@@ -1,4 +1,5 @@
 #include "sink.h"
+#include "base/error.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -14,7 +15,7 @@ static int failed(const struct cli_sink *sink, const char *name, int failure)
 {
     if (sink->fd == STDOUT_FILENO)
         return cli_output_failed(sink->cli, failure);
-    cli_error(sink->cli, "%s%s%s: %s", sink->name, name ? "/" : "", name ? name : "", strerror(failure));
+    cli_error(sink->cli, "%s%s%s: %s", sink->name, name ? "/" : "", name ? name : "", sl_errno_text(failure));
     return failure == EPIPE ? CLI_READER_GONE : failure == ENOENT ? CLI_NOT_FOUND : CLI_FAILED;
 }
 

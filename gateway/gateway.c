@@ -65,7 +65,7 @@ static sl_status hold_directory(struct gateway *gateway, const char *directory, 
         return sl_error_oom(error);
     gateway->lock_fd = open(file, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (gateway->lock_fd < 0)
-        status = sl_error_set(error, SL_IO, "cannot open %s: %s", file, strerror(errno));
+        status = sl_error_set(error, SL_IO, "cannot open %s: %s", file, sl_errno_text(errno));
     else if (flock(gateway->lock_fd, LOCK_EX | LOCK_NB))
         status = sl_error_set(
             error, SL_CONFLICT,

@@ -13,15 +13,14 @@ struct gateway;
 
 /* Opens the stores in the data directory, connects to Kafka, listens. When it returns SL_OK requests are
  * served (readiness at /ready tells whether Kafka answers). config is copied. */
-sl_status gw_start(const sl_config *config, const struct sl_log *log, struct gateway **gateway,
-                   sl_error *error);
+sl_status gw_start(const sl_config *config, const struct sl_log *log, struct gateway **out, sl_error *error);
 
 /* The port that it listens on. */
 uint16_t gw_port(const struct gateway *gateway);
 
 /* Clean shutdown: no new connections, requests in flight are answered (up to grace_ms), subscriptions leave
  * their groups, what was acknowledged is in Kafka. Blocks; NULLs the pointer. */
-void gw_stop(struct gateway **gateway, int grace_ms);
+void gw_stop(struct gateway **out, int grace_ms);
 
 /*
  * An application and its key, for credentials.properties. Made in the store of a data directory (the gateway

@@ -58,7 +58,7 @@ sl_status gw_status_create(struct gw_status **status, sl_error *error);
 void gw_status_destroy(struct gw_status **status);
 
 /* Removes blobs that have outlived their layers, now and every few minutes, until the loops stop. */
-sl_status gw_sweeper_start(struct gateway *gateway, struct gw_sweeper **sweeper, sl_error *error);
+sl_status gw_sweeper_start(struct gateway *gateway, struct gw_sweeper **out, sl_error *error);
 void gw_sweeper_free(struct gw_sweeper **sweeper); /* the loops and workers have stopped */
 
 /* Deletes the topics of what is condemned (store/catalogs.h), of one catalog or of all (hrn NULL). Blocks. */
@@ -66,9 +66,5 @@ sl_status gw_config_clean(struct gateway *gateway, const char *hrn, sl_error *er
 
 /* Answers what a failed call came to: the status as HTTP's, the text as the cause. */
 void gw_respond_failure(struct gw_request *request, const sl_error *error);
-
-/* One API's lines for /metrics. */
-bool gw_subscriptions_metrics(struct gw_subscriptions *subscriptions, struct sl_buffer *text);
-bool gw_broker_metrics(struct gw_broker *broker, struct sl_buffer *text);
 
 #endif

@@ -137,6 +137,7 @@ int main(int argc, char **argv)
     const char *file = NULL;
     char *settings[256];
     int count = 0, option;
+    /* NOLINTNEXTLINE(concurrency-mt-unsafe): there are no threads yet */
     while ((option = getopt_long(argc, argv, "D:c:h", options, NULL)) != -1) {
         switch (option) {
         case 'c':

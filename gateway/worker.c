@@ -59,7 +59,7 @@ sl_status gw_workers_start(unsigned threads, struct gw_workers **out, sl_error *
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (code) {
         gw_workers_stop(&workers);
-        return sl_error_set(error, SL_IO, "cannot start a thread: %s", strerror(code));
+        return sl_error_set(error, SL_IO, "cannot start a thread: %s", sl_errno_text(code));
     }
     *out = workers;
     return SL_OK;

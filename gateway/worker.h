@@ -9,7 +9,7 @@
 
 struct gw_workers;
 
-sl_status gw_workers_start(unsigned threads, struct gw_workers **workers, sl_error *error);
+sl_status gw_workers_start(unsigned threads, struct gw_workers **out, sl_error *error);
 /* Runs what is queued, then joins; what is posted later is left lying. Any thread but a worker's. */
 void gw_workers_finish(struct gw_workers *workers);
 /* The same, and releases: nobody may post any more. */

@@ -14,7 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define SWEEP_MS  (10 * 60 * 1000)
+#define SWEEP_MS  600000L
 #define AHEAD_MAX ((int64_t)8 << 20) /* bytes that are read from disk before the loop sends them */
 
 static bool check_handle(struct gw_request *request, const char *handle)

@@ -376,7 +376,7 @@ static void get_layer(struct gw_request *request)
 }
 
 #define CATALOGS "/config/v1/catalogs"
-#define BODY_MAX (1024 * 1024)
+#define BODY_MAX ((size_t)1024 * 1024)
 
 const struct gw_route gw_config_routes[] = {
     {.method = "POST",

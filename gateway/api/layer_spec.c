@@ -14,7 +14,7 @@
 #define OUT_DEFAULT     4000
 #define OUT_MAX         65500
 #define OUT_MARKETPLACE 2000
-#define MINUTE_MS       60000
+#define MINUTE_MS       60000L
 #define HOUR_MS         (60 * MINUTE_MS)
 
 /* A member; null counts as absent. */

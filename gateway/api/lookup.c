@@ -79,7 +79,7 @@ static void catalog_apis(struct gw_request *request)
 
 #define LOOKUP(at, handler)                                                                                  \
     {                                                                                                        \
-        .method = "GET", .pattern = at, .handle = handler, .name = "lookup"                                  \
+        .method = "GET", .pattern = (at), .handle = (handler), .name = "lookup"                              \
     }
 
 const struct gw_route gw_lookup_routes[] = {

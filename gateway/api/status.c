@@ -2,11 +2,13 @@
 #include "base/error.h"
 #include "base/time.h"
 #include "gateway/broker/repeats.h"
+#include "gateway/broker/subscriptions.h"
 #include "gateway/gateway_internal.h"
 
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -156,13 +158,13 @@ static void layer_metrics(struct gw_catalogs *catalogs, struct sl_buffer *text)
 /* Pages of memory in use, from the kernel; 0 where it does not say. */
 static unsigned long resident_pages(void)
 {
-    unsigned long size = 0, resident = 0;
+    char line[128], *second = NULL;
     FILE *file = fopen("/proc/self/statm", "re");
-    if (file && fscanf(file, "%lu %lu", &size, &resident) != 2)
-        resident = 0;
+    if (file && fgets(line, sizeof line, file))
+        second = strchr(line, ' ');
     if (file)
         fclose(file);
-    return resident;
+    return second ? strtoul(second, NULL, 10) : 0;
 }
 
 static void process_metrics(struct sl_buffer *text)

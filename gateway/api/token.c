@@ -48,13 +48,20 @@ static const char *parameter(const struct token_job *job, const char *name)
     return NULL;
 }
 
+static void plus_to_space(char *text)
+{
+    for (; *text; text++)
+        if (*text == '+')
+            *text = ' ';
+}
+
 /* Decodes one value in place; false when it is malformed or there are too many. */
 static bool add_parameter(struct token_job *job, char *name, char *value, bool form)
 {
-    for (char *c = name; form && *c; c++)
-        *c = *c == '+' ? ' ' : *c;
-    for (char *c = value; form && *c; c++)
-        *c = *c == '+' ? ' ' : *c;
+    if (form) {
+        plus_to_space(name);
+        plus_to_space(value);
+    }
     long name_size = sl_percent_decode(name), value_size = sl_percent_decode(value);
     if (job->count == PARAMETERS_MAX || name_size < 0 || value_size < 0 ||
         strlen(name) != (size_t)name_size || strlen(value) != (size_t)value_size)
@@ -202,7 +209,7 @@ static sl_status check(struct token_job *job, struct gw_application *application
     if (!signature_is_right(job, application->key_secret) || status)
         return sl_error_set(error, SL_UNAUTHENTICATED, "the access key or the signature is wrong");
     return gw_tokens_remember_nonce(job->gateway->tokens, key, parameter(job, "oauth_nonce"), timestamp,
-                                    (timestamp + 2 * CLOCK_SKEW_S) * 1000, error);
+                                    (timestamp + 2L * CLOCK_SKEW_S) * 1000, error);
 }
 
 /* Both spellings: official clients read accessToken, others access_token. */
@@ -303,7 +310,7 @@ const struct gw_route gw_token_routes[] = {
     {.method = "POST",
      .pattern = "/oauth2/token",
      .flags = GW_ROUTE_PUBLIC,
-     .max_body = 16 * 1024,
+     .max_body = (size_t)16 * 1024,
      .handle = post_token,
      .name = "token"},
 };

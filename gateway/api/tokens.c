@@ -100,7 +100,7 @@ static sl_status write_key(EVP_PKEY *key, const char *file, sl_error *error)
         good = !fclose(out) && good;
     good = good && !rename(draft, file);
     sl_status status =
-        good ? SL_OK : sl_error_set(error, SL_IO, "cannot write %s: %s", file, strerror(errno));
+        good ? SL_OK : sl_error_set(error, SL_IO, "cannot write %s: %s", file, sl_errno_text(errno));
     free(draft);
     return status;
 }
@@ -114,7 +114,7 @@ static sl_status read_key(const char *file, EVP_PKEY **key, sl_error *error)
         return *key ? SL_OK : key_error(error, file);
     }
     if (errno != ENOENT)
-        return sl_error_set(error, SL_IO, "cannot read %s: %s", file, strerror(errno));
+        return sl_error_set(error, SL_IO, "cannot read %s: %s", file, sl_errno_text(errno));
     *key = EVP_EC_gen("P-256");
     return *key ? write_key(*key, file, error) : sl_error_set(error, SL_INTERNAL, "no key could be made");
 }
@@ -129,7 +129,7 @@ sl_status gw_tokens_open(const char *data_directory, int64_t lifetime_ms, struct
     tokens->lifetime_ms = lifetime_ms;
     pthread_mutex_init(&tokens->signing, NULL);
     pthread_mutex_init(&tokens->lock, NULL);
-    tokens->cache = calloc(CACHE_SETS * CACHE_WAYS, sizeof *tokens->cache);
+    tokens->cache = calloc((size_t)CACHE_SETS * CACHE_WAYS, sizeof *tokens->cache);
     tokens->nonces = calloc(NONCE_SLOTS, sizeof *tokens->nonces);
     tokens->sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
     char *file = sl_printf("%s/token-key.pem", data_directory);

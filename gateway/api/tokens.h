@@ -10,9 +10,9 @@
 struct gw_tokens;
 
 /* Reads DATA/token-key.pem, or makes it (mode 0600). lifetime_ms: of tokens that do not ask for less. */
-sl_status gw_tokens_open(const char *data_directory, int64_t lifetime_ms, struct gw_tokens **tokens,
+sl_status gw_tokens_open(const char *data_directory, int64_t lifetime_ms, struct gw_tokens **out,
                          sl_error *error);
-void gw_tokens_close(struct gw_tokens **tokens);
+void gw_tokens_close(struct gw_tokens **out);
 
 int64_t gw_tokens_lifetime_ms(const struct gw_tokens *tokens);
 
@@ -22,7 +22,7 @@ sl_status gw_tokens_sign(struct gw_tokens *tokens, const char *application, int6
 
 /* The application that a token is for, released with free. Errors: SL_UNAUTHENTICATED, whose text says why.
  */
-sl_status gw_tokens_check(struct gw_tokens *tokens, const char *token, char **application, sl_error *error);
+sl_status gw_tokens_check(struct gw_tokens *tokens, const char *token, char **out, sl_error *error);
 
 /* Remembers a signed request until_ms (wall clock). Errors: SL_UNAUTHENTICATED when it was seen before;
  * SL_THROTTLED when too many are remembered. */

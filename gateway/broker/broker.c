@@ -229,7 +229,7 @@ static sl_status read_ca(struct gw_broker *broker, sl_error *error)
     bool directory = in && ferror(in) && errno == EISDIR;
     if (!in || (ferror(in) && !directory) || file.text.failed)
         status = sl_error_set(error, SL_BAD_CONFIG, SL_GATEWAY_ROOT "kafka.producer.ssl.ca.location: %s: %s",
-                              file.path, file.text.failed ? "too large" : strerror(errno));
+                              file.path, file.text.failed ? "too large" : sl_errno_text(errno));
     else if (!directory)
         broker->ca_pem = sl_buffer_take(&file.text);
     if (in)

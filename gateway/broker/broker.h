@@ -14,7 +14,7 @@
 
 struct gw_broker;
 
-sl_status gw_broker_open(const sl_config *config, const struct sl_log *log, struct gw_broker **broker,
+sl_status gw_broker_open(const sl_config *config, const struct sl_log *log, struct gw_broker **out,
                          sl_error *error);
 /* Flushes up to grace_ms; every record still unacknowledged is reported as failed. What loops write
  * afterwards is refused with SL_CLOSED; what they hold may be given back. */

@@ -51,7 +51,7 @@ struct gw_kafka_default {
     const char *name, *value;
 };
 sl_status gw_kafka_conf(const struct gw_broker *broker, const char *kind,
-                        const struct gw_kafka_default *defaults, size_t count, rd_kafka_conf_t **conf,
+                        const struct gw_kafka_default *defaults, size_t count, rd_kafka_conf_t **out,
                         sl_error *error);
 sl_status gw_kafka_set(rd_kafka_conf_t *conf, const char *name, const char *value, sl_error *error);
 

@@ -267,7 +267,7 @@ sl_status gw_producer_open(struct gw_broker *broker, sl_error *error)
     }
     gw_topics_destroy(broker->topics);
     rd_kafka_destroy(broker->producer);
-    return broker->topics ? sl_error_set(error, SL_IO, "cannot start a thread: %s", strerror(code))
+    return broker->topics ? sl_error_set(error, SL_IO, "cannot start a thread: %s", sl_errno_text(code))
                           : sl_error_oom(error);
 }
 

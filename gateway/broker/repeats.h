@@ -14,8 +14,8 @@
 struct gw_repeats;
 
 /* window_ms 0: nothing is remembered, and every message is a first one. */
-sl_status gw_repeats_create(int64_t window_ms, size_t max, struct gw_repeats **repeats, sl_error *error);
-void gw_repeats_destroy(struct gw_repeats **repeats);
+sl_status gw_repeats_create(int64_t window_ms, size_t max, struct gw_repeats **out, sl_error *error);
+void gw_repeats_destroy(struct gw_repeats **out);
 
 enum gw_repeat_verdict {
     GW_REPEAT_FIRST,   /* to be written; gw_repeats_settle must follow */

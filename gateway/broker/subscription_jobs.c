@@ -65,7 +65,7 @@ static sl_status open_consumer(struct gw_subscription *subscription, sl_error *e
     subscription->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     if (subscription->wake_fd < 0)
         return sl_error_set_retriable(error, SL_UNAVAILABLE, "no descriptor for a subscription: %s",
-                                      strerror(errno));
+                                      sl_errno_text(errno));
     rd_kafka_t *rk = rd_kafka_new(RD_KAFKA_CONSUMER, subscription->conf, text, sizeof text);
     if (!rk)
         return sl_error_set_retriable(error, SL_UNAVAILABLE, "a consumer cannot be made: %s", text);

@@ -192,6 +192,6 @@ bool gw_subscription_is_shared(const struct gw_subscription *subscription);
 void gw_subscription_abandon(struct gw_subscription *subscription);
 
 /* The lines for /metrics. */
-bool gw_subscriptions_metrics(struct gw_subscriptions *subscriptions, struct sl_buffer *text);
+bool gw_subscriptions_metrics(struct gw_subscriptions *all, struct sl_buffer *text);
 
 #endif

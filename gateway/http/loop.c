@@ -118,7 +118,7 @@ sl_status gw_watch_add(struct gw_loop *loop, struct gw_watch *watch, sl_error *e
 {
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = watch};
     if (epoll_ctl(loop->epoll_fd, EPOLL_CTL_ADD, watch->fd, &event))
-        return sl_error_set(error, SL_IO, "cannot watch descriptor %d: %s", watch->fd, strerror(errno));
+        return sl_error_set(error, SL_IO, "cannot watch descriptor %d: %s", watch->fd, sl_errno_text(errno));
     return SL_OK;
 }
 
@@ -171,15 +171,15 @@ sl_status gw_loop_init(struct gw_server *server, struct gw_loop *loop, sl_error 
     loop->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     loop->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     if (loop->epoll_fd < 0 || loop->wake_fd < 0)
-        return sl_error_set(error, SL_IO, "cannot make an event loop: %s", strerror(errno));
+        return sl_error_set(error, SL_IO, "cannot make an event loop: %s", sl_errno_text(errno));
     if (getrandom(&loop->id_prefix, sizeof loop->id_prefix, 0) < 0 ||
         getrandom(&loop->id_next, sizeof loop->id_next, 0) < 0)
-        return sl_error_set(error, SL_IO, "no random numbers: %s", strerror(errno));
+        return sl_error_set(error, SL_IO, "no random numbers: %s", sl_errno_text(errno));
     loop->counters = calloc(server->settings.route_count + 1, sizeof *loop->counters);
     if (!loop->counters)
         return sl_error_oom(error);
     if (start_daemon(loop) != MHD_YES)
-        return sl_error_set(error, SL_IO, "libmicrohttpd did not start: %s", strerror(errno));
+        return sl_error_set(error, SL_IO, "libmicrohttpd did not start: %s", sl_errno_text(errno));
     loop->mhd_watch.fd = MHD_get_daemon_info(loop->daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd;
     loop->mhd_watch.ready = mhd_ready;
     loop->wake_watch.fd = loop->wake_fd;

@@ -276,7 +276,7 @@ void gw_respond_error(struct gw_request *request, int status, const char *code, 
                       const char *action)
 {
     struct sl_buffer body;
-    sl_buffer_init(&body, 64 * 1024);
+    sl_buffer_init(&body, (size_t)64 * 1024);
     sl_buffer_append_text(&body, "{\"title\":");
     append_quoted(&body, MHD_get_reason_phrase_for((unsigned)status));
     sl_buffer_printf(&body, ",\"status\":%d,\"code\":", status);

@@ -28,7 +28,7 @@ struct gw_router_leaf {
 
 /* routes are borrowed. Errors: SL_INTERNAL (a pattern that is no pattern, or twice the same),
  * SL_OUT_OF_MEMORY. */
-sl_status gw_router_create(const struct gw_route *routes, size_t count, struct gw_router **router,
+sl_status gw_router_create(const struct gw_route *routes, size_t count, struct gw_router **out,
                            sl_error *error);
 void gw_router_destroy(struct gw_router **router);
 

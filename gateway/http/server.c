@@ -73,6 +73,7 @@ static sl_status bind_socket(int fd, struct gw_server *server, struct addrinfo *
         goto failed;
     struct sockaddr_storage bound;
     socklen_t size = sizeof bound;
+    memset(&bound, 0, sizeof bound);
     if (getsockname(fd, (struct sockaddr *)&bound, &size))
         goto failed;
     server->port = ntohs(*port_of((struct sockaddr *)&bound));
@@ -80,7 +81,7 @@ static sl_status bind_socket(int fd, struct gw_server *server, struct addrinfo *
     return SL_OK;
 failed:
     return sl_error_set(error, SL_IO, "cannot listen on %s port %u: %s", server->settings.address,
-                        (unsigned)ntohs(*port_of(address->ai_addr)), strerror(errno));
+                        (unsigned)ntohs(*port_of(address->ai_addr)), sl_errno_text(errno));
 }
 
 static sl_status listen_all(struct gw_server *server, sl_error *error)
@@ -90,7 +91,7 @@ static sl_status listen_all(struct gw_server *server, sl_error *error)
     for (unsigned i = 0; i < server->loop_count && !status; i++) {
         int fd = socket(address->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
         if (fd < 0) {
-            status = sl_error_set(error, SL_IO, "cannot make a socket: %s", strerror(errno));
+            status = sl_error_set(error, SL_IO, "cannot make a socket: %s", sl_errno_text(errno));
         } else {
             server->loops[i].listen_fd = fd;
             status = bind_socket(fd, server, address, i == 0, error);
@@ -116,7 +117,7 @@ static sl_status start_threads(struct gw_server *server, sl_error *error)
     }
     pthread_mutex_unlock(&server->lock);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return code ? sl_error_set(error, SL_IO, "cannot start a thread: %s", strerror(code)) : SL_OK;
+    return code ? sl_error_set(error, SL_IO, "cannot start a thread: %s", sl_errno_text(code)) : SL_OK;
 }
 
 /* What is not set gets a value that serves. */
@@ -131,7 +132,7 @@ static void complete(struct gw_server_settings *settings)
     if (!settings->max_body)
         settings->max_body = (size_t)1 << 20;
     if (!settings->max_header)
-        settings->max_header = 32 * 1024;
+        settings->max_header = (size_t)32 * 1024;
     if (!settings->max_bytes_in_flight)
         settings->max_bytes_in_flight = (size_t)256 << 20;
     if (!settings->idle_timeout_s)

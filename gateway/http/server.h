@@ -66,7 +66,7 @@ struct gw_server_settings {
 };
 
 sl_status gw_server_start(const struct gw_server_settings *settings, const struct sl_log *log,
-                          struct gw_server **server, sl_error *error);
+                          struct gw_server **out, sl_error *error);
 void gw_server_open(struct gw_server *server);
 uint16_t gw_server_port(const struct gw_server *server);
 /* No new connections and requests (503 with Connection: close); returns when every request begun is answered
@@ -74,7 +74,7 @@ uint16_t gw_server_port(const struct gw_server *server);
  * still be posted to them, and requests that were handed to a handler may still be answered. */
 void gw_server_drain(struct gw_server *server, int grace_ms);
 /* Stops the loops and frees all. Nobody may hold a request then. */
-void gw_server_stop(struct gw_server **server);
+void gw_server_stop(struct gw_server **out);
 
 unsigned gw_server_loops(const struct gw_server *server);
 struct gw_loop *gw_server_loop(struct gw_server *server, unsigned index);

@@ -6,8 +6,7 @@
 
 struct gw_applications;
 
-sl_status gw_applications_open(const char *data_directory, struct gw_applications **applications,
-                               sl_error *error);
+sl_status gw_applications_open(const char *data_directory, struct gw_applications **out, sl_error *error);
 void gw_applications_close(struct gw_applications **applications);
 
 /* The application that has this key. Errors: SL_NOT_FOUND, SL_IO. */

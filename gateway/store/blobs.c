@@ -60,7 +60,7 @@ static sl_status disk_error(const struct gw_blobs *blobs, const char *what, int 
                                       "the disk that holds the gateway's blobs (%s/blobs) is full: nothing "
                                       "was stored",
                                       blobs->path);
-    return sl_error_set(error, SL_IO, "%s in %s/blobs: %s", what, blobs->path, strerror(reason));
+    return sl_error_set(error, SL_IO, "%s in %s/blobs: %s", what, blobs->path, sl_errno_text(reason));
 }
 
 static int make_directory(int parent, const char *name)
@@ -84,7 +84,7 @@ static int each_entry(int directory, void (*visit)(void *opaque, int directory, 
     }
     for (;;) {
         errno = 0;
-        const struct dirent *entry = readdir(list);
+        const struct dirent *entry = readdir(list); /* NOLINT(concurrency-mt-unsafe): a list of its own */
         if (!entry)
             break;
         if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)

@@ -26,8 +26,8 @@ struct gw_blob_info {
 };
 
 /* Makes the directories; what an earlier run left half-written goes. */
-sl_status gw_blobs_open(const char *data_directory, struct gw_blobs **blobs, sl_error *error);
-void gw_blobs_close(struct gw_blobs **blobs);
+sl_status gw_blobs_open(const char *data_directory, struct gw_blobs **out, sl_error *error);
+void gw_blobs_close(struct gw_blobs **out);
 
 /* A data handle: 1 to 128 characters of A-Z a-z 0-9 . _ - */
 bool gw_handle_ok(const char *handle);
@@ -37,14 +37,14 @@ bool gw_handle_ok(const char *handle);
  * at any of these. Errors: SL_IO, retriable when the disk is full; SL_OUT_OF_MEMORY.
  */
 struct gw_blob_file;
-sl_status gw_blob_begin(struct gw_blobs *blobs, struct gw_blob_file **file, sl_error *error);
+sl_status gw_blob_begin(struct gw_blobs *blobs, struct gw_blob_file **out, sl_error *error);
 sl_status gw_blob_write(struct gw_blob_file *file, const void *data, size_t size, sl_error *error);
 /* Fills size and checksum. */
 sl_status gw_blob_seal(struct gw_blob_file *file, struct gw_blob_info *info, sl_error *error);
 /* On disk for good under its handle, in the place of one that was there. Takes the file, also on failure. */
-sl_status gw_blob_keep(struct gw_blob_file **file, const char *topic, const char *handle,
+sl_status gw_blob_keep(struct gw_blob_file **out, const char *topic, const char *handle,
                        const struct gw_blob_info *info, sl_error *error);
-void gw_blob_drop(struct gw_blob_file **file); /* NULL is allowed */
+void gw_blob_drop(struct gw_blob_file **out); /* NULL is allowed */
 
 /* What a blob is; with fd, open for reading from *offset on, the caller's to close. Errors: SL_NOT_FOUND,
  * SL_IO. */

@@ -57,8 +57,9 @@ static struct gw_layer *layer_new(const char *hrn, const char *topic, const stru
     char *text = (char *)(layer + 1);
     for (size_t i = 0; i < sizeof strings / sizeof *strings; i++)
         if (strings[i]) {
-            *members[i] = strcpy(text, strings[i]);
-            text += strlen(text) + 1;
+            size_t taken = strlen(strings[i]) + 1;
+            *members[i] = memcpy(text, strings[i], taken);
+            text += taken;
         }
     layer->parallelization = spec->parallelization;
     layer->in_kbps = spec->in_kbps;

@@ -31,11 +31,11 @@ struct gw_layer {
     } * counters;
 };
 
-sl_status gw_catalogs_open(const char *data_directory, struct gw_catalogs **catalogs, sl_error *error);
-void gw_catalogs_close(struct gw_catalogs **catalogs);
+sl_status gw_catalogs_open(const char *data_directory, struct gw_catalogs **out, sl_error *error);
+void gw_catalogs_close(struct gw_catalogs **out);
 
 /* The layer, linked (gw_layer_unlink it), or NULL; *catalog_exists tells which of the two is missing. */
-struct gw_layer *gw_catalogs_find(struct gw_catalogs *catalogs, const char *hrn, const char *layer,
+struct gw_layer *gw_catalogs_find(struct gw_catalogs *catalogs, const char *hrn, const char *id,
                                   bool *catalog_exists);
 struct gw_layer *gw_layer_link(struct gw_layer *layer);
 void gw_layer_unlink(struct gw_layer *layer); /* NULL is allowed */
@@ -70,10 +70,10 @@ struct gw_layer_spec {
     int parallelization, in_kbps, out_kbps;
     int64_t ttl_ms;
 };
-/* Reserves the id and names the topic; *layer is the caller's reference, not to be found yet. Errors:
- * SL_NOT_FOUND (no such catalog), SL_CONFLICT. */
+/* Reserves the id and names the topic; *out is the caller's reference to the layer, not to be found yet.
+ * Errors: SL_NOT_FOUND (no such catalog), SL_CONFLICT. */
 sl_status gw_catalogs_begin_layer(struct gw_catalogs *catalogs, const char *hrn,
-                                  const struct gw_layer_spec *spec, struct gw_layer **layer, sl_error *error);
+                                  const struct gw_layer_spec *spec, struct gw_layer **out, sl_error *error);
 /* Its topic is there: it can be found. Errors: SL_NOT_FOUND (condemned meanwhile). */
 sl_status gw_catalogs_publish_layer(struct gw_catalogs *catalogs, struct gw_layer *layer, sl_error *error);
 

@@ -53,7 +53,7 @@ sl_status gw_data_directory_ensure(const char *data_directory, sl_error *error)
     free(path);
     return made ? SL_OK
                 : sl_error_set(error, SL_IO, "cannot make the data directory %s: %s", data_directory,
-                               strerror(reason));
+                               sl_errno_text(reason));
 }
 
 static bool read_version(void *opaque, sqlite3_stmt *row)
@@ -107,7 +107,7 @@ sl_status gw_db_open(const char *data_directory, sqlite3 **db, sl_error *error)
      * and then another program deletes the journal under us. */
     int fd = open(file, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (fd < 0 && errno != EEXIST) {
-        status = sl_error_set(error, SL_IO, "%s: %s", file, strerror(errno));
+        status = sl_error_set(error, SL_IO, "%s: %s", file, sl_errno_text(errno));
     } else {
         if (fd >= 0)
             close(fd);

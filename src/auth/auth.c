@@ -17,8 +17,8 @@
 #include "base/time.h"
 #include "config/settings.h"
 
-#define MAX_ANSWER     (64 * 1024)
-#define MAX_TOKEN      (32 * 1024)
+#define MAX_ANSWER     ((size_t)64 * 1024)
+#define MAX_TOKEN      ((size_t)32 * 1024)
 #define RENEW_EARLY_MS 60000 /* before expiry, so that a request under way is not overtaken by it */
 #define RENEW_AGAIN_MS 5000  /* after it failed */
 #define NO_LIFETIME_S  300   /* assumed where the platform does not say */
@@ -132,7 +132,7 @@ static char *sign(const struct sl_credentials *credentials)
                             sizeof parameters / sizeof *parameters, credentials->key_secret, signature))
         return NULL;
     struct sl_buffer header;
-    sl_buffer_init(&header, 128 * 1024);
+    sl_buffer_init(&header, (size_t)128 * 1024);
     sl_buffer_append_text(&header, "OAuth oauth_consumer_key=\"");
     sl_percent_encode(&header, credentials->key_id, strlen(credentials->key_id));
     sl_buffer_printf(&header, "\",oauth_nonce=\"%s\",oauth_signature=\"", nonce);

@@ -21,8 +21,8 @@
 #define URL_PATH      ACCOUNT "here-token-endpoint-url"
 #define SCOPE_PATH    ACCOUNT "here-token-scope"
 #define FILE_PATH     SIGNER "file-path"
-#define MAX_FILE_SIZE (64 * 1024)
-#define MAX_PART      (16 * 1024)
+#define MAX_FILE_SIZE ((size_t)64 * 1024)
+#define MAX_PART      ((size_t)16 * 1024)
 
 static void free_secret(char *text)
 {
@@ -155,7 +155,7 @@ static sl_status read_file(const char *file, const struct sl_log *log, struct ho
             return SL_OK;
         }
         return sl_error_set(error, SL_IO, "%s: the credentials file cannot be read: %s", file,
-                            strerror(errno));
+                            sl_errno_text(errno));
     }
     if (!is_properties(file))
         return sl_error_set(error, SL_BAD_CONFIG,

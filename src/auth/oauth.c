@@ -8,7 +8,7 @@
 #include "auth/auth.h"
 #include "base/text.h"
 
-#define MAX_BASE_STRING (1024 * 1024)
+#define MAX_BASE_STRING ((size_t)1024 * 1024)
 #define MAX_PARAMETERS  1000
 
 /* A parameter with both parts percent-encoded, as they are sorted. */
@@ -34,7 +34,9 @@ static char *encode(const char *text)
 static bool append_lower(struct sl_buffer *out, const char *text, size_t size)
 {
     for (size_t i = 0; i < size; i++) {
-        char c = text[i] >= 'A' && text[i] <= 'Z' ? (char)(text[i] - 'A' + 'a') : text[i];
+        char c = text[i];
+        if (c >= 'A' && c <= 'Z')
+            c = (char)(c - 'A' + 'a');
         sl_buffer_append(out, &c, 1);
     }
     return !out->failed;
@@ -103,7 +105,9 @@ static bool base_string(const char *method, const char *url, const struct sl_oau
     bool ok = base_uri(url, &uri) && normalized(parameters, count, &list);
     if (ok) {
         for (const char *c = method; *c; c++) {
-            char upper = *c >= 'a' && *c <= 'z' ? (char)(*c - 'a' + 'A') : *c;
+            char upper = *c;
+            if (upper >= 'a' && upper <= 'z')
+                upper = (char)(upper - 'a' + 'A');
             sl_buffer_append(out, &upper, 1);
         }
         sl_buffer_append(out, "&", 1);
@@ -124,7 +128,7 @@ bool sl_oauth_signature(const char *method, const char *url, const struct sl_oau
         return false;
     struct sl_buffer base, key, encoded;
     sl_buffer_init(&base, 4 * MAX_BASE_STRING);
-    sl_buffer_init(&key, 64 * 1024);
+    sl_buffer_init(&key, (size_t)64 * 1024);
     sl_buffer_init(&encoded, 45);
     unsigned char digest[EVP_MAX_MD_SIZE];
     unsigned size = 0;

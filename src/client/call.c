@@ -87,7 +87,7 @@ sl_status sl_client_call_json_within(struct sl_client *client, const char *metho
         request.owner = bounds->owner;
         request.deadline_ms = bounds->deadline_ms;
     }
-    struct sl_http_response response;
+    struct sl_http_response response = {0};
     sl_status status = sl_client_call(client, &request, &response, error);
     free(body);
     if (status)

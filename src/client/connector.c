@@ -1,7 +1,6 @@
 /* Finding a connector: the built-in one, or a plug-in. */
 #include <dlfcn.h>
 #include <errno.h>
-#include <libgen.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -33,7 +32,7 @@ static sl_status load(const char *directory, const struct sl_connector **connect
     if (access(file, F_OK)) {
         status = SL_NOT_FOUND;
     } else if (!(plugin = dlopen(file, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE))) {
-        const char *why = dlerror();
+        const char *why = dlerror(); /* NOLINT(concurrency-mt-unsafe): each thread has its own */
         status = sl_error_set(error, SL_CONNECTOR_MISSING,
                               "the " DIRECT
                               " cannot be loaded: %s; reinstall the package streamlayer-kafka-support",
@@ -62,7 +61,8 @@ static char *beside(const char *relative)
     if (!dladdr(&sl_http_connector, &self) || !self.dli_fname)
         return NULL;
     char *file = realpath(strchr(self.dli_fname, '/') ? self.dli_fname : "/proc/self/exe", NULL);
-    char *directory = file ? sl_printf("%s/%s", dirname(file), relative) : NULL;
+    char *slash = file ? strrchr(file, '/') : NULL;
+    char *directory = slash ? sl_printf("%.*s/%s", (int)(slash - file), file, relative) : NULL;
     free(file);
     return directory;
 }

@@ -54,8 +54,8 @@ struct sl_held *sl_held_create(struct sl_batch *batch)
     for (size_t i = 0; i < batch->count; i++)
         blobs += lies_in_blob(&batch->messages[i]);
     struct sl_held *held = calloc(1, sizeof *held);
-    struct sl_message *messages = calloc(batch->count, sizeof *messages);
-    bool *done = calloc(batch->count, sizeof *done);
+    struct sl_message *messages = calloc(batch->count + 1, sizeof *messages);
+    bool *done = calloc(batch->count + 1, sizeof *done);
     void **data = calloc(blobs + 1, sizeof(void *));
     if (!held || !messages || !done || !data) {
         free(held);

@@ -73,7 +73,8 @@ sl_status sl_reporter_start(int interval_ms, sl_statistics_source source, const 
     int failed = pthread_create(&made->thread, NULL, run, made);
     if (failed) {
         reporter_free(made);
-        return sl_error_set(error, SL_OUT_OF_MEMORY, "no thread for the statistics: %s", strerror(failed));
+        return sl_error_set(error, SL_OUT_OF_MEMORY, "no thread for the statistics: %s",
+                            sl_errno_text(failed));
     }
     *reporter = made;
     return SL_OK;

@@ -102,7 +102,7 @@ static sl_status lay_one(sl_config *config, struct hocon *over, sl_error *error)
 static sl_status parse_defaults(struct hocon **document, sl_error *error)
 {
     struct sl_buffer text;
-    sl_buffer_init(&text, 64 * 1024);
+    sl_buffer_init(&text, (size_t)64 * 1024);
     const struct sl_setting *setting;
     for (size_t i = 0; (setting = sl_setting_at(i)); i++)
         if (setting->value)
@@ -138,7 +138,7 @@ void sl_config_destroy(sl_config **config)
     if (!config || !valid(*config))
         return;
     (*config)->magic = 0;
-    snapshot_unlink((*config)->snapshot);
+    snapshot_unlink((*config)->snapshot); /* NOLINT(clang-analyzer-unix.Malloc): it counts no references */
     free((*config)->context);
     free(*config);
     *config = NULL;

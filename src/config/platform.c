@@ -98,7 +98,7 @@ sl_status sl_config_proxy_url(const sl_config *config, char **url, sl_error *err
     const char *name = text_at(config, SL_ROOT "proxy.credentials.username");
     const char *password = text_at(config, SL_ROOT "proxy.credentials.password");
     struct sl_buffer text;
-    sl_buffer_init(&text, 16 * 1024);
+    sl_buffer_init(&text, (size_t)16 * 1024);
     sl_buffer_append_text(&text, "http://");
     if (name) {
         sl_percent_encode(&text, name, strlen(name));

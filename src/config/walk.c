@@ -106,7 +106,7 @@ void sl_config_each(const sl_config *config, const char *below, sl_config_visito
 char *sl_config_join_list(const struct hocon_value *list, bool *memory)
 {
     struct sl_buffer joined;
-    sl_buffer_init(&joined, 1024 * 1024);
+    sl_buffer_init(&joined, (size_t)1024 * 1024);
     *memory = true;
     for (size_t i = 0; i < hocon_count(list); i++) {
         const char *text = hocon_text(hocon_at(list, i));

@@ -211,8 +211,9 @@ static bool copy_list(struct hocon *document, const struct hocon_node *list, str
     copy->list.nodes = NULL;
     copy->list.count = copy->list.capacity = 0;
     for (size_t i = 0; i < list->list.count; i++) {
-        struct hocon_node *item;
-        if (!hocon_node_copy(document, list->list.nodes[i], &item) || !hocon_node_add(document, copy, item))
+        struct hocon_node *item = NULL;
+        if (!hocon_node_copy(document, list->list.nodes[i], &item) || !item ||
+            !hocon_node_add(document, copy, item))
             return false;
     }
     return true;

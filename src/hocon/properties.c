@@ -119,7 +119,7 @@ static sl_status parse_line(struct hocon_parser *parser, struct hocon_node *root
 {
     struct hocon_lexer *lexer = &parser->lexer;
     struct hocon_place place = lexer->place;
-    struct hocon_path path;
+    struct hocon_path path = {0};
     sl_status status = read_text(parser, true);
     if (status == SL_OK)
         status = split(parser, &place, &path);

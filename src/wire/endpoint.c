@@ -99,7 +99,7 @@ static sl_status take_security(const json_t *security, struct sl_endpoint *endpo
                                 "the layer's endpoint: security protocol \"%s\" is none of plaintext, ssl, "
                                 "sasl_plaintext, sasl_ssl",
                                 endpoint->security_protocol);
-        strcpy(endpoint->security_protocol, protocols[i]);
+        memcpy(endpoint->security_protocol, protocols[i], strlen(protocols[i]));
     }
     if (!status)
         status = take_text(security, "mechanism", mechanisms, 32, &endpoint->sasl_mechanism, error);

@@ -91,7 +91,8 @@ sl_status sl_message_set_partition_id(sl_message *message, const char *id, size_
         return status;
     if (id) {
         /* A code point has at most four bytes: what is longer need not be counted. */
-        long length = size > 4 * SL_PARTITION_ID_MAX ? SL_PARTITION_ID_MAX + 1L : sl_utf8_length(id, size);
+        long length =
+            size > (size_t)4 * SL_PARTITION_ID_MAX ? SL_PARTITION_ID_MAX + 1L : sl_utf8_length(id, size);
         if (length > SL_PARTITION_ID_MAX)
             return SL_TOO_LARGE;
         if (length <= 0)

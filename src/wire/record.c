@@ -37,11 +37,12 @@ enum { MAX_PAIRS = 256, CODE_MAX = 128, TEXT_MAX = 4096, RESULT_MAX = 65536 };
 size_t sl_record_size(const struct sl_message *message)
 {
     const char *const texts[] = {message->trace_id, message->checksum, message->crc, message->data_handle};
-    size_t size = (KEY_COUNT + 1) * (1 + SL_CBOR_HEAD) + message->partition_id_size + message->payload_size;
+    size_t size =
+        (size_t)(KEY_COUNT + 1) * (1 + SL_CBOR_HEAD) + message->partition_id_size + message->payload_size;
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         size += texts[i] ? strlen(texts[i]) : 0;
     for (size_t i = 0; i < message->header_count; i++)
-        size += 3 * SL_CBOR_HEAD + strlen(message->headers[i].name) + message->headers[i].size;
+        size += (size_t)3 * SL_CBOR_HEAD + strlen(message->headers[i].name) + message->headers[i].size;
     return size;
 }
 
@@ -163,7 +164,8 @@ static enum sl_decoded read_partition_id(struct sl_cbor_reader *reader, bool for
                                          struct sl_message *message)
 {
     struct sl_cbor_item item;
-    enum sl_decoded decoded = sl_cbor_next(reader, foreign ? reader->budget : 4 * SL_PARTITION_ID_MAX, &item);
+    enum sl_decoded decoded =
+        sl_cbor_next(reader, foreign ? reader->budget : (size_t)4 * SL_PARTITION_ID_MAX, &item);
     if (decoded)
         return decoded;
     if (item.kind == SL_CBOR_TEXT) {

@@ -62,7 +62,7 @@ struct tally {
 };
 void tally_init(struct tally *tally, size_t messages);
 void tally_free(struct tally *tally);
-void tally_count(void *tally, void *message_opaque, const sl_delivery *delivery);
+void tally_count(void *opaque, void *message_opaque, const sl_delivery *delivery);
 size_t tally_total(struct tally *tally);
 
 sl_producer *producer_make(sl_client *client, const struct layer *layer, struct tally *tally);

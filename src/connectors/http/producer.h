@@ -68,7 +68,7 @@ void sl_hc_producer_recycle(struct sl_hc_producer *producer, struct sl_hc_batch 
 sl_status sl_hc_producer_look_up(struct sl_hc_producer *producer, int64_t deadline_ms, sl_error *error);
 
 /* lane.c */
-void *sl_hc_producer_run(void *producer); /* the sender's thread */
+void *sl_hc_producer_run(void *opaque); /* the sender's thread */
 /* Reports what is left in the lane as failed; the sender has ended. */
 void sl_hc_lane_end(struct sl_hc_lane *lane, const sl_error *error);
 

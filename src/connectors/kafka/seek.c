@@ -23,7 +23,7 @@ sl_status sl_kafka_seek_one(struct sl_kafka_consumer *consumer, int32_t partitio
         code = rd_kafka_seek(consumer->handle, partition, offset, left > 0 ? left : 1);
         if ((code != RD_KAFKA_RESP_ERR__STATE && code != RD_KAFKA_RESP_ERR__PREV_IN_PROGRESS) || !left)
             break;
-        nanosleep(&(struct timespec){.tv_nsec = PAUSE_MS * 1000000}, NULL);
+        nanosleep(&(struct timespec){.tv_nsec = PAUSE_MS * 1000000L}, NULL);
     }
     if (code) {
         sl_status status = sl_kafka_error(error, code, "seeking to offset %lld of Kafka partition %d: %s",
