@@ -167,7 +167,7 @@ void sl_hc_share_note(struct sl_hc_member *member, const struct sl_hc_chunk *chu
 /* Who has a Kafka partition; NULL: nobody of ours, as far as is known. */
 struct sl_hc_member *sl_hc_share_owner(const struct sl_hc_consumer *consumer, int32_t number);
 /* Another member that has been told that the partition is its own: its news may be older, or newer. */
-struct sl_hc_member *sl_hc_share_other(const struct sl_hc_member *member, int32_t partition);
+struct sl_hc_member *sl_hc_share_other(const struct sl_hc_member *member, int32_t number);
 /* Whether a Kafka partition was lost since the core heard of it, though it may be ours again. */
 bool sl_hc_share_is_lost(const struct sl_hc_consumer *consumer, int32_t partition);
 /* Whether a Kafka partition is, or was, with a member of ours. */
