@@ -139,8 +139,8 @@ bool hocon_as_integer(const struct hocon_value *value, int64_t *out)
         return false;
     struct decimal number;
     bool exact;
-    const char *rest = read_decimal(value->scalar.text, &number);
-    return rest && !*rest && scale(&number, 1, 1, out, &exact) && exact;
+    const char *rest = read_decimal(skip_space(value->scalar.text), &number);
+    return rest && !*skip_space(rest) && scale(&number, 1, 1, out, &exact) && exact;
 }
 
 bool hocon_as_duration_ms(const struct hocon_value *value, int64_t *out)
@@ -150,9 +150,9 @@ bool hocon_as_duration_ms(const struct hocon_value *value, int64_t *out)
         {"ns nano nanos nanosecond nanoseconds", 1, 1000000},
         {"us micro micros microsecond microseconds", 1, 1000},
         {"s second seconds", 1000, 1},
-        {"m minute minutes", 60 * 1000, 1},
-        {"h hour hours", 60 * 60 * 1000, 1},
-        {"d day days", 24 * 60 * 60 * 1000, 1},
+        {"m minute minutes", 60000, 1},
+        {"h hour hours", 3600000, 1},
+        {"d day days", 86400000, 1},
     };
     return with_unit(value, units, sizeof units / sizeof *units, out);
 }

@@ -109,8 +109,9 @@ static sl_status add_field(struct hocon_resolver *resolver, struct hocon_value *
 
 bool hocon_key_number(const char *key, size_t size, size_t *number)
 {
+    size_t sign = size > 1 && key[0] == '+';
     *number = 0;
-    for (size_t i = 0; i < size; i++) {
+    for (size_t i = sign; i < size; i++) {
         if (key[i] < '0' || key[i] > '9')
             return false;
         *number = *number * 10 + (size_t)(key[i] - '0');
@@ -272,8 +273,8 @@ static sl_status append_piece(struct hocon_resolver *resolver, const struct hoco
         sl_buffer_append(text, piece->node->scalar.text, piece->node->scalar.size);
         return SL_OK;
     }
-    struct hocon_value *value;
-    sl_status status = hocon_evaluate(resolver, piece->slot, &value);
+    struct hocon_value *value = NULL;
+    sl_status status = piece->slot ? hocon_evaluate(resolver, piece->slot, &value) : SL_OK;
     if (status == SL_OK && value)
         sl_buffer_append(text, value->scalar.text, value->scalar.size);
     return status;

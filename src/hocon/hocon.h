@@ -5,13 +5,8 @@
  * Documents are parsed unresolved, laid over one another, then resolved once, so that a substitution in one
  * may look at another. A resolved tree is immutable and may be read by many threads.
  *
- * Where it knowingly differs from the Lightbend library (1.4.3):
- * - a number is what JSON calls one, kept as written; "007" and "5." are strings (and convert to integers);
- * - text put together with an object or a list is an error, never dropped; blanks beside them do not count;
- * - += works inside lists; a list may be the root of a document that is not included;
- * - included .json and .properties files are read as what they are; url() and classpath() are errors;
- * - U+0000 and halves of surrogate pairs are errors;
- * - a field that refers to an object that it lies in is a cycle, even where there is an earlier value.
+ * Where it knowingly differs from the Lightbend library: docs/hocon.md, and tests/hocon/differences.txt with
+ * documents that show it.
  */
 #ifndef SL_HOCON_HOCON_H
 #define SL_HOCON_HOCON_H
@@ -36,7 +31,7 @@ struct hocon_limits {
 
 /* Parses. Errors: SL_BAD_CONFIG "FILE:LINE:COLUMN: what, and what was expected"; SL_IO; SL_OUT_OF_MEMORY.
  * origin names the text in errors and origins; includes in it are relative to directory (NULL: the working
- * directory). */
+ * directory), those by file() to the working directory, as the specification has it. */
 sl_status hocon_parse_file(const char *file, const struct hocon_limits *limits, struct hocon **document,
                            sl_error *error);
 sl_status hocon_parse_text(const char *text, size_t size, const char *origin, const char *directory,
@@ -51,8 +46,9 @@ sl_status hocon_single(const char *path, const char *value, const char *origin, 
 sl_status hocon_merge(const struct hocon *over, const struct hocon *under, struct hocon **merged,
                       sl_error *error);
 
-/* Resolves substitutions; falls back to the environment where use_environment. *resolved is new. Errors:
- * SL_BAD_CONFIG for what cannot be resolved and for cycles, with FILE:LINE:COLUMN. */
+/* Resolves substitutions; falls back to the environment where use_environment (${x[]}: to the list of x_0,
+ * x_1 and so on). *resolved is new. Errors: SL_BAD_CONFIG for what cannot be resolved and for cycles, with
+ * FILE:LINE:COLUMN. */
 sl_status hocon_resolve(const struct hocon *document, bool use_environment, const struct hocon_limits *limits,
                         struct hocon **resolved, sl_error *error);
 
@@ -85,7 +81,8 @@ const struct hocon_value *hocon_as_list(const struct hocon_value *value);
 /* Joins key to path as a path expression, quoting where it must. Released with free; NULL: no memory. */
 char *hocon_path_join(const char *path, const char *key);
 
-/* The value as JSON text (indented two spaces when pretty). Released with free. */
+/* The value as JSON text (indented two spaces when pretty); numbers that JSON does not know ("007", "5.")
+ * become such as it does. Released with free. */
 sl_status hocon_render_json(const struct hocon_value *value, bool pretty, char **json, sl_error *error);
 
 #endif

@@ -16,6 +16,7 @@ enum { MOST_FILES = 1000 }; /* of one document: files that include one another s
 struct include {
     struct hocon_place place;
     bool required;
+    bool plain; /* no file(): its name is relative to the including file, not to the working directory */
     char *name;
 };
 
@@ -63,7 +64,7 @@ static sl_status read_all(struct hocon_parser *parser, FILE *stream, const char 
             break;
     }
     if (ferror(stream))
-        return file_error(parser, SL_IO, "%s cannot be read: %s", file, strerror(errno));
+        return file_error(parser, SL_IO, "%s cannot be read: %s", file, sl_errno_text(errno));
     return SL_OK;
 }
 
@@ -72,8 +73,8 @@ static sl_status check_inclusion(struct hocon_parser *parser, const char *file, 
     unsigned depth = 0;
     for (const struct hocon_input *input = parser->input; input; input = input->includer, depth++)
         if (input->device == info->st_dev && input->inode == info->st_ino && input->inode)
-            return file_error(parser, SL_BAD_CONFIG, "%s includes itself, directly or by way of others",
-                              file);
+            return file_error(parser, SL_BAD_CONFIG,
+                              "%s includes itself, directly or by way of others, expected an end", file);
     if (depth > parser->limits->max_includes)
         return file_error(parser, SL_BAD_CONFIG, "files are included more than %u deep, expected fewer",
                           parser->limits->max_includes);
@@ -128,7 +129,7 @@ sl_status hocon_parse_path(struct hocon_parser *parser, const char *file, struct
             return SL_OK;
         if (errno == ENOMEM)
             return sl_error_oom(parser->error);
-        return file_error(parser, SL_IO, "%s cannot be opened: %s", file, strerror(errno));
+        return file_error(parser, SL_IO, "%s cannot be opened: %s", file, sl_errno_text(errno));
     }
     sl_status status = parse_stream(parser, stream, file, root);
     fclose(stream);
@@ -171,8 +172,8 @@ static sl_status parse_argument(struct hocon_parser *parser, struct include *inc
     if (hocon_looking_at(lexer, "classpath(") || hocon_looking_at(lexer, "url("))
         return hocon_fail(parser->error, &lexer->place,
                           "url() and classpath() cannot be included, expected %s", expected);
-    if (skip_word(lexer, "file("))
-        open++;
+    include->plain = !skip_word(lexer, "file(");
+    open += !include->plain;
     if ((status = expect(parser, "\"", expected)) != SL_OK)
         return status;
     include->place = lexer->place;
@@ -213,7 +214,7 @@ static bool prefix_here(const struct hocon_parser *parser, struct hocon_path *pr
 static sl_status include_file(struct hocon_parser *parser, const struct include *include, const char *ending,
                               struct hocon_node *object, bool *found)
 {
-    const char *directory = include->name[0] == '/' ? "" : parser->input->directory;
+    const char *directory = include->plain && include->name[0] != '/' ? parser->input->directory : "";
     char *file = sl_printf("%s%s%s%s", directory, *directory ? "/" : "", include->name, ending);
     struct hocon_parser inner = *parser;
     inner.scope = NULL;
@@ -254,9 +255,10 @@ static sl_status include_all(struct hocon_parser *parser, const struct include *
             status = include_file(parser, include, endings[i], object, &found);
     }
     if (status == SL_OK && include->required && !found)
-        status = hocon_fail(parser->error, &include->place,
-                            "the required file \"%s\" is not there, expected it relative to %s",
-                            include->name, parser->input->directory);
+        status =
+            hocon_fail(parser->error, &include->place,
+                       "the required file \"%s\" is not there, expected it relative to %s", include->name,
+                       include->plain ? parser->input->directory : "the working directory");
     return status;
 }
 
@@ -264,6 +266,8 @@ sl_status hocon_parse_include(struct hocon_parser *parser, struct hocon_node *ob
 {
     struct include include = {0};
     sl_status status = parse_argument(parser, &include);
+    if (!include.name)
+        return status;
     if (status == SL_OK && strstr(include.name, "://"))
         status = hocon_fail(parser->error, &include.place, "URLs cannot be included, expected a file's name");
     if (status == SL_OK)

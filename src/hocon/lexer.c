@@ -80,7 +80,8 @@ sl_status hocon_skip_space(struct hocon_lexer *lexer, bool *newline, sl_error *e
             hocon_skip(lexer, 1);
         } else if (at_comment(lexer)) {
             if (lexer->json)
-                return hocon_fail(error, &lexer->place, "a comment, and JSON has none; name the file .conf");
+                return hocon_fail(error, &lexer->place,
+                                  "a comment, expected none in JSON (a file named .conf may have them)");
             const char *stop = memchr(lexer->at, '\n', (size_t)(lexer->end - lexer->at));
             hocon_skip(lexer, (size_t)((stop ? stop : lexer->end) - lexer->at));
         } else {
@@ -100,7 +101,7 @@ struct hocon_key hocon_read_unquoted(struct hocon_lexer *lexer)
 {
     struct hocon_key text = {lexer->at, 0};
     /* A number may hold a '+', which no other unquoted text may. */
-    size_t number = hocon_number_length(lexer->at, (size_t)(lexer->end - lexer->at));
+    size_t number = hocon_number_length(lexer->at, (size_t)(lexer->end - lexer->at), lexer->json);
     hocon_skip(lexer, number ? number : 1);
     while (hocon_at_unquoted(lexer))
         hocon_skip(lexer, 1);
@@ -116,15 +117,15 @@ static size_t digits(const char *text, size_t size, size_t from)
     return at - from;
 }
 
-size_t hocon_number_length(const char *text, size_t size)
+size_t hocon_number_length(const char *text, size_t size, bool json)
 {
     size_t at = size && text[0] == '-';
     size_t whole = digits(text, size, at);
     if (!whole)
         return 0;
-    at += text[at] == '0' ? 1 : whole;
+    at += json && text[at] == '0' ? 1 : whole;
     size_t fraction = at < size && text[at] == '.' ? digits(text, size, at + 1) : 0;
-    if (fraction)
+    if (fraction || (!json && at < size && text[at] == '.'))
         at += 1 + fraction;
     if (at < size && (text[at] == 'e' || text[at] == 'E')) {
         size_t sign = at + 1 < size && (text[at + 1] == '+' || text[at + 1] == '-');
@@ -188,7 +189,7 @@ sl_status hocon_read_unicode(struct hocon_lexer *lexer, struct sl_buffer *out, s
         return status;
     hocon_skip(lexer, 6);
     if (code == 0)
-        return hocon_fail(error, &start, "\\u0000, which no text may contain");
+        return hocon_fail(error, &start, "\\u0000, which no text may contain, expected it left out");
     if (code >= 0xd800 && code <= 0xdbff && hocon_looking_at(lexer, "\\u")) {
         unsigned low;
         if ((status = read_hex(lexer, &low, error)) != SL_OK)

@@ -33,8 +33,9 @@ sl_status hocon_read_quoted(struct hocon_lexer *lexer, struct sl_buffer *out, sl
 /* Appends the code point of the \uXXXX here (of two, for a surrogate pair). */
 sl_status hocon_read_unicode(struct hocon_lexer *lexer, struct sl_buffer *out, sl_error *error);
 
-/* The length of the JSON number at the start of text; 0: none. */
-size_t hocon_number_length(const char *text, size_t size);
+/* The length of the number at the start of text; 0: none. Outside of JSON it may have zeros in front and end
+ * with its point, as the Lightbend library has it. */
+size_t hocon_number_length(const char *text, size_t size, bool json);
 
 /* "unexpected 'x', expected EXPECTED" with the place. */
 sl_status hocon_unexpected(const struct hocon_lexer *lexer, const char *expected, sl_error *error);

@@ -60,6 +60,7 @@ struct hocon_node {
             struct hocon_path path;
             size_t prefix; /* how many keys come from where the file was included */
             bool optional;
+            bool list; /* ${path[]}: in the environment, a variable for each element */
         } reference;
     };
 };

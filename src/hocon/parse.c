@@ -14,14 +14,14 @@ static sl_status too_deep(struct hocon_parser *parser)
 }
 
 /* A scalar that was not quoted, or the text of a concatenation. */
-static enum hocon_node_type type_of_text(const struct hocon_key *text)
+static enum hocon_node_type type_of_text(const struct hocon_key *text, bool json)
 {
     if (text->size == 4 && memcmp(text->text, "null", 4) == 0)
         return NODE_NULL;
     if ((text->size == 4 && memcmp(text->text, "true", 4) == 0) ||
         (text->size == 5 && memcmp(text->text, "false", 5) == 0))
         return NODE_BOOLEAN;
-    return hocon_number_length(text->text, text->size) == text->size ? NODE_NUMBER : NODE_STRING;
+    return hocon_number_length(text->text, text->size, json) == text->size ? NODE_NUMBER : NODE_STRING;
 }
 
 static sl_status parse_reference(struct hocon_parser *parser, struct hocon_node **out)
@@ -39,6 +39,11 @@ static sl_status parse_reference(struct hocon_parser *parser, struct hocon_node 
     sl_status status = hocon_read_path(lexer, &parser->document->arena, &path, parser->error);
     if (status != SL_OK)
         return status;
+    if (hocon_looking_at(lexer, "[]")) {
+        node->reference.list = true;
+        hocon_skip(lexer, 2);
+        hocon_skip_blank(lexer);
+    }
     if (hocon_peek(lexer, 0) != '}')
         return hocon_unexpected(lexer, "'}' at the substitution's end", parser->error);
     hocon_skip(lexer, 1);
@@ -64,7 +69,7 @@ static sl_status parse_unquoted(struct hocon_parser *parser, struct hocon_node *
 {
     struct hocon_place place = parser->lexer.place;
     struct hocon_key text = hocon_read_unquoted(&parser->lexer);
-    enum hocon_node_type type = type_of_text(&text);
+    enum hocon_node_type type = type_of_text(&text, parser->lexer.json);
     if (parser->lexer.json && type == NODE_STRING)
         return hocon_fail(parser->error, &place, "text without quotes, expected a JSON value");
     *out = hocon_node_text(parser->document, type, &place, text.text, text.size);
@@ -142,11 +147,14 @@ static bool make_append(struct hocon_parser *parser, struct hocon_node **value)
     return true;
 }
 
-static sl_status parse_key(struct hocon_parser *parser, struct hocon_path *path)
+static sl_status parse_key(struct hocon_parser *parser, char close, struct hocon_path *path)
 {
     struct hocon_lexer *lexer = &parser->lexer;
     if (hocon_peek(lexer, 0) != '"' && (lexer->json || !hocon_at_unquoted(lexer)))
-        return hocon_unexpected(lexer, lexer->json ? "a key in quotes" : "a key, 'include' or '}'",
+        return hocon_unexpected(lexer,
+                                lexer->json ? "a key in quotes"
+                                : close     ? "a key, 'include' or '}'"
+                                            : "a key, 'include' or the end of the file",
                                 parser->error);
     struct hocon_arena *arena = &parser->document->arena;
     if (!lexer->json)
@@ -182,12 +190,17 @@ static sl_status parse_assignment(struct hocon_parser *parser, bool *append)
     return hocon_skip_space(lexer, &newline, parser->error);
 }
 
-static sl_status parse_field(struct hocon_parser *parser, struct hocon_node *object)
+static sl_status parse_field(struct hocon_parser *parser, struct hocon_node *object, char close)
 {
     struct hocon_scope scope = {.outer = parser->scope};
-    sl_status status = parse_key(parser, &scope.path);
-    if (status != SL_OK)
+    struct hocon_place place = parser->lexer.place;
+    sl_status status = parse_key(parser, close, &scope.path);
+    if (status != SL_OK || !scope.path.keys)
         return status;
+    const struct hocon_key *key = scope.path.keys;
+    if (parser->lexer.json && hocon_map_find(&object->fields, key->text, key->size))
+        return hocon_fail(parser->error, &place,
+                          "the key \"%s\" for the second time, expected each once in JSON", key->text);
     unsigned levels = scope.path.count > parser->limits->max_depth ? parser->limits->max_depth + 1
                                                                    : (unsigned)scope.path.count;
     if (parser->depth + levels - 1 > parser->limits->max_depth)
@@ -198,7 +211,9 @@ static sl_status parse_field(struct hocon_parser *parser, struct hocon_node *obj
     struct hocon_node *value = NULL;
     parser->depth += levels - 1;
     parser->scope = &scope;
+    parser->lists += append;
     status = parse_value(parser, &value);
+    parser->lists -= append;
     parser->scope = scope.outer;
     parser->depth -= levels - 1;
     if (status != SL_OK)
@@ -224,7 +239,7 @@ static sl_status parse_fields(struct hocon_parser *parser, struct hocon_node *ob
     bool newline;
     sl_status status = hocon_skip_space(lexer, &newline, parser->error);
     while (status == SL_OK && (close ? hocon_peek(lexer, 0) != close : lexer->at != lexer->end)) {
-        status = at_include(lexer) ? hocon_parse_include(parser, object) : parse_field(parser, object);
+        status = at_include(lexer) ? hocon_parse_include(parser, object) : parse_field(parser, object, close);
         if (status == SL_OK)
             status =
                 parse_separator(parser, close,
@@ -399,7 +414,8 @@ static sl_status check_text(struct hocon_parser *parser)
             return hocon_fail(parser->error, &lexer.place, "byte 0x%02X is not UTF-8, expected UTF-8 text",
                               c);
         if (c == 0)
-            return hocon_fail(parser->error, &lexer.place, "a NUL character, which no text may contain");
+            return hocon_fail(parser->error, &lexer.place,
+                              "a NUL character, which no text may contain, expected it left out");
         hocon_skip(&lexer, size);
     }
     return SL_OK;

@@ -1,6 +1,7 @@
 #include "hocon/render.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "base/error.h"
 #include "hocon/value.h"
@@ -31,6 +32,20 @@ bool hocon_append_string(struct sl_buffer *out, const char *text, size_t size)
     return !out->failed;
 }
 
+/* As it was written, but for what JSON does not have: zeros in front, a point with nothing behind it. */
+static void append_number(struct sl_buffer *out, const char *text, size_t size)
+{
+    size_t at = size && text[0] == '-';
+    sl_buffer_append(out, text, at);
+    while (at + 1 < size && text[at] == '0' && text[at + 1] >= '0' && text[at + 1] <= '9')
+        at++;
+    const char *point = memchr(text + at, '.', size - at);
+    size_t behind = point ? (size_t)(point - text) + 1 : size;
+    bool bare = point && (behind == size || text[behind] < '0' || text[behind] > '9');
+    sl_buffer_append(out, text + at, behind - bare - at);
+    sl_buffer_append(out, text + behind, size - behind);
+}
+
 static void indent(struct sl_buffer *out, bool pretty, unsigned level)
 {
     if (pretty)
@@ -44,6 +59,10 @@ static void render(struct sl_buffer *out, const struct hocon_value *value, bool 
         return;
     if (value->type == HOCON_STRING) {
         hocon_append_string(out, value->scalar.text, value->scalar.size);
+        return;
+    }
+    if (value->type == HOCON_NUMBER) {
+        append_number(out, value->scalar.text, value->scalar.size);
         return;
     }
     if (value->type < HOCON_LIST) {

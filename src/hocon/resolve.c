@@ -170,38 +170,6 @@ static sl_status walk(struct hocon_resolver *resolver, const struct hocon_key *k
     }
 }
 
-static sl_status look_in_environment(struct hocon_resolver *resolver, const struct hocon_path *path,
-                                     struct hocon_slot **target)
-{
-    struct sl_buffer name;
-    sl_buffer_init(&name, SIZE_MAX / 2);
-    for (size_t i = 0; i < path->count; i++) {
-        sl_buffer_append(&name, ".", i > 0);
-        sl_buffer_append(&name, path->keys[i].text, path->keys[i].size);
-    }
-    sl_status status = name.failed ? sl_error_oom(resolver->error) : SL_OK;
-    const char *value = status == SL_OK ? getenv(name.data) : NULL;
-    if (value && sl_utf8_length(value, strlen(value)) < 0)
-        status = hocon_fail(resolver->error, resolver->place,
-                            "the environment variable %s is not UTF-8, expected UTF-8 text", name.data);
-    if (value && status == SL_OK) {
-        struct hocon_node *node = hocon_arena_alloc(&resolver->scratch, sizeof *node);
-        char *origin = sl_printf("environment variable %s", name.data);
-        if (node && origin) {
-            node->type = NODE_STRING;
-            node->place.file = hocon_arena_text(&resolver->scratch, origin, strlen(origin));
-            node->scalar.size = strlen(value);
-            node->scalar.text = hocon_arena_text(&resolver->scratch, value, node->scalar.size);
-        }
-        status = node && node->place.file && node->scalar.text
-                     ? hocon_slot_of(resolver, NULL, node, NULL, target)
-                     : sl_error_oom(resolver->error);
-        free(origin);
-    }
-    sl_buffer_free(&name);
-    return status == SL_OK && *target ? hocon_flatten(resolver, *target) : status;
-}
-
 static sl_status not_found(struct hocon_resolver *resolver, const struct hocon_node *reference,
                            bool looked_back)
 {
@@ -210,7 +178,8 @@ static sl_status not_found(struct hocon_resolver *resolver, const struct hocon_n
     written.count -= reference->reference.prefix;
     struct sl_buffer path;
     sl_buffer_init(&path, SIZE_MAX / 2);
-    if (!hocon_append_path(&path, &written)) {
+    if (!hocon_append_path(&path, &written) ||
+        !sl_buffer_append(&path, "[]", reference->reference.list ? 2 : 0)) {
         sl_buffer_free(&path);
         return sl_error_oom(resolver->error);
     }
@@ -256,7 +225,8 @@ static sl_status follow(struct hocon_resolver *resolver, const struct hocon_slot
     resolver->looked_back = false;
     resolver->place = &reference->place;
     sl_status status = walk(resolver, path->keys, path->count, target);
-    if (status == SL_OK && !*target && prefix)
+    /* A field of an included file that refers to itself does not mean the one of that name outside. */
+    if (status == SL_OK && !*target && prefix && !resolver->looked_back)
         status = walk(resolver, written.keys, written.count, target);
     if (status == SL_OK && *target && lies_in(slot, *target)) {
         resolver->looked_back = true;
@@ -264,7 +234,7 @@ static sl_status follow(struct hocon_resolver *resolver, const struct hocon_slot
     }
     resolver->place = &reference->place;
     if (status == SL_OK && !*target && resolver->use_environment && !resolver->looked_back)
-        status = look_in_environment(resolver, &written, target);
+        status = hocon_look_in_environment(resolver, &written, reference->reference.list, target);
     if (status == SL_OK && !*target && !reference->reference.optional)
         status = not_found(resolver, reference, resolver->looked_back);
     resolver->looked_back = outer || (resolver->looked_back && !*target);
@@ -296,6 +266,8 @@ static enum hocon_kind kind_of(const struct hocon_layer *layer)
 {
     if (layer->slot)
         return layer->slot->kind;
+    if (!layer->node)
+        return HOCON_UNDEFINED;
     switch (layer->node->type) {
     case NODE_LIST:
         return HOCON_ITEMS;

@@ -96,6 +96,10 @@ sl_status hocon_flatten(struct hocon_resolver *resolver, struct hocon_slot *slot
 /* Of a flat object; *child NULL: no such key. */
 sl_status hocon_slot_child(struct hocon_resolver *resolver, struct hocon_slot *slot, const char *key,
                            size_t size, struct hocon_slot **child);
+/* *target: what the environment has for a path, flat; stays NULL when it has nothing. As a list: what the
+ * variables PATH_0, PATH_1, ... have. */
+sl_status hocon_look_in_environment(struct hocon_resolver *resolver, const struct hocon_path *path, bool list,
+                                    struct hocon_slot **target);
 /* Fills keys of a flat object. */
 sl_status hocon_slot_list_keys(struct hocon_resolver *resolver, struct hocon_slot *slot);
 

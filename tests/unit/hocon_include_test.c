@@ -66,9 +66,9 @@ static void included_fields_merge_where_they_stand(void **state)
         {"a=0,b.d=3\ninclude \"x.conf\"", "{\"a\":1,\"b\":{\"d\":3,\"c\":2}}"},
         {"include \"x.conf\",a=5", "{\"a\":5,\"b\":{\"c\":2}}"},
         {"y{include \"x\"}", "{\"y\":{\"a\":1,\"b\":{\"c\":2}}}"},
-        {"y.z={include file(\"x.conf\")}", "{\"y\":{\"z\":{\"a\":1,\"b\":{\"c\":2}}}}"},
+        {"y.z={include \"x.conf\"}", "{\"y\":{\"z\":{\"a\":1,\"b\":{\"c\":2}}}}"},
         {"y=[{include \"x\"}]", "{\"y\":[{\"a\":1,\"b\":{\"c\":2}}]}"},
-        {"include\n# c\n required( file( \"x.conf\" ) )", "{\"a\":1,\"b\":{\"c\":2}}"},
+        {"include\n# c\n required( \"x.conf\" )", "{\"a\":1,\"b\":{\"c\":2}}"},
     };
     CHECK_HERE(cases);
 }
@@ -134,7 +134,8 @@ static void base_names_try_every_syntax(void **state)
 static void included_json_is_strict(void **state)
 {
     static const struct hocon_case cases[] = {
-        {"{\"a.b\":1,\"a.b\":2}", "{\"a.b\":2}"},
+        {"{\"a.b\":1,\"b\":{\"a.b\":2}}", "{\"a.b\":1,\"b\":{\"a.b\":2}}"},
+        {"{\"a.b\":1,\"a.b\":2}", ":1:10: the key \"a.b\" for the second time, expected each once in JSON"},
         {"[1]", ":1:1: a list at the root of an included file, expected an object"},
         {"", ":1:1: unexpected the end of the file, expected '{' or '['"},
         {"{\"a\":1,}", ":1:8: unexpected '}', expected a value after the comma"},
@@ -144,7 +145,7 @@ static void included_json_is_strict(void **state)
         {"{a:1}", ":1:2: unexpected 'a', expected a key in quotes"},
         {"{\"a\":x}", ":1:6: text without quotes, expected a JSON value"},
         {"{\"a\"=1}", ":1:5: unexpected '=', expected ':'"},
-        {"{\"a\":1} # c", ":1:9: a comment, and JSON has none"},
+        {"{\"a\":1} # c", ":1:9: a comment, expected none in JSON"},
         {"{\"a\":\"x\" \"y\"}", ":1:10: unexpected '\"', expected ','"},
         {"{\"a\":${b}}", ":1:6: unexpected '$'"},
         {"{\"a\":\"\"\"x\"\"\"}", ":1:8: unexpected '\"', expected ','"},
@@ -191,7 +192,7 @@ static void names_are_relative_to_the_including_file(void **state)
     make_subdirectory(state, "sub");
     make_subdirectory(state, "sub/deep");
     write_file(state, "sub/x.conf", "x=1,include \"deep/y\",include \"../z\"");
-    write_file(state, "sub/deep/y.conf", "y=1,include file(\"../w.conf\")");
+    write_file(state, "sub/deep/y.conf", "y=1,include \"../w.conf\"");
     write_file(state, "sub/w.conf", "w=1");
     write_file(state, "z.conf", "z=1");
     static const struct hocon_case cases[] = {{"include \"sub/x\"", "{\"x\":1,\"y\":1,\"w\":1,\"z\":1}"}};
@@ -201,6 +202,23 @@ static void names_are_relative_to_the_including_file(void **state)
     char *outcome = hocon_outcome(text, strlen(text), "/nonexistent", false, NULL);
     assert_string_equal(outcome, "{\"w\":1}");
     free(outcome);
+}
+
+static void file_is_relative_to_the_working_directory(void **state)
+{
+    make_subdirectory(state, "sub");
+    write_file(state, "sub/x.conf", "x=1,include file(\"w.conf\"),include required( file( \"z\" ) )");
+    write_file(state, "sub/w.conf", "w=beside");
+    write_file(state, "w.conf", "w=here");
+    write_file(state, "z.conf", "z=1");
+    assert_int_equal(chdir(*state), 0);
+    static const struct hocon_case cases[] = {
+        {"include \"sub/x\"", "{\"x\":1,\"w\":\"here\",\"z\":1}"},
+        {"a{include file(\"sub/w.conf\")}", "{\"a\":{\"w\":\"beside\"}}"},
+        {"include required(file(\"none\"))",
+         "!in:1:23: the required file \"none\" is not there, expected it relative to the working directory"},
+    };
+    CHECK_HERE(cases);
 }
 
 static void errors_name_the_included_file(void **state)
@@ -286,6 +304,8 @@ CASES_MAIN(cmocka_unit_test_setup_teardown(included_fields_merge_where_they_stan
            cmocka_unit_test_setup_teardown(included_json_is_strict, make_directory, remove_directory),
            cmocka_unit_test_setup_teardown(properties_are_java_properties, make_directory, remove_directory),
            cmocka_unit_test_setup_teardown(names_are_relative_to_the_including_file, make_directory,
+                                           remove_directory),
+           cmocka_unit_test_setup_teardown(file_is_relative_to_the_working_directory, make_directory,
                                            remove_directory),
            cmocka_unit_test_setup_teardown(errors_name_the_included_file, make_directory, remove_directory),
            cmocka_unit_test_setup_teardown(including_oneself_is_an_error, make_directory, remove_directory),
