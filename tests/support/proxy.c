@@ -44,7 +44,7 @@ struct proxy {
     pthread_t thread;
     pthread_mutex_t lock;
     char last[PROXY_HEAD]; /* under the lock */
-    atomic_bool stop, pass, answers;
+    atomic_bool stop, pass;
     atomic_size_t seen, cuts;
     struct connection *connections; /* the listening thread's until it has ended */
 };
@@ -82,8 +82,6 @@ static void judge(struct connection *connection, const char *end)
         size_t number = atomic_fetch_add(&proxy->seen, 1);
         if (!atomic_load(&proxy->pass))
             connection->cut = turns[number % (sizeof turns / sizeof *turns)];
-        if (connection->cut && atomic_load(&proxy->answers))
-            connection->cut = CUT_ANSWER;
     }
     connection->kept = connection->cut == CUT_HALF ? (connection->left + 1) / 2 : 0;
 }
@@ -239,11 +237,6 @@ struct proxy *proxy_start(const char *url, const char *method, const char *path)
 const char *proxy_url(const struct proxy *proxy)
 {
     return proxy->url;
-}
-
-void proxy_cut_answers(struct proxy *proxy)
-{
-    atomic_store(&proxy->answers, true);
 }
 
 void proxy_pass(struct proxy *proxy)

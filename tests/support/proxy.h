@@ -21,8 +21,6 @@ struct proxy;
 struct proxy *proxy_start(const char *url, const char *method, const char *path);
 /* http://127.0.0.1:PORT */
 const char *proxy_url(const struct proxy *proxy);
-/* Cuts only when an answer begins, from now on. */
-void proxy_cut_answers(struct proxy *proxy);
 /* Cuts nothing from now on. */
 void proxy_pass(struct proxy *proxy);
 /* The head of the last such request, as text; false: there was none yet. */
