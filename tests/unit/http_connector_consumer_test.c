@@ -94,9 +94,9 @@ static void messages_come_in_order(void **state)
     sl_batch *batch = NULL;
     assert_int_equal(sl_consumer_poll(pair.consumer, 50, 0, &batch, NULL), SL_OK);
     assert_null(batch);
-    assert_non_null(strstr(platform->subscribe_body, "\"auto.offset.reset\":\"earliest\""));
-    assert_non_null(strstr(platform->subscribe_body, "\"enable.auto.commit\":\"false\""));
-    assert_null(strstr(platform->subscribe_body, "group.id"));
+    assert_non_null(strstr(BODY(platform, subscribe_body), "\"auto.offset.reset\":\"earliest\""));
+    assert_non_null(strstr(BODY(platform, subscribe_body), "\"enable.auto.commit\":\"false\""));
+    assert_null(strstr(BODY(platform, subscribe_body), "group.id"));
     if (platform->extended)
         assert_string_equal(sl_consumer_group(pair.consumer), "app.group");
     else
@@ -116,8 +116,8 @@ static void a_group_and_a_start_are_asked_for(void **state)
     platform_write(platform, 0, 10);
     struct pair pair =
         open_consumer(platform, "here.platform.data-client.stream.consumer { group = mine, start = end }");
-    assert_non_null(strstr(platform->subscribe_body, "\"group.id\":\"mine\""));
-    assert_non_null(strstr(platform->subscribe_body, "\"latest\""));
+    assert_non_null(strstr(BODY(platform, subscribe_body), "\"group.id\":\"mine\""));
+    assert_non_null(strstr(BODY(platform, subscribe_body), "\"latest\""));
     platform_write(platform, 10, 5);
     receive(pair.consumer, 10, 5, 0);
     close_pair(&pair);
@@ -172,7 +172,7 @@ static void commit_is_the_applications(void **state)
     sl_batch *batch = poll_some(pair.consumer, 10);
     sl_error error;
     assert_int_equal(sl_consumer_commit(pair.consumer, batch, &error), SL_OK);
-    assert_string_equal(platform->commit_body, "{\"offsets\":[{\"partition\":0,\"offset\":9}]}");
+    assert_string_equal(BODY(platform, commit_body), "{\"offsets\":[{\"partition\":0,\"offset\":9}]}");
     sl_batch_destroy(&batch);
     close_pair(&pair);
     assert_int_equal(platform->commits, 1);
@@ -191,7 +191,7 @@ static void seek_goes_on_from_there(void **state)
     sl_offset to = {0, 50};
     assert_int_equal(sl_consumer_seek(pair.consumer, &to, 1, &error), SL_OK);
     receive(pair.consumer, 50, 50, 0);
-    assert_string_equal(platform->seek_body, "{\"offsets\":[{\"partition\":0,\"offset\":50}]}");
+    assert_string_equal(BODY(platform, seek_body), "{\"offsets\":[{\"partition\":0,\"offset\":50}]}");
     assert_int_equal(sl_consumer_seek_to(pair.consumer, SL_START_BEGIN, &error), SL_OK);
     receive(pair.consumer, 0, 20, 20);
     assert_int_equal(sl_consumer_seek_to(pair.consumer, SL_START_END, &error), SL_OK);

@@ -130,7 +130,7 @@ static void seek_to_a_time(void **state)
     sl_error error;
     if (sl_consumer_seek_time(pair.consumer, 1061, &error))
         fail_msg("%s", error.text);
-    assert_string_equal(platform->seek_body, "{\"to\":\"time\",\"timestamp\":1061}");
+    assert_string_equal(BODY(platform, seek_body), "{\"to\":\"time\",\"timestamp\":1061}");
     char seen[100] = {0};
     receive(platform, pair.consumer, 39, 0, seen);
     assert_int_equal(seen[60], 0);

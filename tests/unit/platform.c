@@ -627,6 +627,14 @@ void platform_set(struct platform *p, int *what, int value)
     pthread_mutex_unlock(&p->lock);
 }
 
+const char *platform_body(struct platform *p, const char *body, char out[500])
+{
+    pthread_mutex_lock(&p->lock);
+    snprintf(out, 500, "%s", body);
+    pthread_mutex_unlock(&p->lock);
+    return out;
+}
+
 int platform_get(struct platform *p, const int *what)
 {
     pthread_mutex_lock(&p->lock);

@@ -92,6 +92,9 @@ void platform_release(struct platform *platform); /* what is held */
 void platform_write(struct platform *platform, int first, int count);
 /* Forgets its subscriptions, as after a restart. */
 void platform_restart(struct platform *platform);
+/* A copy of one of the bodies above, which the platform's thread may be writing. */
+const char *platform_body(struct platform *platform, const char *body, char out[500]);
+#define BODY(platform, member) platform_body((platform), (platform)->member, (char[500]){0})
 /* Gone, with all connections and subscriptions; and back at the same address. */
 void platform_kill(struct platform *platform);
 void platform_revive(struct platform *platform);
