@@ -49,7 +49,7 @@ static sl_status edit_begin(struct edit *edit, sl_error *error)
     if (made)
         edit->lock = open(edit->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (edit->lock < 0 || flock(edit->lock, LOCK_EX)) {
-        status = sl_error_set(error, SL_IO, "%s: %s", edit->path, strerror(errno));
+        status = sl_error_set(error, SL_IO, "%s: %s", edit->path, sl_errno_text(errno));
         *slash = '/';
         return status;
     }
@@ -57,7 +57,7 @@ static sl_status edit_begin(struct edit *edit, sl_error *error)
     FILE *file = fopen(edit->path, "re");
     if (!file)
         return errno == ENOENT ? SL_OK
-                               : sl_error_set(error, SL_IO, "%s: %s", edit->path, strerror(errno));
+                               : sl_error_set(error, SL_IO, "%s: %s", edit->path, sl_errno_text(errno));
     size_t got = 1;
     while (got > 0 && sl_buffer_reserve(&edit->text, 4096)) {
         got = fread(edit->text.data + edit->text.size, 1, 4096, file);
@@ -188,7 +188,7 @@ static sl_status edit_write(struct edit *edit, sl_error *error)
         return sl_error_oom(error);
     /* Settings may be secrets. */
     if (!cli_write_file(edit->path, edit->text.data, 0600))
-        return sl_error_set(error, SL_IO, "%s: %s", edit->path, strerror(errno));
+        return sl_error_set(error, SL_IO, "%s: %s", edit->path, sl_errno_text(errno));
     return SL_OK;
 }
 
@@ -514,7 +514,7 @@ static int make_block(struct cli *cli, const char *name, struct sl_buffer *block
     sl_buffer_printf(block, "contexts.%s {\n", name);
     if (cli->operand_count > 1) {
         if (!realpath(cli->operands[1], file)) {
-            cli_error(cli, "%s: %s", cli->operands[1], strerror(errno));
+            cli_error(cli, "%s: %s", cli->operands[1], sl_errno_text(errno));
             return errno == ENOENT ? CLI_NOT_FOUND : CLI_FAILED;
         }
         if (!status)

@@ -57,7 +57,7 @@ struct platform {
 
 static int fail_errno(const struct platform *platform, const char *path)
 {
-    cli_error(platform->cli, "%s: %s", path, strerror(errno));
+    cli_error(platform->cli, "%s: %s", path, sl_errno_text(errno));
     return CLI_FAILED;
 }
 
@@ -86,7 +86,7 @@ static int make_directory(struct platform *platform, const char *path)
     if (cli_make_directories(path, 0700) && realpath(path, platform->directory))
         return CLI_OK;
     cli_error(platform->cli, "%s: %s: give another place for the data with --data-dir, or XDG_DATA_HOME",
-              path, strerror(errno));
+              path, sl_errno_text(errno));
     return CLI_FAILED;
 }
 
@@ -135,7 +135,7 @@ static int fail_port(const struct platform *platform, int64_t port, int failure)
 {
     cli_error(platform->cli,
               "port %lld on 127.0.0.1: %s: give another one with --port, or --port 0 for any free one",
-              (long long)port, strerror(failure));
+              (long long)port, sl_errno_text(failure));
     return CLI_FAILED;
 }
 
