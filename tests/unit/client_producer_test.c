@@ -266,7 +266,8 @@ static void payloads_over_the_limit_are_refused(void **state)
     sl_producer *producer = open_producer(client, 10, 1000);
     sl_error error;
     sl_message *message = NULL;
-    size_t size = ((size_t)256 << 20) + 1; /* what stream.blob.max-size allows is looked at before the bytes */
+    size_t size =
+        ((size_t)256 << 20) + 1; /* what stream.blob.max-size allows is looked at before the bytes */
     char *payload = calloc(1, size);
     assert_int_equal(sl_message_create(&message), SL_OK);
     assert_int_equal(sl_message_set_payload(message, payload, size), SL_OK);
