@@ -205,6 +205,8 @@ EXCUSES = [
      "ok ", "error .*(UnresolvedSubstitution|WrongType: .* not compatible)"),
     ("white space that is all that undefined values left: the library drops it beside lists and objects",
      "error .*text is put together", 'ok .*:"( |\\\\t)+"'),
+    ("a sign is no hexadecimal digit: the library takes one in \\u+041",
+     "error .*a broken escape", "ok "),
     ("the library gives up on its own account",
      "", "error .*BugOrBroken"),
 ]
