@@ -23,7 +23,8 @@ class Terminal(TestCase):
         self.home = self.scratch()
         self.environment = {"HOME": self.home, "PATH": f"{self.platform.binaries}:{os.environ['PATH']}",
                             "LC_ALL": "C.UTF-8", "TERM": "dumb",
-                            **{name: value for name, value in os.environ.items() if name.endswith("SAN_OPTIONS")}}
+                            **{name: value for name, value in os.environ.items()
+                               if name.endswith("SAN_OPTIONS") or name == "LD_PRELOAD"}}
 
     def run_it(self, *arguments, code=0, variables=None, cwd=None, **options):
         options.setdefault("stdin", subprocess.DEVNULL)

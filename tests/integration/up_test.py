@@ -16,7 +16,9 @@ class Up(TestCase):
         self.ups = 0
         self.environment = {"HOME": self.directory, "PATH": os.environ["PATH"],
                             "XDG_CACHE_HOME": os.environ.get("XDG_CACHE_HOME")
-                                              or os.path.expanduser("~/.cache")}
+                                              or os.path.expanduser("~/.cache"),
+                            **{name: value for name, value in os.environ.items()
+                               if name.endswith("SAN_OPTIONS") or name == "LD_PRELOAD"}}
 
     def up(self, *arguments):
         self.ups += 1
