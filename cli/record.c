@@ -10,6 +10,11 @@
 #define LONGEST     32 /* of a field's name */
 #define MAX_HEADERS 1000
 
+struct cli_span {
+    const char *data;
+    size_t size;
+};
+
 static int append_json(const char *data, size_t size, void *text)
 {
     return sl_buffer_append(text, data, size) ? 0 : -1;
@@ -108,29 +113,14 @@ static bool keep(struct cli_record *record, void *memory)
     return true;
 }
 
-/* A value that may be text, null or, where any is allowed, other JSON, which then stands for its own text. */
-static bool text_value(struct cli_record *record, const char *name, const json_t *value, bool any,
-                       const char **data, size_t *size, char *why)
+/* A value that may be text or null. */
+static bool text_value(const char *name, const json_t *value, const char **data, size_t *size, char *why)
 {
-    *data = NULL;
-    *size = 0;
-    if (json_is_null(value))
+    *data = json_string_value(value);
+    *size = json_string_length(value);
+    if (*data || json_is_null(value))
         return true;
-    if (json_is_string(value)) {
-        *data = json_string_value(value);
-        *size = json_string_length(value);
-        return true;
-    }
-    if (!any) {
-        snprintf(why, CLI_RECORD_WHY, "\"%s\" is no text", name);
-        return false;
-    }
-    char *dump = json_dumps(value, JSON_COMPACT | JSON_PRESERVE_ORDER | JSON_ENCODE_ANY);
-    *data = dump;
-    *size = dump ? strlen(dump) : 0;
-    if (keep(record, dump))
-        return true;
-    snprintf(why, CLI_RECORD_WHY, "out of memory");
+    snprintf(why, CLI_RECORD_WHY, "\"%s\" is no text", name);
     return false;
 }
 
@@ -154,8 +144,8 @@ static bool base64_value(struct cli_record *record, const char *name, const json
 }
 
 /* The bytes under name, or in base64 under nameBase64. *given: whether there is one of them. */
-static bool bytes_of(struct cli_record *record, const json_t *object, const char *name, bool any,
-                     const char **data, size_t *size, bool *given, char *why)
+static bool bytes_of(struct cli_record *record, const json_t *object, const char *name, const char **data,
+                     size_t *size, bool *given, char *why)
 {
     char other[LONGEST + sizeof BASE64];
     snprintf(other, sizeof other, "%s" BASE64, name);
@@ -169,7 +159,7 @@ static bool bytes_of(struct cli_record *record, const json_t *object, const char
     }
     if (base64)
         return base64_value(record, other, base64, data, size, why);
-    return !plain || text_value(record, name, plain, any, data, size, why);
+    return !plain || text_value(name, plain, data, size, why);
 }
 
 /* A text that is carried as a C string. */
@@ -232,14 +222,14 @@ static bool read_header(struct cli_record *record, const json_t *header, size_t 
         snprintf(what, sizeof what, "it is no object with name and value");
     } else if (known(header, fields, sizeof fields / sizeof *fields, what) &&
                string_of(header, "name", &name, what) &&
-               bytes_of(record, header, "value", false, &value, &size, &given, what)) {
+               bytes_of(record, header, "value", &value, &size, &given, what)) {
         sl_status status = sl_message_add_header(message, name, value, size);
         if (!status)
             return true;
         snprintf(what, sizeof what, "%s",
                  status == SL_OUT_OF_MEMORY
                      ? "out of memory"
-                     : "a name is 1 to 128 letters, digits and -_.~ and does not begin "
+                     : "a name is 1 to 128 characters of RFC 9110's tokens and does not begin "
                        "with \"sl-\"");
     }
     snprintf(why, CLI_RECORD_WHY, "header %zu%s%.64s%s: %.150s", index + 1, name ? " (" : "",
@@ -269,7 +259,7 @@ static bool read_key(struct cli_record *record, sl_message *message, char *why)
     const char *key;
     size_t size;
     bool given;
-    if (!bytes_of(record, record->object, "key", false, &key, &size, &given, why))
+    if (!bytes_of(record, record->object, "key", &key, &size, &given, why))
         return false;
     if (!given || !sl_message_set_partition_id(message, size ? key : NULL, size))
         return true;
@@ -277,12 +267,18 @@ static bool read_key(struct cli_record *record, sl_message *message, char *why)
     return false;
 }
 
-static bool read_payload(struct cli_record *record, sl_message *message, char *why)
+/* json: the payload's own text where it is other JSON than a string, or NULL. */
+static bool read_payload(struct cli_record *record, const struct cli_span *json, sl_message *message,
+                         char *why)
 {
-    const char *payload;
-    size_t size;
-    bool given;
-    if (!bytes_of(record, record->object, "payload", true, &payload, &size, &given, why))
+    const char *payload = json->data;
+    size_t size = json->size;
+    bool given = payload != NULL;
+    if (given && json_object_get(record->object, "payload" BASE64)) {
+        snprintf(why, CLI_RECORD_WHY, "\"payload\" and \"payload" BASE64 "\" exclude each other");
+        return false;
+    }
+    if (!given && !bytes_of(record, record->object, "payload", &payload, &size, &given, why))
         return false;
     if (!given) {
         snprintf(why, CLI_RECORD_WHY,
@@ -320,16 +316,123 @@ static bool read_rest(struct cli_record *record, sl_message *message, char *why)
     return !wrong;
 }
 
+/* The scanner below walks over what is known to be one JSON object. */
+
+static const char *past_blanks(const char *at)
+{
+    return at + strspn(at, " \t\r\n");
+}
+
+static const char *past_string(const char *at)
+{
+    for (at++; *at != '"'; at++)
+        if (*at == '\\')
+            at++;
+    return at + 1;
+}
+
+static const char *past_value(const char *at)
+{
+    size_t depth = 0;
+    do {
+        if (*at == '"') {
+            at = past_string(at);
+        } else if (strchr("{[", *at)) {
+            depth++;
+            at++;
+        } else if (strchr("]}", *at)) {
+            depth--;
+            at++;
+        } else if (depth) {
+            at += strcspn(at, "\"{}[]");
+        } else {
+            at += strcspn(at, ",]} \t\r\n");
+        }
+    } while (depth);
+    return at;
+}
+
+static bool is_payload(const char *name, size_t size)
+{
+    static const char payload[] = "\"payload\"";
+    if (!memchr(name, '\\', size))
+        return size == sizeof payload - 1 && !memcmp(name, payload, size);
+    json_t *text = json_loadb(name, size, JSON_DECODE_ANY, NULL);
+    bool is = text && !strcmp(json_string_value(text), "payload");
+    json_decref(text);
+    return is;
+}
+
+/* The first value of the name in the text, which ends with a zero byte. data NULL: it is a string, null or
+ * not there. */
+static struct cli_span find_payload(const char *text)
+{
+    const char *at = past_blanks(past_blanks(text) + 1);
+    while (*at == '"') {
+        const char *end = past_string(at);
+        const char *value = past_blanks(past_blanks(end) + 1);
+        bool found = is_payload(at, (size_t)(end - at));
+        end = past_value(value);
+        if (found && !strchr("\"n", *value))
+            return (struct cli_span){value, (size_t)(end - value)};
+        if (found)
+            break;
+        at = past_blanks(end);
+        if (*at == ',')
+            at = past_blanks(at + 1);
+    }
+    return (struct cli_span){NULL, 0};
+}
+
+/*
+ * Numbers that no double has, and names that come twice, are the payload's own business, and wrong elsewhere:
+ * a payload that is other JSON than a string gives way to a number before the rest is read.
+ */
+static bool load(struct cli_record *record, const char *line, size_t size, struct cli_span *payload,
+                 json_error_t *error)
+{
+    *payload = (struct cli_span){NULL, 0};
+    record->object = json_loadb(line, size, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, error);
+    json_t *whole = json_incref(record->object);
+    json_error_t other = {0};
+    if (!whole && (json_error_code(error) == json_error_duplicate_key ||
+                   json_error_code(error) == json_error_numeric_overflow))
+        whole = json_loadb(line, size, JSON_ALLOW_NUL | JSON_DECODE_INT_AS_REAL, &other);
+    if (!whole && other.text[0])
+        *error = other;
+    const json_t *value = json_object_get(whole, "payload");
+    bool own_text = value && !json_is_string(value) && !json_is_null(value);
+    json_decref(whole);
+    if (!own_text)
+        return record->object != NULL;
+    char *text = strndup(line, size);
+    struct cli_span found = {NULL, 0};
+    if (keep(record, text))
+        found = find_payload(text);
+    else
+        snprintf(error->text, sizeof error->text, "out of memory");
+    if (!found.data)
+        return false;
+    size_t from = (size_t)(found.data - text);
+    *payload = (struct cli_span){line + from, found.size};
+    if (!record->object) {
+        memset(text + from, ' ', found.size);
+        text[from] = '0';
+        record->object = json_loadb(text, size, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, error);
+    }
+    return record->object != NULL;
+}
+
 bool cli_record_read(struct cli_record *record, const char *line, size_t size, sl_message *message,
                      char why[CLI_RECORD_WHY])
 {
     static const char *const fields[] = {"key",        "keyBase64", "payload",  "payloadBase64", "headers",
                                          "timestamp",  "traceId",   "checksum", "crc",           "partition",
                                          "dataHandle", "dataSize",  "offset"};
-    json_error_t error;
+    json_error_t error = {0};
+    struct cli_span payload;
     cli_record_free(record);
-    record->object = json_loadb(line, size, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &error);
-    if (!json_is_object(record->object)) {
+    if (!load(record, line, size, &payload, &error) || !json_is_object(record->object)) {
         if (record->object)
             snprintf(why, CLI_RECORD_WHY,
                      "it is no JSON object such as {\"key\": \"a\", \"payload\": \"b\"}");
@@ -339,7 +442,7 @@ bool cli_record_read(struct cli_record *record, const char *line, size_t size, s
         return false;
     }
     bool ok = known(record->object, fields, sizeof fields / sizeof *fields, why) &&
-              read_key(record, message, why) && read_payload(record, message, why) &&
+              read_key(record, message, why) && read_payload(record, &payload, message, why) &&
               read_headers(record, message, why) && read_rest(record, message, why);
     /* It may quote the line, which must not command the terminal. */
     if (!ok)
