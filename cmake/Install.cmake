@@ -47,6 +47,18 @@ if(SL_GATEWAY)
         COMMAND ${CMAKE_COMMAND} -E touch ${share}/made
         DEPENDS streamlayer streamlayerd VERBATIM)
     add_custom_target(manuals ALL DEPENDS ${share}/made)
+    # A build of single targets (./quickstart's) has not made them, or left older ones.
+    foreach(component IN ITEMS cli gateway)
+        install(CODE "if(\"$<TARGET_FILE:streamlayer>\" IS_NEWER_THAN \"${share}/made\" OR
+   \"$<TARGET_FILE:streamlayerd>\" IS_NEWER_THAN \"${share}/made\")
+    execute_process(COMMAND \"${CMAKE_COMMAND}\" --build \"${PROJECT_BINARY_DIR}\" --target manuals
+                    RESULT_VARIABLE result)
+    if(NOT result EQUAL 0)
+        message(FATAL_ERROR \"The manual pages could not be made; see above. Build everything first: \"
+                            \"cmake --build ${PROJECT_BINARY_DIR}\")
+    endif()
+endif()" COMPONENT ${component})
+    endforeach()
     install(DIRECTORY ${pages}/man1 DESTINATION ${CMAKE_INSTALL_MANDIR} COMPONENT cli)
     install(DIRECTORY ${pages}/man8 DESTINATION ${CMAKE_INSTALL_MANDIR} COMPONENT gateway)
     install(FILES ${completions}/bash DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions
