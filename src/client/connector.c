@@ -14,11 +14,12 @@
 
 static sl_status missing(const char *side, const char *searched, sl_error *error)
 {
-    return sl_error_set(error, SL_CONNECTOR_MISSING,
-                        "the " DIRECT
-                        " is not installed: install the package streamlayer-kafka-support, or choose HTTP "
-                        "with %s = \"" HTTP "\" (looked for " DIRECT ".so in %s)",
-                        side, searched);
+    return sl_error_set(
+        error, SL_CONNECTOR_MISSING,
+        "the " DIRECT " is not installed: install the package streamlayer-kafka-support (from a build: cmake "
+        "--install BUILD --component kafka-support), or choose HTTP with %s = \"" HTTP
+        "\" (looked for " DIRECT ".so in %s)",
+        side, searched);
 }
 
 /* Loads the plug-in in directory. SL_NOT_FOUND: there is no such file. */
@@ -54,17 +55,31 @@ static sl_status load(const char *directory, const struct sl_connector **connect
     return status;
 }
 
-/* Beside the code: where a build tree or an unpacked tarball has it. NULL: not known. */
-static char *beside(const char *relative)
+/* The directory of the code, or the one above: where a build tree or an unpacked tarball has it. NULL: not
+ * known. */
+static char *beside(bool above, const char *relative)
 {
     Dl_info self;
     if (!dladdr(&sl_http_connector, &self) || !self.dli_fname)
         return NULL;
     char *file = realpath(strchr(self.dli_fname, '/') ? self.dli_fname : "/proc/self/exe", NULL);
     char *slash = file ? strrchr(file, '/') : NULL;
+    if (slash && above) {
+        *slash = '\0';
+        slash = strrchr(file, '/');
+    }
     char *directory = slash ? sl_printf("%.*s/%s", (int)(slash - file), file, relative) : NULL;
     free(file);
     return directory;
+}
+
+/* Whether places[i] is one of those before it. */
+static bool looked_in(char *const *places, size_t i)
+{
+    for (size_t earlier = 0; earlier < i; earlier++)
+        if (places[earlier] && !strcmp(places[earlier], places[i]))
+            return true;
+    return false;
 }
 
 static sl_status find_plugin(struct sl_client *client, const char *side,
@@ -75,17 +90,20 @@ static sl_status find_plugin(struct sl_client *client, const char *side,
         sl_status status = load(configured, connector, error);
         return status == SL_NOT_FOUND ? missing(side, configured, error) : status;
     }
-    char *places[] = {beside(SL_PLUGIN_SUBDIR), beside("../lib/" SL_PLUGIN_SUBDIR), sl_strdup(SL_PLUGIN_DIR)};
+    char *places[] = {beside(false, SL_PLUGIN_SUBDIR), beside(true, "lib/" SL_PLUGIN_SUBDIR),
+                      sl_strdup(SL_PLUGIN_DIR)};
+    const size_t count = sizeof places / sizeof *places;
     sl_status status = SL_NOT_FOUND;
     struct sl_buffer searched;
     sl_buffer_init(&searched, 4096);
-    for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
-        if (places[i] && status == SL_NOT_FOUND) {
-            status = load(places[i], connector, error);
-            sl_buffer_printf(&searched, "%s%s", searched.size ? ", " : "", places[i]);
-        }
-        free(places[i]);
+    for (size_t i = 0; i < count && status == SL_NOT_FOUND; i++) {
+        if (!places[i] || looked_in(places, i))
+            continue;
+        status = load(places[i], connector, error);
+        sl_buffer_printf(&searched, "%s%s", searched.size ? ", " : "", places[i]);
     }
+    for (size_t i = 0; i < count; i++)
+        free(places[i]);
     if (status == SL_NOT_FOUND)
         status = missing(side, searched.data ? searched.data : SL_PLUGIN_DIR, error);
     sl_buffer_free(&searched);

@@ -290,6 +290,7 @@ static void a_missing_plugin_names_package_and_setting(void **state)
                      SL_CONNECTOR_MISSING);
     assert_null(producer);
     assert_non_null(strstr(error.text, "streamlayer-kafka-support"));
+    assert_non_null(strstr(error.text, "--component kafka-support"));
     assert_non_null(
         strstr(error.text, "here.platform.data-client.stream.connector.producer = \"http-connector\""));
     sl_client_destroy(&client);
