@@ -61,7 +61,8 @@ typedef enum sl_rebalance {
 
 /*
  * Told of each change of the share. Auto commit has committed before SL_REVOKED comes. Over HTTP partitions
- * go as SL_LOST, since the gateway's member has given them up by the time that the consumer hears of it.
+ * go as SL_LOST, since the gateway's member has given them up by the time that the consumer hears of it; only
+ * closing gives SL_REVOKED, as over Kafka.
  *   Ownership: partitions ends with the call.
  *   Threads: the thread that creates, polls or closes the consumer, from within that call. It may commit and
  *   nothing else of this consumer's.

@@ -61,7 +61,9 @@ SL_API sl_status sl_message_set_partition_id(sl_message *message, const char *id
 SL_API sl_status sl_message_set_payload(sl_message *message, const void *data, size_t size);
 
 /* The event's time, milliseconds since 1970-01-01 UTC, 1 or more (Kafka's client takes 0 for none); without
- * one, the time of sending. */
+ * one, the time of sending. One that is further back than the layer's ttl (Kafka would delete the message) or
+ * more than an hour ahead is refused, with kafka-connector by sl_producer_send, over HTTP in the delivery's
+ * report. For old recordings: no timestamp, and the recording's time in a header or in the payload. */
 SL_API sl_status sl_message_set_timestamp_ms(sl_message *message, int64_t timestamp_ms);
 
 /* A trace id: printable ASCII, 1 to 128 characters, NUL-terminated; NULL removes it. */

@@ -79,6 +79,7 @@ SL_API SL_MUST_CHECK sl_status sl_producer_create(sl_client *client, const char 
  *   Errors: SL_QUEUE_FULL, SL_TOO_LARGE, SL_INVALID_ARGUMENT, SL_CHECKSUM_MISMATCH, SL_UNSUPPORTED (the
  *   message has parts that the platform cannot take), SL_CLOSED, SL_OUT_OF_MEMORY. A message refused here is
  *   not reported to the delivery callback.
+ *   Timestamps have limits, the layer's ttl back and an hour ahead: see sl_message_set_timestamp_ms.
  */
 SL_API SL_MUST_CHECK sl_status sl_producer_send(sl_producer *producer, const sl_message *message,
                                                 void *message_opaque, int timeout_ms, sl_error *error);
