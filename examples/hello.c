@@ -1,5 +1,5 @@
-/* Produces one message to a stream layer and consumes it. Configuration: application.conf, or
- * STREAMLAYER_CONFIG. */
+/* Produces one message to a stream layer and consumes one: the first that the default group has not read, an
+ * older one where it has a backlog. Configuration: application.conf, or STREAMLAYER_CONFIG. */
 #include <stdio.h>
 #include <streamlayer/streamlayer.h>
 
