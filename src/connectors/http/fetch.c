@@ -99,6 +99,11 @@ sl_status sl_hc_exchange(struct sl_hc_member *member, struct sl_http_request *re
 static void note_failure(struct sl_hc_member *member, const sl_error *error, int retry_after_ms)
 {
     struct sl_hc_consumer *consumer = member->consumer;
+    pthread_mutex_lock(&consumer->lock);
+    bool closing = consumer->closing;
+    pthread_mutex_unlock(&consumer->lock);
+    if (closing) /* the subscription is being ended while this one still calls: no news to anybody */
+        return;
     sl_hc_outage_note(&member->outage, &consumer->host.log, RECEIVING, error);
     pthread_mutex_lock(&consumer->lock);
     int64_t now = sl_mono_ms();
