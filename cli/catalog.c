@@ -123,7 +123,10 @@ const struct cli_command cli_catalog_show_command = {
 
 static int catalog_delete(struct cli *cli)
 {
-    int code = cli_connect(cli);
+    int code =
+        cli_ask_unless_sure(cli, "Delete catalog %s, its layers and their messages?", cli->operands[0]);
+    if (!code)
+        code = cli_connect(cli);
     if (code)
         return code;
     sl_error error = {0};
@@ -132,13 +135,21 @@ static int catalog_delete(struct cli *cli)
     return CLI_OK;
 }
 
+static const struct cli_option catalog_delete_options[] = {
+    {'y', "yes", NULL, "do not ask"},
+    {0, NULL, NULL, NULL},
+};
+
 const struct cli_command cli_catalog_delete_command = {
     .name = "catalog delete",
     .operands = "HRN",
     .min_operands = 1,
     .max_operands = 1,
     .summary = "delete a catalog, its layers and their messages",
-    .examples = "  streamlayer catalog delete hrn:here:data::local:traffic\n",
+    .details = "Asks first; where nobody can be asked, not on a terminal, --yes is needed.",
+    .examples = "  streamlayer catalog delete hrn:here:data::local:traffic\n"
+                "  streamlayer catalog delete hrn:here:data::local:traffic --yes\n",
+    .options = catalog_delete_options,
     .changes = true,
     .run = catalog_delete,
 };

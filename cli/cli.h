@@ -114,6 +114,11 @@ int cli_exit_code(sl_status status);
 /* A mistake on the command line: the message, a word on --help, CLI_USAGE. */
 int cli_usage_error(const struct cli *cli, const char *format, ...) SL_PRINTF(2, 3);
 
+/* For what cannot be undone: nothing where --yes is given, else a question on the terminal. CLI_OK: go on. */
+int cli_ask_unless_sure(const struct cli *cli, const char *format, ...) SL_PRINTF(2, 3);
+/* The question itself. CLI_OK: yes; else a word that nothing was changed, and the exit code. */
+int cli_ask(const char *format, ...) SL_PRINTF(1, 2);
+
 /* SIGINT, SIGTERM and SIGHUP set a flag that commands look at; a second SIGINT ends at once. */
 void cli_catch_signals(void);
 bool cli_interrupted(void);

@@ -91,6 +91,36 @@ int cli_usage_error(const struct cli *cli, const char *format, ...)
     return CLI_USAGE;
 }
 
+int cli_ask(const char *format, ...)
+{
+    char text[TEXT_SIZE], line[16] = "";
+    FORMAT(text);
+    fflush(stdout);
+    fprintf(stderr, "%s [y/N] ", text);
+    fflush(stderr);
+    /* A signal that comes just before the reading would not end it. */
+    struct pollfd input = {.fd = STDIN_FILENO, .events = POLLIN};
+    while (!cli_interrupted() && poll(&input, 1, 100) <= 0)
+        continue;
+    if (!cli_interrupted() && fgets(line, sizeof line, stdin) &&
+        (!strcmp(line, "y\n") || !strcmp(line, "Y\n") || !strcmp(line, "yes\n")))
+        return CLI_OK;
+    fputs("Nothing was changed.\n", stderr);
+    return cli_interrupted() ? CLI_INTERRUPTED : CLI_FAILED;
+}
+
+int cli_ask_unless_sure(const struct cli *cli, const char *format, ...)
+{
+    char text[TEXT_SIZE];
+    FORMAT(text);
+    if (cli_flag(cli, "yes"))
+        return CLI_OK;
+    if (cli->json || !isatty(STDIN_FILENO) || !isatty(STDERR_FILENO))
+        return cli_usage_error(cli, "--yes is needed where nobody can be asked: not on a terminal, and with "
+                                    "--json");
+    return cli_ask("%s", text);
+}
+
 int cli_exit_code(sl_status status)
 {
     switch (status) {

@@ -266,18 +266,6 @@ static int print_change(const struct cli *cli, const sl_group *group)
     return code;
 }
 
-/* Whether the person at the terminal wants it. */
-static bool confirmed(const char *group)
-{
-    char line[16] = "";
-    fflush(stdout);
-    fprintf(stderr, "Reset group %s so? [y/N] ", group);
-    fflush(stderr);
-    if (!fgets(line, sizeof line, stdin))
-        return false;
-    return !strcmp(line, "y\n") || !strcmp(line, "Y\n") || !strcmp(line, "yes\n");
-}
-
 static int reset_once(struct cli *cli, const sl_reset_spec *spec, sl_group **group)
 {
     sl_error error = {0};
@@ -297,10 +285,8 @@ static int ask_first(struct cli *cli, const sl_reset_spec *spec)
     if (code)
         return code;
     code = print_change(cli, group);
-    if (!code && !confirmed(sl_group_name(group))) {
-        fputs("Nothing was changed.\n", stderr);
-        code = cli_interrupted() ? CLI_INTERRUPTED : CLI_FAILED;
-    }
+    if (!code)
+        code = cli_ask("Reset group %s so?", sl_group_name(group));
     sl_group_destroy(&group);
     return code;
 }

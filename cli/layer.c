@@ -320,7 +320,10 @@ const struct cli_command cli_layer_show_command = {
 
 static int layer_delete(struct cli *cli)
 {
-    int code = cli_connect(cli);
+    int code = cli_ask_unless_sure(cli, "Delete layer %s of %s, and its messages?", cli->operands[1],
+                                   cli->operands[0]);
+    if (!code)
+        code = cli_connect(cli);
     if (code)
         return code;
     sl_error error = {0};
@@ -329,13 +332,21 @@ static int layer_delete(struct cli *cli)
     return CLI_OK;
 }
 
+static const struct cli_option layer_delete_options[] = {
+    {'y', "yes", NULL, "do not ask"},
+    {0, NULL, NULL, NULL},
+};
+
 const struct cli_command cli_layer_delete_command = {
     .name = "layer delete",
     .operands = "HRN LAYER",
     .min_operands = 2,
     .max_operands = 2,
     .summary = "delete a layer and its messages",
-    .examples = "  streamlayer layer delete hrn:here:data::local:traffic cars\n",
+    .details = "Asks first; where nobody can be asked, not on a terminal, --yes is needed.",
+    .examples = "  streamlayer layer delete hrn:here:data::local:traffic cars\n"
+                "  streamlayer layer delete hrn:here:data::local:traffic cars --yes\n",
+    .options = layer_delete_options,
     .changes = true,
     .run = layer_delete,
 };

@@ -60,7 +60,7 @@ class CommandLine(TestCase):
         shown = self.out("catalog", "show", hrn)
         self.assertIn(hrn, shown)
         self.assertIn("layer", shown)
-        self.run_it("catalog", "delete", hrn)
+        self.run_it("catalog", "delete", hrn, "--yes")
         self.run_it("catalog", "show", hrn, code=3)
         self.assertNotIn(hrn + " ", self.out("catalog", "list"))
 
@@ -72,7 +72,7 @@ class CommandLine(TestCase):
         self.assertRegex(json.dumps(shown), r"\b7\b")
         self.run_it("layer", "create", hrn, "layer", "--content-type", "text/plain", code=1)
         self.run_it("layer", "create", hrn, "other", code=2)  # no content type
-        self.run_it("layer", "delete", hrn, "layer")
+        self.run_it("layer", "delete", hrn, "layer", "--yes")
         self.run_it("layer", "show", hrn, "layer", code=3)
 
     def test_produce_and_consume(self):

@@ -111,11 +111,10 @@ class GroupsOnTheCommandLine(TestCase):
         self.member()
         self.assertIn("1 member", self.on_layer("group", "reset", self.group, "--to", "begin", "--yes", code=1))
 
-    def asked(self, answer):
-        """group reset --to end on a terminal of its own, given an answer, or SIGINT: (exit code, what it showed)."""
+    def asked(self, answer, *command):
+        """A command on a terminal of its own, given an answer, or SIGINT: (exit code, what it showed)."""
         master, slave = pty.openpty()
-        process = subprocess.Popen([self.platform.binaries + "/streamlayer", "--config", self.platform.config, "group",
-                                    "reset", self.hrn, "layer", self.group, "--to", "end"],
+        process = subprocess.Popen([self.platform.binaries + "/streamlayer", "--config", self.platform.config, *command],
                                    stdin=slave, stdout=slave, stderr=slave)
         os.close(slave)
         self.addCleanup(os.close, master)
@@ -143,11 +142,24 @@ class GroupsOnTheCommandLine(TestCase):
                 break
         return code, seen.decode()
 
+    def test_delete_asks_on_a_terminal(self):
+        for command in (["layer", "delete", self.hrn, "layer"], ["catalog", "delete", self.hrn]):
+            show = [command[0], "show", *command[2:]]
+            refused = self.run_it(*command, code=2)
+            self.assertIn(b"--yes", refused.stderr)
+            for answer, code in ((b"n\n", 1), (None, 130)):
+                exited, seen = self.asked(answer, *command)
+                self.assertEqual(exited, code, seen)
+                self.assertIn("Nothing was changed", seen)
+                self.run_it(*show)
+            self.assertEqual(self.asked(b"y\n", *command)[0], 0)
+            self.run_it(*show, code=3)
+
     def test_group_reset_asks_on_a_terminal(self):
         self.publish(8)
         self.on_layer("group", "reset", self.group, "--to", "begin", "--yes")
         for answer, code, place in ((b"n\n", 1, 0), (b"\n", 1, 0), (b"\x04", 1, 0), (None, 130, 0), (b"y\n", 0, 8)):
-            exited, seen = self.asked(answer)
+            exited, seen = self.asked(answer, "group", "reset", self.hrn, "layer", self.group, "--to", "end")
             self.assertEqual((exited, sum(self.standing().values())), (code, place), seen)
             self.assertIn("total lag 0", seen)  # what would be
             self.assertIn("The group was reset." if place else "Nothing was changed.", seen)
