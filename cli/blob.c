@@ -10,17 +10,21 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define MAX_SIZE      "here.platform.data-client.stream.blob.max-size"
-#define CHUNK         ((int64_t)4 * 1024 * 1024)
-#define TRIES         8 /* of one chunk; each that comes counts anew */
-#define FIRST_WAIT_MS 200
-#define LAST_WAIT_MS  10000
+#define MAX_SIZE        "here.platform.data-client.stream.blob.max-size"
+#define CHUNK           ((int64_t)4 * 1024 * 1024)
+#define TRIES           8 /* of one chunk; each that comes counts anew */
+#define FIRST_WAIT_MS   200
+#define LAST_WAIT_MS    10000
+#define SIGNAL_CHECK_MS 100
 
 /* A file's bytes: mapped where it is a file, and read where it is a pipe or a terminal. */
 struct content {
@@ -86,6 +90,63 @@ static void close_content(struct content *content)
     cli_lines_close(&content->lines);
 }
 
+/* One put on a thread of its own: a signal need not wait for it. */
+struct put {
+    const struct cli *cli;
+    const struct content *content;
+    char *handle;
+    sl_error error;
+    sl_status status;
+    int done[2]; /* a pipe whose writing end is closed when it is over */
+};
+
+static void *put_on_thread(void *opaque)
+{
+    struct put *put = opaque;
+    const struct cli *cli = put->cli;
+    put->status = sl_blob_put(cli->client, cli->operands[0], cli->operands[1], cli_value(cli, "handle"),
+                              put->content->data, put->content->size, &put->handle, &put->error);
+    close(put->done[1]);
+    return NULL;
+}
+
+/* Signals are for the main thread. false: no thread. */
+static bool start_put(struct put *put, pthread_t *thread)
+{
+    sigset_t all, before;
+    if (pipe2(put->done, O_CLOEXEC))
+        return false;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    bool started = !pthread_create(thread, NULL, put_on_thread, put);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (!started) {
+        close(put->done[0]);
+        close(put->done[1]);
+    }
+    return started;
+}
+
+static int put_content(const struct cli *cli, const struct content *content, char **handle)
+{
+    struct put put = {.cli = cli, .content = content};
+    pthread_t thread;
+    if (!start_put(&put, &thread)) {
+        cli_error(cli, "out of memory");
+        return CLI_FAILED;
+    }
+    struct pollfd done = {.fd = put.done[0]};
+    while (poll(&done, 1, SIGNAL_CHECK_MS) <= 0)
+        /* The thread is inside the library still, so nothing is released: the connection breaks with the
+         * process, and what did not come whole is not stored. */
+        if (cli_interrupted())
+            _exit(CLI_INTERRUPTED);
+    pthread_join(thread, NULL);
+    close(put.done[0]);
+    *handle = put.handle;
+    return put.status ? cli_fail(cli, &put.error) : CLI_OK;
+}
+
 static int blob_put(struct cli *cli)
 {
     int code = cli_connect(cli);
@@ -98,9 +159,8 @@ static int blob_put(struct cli *cli)
     struct content content;
     char *handle = NULL;
     code = open_content(&content, cli, cli->operand_count > 2 ? cli->operands[2] : NULL, max);
-    if (!code && sl_blob_put(cli->client, cli->operands[0], cli->operands[1], cli_value(cli, "handle"),
-                             content.data, content.size, &handle, &error))
-        code = cli_fail(cli, &error);
+    if (!code)
+        code = put_content(cli, &content, &handle);
     if (!code && cli->json)
         printf("{\"dataHandle\": \"%s\", \"size\": %zu}\n", handle, content.size);
     else if (!code)

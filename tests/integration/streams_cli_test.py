@@ -152,7 +152,7 @@ class Streams(TestCase):
             "headers": [{"name": "a", "value": "1"}, {"name": "b", "valueBase64": "/w=="}, {"name": "a", "value": "2"}],
         }).encode() + b"\n", "--ndjson")
         self.produce(payload, "--delimiter", "no such text", "--key", "k")
-        self.produce(b'{"payload": {"speed": 50}, "key": "own"}\n{"payload": "x"}\n', "--ndjson", "--key", "given",
+        self.produce(b'{"payload": {"speed": 50.0, "id": 99999999999999999999}, "key": "own"}\n{"payload": "x"}\n', "--ndjson", "--key", "given",
                      "--header", "h=v")
         lines = self.look("--json", "--offset", "begin:end")
         self.produce(lines, "--ndjson", layer="copy")
@@ -163,7 +163,7 @@ class Streams(TestCase):
         before = [json.loads(line) for line in lines.splitlines()]
         self.assertEqual(without(before), without(self.records("--offset", "begin:end", layer="copy")))
         self.assertEqual([record["key"] for record in before], ["Zürich", "k", "own", "given"])
-        self.assertEqual(before[2]["payload"], '{"speed":50}')
+        self.assertEqual(before[2]["payload"], '{"speed": 50.0, "id": 99999999999999999999}')
         self.assertEqual(before[3]["headers"], [{"name": "h", "value": "v"}])
 
     def test_ndjson_faults(self):
@@ -331,6 +331,27 @@ class Streams(TestCase):
         self.run_it("blob", "get", self.hrn, "layer", handle, "--range", "5-2", code=2)
         self.run_it("blob", "put", self.hrn, "layer", "/no/such/file", code=3)
         self.run_it("blob", "put", self.hrn, "layer", name, "--handle", "no slash/es", code=2)
+
+    def test_blob_put_obeys_signals(self):
+        """A put that hangs ends with the first signal."""
+        name = self.scratch() + "/blob"
+        with open(name, "wb") as file:
+            file.write(b"x" * 100)
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            silent.settimeout(60)
+            for number in (signal.SIGINT, signal.SIGTERM):
+                process = subprocess.Popen(
+                    [self.platform.binaries + "/streamlayer", "--config", self.platform.config, "-D",
+                     "here.platform.data-client.endpoint-locator.discovery-service-url="
+                     f"http://127.0.0.1:{silent.getsockname()[1]}/lookup/v1",
+                     "blob", "put", self.hrn, "layer", name], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                    stderr=subprocess.PIPE)
+                self.addCleanup(lambda process=process: (process.poll() is None and process.kill(),
+                                                         process.communicate()))
+                with silent.accept()[0]:  # it asks, and gets no answer
+                    process.send_signal(number)
+                    self.assertEqual(process.wait(20), 130)
+                self.assertEqual(process.stdout.read(), b"")
 
     def test_blob_get_goes_on(self):
         """Connections that break off in the middle: it goes on there, and what comes is whole."""
