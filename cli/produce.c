@@ -134,7 +134,8 @@ static int set_common_parts(struct produce *produce)
         if (sl_message_add_header(produce->message, header->name, header->value, strlen(header->value)))
             return cli_usage_error(
                 cli,
-                "--header %s: a name is 1 to 128 letters, digits and -_.~ and does not begin with \"sl-\"",
+                "--header %s: a name is 1 to 128 letters, digits and !#$%%&'*+-.^_`|~ (RFC 9110) and does "
+                "not begin with \"sl-\"",
                 header->name);
     }
     return CLI_OK;
