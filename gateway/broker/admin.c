@@ -81,19 +81,6 @@ rd_kafka_resp_err_t gw_broker_offsets_at(struct gw_broker *broker, rd_kafka_topi
     return code;
 }
 
-static sl_status admin_error(rd_kafka_resp_err_t code, const char *what, const char *topic, const char *text,
-                             sl_error *error)
-{
-    bool retriable;
-    sl_status status = gw_kafka_status(code, &retriable);
-    if (!text || !*text)
-        text = rd_kafka_err2str(code);
-    if (retriable)
-        return sl_error_set_retriable(error, status == SL_TIMED_OUT ? SL_TIMED_OUT : SL_UNAVAILABLE,
-                                      "Kafka did not %s topic %s: %s", what, topic, text);
-    return sl_error_set(error, SL_KAFKA, "Kafka did not %s topic %s: %s", what, topic, text);
-}
-
 static rd_kafka_AdminOptions_t *admin_options(rd_kafka_t *rk, rd_kafka_admin_op_t operation)
 {
     char text[GW_PROPERTY_TEXT_MAX];
@@ -205,9 +192,9 @@ static sl_status await_leaders(struct gw_broker *broker, rd_kafka_t *rk, const c
 static sl_status topic_result(rd_kafka_event_t *event, bool creating, const char *topic,
                               rd_kafka_resp_err_t *kafka_code, sl_error *error)
 {
-    const char *what = creating ? "make" : "delete";
+    const char *what = creating ? "make topic" : "delete topic";
     if (!event)
-        return admin_error(RD_KAFKA_RESP_ERR__TIMED_OUT, what, topic, NULL, error);
+        return gw_kafka_error(RD_KAFKA_RESP_ERR__TIMED_OUT, NULL, what, topic, error);
     rd_kafka_resp_err_t code = rd_kafka_event_error(event);
     const char *text = rd_kafka_event_error_string(event);
     if (!code) {
@@ -220,7 +207,7 @@ static sl_status topic_result(rd_kafka_event_t *event, bool creating, const char
     }
     bool fine = !code || code == (creating ? RD_KAFKA_RESP_ERR_TOPIC_ALREADY_EXISTS
                                            : RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART);
-    sl_status status = fine ? SL_OK : admin_error(code, what, topic, text, error);
+    sl_status status = fine ? SL_OK : gw_kafka_error(code, text, what, topic, error);
     if (kafka_code)
         *kafka_code = code;
     rd_kafka_event_destroy(event);

@@ -175,6 +175,20 @@ sl_status gw_kafka_status(rd_kafka_resp_err_t code, bool *retriable)
     }
 }
 
+sl_status gw_kafka_error(rd_kafka_resp_err_t code, const char *text, const char *what, const char *name,
+                         sl_error *error)
+{
+    bool retriable;
+    sl_status status = gw_kafka_status(code, &retriable);
+    if (!text || !*text)
+        text = rd_kafka_err2str(code);
+    if (retriable)
+        return sl_error_set_retriable(error, status == SL_TIMED_OUT ? SL_TIMED_OUT : SL_UNAVAILABLE,
+                                      "Kafka did not %s %s: %s", what, name, text);
+    return sl_error_set(error, status == SL_NOT_FOUND ? SL_NOT_FOUND : SL_KAFKA, "Kafka did not %s %s: %s",
+                        what, name, text);
+}
+
 static bool keep_security(void *opaque, const char *name, const char *value, const char *origin)
 {
     struct gw_broker *broker = opaque;

@@ -105,20 +105,6 @@ static int remaining_ms(int64_t until_ms)
     return left > 0 ? left : 1;
 }
 
-static sl_status kafka_error(rd_kafka_resp_err_t code, const char *text, const char *what, const char *name,
-                             sl_error *error)
-{
-    bool retriable;
-    sl_status status = gw_kafka_status(code, &retriable);
-    if (!text || !*text)
-        text = rd_kafka_err2str(code);
-    if (retriable)
-        return sl_error_set_retriable(error, status == SL_TIMED_OUT ? SL_TIMED_OUT : SL_UNAVAILABLE,
-                                      "Kafka did not %s %s: %s", what, name, text);
-    return sl_error_set(error, status == SL_NOT_FOUND ? SL_NOT_FOUND : SL_KAFKA, "Kafka did not %s %s: %s",
-                        what, name, text);
-}
-
 /* NULL: memory is out. */
 static rd_kafka_AdminOptions_t *options_new(const struct asking *asking, rd_kafka_admin_op_t operation,
                                             struct gw_group *group)
@@ -179,8 +165,8 @@ static sl_status take_answer(struct round *round, rd_kafka_event_t *event, sl_er
         round->progress[i] == DONE)
         return SL_OK;
     if (rd_kafka_event_error(event))
-        return kafka_error(rd_kafka_event_error(event), rd_kafka_event_error_string(event), "tell of",
-                           group->name, error);
+        return gw_kafka_error(rd_kafka_event_error(event), rd_kafka_event_error_string(event), "tell of",
+                              group->name, error);
     sl_status status = round->question->take(round->asking, group, event, error);
     if (status)
         return status;
@@ -226,8 +212,8 @@ static sl_status ask_round(struct round *round, sl_error *error)
             /* librdkafka gives up looking for a coordinator after three tries, and does not say so. */
             if (sl_remaining_ms(asking->until_ms) <= 0)
                 return error->status ? error->status
-                                     : kafka_error(RD_KAFKA_RESP_ERR__TIMED_OUT, NULL, "tell of",
-                                                   "consumer groups", error);
+                                     : gw_kafka_error(RD_KAFKA_RESP_ERR__TIMED_OUT, NULL, "tell of",
+                                                      "consumer groups", error);
             asking->silence_ms = smaller(2 * asking->silence_ms, SILENCE_MAX_MS);
             ask_again(round);
             continue;
@@ -293,11 +279,11 @@ static sl_status take_description(struct asking *asking, struct gw_group *group,
     const rd_kafka_ConsumerGroupDescription_t **results = rd_kafka_DescribeConsumerGroups_result_groups(
         rd_kafka_event_DescribeConsumerGroups_result(event), &count);
     if (count != 1)
-        return kafka_error(RD_KAFKA_RESP_ERR__BAD_MSG, NULL, "describe group", group->name, error);
+        return gw_kafka_error(RD_KAFKA_RESP_ERR__BAD_MSG, NULL, "describe group", group->name, error);
     const rd_kafka_error_t *why = rd_kafka_ConsumerGroupDescription_error(results[0]);
     if (why && rd_kafka_error_code(why))
-        return kafka_error(rd_kafka_error_code(why), rd_kafka_error_string(why), "describe group",
-                           group->name, error);
+        return gw_kafka_error(rd_kafka_error_code(why), rd_kafka_error_string(why), "describe group",
+                              group->name, error);
     group->state = rd_kafka_consumer_group_state_name(rd_kafka_ConsumerGroupDescription_state(results[0]));
     size_t members = rd_kafka_ConsumerGroupDescription_member_count(results[0]);
     if (asking->with_members && !(group->members = calloc(members ? members : 1, sizeof *group->members)))
@@ -346,7 +332,8 @@ static sl_status take_committed(struct asking *asking, struct gw_group *group, r
     const rd_kafka_group_result_t **results = rd_kafka_ListConsumerGroupOffsets_result_groups(
         rd_kafka_event_ListConsumerGroupOffsets_result(event), &count);
     if (count != 1)
-        return kafka_error(RD_KAFKA_RESP_ERR__BAD_MSG, NULL, "tell the offsets of group", group->name, error);
+        return gw_kafka_error(RD_KAFKA_RESP_ERR__BAD_MSG, NULL, "tell the offsets of group", group->name,
+                              error);
     const rd_kafka_error_t *why = rd_kafka_group_result_error(results[0]);
     rd_kafka_resp_err_t code = why ? rd_kafka_error_code(why) : RD_KAFKA_RESP_ERR_NO_ERROR;
     const rd_kafka_topic_partition_list_t *list = rd_kafka_group_result_partitions(results[0]);
@@ -358,7 +345,7 @@ static sl_status take_committed(struct asking *asking, struct gw_group *group, r
         group->partitions[partition->partition].committed = partition->offset;
         group->reads = true;
     }
-    return code ? kafka_error(code, NULL, "tell the offsets of group", group->name, error) : SL_OK;
+    return code ? gw_kafka_error(code, NULL, "tell the offsets of group", group->name, error) : SL_OK;
 }
 
 static sl_status ask_committed(struct asking *asking, struct gw_group *group)
@@ -422,8 +409,8 @@ static sl_status take_names(struct asking *asking, struct gw_group *group, rd_ka
     const rd_kafka_ConsumerGroupListing_t **all = rd_kafka_ListConsumerGroups_result_valid(result, &total);
     /* A list that lacks one broker's groups would look whole. */
     if (failures)
-        return kafka_error(rd_kafka_error_code(errors[0]), rd_kafka_error_string(errors[0]), "list",
-                           group->name, error);
+        return gw_kafka_error(rd_kafka_error_code(errors[0]), rd_kafka_error_string(errors[0]), "list",
+                              group->name, error);
     for (size_t i = 0; i < total; i++)
         found += is_listed(rd_kafka_ConsumerGroupListing_group_id(all[i]), asking->prefix);
     if (found > GW_GROUPS_MAX)
@@ -554,7 +541,7 @@ static sl_status offsets_of(struct gw_broker *broker, const struct gw_layer *lay
         if (!code)
             return SL_OK;
         sl_error reason;
-        kafka_error(code, NULL, "tell the offsets of topic", layer->topic, &reason);
+        gw_kafka_error(code, NULL, "tell the offsets of topic", layer->topic, &reason);
         if (!reason.retriable || sl_remaining_ms(until_ms) <= PAUSE_MS) {
             *error = reason;
             return reason.status;
@@ -663,7 +650,7 @@ static sl_status take_altered(struct asking *asking, struct gw_group *group, rd_
     const rd_kafka_group_result_t **results = rd_kafka_AlterConsumerGroupOffsets_result_groups(
         rd_kafka_event_AlterConsumerGroupOffsets_result(event), &count);
     if (count != 1)
-        return kafka_error(RD_KAFKA_RESP_ERR__BAD_MSG, NULL, "reset group", group->name, error);
+        return gw_kafka_error(RD_KAFKA_RESP_ERR__BAD_MSG, NULL, "reset group", group->name, error);
     const rd_kafka_error_t *why = rd_kafka_group_result_error(results[0]);
     rd_kafka_resp_err_t code = why ? rd_kafka_error_code(why) : RD_KAFKA_RESP_ERR_NO_ERROR;
     const rd_kafka_topic_partition_list_t *list = rd_kafka_group_result_partitions(results[0]);
@@ -673,7 +660,7 @@ static sl_status take_altered(struct asking *asking, struct gw_group *group, rd_
     if (code == RD_KAFKA_RESP_ERR_UNKNOWN_MEMBER_ID || code == RD_KAFKA_RESP_ERR_REBALANCE_IN_PROGRESS ||
         code == RD_KAFKA_RESP_ERR_ILLEGAL_GENERATION || code == RD_KAFKA_RESP_ERR_NON_EMPTY_GROUP)
         return has_members(group, error);
-    return code ? kafka_error(code, NULL, "reset group", group->name, error) : SL_OK;
+    return code ? gw_kafka_error(code, NULL, "reset group", group->name, error) : SL_OK;
 }
 
 /* Commits what aim has chosen; the same again does no harm. */

@@ -79,5 +79,9 @@ rd_kafka_resp_err_t gw_broker_offsets_at(struct gw_broker *broker, rd_kafka_topi
 
 /* The status that a code of librdkafka's means, and whether the same may work later. */
 sl_status gw_kafka_status(rd_kafka_resp_err_t code, bool *retriable);
+/* The error of a call to Kafka that asked for something: "Kafka did not delete topic NAME: …" for the what
+ * "delete topic". text: librdkafka's, or NULL for the code's own. */
+sl_status gw_kafka_error(rd_kafka_resp_err_t code, const char *text, const char *what, const char *name,
+                         sl_error *error);
 
 #endif
