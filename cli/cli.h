@@ -92,8 +92,6 @@ bool cli_duration_ms(const struct cli *cli, const char *name, int64_t min_ms, in
                      int64_t *value_ms);
 /* Whether name may be what was meant with given: it begins so, or is two slips of the pen away. */
 bool cli_similar(const char *given, const char *name);
-/* One character, or \t \n \0 \\ or \xHH for those that are hard to type. -1 when it is neither. */
-int cli_character(const char *text);
 
 /* common.c */
 /* Loads the configuration and makes the client. CLI_OK, or the exit code after a message. */

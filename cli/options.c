@@ -1,4 +1,5 @@
 /* The command line's options, read from the tables that --help prints. */
+#include "base/text.h"
 #include "help.h"
 
 #include <errno.h>
@@ -91,21 +92,7 @@ bool cli_similar(const char *given, const char *name)
         return true;
     if (width > LONGEST_NAME || length > LONGEST_NAME || length < 3)
         return false;
-    /* One row of the table of edit distances between their beginnings. */
-    size_t row[LONGEST_NAME + 1];
-    for (size_t j = 0; j <= width; j++)
-        row[j] = j;
-    for (size_t i = 1; i <= length; i++) {
-        size_t diagonal = row[0];
-        row[0] = i;
-        for (size_t j = 1; j <= width; j++) {
-            size_t best = diagonal + (given[i - 1] != name[j - 1]);
-            diagonal = row[j];
-            best = row[j] + 1 < best ? row[j] + 1 : best;
-            row[j] = row[j - 1] + 1 < best ? row[j - 1] + 1 : best;
-        }
-    }
-    return row[width] <= (width > 4 ? 2 : 1);
+    return sl_edit_distance(given, name) <= (width > 4 ? 2 : 1);
 }
 
 static void unknown_option(const struct cli *cli, const struct getopt_tables *tables, const char *word)
@@ -245,28 +232,4 @@ bool cli_duration_ms(const struct cli *cli, const char *name, int64_t min_ms, in
         cli, "--%s %s: a duration from %lld to %lld seconds is needed, such as 30 or 500ms, 30s, 10m, 2h, 1d",
         name, text, (long long)(min_ms / 1000), (long long)(max_ms / 1000));
     return false;
-}
-
-int cli_character(const char *text)
-{
-    if (text[0] && !text[1])
-        return (unsigned char)text[0];
-    if (text[0] != '\\' || !text[1])
-        return -1;
-    if (text[1] == 'x' && strlen(text) == 4 && strspn(text + 2, "0123456789abcdefABCDEF") == 2)
-        return (int)strtol(text + 2, NULL, 16);
-    if (text[2])
-        return -1;
-    switch (text[1]) {
-    case 't':
-        return '\t';
-    case 'n':
-        return '\n';
-    case '0':
-        return 0;
-    case '\\':
-        return '\\';
-    default:
-        return -1;
-    }
 }

@@ -237,7 +237,7 @@ bool sl_random_hex(char *out, size_t digits)
     return true;
 }
 
-static size_t edit_distance(const char *a, const char *b)
+size_t sl_edit_distance(const char *a, const char *b)
 {
     enum { MOST = 128 };
     size_t la = strlen(a), lb = strlen(b);
@@ -267,7 +267,7 @@ const char *sl_nearest(const char *text, const char *const *names, size_t count)
     const char *nearest = NULL;
     size_t best = strlen(text) / 3 + 1;
     for (size_t i = 0; i < count; i++) {
-        size_t distance = edit_distance(text, names[i]);
+        size_t distance = sl_edit_distance(text, names[i]);
         if (distance < best) {
             best = distance;
             nearest = names[i];

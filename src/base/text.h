@@ -52,6 +52,10 @@ uint64_t sl_mix(uint64_t number);
 /* Hex digits from the system's random source. */
 bool sl_random_hex(char *out, size_t digits); /* out holds digits + 1 */
 
+/* How many letters must be put in, left out or changed to make one of the other; 128 where either is that
+ * long.
+ */
+size_t sl_edit_distance(const char *a, const char *b);
 /* The allowed name nearest to text (edit distance of at most a third of its length), or NULL: "did you mean".
  */
 const char *sl_nearest(const char *text, const char *const *names, size_t count);
