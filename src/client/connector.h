@@ -2,7 +2,7 @@
  * A connector: one way to reach a stream layer. A const table of functions, in the library (http-connector)
  * or in a plug-in (kafka-connector).
  *
- * A plug-in is a shared object <name>.so in the directory sl_plugin_directory() that exports
+ * A plug-in is a shared object <name>.so, found where client/connector.c looks, that exports
  * sl_connector_table. It imports nothing from the library: what it needs is handed to it in struct sl_host.
  * It may link src/base and src/wire statically, for itself.
  *

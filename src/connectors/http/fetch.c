@@ -99,14 +99,9 @@ sl_status sl_hc_exchange(struct sl_hc_member *member, struct sl_http_request *re
 static void note_failure(struct sl_hc_member *member, const sl_error *error, int retry_after_ms)
 {
     struct sl_hc_consumer *consumer = member->consumer;
+    int64_t now = sl_mono_ms();
     pthread_mutex_lock(&consumer->lock);
     bool closing = consumer->closing;
-    pthread_mutex_unlock(&consumer->lock);
-    if (closing) /* the subscription is being ended while this one still calls: no news to anybody */
-        return;
-    sl_hc_outage_note(&member->outage, &consumer->host.log, RECEIVING, error);
-    pthread_mutex_lock(&consumer->lock);
-    int64_t now = sl_mono_ms();
     if (!member->failing_since_ms)
         member->failing_since_ms = now;
     member->failure = *error;
@@ -114,6 +109,8 @@ static void note_failure(struct sl_hc_member *member, const sl_error *error, int
     member->next_poll_ms = now + sl_hc_backoff_ms(&member->backoff, member->failures, retry_after_ms);
     pthread_cond_broadcast(&consumer->changed);
     pthread_mutex_unlock(&consumer->lock);
+    if (!closing) /* else its subscription is being ended while it still calls, which is no outage */
+        sl_hc_outage_note(&member->outage, &consumer->host.log, RECEIVING, error);
 }
 
 static void note_fatal(struct sl_hc_member *member, const sl_error *error)
