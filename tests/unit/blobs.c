@@ -127,25 +127,7 @@ void blobs_stop(struct blobs *b)
 
 sl_client *blobs_client(struct blobs *b, const char *more)
 {
-    char text[2000];
-    int size =
-        snprintf(text, sizeof text,
-                 "here.platform.data-client {\n"
-                 " endpoint-locator.discovery-service-url = \"%s\"\n"
-                 " request-signer.credentials.here-account { here-token-endpoint-url = \"%s/token\"\n"
-                 "  here-client-id = app, here-access-key-id = key, here-access-key-secret = secret }\n"
-                 " http.retry { backoff = 5 ms, max-backoff = 50 ms }\n"
-                 "}\n%s\n",
-                 web_url(b->web), web_url(b->web), more ? more : "");
-    sl_config *config = NULL;
-    sl_client *client = NULL;
-    sl_error error;
-    assert_int_equal(sl_config_create(&config, &error), SL_OK);
-    if (sl_config_parse(config, text, (size_t)size, "test", &error) ||
-        sl_client_create(config, NULL, NULL, &client, &error))
-        fail_msg("%s", error.text);
-    sl_config_destroy(&config);
-    return client;
+    return web_client(b->web, more);
 }
 
 void blobs_wait(struct blobs *b, const int *what, int at_least)

@@ -55,25 +55,7 @@ static sl_client *start(struct platform *p, bool extended)
     p->extended = extended;
     pthread_mutex_init(&p->lock, NULL);
     p->web = web_start(serve, p);
-    char text[1000];
-    int size =
-        snprintf(text, sizeof text,
-                 "here.platform.data-client {\n"
-                 " endpoint-locator.discovery-service-url = \"%s\"\n"
-                 " request-signer.credentials.here-account { here-token-endpoint-url = \"%s/token\"\n"
-                 "  here-client-id = app, here-access-key-id = key, here-access-key-secret = secret }\n"
-                 " http.retry { backoff = 5 ms, max-backoff = 50 ms }\n"
-                 "}\n",
-                 web_url(p->web), web_url(p->web));
-    sl_config *config = NULL;
-    sl_client *client = NULL;
-    sl_error error;
-    assert_int_equal(sl_config_create(&config, &error), SL_OK);
-    if (sl_config_parse(config, text, (size_t)size, "test", &error) ||
-        sl_client_create(config, NULL, NULL, &client, &error))
-        fail_msg("%s", error.text);
-    sl_config_destroy(&config);
-    return client;
+    return web_client(p->web, NULL);
 }
 
 static void stop(struct platform *p, sl_client *client)

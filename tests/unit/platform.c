@@ -597,26 +597,13 @@ void platform_stop(struct platform *p)
 sl_client *platform_client(struct platform *p, const char *more)
 {
     char text[2000];
-    int size =
-        snprintf(text, sizeof text,
-                 "here.platform.data-client {\n"
-                 " endpoint-locator.discovery-service-url = \"%s\"\n"
-                 " request-signer.credentials.here-account { here-token-endpoint-url = \"%s/token\"\n"
-                 "  here-client-id = app, here-access-key-id = key, here-access-key-secret = secret }\n"
-                 " http.retry { backoff = 5 ms, max-backoff = 50 ms }\n"
-                 " stream.connector { producer = http-connector, consumer = http-connector }\n"
-                 " stream.consumer.auto-commit.enabled = false, stream.consumer.start = begin\n"
-                 "}\n%s\n",
-                 web_url(p->web), web_url(p->web), more ? more : "");
-    sl_config *config = NULL;
-    sl_client *client = NULL;
-    sl_error error;
-    assert_int_equal(sl_config_create(&config, &error), SL_OK);
-    if (sl_config_parse(config, text, (size_t)size, "test", &error) ||
-        sl_client_create(config, NULL, NULL, &client, &error))
-        fail_msg("%s", error.text);
-    sl_config_destroy(&config);
-    return client;
+    snprintf(text, sizeof text,
+             "here.platform.data-client {\n"
+             " stream.connector { producer = http-connector, consumer = http-connector }\n"
+             " stream.consumer.auto-commit.enabled = false, stream.consumer.start = begin\n"
+             "}\n%s",
+             more ? more : "");
+    return web_client(p->web, text);
 }
 
 void platform_set(struct platform *p, int *what, int value)

@@ -1,5 +1,7 @@
 #include "web.h"
 
+#include "support/cases.h"
+
 #include <arpa/inet.h>
 #include <microhttpd.h>
 #include <stdio.h>
@@ -154,4 +156,28 @@ void web_text(struct web_answer *answer, int status, const char *content_type, c
     answer->content_type = content_type;
     answer->body = strdup(text);
     answer->size = strlen(text);
+}
+
+sl_client *web_client(const struct web *web, const char *more)
+{
+    char text[2000];
+    int size =
+        snprintf(text, sizeof text,
+                 "here.platform.data-client {\n"
+                 " endpoint-locator.discovery-service-url = \"%s\"\n"
+                 " request-signer.credentials.here-account { here-token-endpoint-url = \"%s/token\"\n"
+                 "  here-client-id = app, here-access-key-id = key, here-access-key-secret = secret }\n"
+                 " http.retry { backoff = 5 ms, max-backoff = 50 ms }\n"
+                 "}\n%s\n",
+                 web_url(web), web_url(web), more ? more : "");
+    assert_in_range(size, 1, sizeof text - 1);
+    sl_config *config = NULL;
+    sl_client *client = NULL;
+    sl_error error;
+    assert_int_equal(sl_config_create(&config, &error), SL_OK);
+    if (sl_config_parse(config, text, (size_t)size, "test", &error) ||
+        sl_client_create(config, NULL, NULL, &client, &error))
+        fail_msg("%s", error.text);
+    sl_config_destroy(&config);
+    return client;
 }

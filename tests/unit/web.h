@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <streamlayer/streamlayer.h>
 
 struct web;
 struct MHD_Connection;
@@ -39,6 +40,8 @@ unsigned web_connections(struct web *web); /* accepted so far */
 
 const char *web_query(const struct web_request *request, const char *name);
 const char *web_header(const struct web_request *request, const char *name);
+/* A client of the server, which gives tokens at /token; more (may be NULL) is laid over its settings. */
+sl_client *web_client(const struct web *web, const char *more);
 void web_text(struct web_answer *answer, int status, const char *content_type, const char *text);
 
 #endif
