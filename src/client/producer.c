@@ -15,32 +15,21 @@
 #include "client/histogram.h"
 #include "client/large.h"
 #include "client/statistics.h"
+#include "client/tickets.h"
 #include "client/trace.h"
+#include "client/window.h"
 #include "wire/hrn.h"
 
 #define SL_PRODUCER_MAGIC 0x960d0ce5u
 #define RETRY_MS          10 /* how long a connector that is full is left alone */
-#define TRACE_INLINE      40
 #define AHEAD             8  /* tickets that are fetched from memory before they are looked at */
 #define FEW               64 /* messages in the queue: so few are no full one */
 
 /* What was sent between two flushes, so that a flush need not wait for what came after it. */
-struct epoch {
-    struct epoch *next;
+struct sl_epoch {
+    struct sl_epoch *next;
     unsigned long long number;
     size_t left; /* messages not reported yet */
-};
-
-/* One accepted message, until it is reported. */
-struct ticket {
-    struct sl_producer *producer;
-    struct ticket *next; /* of the free ones */
-    struct epoch *epoch;
-    void *opaque;
-    size_t bytes;
-    int64_t sent_us; /* 0: not measured */
-    char *trace_id;  /* trace_inline, or memory of its own when longer; NULL: none */
-    char trace_inline[TRACE_INLINE];
 };
 
 struct sl_producer {
@@ -60,12 +49,13 @@ struct sl_producer {
     pthread_mutex_t reporting; /* one delivery callback at a time */
 
     pthread_mutex_t lock;
-    pthread_cond_t room;          /* messages were reported, so there may be room */
-    pthread_cond_t done;          /* all of an epoch are reported */
-    size_t wait_room, wait_done;  /* threads that wait for that */
-    struct epoch *epochs, *epoch; /* the oldest that is not done, and the one that messages are sent in */
-    struct ticket *free;
+    pthread_cond_t room;             /* messages were reported, so there may be room */
+    pthread_cond_t done;             /* all of an epoch are reported */
+    size_t wait_room, wait_done;     /* threads that wait for that */
+    struct sl_epoch *epochs, *epoch; /* the oldest that is not done, and the one that messages are sent in */
+    struct sl_tickets tickets;
     size_t queued, queued_bytes;
+    struct sl_window window;
     unsigned long long traced; /* trace ids made */
     bool closing;
     size_t undelivered; /* reported as failed while closing; from 0 again when close gives up waiting */
@@ -102,24 +92,19 @@ sl_offset sl_delivery_offset(const sl_delivery *delivery)
     return delivery ? delivery->offset : (sl_offset){-1, -1};
 }
 
-/* Tickets. All under the lock. */
+/* Tickets. */
 
-static struct ticket *ticket_take(struct sl_producer *producer, void *opaque, size_t bytes)
+/* Under the lock. */
+static struct sl_ticket *ticket_take(struct sl_producer *producer, void *opaque, size_t bytes)
 {
-    struct ticket *ticket = producer->free;
-    if (ticket) {
-        producer->free = ticket->next;
-        __builtin_prefetch(ticket->next,
-                           1); /* another thread has written it last: have it by the next send */
-    } else if (!(ticket = malloc(sizeof *ticket))) {
+    struct sl_ticket *ticket = sl_tickets_take(&producer->tickets);
+    if (!ticket)
         return NULL;
-    }
     ticket->producer = producer;
     ticket->epoch = producer->epoch;
     ticket->opaque = opaque;
     ticket->bytes = bytes;
     ticket->sent_us = atomic_load_explicit(&producer->measuring, memory_order_relaxed) ? sl_mono_us() : 0;
-    ticket->trace_id = NULL;
     producer->epoch->left++;
     producer->queued++;
     producer->queued_bytes += bytes;
@@ -129,15 +114,14 @@ static struct ticket *ticket_take(struct sl_producer *producer, void *opaque, si
 
 /* Tickets that are done with, gathered without the lock, so that it is held for a moment only. */
 struct returned {
-    struct ticket *first, *last;
-    struct epoch *epoch; /* of all of them */
+    struct sl_ticket *first, *last;
+    struct sl_epoch *epoch; /* of all of them */
     size_t count, bytes;
 };
 
-static void gather(struct returned *returned, struct ticket *ticket)
+static void gather(struct returned *returned, struct sl_ticket *ticket)
 {
-    if (ticket->trace_id != ticket->trace_inline)
-        free(ticket->trace_id);
+    sl_ticket_release_trace(ticket);
     ticket->next = returned->first;
     returned->first = ticket;
     if (!returned->last)
@@ -157,8 +141,7 @@ static void take_back(struct sl_producer *producer, struct returned *returned)
         pthread_cond_broadcast(&producer->done);
     producer->queued -= returned->count;
     producer->queued_bytes -= returned->bytes;
-    returned->last->next = producer->free;
-    producer->free = returned->first;
+    sl_tickets_give(&producer->tickets, returned->first, returned->last);
     *returned = (struct returned){0};
 }
 
@@ -166,26 +149,19 @@ static void take_back(struct sl_producer *producer, struct returned *returned)
  * threads would do little but wake each other. */
 static void tell_of_room(struct sl_producer *producer)
 {
-    if (producer->wait_room && (producer->queued <= FEW ||
-                                (producer->queued <= producer->max_messages - producer->max_messages / 4 &&
-                                 producer->queued_bytes <= producer->max_bytes - producer->max_bytes / 4)))
+    if (producer->wait_room &&
+        (producer->queued <= FEW ||
+         (producer->queued <= producer->max_messages - producer->max_messages / 4 &&
+          producer->queued_bytes <= producer->max_bytes - producer->max_bytes / 4 &&
+          sl_window_open(&producer->window, producer->queued, producer->queued_bytes))))
         pthread_cond_broadcast(&producer->room);
-}
-
-static bool ticket_set_trace(struct ticket *ticket, const char *trace_id)
-{
-    size_t size = strlen(trace_id) + 1;
-    ticket->trace_id = size <= sizeof ticket->trace_inline ? ticket->trace_inline : malloc(size);
-    if (ticket->trace_id)
-        memcpy(ticket->trace_id, trace_id, size);
-    return ticket->trace_id != NULL;
 }
 
 /* Reports: from a connector's thread, and from that of large payloads. */
 
 static void tell(struct sl_producer *producer, const struct sl_report *report)
 {
-    const struct ticket *ticket = report->ticket;
+    const struct sl_ticket *ticket = report->ticket;
     const struct sl_outcome *outcome = &report->outcome;
     const struct sl_delivery delivery = {
         .status = outcome->error ? outcome->error->status : SL_OK,
@@ -202,7 +178,7 @@ static void settle(struct sl_producer *producer, const struct sl_report *reports
     struct returned returned = {0};
     size_t failed = 0, bytes = 0;
     for (size_t i = 0; i < count; i++) {
-        struct ticket *ticket = reports[i].ticket;
+        struct sl_ticket *ticket = reports[i].ticket;
         if (i + AHEAD < count)
             __builtin_prefetch(reports[i + AHEAD].ticket, 1);
         if (returned.epoch && returned.epoch != ticket->epoch) { /* a flush came in between */
@@ -231,7 +207,7 @@ static void measure(struct sl_producer *producer, const struct sl_report *report
     int64_t now_us = sl_mono_us();
     pthread_mutex_lock(&producer->lock);
     for (size_t i = 0; i < count; i++) {
-        const struct ticket *ticket = reports[i].ticket;
+        const struct sl_ticket *ticket = reports[i].ticket;
         if (ticket->sent_us && !reports[i].outcome.error)
             sl_histogram_add(&producer->latency, now_us - ticket->sent_us);
     }
@@ -255,7 +231,7 @@ static void delivered_many(void *core, const struct sl_report *reports, size_t c
 static void delivered(void *ticket, const struct sl_outcome *outcome)
 {
     const struct sl_report report = {ticket, *outcome};
-    delivered_many(((struct ticket *)ticket)->producer, &report, 1);
+    delivered_many(((struct sl_ticket *)ticket)->producer, &report, 1);
 }
 
 /* Large payloads. */
@@ -357,13 +333,9 @@ static sl_status open_connector(struct sl_producer *producer, int statistics_ms,
 static void producer_free(struct sl_producer *producer)
 {
     producer->magic = 0;
-    while (producer->free) {
-        struct ticket *ticket = producer->free;
-        producer->free = ticket->next;
-        free(ticket);
-    }
+    sl_tickets_free(&producer->tickets);
     while (producer->epochs) {
-        struct epoch *epoch = producer->epochs;
+        struct sl_epoch *epoch = producer->epochs;
         producer->epochs = epoch->next;
         free(epoch);
     }
@@ -388,6 +360,7 @@ static struct sl_producer *producer_create(struct sl_client *client, const char 
     made->opened_ms = sl_mono_ms();
     pthread_mutex_init(&made->lock, NULL);
     pthread_mutex_init(&made->reporting, NULL);
+    sl_window_init(&made->window);
     sl_cond_init(&made->room);
     sl_cond_init(&made->done);
     made->hrn = sl_strdup(hrn);
@@ -421,8 +394,11 @@ static sl_status open_producer(struct sl_producer *producer, const struct sl_pro
     if (!status)
         status = sl_connector_find(producer->client, SL_ROOT "stream.connector.producer", options->connector,
                                    &producer->connector, error);
-    if (!status)
+    if (!status) {
+        /* Over Kafka few messages have a trace id: it has its own means to tell a repeat. */
+        sl_tickets_init(&producer->tickets, producer->connector->direct ? 0 : SL_TRACE_SIZE);
         status = open_connector(producer, options->statistics_ms, error);
+    }
     if (!status && options->statistics_ms) {
         status = sl_reporter_start(options->statistics_ms, source, producer, options->statistics,
                                    options->statistics_opaque, &producer->reporter, error);
@@ -518,6 +494,22 @@ static bool has_room(const struct sl_producer *producer, size_t bytes)
             (bytes <= producer->max_bytes && producer->queued_bytes <= producer->max_bytes - bytes));
 }
 
+static bool over_window(const struct sl_producer *producer)
+{
+    return sl_window_full(&producer->window, producer->queued, producer->queued_bytes);
+}
+
+/* Lets a sender that may wait wait for its window; it may go on afterwards, whatever came of it. */
+static void pace(struct sl_producer *producer, int64_t deadline_ms)
+{
+    int64_t until = sl_deadline_ms(SL_WINDOW_WAIT_MS);
+    if (deadline_ms <= until) /* too little time to learn anything */
+        return;
+    while (!producer->closing && over_window(producer) && sl_remaining_ms(until))
+        wait_for_room(producer, until, -1);
+    sl_window_waited(&producer->window, !over_window(producer));
+}
+
 static sl_status queue_full(const struct sl_producer *producer, sl_error *error)
 {
     return sl_error_set_retriable(
@@ -527,8 +519,10 @@ static sl_status queue_full(const struct sl_producer *producer, sl_error *error)
 
 /* Under the lock, which it may let go of meanwhile. */
 static sl_status admit(struct sl_producer *producer, size_t bytes, void *opaque, int64_t deadline_ms,
-                       struct ticket **ticket, sl_error *error)
+                       struct sl_ticket **ticket, sl_error *error)
 {
+    if (over_window(producer))
+        pace(producer, deadline_ms);
     while (!producer->closing && !has_room(producer, bytes)) {
         if (sl_remaining_ms(deadline_ms) == 0)
             return queue_full(producer, error);
@@ -541,20 +535,21 @@ static sl_status admit(struct sl_producer *producer, size_t bytes, void *opaque,
 }
 
 /* What the message goes out as: with a trace id where one is needed, and a partition id always. */
-static sl_status complete(struct sl_producer *producer, struct ticket *ticket, struct sl_message *message,
+static sl_status complete(struct sl_producer *producer, struct sl_ticket *ticket, struct sl_message *message,
                           sl_error *error)
 {
     if (message->trace_id) {
-        if (!ticket_set_trace(ticket, message->trace_id))
+        if (!sl_ticket_set_trace(&producer->tickets, ticket, message->trace_id))
             return sl_error_oom(error);
     } else if (!producer->connector->direct || !message->partition_id) {
         /* Over HTTP the trace id tells a retry from a new message; Kafka has its own means. */
-        _Static_assert(TRACE_INLINE >= SL_TRACE_SIZE, "a made trace id fits");
+        char trace_id[SL_TRACE_SIZE];
         pthread_mutex_lock(&producer->lock);
         unsigned long long number = ++producer->traced;
         pthread_mutex_unlock(&producer->lock);
-        sl_trace_make(&producer->traces, number, ticket->trace_inline);
-        ticket->trace_id = ticket->trace_inline;
+        sl_trace_make(&producer->traces, number, trace_id);
+        if (!sl_ticket_set_trace(&producer->tickets, ticket, trace_id))
+            return sl_error_oom(error);
     }
     message->trace_id = ticket->trace_id;
     if (!message->partition_id) {
@@ -568,7 +563,7 @@ static sl_status complete(struct sl_producer *producer, struct ticket *ticket, s
     return SL_OK;
 }
 
-static sl_status store(struct sl_producer *producer, struct sl_message *message, struct ticket *ticket,
+static sl_status store(struct sl_producer *producer, struct sl_message *message, struct sl_ticket *ticket,
                        sl_error *error)
 {
     char sum[65];
@@ -588,7 +583,7 @@ static bool needs_a_blob(const struct sl_producer *producer, const struct sl_mes
 }
 
 /* SL_OK: the ticket is not ours any more, and may be gone already. */
-static sl_status hand_over(struct sl_producer *producer, struct sl_message *message, struct ticket *ticket,
+static sl_status hand_over(struct sl_producer *producer, struct sl_message *message, struct sl_ticket *ticket,
                            int64_t deadline_ms, sl_error *error)
 {
     if (needs_a_blob(producer, message))
@@ -620,7 +615,7 @@ sl_status sl_producer_send(sl_producer *producer, const sl_message *message, voi
     if (status)
         return status;
     int64_t deadline = timeout_ms ? sl_deadline_ms(timeout_ms) : 0;
-    struct ticket *ticket = NULL;
+    struct sl_ticket *ticket = NULL;
     pthread_mutex_lock(&producer->lock);
     status = admit(producer, message->payload_size, message_opaque, deadline, &ticket, error);
     pthread_mutex_unlock(&producer->lock);
@@ -646,7 +641,7 @@ sl_status sl_producer_send(sl_producer *producer, const sl_message *message, voi
 static bool wait_until_reported(struct sl_producer *producer, int64_t deadline_ms)
 {
     if (producer->epoch->left) {
-        struct epoch *fresh = calloc(1, sizeof *fresh);
+        struct sl_epoch *fresh = calloc(1, sizeof *fresh);
         if (fresh) { /* without, it waits for what comes meanwhile, too */
             fresh->number = producer->epoch->number + 1;
             producer->epoch = producer->epoch->next = fresh;
@@ -656,7 +651,7 @@ static bool wait_until_reported(struct sl_producer *producer, int64_t deadline_m
         producer->epoch->left ? producer->epoch->number + 1 : producer->epoch->number;
     for (;;) {
         while (producer->epochs != producer->epoch && !producer->epochs->left) {
-            struct epoch *gone = producer->epochs;
+            struct sl_epoch *gone = producer->epochs;
             producer->epochs = gone->next;
             free(gone);
         }

@@ -123,6 +123,26 @@ static void blocking_send_waits_for_room(void **state)
     sl_client_destroy(&client);
 }
 
+static void the_window_slows_only_those_who_may_wait(void **state)
+{
+    (void)state;
+    struct fake *fake = fake_get();
+    sl_client *client = fake_client(FAKE_DIR);
+    sl_producer *producer = open_producer(client, 100, 64 << 20);
+    sl_error error;
+    char *large = test_malloc(1000001);
+    memset(large, 'x', 1000000);
+    large[1000000] = 0;
+    for (size_t i = 0; i < 8; i++) /* nothing is reported meanwhile: over the window all the same */
+        assert_int_equal(send_one(producer, i, large, i % 2 ? -1 : 0, &error), SL_OK);
+    assert_int_equal(sl_producer_queued(producer, NULL), 8);
+    while (fake_report_one(fake, NULL))
+        ;
+    assert_int_equal(sl_producer_close(&producer, 0, &error), SL_OK);
+    sl_client_destroy(&client);
+    test_free(large);
+}
+
 static void a_connector_that_is_full_is_tried_again(void **state)
 {
     (void)state;
@@ -335,6 +355,7 @@ static void the_client_may_go_before_its_producer(void **state)
 
 CASES_MAIN(cmocka_unit_test(full_queue_refuses_and_does_not_report),
            cmocka_unit_test(bytes_bound_the_queue_too), cmocka_unit_test(blocking_send_waits_for_room),
+           cmocka_unit_test(the_window_slows_only_those_who_may_wait),
            cmocka_unit_test(a_connector_that_is_full_is_tried_again),
            cmocka_unit_test(a_refused_message_is_not_reported),
            cmocka_unit_test(flush_times_out_while_messages_are_under_way),

@@ -86,8 +86,9 @@ static const char *const for_producer[][2] = {
     {"enable.idempotence", "true"},
     {"acks", "all"},
     {"partitioner", "murmur2_random"}, /* the Java client's, so that Flink and Connect agree */
-    /* What Kafka's own client waits, too. Measured: at 1 ms small messages cost a tenth more CPU time. */
-    {"linger.ms", "5"},
+    /* So long a lone message waits for company. Measured: 2 and 5 ms save nothing, 0 costs a third more CPU
+     * time where small messages come fast. */
+    {"linger.ms", "1"},
 };
 
 static const char *const for_consumer[][2] = {
