@@ -252,6 +252,8 @@ static sl_status start(struct gateway *gateway, const sl_config *config, sl_erro
     if (!status)
         status = start_server(gateway, &settings, error);
     if (!status)
+        gw_broker_attach(gateway->broker, gw_server_loop(gateway->server, 0));
+    if (!status)
         status = gw_subscriptions_open(gateway->config, &gateway->log, gateway->broker, gateway->server,
                                        gateway->workers, &gateway->subscriptions, error);
     return status ? status : gw_sweeper_start(gateway, &gateway->sweeper, error);

@@ -271,6 +271,7 @@ static bool take_parts(struct single *single)
     } else {
         message->partition_id = message->trace_id;
         message->partition_id_size = strlen(message->trace_id);
+        single->write.anywhere = !single->trace_given;
     }
     if (single->timestamp_given &&
         !sl_parse_int(single->timestamp_given, 0, INT64_MAX, &message->timestamp_ms))

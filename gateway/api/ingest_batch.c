@@ -264,6 +264,7 @@ static struct record *record_new(struct batch *batch)
     record->code = NULL;
     record->asked = record->first = false;
     record->write.done = written;
+    record->write.anywhere = false;
     record->write.offset = (sl_offset){-1, -1};
     record->write.text[0] = 0;
     record->trace[0] = 0;
@@ -355,6 +356,7 @@ static const char *find_fault(struct batch *batch, struct record *record, int *h
     if (!message->partition_id) {
         message->partition_id = message->trace_id;
         message->partition_id_size = strlen(message->trace_id);
+        record->write.anywhere = !given;
     }
     if (!fault && message->data_handle)
         fault = check_blob(batch, http, code, wait);

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define CA_MAX 1048576 /* bytes of a file of certificates */
 
@@ -291,6 +292,10 @@ static void broker_free(struct gw_broker *broker)
     sl_config_destroy(&broker->config);
     pthread_rwlock_destroy(&broker->lock);
     pthread_rwlock_destroy(&broker->keep);
+    pthread_mutex_destroy(&broker->serving);
+    sem_destroy(&broker->wanted);
+    if (broker->reports.fd >= 0)
+        close(broker->reports.fd);
     free(broker->brokers);
     free(broker->security_protocol);
     free(broker->sasl_mechanism);
@@ -307,6 +312,9 @@ sl_status gw_broker_open(const sl_config *config, const struct sl_log *log, stru
         return sl_error_oom(error);
     pthread_rwlock_init(&broker->lock, NULL);
     pthread_rwlock_init(&broker->keep, NULL);
+    pthread_mutex_init(&broker->serving, NULL);
+    sem_init(&broker->wanted, 0, 0);
+    broker->reports.fd = -1;
     if (log)
         broker->log = *log;
     sl_status status = sl_config_clone(config, &broker->config, error);

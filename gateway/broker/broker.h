@@ -16,6 +16,8 @@ struct gw_broker;
 
 sl_status gw_broker_open(const sl_config *config, const struct sl_log *log, struct gw_broker **out,
                          sl_error *error);
+/* From now on that loop serves the delivery reports, its own without a detour. Once. */
+void gw_broker_attach(struct gw_broker *broker, struct gw_loop *loop);
 /* Flushes up to grace_ms; every record still unacknowledged is reported as failed. What loops write
  * afterwards is refused with SL_CLOSED; what they hold may be given back. */
 void gw_broker_finish(struct gw_broker *broker, int grace_ms);
@@ -33,11 +35,13 @@ sl_status gw_broker_delete_topic(struct gw_broker *broker, const char *topic, sl
 /*
  * Writes one message. Copies what it needs. SL_OK: done will be called once, on loop's thread. SL_QUEUE_FULL:
  * the producer's queue is full (answer 503 with Retry-After). SL_CLOSED: it is finished. Loop's thread.
- * Partitioner: murmur2 of the key, as Kafka's Java clients.
+ * Partitioner: murmur2 of the key, as Kafka's Java clients. What may lie anywhere goes where others that may
+ * went a moment ago: one large batch for Kafka instead of many small ones.
  */
 struct gw_write {
     struct gw_task task; /* the broker's, until done */
     void (*done)(struct gw_write *write);
+    bool anywhere;    /* no other message ever has its partition id: any Kafka partition will do */
     sl_status status; /* results: SL_OK when all in-sync replicas have it */
     sl_offset offset;
     bool retriable;        /* not SL_OK: the same write may succeed later (it may also have succeeded) */

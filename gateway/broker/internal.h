@@ -6,13 +6,14 @@
 #include "gateway/broker/topics.h"
 
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdatomic.h>
 
 #define GW_MESSAGE_MAX       2097152 /* bytes of a Kafka record: 1 MiB of payload, its key and headers */
 #define GW_PROPERTY_TEXT_MAX 512     /* what librdkafka says of a bad property */
 #define GW_OUTBOXES          64      /* loops whose reports are posted together */
 
-/* Reports for one loop, gathered while the poller thread serves one round of delivery reports. */
+/* Reports for one loop, gathered while one round of delivery reports is served. */
 struct gw_outbox {
     struct gw_loop *loop;
     struct gw_write *first, *last;
@@ -30,13 +31,21 @@ struct gw_broker {
     rd_kafka_t *producer;
     struct gw_topics *topics;
     pthread_rwlock_t keep; /* shared by calls that block on the producer: it is not destroyed meanwhile */
-    atomic_bool fatal;     /* librdkafka said so: the poller replaces the producer */
+    atomic_bool fatal;     /* librdkafka said so: the poller, which is to be told, replaces the producer */
 
+    /* Delivery reports are served by a loop, once there is one: a thread of their own would be woken for
+     * every batch. The poller does it before and at the end, and replaces the producer. */
+    pthread_mutex_t serving;  /* whoever serves */
+    struct gw_loop *reporter; /* that loop */
+    struct gw_watch reports;  /* its own */
+    struct gw_task attach;
+    atomic_bool attached;
     pthread_t poller;
     bool polling;
+    sem_t wanted; /* the poller has something to do */
     atomic_bool stopping;
     atomic_llong flush_until_ms;            /* set before stopping */
-    struct gw_outbox outboxes[GW_OUTBOXES]; /* the poller's own */
+    struct gw_outbox outboxes[GW_OUTBOXES]; /* under serving */
     size_t outbox_count;
 
     size_t reserve_max;

@@ -1,19 +1,25 @@
 /*
- * The one producer. Writers are the loops; one poller thread serves delivery reports and hands them to the
- * loops in batches: one post a loop and round.
+ * The one producer. Writers are the loops. One of them serves the delivery reports, too, and hands them to
+ * the others in batches: one post a loop and round.
  */
 #include "gateway/broker/internal.h"
 
 #include "base/error.h"
+#include "base/text.h"
 #include "base/time.h"
 
+#include <errno.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 #define TOPICS_MAX       4096
 #define POLL_MS          100
+#define STAY_MS          10 /* as long messages that may lie anywhere go to one Kafka partition */
 #define PURGE_TIMEOUT_MS 10000
 
 /* Loop's thread: a chain of reports. */
@@ -86,7 +92,7 @@ static bool purged(rd_kafka_resp_err_t code)
     return code == RD_KAFKA_RESP_ERR__PURGE_QUEUE || code == RD_KAFKA_RESP_ERR__PURGE_INFLIGHT;
 }
 
-/* Poller's thread. */
+/* Whoever serves. */
 static void on_delivery(rd_kafka_t *producer, const rd_kafka_message_t *message, void *opaque)
 {
     struct gw_broker *broker = opaque;
@@ -115,6 +121,26 @@ static void on_delivery(rd_kafka_t *producer, const rd_kafka_message_t *message,
     enqueue(broker, write);
 }
 
+/* Loops' threads, or librdkafka's. */
+static int32_t choose_partition(const rd_kafka_topic_t *topic, const void *key, size_t size, int32_t count,
+                                void *topic_opaque, void *msg_opaque)
+{
+    const struct gw_write *write = msg_opaque;
+    if (write->anywhere) {
+        /* Mixed, so that no regular sender meets the same one each time. */
+        int32_t partition = (int32_t)(sl_mix((uint64_t)(sl_mono_ms() / STAY_MS)) % (uint64_t)count);
+        if (rd_kafka_topic_partition_available(topic, partition))
+            return partition;
+    }
+    return rd_kafka_msg_partitioner_murmur2_random(topic, key, size, count, topic_opaque, msg_opaque);
+}
+
+static void want_replacement(struct gw_broker *broker)
+{
+    if (!atomic_exchange(&broker->fatal, true))
+        sem_post(&broker->wanted);
+}
+
 static void on_error(rd_kafka_t *producer, int code, const char *reason, void *opaque)
 {
     struct gw_broker *broker = opaque;
@@ -123,7 +149,7 @@ static void on_error(rd_kafka_t *producer, int code, const char *reason, void *o
         rd_kafka_resp_err_t cause = rd_kafka_fatal_error(producer, text, sizeof text);
         SL_ERROR(&broker->log, "kafka: the producer ended and is being replaced: %s: %s",
                  rd_kafka_err2name(cause), text);
-        atomic_store(&broker->fatal, true);
+        want_replacement(broker);
     } else {
         SL_WARNING(&broker->log, "kafka: %s", reason);
     }
@@ -172,6 +198,55 @@ static sl_status make_producer(struct gw_broker *broker, rd_kafka_t **producer, 
     return sl_error_set(error, SL_BAD_CONFIG, "Kafka's producer cannot be made: %s", text);
 }
 
+static void wake_loop(struct gw_broker *broker)
+{
+    ssize_t written = write(broker->reports.fd, &(uint64_t){1}, sizeof(uint64_t));
+    (void)written; /* it cannot fail but by the counter's overflow, and then the loop is awake */
+}
+
+/* The loop is woken when the queue of reports is no longer empty. */
+static void tell_loop_of_reports(const struct gw_broker *broker, rd_kafka_t *producer)
+{
+    const uint64_t one = 1;
+    rd_kafka_queue_t *queue = rd_kafka_queue_get_main(producer);
+    rd_kafka_queue_io_event_enable(queue, broker->reports.fd, &one, sizeof one);
+    rd_kafka_queue_destroy(queue);
+}
+
+/* Loop's thread. */
+static void reports_ready(struct gw_watch *watch)
+{
+    struct gw_broker *broker =
+        (struct gw_broker *)(void *)((char *)watch - offsetof(struct gw_broker, reports));
+    uint64_t count;
+    ssize_t size = read(watch->fd, &count, sizeof count);
+    (void)size;
+    if (pthread_mutex_trylock(&broker->serving))
+        return; /* the poller is at it, and wakes this loop when it lets go */
+    if (broker->producer) {
+        rd_kafka_poll(broker->producer, 0);
+        post_outboxes(broker);
+    }
+    pthread_mutex_unlock(&broker->serving);
+}
+
+/* Loop's thread. */
+static void attach(struct gw_task *task)
+{
+    struct gw_broker *broker =
+        (struct gw_broker *)(void *)((char *)task - offsetof(struct gw_broker, attach));
+    sl_error error;
+    if (gw_watch_add(broker->reporter, &broker->reports, &error)) {
+        SL_WARNING(&broker->log, "delivery reports stay with a thread of their own: %s", error.text);
+        return;
+    }
+    pthread_rwlock_rdlock(&broker->lock);
+    if (broker->producer)
+        tell_loop_of_reports(broker, broker->producer);
+    pthread_rwlock_unlock(&broker->lock);
+    atomic_store_explicit(&broker->attached, true, memory_order_release);
+}
+
 /* Serves reports until all messages are reported, or until then. */
 static void serve(struct gw_broker *broker, rd_kafka_t *producer, int64_t until_ms)
 {
@@ -188,12 +263,12 @@ static void give_up(struct gw_broker *broker, rd_kafka_t *producer)
     serve(broker, producer, sl_mono_ms() + PURGE_TIMEOUT_MS);
 }
 
-/* An idempotent producer that met a fatal error never writes again: another one takes over. */
+/* An idempotent producer that met a fatal error never writes again: another one takes over. Serving. */
 static void replace(struct gw_broker *broker)
 {
     sl_error error;
     rd_kafka_t *fresh;
-    struct gw_topics *topics = gw_topics_create(TOPICS_MAX);
+    struct gw_topics *topics = gw_topics_create(TOPICS_MAX, choose_partition);
     if (!topics)
         return; /* the next round tries again */
     if (make_producer(broker, &fresh, &error)) {
@@ -207,6 +282,8 @@ static void replace(struct gw_broker *broker)
     broker->producer = fresh;
     broker->topics = topics;
     pthread_rwlock_unlock(&broker->lock);
+    if (atomic_load_explicit(&broker->attached, memory_order_acquire))
+        tell_loop_of_reports(broker, fresh);
     atomic_store(&broker->fatal, false);
     give_up(broker, old);
     gw_topics_destroy(old_topics);
@@ -232,18 +309,50 @@ static void retire(struct gw_broker *broker)
     pthread_rwlock_unlock(&broker->keep);
 }
 
+/* Serves one round. false: a loop does that. */
+static bool poll_reports(struct gw_broker *broker)
+{
+    if (atomic_load_explicit(&broker->attached, memory_order_acquire))
+        return false;
+    rd_kafka_poll(broker->producer, POLL_MS);
+    post_outboxes(broker);
+    return true;
+}
+
+static void stop_serving(struct gw_broker *broker)
+{
+    pthread_mutex_unlock(&broker->serving);
+    /* What came meanwhile has woken it in vain. */
+    if (atomic_load_explicit(&broker->attached, memory_order_acquire))
+        wake_loop(broker);
+}
+
+static void wait_until_wanted(struct gw_broker *broker)
+{
+    if (atomic_load_explicit(&broker->fatal, memory_order_relaxed)) { /* replacing failed: again soon */
+        const struct timespec until = sl_mono_deadline(sl_deadline_ms(POLL_MS));
+        sem_clockwait(&broker->wanted, CLOCK_MONOTONIC, &until);
+    } else {
+        sem_wait(&broker->wanted); /* interrupted: looks once more, that is all */
+    }
+}
+
 static void *poller_main(void *opaque)
 {
     struct gw_broker *broker = opaque;
-    /* Only this thread replaces the producer, so it may look at it without the lock. */
     while (!atomic_load_explicit(&broker->stopping, memory_order_acquire)) {
-        rd_kafka_poll(broker->producer, POLL_MS);
-        post_outboxes(broker);
+        pthread_mutex_lock(&broker->serving);
+        bool polled = poll_reports(broker);
         if (atomic_load_explicit(&broker->fatal, memory_order_relaxed))
             replace(broker);
+        stop_serving(broker);
+        if (!polled)
+            wait_until_wanted(broker);
     }
+    pthread_mutex_lock(&broker->serving);
     serve(broker, broker->producer, atomic_load(&broker->flush_until_ms));
     retire(broker);
+    pthread_mutex_unlock(&broker->serving);
     return NULL;
 }
 
@@ -252,9 +361,10 @@ sl_status gw_producer_open(struct gw_broker *broker, sl_error *error)
     sl_status status = make_producer(broker, &broker->producer, error);
     if (status)
         return status;
-    broker->topics = gw_topics_create(TOPICS_MAX);
-    int code = 0;
-    if (broker->topics) {
+    broker->topics = gw_topics_create(TOPICS_MAX, choose_partition);
+    broker->reports = (struct gw_watch){.fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC), .ready = reports_ready};
+    int code = broker->reports.fd < 0 ? errno : 0;
+    if (broker->topics && !code) {
         sigset_t all, before;
         sigfillset(&all);
         pthread_sigmask(SIG_SETMASK, &all, &before);
@@ -267,8 +377,16 @@ sl_status gw_producer_open(struct gw_broker *broker, sl_error *error)
     }
     gw_topics_destroy(broker->topics);
     rd_kafka_destroy(broker->producer);
-    return broker->topics ? sl_error_set(error, SL_IO, "cannot start a thread: %s", sl_errno_text(code))
-                          : sl_error_oom(error);
+    return broker->topics
+               ? sl_error_set(error, SL_IO, "cannot start the producer's thread: %s", sl_errno_text(code))
+               : sl_error_oom(error);
+}
+
+void gw_broker_attach(struct gw_broker *broker, struct gw_loop *loop)
+{
+    broker->reporter = loop;
+    broker->attach.run = attach;
+    gw_loop_post(loop, &broker->attach);
 }
 
 void gw_producer_close(struct gw_broker *broker, int grace_ms)
@@ -276,6 +394,7 @@ void gw_producer_close(struct gw_broker *broker, int grace_ms)
     int64_t until = sl_deadline_ms(grace_ms);
     atomic_store(&broker->flush_until_ms, until);
     atomic_store_explicit(&broker->stopping, true, memory_order_release);
+    sem_post(&broker->wanted);
     pthread_join(broker->poller, NULL);
 }
 
@@ -366,7 +485,7 @@ static sl_status refuse(struct gw_broker *broker, rd_kafka_resp_err_t code, cons
     bool retriable;
     sl_status status = gw_kafka_status(code, &retriable);
     if (code == RD_KAFKA_RESP_ERR__FATAL)
-        atomic_store(&broker->fatal, true);
+        want_replacement(broker);
     if (status == SL_QUEUE_FULL) {
         atomic_fetch_add_explicit(&broker->queue_full, 1, memory_order_relaxed);
         return sl_error_set_retriable(error, status, "too many messages wait for Kafka");

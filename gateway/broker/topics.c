@@ -15,6 +15,7 @@ struct entry {
 
 struct gw_topics {
     struct entry *buckets[BUCKETS];
+    gw_partitioner partitioner;
     size_t count, max;
     size_t hand; /* the bucket that gives up an entry next */
 };
@@ -27,11 +28,13 @@ static uint64_t hash_of(const char *name) /* FNV-1a */
     return hash;
 }
 
-struct gw_topics *gw_topics_create(size_t max)
+struct gw_topics *gw_topics_create(size_t max, gw_partitioner partitioner)
 {
     struct gw_topics *topics = calloc(1, sizeof *topics);
-    if (topics)
+    if (topics) {
         topics->max = max;
+        topics->partitioner = partitioner;
+    }
     return topics;
 }
 
@@ -78,6 +81,14 @@ static void make_room(struct gw_topics *topics)
     }
 }
 
+static rd_kafka_topic_t *make_handle(const struct gw_topics *topics, rd_kafka_t *producer, const char *name)
+{
+    rd_kafka_topic_conf_t *conf = rd_kafka_default_topic_conf_dup(producer);
+    if (topics->partitioner)
+        rd_kafka_topic_conf_set_partitioner_cb(conf, topics->partitioner);
+    return rd_kafka_topic_new(producer, name, conf); /* takes the configuration, whatever comes of it */
+}
+
 rd_kafka_topic_t *gw_topics_add(struct gw_topics *topics, rd_kafka_t *producer, const char *name)
 {
     uint64_t hash = hash_of(name);
@@ -89,7 +100,7 @@ rd_kafka_topic_t *gw_topics_add(struct gw_topics *topics, rd_kafka_t *producer, 
     struct entry *entry = malloc(sizeof *entry + size);
     if (!entry)
         return NULL;
-    entry->handle = rd_kafka_topic_new(producer, name, NULL);
+    entry->handle = make_handle(topics, producer, name);
     if (!entry->handle) {
         free(entry);
         return NULL;

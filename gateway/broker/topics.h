@@ -8,7 +8,12 @@
 
 struct gw_topics;
 
-struct gw_topics *gw_topics_create(size_t max);   /* NULL: memory is out */
+/* As librdkafka has it; msg_opaque is what was given with the message. */
+typedef int32_t (*gw_partitioner)(const rd_kafka_topic_t *topic, const void *key, size_t size, int32_t count,
+                                  void *topic_opaque, void *msg_opaque);
+
+/* NULL: memory is out. partitioner NULL: the producer's. */
+struct gw_topics *gw_topics_create(size_t max, gw_partitioner partitioner);
 void gw_topics_destroy(struct gw_topics *topics); /* NULL is allowed */
 rd_kafka_topic_t *gw_topics_find(const struct gw_topics *topics, const char *name);
 /* Finds it or makes it. NULL: librdkafka refused (rd_kafka_last_error), or memory is out. */

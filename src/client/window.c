@@ -3,8 +3,8 @@
 #include <stdint.h>
 
 enum {
-    SMALLEST = 4 * 1024 * 1024,
-    MESSAGE = 100 /* what a message weighs beside its payload */
+    SMALLEST = 16 * 1024 * 1024,
+    MESSAGE = 700 /* what a message weighs beside its payload, memory and work */
 };
 
 static size_t weight_of(size_t messages, size_t bytes)

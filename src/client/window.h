@@ -1,8 +1,9 @@
 /*
  * How much a sender that may wait keeps under way: less than the queue may hold, where less keeps the
  * connection as busy. What lies in a long queue has left the processor's caches when its turn comes, which
- * costs up to a third more CPU time a message (measured with 100,000 of 100 bytes). So a sender waits a little at the
- * window; where that little is not enough, the connection is slow or far away, and the window doubles.
+ * costs up to a third more CPU time a message (measured with 100,000 of 100 bytes). So a sender waits a
+ * little at the window; where that little is not enough, the connection is slow or far away, and the window
+ * doubles. That may be in vain, but a window that is too small would halve what a far cluster takes.
  * Not thread-safe: the producer's lock.
  */
 #ifndef SL_CLIENT_WINDOW_H

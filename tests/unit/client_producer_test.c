@@ -133,9 +133,9 @@ static void the_window_slows_only_those_who_may_wait(void **state)
     char *large = test_malloc(1000001);
     memset(large, 'x', 1000000);
     large[1000000] = 0;
-    for (size_t i = 0; i < 8; i++) /* nothing is reported meanwhile: over the window all the same */
+    for (size_t i = 0; i < 20; i++) /* nothing is reported meanwhile: over the window all the same */
         assert_int_equal(send_one(producer, i, large, i % 2 ? -1 : 0, &error), SL_OK);
-    assert_int_equal(sl_producer_queued(producer, NULL), 8);
+    assert_int_equal(sl_producer_queued(producer, NULL), 20);
     while (fake_report_one(fake, NULL))
         ;
     assert_int_equal(sl_producer_close(&producer, 0, &error), SL_OK);

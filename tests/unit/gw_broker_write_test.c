@@ -67,10 +67,13 @@ static void open_place(struct place *place, const char *delivery_timeout)
         fail_msg("%s", error.text);
 }
 
+/* As the gateway does it: what it was attached to is gone before the broker is. */
 static void close_place(struct place *place)
 {
-    gw_broker_close(&place->broker, 100);
+    if (place->broker)
+        gw_broker_finish(place->broker, 100);
     gw_server_stop(&place->server);
+    gw_broker_close(&place->broker, 0);
     sl_config_destroy(&place->config);
     rd_kafka_mock_cluster_destroy(place->cluster);
     rd_kafka_destroy(place->owner);
@@ -90,7 +93,8 @@ static void reported(struct gw_write *write)
     pthread_mutex_unlock(&tally->lock);
 }
 
-static sl_status send_one(struct place *place, struct tally *tally, struct sending *sending, size_t size)
+static sl_status send_from(struct place *place, struct tally *tally, struct sending *sending, size_t size,
+                           bool anywhere)
 {
     static char payload[3 << 20];
     struct sl_message message = {.headers = NULL};
@@ -101,9 +105,14 @@ static sl_status send_one(struct place *place, struct tally *tally, struct sendi
     message.payload = payload;
     message.payload_size = size;
     message.trace_id = "trace";
-    *sending = (struct sending){.write.done = reported, .tally = tally};
+    *sending = (struct sending){.write = {.done = reported, .anywhere = anywhere}, .tally = tally};
     return gw_broker_write(place->broker, gw_server_loop(place->server, (unsigned)(size % 2)), "t", &message,
                            &sending->write, &error);
+}
+
+static sl_status send_one(struct place *place, struct tally *tally, struct sending *sending, size_t size)
+{
+    return send_from(place, tally, sending, size, false);
 }
 
 static void await(struct tally *tally, int count)
@@ -124,16 +133,18 @@ static void await(struct tally *tally, int count)
         .lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER                               \
     }
 
-static void every_write_is_reported_once_on_its_loop(void **state)
+static void report_each_once(bool attached)
 {
-    (void)state;
     enum { COUNT = 500 };
     struct place place;
     struct tally tally = TALLY;
     struct sending *sendings = calloc(COUNT, sizeof *sendings);
     open_place(&place, "20000");
-    for (size_t i = 0; i < COUNT; i++)
+    for (size_t i = 0; i < COUNT; i++) {
+        if (i == COUNT / 2 && attached) /* while reports are under way */
+            gw_broker_attach(place.broker, gw_server_loop(place.server, 1));
         assert_int_equal(send_one(&place, &tally, &sendings[i], i), SL_OK);
+    }
     await(&tally, COUNT);
     close_place(&place);
     assert_int_equal(tally.written, COUNT);
@@ -145,6 +156,38 @@ static void every_write_is_reported_once_on_its_loop(void **state)
         last = sendings[i].write.offset.offset;
     }
     free(sendings);
+}
+
+static void every_write_is_reported_once_on_its_loop(void **state)
+{
+    (void)state;
+    report_each_once(false);
+}
+
+static void so_it_is_when_a_loop_serves_the_reports(void **state)
+{
+    (void)state;
+    report_each_once(true);
+}
+
+/* Its partition id is nobody else's, so it need not lie where the id's hash says. */
+static void what_may_lie_anywhere_is_spread_over_time(void **state)
+{
+    (void)state;
+    struct place place;
+    struct tally tally = TALLY;
+    open_place(&place, "20000");
+    bool seen[2] = {false, false};
+    int sent = 0;
+    for (int64_t until = sl_mono_ms() + WAIT_MS; !(seen[0] && seen[1]) && sl_mono_ms() < until;) {
+        struct sending sending;
+        assert_int_equal(send_from(&place, &tally, &sending, 10, true), SL_OK);
+        await(&tally, ++sent);
+        assert_in_range(sending.write.offset.partition, 0, 1);
+        seen[sending.write.offset.partition] = true;
+    }
+    assert_true(seen[0] && seen[1]);
+    close_place(&place);
 }
 
 static void passing_broker_errors_are_retried(void **state)
@@ -210,13 +253,14 @@ static void a_message_over_2_mib_is_refused(void **state)
     assert_int_equal(tally.reported, 0);
 }
 
-static void a_producer_that_ended_for_good_is_replaced(void **state)
+static void replace_what_ended(bool attached)
 {
-    (void)state;
     struct place place;
     struct tally tally = TALLY;
     struct sending sending;
     open_place(&place, "20000");
+    if (attached)
+        gw_broker_attach(place.broker, gw_server_loop(place.server, 0));
     assert_int_equal(send_one(&place, &tally, &sending, 10), SL_OK);
     await(&tally, 1);
     rd_kafka_t *old = place.broker->producer;
@@ -229,6 +273,18 @@ static void a_producer_that_ended_for_good_is_replaced(void **state)
     await(&tally, 2);
     assert_int_equal(tally.written, 2);
     close_place(&place);
+}
+
+static void a_producer_that_ended_for_good_is_replaced(void **state)
+{
+    (void)state;
+    replace_what_ended(false);
+}
+
+static void so_it_is_with_a_loop_that_serves_the_reports(void **state)
+{
+    (void)state;
+    replace_what_ended(true);
 }
 
 /* What was on its way with the old one may be sent again: the gateway is not being stopped. */
@@ -327,10 +383,13 @@ static void a_write_after_the_end_is_refused(void **state)
 }
 
 CASES_MAIN(cmocka_unit_test(every_write_is_reported_once_on_its_loop),
+           cmocka_unit_test(so_it_is_when_a_loop_serves_the_reports),
+           cmocka_unit_test(what_may_lie_anywhere_is_spread_over_time),
            cmocka_unit_test(passing_broker_errors_are_retried),
            cmocka_unit_test(what_kafka_never_takes_is_reported_as_failed),
            cmocka_unit_test(closing_reports_what_is_left), cmocka_unit_test(a_message_over_2_mib_is_refused),
            cmocka_unit_test(a_producer_that_ended_for_good_is_replaced),
+           cmocka_unit_test(so_it_is_with_a_loop_that_serves_the_reports),
            cmocka_unit_test(writes_of_a_replaced_producer_are_retriable),
            cmocka_unit_test(an_unknown_partition_is_retriable),
            cmocka_unit_test(wrong_kafka_settings_are_refused_by_name),
