@@ -50,6 +50,7 @@ const struct cli_command *const cli_commands[] = {
     &cli_config_show_command,
     &cli_config_render_command,
     &cli_config_check_command,
+    &cli_config_reference_command,
     &cli_context_list_command,
     &cli_context_show_command,
     &cli_context_use_command,

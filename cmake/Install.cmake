@@ -31,7 +31,7 @@ if(SL_GATEWAY)
     install(TARGETS streamlayer RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT cli)
 endif()
 
-# Manual pages and completions, printed by the programs themselves.
+# Manual pages, reference.conf and completions, printed by the programs themselves.
 if(SL_GATEWAY)
     set(share ${PROJECT_BINARY_DIR}/share)
     set(pages ${share}/man)
@@ -42,6 +42,7 @@ if(SL_GATEWAY)
         COMMAND streamlayer man --directory ${pages}/man1
         COMMAND sh -c "\"$1\" --help | \"$2\" man --service >\"$3\"" sh $<TARGET_FILE:streamlayerd>
                 $<TARGET_FILE:streamlayer> ${pages}/man8/streamlayerd.8
+        COMMAND sh -c "\"$1\" config reference >\"$2\"" sh $<TARGET_FILE:streamlayer> ${share}/reference.conf
         COMMAND sh -c "for shell in bash zsh fish; do \"$1\" completion $shell >\"$2/$shell\" || exit 1; done" sh
                 $<TARGET_FILE:streamlayer> ${completions}
         COMMAND ${CMAKE_COMMAND} -E touch ${share}/made
@@ -61,6 +62,7 @@ endif()" COMPONENT ${component})
     endforeach()
     install(DIRECTORY ${pages}/man1 DESTINATION ${CMAKE_INSTALL_MANDIR} COMPONENT cli)
     install(DIRECTORY ${pages}/man8 DESTINATION ${CMAKE_INSTALL_MANDIR} COMPONENT gateway)
+    install(FILES ${share}/reference.conf DESTINATION ${CMAKE_INSTALL_DATADIR}/streamlayer COMPONENT cli)
     install(FILES ${completions}/bash DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions
             RENAME streamlayer COMPONENT cli)
     install(FILES ${completions}/zsh DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/site-functions

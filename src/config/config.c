@@ -99,14 +99,12 @@ static sl_status lay_one(sl_config *config, struct hocon *over, sl_error *error)
     return status == SL_OK ? adopt(config, merged, error) : status;
 }
 
+/* The reference as it is shipped, so that it cannot say anything else. */
 static sl_status parse_defaults(struct hocon **document, sl_error *error)
 {
     struct sl_buffer text;
-    sl_buffer_init(&text, (size_t)64 * 1024);
-    const struct sl_setting *setting;
-    for (size_t i = 0; (setting = sl_setting_at(i)); i++)
-        if (setting->value)
-            sl_buffer_printf(&text, "%s = \"%s\"\n", setting->path, setting->value);
+    sl_buffer_init(&text, (size_t)1024 * 1024);
+    sl_reference_conf(&text);
     sl_status status =
         text.failed ? sl_error_oom(error)
                     : hocon_parse_text(text.data, text.size, DEFAULT_ORIGIN, NULL, NULL, document, error);

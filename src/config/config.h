@@ -2,6 +2,7 @@
 #ifndef SL_CONFIG_CONFIG_H
 #define SL_CONFIG_CONFIG_H
 
+#include "config/reference.h"
 #include "config/settings.h"
 #include "hocon/hocon.h"
 
@@ -27,9 +28,6 @@ sl_status sl_setting_check(const struct sl_setting *setting, const struct hocon_
  * is a slip. before, after: without and with it. SL_BAD_CONFIG names the nearest. */
 sl_status sl_config_check_set(const sl_config *before, const sl_config *after, const char *path,
                               const char *origin, sl_error *error);
-
-/* What a setting may be, in words: "a whole number from 1 to 5". */
-void sl_setting_allowed(const struct sl_setting *setting, char *out, size_t size);
 
 /* A list of scalars as they are joined with commas, released with free. NULL: not such a list
  * (*memory true), or no memory (*memory false). */

@@ -77,46 +77,6 @@ static void show_value(const struct hocon_value *value, char out[128])
     snprintf(out, 128, "%s%.*s%s%s", quote, size, text, text[size] ? "..." : "", quote);
 }
 
-void sl_setting_allowed(const struct sl_setting *setting, char *out, size_t size)
-{
-    char low[32], high[32];
-    switch (setting->type) {
-    case SL_CHOICE: {
-        size_t length = 0;
-        out[0] = '\0';
-        for (const char *const *choice = setting->choices; *choice && length < size; choice++)
-            length += (size_t)snprintf(out + length, size - length, "%s%s",
-                                       choice == setting->choices ? "" : ", ", *choice);
-        break;
-    }
-    case SL_INTEGER:
-        snprintf(out, size, "a whole number from %" PRId64 " to %" PRId64, setting->min, setting->max);
-        break;
-    case SL_BOOLEAN:
-        snprintf(out, size, "true or false");
-        break;
-    case SL_DURATION_MS:
-        snprintf(out, size, "a duration from %s to %s, such as \"%s\"", sl_duration_text(setting->min, low),
-                 sl_duration_text(setting->max, high), setting->value ? setting->value : "5 s");
-        break;
-    case SL_SIZE_BYTES:
-        snprintf(out, size, "a size from %s to %s, such as \"%s\"", sl_size_text(setting->min, low),
-                 sl_size_text(setting->max, high), setting->value ? setting->value : "1 MiB");
-        break;
-    case SL_URL:
-        snprintf(out, size, "a URL that begins with http:// or https://");
-        break;
-    case SL_SECTION:
-        snprintf(out, size, "a section, { name = value ... }");
-        break;
-    case SL_TEXT:
-    case SL_SECRET:
-    case SL_FILE:
-        snprintf(out, size, "text");
-        break;
-    }
-}
-
 static sl_status refuse(const struct sl_setting *setting, const struct hocon_value *value,
                         const char *problem, sl_error *error)
 {

@@ -227,7 +227,8 @@ class Json(Terminal):
         self.platform.layer(hrn, "layer")
         self.add_context()
         for arguments in (["catalog", "list"], ["catalog", "show", hrn], ["layer", "list", hrn],
-                          ["layer", "show", hrn, "layer"], ["config", "show"], ["config", "check"], ["context", "list"],
+                          ["layer", "show", hrn, "layer"], ["config", "show"], ["config", "check"], ["config", "reference"],
+                          ["context", "list"],
                           ["context", "show"], ["token"], ["version"], ["status"]):
             json.loads(self.out(*arguments, "--json"))
 

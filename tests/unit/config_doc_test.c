@@ -2,68 +2,12 @@
  * rewrites the lists instead of comparing them. */
 #include "support/cases.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/buffer.h"
-#include "config/settings.h"
-
-static void allowed(const struct sl_setting *setting, struct sl_buffer *out)
-{
-    char low[32], high[32];
-    switch (setting->type) {
-    case SL_CHOICE:
-        for (const char *const *choice = setting->choices; *choice; choice++)
-            sl_buffer_printf(out, "%s`%s`", choice == setting->choices ? "" : ", ", *choice);
-        break;
-    case SL_INTEGER:
-        sl_buffer_printf(out, "%" PRId64 " to %" PRId64, setting->min, setting->max);
-        break;
-    case SL_BOOLEAN:
-        sl_buffer_append_text(out, "`true`, `false`");
-        break;
-    case SL_DURATION_MS:
-        sl_buffer_printf(out, "%s to %s", sl_duration_text(setting->min, low),
-                         sl_duration_text(setting->max, high));
-        break;
-    case SL_SIZE_BYTES:
-        sl_buffer_printf(out, "%s to %s", sl_size_text(setting->min, low), sl_size_text(setting->max, high));
-        break;
-    case SL_TEXT:
-        sl_buffer_append_text(out, "text");
-        break;
-    case SL_SECRET:
-        sl_buffer_append_text(out, "text, secret");
-        break;
-    case SL_FILE:
-        sl_buffer_append_text(out, "a path");
-        break;
-    case SL_URL:
-        sl_buffer_append_text(out, "a URL");
-        break;
-    case SL_SECTION:
-        sl_buffer_append_text(out, "a section");
-        break;
-    }
-}
-
-static void table(const struct sl_setting *settings, size_t count, const char *root, struct sl_buffer *out)
-{
-    sl_buffer_append_text(out, "| setting | allowed | default | meaning |\n|---|---|---|---|\n");
-    for (size_t i = 0; i < count; i++) {
-        const struct sl_setting *setting = &settings[i];
-        assert_memory_equal(setting->path, root, strlen(root));
-        sl_buffer_printf(out, "| `%s` | ", setting->path + strlen(root));
-        allowed(setting, out);
-        sl_buffer_printf(out, " | %s%s%s | %s", setting->value ? "`" : "",
-                         setting->value ? setting->value : "", setting->value ? "`" : "", setting->meaning);
-        if (setting->environment)
-            sl_buffer_printf(out, " Variable: `%s`.", setting->environment);
-        sl_buffer_append_text(out, " |\n");
-    }
-}
+#include "config/reference.h"
 
 /* The page lies beside the tests, wherever they were built from. */
 static void page_name(char out[1000])
@@ -135,7 +79,7 @@ static void the_client_settings_are_listed(void **state)
     (void)state;
     struct sl_buffer expected;
     sl_buffer_init(&expected, 1 << 20);
-    table(sl_client_settings, sl_client_setting_count, SL_ROOT, &expected);
+    sl_reference_markdown(&expected, SL_CLIENT_TABLE);
     hold_against("client settings", &expected);
     sl_buffer_free(&expected);
 }
@@ -145,7 +89,7 @@ static void the_gateway_settings_are_listed(void **state)
     (void)state;
     struct sl_buffer expected;
     sl_buffer_init(&expected, 1 << 20);
-    table(sl_gateway_settings, sl_gateway_setting_count, SL_GATEWAY_ROOT, &expected);
+    sl_reference_markdown(&expected, SL_GATEWAY_TABLE);
     hold_against("gateway settings", &expected);
     sl_buffer_free(&expected);
 }
