@@ -97,7 +97,7 @@ static sl_status unknown(const struct hocon *contexts, const char *name, sl_erro
     const struct hocon_value *all = sl_contexts_all(contexts);
     const char *names[64];
     size_t count = 0;
-    for (; count < hocon_count(all) && count < sizeof names / sizeof *names; count++)
+    for (; all && count < hocon_count(all) && count < sizeof names / sizeof *names; count++)
         names[count] = hocon_key_at(all, count);
     const char *nearest = sl_nearest(name, names, count);
     if (nearest)

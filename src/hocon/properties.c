@@ -85,7 +85,7 @@ static sl_status split(struct hocon_parser *parser, const struct hocon_place *pl
     size_t dots = 0;
     for (const char *c = text; *c; c++)
         dots += *c == '.';
-    if (parser->depth + dots > parser->limits->max_depth)
+    if (parser->depth + dots >= parser->limits->max_depth) /* the root is one more */
         return hocon_fail(parser->error, place, "nested deeper than %u values, expected fewer",
                           parser->limits->max_depth);
     *path = (struct hocon_path){hocon_arena_array(arena, dots + 1, sizeof *path->keys), dots + 1};
