@@ -11,6 +11,7 @@ A document is the same when both make the same JSON value of it, or both refuse 
 differences.txt, with the reason and what ours makes of it; what ours says of invalid documents is in errors.txt.
 """
 
+import fnmatch
 import json
 import os
 import re
@@ -20,6 +21,7 @@ import sys
 import oracle
 
 CORPUS = os.path.join(oracle.HERE, "corpus")
+OWN_SECTIONS = {"invalid", "limits"}  # what people write by mistake, and our own limits: of no one rule
 MESSAGE = re.compile(r"[^:\n]+:[1-9][0-9]*:[1-9][0-9]*: .*\bexpected\b", re.DOTALL)
 
 
@@ -161,6 +163,29 @@ def check_cli(directory, streamlayer):
     return failures + check(directory, answers, names)
 
 
+def check_rules():
+    """What is wrong with rules.txt: a rule without its documents, a section of the corpus that no rule names."""
+    known, used, heading = set(documents()), set(), None
+    with open(os.path.join(oracle.HERE, "rules.txt"), encoding="utf-8") as file:
+        for number, line in enumerate(map(str.strip, file), 1):
+            if line.startswith("## "):
+                if heading:
+                    yield f"rules.txt: \"{heading}\" has no rule"
+                heading = line[3:]
+            elif line.startswith("- "):
+                rule, _, names = line[2:].partition(": ")
+                heading = None
+                for name in [] if rule == "none" else names.split(", ") if names else [""]:
+                    found = fnmatch.filter(known, name)
+                    used.update(found)
+                    if not found:
+                        yield f"rules.txt:{number}: {rule}: there is no document \"{name}\""
+    if heading:
+        yield f"rules.txt: \"{heading}\" has no rule"
+    for section in sorted({name.split("/")[0] for name in known} - {name.split("/")[0] for name in used} - OWN_SECTIONS):
+        yield f"rules.txt: no rule names a document of {section}/"
+
+
 def update(program):
     answers = ask([program], documents())
     with open(os.path.join(oracle.HERE, "errors.txt"), "w", encoding="utf-8") as file:
@@ -174,7 +199,7 @@ def main(arguments):
     os.chdir(CORPUS)  # names in messages, and what file("...") is relative to
     command, directory = arguments[0], arguments[1]
     if command == "prepare":
-        stale = check_stale()
+        stale = [*check_stale(), *check_rules()]
         print("\n".join(stale))
         prepare(directory)
         return 1 if stale else 0
