@@ -57,6 +57,9 @@ void hocon_free(struct hocon **document);
 /* Reading a resolved document. A path is a HOCON path expression ("a.b.\"c.d\""); NULL: not there. */
 const struct hocon_value *hocon_root(const struct hocon *document);
 const struct hocon_value *hocon_get(const struct hocon_value *value, const char *path);
+/* The field of an object that has that very key, whatever characters it has; NULL too where value is NULL or
+ * no object. */
+const struct hocon_value *hocon_field(const struct hocon_value *value, const char *key);
 enum hocon_type hocon_type_of(const struct hocon_value *value);
 /* A scalar as text, as it was written (numbers and booleans too; null: "null"); NULL for lists and objects.
  */

@@ -282,7 +282,10 @@ sl_status hocon_unexpected(const struct hocon_lexer *lexer, const char *expected
         int size = c < 0x80 ? 1 : c < 0xe0 ? 2 : c < 0xf0 ? 3 : 4;
         snprintf(what, sizeof what, "'%.*s'", size, lexer->at);
     }
-    const char *advice =
-        c > 0 && strchr("$+`^?!@*&\\", c) ? " (it is reserved: text that contains it needs quotes)" : "";
+    const char *advice = "";
+    if (c == ':') /* a URL, a time, an HRN */
+        advice = " (text that contains it needs quotes)";
+    else if (c > 0 && strchr("$+`^?!@*&\\", c))
+        advice = " (it is reserved: text that contains it needs quotes)";
     return hocon_fail(error, &lexer->place, "unexpected %s%s, expected %s", what, advice, expected);
 }

@@ -19,6 +19,11 @@ static const struct hocon_value *field_of(const struct hocon_value *value, const
     return entry ? entry->value : NULL;
 }
 
+const struct hocon_value *hocon_field(const struct hocon_value *value, const char *key)
+{
+    return field_of(value, key, strlen(key));
+}
+
 /* Plain keys and dots, which need no parsing (and so no memory). */
 static bool is_plain(const char *path)
 {
