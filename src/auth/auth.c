@@ -207,7 +207,7 @@ static sl_status refused_by_platform(const struct sl_credentials *credentials,
     char what[300], clock[32] = "?";
     sl_http_describe("getting a token from", credentials->token_url, what, sizeof what);
     sl_status status = sl_http_error(response, what, error);
-    if (status != SL_UNAUTHENTICATED || !error)
+    if (response->status != 401 || !error)
         return status;
     time_t now = (time_t)(sl_wall_ms() / 1000);
     struct tm utc;

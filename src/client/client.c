@@ -11,8 +11,60 @@ const char *sl_version(void)
     return SL_VERSION;
 }
 
-static sl_status http_settings(const sl_config *config, struct sl_http_settings *settings, char **proxy,
-                               sl_error *error)
+/* What the HTTP client is made of, and the memory behind it. */
+struct http_parts {
+    struct sl_http_settings settings;
+    struct sl_proxy proxy, secure_proxy;
+};
+
+/* Where a setting is that mends an error, in the error's words. */
+static const struct sl_http_names http_names = {
+    .proxy_host = SL_ROOT "proxy.host",
+    .proxy_credentials = SL_ROOT "proxy.credentials.username and .password",
+    .no_proxy = SL_ROOT "proxy.exclude, no_proxy",
+    .ca_file = SL_ROOT "tls.ca-file",
+    .certificate_file = SL_ROOT "tls.certificate-file",
+    .key_file = SL_ROOT "tls.key-file",
+    .key_password = SL_ROOT "tls.key-password",
+    .min_version = SL_ROOT "tls.min-version",
+};
+
+/* A text that is set and not empty. */
+static const char *text_at(const sl_config *config, const char *path)
+{
+    const char *text = sl_config_get(config, path);
+    return text && *text ? text : NULL;
+}
+
+static struct sl_http_proxy http_proxy(const struct sl_proxy *proxy)
+{
+    return (struct sl_http_proxy){.url = proxy->url, .shown = proxy->shown, .origin = proxy->origin};
+}
+
+static sl_status set_route(const sl_config *config, struct http_parts *parts, sl_error *error)
+{
+    struct sl_http_settings *settings = &parts->settings;
+    const char *version = NULL;
+    sl_status status = sl_config_proxy(config, false, &parts->proxy, error);
+    if (!status)
+        status = sl_config_proxy(config, true, &parts->secure_proxy, error);
+    if (!status)
+        status = sl_config_choice(config, SL_ROOT "tls.min-version", &version, error);
+    if (status)
+        return status;
+    settings->proxy = http_proxy(&parts->proxy);
+    settings->secure_proxy = http_proxy(&parts->secure_proxy);
+    settings->no_proxy = sl_config_no_proxy(config);
+    settings->tls = (struct sl_http_tls){.ca_file = text_at(config, SL_ROOT "tls.ca-file"),
+                                         .certificate_file = text_at(config, SL_ROOT "tls.certificate-file"),
+                                         .key_file = text_at(config, SL_ROOT "tls.key-file"),
+                                         .key_password = text_at(config, SL_ROOT "tls.key-password"),
+                                         .at_least_1_3 = !strcmp(version, "1.3")};
+    settings->names = http_names;
+    return SL_OK;
+}
+
+static sl_status set_limits(const sl_config *config, struct sl_http_settings *settings, sl_error *error)
 {
     int64_t connections, connect_ms, timeout_ms, retries, backoff_ms, backoff_max_ms;
     sl_status status = sl_config_integer(config, SL_ROOT "http.connections", &connections, error);
@@ -26,23 +78,29 @@ static sl_status http_settings(const sl_config *config, struct sl_http_settings 
         status = sl_config_duration_ms(config, SL_ROOT "http.retry.backoff", &backoff_ms, error);
     if (!status)
         status = sl_config_duration_ms(config, SL_ROOT "http.retry.max-backoff", &backoff_max_ms, error);
-    if (!status)
-        status = sl_config_proxy_url(config, proxy, error);
     if (status)
         return status;
-    *settings = (struct sl_http_settings){
-        .max_connections = (size_t)connections,
-        .connect_timeout_ms = (int)connect_ms,
-        .timeout_ms = (int)timeout_ms,
-        .retries = (int)retries,
-        .backoff_ms = (int)backoff_ms,
-        .backoff_max_ms = (int)backoff_max_ms,
-        .proxy = *proxy,
-        .no_proxy = sl_config_get(config, SL_ROOT "proxy.exclude"),
-        .ca_file = sl_config_get(config, SL_ROOT "tls.ca-file"),
-        .user_agent = "streamlayer/" SL_VERSION,
-    };
+    settings->max_connections = (size_t)connections;
+    settings->connect_timeout_ms = (int)connect_ms;
+    settings->timeout_ms = (int)timeout_ms;
+    settings->retries = (int)retries;
+    settings->backoff_ms = (int)backoff_ms;
+    settings->backoff_max_ms = (int)backoff_max_ms;
+    settings->user_agent = "streamlayer/" SL_VERSION;
     return SL_OK;
+}
+
+static sl_status create_http(struct sl_client *client, sl_error *error)
+{
+    struct http_parts parts = {0};
+    sl_status status = set_limits(client->config, &parts.settings, error);
+    if (!status)
+        status = set_route(client->config, &parts, error);
+    if (!status)
+        status = sl_http_create(&parts.settings, &client->log, &client->http, error);
+    sl_proxy_free(&parts.proxy);
+    sl_proxy_free(&parts.secure_proxy);
+    return status;
 }
 
 static sl_log_level log_level(const sl_config *config)
@@ -75,12 +133,7 @@ static sl_status client_fill(struct sl_client *client, const sl_config *given, s
         return status;
     client->log.level = log_level(client->config);
 
-    struct sl_http_settings settings;
-    char *proxy = NULL;
-    status = http_settings(client->config, &settings, &proxy, error);
-    if (!status)
-        status = sl_http_create(&settings, &client->log, &client->http, error);
-    free(proxy);
+    status = create_http(client, error);
     if (!status)
         status = sl_auth_create(client->config, client->http, &client->log, &client->auth, error);
     if (!status)

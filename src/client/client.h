@@ -68,6 +68,10 @@ sl_status sl_opening_prepare(struct sl_opening *opening, struct sl_client *clien
                              const struct sl_connector *connector, const char *hrn, const char *layer,
                              const char *side, sl_error *error);
 void sl_opening_free(struct sl_opening *opening);
+/* Adds to the error of a connector's open what the client knows of the way there: a proxy that HTTP goes
+ * through lets nothing else pass. */
+void sl_opening_explain(const struct sl_client *client, const struct sl_connector *connector,
+                        sl_status status, sl_error *error);
 
 /* The connector that the setting at path (…stream.connector.producer) names; name not NULL: that one. */
 sl_status sl_connector_find(struct sl_client *client, const char *path, const char *name,

@@ -21,7 +21,7 @@
 #include <streamlayer/producer.h>
 
 #define SL_CONNECTOR_MAGIC 0x5354524cu
-#define SL_CONNECTOR_ABI   2u
+#define SL_CONNECTOR_ABI   3u
 
 struct sl_client; /* the core's: only the http-connector, which is linked with it, looks inside */
 
@@ -71,6 +71,7 @@ struct sl_target {
     const struct sl_endpoint *endpoint;   /* direct connectors only; else NULL */
     const struct sl_property *properties; /* direct connectors only */
     size_t property_count;
+    int connect_timeout_ms; /* direct connectors only: how long opening may wait for a broker to answer */
 };
 
 struct sl_consumer_settings {

@@ -251,6 +251,7 @@ static sl_status open_connector(struct sl_consumer *consumer, const char *hrn, c
     if (!status)
         status =
             consumer->connector->consumer_open(&host, &opening.target, settings, &consumer->state, error);
+    sl_opening_explain(consumer->client, consumer->connector, status, error);
     free(group);
     sl_opening_free(&opening);
     return status;

@@ -36,6 +36,11 @@ sl_status sl_opening_prepare(struct sl_opening *opening, struct sl_client *clien
     free(path);
     if (!status && opening->failed)
         status = sl_error_oom(error);
+    int64_t connect_ms = 0;
+    if (!status)
+        status =
+            sl_config_duration_ms(client->config, SL_ROOT "stream.kafka.connect-timeout", &connect_ms, error);
+    opening->target.connect_timeout_ms = (int)connect_ms;
     if (!status)
         status = sl_client_endpoint(client, hrn, layer, side, &opening->endpoint, error);
     if (status) {
@@ -45,6 +50,29 @@ sl_status sl_opening_prepare(struct sl_opening *opening, struct sl_client *clien
     opening->target.endpoint = &opening->endpoint;
     opening->target.properties = opening->properties;
     return SL_OK;
+}
+
+/* Appends text, if there is room for all of it. */
+static void append(sl_error *error, const char *text)
+{
+    size_t length = strlen(error->text);
+    if (length + strlen(text) < sizeof error->text)
+        memcpy(error->text + length, text, strlen(text) + 1);
+}
+
+void sl_opening_explain(const struct sl_client *client, const struct sl_connector *connector,
+                        sl_status status, sl_error *error)
+{
+    char *url = NULL, proxy[256];
+    if (!error || !connector->direct || status != SL_UNAVAILABLE ||
+        sl_config_lookup_url(client->config, &url, NULL))
+        return;
+    if (sl_http_proxy_of(client->http, url, proxy, sizeof proxy)) {
+        append(error, "; HTTP goes through the proxy ");
+        append(error, proxy);
+        append(error, " here, which Direct Kafka does not pass");
+    }
+    free(url);
 }
 
 void sl_opening_free(struct sl_opening *opening)

@@ -326,6 +326,7 @@ static sl_status open_connector(struct sl_producer *producer, int statistics_ms,
                                                   .queue_bytes = producer->max_bytes,
                                                   .statistics_ms = statistics_ms};
     status = producer->connector->producer_open(&host, &opening.target, &settings, &producer->state, error);
+    sl_opening_explain(client, producer->connector, status, error);
     sl_opening_free(&opening);
     return status;
 }

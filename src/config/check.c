@@ -255,9 +255,10 @@ sl_status sl_config_check(const sl_config *config, sl_error *error)
     if (status == SL_OK)
         status = sl_config_lookup_url(config, &url, error);
     free(url);
-    url = NULL;
-    if (status == SL_OK)
-        status = sl_config_proxy_url(config, &url, error);
-    free(url);
+    struct sl_proxy proxy = {0};
+    for (int secure = 0; secure < 2 && status == SL_OK; secure++) {
+        status = sl_config_proxy(config, secure, &proxy, error);
+        sl_proxy_free(&proxy);
+    }
     return status;
 }

@@ -2,7 +2,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/buffer.h"
 #include "base/error.h"
 #include "base/text.h"
 #include "config/config.h"
@@ -77,39 +76,4 @@ const char *sl_config_default_token_url(const sl_config *config)
 {
     const struct platform *platform;
     return chosen(config, &platform, NULL) == SL_OK && platform ? platform->token_url : NULL;
-}
-
-sl_status sl_config_proxy_url(const sl_config *config, char **url, sl_error *error)
-{
-    *url = NULL;
-    const char *host = text_at(config, SL_ROOT "proxy.host");
-    if (!host)
-        return SL_OK;
-    if (strchr(host, '/') || strchr(host, '@') || !sl_is_token_text(host, 255))
-        return sl_error_set(
-            error, SL_BAD_CONFIG,
-            "%s: %sproxy.host is not a host: write its name or address alone, and the port as "
-            "proxy.port",
-            sl_config_origin(config, SL_ROOT "proxy.host"), SL_ROOT);
-    int64_t port = 0;
-    sl_status status = sl_config_integer(config, SL_ROOT "proxy.port", &port, error);
-    if (status != SL_OK)
-        return status;
-    const char *name = text_at(config, SL_ROOT "proxy.credentials.username");
-    const char *password = text_at(config, SL_ROOT "proxy.credentials.password");
-    struct sl_buffer text;
-    sl_buffer_init(&text, (size_t)16 * 1024);
-    sl_buffer_append_text(&text, "http://");
-    if (name) {
-        sl_percent_encode(&text, name, strlen(name));
-        sl_buffer_append_text(&text, ":");
-        if (password)
-            sl_percent_encode(&text, password, strlen(password));
-        sl_buffer_append_text(&text, "@");
-    }
-    bool bracket = strchr(host, ':') && *host != '['; /* an IPv6 address */
-    sl_buffer_printf(&text, "%s%s%s:%d", bracket ? "[" : "", host, bracket ? "]" : "", (int)port);
-    *url = sl_buffer_take(&text);
-    sl_buffer_free(&text);
-    return *url ? SL_OK : sl_error_oom(error);
 }

@@ -72,9 +72,21 @@ sl_status sl_config_lookup_url(const sl_config *config, char **url, sl_error *er
 /* Where tokens are got when neither setting nor credentials file says: the environment's; NULL: unknown.
  * Static text. */
 const char *sl_config_default_token_url(const sl_config *config);
-/* The proxy as libcurl takes it ("http://user:password@host:port"), released with free; *url is NULL when
- * none is set. Errors: as sl_config_lookup_url. */
-sl_status sl_config_proxy_url(const sl_config *config, char **url, sl_error *error);
+/* A proxy, as it is in force. */
+struct sl_proxy {
+    char *url;    /* for libcurl, userinfo percent-encoded: a secret; "": none */
+    char *shown;  /* "http://proxy.example:3128", for errors */
+    char *origin; /* who says so: "app.conf:3", "environment https_proxy" */
+    bool named;   /* a user is given */
+};
+/* The proxy for http:// (secure: for https://), by the settings, or else by the environment as it is now:
+ * http_proxy (in lower case only), https_proxy, HTTPS_PROXY, all_proxy, ALL_PROXY. An empty proxy.host means
+ * none, whatever the environment says. Errors: SL_BAD_CONFIG, SL_OUT_OF_MEMORY; no text shows a password. */
+sl_status sl_config_proxy(const sl_config *config, bool secure, struct sl_proxy *proxy, sl_error *error);
+void sl_proxy_free(struct sl_proxy *proxy);
+/* The hosts that are reached without it: proxy.exclude, or else no_proxy, NO_PROXY. NULL: none. The
+ * configuration's own text, or the environment's. */
+const char *sl_config_no_proxy(const sl_config *config);
 
 /* A copy of its own; cheap: what they hold is shared until one changes. */
 sl_status sl_config_clone(const sl_config *config, sl_config **clone, sl_error *error);

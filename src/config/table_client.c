@@ -14,6 +14,9 @@ static const char *const environments[] = {"here", "here-dev", "here-cn", "here-
 static const char *const starts[] = {"begin", "end", NULL};
 static const char *const levels[] = {"error", "warning", "info", "debug", NULL};
 
+static const char *const proxy_schemes[] = {"http", "https", NULL};
+static const char *const tls_versions[] = {"1.2", "1.3", NULL};
+
 #define ACCOUNT SL_ROOT "request-signer.credentials.here-account."
 
 const struct sl_setting sl_client_settings[] = {
@@ -146,6 +149,12 @@ const struct sl_setting sl_client_settings[] = {
     {.path = SL_ROOT "stream.kafka.consumer",
      .type = SL_SECTION,
      .meaning = "kafka-connector: settings of librdkafka for consumers, as they are."},
+    {.path = SL_ROOT "stream.kafka.connect-timeout",
+     .type = SL_DURATION_MS,
+     .value = "15 s",
+     .min = 100,
+     .max = 10 * MINUTES,
+     .meaning = "kafka-connector: how long opening may wait for a broker to answer."},
     {.path = SL_ROOT "stream.kafka.plugin-directory",
      .type = SL_FILE,
      .environment = "STREAMLAYER_PLUGIN_DIR",
@@ -184,27 +193,50 @@ const struct sl_setting sl_client_settings[] = {
      .environment = "STREAMLAYER_TOKEN",
      .meaning = "A bearer token, used as it is. It is not renewed."},
 
+    {.path = SL_ROOT "proxy.scheme",
+     .type = SL_CHOICE,
+     .value = "http",
+     .choices = proxy_schemes,
+     .noun = "scheme",
+     .meaning = "How the proxy itself is spoken to: plainly, or over TLS."},
     {.path = SL_ROOT "proxy.host",
      .type = SL_TEXT,
-     .meaning = "The HTTP proxy; without one, what "
-                "https_proxy, http_proxy and no_proxy say."},
+     .meaning = "The HTTP proxy, its name or address; without one, what https_proxy and http_proxy say. "
+                "Empty: no proxy, whatever they say."},
     {.path = SL_ROOT "proxy.port",
      .type = SL_INTEGER,
      .value = "8080",
      .min = 1,
      .max = 65535,
      .meaning = "The proxy's port."},
-    {.path = SL_ROOT "proxy.credentials.username", .type = SL_TEXT, .meaning = "The name to give the proxy."},
+    {.path = SL_ROOT "proxy.credentials.username",
+     .type = SL_TEXT,
+     .meaning = "The user to be for the proxy (Basic or Digest, as it asks)."},
     {.path = SL_ROOT "proxy.credentials.password",
      .type = SL_SECRET,
      .meaning = "The password to give the proxy."},
     {.path = SL_ROOT "proxy.exclude",
      .type = SL_TEXT,
-     .meaning = "Hosts to reach without the proxy, separated by commas, as no_proxy has them."},
+     .meaning = "Hosts to reach without the proxy, separated by commas; without it, what no_proxy says."},
 
     {.path = SL_ROOT "tls.ca-file",
      .type = SL_FILE,
-     .meaning = "Certificates (PEM) to trust instead of the system's."},
+     .meaning = "CA certificates (PEM) to trust instead of the system's."},
+    {.path = SL_ROOT "tls.certificate-file",
+     .type = SL_FILE,
+     .meaning = "The certificate (PEM) to show to servers that ask for one, its chain below it."},
+    {.path = SL_ROOT "tls.key-file",
+     .type = SL_FILE,
+     .meaning = "Its private key (PEM); without it, the key is in tls.certificate-file."},
+    {.path = SL_ROOT "tls.key-password",
+     .type = SL_SECRET,
+     .meaning = "The password of the private key, where it has one."},
+    {.path = SL_ROOT "tls.min-version",
+     .type = SL_CHOICE,
+     .value = "1.2",
+     .choices = tls_versions,
+     .noun = "version of TLS",
+     .meaning = "The oldest version of TLS that is accepted."},
 
     {.path = SL_ROOT "http.connections",
      .type = SL_INTEGER,

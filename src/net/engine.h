@@ -1,4 +1,5 @@
-/* Inside the engine: http.c has the thread and its queues, transfer.c what is libcurl's of one request. */
+/* Inside the engine: http.c has the thread and its queues, transfer.c what is libcurl's of one request,
+ * failure.c what its failures mean, route.c the proxies, tls.c the files of TLS. */
 #ifndef SL_NET_ENGINE_H
 #define SL_NET_ENGINE_H
 
@@ -8,11 +9,10 @@
 
 #define SL_HTTP_MAX_RESPONSE 1048576 /* where a request names no bound */
 
-/* What an engine was told, copied. */
+/* What an engine was told, copied, and what it has learned. The engine thread's. */
 struct sl_http_options {
-    size_t max_connections;
-    int connect_timeout_ms, timeout_ms, retries, backoff_ms, backoff_max_ms;
-    char *proxy, *no_proxy, *ca_file, *user_agent;
+    struct sl_http_settings set;
+    bool only_basic; /* the proxy asks for a password, and knows no better way than Basic */
 };
 
 enum sl_call_state { SL_CALL_SUBMITTED, SL_CALL_WAITING, SL_CALL_RUNNING, SL_CALL_DELAYED };
@@ -37,6 +37,8 @@ struct sl_call {
     bool retry, parked;
 
     CURL *easy; /* while RUNNING */
+    const struct sl_http_options *options;
+    const struct sl_http_proxy *proxy; /* of this try; NULL: none */
     char curl_text[CURL_ERROR_SIZE];
     bool too_big;
     int sendings; /* of this try, on one connection or another */
@@ -55,7 +57,28 @@ void sl_call_free(struct sl_call *call);
 bool sl_call_prepare(struct sl_call *call, CURL *easy, const struct sl_http_options *options);
 /* Turns libcurl's result into status or error. */
 void sl_call_conclude(struct sl_call *call, CURLcode code);
+/* failure.c: the error that libcurl's code means. */
+void sl_call_fail(struct sl_call *call, CURLcode code);
+/* The same for a 407: the proxy wants another user, or one at all. */
+void sl_call_refused_by_proxy(struct sl_call *call);
+/* "HOST:PORT" of a URL, the port spelled out. */
+void sl_url_endpoint(const char *url, char *text, size_t size);
 /* Whether the outcome may be another one the next time. */
 bool sl_call_retriable(const struct sl_call *call);
+
+/* route.c */
+/* A deep copy; released with sl_options_free, also after a failure. */
+bool sl_options_copy(struct sl_http_options *options, const struct sl_http_settings *settings);
+void sl_options_free(struct sl_http_options *options);
+/* The proxy for url; NULL: none. exempt (may be NULL): the one that no_proxy keeps it from. */
+const struct sl_http_proxy *sl_options_proxy(const struct sl_http_options *options, const char *url,
+                                             const struct sl_http_proxy **exempt);
+/* "http://proxy:3128 (app.conf:3)" */
+void sl_proxy_describe(const struct sl_http_proxy *proxy, char *text, size_t size);
+/* Sets the easy handle's proxy and TLS. */
+bool sl_options_apply(const struct sl_http_options *options, const struct sl_http_proxy *proxy, CURL *easy);
+
+/* tls.c: whether the files can serve. Errors: SL_BAD_CONFIG, SL_OUT_OF_MEMORY. */
+sl_status sl_tls_check(const struct sl_http_settings *settings, const struct sl_log *log, sl_error *error);
 
 #endif

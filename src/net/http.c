@@ -4,7 +4,6 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/error.h"
 #include "base/text.h"
@@ -154,7 +153,7 @@ static void admit(struct sl_http *http, struct sl_call *call)
         return;
     }
     call->host = host;
-    if (host->running < http->options.max_connections && !host->first) {
+    if (host->running < http->options.set.max_connections && !host->first) {
         start(http, call);
         return;
     }
@@ -170,7 +169,7 @@ static void admit(struct sl_http *http, struct sl_call *call)
 static void start_waiting(struct sl_http *http)
 {
     for (struct sl_host *host = http->hosts; host; host = host->next)
-        while (host->first && host->running < http->options.max_connections) {
+        while (host->first && host->running < http->options.set.max_connections) {
             struct sl_call *call = host->first;
             host->first = call->next;
             start(http, call);
@@ -181,11 +180,11 @@ static void start_waiting(struct sl_http *http)
  */
 static int backoff(struct sl_http *http, int tries)
 {
-    int64_t span = http->options.backoff_ms;
-    for (int i = 1; i < tries && span < http->options.backoff_max_ms; i++)
+    int64_t span = http->options.set.backoff_ms;
+    for (int i = 1; i < tries && span < http->options.set.backoff_max_ms; i++)
         span *= 2;
-    if (span > http->options.backoff_max_ms)
-        span = http->options.backoff_max_ms;
+    if (span > http->options.set.backoff_max_ms)
+        span = http->options.set.backoff_max_ms;
     http->random ^= http->random << 13;
     http->random ^= http->random >> 7;
     http->random ^= http->random << 17;
@@ -195,7 +194,7 @@ static int backoff(struct sl_http *http, int tries)
 /* Puts the call aside for another try, if there is to be one. */
 static bool delay(struct sl_http *http, struct sl_call *call)
 {
-    if (!call->retry || call->tries > http->options.retries || !sl_call_retriable(call))
+    if (!call->retry || call->tries > http->options.set.retries || !sl_call_retriable(call))
         return false;
     int wait_ms = backoff(http, call->tries);
     if (call->response.retry_after_ms > wait_ms)
@@ -233,6 +232,16 @@ static void start_delayed(struct sl_http *http)
     }
 }
 
+/* Basic can be given with the first request; what else there is needs the proxy's challenge. Once a proxy has
+ * asked, and offers Basic alone, no request need be sent for nothing. */
+static void learn(struct sl_http *http, const struct sl_call *call)
+{
+    long offered = 0;
+    if (call->proxy && curl_easy_getinfo(call->easy, CURLINFO_PROXYAUTH_AVAIL, &offered) == CURLE_OK &&
+        offered)
+        http->options.only_basic = (unsigned long)offered == CURLAUTH_BASIC;
+}
+
 static void collect(struct sl_http *http)
 {
     CURLMsg *message;
@@ -244,6 +253,7 @@ static void collect(struct sl_http *http)
         CURLcode code = message->data.result; /* message ends with the removal of its handle */
         curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, (char **)&call);
         sl_call_conclude(call, code);
+        learn(http, call);
         detach(http, call);
         if (!delay(http, call))
             finish(http, call);
@@ -357,38 +367,32 @@ static void free_engine(struct sl_http *http)
         http->hosts = host->next;
         free(host);
     }
-    free(http->options.proxy);
-    free(http->options.no_proxy);
-    free(http->options.ca_file);
-    free(http->options.user_agent);
+    sl_options_free(&http->options);
     pthread_mutex_destroy(&http->lock);
     free(http);
 }
 
-static bool copy_options(struct sl_http_options *out, const struct sl_http_settings *in)
+static bool set_options(struct sl_http_options *options, const struct sl_http_settings *settings)
 {
-    *out = (struct sl_http_options){
-        .max_connections = in->max_connections ? in->max_connections : DEFAULT_CONNECTIONS,
-        .connect_timeout_ms = in->connect_timeout_ms,
-        .timeout_ms = in->timeout_ms,
-        .retries = in->retries,
-        .backoff_ms = in->backoff_ms > 0 ? in->backoff_ms : DEFAULT_BACKOFF_MS,
-        .backoff_max_ms = in->backoff_max_ms > 0 ? in->backoff_max_ms : DEFAULT_BACKOFF_MAX_MS,
-        .proxy = sl_strdup(in->proxy),
-        .no_proxy = sl_strdup(in->no_proxy),
-        .ca_file = sl_strdup(in->ca_file),
-        .user_agent = sl_strdup(in->user_agent),
-    };
-    return !out->proxy == !in->proxy && !out->no_proxy == !in->no_proxy && !out->ca_file == !in->ca_file &&
-           !out->user_agent == !in->user_agent;
+    if (!sl_options_copy(options, settings))
+        return false;
+    struct sl_http_settings *set = &options->set;
+    if (!set->max_connections)
+        set->max_connections = DEFAULT_CONNECTIONS;
+    if (set->backoff_ms <= 0)
+        set->backoff_ms = DEFAULT_BACKOFF_MS;
+    if (set->backoff_max_ms <= 0)
+        set->backoff_max_ms = DEFAULT_BACKOFF_MAX_MS;
+    return true;
 }
 
 sl_status sl_http_create(const struct sl_http_settings *settings, const struct sl_log *log,
                          struct sl_http **http, sl_error *error)
 {
     *http = NULL;
-    if (settings->ca_file && access(settings->ca_file, R_OK))
-        return sl_error_set(error, SL_IO, "the CA file %s cannot be read", settings->ca_file);
+    sl_status status = sl_tls_check(settings, log, error);
+    if (status)
+        return status;
     pthread_once(&curl_once, init_curl);
     if (curl_ready)
         return sl_error_set(error, SL_INTERNAL, "libcurl: %s", curl_easy_strerror(curl_ready));
@@ -400,13 +404,13 @@ sl_status sl_http_create(const struct sl_http_settings *settings, const struct s
         made->log = *log;
     made->random = (uint64_t)sl_wall_ms() * 2654435761u ^ (uint64_t)(uintptr_t)made;
     made->random |= 1;
-    made->multi = copy_options(&made->options, settings) ? curl_multi_init() : NULL;
+    made->multi = set_options(&made->options, settings) ? curl_multi_init() : NULL;
     if (!made->multi) {
         free_engine(made);
         return sl_error_oom(error);
     }
     /* The default would close what is idle as soon as few requests run. */
-    curl_multi_setopt(made->multi, CURLMOPT_MAXCONNECTS, (long)made->options.max_connections * 2 + 64);
+    curl_multi_setopt(made->multi, CURLMOPT_MAXCONNECTS, (long)made->options.set.max_connections * 2 + 64);
     curl_multi_setopt(made->multi, CURLMOPT_PIPELINING, (long)CURLPIPE_NOTHING);
     if (pthread_create(&made->thread, NULL, run, made)) {
         free_engine(made);
@@ -471,6 +475,14 @@ void sl_http_cancel(struct sl_http *http, const void *opaque)
     pthread_mutex_unlock(&http->lock);
     if (asleep)
         wake(http);
+}
+
+bool sl_http_proxy_of(const struct sl_http *http, const char *url, char *text, size_t size)
+{
+    const struct sl_http_proxy *proxy = sl_options_proxy(&http->options, url, NULL);
+    if (proxy)
+        sl_proxy_describe(proxy, text, size);
+    return proxy;
 }
 
 struct waiter {

@@ -7,10 +7,32 @@
 
 #include "base/buffer.h"
 #include "base/log.h"
+#include <stdbool.h>
 #include <stdint.h>
 #include <streamlayer/error.h>
 
 struct sl_http; /* an engine */
+
+/* The environment is never asked: who makes an engine says what there is. */
+struct sl_http_proxy {
+    const char *url;    /* as libcurl takes it, userinfo percent-encoded: a secret; NULL or "": no proxy */
+    const char *shown;  /* without userinfo, for errors; NULL: they do not name it */
+    const char *origin; /* who says so ("app.conf:3"), for errors; may be NULL */
+};
+
+struct sl_http_tls {
+    const char *ca_file;          /* PEM, instead of the system's; NULL: the system's */
+    const char *certificate_file; /* PEM, shown to servers that ask for one, never to a proxy; NULL: none */
+    const char *key_file;         /* PEM; NULL: it is in certificate_file */
+    const char *key_password;     /* NULL: the key is not encrypted */
+    bool at_least_1_3;            /* else at least 1.2 */
+};
+
+/* What errors call the settings that would mend them. Not copied: literals. NULL: errors name none. */
+struct sl_http_names {
+    const char *proxy_host, *proxy_credentials, *no_proxy;
+    const char *ca_file, *certificate_file, *key_file, *key_password, *min_version;
+};
 
 struct sl_http_settings {
     size_t max_connections; /* to one host */
@@ -19,10 +41,12 @@ struct sl_http_settings {
     int retries;    /* after the first try */
     int backoff_ms; /* before the first retry; doubles, with jitter, up to backoff_max_ms */
     int backoff_max_ms;
-    const char *proxy; /* NULL: what the environment says (libcurl's rules) */
-    const char *no_proxy;
-    const char *ca_file; /* NULL: the system's */
+    struct sl_http_proxy proxy;        /* for http:// */
+    struct sl_http_proxy secure_proxy; /* for https:// */
+    const char *no_proxy;              /* hosts that are reached without: sl_http_is_exempt; NULL: none */
+    struct sl_http_tls tls;
     const char *user_agent;
+    struct sl_http_names names;
 };
 
 struct sl_http_header {
@@ -51,6 +75,7 @@ struct sl_http_response {
     int status; /* 0: no answer; see error */
     struct sl_buffer body;
     char content_type[128];
+    char proxy[200];          /* that the request went through, as errors name it; "": none */
     char correlation_id[128]; /* X-Correlation-Id, "" without */
     char wanted[512];         /* the header that the request wanted; "" without, or when it is longer */
     int64_t content_length;   /* as the answer states it (HEAD); -1: it does not */
@@ -61,6 +86,7 @@ struct sl_http_response {
     sl_error error; /* when status is 0: SL_UNAVAILABLE, SL_TIMED_OUT, SL_CLOSED, SL_PROTOCOL, … */
 };
 
+/* Errors: SL_BAD_CONFIG for files of TLS that cannot serve; SL_OUT_OF_MEMORY, SL_INTERNAL. */
 sl_status sl_http_create(const struct sl_http_settings *settings, const struct sl_log *log,
                          struct sl_http **http, sl_error *error);
 /* Ends what is under way (each is answered with SL_CLOSED), joins the thread. Not from a callback. */
@@ -89,6 +115,14 @@ void sl_http_response_free(struct sl_http_response *response);
 /* "METHOD URL" for people: without userinfo, cut to fit. */
 void sl_http_describe(const char *method, const char *url, char *text, size_t size);
 #define SL_HTTP_DESCRIPTION 600 /* bytes that are room enough */
+
+/* The proxy that requests to url go through, as errors name it: "http://proxy:3128 (app.conf:3)". false:
+ * none.
+ */
+bool sl_http_proxy_of(const struct sl_http *http, const char *url, char *text, size_t size);
+/* Whether list names the host of url: names with all below them (a dot before makes no difference),
+ * addresses, networks (10.0.0.0/8), each perhaps with a port, or * for all; separated by commas or blanks. */
+bool sl_http_is_exempt(const char *list, const char *url);
 
 /*
  * The error that an answer means: the status by HTTP's code, and a text made of the platform's error body

@@ -81,9 +81,13 @@ sl_status sl_http_error(const struct sl_http_response *response, const char *wha
         snprintf(text, sizeof text, "%.*s", (int)(bytes->size < 200 ? bytes->size : 200), bytes->data);
         add(detail, sizeof detail, ": ", text);
     }
+    /* What does not speak as a platform does may be the proxy. */
+    bool is_platform = json_is_object(body) || *response->correlation_id;
     json_decref(body);
-    sl_error_set(error, status, "%s: HTTP %d%s%s%s", what, response->status, detail,
-                 *response->correlation_id ? ", correlation id " : "", response->correlation_id);
+    sl_error_set(error, status, "%s: HTTP %d%s%s%s%s%s", what, response->status, detail,
+                 *response->correlation_id ? ", correlation id " : "", response->correlation_id,
+                 *response->proxy && !is_platform ? ", through the proxy " : "",
+                 is_platform ? "" : response->proxy);
     if (error) {
         error->retriable = retriable;
         error->http_status = response->status;

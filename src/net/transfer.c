@@ -173,6 +173,9 @@ static size_t on_header(char *line, size_t one, size_t size, void *opaque)
     if (length >= 5 && !memcmp(line, "HTTP/", 5)) { /* a new answer: what a 100 said counts no more */
         response->content_type[0] = response->correlation_id[0] = response->wanted[0] = 0;
         response->retry_after_ms = -1;
+        const char *code = memchr(line, ' ', length);
+        if (call->proxy && code && length >= (size_t)(code - line) + 4 && !memcmp(code, " 407", 4))
+            call->sendings = 0; /* the proxy kept it to itself, and libcurl may send it once more */
         return size;
     }
     const char *colon = memchr(line, ':', length);
@@ -227,7 +230,13 @@ static bool set_method(const struct sl_call *call, CURL *easy)
 
 bool sl_call_prepare(struct sl_call *call, CURL *easy, const struct sl_http_options *options)
 {
-    int timeout_ms = call->timeout_ms > 0 ? call->timeout_ms : options->timeout_ms;
+    const struct sl_http_settings *set = &options->set;
+    int timeout_ms = call->timeout_ms > 0 ? call->timeout_ms : set->timeout_ms;
+    call->options = options;
+    call->proxy = sl_options_proxy(options, call->url, NULL);
+    call->response.proxy[0] = 0;
+    if (call->proxy)
+        sl_proxy_describe(call->proxy, call->response.proxy, sizeof call->response.proxy);
     call->curl_text[0] = 0;
     call->too_big = false;
     call->sendings = 0;
@@ -243,11 +252,9 @@ bool sl_call_prepare(struct sl_call *call, CURL *easy, const struct sl_http_opti
            SET(CURLOPT_BUFFERSIZE, (long)RECEIVE_BUFFER) &&
            SET(CURLOPT_UPLOAD_BUFFERSIZE, (long)SEND_BUFFER) &&
            SET(CURLOPT_TIMEOUT_MS, (long)(timeout_ms > 0 ? timeout_ms : 0)) &&
-           SET(CURLOPT_CONNECTTIMEOUT_MS, (long)options->connect_timeout_ms) &&
-           (!options->proxy || SET(CURLOPT_PROXY, options->proxy)) &&
-           (!options->no_proxy || SET(CURLOPT_NOPROXY, options->no_proxy)) &&
-           (!options->ca_file || SET(CURLOPT_CAINFO, options->ca_file)) &&
-           (!options->user_agent || SET(CURLOPT_USERAGENT, options->user_agent));
+           SET(CURLOPT_CONNECTTIMEOUT_MS, (long)set->connect_timeout_ms) &&
+           sl_options_apply(options, call->proxy, easy) &&
+           (!set->user_agent || SET(CURLOPT_USERAGENT, set->user_agent));
 }
 
 void sl_http_describe(const char *method, const char *url, char *text, size_t size)
@@ -262,42 +269,6 @@ void sl_http_describe(const char *method, const char *url, char *text, size_t si
     snprintf(text, size, "%s %.*s%s", method, (int)(rest - url), url, host);
 }
 
-static sl_status status_of(CURLcode code, bool *retriable)
-{
-    *retriable = true;
-    switch (code) {
-    case CURLE_OPERATION_TIMEDOUT:
-        return SL_TIMED_OUT;
-    case CURLE_COULDNT_RESOLVE_HOST:
-    case CURLE_COULDNT_RESOLVE_PROXY:
-    case CURLE_COULDNT_CONNECT:
-    case CURLE_PROXY:
-    case CURLE_SSL_CONNECT_ERROR:
-    case CURLE_SEND_ERROR:
-    case CURLE_RECV_ERROR:
-    case CURLE_GOT_NOTHING:
-    case CURLE_PARTIAL_FILE:
-    case CURLE_ABORTED_BY_CALLBACK: /* on_sending's */
-    case CURLE_WEIRD_SERVER_REPLY:
-        return SL_UNAVAILABLE;
-    default:
-        *retriable = false;
-    }
-    switch (code) {
-    case CURLE_OUT_OF_MEMORY:
-        return SL_OUT_OF_MEMORY;
-    case CURLE_URL_MALFORMAT:
-    case CURLE_UNSUPPORTED_PROTOCOL:
-        return SL_INVALID_ARGUMENT;
-    case CURLE_PEER_FAILED_VERIFICATION:
-        return SL_UNAVAILABLE;
-    case CURLE_SSL_CACERT_BADFILE:
-        return SL_IO;
-    default:
-        return SL_PROTOCOL;
-    }
-}
-
 void sl_call_conclude(struct sl_call *call, CURLcode code)
 {
     struct sl_http_response *response = &call->response;
@@ -307,35 +278,17 @@ void sl_call_conclude(struct sl_call *call, CURLcode code)
         response->sent_bytes += (size_t)sent;
     if (!code && curl_easy_getinfo(call->easy, CURLINFO_RESPONSE_CODE, &status) == CURLE_OK &&
         status >= 200 && status <= 999) {
+        if (status == 407 && call->proxy) {
+            sl_call_refused_by_proxy(call);
+            return;
+        }
         curl_off_t length = -1;
         curl_easy_getinfo(call->easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length);
         response->content_length = length;
         response->status = (int)status;
         return;
     }
-    char what[SL_HTTP_DESCRIPTION];
-    sl_http_describe(call->method, call->url, what, sizeof what);
-    if (!code) {
-        sl_error_set(&response->error, SL_PROTOCOL, "%s: an answer without an HTTP status", what);
-        return;
-    }
-    if (code == CURLE_WRITE_ERROR && call->too_big) {
-        sl_error_set(&response->error, SL_PROTOCOL, "%s: the answer is longer than the %zu bytes allowed",
-                     what, response->body.max);
-        return;
-    }
-    if (code == CURLE_WRITE_ERROR) {
-        sl_error_oom(&response->error);
-        return;
-    }
-    bool retriable;
-    sl_status failure = status_of(code, &retriable);
-    sl_error_set(&response->error, failure, "%s: %s", what,
-                 code == CURLE_ABORTED_BY_CALLBACK ? "the connection was closed before an answer came"
-                 : call->curl_text[0]              ? call->curl_text
-                                                   : curl_easy_strerror(code));
-    response->error.retriable = retriable;
-    response->unsent = !call->sendings;
+    sl_call_fail(call, code);
 }
 
 bool sl_call_retriable(const struct sl_call *call)

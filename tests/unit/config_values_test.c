@@ -126,7 +126,8 @@ static void each_goes_in_order_and_masks(void **state)
                                    "z.\"q.r\".password=******** (t:1)\n");
     memset(&seen, 0, sizeof seen);
     sl_config_each(config, SL_ROOT "stream.kafka", note, &seen);
-    assert_string_equal(seen.text, SL_ROOT "stream.kafka.producer.sasl.password=******** (t:2)\n" SL_ROOT
+    assert_string_equal(seen.text, SL_ROOT "stream.kafka.connect-timeout=15 s (default)\n" SL_ROOT
+                                           "stream.kafka.producer.sasl.password=******** (t:2)\n" SL_ROOT
                                            "stream.kafka.producer.sasl.username=u (t:2)\n" SL_ROOT
                                            "stream.kafka.producer.ssl.key.pem=******** (t:2)\n");
     memset(&seen, 0, sizeof seen);
@@ -209,22 +210,6 @@ static void a_url_alone_means_custom(void **state)
     expect_lookup("http://127.0.0.1:1/a");
 }
 
-static void proxies_are_urls_for_libcurl(void **state)
-{
-    (void)state;
-    char *url = NULL;
-    assert_int_equal(sl_config_proxy_url(config, &url, &failure), SL_OK);
-    assert_null(url);
-    lay(SL_ROOT "proxy { host = proxy.example, port = 3128 }");
-    assert_int_equal(sl_config_proxy_url(config, &url, &failure), SL_OK);
-    assert_string_equal(url, "http://proxy.example:3128");
-    free(url);
-    lay(SL_ROOT "proxy { host = \"::1\", credentials { username = \"a@b\", password = \"c:d/\" } }");
-    assert_int_equal(sl_config_proxy_url(config, &url, &failure), SL_OK);
-    assert_string_equal(url, "http://a%40b:c%3Ad%2F@[::1]:3128");
-    free(url);
-}
-
 static void durations_and_sizes_read_well(void **state)
 {
     (void)state;
@@ -248,5 +233,4 @@ CASES_MAIN(
     cmocka_unit_test_setup_teardown(sections_pass_through, setup, teardown),
     cmocka_unit_test_setup_teardown(lookup_is_where_the_environment_says, setup, teardown),
     cmocka_unit_test_setup_teardown(a_url_alone_means_custom, setup, teardown),
-    cmocka_unit_test_setup_teardown(proxies_are_urls_for_libcurl, setup, teardown),
     cmocka_unit_test_setup_teardown(durations_and_sizes_read_well, setup, teardown))

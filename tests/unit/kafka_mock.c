@@ -114,8 +114,10 @@ int kafka_mock_setup(void **state)
     mock->endpoint.topic = strdup("topic");
     mock->endpoint.client_id = strdup("test");
     mock->endpoint.brokers = strdup(rd_kafka_mock_cluster_bootstraps(mock->cluster));
-    mock->target =
-        (struct sl_target){.hrn = "hrn:here:data::local:cat", .layer = "layer", .endpoint = &mock->endpoint};
+    mock->target = (struct sl_target){.hrn = "hrn:here:data::local:cat",
+                                      .layer = "layer",
+                                      .endpoint = &mock->endpoint,
+                                      .connect_timeout_ms = 15000};
     return 0;
 }
 

@@ -167,6 +167,23 @@ void sl_kafka_client_unlink(struct sl_kafka_client *client)
     client_free(client);
 }
 
+static void *finish(void *client)
+{
+    sl_kafka_client_unlink(client);
+    return NULL;
+}
+
+void sl_kafka_client_abandon(struct sl_kafka_client *client)
+{
+    pthread_t thread;
+    sl_kafka_client_silence(client);
+    /* The plug-in is never unloaded, so the thread's code stays. */
+    if (pthread_create(&thread, NULL, finish, client))
+        sl_kafka_client_unlink(client);
+    else
+        pthread_detach(thread);
+}
+
 void sl_kafka_client_last(struct sl_kafka_client *client, char *text, size_t size)
 {
     pthread_mutex_lock(&client->lock);
@@ -186,15 +203,25 @@ sl_status sl_kafka_client_trouble(struct sl_kafka_client *client, sl_error *erro
     return trouble ? sl_kafka_error(error, code, "Kafka at %s: %s", client->brokers, text) : SL_OK;
 }
 
+const char *sl_kafka_hint(const struct sl_kafka_client *client)
+{
+#define HINT(side)                                                                                           \
+    "; where only HTTP gets through, set " SL_KAFKA_SETTINGS "connector." side " to http-connector"
+    return rd_kafka_type(client->rk) == RD_KAFKA_PRODUCER ? HINT("producer") : HINT("consumer");
+#undef HINT
+}
+
 static sl_status unreachable(struct sl_kafka_client *client, int timeout_ms, sl_error *error)
 {
-    char last[sizeof client->last_text];
+    char last[sizeof client->last_text], span[32];
     sl_kafka_client_last(client, last, sizeof last);
+    snprintf(span, sizeof span, timeout_ms % 1000 ? "%d ms" : "%d s",
+             timeout_ms % 1000 ? timeout_ms : timeout_ms / 1000);
+    /* Lists of brokers can be long, and what mends it comes last. */
     return sl_error_set_retriable(error, SL_UNAVAILABLE,
-                                  "the Kafka brokers %s cannot be reached (tried for %d s)%s%s; where only "
-                                  "HTTP gets through, set " SL_KAFKA_SETTINGS
-                                  "connector.producer or .consumer to http-connector",
-                                  client->brokers, timeout_ms / 1000, *last ? ": " : "", last);
+                                  "the Kafka brokers %.300s%s cannot be reached (tried for %s)%s%s%s",
+                                  client->brokers, strlen(client->brokers) > 300 ? "..." : "", span,
+                                  *last ? ": " : "", last, sl_kafka_hint(client));
 }
 
 /* The error callback is served while waiting, so that wrong credentials do not look like a time-out. */

@@ -79,6 +79,9 @@ static const char *const common[][2] = {
     {"socket.nagle.disable", "true"}, /* one small message waits for no acknowledgement */
     {"socket.keepalive.enable", "true"},
     {"reconnect.backoff.max.ms", "2000"},
+    /* A firewall that drops what it forbids gives no answer: less than stream.kafka.connect-timeout, so that
+     * there is an error to tell of. */
+    {"socket.connection.setup.timeout.ms", "5000"},
     {"log.connection.close", "false"},
 };
 

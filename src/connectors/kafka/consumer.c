@@ -9,13 +9,16 @@
 #include "base/time.h"
 #include "connectors/kafka/kafka.h"
 
-static void consumer_free(struct sl_kafka_consumer *consumer)
+/* abandoned: nobody answers, and nobody waits for it. */
+static void consumer_free(struct sl_kafka_consumer *consumer, bool abandoned)
 {
     sl_kafka_drop_pending(consumer);
     sl_kafka_offsets_close(consumer);
     if (consumer->handle)
         rd_kafka_topic_destroy(consumer->handle);
-    if (consumer->client) {
+    if (consumer->client && abandoned) {
+        sl_kafka_client_abandon(consumer->client);
+    } else if (consumer->client) {
         sl_kafka_client_silence(consumer->client);
         sl_kafka_client_unlink(consumer->client);
     }
@@ -74,10 +77,11 @@ static sl_status check_down(struct sl_kafka_consumer *consumer, sl_error *error)
     client->down_ms = code ? sl_mono_ms() : 0; /* told again as often */
     memcpy(last, client->last_text, sizeof last);
     pthread_mutex_unlock(&client->lock);
-    return code ? sl_error_set_retriable(error, SL_UNAVAILABLE,
-                                         "no Kafka broker of %s can be reached for %d s: %s", client->brokers,
-                                         SL_KAFKA_DOWN_MS / 1000, last)
-                : SL_OK;
+    return code
+               ? sl_error_set_retriable(error, SL_UNAVAILABLE,
+                                        "no Kafka broker of %.300s can be reached for %d s: %s%s",
+                                        client->brokers, SL_KAFKA_DOWN_MS / 1000, last, sl_kafka_hint(client))
+               : SL_OK;
 }
 
 static sl_status told_later(struct sl_kafka_consumer *consumer, sl_error *error)
@@ -167,7 +171,8 @@ static sl_status open_on(struct sl_kafka_consumer *consumer, const struct sl_tar
     status = sl_kafka_client_create(&consumer->host, target, RD_KAFKA_CONSUMER, conf, consumer,
                                     &consumer->client, error);
     if (!status)
-        status = sl_kafka_client_check_topic(consumer->client, consumer->topic, SL_KAFKA_QUERY_MS, error);
+        status =
+            sl_kafka_client_check_topic(consumer->client, consumer->topic, target->connect_timeout_ms, error);
     if (status)
         return status;
     consumer->handle = rd_kafka_topic_new(consumer->client->rk, consumer->topic, NULL);
@@ -196,7 +201,7 @@ sl_status sl_kafka_consumer_open(const struct sl_host *host, const struct sl_tar
     made->start = settings->start;
     sl_status status = open_on(made, target, settings, error);
     if (status) {
-        consumer_free(made);
+        consumer_free(made, status == SL_UNAVAILABLE && !made->handle);
         return status;
     }
     sl_kafka_warn_of_sharing(made, target);
@@ -421,6 +426,6 @@ sl_status sl_kafka_consumer_close(void *consumer, sl_error *error)
     sl_status status = code ? sl_kafka_error(error, code, "leaving group \"%s\" at %s: %s", self->group,
                                              self->client->brokers, rd_kafka_err2str(code))
                             : SL_OK;
-    consumer_free(self);
+    consumer_free(self, false);
     return status;
 }

@@ -13,7 +13,7 @@
 /* Setting paths that errors name. */
 #define SL_KAFKA_SETTINGS    "here.platform.data-client.stream."
 #define SL_KAFKA_MESSAGE_MAX 2097152 /* bytes, as the gateway makes topics: 1 MiB of payload and the rest */
-#define SL_KAFKA_QUERY_MS    15000   /* a question to the cluster */
+#define SL_KAFKA_QUERY_MS    15000   /* a question to the cluster, once it has been reached */
 #define SL_KAFKA_COMMIT_MS   30000
 #define SL_KAFKA_NOW_MS      2000  /* a commit that is not to hold up a poll */
 #define SL_KAFKA_DOWN_MS     10000 /* all brokers down for so long: the application is told */
@@ -44,6 +44,9 @@ sl_status sl_kafka_client_create(const struct sl_host *host, const struct sl_tar
 struct sl_kafka_client *sl_kafka_client_link(struct sl_kafka_client *client);
 /* The last one destroys the handle. */
 void sl_kafka_client_unlink(struct sl_kafka_client *client);
+/* The same, where nothing was ever received or sent: does not wait for librdkafka's threads, of which one may
+ * be stuck in a resolver that does not answer. No line of log comes after it. */
+void sl_kafka_client_abandon(struct sl_kafka_client *client);
 /* No line of log comes after this. */
 void sl_kafka_client_silence(struct sl_kafka_client *client);
 void sl_kafka_client_log(struct sl_kafka_client *client, sl_log_level level, const char *format, ...)
@@ -56,6 +59,8 @@ void sl_kafka_client_take_event(struct sl_kafka_client *client, rd_kafka_event_t
 bool sl_kafka_client_statistics(struct sl_kafka_client *client, struct sl_buffer *json);
 /* An error that waiting does not mend (credentials, fatal) since the last call: SL_OK or that. */
 sl_status sl_kafka_client_trouble(struct sl_kafka_client *client, sl_error *error);
+/* "; where only HTTP gets through, set … to http-connector" */
+const char *sl_kafka_hint(const struct sl_kafka_client *client);
 /* Asks the cluster for the topic: reachable, there, allowed. */
 sl_status sl_kafka_client_check_topic(struct sl_kafka_client *client, const char *topic, int timeout_ms,
                                       sl_error *error);

@@ -41,9 +41,9 @@ static void report_failure(struct producer *producer, const rd_kafka_message_t *
                                "Kafka took the message for a duplicate, so it may be missing: send it again");
     } else if (code == RD_KAFKA_RESP_ERR__MSG_TIMED_OUT) {
         sl_kafka_client_last(producer->client, text, sizeof text);
-        sl_kafka_error(&error, code, "Kafka at %s did not acknowledge the message within %d ms%s%s",
+        sl_kafka_error(&error, code, "Kafka at %.300s did not acknowledge the message within %d ms%s%s%s",
                        producer->client->brokers, producer->delivery_timeout_ms,
-                       *text ? "; last error: " : "", text);
+                       *text ? "; last error: " : "", text, *text ? sl_kafka_hint(producer->client) : "");
     } else if (code == RD_KAFKA_RESP_ERR__PURGE_QUEUE || code == RD_KAFKA_RESP_ERR__PURGE_INFLIGHT) {
         sl_kafka_error(&error, code, "the producer was closed before Kafka acknowledged the message%s",
                        code == RD_KAFKA_RESP_ERR__PURGE_INFLIGHT ? "; it may or may not arrive" : "");
@@ -158,7 +158,8 @@ static void *serve(void *argument)
     return NULL;
 }
 
-static void producer_free(struct producer *producer)
+/* abandoned: nobody answers, and nobody waits for it. */
+static void producer_free(struct producer *producer, bool abandoned)
 {
     while (free_spent(producer))
         ;
@@ -167,17 +168,21 @@ static void producer_free(struct producer *producer)
         rd_kafka_queue_destroy(producer->queue);
     if (producer->topic)
         rd_kafka_topic_destroy(producer->topic);
-    if (producer->client) {
+    if (producer->client && abandoned) {
+        sl_kafka_client_abandon(producer->client);
+    } else if (producer->client) {
         sl_kafka_client_silence(producer->client);
         sl_kafka_client_unlink(producer->client);
     }
     free(producer);
 }
 
-static sl_status start(struct producer *producer, const char *topic, sl_error *error)
+static sl_status start(struct producer *producer, const struct sl_target *target, sl_error *error)
 {
     rd_kafka_t *rk = producer->client->rk;
-    sl_status status = sl_kafka_client_check_topic(producer->client, topic, SL_KAFKA_QUERY_MS, error);
+    const char *topic = target->endpoint->topic;
+    sl_status status =
+        sl_kafka_client_check_topic(producer->client, topic, target->connect_timeout_ms, error);
     if (status)
         return status;
     producer->topic = rd_kafka_topic_new(rk, topic, NULL);
@@ -209,9 +214,9 @@ sl_status sl_kafka_producer_open(const struct sl_host *host, const struct sl_tar
         status = sl_kafka_client_create(host, target, RD_KAFKA_PRODUCER, conf, made, &made->client, error);
     }
     if (!status)
-        status = start(made, target->endpoint->topic, error);
+        status = start(made, target, error);
     if (status) {
-        producer_free(made);
+        producer_free(made, status == SL_UNAVAILABLE && !made->topic);
         return status;
     }
     *producer = made;
@@ -354,5 +359,5 @@ void sl_kafka_producer_close(void *producer)
         rd_kafka_purge(rk, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
         serve_queue(self, 50);
     }
-    producer_free(self);
+    producer_free(self, false);
 }
