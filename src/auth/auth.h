@@ -5,21 +5,36 @@
 #include "net/http.h"
 #include <stdatomic.h>
 #include <stdint.h>
-#include <streamlayer/config.h>
+#include <streamlayer/client.h>
 
 struct sl_auth; /* credentials and a token cache; any thread */
 
-/* Credentials as configured (or as the file that the configuration names has them). None at all is no error
- * until a token is asked for. The engine is borrowed and must outlive it. */
-sl_status sl_auth_create(const sl_config *config, struct sl_http *http, const struct sl_log *log,
-                         struct sl_auth **auth, sl_error *error);
+/* Where a program has tokens come from; both NULL: from the credentials that are configured. */
+struct sl_token_origin {
+    char *token; /* hidden (base/secret.h) */
+    sl_token_callback callback;
+    void *opaque;
+};
+/* The text after "Bearer ", where it is there; NULL: it is no token. */
+const char *sl_token_text(const char *token);
+
+/* Credentials as configured (or as the file that the configuration names has them), unless origin (may be
+ * NULL, copied) has some. None at all is no error until a token is asked for. The engine is borrowed and must
+ * outlive it. */
+sl_status sl_auth_create(const sl_config *config, const struct sl_token_origin *origin, struct sl_http *http,
+                         const struct sl_log *log, struct sl_auth **auth, sl_error *error);
+/* Waits for a token callback that is under way. */
 void sl_auth_destroy(struct sl_auth **auth);
+
+/* As sl_client_set_token. */
+sl_status sl_auth_set_token(struct sl_auth *auth, const char *token, sl_error *error);
 
 /*
  * "Bearer …" for an Authorization header, from the cache, or fetched (blocks; one fetch at a time, shared).
- * refused: not this one, the platform answered 401 to it; NULL: any. Released with free. expires_ms may be
- * NULL. Errors: SL_UNAUTHENTICATED (no credentials, or they are refused), SL_UNAVAILABLE, SL_TIMED_OUT,
- * SL_PROTOCOL, SL_OUT_OF_MEMORY.
+ * A token that is good is handed out at once, also while the next one is fetched; after a fetch that brought
+ * none, or none of use, a second passes before the next. refused: not this one, the platform answered 401 to
+ * it; NULL: any. Released with sl_secret_free. expires_ms may be NULL. Errors: SL_UNAUTHENTICATED (no
+ * credentials, or they are refused), SL_UNAVAILABLE, SL_TIMED_OUT, SL_PROTOCOL, SL_OUT_OF_MEMORY.
  */
 sl_status sl_auth_bearer(struct sl_auth *auth, const char *refused, char **bearer, int64_t *expires_ms,
                          sl_error *error);

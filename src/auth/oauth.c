@@ -6,6 +6,7 @@
 #include <strings.h>
 
 #include "auth/auth.h"
+#include "base/secret.h"
 #include "base/text.h"
 
 #define MAX_BASE_STRING ((size_t)1024 * 1024)
@@ -128,8 +129,13 @@ bool sl_oauth_signature(const char *method, const char *url, const struct sl_oau
         return false;
     struct sl_buffer base, key, encoded;
     sl_buffer_init(&base, 4 * MAX_BASE_STRING);
-    sl_buffer_init(&key, (size_t)64 * 1024);
     sl_buffer_init(&encoded, 45);
+    /* The key's buffer never grows, so it may be hidden memory. */
+    size_t room = 3 * strlen(secret) + 2;
+    char *hidden = sl_hidden_alloc(room);
+    if (!hidden)
+        return false;
+    key = (struct sl_buffer){.data = hidden, .capacity = room, .max = room - 1};
     unsigned char digest[EVP_MAX_MD_SIZE];
     unsigned size = 0;
     sl_percent_encode(&key, secret, strlen(secret));
@@ -140,10 +146,8 @@ bool sl_oauth_signature(const char *method, const char *url, const struct sl_oau
               sl_base64_encode(&encoded, digest, size) && encoded.size == 44;
     if (ok)
         memcpy(out, encoded.data, 45);
-    if (key.data)
-        OPENSSL_cleanse(key.data, key.size);
+    sl_hidden_free(&hidden);
     sl_buffer_free(&base);
-    sl_buffer_free(&key);
     sl_buffer_free(&encoded);
     return ok;
 }

@@ -4,6 +4,8 @@
 #include <streamlayer/version.h>
 
 #include "base/error.h"
+#include "base/secret.h"
+#include "client/client_options.h"
 #include "client/lookup.h"
 
 const char *sl_version(void)
@@ -117,7 +119,8 @@ static sl_log_level log_level(const sl_config *config)
     return SL_LOG_WARNING;
 }
 
-static sl_status client_fill(struct sl_client *client, const sl_config *given, sl_error *error)
+static sl_status client_fill(struct sl_client *client, const sl_config *given,
+                             const struct sl_token_origin *origin, sl_error *error)
 {
     sl_status status;
     if (given) {
@@ -135,7 +138,7 @@ static sl_status client_fill(struct sl_client *client, const sl_config *given, s
 
     status = create_http(client, error);
     if (!status)
-        status = sl_auth_create(client->config, client->http, &client->log, &client->auth, error);
+        status = sl_auth_create(client->config, origin, client->http, &client->log, &client->auth, error);
     if (!status)
         status = sl_lookup_create(client, &client->lookup, error);
     return status;
@@ -144,16 +147,26 @@ static sl_status client_fill(struct sl_client *client, const sl_config *given, s
 sl_status sl_client_create(const sl_config *config, sl_log_callback log, void *log_opaque, sl_client **client,
                            sl_error *error)
 {
+    return sl_client_create_with(config, NULL, log, log_opaque, client, error);
+}
+
+sl_status sl_client_create_with(const sl_config *config, const sl_client_options *options,
+                                sl_log_callback log, void *log_opaque, sl_client **client, sl_error *error)
+{
     if (!client)
         return sl_error_set(error, SL_INVALID_ARGUMENT, "sl_client_create: client is NULL");
     *client = NULL;
+    const struct sl_token_origin *origin;
+    sl_status status = sl_client_options_origin(options, &origin, error);
+    if (status)
+        return status;
     struct sl_client *made = calloc(1, sizeof *made);
     if (!made)
         return sl_error_oom(error);
     made->magic = SL_CLIENT_MAGIC;
     atomic_init(&made->references, 1);
     made->log = (struct sl_log){.callback = log, .opaque = log_opaque, .level = SL_LOG_WARNING};
-    sl_status status = client_fill(made, config, error);
+    status = client_fill(made, config, origin, error);
     if (status) {
         sl_client_unlink(made);
         return status;
@@ -213,4 +226,10 @@ sl_status sl_client_token(sl_client *client, char **token, int64_t *expires_ms, 
         memmove(bearer, bearer + sizeof scheme - 1, strlen(bearer + sizeof scheme - 1) + 1);
     *token = bearer;
     return SL_OK;
+}
+
+sl_status sl_client_set_token(sl_client *client, const char *token, sl_error *error)
+{
+    sl_status status = sl_client_check(client, error);
+    return status ? status : sl_auth_set_token(client->auth, token, error);
 }

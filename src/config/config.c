@@ -29,7 +29,8 @@ struct snapshot {
 struct sl_config {
     unsigned magic;
     struct snapshot *snapshot;
-    char *context; /* whose settings were loaded, or NULL */
+    char *context;    /* whose settings were loaded, or NULL */
+    bool environment; /* variables were laid over it */
 };
 
 static void snapshot_unlink(struct snapshot *snapshot)
@@ -155,6 +156,7 @@ sl_status sl_config_clone(const sl_config *config, sl_config **clone, sl_error *
         return sl_error_oom(error);
     made->magic = CONFIG_MAGIC;
     made->snapshot = config->snapshot;
+    made->environment = config->environment;
     __atomic_add_fetch(&made->snapshot->references, 1, __ATOMIC_RELAXED);
     *clone = made;
     return SL_OK;
@@ -276,6 +278,7 @@ static sl_status load(sl_config *config, struct places *places, sl_error *error)
     if (status == SL_OK) {
         free(config->context);
         config->context = places->used;
+        config->environment = true;
     } else {
         free(places->used);
     }
@@ -297,6 +300,11 @@ sl_status sl_config_load_context(sl_config *config, const char *context, sl_erro
 sl_status sl_config_load_no_context(sl_config *config, const char *file, sl_error *error)
 {
     return load(config, &(struct places){.file = file, .no_context = true}, error);
+}
+
+bool sl_config_has_environment(const sl_config *config)
+{
+    return valid(config) && config->environment;
 }
 
 const char *sl_config_context(const sl_config *config)

@@ -88,6 +88,9 @@ void sl_proxy_free(struct sl_proxy *proxy);
  * configuration's own text, or the environment's. */
 const char *sl_config_no_proxy(const sl_config *config);
 
+/* Whether it was loaded from the usual places, which environment variables are among. */
+bool sl_config_has_environment(const sl_config *config);
+
 /* A copy of its own; cheap: what they hold is shared until one changes. */
 sl_status sl_config_clone(const sl_config *config, sl_config **clone, sl_error *error);
 

@@ -175,8 +175,12 @@ const struct sl_setting sl_client_settings[] = {
     {.path = SL_ROOT "request-signer.credentials.file-path",
      .type = SL_FILE,
      .environment = "STREAMLAYER_CREDENTIALS",
-     .meaning = "A credentials.properties file. Without any credentials set, "
-                "~/.here/credentials.properties where it exists."},
+     .meaning = "A credentials file: Java properties, an INI with profiles, or a token as JSON. Without any "
+                "credentials set, the files in ~/.here."},
+    {.path = SL_ROOT "request-signer.credentials.profile",
+     .type = SL_TEXT,
+     .environment = "STREAMLAYER_CREDENTIALS_PROFILE",
+     .meaning = "The section of an INI credentials file; without it, [default]."},
     {.path = ACCOUNT "here-token-endpoint-url",
      .type = SL_URL,
      .meaning = "Where tokens are got. Without it, the environment's."},

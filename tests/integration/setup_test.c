@@ -59,6 +59,52 @@ static void kafka_support_missing(void **state)
     rmdir(directory);
 }
 
+static void copy_file(const char *from, const char *to, const char *more)
+{
+    char text[4096];
+    FILE *in = fopen(from, "r"), *out = fopen(to, "w");
+    assert_non_null(in);
+    assert_non_null(out);
+    size_t size = fread(text, 1, sizeof text, in);
+    assert_int_equal(fwrite(text, 1, size, out), size);
+    fputs(more, out);
+    fclose(in);
+    fclose(out);
+}
+
+/* A key that the gateway does not take, and then the right one in the same file, under the same client. */
+static void a_key_is_replaced(void **state)
+{
+    (void)state;
+    struct layer layer;
+    sl_error error = {0};
+    char *token = NULL, directory[] = "/tmp/streamlayer-key-XXXXXX", file[100], next[100];
+    assert_non_null(mkdtemp(directory));
+    snprintf(file, sizeof file, "%s/credentials.properties", directory);
+    snprintf(next, sizeof next, "%s/next", directory);
+    sl_config *config = config_make();
+    static const char path[] = ROOT "request-signer.credentials.file-path";
+    const char *right = sl_config_get(config, path);
+    assert_non_null(right);
+    copy_file(right, file, "\nhere.access.key.secret = another\n");
+    copy_file(right, next, "\n");
+    must(sl_config_set(config, path, file, &error), &error);
+    sl_client *client = client_of(config);
+    must_fail(sl_client_token(client, &token, NULL, &error), SL_UNAUTHENTICATED, &error);
+    assert_says(error.text, file);
+    assert_int_equal(rename(next, file), 0);
+    /* Until the second is over in which a failure is not tried again. */
+    while (sl_client_token(client, &token, NULL, &error) == SL_UNAUTHENTICATED)
+        ;
+    assert_non_null(token);
+    layer_make(client, 1, &layer);
+    sl_free(token);
+    sl_client_destroy(&client);
+    sl_config_destroy(&config);
+    unlink(file);
+    rmdir(directory);
+}
+
 /* A file in the plug-in's place that is none does not crash anything. */
 static void kafka_support_broken(void **state)
 {
@@ -296,8 +342,8 @@ static void token(void **state)
     sl_client_destroy(&client);
 }
 
-CASES_MAIN(cmocka_unit_test(kafka_support_missing), cmocka_unit_test(kafka_support_broken),
-           cmocka_unit_test(kafka_connector_is_the_default), cmocka_unit_test(unknown_connector_name),
-           cmocka_unit_test(pass_through_refused_by_name), cmocka_unit_test(pass_through_taken),
-           cmocka_unit_test(key_limits), cmocka_unit_test(handles_that_are_not),
-           cmocka_unit_test(administration), cmocka_unit_test(token))
+CASES_MAIN(cmocka_unit_test(kafka_support_missing), cmocka_unit_test(a_key_is_replaced),
+           cmocka_unit_test(kafka_support_broken), cmocka_unit_test(kafka_connector_is_the_default),
+           cmocka_unit_test(unknown_connector_name), cmocka_unit_test(pass_through_refused_by_name),
+           cmocka_unit_test(pass_through_taken), cmocka_unit_test(key_limits),
+           cmocka_unit_test(handles_that_are_not), cmocka_unit_test(administration), cmocka_unit_test(token))

@@ -37,8 +37,14 @@ static int setup(void **state)
     assert_non_null(mkdtemp(place->directory));
     assert_int_equal(chdir(place->directory), 0);
     setenv("HOME", place->directory, 1);
-    unsetenv("STREAMLAYER_TOKEN");
-    unsetenv("STREAMLAYER_CREDENTIALS");
+    static const char *const variables[] = {
+        "STREAMLAYER_TOKEN",     "STREAMLAYER_CREDENTIALS", "STREAMLAYER_CREDENTIALS_PROFILE",
+        "HERE_CREDENTIALS_FILE", "HERE_CREDENTIALS_STRING", "HERE_ACCESS_KEY_ID",
+        "HERE_CLIENT_ID",        "HERE_ACCESS_KEY_SECRET",  "HERE_TOKEN_ENDPOINT_URL",
+        "HERE_TOKEN_SCOPE",      "STREAMLAYER_CONFIG",      "STREAMLAYER_CONTEXT",
+        "XDG_CONFIG_HOME"};
+    for (size_t i = 0; i < sizeof variables / sizeof *variables; i++)
+        unsetenv(variables[i]);
     place->log = (struct sl_log){note, place, SL_LOG_DEBUG};
     assert_int_equal(sl_config_create(&place->config, &place->error), SL_OK);
     *state = place;
@@ -103,7 +109,8 @@ static void the_file_of_the_platform(void **state)
     assert_string_equal(place->credentials.key_id, "key+/=");
     assert_string_equal(place->credentials.key_secret, "s:3=c$r{e}t#");
     assert_string_equal(place->credentials.token_url, "http://127.0.0.1:1/oauth2/token");
-    assert_string_equal(place->credentials.source, "credentials.properties");
+    assert_string_equal(place->credentials.client_id, "app");
+    assert_string_equal(place->credentials.source, "credentials.properties, application app");
     assert_null(place->credentials.token);
     assert_string_equal(place->warnings, "");
 }
@@ -136,7 +143,7 @@ static void the_file_at_home_when_nothing_is_set(void **state)
     mkdir(".here", 0700);
     write_file(".here/credentials.properties", whole, 0600);
     assert_int_equal(load(place), SL_OK);
-    snprintf(file, sizeof file, "%s/.here/credentials.properties", place->directory);
+    snprintf(file, sizeof file, "%s/.here/credentials.properties, application app", place->directory);
     assert_string_equal(place->credentials.source, file);
     lay(place, SIGNER "file-path = \"~/.here/credentials.properties\"");
     assert_int_equal(load(place), SL_OK);
@@ -169,10 +176,6 @@ static void what_a_file_lacks_is_named(void **state)
                0600);
     assert_int_equal(load(place), SL_BAD_CONFIG);
     assert_non_null(strstr(place->error.text, "here.token.endpoint.url"));
-    lay(place, SIGNER "file-path = c.txt");
-    write_file("c.txt", whole, 0600);
-    assert_int_equal(load(place), SL_BAD_CONFIG);
-    assert_non_null(strstr(place->error.text, "c.txt: a credentials file is one of Java properties"));
 }
 
 static void a_key_in_the_configuration(void **state)
@@ -213,28 +216,224 @@ static void a_token_as_it_is(void **state)
     assert_null(strstr(place->error.text, "X: y"));
 }
 
-static void the_most_deliberate_wins(void **state)
+/* What sl_config_load and then the program's own settings lead to. */
+static void reload(struct place *place)
+{
+    sl_config_destroy(&place->config);
+    assert_int_equal(sl_config_create(&place->config, &place->error), SL_OK);
+    if (sl_config_load(place->config, NULL, &place->error) != SL_OK)
+        fail_msg("%s", place->error.text);
+}
+
+static void expect_source(struct place *place, const char *source)
+{
+    if (load(place) != SL_OK)
+        fail_msg("%s", place->error.text);
+    assert_non_null(place->credentials.source);
+    const char *found = strstr(place->credentials.source, source);
+    if (!found)
+        fail_msg("taken is %s, not %s", place->credentials.source, source);
+}
+
+static void expect_error(struct place *place, sl_status status, const char *text)
+{
+    assert_int_equal(load(place), status);
+    assert_string_equal(place->error.text, text);
+}
+
+#define SIMPLE(id) "here.access.key.id = " id "\nhere.access.key.secret = secret-of-" id "\n"
+
+/* All places at once; the first is taken away, one after another. */
+static void the_first_place_that_is_set_is_taken(void **state)
 {
     struct place *place = *state;
-    write_file("c.properties", whole, 0600);
-    lay(place, SIGNER "here-token = t\n" ACCOUNT "here-access-key-id = id\n" ACCOUNT
-                      "here-access-key-secret = secret");
+    static const char conf[] = SIGNER "here-token = t\n" ACCOUNT "here-access-key-id = hocon\n" ACCOUNT
+                                      "here-access-key-secret = secret\n" SIGNER "file-path = f.properties\n";
+    mkdir(".here", 0700);
+    write_file(".here/credentials.properties", SIMPLE("home"), 0600);
+    write_file(".here/credentials.ini", "[default]\n" SIMPLE("ini"), 0600);
+    write_file("f.properties", SIMPLE("f"), 0600);
+    write_file("streamlayer.properties", SIMPLE("sl"), 0600);
+    write_file("here.properties", SIMPLE("here"), 0600);
+    write_file("application.conf", conf, 0600);
+    setenv("STREAMLAYER_TOKEN", "tok", 1);
+    setenv("STREAMLAYER_CREDENTIALS", "streamlayer.properties", 1);
+    setenv("HERE_CREDENTIALS_FILE", "here.properties", 1);
+    setenv("HERE_CREDENTIALS_STRING", SIMPLE("string"), 1);
+    setenv("HERE_ACCESS_KEY_ID", "variable", 1);
+    setenv("HERE_ACCESS_KEY_SECRET", "secret", 1);
+    setenv("HERE_CLIENT_ID", "app-7", 1);
+
+    reload(place);
+    assert_int_equal(sl_config_set(place->config, SIGNER "file-path", "f.properties", NULL), SL_OK);
+    expect_source(place, "f.properties");
+    reload(place);
+    expect_source(place, "environment STREAMLAYER_TOKEN (" SIGNER "here-token)");
+    unsetenv("STREAMLAYER_TOKEN");
+    reload(place);
+    expect_source(place, "streamlayer.properties");
+    unsetenv("STREAMLAYER_CREDENTIALS");
+    reload(place);
+    expect_source(place, "here.properties");
+    unsetenv("HERE_CREDENTIALS_FILE");
+    reload(place);
+    expect_source(place, "environment HERE_CREDENTIALS_STRING");
+    assert_string_equal(place->credentials.key_secret, "secret-of-string");
+    unsetenv("HERE_CREDENTIALS_STRING");
+    reload(place);
+    expect_source(place, "environment HERE_ACCESS_KEY_ID, application app-7");
+    unsetenv("HERE_ACCESS_KEY_ID");
+    unsetenv("HERE_ACCESS_KEY_SECRET");
+    reload(place);
+    expect_source(place, "application.conf:1 (" SIGNER "here-token)");
+    write_file("application.conf", strchr(conf, '\n') + 1, 0600);
+    reload(place);
+    expect_source(place, "application.conf:1");
+    assert_string_equal(place->credentials.key_id, "hocon");
+    write_file("application.conf", strstr(conf, SIGNER "file-path"), 0600);
+    reload(place);
+    expect_source(place, "f.properties");
+    write_file("application.conf", "", 0600);
+    reload(place);
+    expect_source(place, "/.here/credentials.ini [default]");
+    write_file(".here/credentials.ini", "[prod]\n" SIMPLE("prod"), 0600);
+    expect_source(place, "/.here/credentials.properties");
+    assert_int_equal(unlink(".here/credentials.properties"), 0);
     assert_int_equal(load(place), SL_OK);
-    assert_string_equal(place->credentials.token, "t");
-    setenv("STREAMLAYER_CREDENTIALS", "c.properties", 1);
-    assert_int_equal(sl_config_load(place->config, NULL, &place->error), SL_OK);
-    assert_int_equal(load(place), SL_OK);
-    assert_string_equal(place->credentials.source, "c.properties");
+    assert_int_equal(place->credentials.kind, SL_NO_CREDENTIALS);
+}
+
+static void a_program_with_its_own_configuration_means_it(void **state)
+{
+    struct place *place = *state;
+    setenv("HERE_ACCESS_KEY_ID", "variable", 1);
+    setenv("HERE_ACCESS_KEY_SECRET", "secret", 1);
+    setenv("HERE_TOKEN_ENDPOINT_URL", "https://a.example/t", 1);
+    setenv("HERE_TOKEN_SCOPE", "hrn:scope", 1);
+    expect_source(place, "environment HERE_ACCESS_KEY_ID");
+    assert_string_equal(place->credentials.token_url, "https://a.example/t");
+    assert_string_equal(place->credentials.scope, "hrn:scope");
+    lay(place, SIGNER "here-token = t");
+    expect_source(place, "app.conf:1");
+}
+
+static void profiles_of_an_ini(void **state)
+{
+    struct place *place = *state;
+    static const char text[] = "[default]\n" SIMPLE("d") "[prod]\n" SIMPLE("p") "here.client.id = app\n";
+    mkdir(".here", 0700);
+    write_file(".here/credentials.ini", text, 0600);
+    write_file("c.ini", text, 0600);
+    setenv("STREAMLAYER_CREDENTIALS_PROFILE", "prod", 1);
+    reload(place);
+    expect_source(place, "/.here/credentials.ini [prod], application app");
+    assert_string_equal(place->credentials.key_id, "p");
+    assert_int_equal(sl_config_set(place->config, SIGNER "file-path", "c.ini", NULL), SL_OK);
+    expect_source(place, "c.ini [prod], application app");
+    assert_int_equal(sl_config_set(place->config, SIGNER "profile", "defualt", NULL), SL_OK);
+    expect_error(place, SL_BAD_CONFIG,
+                 "c.ini: no profile [defualt]; there are: default, prod (did you mean default?)");
+    write_file("c.ini", SIMPLE("x"), 0600);
+    expect_error(
+        place, SL_BAD_CONFIG,
+        "c.ini: no profile [defualt], for this is no INI: expected a line [defualt] before the keys");
+}
+
+static void a_named_profile_must_be_there(void **state)
+{
+    struct place *place = *state;
+    char expected[400];
+    lay(place, SIGNER "profile = prod");
+    mkdir(".here", 0700);
+    write_file(".here/credentials.properties", SIMPLE("home"), 0600);
+    snprintf(expected, sizeof expected,
+             "app.conf:1: " SIGNER "profile = prod: %s/.here/credentials.ini: the credentials file cannot be "
+             "read: No such file or directory",
+             place->directory);
+    expect_error(place, SL_IO, expected);
+    write_file(".here/credentials.ini", "[default]\n" SIMPLE("d"), 0600);
+    snprintf(expected, sizeof expected,
+             "app.conf:1: " SIGNER "profile = prod: %s/.here/credentials.ini: no profile [prod]; there are: "
+             "default",
+             place->directory);
+    expect_error(place, SL_BAD_CONFIG, expected);
+}
+
+static void an_implicit_file_that_cannot_be_read_is_an_error(void **state)
+{
+    struct place *place = *state;
+    char expected[300];
+    mkdir(".here", 0700);
+    write_file(".here/credentials.properties", SIMPLE("home"), 0600);
+    write_file(".here/credentials.ini", "[default]\nhere.access.key.id\n", 0600);
+    snprintf(expected, sizeof expected,
+             "%s/.here/credentials.ini:2: a line without = or :, expected [PROFILE], or NAME = VALUE",
+             place->directory);
+    expect_error(place, SL_BAD_CONFIG, expected);
+}
+
+static void half_a_key_names_both_places(void **state)
+{
+    struct place *place = *state;
+    write_file("application.conf", ACCOUNT "here-access-key-id = id\n" ACCOUNT "here-access-key-secret = s",
+               0600);
+    reload(place);
     assert_int_equal(sl_config_set(place->config, ACCOUNT "here-access-key-id", "mine", NULL), SL_OK);
-    assert_int_equal(load(place), SL_OK);
-    assert_string_equal(place->credentials.key_id, "mine");
-    setenv("STREAMLAYER_TOKEN", "environment", 1);
-    sl_config_destroy(&place->config);
-    assert_int_equal(sl_config_create(&place->config, NULL), SL_OK);
-    assert_int_equal(sl_config_load(place->config, NULL, NULL), SL_OK);
-    assert_int_equal(sl_config_set(place->config, SIGNER "file-path", "c.properties", NULL), SL_OK);
-    assert_int_equal(load(place), SL_OK);
-    assert_string_equal(place->credentials.source, "c.properties");
+    expect_error(place, SL_BAD_CONFIG,
+                 "-D: " ACCOUNT "here-access-key-id, but application.conf:2: " ACCOUNT
+                 "here-access-key-secret: an access key's id and its secret belong together, so set both in "
+                 "the same place");
+    setenv("HERE_ACCESS_KEY_SECRET", "other", 1);
+    reload(place);
+    expect_error(
+        place, SL_BAD_CONFIG,
+        "environment HERE_ACCESS_KEY_SECRET: HERE_ACCESS_KEY_SECRET, but application.conf:1: " ACCOUNT
+        "here-access-key-id: an access key's id and its secret belong together, so set both in the "
+        "same place");
+    write_file("application.conf", "", 0600);
+    reload(place);
+    expect_error(place, SL_BAD_CONFIG,
+                 "environment HERE_ACCESS_KEY_SECRET: HERE_ACCESS_KEY_ID is missing: credentials need "
+                 "HERE_ACCESS_KEY_ID and HERE_ACCESS_KEY_SECRET");
+}
+
+static void a_token_file(void **state)
+{
+    struct place *place = *state;
+    write_file("access-token", " {\"access_token\": \"abc\", \"exp\": 1}", 0600);
+    lay(place, SIGNER "file-path = access-token");
+    expect_source(place, "access-token");
+    assert_int_equal(place->credentials.kind, SL_TOKEN_FILE);
+    assert_string_equal(place->credentials.file, "access-token");
+    write_file("access-token", "{\"token\": \"abc\"}", 0600);
+    expect_error(place, SL_BAD_CONFIG,
+                 "access-token: not a token file: expected JSON such as {\"access_token\": \"...\", \"exp\": "
+                 "SECONDS}");
+}
+
+static void a_configuration_with_a_secret_that_others_read_is_warned_of(void **state)
+{
+    struct place *place = *state;
+    write_file("application.conf", ACCOUNT "here-access-key-id = id\n" ACCOUNT "here-access-key-secret = s",
+               0640);
+    reload(place);
+    expect_source(place, "application.conf:1");
+    assert_string_equal(place->warnings,
+                        "application.conf holds a secret, " ACCOUNT "here-access-key-secret, and others may "
+                        "read or write it (mode 0640): chmod 600 application.conf\n");
+}
+
+static void a_check_tells_the_source(void **state)
+{
+    struct place *place = *state;
+    char *source = NULL;
+    assert_int_equal(sl_credentials_check(place->config, &place->log, &source, &place->error), SL_OK);
+    assert_null(source);
+    write_file("c.properties", whole, 0600);
+    lay(place, SIGNER "file-path = c.properties");
+    assert_int_equal(sl_credentials_check(place->config, &place->log, &source, &place->error), SL_OK);
+    assert_string_equal(source, "c.properties, application app");
+    free(source);
 }
 
 /* clang-format off */
@@ -249,4 +448,12 @@ CASES_MAIN(
     cmocka_unit_test_setup_teardown(a_key_in_the_configuration, setup, teardown),
     cmocka_unit_test_setup_teardown(a_custom_platform_has_no_known_token_endpoint, setup, teardown),
     cmocka_unit_test_setup_teardown(a_token_as_it_is, setup, teardown),
-    cmocka_unit_test_setup_teardown(the_most_deliberate_wins, setup, teardown))
+    cmocka_unit_test_setup_teardown(the_first_place_that_is_set_is_taken, setup, teardown),
+    cmocka_unit_test_setup_teardown(a_program_with_its_own_configuration_means_it, setup, teardown),
+    cmocka_unit_test_setup_teardown(profiles_of_an_ini, setup, teardown),
+    cmocka_unit_test_setup_teardown(a_named_profile_must_be_there, setup, teardown),
+    cmocka_unit_test_setup_teardown(an_implicit_file_that_cannot_be_read_is_an_error, setup, teardown),
+    cmocka_unit_test_setup_teardown(half_a_key_names_both_places, setup, teardown),
+    cmocka_unit_test_setup_teardown(a_token_file, setup, teardown),
+    cmocka_unit_test_setup_teardown(a_configuration_with_a_secret_that_others_read_is_warned_of, setup, teardown),
+    cmocka_unit_test_setup_teardown(a_check_tells_the_source, setup, teardown))

@@ -104,7 +104,7 @@ static int teardown(void **state)
 static void start(struct fixture *f)
 {
     const struct sl_log log = {silent, NULL, SL_LOG_DEBUG};
-    if (sl_auth_create(f->config, f->http, &log, &f->auth, &f->error) != SL_OK)
+    if (sl_auth_create(f->config, NULL, f->http, &log, &f->auth, &f->error) != SL_OK)
         fail_msg("%s", f->error.text);
 }
 
@@ -267,15 +267,19 @@ static void what_is_no_token_is_refused(void **state)
         "{\"accessToken\":\"a\",\"tokenType\":\"mac\",\"expiresIn\":100}",
         "{\"accessToken\":",
     };
-    start(f);
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         f->requests = 0;
         f->answers[0] = bad[i];
+        start(f);
         assert_int_equal(refusal(f, NULL), SL_PROTOCOL);
         assert_int_equal(f->requests, 1);
+        sl_auth_destroy(&f->auth);
     }
+    start(f);
     f->answers[0] = "{\"accessToken\":\"a\",\"expiresIn\":0}";
     assert_int_equal(refusal(f, NULL), SL_UNAUTHENTICATED);
+    sl_auth_destroy(&f->auth);
+    start(f);
     f->answers[0] = "{\"accessToken\":\"good\"}";
     f->requests = 0;
     expect_bearer(f, NULL, "Bearer good");
