@@ -1,4 +1,5 @@
 /* streamlayer: the list of commands, and the way to the right one. */
+#include "base/secret.h"
 #include "cli.h"
 #include "completion.h"
 
@@ -222,6 +223,7 @@ static bool hold_standard_files(void)
 int main(int argc, char **argv)
 {
     struct cli cli = {0};
+    sl_forbid_cores();
     if (!hold_standard_files())
         return CLI_FAILED;
     int code = run(&cli, argc, argv);

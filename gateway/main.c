@@ -1,5 +1,6 @@
 /* streamlayerd: the gateway as a service. */
 #include "base/error.h"
+#include "base/secret.h"
 #include "base/text.h"
 #include "config/context.h"
 #include "config/settings.h"
@@ -137,6 +138,7 @@ int main(int argc, char **argv)
     const char *file = NULL;
     char *settings[256];
     int count = 0, option;
+    sl_forbid_cores();
     /* NOLINTNEXTLINE(concurrency-mt-unsafe): there are no threads yet */
     while ((option = getopt_long(argc, argv, "D:c:h", options, NULL)) != -1) {
         switch (option) {

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "base/error.h"
+#include "base/secret.h"
 #include "base/text.h"
 #include "client/client.h"
 #include "client/lookup.h"
@@ -43,11 +44,11 @@ sl_status sl_client_call(struct sl_client *client, const struct sl_http_request 
         bearer = NULL;
         sl_http_response_free(&answer);
         status = sl_auth_bearer_until(client->auth, refused, deadline_ms, NULL, &bearer, error);
-        free(refused);
+        sl_secret_free(&refused);
         if (!status)
             status = call_once(client, request, bearer, &answer, error);
     }
-    free(bearer);
+    sl_secret_free(&bearer);
     if (status)
         return status;
     if (answer.status >= 400 || answer.status < 200) {

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/error.h"
+#include "base/secret.h"
 #include "base/text.h"
 #include "base/time.h"
 #include "client/lookup.h"
@@ -64,7 +65,7 @@ void sl_transfers_destroy(struct sl_transfers **transfers)
         return;
     pthread_cond_destroy(&gone->changed);
     pthread_mutex_destroy(&gone->lock);
-    free(gone->bearer);
+    sl_secret_free(&gone->bearer);
     free(gone->hrn);
     free(gone->layer);
     free(gone);
@@ -260,7 +261,7 @@ static bool conclude(struct sl_transfers *set, struct sl_transfer *transfer)
         char *refused = set->bearer;
         set->bearer = NULL;
         sl_status status = sl_auth_bearer(set->client->auth, refused, &set->bearer, NULL, &transfer->error);
-        free(refused);
+        sl_secret_free(&refused);
         if (!status) {
             sl_http_response_free(&transfer->response);
             try(set, transfer);

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/secret.h"
 #include "base/text.h"
 #include "base/time.h"
 #include "client/lookup.h"
@@ -87,11 +88,11 @@ sl_status sl_hc_exchange(struct sl_hc_member *member, struct sl_http_request *re
         memset(response, 0, sizeof *response);
         response->unsent = true;
         status = sl_auth_bearer_until(auth, refused, INT64_MAX, &consumer->cancelled, &bearer, error);
-        free(refused);
+        sl_secret_free(&refused);
         if (!status)
             status = exchange_once(member, request, bearer, response, error);
     }
-    free(bearer);
+    sl_secret_free(&bearer);
     return status;
 }
 

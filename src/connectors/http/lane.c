@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/secret.h"
 #include "base/text.h"
 #include "base/time.h"
 #include "client/lookup.h"
@@ -292,7 +293,7 @@ static sl_status sign(struct sl_hc_lane *lane, sl_error *error)
                              deadline < expiry ? deadline : expiry, &producer->cancelled, &bearer, error);
     if (status)
         return status;
-    free(lane->bearer);
+    sl_secret_free(&lane->bearer);
     lane->bearer = bearer;
     lane->refused = false;
     return SL_OK;

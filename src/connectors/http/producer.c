@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/secret.h"
 #include "base/text.h"
 #include "base/time.h"
 #include "client/lookup.h"
@@ -265,7 +266,7 @@ static void free_producer(struct sl_hc_producer *producer)
 {
     for (size_t i = 0; i < producer->lane_count && producer->lanes; i++) {
         sl_http_response_free(&producer->lanes[i].response);
-        free(producer->lanes[i].bearer);
+        sl_secret_free(&producer->lanes[i].bearer);
     }
     free(producer->lanes);
     while (producer->spare) {

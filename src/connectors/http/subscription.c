@@ -4,6 +4,7 @@
 #include <strings.h>
 
 #include "base/error.h"
+#include "base/secret.h"
 #include "base/text.h"
 #include "base/time.h"
 #include "client/lookup.h"
@@ -243,8 +244,7 @@ static sl_status perform(struct sl_hc_member *member, const struct sl_http_reque
         char *bearer = NULL;
         status = sl_auth_bearer_until(client->auth, refused, request->deadline_ms,
                                       request->owner ? &consumer->cancelled : NULL, &bearer, error);
-        free(refused);
-        refused = NULL;
+        sl_secret_free(&refused);
         if (status)
             return status;
         headers[count] = (struct sl_http_header){"Authorization", bearer};
@@ -258,11 +258,11 @@ static sl_status perform(struct sl_hc_member *member, const struct sl_http_reque
         if (!status && response->status == 401)
             refused = bearer;
         else
-            free(bearer);
+            sl_secret_free(&bearer);
         if (!refused)
             break;
     }
-    free(refused);
+    sl_secret_free(&refused);
     return status;
 }
 
