@@ -4,7 +4,6 @@
 #include <streamlayer/version.h>
 
 #include "base/error.h"
-#include "base/secret.h"
 #include "client/client_options.h"
 #include "client/lookup.h"
 
