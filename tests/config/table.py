@@ -63,7 +63,7 @@ def update(rows, program):
         file.write("# Made by table.py, which also holds it against the table of settings.\n")
         for row in made:
             file.write(f"\n== {row.name}\n-- app.conf\n" + "".join(line + "\n" for line in row.files[0][2]))
-            file.write("".join(f"{line if line.startswith('=>') else '!! ' + line}\n" for line in checker.ask(row)))
+            file.write("".join(wrong.outcome(line) + "\n" for line in checker.ask(row)))
         checker.end()
 
 

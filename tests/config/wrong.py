@@ -3,6 +3,7 @@
 
 wrong.py CHECK_EACH [FILE…]      runs the rows of these files (all), and prints each that is red
 wrong.py --show CHECK_EACH ID…   prints what is said of those rows
+wrong.py --update CHECK_EACH     writes into the files what is said now: to be read before it is committed
 
 A row:
 
@@ -193,8 +194,35 @@ def run(rows, program):
     return red, code
 
 
+def outcome(line):
+    return line if line.startswith("=>") else "!! " + line
+
+
+def update(path, program):
+    """Writes the file's outcomes anew."""
+    rows = read_rows(path)
+    with tempfile.TemporaryDirectory(prefix="wrong-") as directory:
+        write_rows(rows, directory)
+        checker = Checker(program)
+        said = {row.name: checker.ask(row) for row in rows}
+        checker.end()
+    with open(path, encoding="utf-8") as file:
+        blocks = re.split(r"(?m)^(?=== )", file.read())
+    for number, block in enumerate(blocks[1:], 1):
+        lines = [line for line in block.rstrip("\n").split("\n") if not line.startswith(("!! ", "=> "))]
+        while not lines[-1]:
+            lines.pop()
+        blocks[number] = "\n".join(lines + [outcome(line) for line in said[lines[0][3:]]]) + "\n\n"
+    with open(path, "w", encoding="utf-8") as file:
+        file.write("".join(blocks).rstrip("\n") + "\n")
+
+
 def main(arguments):
     show = arguments[0] == "--show"
+    if arguments[0] == "--update":
+        for path in sorted(glob.glob(HERE + "/wrong/*.txt")):
+            update(path, os.path.abspath(arguments[1]))
+        return 0
     program = os.path.abspath(arguments[show])
     names = arguments[1 + show:]
     rows = all_rows(None if show else names)
@@ -207,8 +235,7 @@ def main(arguments):
         print(f"{'' if show else 'RED '}{row.place}: {row.name}")
         if not show:
             print("".join(f"  expected: {line}\n" for line in row.expected), end="")
-        print("".join(f"  {'!! ' if show and not line.startswith('=>') else '' if show else 'said:     '}{line}\n"
-                      for line in said), end="")
+        print("".join(f"  {outcome(line) if show else 'said:     ' + line}\n" for line in said), end="")
     print(f"{len(rows)} rows, {len(red)} red")
     return 1 if red or code else 0
 
