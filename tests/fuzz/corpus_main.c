@@ -1,11 +1,15 @@
-/* Runs a fuzz target over every file of the directories named: the corpus as a plain test, with any compiler.
- */
+/* Runs a fuzz target over every file of the directories named, each of which is the working directory then:
+ * the corpus as a plain test, with any compiler. */
 #include <dirent.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+extern const char *corpus_file;
+const char *corpus_file; /* the input's name: for those that look at it */
 
 static int run_file(const char *directory, const char *name)
 {
@@ -22,6 +26,7 @@ static int run_file(const char *directory, const char *name)
         return -1;
     for (size_t i = 0; i < size; i++)
         exact[i] = bytes[i];
+    corpus_file = name;
     LLVMFuzzerTestOneInput(exact, size);
     free(exact);
     return 0;
@@ -32,7 +37,7 @@ int main(int argc, char **argv)
     unsigned files = 0;
     for (int i = 1; i < argc; i++) {
         DIR *directory = opendir(argv[i]);
-        if (!directory) {
+        if (!directory || chdir(argv[i]) != 0) {
             perror(argv[i]);
             return 1;
         }

@@ -10,44 +10,19 @@
 #include <string.h>
 
 #include "hocon/hocon.h"
+#include "memory.h"
+
+extern const char *corpus_file;
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t count, size_t size);
-void *__real_realloc(void *memory, size_t size);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-void *__wrap_realloc(void *memory, size_t size);
-
-static unsigned long left; /* allocations until the one that fails; 0: none does */
-
-static bool fails(void)
-{
-    return left && --left == 0;
-}
-
-void *__wrap_malloc(size_t size)
-{
-    return fails() ? NULL : __real_malloc(size);
-}
-
-void *__wrap_calloc(size_t count, size_t size)
-{
-    return fails() ? NULL : __real_calloc(count, size);
-}
-
-void *__wrap_realloc(void *memory, size_t size)
-{
-    return fails() ? NULL : __real_realloc(memory, size);
-}
-
-static sl_status run(const char *text, size_t size, char **json)
+/* From the file itself, so that what it includes is read, and JSON and properties are what they are. */
+static sl_status run(char **json)
 {
     struct hocon *single = NULL, *document = NULL, *merged = NULL, *resolved = NULL;
     sl_error error;
     *json = NULL;
-    sl_status status = hocon_parse_text(text, size, "input", "/nonexistent", NULL, &document, &error);
+    sl_status status = hocon_parse_file(corpus_file, NULL, &document, &error);
     if (status == SL_OK)
         status = hocon_single("single.\"x y\"", "1", "test", &single, &error);
     if (status == SL_OK)
@@ -65,17 +40,18 @@ static sl_status run(const char *text, size_t size, char **json)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+    (void)data;
+    (void)size;
     char *expected, *json;
-    sl_status outcome = run((const char *)data, size, &expected);
+    sl_status outcome = run(&expected);
     for (unsigned long number = 1;; number++) {
-        left = number;
-        sl_status status = run((const char *)data, size, &json);
-        bool failed = left == 0; /* an allocation did fail */
-        left = 0;
+        memory_begin(number);
+        sl_status status = run(&json);
+        bool failed = memory_end();
         bool same = status == outcome && (!json || strcmp(json, expected) == 0);
         free(json);
         if (status != SL_OUT_OF_MEMORY && !same) {
-            printf("allocation %lu: %s\n", number, sl_status_text(status));
+            printf("%s, allocation %lu: %s\n", corpus_file, number, sl_status_text(status));
             abort();
         }
         if (!failed)
