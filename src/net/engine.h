@@ -41,7 +41,8 @@ struct sl_call {
     const struct sl_http_proxy *proxy; /* of this try; NULL: none */
     char curl_text[CURL_ERROR_SIZE];
     bool too_big;
-    int sendings; /* of this try, on one connection or another */
+    bool from_tinyproxy; /* which answers a wrong password with 401, as the platform would */
+    int sendings;        /* of this try, on one connection or another */
     int tries;
     int64_t due_ms; /* while DELAYED */
     struct sl_http_response response;
@@ -59,8 +60,8 @@ bool sl_call_prepare(struct sl_call *call, CURL *easy, const struct sl_http_opti
 void sl_call_conclude(struct sl_call *call, CURLcode code);
 /* failure.c: the error that libcurl's code means. */
 void sl_call_fail(struct sl_call *call, CURLcode code);
-/* The same for a 407: the proxy wants another user, or one at all. */
-void sl_call_refused_by_proxy(struct sl_call *call);
+/* The same for a 407: the proxy wants another user, or one at all. answer: what it said in the end. */
+void sl_call_refused_by_proxy(struct sl_call *call, long answer);
 /* "HOST:PORT" of a URL, the port spelled out. */
 void sl_url_endpoint(const char *url, char *text, size_t size);
 /* Whether the outcome may be another one the next time. */

@@ -76,7 +76,7 @@ static void name_schemes(long offered, char *text, size_t size)
             length += (size_t)snprintf(text + length, size - length, ", %s", schemes[i].name);
 }
 
-void sl_call_refused_by_proxy(struct sl_call *call)
+void sl_call_refused_by_proxy(struct sl_call *call, long answer)
 {
     const struct sl_http_names *names = &call->options->set.names;
     char schemes[80];
@@ -91,7 +91,8 @@ void sl_call_refused_by_proxy(struct sl_call *call)
             call->response.proxy, schemes);
     else if (named)
         set(call, SL_UNAUTHENTICATED, false,
-            "the proxy %s refuses the user and password given for it (HTTP 407)", call->response.proxy);
+            "the proxy %s refuses the user and password given for it (HTTP %ld)", call->response.proxy,
+            answer);
     else
         set(call, SL_UNAUTHENTICATED, false, "the proxy %s asks for a user and password (HTTP 407%s)%s%s",
             call->response.proxy, schemes, names->proxy_credentials ? ": set " : "",
@@ -105,8 +106,8 @@ static void refused_connect(struct sl_call *call, long answer)
 {
     char peer[PEER];
     sl_url_endpoint(call->url, peer, sizeof peer);
-    if (answer == 407) {
-        sl_call_refused_by_proxy(call);
+    if (answer == 407 || answer == 401) { /* tinyproxy's for a wrong password */
+        sl_call_refused_by_proxy(call, answer);
         return;
     }
     if (answer == 403 || answer == 405)

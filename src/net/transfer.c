@@ -173,6 +173,7 @@ static size_t on_header(char *line, size_t one, size_t size, void *opaque)
     if (length >= 5 && !memcmp(line, "HTTP/", 5)) { /* a new answer: what a 100 said counts no more */
         response->content_type[0] = response->correlation_id[0] = response->wanted[0] = 0;
         response->retry_after_ms = -1;
+        call->from_tinyproxy = false;
         const char *code = memchr(line, ' ', length);
         if (call->proxy && code && length >= (size_t)(code - line) + 4 && !memcmp(code, " 407", 4))
             call->sendings = 0; /* the proxy kept it to itself, and libcurl may send it once more */
@@ -192,6 +193,8 @@ static size_t on_header(char *line, size_t one, size_t size, void *opaque)
         copy_value(response->correlation_id, sizeof response->correlation_id, value, value_size);
         if (!is_field_value(response->correlation_id)) /* it is sent back */
             response->correlation_id[0] = 0;
+    } else if (name == 6 && !strncasecmp(line, "Server", name)) {
+        call->from_tinyproxy = value_size > 9 && !memcmp(value, "tinyproxy", 9);
     } else if (name == 11 && !strncasecmp(line, "Retry-After", name)) {
         char text[64];
         copy_value(text, sizeof text, value, value_size);
@@ -241,6 +244,9 @@ bool sl_call_prepare(struct sl_call *call, CURL *easy, const struct sl_http_opti
     call->too_big = false;
     call->sendings = 0;
     curl_easy_reset(easy);
+    /* libcurl 7.88 refuses it where a name could not be resolved before, because the buffer is still there:
+     * it has that size. */
+    (void)curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, (long)RECEIVE_BUFFER);
     return SET(CURLOPT_URL, call->url) && SET(CURLOPT_PRIVATE, call) && set_method(call, easy) &&
            SET(CURLOPT_HTTPHEADER, call->headers) && SET(CURLOPT_ERRORBUFFER, call->curl_text) &&
            SET(CURLOPT_WRITEFUNCTION, on_body) && SET(CURLOPT_WRITEDATA, call) &&
@@ -249,7 +255,6 @@ bool sl_call_prepare(struct sl_call *call, CURL *easy, const struct sl_http_opti
            SET(CURLOPT_NOSIGNAL, 1L) && SET(CURLOPT_PROTOCOLS_STR, "http,https") &&
            SET(CURLOPT_FOLLOWLOCATION, 0L) && SET(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L) &&
            SET(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1) && SET(CURLOPT_TCP_KEEPALIVE, 1L) &&
-           SET(CURLOPT_BUFFERSIZE, (long)RECEIVE_BUFFER) &&
            SET(CURLOPT_UPLOAD_BUFFERSIZE, (long)SEND_BUFFER) &&
            SET(CURLOPT_TIMEOUT_MS, (long)(timeout_ms > 0 ? timeout_ms : 0)) &&
            SET(CURLOPT_CONNECTTIMEOUT_MS, (long)set->connect_timeout_ms) &&
@@ -278,8 +283,8 @@ void sl_call_conclude(struct sl_call *call, CURLcode code)
         response->sent_bytes += (size_t)sent;
     if (!code && curl_easy_getinfo(call->easy, CURLINFO_RESPONSE_CODE, &status) == CURLE_OK &&
         status >= 200 && status <= 999) {
-        if (status == 407 && call->proxy) {
-            sl_call_refused_by_proxy(call);
+        if (call->proxy && (status == 407 || (status == 401 && call->from_tinyproxy))) {
+            sl_call_refused_by_proxy(call, status);
             return;
         }
         curl_off_t length = -1;

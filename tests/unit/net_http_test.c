@@ -412,6 +412,21 @@ static void no_server_is_unavailable_and_unsent(void **state)
     assert_null(strstr(error.text, "geheim"));
 }
 
+/* libcurl's handles are used again, also after a failure. */
+static void a_name_that_is_unknown_fails_the_same_each_time(void **state)
+{
+    struct fixture *f = *state;
+    for (int i = 0; i < 3; i++) {
+        struct sl_http_response response;
+        sl_error error;
+        struct sl_http_request request = {.method = "GET", .url = "http://platform.invalid/x"};
+        assert_int_equal(sl_http_perform(f->http, &request, &response, &error), SL_UNAVAILABLE);
+        assert_string_equal(error.text,
+                            "GET http://platform.invalid/x: Could not resolve host: platform.invalid");
+        assert_true(error.retriable);
+    }
+}
+
 static void a_try_times_out(void **state)
 {
     struct fixture *f = *state;
@@ -634,6 +649,7 @@ CASES_MAIN(cmocka_unit_test_setup_teardown(a_request_is_sent_and_answered, start
            cmocka_unit_test_setup_teardown(other_protocols_are_refused, start, stop),
            cmocka_unit_test_setup_teardown(headers_cannot_be_smuggled, start, stop),
            cmocka_unit_test_setup_teardown(no_server_is_unavailable_and_unsent, start, stop),
+           cmocka_unit_test_setup_teardown(a_name_that_is_unknown_fails_the_same_each_time, start, stop),
            cmocka_unit_test_setup_teardown(a_try_times_out, start, stop),
            cmocka_unit_test_setup_teardown(connections_to_a_host_are_bounded, start, stop),
            cmocka_unit_test_setup_teardown(long_polls_leave_room_for_others, start, stop),
