@@ -141,6 +141,10 @@ void gw_request_release(struct gw_request *request); /* when its last post has r
 
 int gw_socket_of(struct MHD_Connection *connection);
 
+/* framing.c: whether the head says in one way only where the request ends, or answers; then the connection
+ * ends with the answer. version: of HTTP, as sent. */
+bool gw_framing_is_clear(struct gw_request *request, const char *version);
+
 /* stream.c */
 void gw_stream_hung_up(struct gw_request *request);
 void gw_stream_free(struct gw_request *request);

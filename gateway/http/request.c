@@ -310,20 +310,22 @@ static bool has_room(struct gw_request *request)
     return false;
 }
 
-/* The headers are in. */
-static void begin(struct gw_request *request, const char *method)
+/* The headers are in. false: where the body ends is not clear, so that nothing of it may be read. */
+static bool begin(struct gw_request *request, const char *method, const char *version)
 {
     struct gw_server *server = request->loop->server;
     request->method = method;
     name_correlation(request);
     request->cors = MHD_lookup_connection_value(request->connection, MHD_HEADER_KIND, "Origin") != NULL;
     sl_buffer_init(&request->headers, 8000);
+    if (!gw_framing_is_clear(request, version))
+        return false;
     if (!find_route(request) || !has_room(request))
-        return;
+        return true;
     const struct gw_route *route = request->route->route;
     if (!(route->flags & GW_ROUTE_PUBLIC) && server->settings.authenticate &&
         !server->settings.authenticate(server->settings.opaque, request, &request->application))
-        return;
+        return true;
     sl_buffer_init(&request->body, max_body(request));
     const char *length = MHD_lookup_connection_value(request->connection, MHD_HEADER_KIND, "Content-Length");
     int64_t bytes;
@@ -332,6 +334,7 @@ static void begin(struct gw_request *request, const char *method)
         refuse_size(request);
     else if (route->flags & GW_ROUTE_STREAMED && route->begin)
         route->begin(request);
+    return true;
 }
 
 static void overloaded(struct gw_request *request)
@@ -435,15 +438,16 @@ enum MHD_Result gw_mhd_request(void *opaque, struct MHD_Connection *connection, 
                                void **context)
 {
     struct gw_request *request = *context;
-    (void)opaque, (void)url, (void)version;
+    (void)opaque, (void)url;
     if (!request || !request->path || request->gone || !request->peer ||
         (request->loop->handles_no_more && !request->answered && !request->handled))
         return MHD_NO;
     if (!request->begun) {
         request->begun = true;
-        begin(request, method);
+        bool clear = begin(request, method, version);
         /* A client that asks before it sends its body gets the answer instead of leave to send. */
-        if (request->answered && MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Expect"))
+        if (request->answered &&
+            (!clear || MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Expect")))
             return send_answer(request);
         return MHD_YES;
     }

@@ -886,8 +886,55 @@ static void headers_cannot_be_smuggled(void **state)
     stop(&shared);
 }
 
+/* What a proxy before the gateway may read in another way: refused, and nothing after it is read. */
+static void unclear_framing_is_refused(void **state)
+{
+    static const struct {
+        const char *head;
+        int status;
+    } rows[] = {
+        {"Content-Length: 5\r\nContent-Length: 5\r\n", 400},
+        {"Content-Length: 5\r\nContent-Length: 0\r\n", 400},
+        {"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n", 400},
+        {"Transfer-Encoding: chunked\r\nContent-Length: 5\r\n", 400},
+        {"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n", 400},
+        {"Content-Length : 5\r\n", 400},
+        {"Content-Length: 5\r\nHost: y\r\n", 400},
+        {"Transfer-Encoding: identity\r\n", 501},
+        {"Transfer-Encoding: gzip, chunked\r\n", 501},
+        {"Transfer-Encoding: xchunked\r\n", 501},
+        {"Transfer-Encoding:\r\n", 501},
+    };
+    (void)state;
+    struct shared shared;
+    struct answer answer;
+    uint16_t port = start(&shared);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        char text[1000];
+        int fd = client_connect(port);
+        snprintf(text, sizeof text,
+                 "POST /echo HTTP/1.1\r\n" HOST "%s\r\n0\r\n\r\nGET /hello HTTP/1.1\r\n" HOST "\r\n",
+                 rows[i].head);
+        client_write(fd, text, strlen(text));
+        client_read(fd, &answer, true);
+        if (answer.status != rows[i].status)
+            fail_msg("%s: %d %s", rows[i].head, answer.status, answer.text);
+        assert_non_null(strstr(answer.text, rows[i].status == 400 ? "bad-framing" : "unsupported-transfer-"));
+        client_read(fd, &answer, true); /* nothing answers what was smuggled */
+        assert_int_equal(answer.status, 0);
+        close(fd);
+    }
+    client_ask(port, "POST /echo HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", &answer);
+    assert_int_equal(answer.status, 400);
+    client_ask(port, "POST /echo HTTP/1.1\r\n" HOST "Transfer-Encoding: Chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n",
+               &answer);
+    assert_int_equal(answer.status, 200);
+    stop(&shared);
+}
+
 /* clang-format off */
 CASES_MAIN(
+    cmocka_unit_test(unclear_framing_is_refused),
     cmocka_unit_test(correlation_ids_are_echoed_or_made),
     cmocka_unit_test(segments_and_queries_are_decoded),
     cmocka_unit_test(wrong_paths_and_methods_are_told),
