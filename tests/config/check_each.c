@@ -10,6 +10,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "auth/credentials.h"
 #include "base/buffer.h"
 #include "base/text.h"
 #include "config/config.h"
@@ -129,6 +130,40 @@ static void check(const sl_config *config)
         complain(&error);
 }
 
+static void warn(void *opaque, sl_log_level level, const char *message)
+{
+    (void)opaque;
+    if (level <= SL_LOG_WARNING)
+        printf("%s\n", message);
+}
+
+/* Where they come from, behind the warnings; "none". */
+static void credentials(const sl_config *config)
+{
+    struct sl_credentials found;
+    const struct sl_log log = {warn, NULL, SL_LOG_WARNING};
+    sl_error error = {0};
+    if (sl_credentials_load(config, &log, &found, &error) != SL_OK)
+        complain(&error);
+    else
+        printf("=> %s%s%s\n", found.source ? found.source : "none", found.token_url ? ", " : "",
+               found.token_url ? found.token_url : "");
+    sl_credentials_free(&found);
+}
+
+/* How the proxy is found that HTTP goes through, or with secure HTTPS. */
+static void proxy(const sl_config *config, bool secure)
+{
+    struct sl_proxy found;
+    sl_error error = {0};
+    if (sl_config_proxy(config, secure, &found, &error) != SL_OK) {
+        complain(&error);
+        return;
+    }
+    printf("=> %s (%s)\n", found.url, found.origin);
+    sl_proxy_free(&found);
+}
+
 static bool print_pair(void *opaque, const char *name, const char *value, const char *origin)
 {
     struct sl_buffer *out = opaque;
@@ -187,6 +222,10 @@ static void answer(struct row *row)
         misuse();
     else if (load(row, &config, &error) != SL_OK)
         complain(&error);
+    else if (!strcmp(row->stage, "credentials"))
+        credentials(config);
+    else if (!strncmp(row->stage, "proxy", 5))
+        proxy(config, !strcmp(row->stage, "proxy secure"));
     else if (row->get[0])
         get(config, row->get);
     else

@@ -19,7 +19,8 @@ Behind a file's name, in brackets: mode=0600, hex, link=TARGET, directory, repea
 expand ("@{201 [}" stands for 201 times "["), chain=1200 (so many substitutions, each of the next).
 Lines that begin with %%, of a row, or in front of the first row for all of the file:
     stage render                              HOCON alone; text: the same, handed over; misuse: calls that no program
-                                              must make; without it settings are loaded and checked
+                                              must make; credentials, proxy, proxy secure: what the settings lead to;
+                                              without it they are loaded and checked
     limit bytes=N                             or depth=N, includes=N, resolved=N; of "stage render"
     env NAME=VALUE, set PATH=VALUE            a variable; -D. \\xNN is a byte.
     home, context NAME                        the user's files count (home/…); a context
