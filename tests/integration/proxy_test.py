@@ -152,7 +152,7 @@ class ProxyCase(TestCase):
 class Direct(ProxyCase):
     """kafka-connector where it cannot work: it fails in time, says why, and names the way out."""
 
-    def direct_fails(self, side, why, host=None, silent=False):
+    def direct_fails(self, side, why, host=None):
         hrn = self.layer()
         proxy = f"HTTP goes through the proxy {PROXY_URL} ("
         command = ("produce", hrn, "layer") if side == "producer" else ("consume", hrn, "layer", "--count", "1")
@@ -176,11 +176,20 @@ class Direct(ProxyCase):
     def test_direct_kafka_dropped(self):
         self.squid(None, self.elsewhere(cage.SILENT))
         self.assertEqual(self.cage.reaches(cage.SILENT, 9092), "TimeoutError")
-        self.direct_fails("producer", "", host=cage.SILENT)
+        self.direct_fails("producer", "Connection setup timed out", host=cage.SILENT)
 
     def test_direct_kafka_unknown_name(self):
         self.squid(None, self.elsewhere("broker.test"))
         self.direct_fails("consumer", "broker.test", host="broker.test")
+
+    def test_direct_kafka_silent_resolver(self):
+        """librdkafka's end waits for getaddrinfo; who opens does not."""
+        self.cage.close()
+        self.cage = Cage(resolver_answers=False)
+        self.addCleanup(self.cage.close)
+        self.squid(None, self.elsewhere("broker.test"))
+        for side in ("producer", "consumer"):
+            self.direct_fails(side, "", host="broker.test")
 
     def test_each_side_for_itself(self):
         """The producer's connector gets through where the consumer's does not, and the error names its side alone."""

@@ -106,13 +106,25 @@ class Relay:
         self.listener.close()
 
 
+# A resolver that is asked, and never answers.
+NO_ANSWER = f"""set -e
+mount --make-rprivate /
+mount -t tmpfs none /mnt
+printf 'nameserver {SILENT}\\noptions timeout:30 attempts:3\\n' >/mnt/resolv.conf
+mount --bind /mnt/resolv.conf /etc/resolv.conf
+"""
+
+
 class Cage:
     """The namespace. It ends with this process, whatever becomes of it."""
 
-    def __init__(self):
-        self.holder = subprocess.Popen(["unshare", "--net", "sh", "-c", LAY_OUT], stdin=subprocess.PIPE,
-                                       stdout=subprocess.PIPE)
+    def __init__(self, resolver_answers=True):
+        self.spaces = ["--net"] if resolver_answers else ["--net", "--mount"]
+        self.holder = subprocess.Popen(["unshare", *self.spaces, "sh", "-c",
+                                        ("" if resolver_answers else NO_ANSWER) + LAY_OUT],
+                                       stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         if self.holder.stdout.readline() != b"laid out\n":
+            self.close()
             raise AssertionError("no network namespace can be made here: that takes root")
         self.name = f"/proc/{self.holder.pid}/ns/net"
 
@@ -135,7 +147,7 @@ class Cage:
         return made[0]
 
     def command(self, *arguments):
-        return ["nsenter", "--net=" + self.name, *arguments]
+        return ["nsenter", "--target", str(self.holder.pid), *self.spaces, *arguments]
 
     def reaches(self, host, port):
         """"connected", or the name of the error."""
@@ -145,6 +157,8 @@ class Cage:
                               check=True).stdout.decode().strip()
 
     def close(self):
+        if self.holder.stdin.closed:
+            return
         self.holder.stdin.close()
         self.holder.stdout.close()
         self.holder.wait()

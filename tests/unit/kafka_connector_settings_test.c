@@ -54,6 +54,42 @@ static void unknown_properties_are_refused_by_name(void **state)
                    "No such configuration property");
 }
 
+/* However many brokers there are, what mends it is said, and of this side only. */
+static void brokers_out_of_reach_name_the_way_out(void **state)
+{
+    struct kafka_mock *mock = *state;
+    char brokers[2000] = "127.0.0.1:1";
+    for (int i = 0; i < 120; i++)
+        strcat(brokers, ",127.0.0.1:1");
+    struct sl_endpoint endpoint = mock->endpoint;
+    endpoint.brokers = brokers;
+    struct sl_target target = mock->target;
+    target.endpoint = &endpoint;
+    target.connect_timeout_ms = 1500;
+    struct sl_host host = kafka_mock_host(mock);
+    for (int producer = 0; producer < 2; producer++) {
+        void *made = NULL;
+        sl_error error = {0};
+        sl_status status = producer
+                               ? mock->connector->producer_open(&host, &target, &for_producer, &made, &error)
+                               : mock->connector->consumer_open(&host, &target, &for_consumer, &made, &error);
+        assert_int_equal(status, SL_UNAVAILABLE);
+        assert_true(error.retriable);
+        assert_null(made);
+        char start[400], end[200];
+        snprintf(start, sizeof start,
+                 "the Kafka brokers %.300s... cannot be reached (tried for 1500 ms): ", brokers);
+        snprintf(end, sizeof end,
+                 "; where only HTTP gets through, set here.platform.data-client.stream.connector.%s to "
+                 "http-connector",
+                 producer ? "producer" : "consumer");
+        if (strncmp(error.text, start, strlen(start)) || strlen(error.text) < strlen(end) ||
+            strcmp(error.text + strlen(error.text) - strlen(end), end))
+            fail_msg("%s", error.text);
+        assert_non_null(strstr(error.text, "Connection refused"));
+    }
+}
+
 static void wrong_values_are_refused_with_the_reason(void **state)
 {
     assert_refused(*state, true, "linger.ms", "soon", "linger.ms");
@@ -110,6 +146,7 @@ static void a_broken_endpoint_is_told(void **state)
 CASES_MAIN(
     cmocka_unit_test_setup_teardown(the_table_is_all_that_is_exported, kafka_mock_setup, kafka_mock_teardown),
     cmocka_unit_test_setup_teardown(unknown_properties_are_refused_by_name, kafka_mock_setup, kafka_mock_teardown),
+    cmocka_unit_test_setup_teardown(brokers_out_of_reach_name_the_way_out, kafka_mock_setup, kafka_mock_teardown),
     cmocka_unit_test_setup_teardown(wrong_values_are_refused_with_the_reason, kafka_mock_setup, kafka_mock_teardown),
     cmocka_unit_test_setup_teardown(what_the_library_governs_names_the_right_setting, kafka_mock_setup, kafka_mock_teardown),
     cmocka_unit_test_setup_teardown(settings_that_contradict_each_other_are_refused, kafka_mock_setup, kafka_mock_teardown),

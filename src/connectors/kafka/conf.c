@@ -79,9 +79,6 @@ static const char *const common[][2] = {
     {"socket.nagle.disable", "true"}, /* one small message waits for no acknowledgement */
     {"socket.keepalive.enable", "true"},
     {"reconnect.backoff.max.ms", "2000"},
-    /* A firewall that drops what it forbids gives no answer: less than stream.kafka.connect-timeout, so that
-     * there is an error to tell of. */
-    {"socket.connection.setup.timeout.ms", "5000"},
     {"log.connection.close", "false"},
 };
 
@@ -163,6 +160,16 @@ static sl_status set_consumer(rd_kafka_conf_t *conf, const struct sl_consumer_se
     if (!status)
         status = set_statistics(conf, settings->statistics_ms, error);
     return status;
+}
+
+/* A firewall that drops what it forbids gives no answer. librdkafka waits 30 s for one: too long for there to
+ * be an error to tell of when opening has failed. */
+static sl_status set_setup_timeout(rd_kafka_conf_t *conf, int connect_timeout_ms, sl_error *error)
+{
+    enum { LEAST_MS = 1000, MOST_MS = 5000 }; /* less it does not take */
+    int timeout_ms = connect_timeout_ms / 2;
+    return set_number(conf, "socket.connection.setup.timeout.ms",
+                      timeout_ms < LEAST_MS ? LEAST_MS : timeout_ms, MOST_MS, error);
 }
 
 static sl_status set_endpoint(rd_kafka_conf_t *conf, const struct sl_endpoint *endpoint, sl_error *error)
@@ -256,6 +263,8 @@ sl_status sl_kafka_conf_create(const struct sl_target *target, rd_kafka_type_t t
     if (!made)
         return sl_error_oom(error);
     sl_status status = set_all(made, common, COUNT(common), error);
+    if (!status)
+        status = set_setup_timeout(made, target->connect_timeout_ms, error);
     if (!status)
         status = producer ? set_producer(made, producer, error) : set_consumer(made, consumer, error);
     if (!status)
