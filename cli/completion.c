@@ -137,7 +137,8 @@ static void offer_settings(struct completion *completion, bool with_value)
         size_t length = strlen(setting->path);
         char name[160];
         if (!equals) {
-            snprintf(name, sizeof name, "%s%s", setting->path, with_value ? "=" : "");
+            bool section = setting->type == SL_SECTION || setting->type == SL_LAYERS;
+            snprintf(name, sizeof name, "%s%s", setting->path, !with_value ? "" : section ? "." : "=");
             offer(completion, name, setting->meaning);
         } else if ((size_t)(equals - completion->current) == length &&
                    !strncmp(setting->path, completion->current, length)) {
@@ -278,6 +279,22 @@ static void operand_kind(const char *operands, size_t index, char out[64])
     }
 }
 
+/* Of "[PATH] | --layer HRN LAYER" the part that goes with the flags that are given. */
+static const char *operands_given(const struct completion *completion)
+{
+    static const char bar[] = " | --";
+    const char *operands = completion->command->operands, *other = operands;
+    while ((other = strstr(other, bar))) {
+        char flag[64];
+        other += strlen(bar);
+        size_t length = strcspn(other, " ");
+        snprintf(flag, sizeof flag, "%.*s", (int)length, other);
+        if (cli_flag(completion->cli, flag))
+            return other + length + (other[length] == ' ');
+    }
+    return operands;
+}
+
 /* Takes a word that is no option: of the command's name, or an operand. */
 static void take_word(struct completion *completion, const char *word)
 {
@@ -345,7 +362,7 @@ int cli_complete(struct cli *cli, int count, char **words)
             offer(&completion, "help", "an overview, or a command's help");
     } else {
         char kind[64];
-        operand_kind(completion.command->operands, completion.operand_count, kind);
+        operand_kind(operands_given(&completion), completion.operand_count, kind);
         offer_values(&completion, kind);
     }
     return cli_flush_output(cli);

@@ -1,6 +1,9 @@
 /* streamlayer config show|render|check */
 #include "cli.h"
 
+#include "config/settings.h"
+#include "wire/hrn.h"
+
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,11 +27,57 @@ static bool show_value(void *opaque, const char *path, const char *value, const 
     return true;
 }
 
+/* Each setting that layers may have for themselves, and what says it for this one. */
+static int show_layer(struct cli *cli, const char *hrn, const char *layer)
+{
+    static const char *const titles[] = {"SETTING", "VALUE", "FROM"};
+    sl_error error = {0};
+    int code = CLI_OK;
+    if (sl_hrn_check(hrn, &error) || sl_layer_id_check(layer, &error))
+        return cli_usage_error(cli, "--layer: %s", error.text);
+    struct cli_table *table = cli->json ? NULL : cli_table_create(3, titles);
+    json_t *json = cli->json ? json_object() : NULL;
+    const struct sl_setting *setting;
+    for (size_t i = 0; !code && (setting = sl_setting_at(i)); i++) {
+        const char *value = NULL;
+        char *from = NULL;
+        if (!setting->layered)
+            continue;
+        if (sl_config_layer_choice(cli->config, setting->path, hrn, layer, &value, &from, &error)) {
+            code = cli_fail(cli, &error);
+            continue;
+        }
+        const char *origin = sl_config_origin(cli->config, from);
+        const char *cells[] = {from, value, origin ? origin : "?"};
+        if (table)
+            cli_table_row(table, cells);
+        else
+            json_object_set_new(
+                json, setting->path,
+                json_pack("{s:s, s:s?, s:s}", "value", value, "origin", cells[2], "setBy", from));
+        free(from);
+    }
+    if (!code && json && !json_dumpf(json, stdout, JSON_INDENT(2)))
+        putchar('\n');
+    if (!code && table)
+        cli_table_print(&table);
+    cli_table_drop(&table);
+    json_decref(json);
+    return code ? code : cli_flush_output(cli);
+}
+
 static int config_show(struct cli *cli)
 {
+    bool of_layer = cli_flag(cli, "layer");
+    if (of_layer && cli->operand_count != 2)
+        return cli_usage_error(cli, "config show --layer: a catalog's HRN and a layer's id are needed");
+    if (!of_layer && cli->operand_count > 1)
+        return cli_usage_error(cli, "config show: one PATH, or --layer HRN LAYER");
     int code = cli_load_config(cli);
     if (code)
         return code;
+    if (of_layer)
+        return show_layer(cli, cli->operands[0], cli->operands[1]);
     static const char *const titles[] = {"SETTING", "VALUE", "FROM"};
     struct shown shown = {0};
     if (cli->json)
@@ -53,14 +102,22 @@ static int config_show(struct cli *cli)
     return code ? code : cli_flush_output(cli);
 }
 
+static const struct cli_option show_options[] = {
+    {0, "layer", NULL, "which connectors that layer gets, and which setting says so"},
+    {0, NULL, NULL, NULL},
+};
+
 const struct cli_command cli_config_show_command = {
     .name = "config show",
-    .operands = "[PATH]",
+    .operands = "[PATH] | --layer HRN LAYER",
     .min_operands = 0,
-    .max_operands = 1,
+    .max_operands = 2,
     .summary = "show the settings in force and where each comes from",
-    .details = "With PATH, only what lies below it. Secrets are masked.",
-    .examples = "  streamlayer config show here.platform.data-client.stream\n",
+    .details = "With PATH, only what lies below it. Secrets are masked. With --layer, the connectors of one "
+               "layer: those of stream.layers where it says any, else those for all.",
+    .examples = "  streamlayer config show here.platform.data-client.stream\n"
+                "  streamlayer config show --layer hrn:here:data::local:traffic cars\n",
+    .options = show_options,
     .run = config_show,
 };
 

@@ -398,6 +398,14 @@ const struct cli_command cli_context_list_command = {
     .run = run_list,
 };
 
+static bool count_value(void *opaque, const char *path, const char *value, const char *origin)
+{
+    (void)path;
+    (void)origin;
+    *(size_t *)opaque += strcmp(value, "null") != 0;
+    return true;
+}
+
 static int run_show(struct cli *cli)
 {
     sl_error error = {0};
@@ -421,10 +429,12 @@ static int run_show(struct cli *cli)
     const char *name = sl_config_context(cli->config);
     const char *producer = sl_config_get(cli->config, SL_ROOT "stream.connector.producer");
     const char *consumer = sl_config_get(cli->config, SL_ROOT "stream.connector.consumer");
+    size_t layered = 0;
+    sl_config_each(cli->config, SL_ROOT "stream.layers", count_value, &layered);
     if (cli->json) {
-        json_t *object =
-            json_pack("{s:s?, s:s?, s:s?, s:s, s:s?, s:s?}", "context", name, "chosenBy", by, "chosen", value,
-                      "lookupUrl", url, "producer", producer, "consumer", consumer);
+        json_t *object = json_pack("{s:s?, s:s?, s:s?, s:s, s:s?, s:s?, s:I}", "context", name, "chosenBy",
+                                   by, "chosen", value, "lookupUrl", url, "producer", producer, "consumer",
+                                   consumer, "perLayer", (json_int_t)layered);
         if (object && !json_dumpf(object, stdout, JSON_INDENT(2)))
             putchar('\n');
         json_decref(object);
@@ -433,6 +443,9 @@ static int run_show(struct cli *cli)
         if (!cli->operand_count)
             printf("chosen by  %s%s%s\n", by, value ? ": " : "", value ? value : "");
         printf("platform   %s\nproducer   %s\nconsumer   %s\n", url, producer, consumer);
+        if (layered)
+            printf("per layer  %zu (`streamlayer config show %sstream.layers` lists them)\n", layered,
+                   SL_ROOT);
     }
     free(url);
     return cli_flush_output(cli);

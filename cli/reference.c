@@ -16,6 +16,7 @@ static const char *type_name(enum sl_setting_type type)
         [SL_SECRET] = "secret",
         [SL_FILE] = "file",
         [SL_SECTION] = "section",
+        [SL_LAYERS] = "layers",
         [SL_URL] = "url",
     };
     return names[type];

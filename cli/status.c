@@ -24,6 +24,7 @@ struct status {
     json_t *checks;
     int code;      /* of the first that failed */
     int64_t began; /* the check at hand */
+    bool direct;   /* a side uses Direct Kafka */
 };
 
 static void add(struct status *status, const char *name, enum state state, const char *cure,
@@ -171,7 +172,8 @@ static bool check_lookup(struct status *status, const char *hrn, bool authentica
     if (sl_config_lookup_url(status->cli->config, &url, &error))
         return false;
     const char *own = sl_config_get(status->cli->config, SL_ROOT "endpoint-locator.discovery-service-url");
-    if (own && *own) /* HERE's platforms have no such check */
+    const char *name = sl_config_get(status->cli->config, SL_ROOT "endpoint-locator.discovery-service-env");
+    if ((own && *own) || (name && !strcmp(name, "local"))) /* HERE's platforms have no such check */
         check_ready(status, url);
     if (!authenticated) {
         add(status, "lookup", SKIPPED, NULL, "it needs credentials");
@@ -207,25 +209,32 @@ static const char *rdkafka_version(const char *plugin)
     return text;
 }
 
-/* A side, and the connector that it uses. */
-static void check_connector(struct status *status, const char *side)
+/* A side, and the connector that it uses: for the layer, where there is one. */
+static void check_connector(struct status *status, const char *side, const char *hrn, const char *layer)
 {
-    char path[96];
+    char path[96], *from = NULL;
+    const struct sl_config *config = status->cli->config;
     sl_error error = {0};
+    const char *name = NULL;
     const struct sl_connector *connector = NULL;
     snprintf(path, sizeof path, SL_ROOT "stream.connector.%s", side);
-    const char *name = sl_config_get(status->cli->config, path);
-    const char *origin = sl_config_origin(status->cli->config, path);
-    if (sl_connector_find(status->cli->client, path, NULL, &connector, &error)) {
+    if (sl_config_layer_choice(config, path, hrn, layer, &name, &from, &error) ||
+        sl_connector_find(status->cli->client, side, hrn, layer, NULL, &connector, &error)) {
         fail(status, side, &error, NULL);
+        free(from);
         return;
     }
+    status->direct = status->direct || connector->direct;
+    const char *where_from = sl_config_origin(config, from);
+    const char *own = strcmp(from, path) != 0 ? ", for this layer" : "";
     Dl_info where;
     if (connector->direct && dladdr(connector, &where) && where.dli_fname)
-        add(status, side, OK, NULL, "%s (%s), %s, ABI %u, librdkafka %s", name, origin, where.dli_fname,
-            connector->abi, rdkafka_version(where.dli_fname));
+        add(status, side, OK, NULL, "%s (%s%s), %s, ABI %u, librdkafka %s", name,
+            where_from ? where_from : "?", own, where.dli_fname, connector->abi,
+            rdkafka_version(where.dli_fname));
     else
-        add(status, side, OK, NULL, "%s (%s)", name, origin);
+        add(status, side, OK, NULL, "%s (%s%s)", name, where_from ? where_from : "?", own);
+    free(from);
 }
 
 static void check_layer(struct status *status, const char *hrn, const char *layer)
@@ -235,6 +244,10 @@ static void check_layer(struct status *status, const char *hrn, const char *laye
     char why[400];
     status->began = cli_mono_ms();
     if (sl_client_endpoint(status->cli->client, hrn, layer, "consumer", &endpoint, &error)) {
+        if (error.status == SL_FORBIDDEN && !status->direct) {
+            add(status, "layer", SKIPPED, NULL, "Direct Kafka is not allowed, nor used: %s", error.text);
+            return;
+        }
         fail(status, "layer", &error, "`streamlayer layer list` shows a catalog's layers");
         return;
     }
@@ -290,11 +303,12 @@ static int run_status(struct cli *cli)
         fail(&status, "credentials", &error, NULL);
     if (!status.code) {
         const char *hrn = cli->operand_count ? cli->operands[0] : NULL;
-        check_connector(&status, "producer");
-        check_connector(&status, "consumer");
+        const char *layer = hrn ? cli->operands[1] : NULL;
+        check_connector(&status, "producer", hrn, layer);
+        check_connector(&status, "consumer", hrn, layer);
         bool authenticated = check_credentials(&status);
         if (check_lookup(&status, hrn, authenticated) && hrn)
-            check_layer(&status, hrn, cli->operands[1]);
+            check_layer(&status, hrn, layer);
     }
     return finish(&status);
 }
@@ -306,9 +320,9 @@ const struct cli_command cli_status_command = {
     .summary = "check that the platform can be used, and say what to do where not",
     .details =
         "Checks the configuration, both connectors, the credentials, the gateway, and every API that the "
-        "platform names, with the time that each takes; with HRN and LAYER the catalog's APIs, the layer's "
-        "topic, and whether its Kafka brokers take connections from here. The exit code is 0 when all is "
-        "well, else that of the first check that failed.",
+        "platform names, with the time that each takes; with HRN and LAYER that layer's connectors, the "
+        "catalog's APIs, the layer's topic, and whether its Kafka brokers take connections from here. The "
+        "exit code is 0 when all is well, else that of the first check that failed.",
     .examples = "  streamlayer status\n"
                 "  streamlayer status hrn:here:data::local:traffic cars\n"
                 "  streamlayer --context prod status --json\n",

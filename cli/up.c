@@ -322,6 +322,8 @@ static int write_application_conf(const struct platform *platform)
                                  "  #   producer = \"kafka-connector\"\n"
                                  "  #   consumer = \"http-connector\"\n"
                                  "  # }\n"
+                                 "  # For single layers: "
+                                 "stream.layers.\"HRN\".LAYER.connector.consumer = \"http-connector\"\n"
                                  "\n"
                                  "  # Applications with the same credentials share a layer's messages unless "
                                  "each names a group of its own.\n"

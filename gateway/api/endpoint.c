@@ -1,6 +1,8 @@
 /* GET …/endpoint: what an application needs to reach the layer's topic in Kafka itself. */
 #include "gateway/gateway_internal.h"
 
+#include <stdio.h>
+
 #define LAYER "/stream/v2/catalogs/{hrn}/layers/{layer}"
 
 static void handle(struct gw_request *request)
@@ -11,9 +13,13 @@ static void handle(struct gw_request *request)
         return;
     struct sl_endpoint endpoint;
     if (layer->marketplace) {
-        gw_respond_errorf(request, 403, "marketplace-needs-http",
-                          "set here.platform.data-client.stream.connector.producer and .consumer to "
-                          "\"http-connector\"",
+        char action[600];
+        snprintf(action, sizeof action,
+                 "set connector.producer and .consumer to \"http-connector\", below "
+                 "here.platform.data-client.stream for every layer, or below "
+                 "here.platform.data-client.stream.layers.\"%s\".\"*\" for this catalog's",
+                 layer->hrn);
+        gw_respond_errorf(request, 403, "marketplace-needs-http", action,
                           "catalog %s is on the Marketplace: its consumption is counted, so it is reached "
                           "through the http-connector only",
                           layer->hrn);

@@ -1,6 +1,6 @@
 /*
  * A consumer reads messages of one stream layer, through the connector that the configuration names
- * (here.platform.data-client.stream.connector.consumer).
+ * (here.platform.data-client.stream.connector.consumer, for single layers stream.layers).
  *
  * Delivery is at least once: what was received and not committed when a consumer goes is delivered again
  * to its group. Consumers of one group share the layer's messages. The group is the one that the

@@ -1,6 +1,6 @@
 /*
  * A producer writes messages to one stream layer, through the connector that the configuration names
- * (here.platform.data-client.stream.connector.producer).
+ * (here.platform.data-client.stream.connector.producer, for single layers stream.layers).
  *
  * Sending is asynchronous. Every message that sl_producer_send accepted is reported exactly once, as
  * delivered (the platform has it, on all in-sync replicas) or as failed. Messages with the same partition

@@ -73,9 +73,10 @@ void sl_opening_free(struct sl_opening *opening);
 void sl_opening_explain(const struct sl_client *client, const struct sl_connector *connector,
                         sl_status status, sl_error *error);
 
-/* The connector that the setting at path (…stream.connector.producer) names; name not NULL: that one. */
-sl_status sl_connector_find(struct sl_client *client, const char *path, const char *name,
-                            const struct sl_connector **connector, sl_error *error);
+/* The connector that the settings name for a side ("producer", "consumer") of a layer; hrn or layer NULL: of
+ * those that have no settings of their own. name not NULL: that one. */
+sl_status sl_connector_find(struct sl_client *client, const char *side, const char *hrn, const char *layer,
+                            const char *name, const struct sl_connector **connector, sl_error *error);
 extern const struct sl_connector sl_http_connector;
 
 #endif

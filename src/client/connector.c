@@ -12,14 +12,16 @@
 #define DIRECT "kafka-connector"
 #define HTTP   "http-connector"
 
-static sl_status missing(const char *side, const char *searched, sl_error *error)
+/* path: the setting that has chosen it; NULL: the program has. */
+static sl_status missing(const char *path, const char *searched, sl_error *error)
 {
     return sl_error_set(
         error, SL_CONNECTOR_MISSING,
         "the " DIRECT " is not installed: install the package streamlayer-kafka-support (from a build: cmake "
-        "--install BUILD --component kafka-support), or choose HTTP with %s = \"" HTTP
-        "\" (looked for " DIRECT ".so in %s)",
-        side, searched);
+        "--install BUILD --component kafka-support), or choose HTTP with %s%s (looked for " DIRECT
+        ".so in %s)",
+        path ? path : "the program's option that names the connector", path ? " = \"" HTTP "\"" : "",
+        searched);
 }
 
 /* Loads the plug-in in directory. SL_NOT_FOUND: there is no such file. */
@@ -82,13 +84,13 @@ static bool looked_in(char *const *places, size_t i)
     return false;
 }
 
-static sl_status find_plugin(struct sl_client *client, const char *side,
+static sl_status find_plugin(struct sl_client *client, const char *path,
                              const struct sl_connector **connector, sl_error *error)
 {
     const char *configured = sl_config_get(client->config, SL_ROOT "stream.kafka.plugin-directory");
     if (configured && *configured) {
         sl_status status = load(configured, connector, error);
-        return status == SL_NOT_FOUND ? missing(side, configured, error) : status;
+        return status == SL_NOT_FOUND ? missing(path, configured, error) : status;
     }
     char *places[] = {beside(false, SL_PLUGIN_SUBDIR), beside(true, "lib/" SL_PLUGIN_SUBDIR),
                       sl_strdup(SL_PLUGIN_DIR)};
@@ -105,25 +107,30 @@ static sl_status find_plugin(struct sl_client *client, const char *side,
     for (size_t i = 0; i < count; i++)
         free(places[i]);
     if (status == SL_NOT_FOUND)
-        status = missing(side, searched.data ? searched.data : SL_PLUGIN_DIR, error);
+        status = missing(path, searched.data ? searched.data : SL_PLUGIN_DIR, error);
     sl_buffer_free(&searched);
     return status;
 }
 
-sl_status sl_connector_find(struct sl_client *client, const char *path, const char *name,
-                            const struct sl_connector **connector, sl_error *error)
+sl_status sl_connector_find(struct sl_client *client, const char *side, const char *hrn, const char *layer,
+                            const char *name, const struct sl_connector **connector, sl_error *error)
 {
+    char *general = NULL, *path = NULL;
+    const char *chosen = name;
+    sl_status status = SL_OK;
     if (!name) {
-        sl_status status = sl_config_choice(client->config, path, &name, error);
-        if (status)
-            return status;
+        general = sl_printf(SL_ROOT "stream.connector.%s", side);
+        status = general ? sl_config_layer_choice(client->config, general, hrn, layer, &chosen, &path, error)
+                         : sl_error_oom(error);
     }
-    if (!strcmp(name, HTTP)) {
+    if (!status && !strcmp(chosen, HTTP))
         *connector = &sl_http_connector;
-        return SL_OK;
-    }
-    if (!strcmp(name, DIRECT))
-        return find_plugin(client, path, connector, error);
-    return sl_error_set(error, SL_INVALID_ARGUMENT, "unknown connector \"%s\"; allowed: " DIRECT ", " HTTP,
-                        name);
+    else if (!status && !strcmp(chosen, DIRECT))
+        status = find_plugin(client, path, connector, error);
+    else if (!status)
+        status = sl_error_set(error, SL_INVALID_ARGUMENT,
+                              "unknown connector \"%s\"; allowed: " DIRECT ", " HTTP, chosen);
+    free(general);
+    free(path);
+    return status;
 }

@@ -304,8 +304,8 @@ sl_status sl_consumer_create(sl_client *client, const char *hrn, const char *lay
     status = made->resolver.hrn && made->resolver.layer ? settings_read(made, options, &settings, error)
                                                         : sl_error_oom(error);
     if (!status)
-        status = sl_connector_find(client, SL_ROOT "stream.connector.consumer",
-                                   options ? options->connector : NULL, &made->connector, error);
+        status = sl_connector_find(client, "consumer", hrn, layer, options ? options->connector : NULL,
+                                   &made->connector, error);
     if (!status)
         status = open_connector(made, hrn, layer, &settings, error);
     if (!status && options && settings.statistics_ms) {

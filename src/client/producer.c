@@ -393,8 +393,8 @@ static sl_status open_producer(struct sl_producer *producer, const struct sl_pro
     if (!status)
         status = queue_limits(producer, options, error);
     if (!status)
-        status = sl_connector_find(producer->client, SL_ROOT "stream.connector.producer", options->connector,
-                                   &producer->connector, error);
+        status = sl_connector_find(producer->client, "producer", producer->hrn, producer->layer,
+                                   options->connector, &producer->connector, error);
     if (!status) {
         /* Over Kafka few messages have a trace id: it has its own means to tell a repeat. */
         sl_tickets_init(&producer->tickets, producer->connector->direct ? 0 : SL_TRACE_SIZE);

@@ -8,6 +8,7 @@
 
 #define SL_LOOKUP_ENV_PATH SL_ROOT "endpoint-locator.discovery-service-env"
 #define SL_LOOKUP_URL_PATH SL_ROOT "endpoint-locator.discovery-service-url"
+#define SL_LAYERS_FORM     "{ \"hrn:…:catalog\" { layer { connector.producer = … } } }"
 
 /* The resolved tree; NULL for an invalid handle. */
 const struct hocon_value *sl_config_root(const sl_config *config);
@@ -23,6 +24,9 @@ sl_status sl_config_lay(struct hocon **pile, struct hocon *over, sl_error *error
  * be NULL): the integer, boolean, milliseconds or bytes. */
 sl_status sl_setting_check(const struct sl_setting *setting, const struct hocon_value *value, int64_t *number,
                            sl_error *error);
+
+/* Checks what stands in stream.layers: keys and values. Errors: as sl_setting_check. */
+sl_status sl_layers_check(const struct hocon_value *layers, sl_error *error);
 
 /* Checks that path, which a program has set, is a setting's, or one that files refer to: what nothing reads
  * is a slip. before, after: without and with it. SL_BAD_CONFIG names the nearest. */

@@ -19,6 +19,8 @@ static const struct platform platforms[] = {
      "https://account.hereapi.cn/oauth2/token"},
     {"here-cn-dev", "https://api-lookup.data.api.platform.in.hereolp.cn/lookup/v1",
      "https://account.sit.hereapi.cn/oauth2/token"},
+    {"local", "http://127.0.0.1:8080/lookup/v1",
+     "http://127.0.0.1:8080/oauth2/token"}, /* `streamlayer up`'s */
 };
 
 /* A text that is set and not empty. */
@@ -28,8 +30,8 @@ static const char *text_at(const sl_config *config, const char *path)
     return text && *text ? text : NULL;
 }
 
-/* HERE's platform that is chosen; NULL: a custom one. A URL of one's own, with the environment left at its
- * default, means custom: it must not lead to HERE's. */
+/* The platform that is chosen by its name; NULL: a custom one. A URL of one's own, with the environment left
+ * at its default, means custom: it must not lead to HERE's. */
 static sl_status chosen(const sl_config *config, const struct platform **platform, sl_error *error)
 {
     const char *name = NULL;

@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "config/config.h"
+
 enum { COLUMNS = 110 };
 
 const char *sl_setting_unit(const struct sl_setting *setting)
@@ -50,6 +52,7 @@ static void range(const struct sl_setting *setting, const char *mark, char *out,
         snprintf(out, size, "a URL");
         break;
     case SL_SECTION:
+    case SL_LAYERS:
         snprintf(out, size, "a section");
         break;
     }
@@ -79,6 +82,9 @@ void sl_setting_allowed(const struct sl_setting *setting, char *out, size_t size
         break;
     case SL_SECTION:
         snprintf(out, size, "a section, { name = value ... }");
+        break;
+    case SL_LAYERS:
+        snprintf(out, size, "a section, " SL_LAYERS_FORM);
         break;
     case SL_CHOICE:
         range(setting, "", out, size);
@@ -127,6 +133,8 @@ static void append_setting(struct sl_buffer *out, const struct sl_setting *setti
     const char *quote = is_bare(setting) ? "" : "\"";
     if (setting->value)
         sl_buffer_printf(out, "%s = %s%s%s\n", setting->path, quote, setting->value, quote);
+    else if (setting->type == SL_LAYERS)
+        sl_buffer_printf(out, "# %s " SL_LAYERS_FORM "\n", setting->path);
     else if (setting->type == SL_SECTION)
         sl_buffer_printf(out, "# %s { … }\n", setting->path);
     else

@@ -143,6 +143,9 @@ sl_status sl_setting_check(const struct sl_setting *setting, const struct hocon_
     if (setting->type == SL_SECTION)
         return hocon_type_of(value) == HOCON_OBJECT ? check_section(setting, value, error)
                                                     : refuse(setting, value, "not a section", error);
+    if (setting->type == SL_LAYERS)
+        return hocon_type_of(value) == HOCON_OBJECT ? sl_layers_check(value, error)
+                                                    : refuse(setting, value, "not a section", error);
     int64_t read = 0;
     bool flag = false, ok = hocon_text(value) != NULL;
     const char *problem = "not one value";
@@ -174,6 +177,7 @@ sl_status sl_setting_check(const struct sl_setting *setting, const struct hocon_
         case SL_SECRET:
         case SL_FILE:
         case SL_SECTION:
+        case SL_LAYERS:
             break;
         }
     }

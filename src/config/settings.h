@@ -21,7 +21,8 @@ enum sl_setting_type {
     SL_SECRET,
     SL_FILE,
     SL_SECTION,
-    SL_URL /* http:// or https:// */
+    SL_LAYERS, /* by HRN and layer: what .layered settings are for single layers */
+    SL_URL     /* http:// or https:// */
 };
 
 struct sl_setting {
@@ -32,6 +33,7 @@ struct sl_setting {
     const char *const *choices; /* SL_CHOICE: the allowed words, NULL-terminated */
     const char *noun;           /* SL_CHOICE: what such a word is called: "connector" */
     const char *environment;    /* the variable that sets it, or NULL */
+    bool layered;               /* below stream: may be set for single layers too, in stream.layers */
     const char *meaning;
 };
 /* The client's settings, then the gateway's (two tables, one a file); NULL past the last. */
@@ -50,6 +52,15 @@ sl_status sl_config_duration_ms(const sl_config *config, const char *path, int64
 sl_status sl_config_bytes(const sl_config *config, const char *path, int64_t *value, sl_error *error);
 /* One of the choices; *value is the configuration's own text. */
 sl_status sl_config_choice(const sl_config *config, const char *path, const char **value, sl_error *error);
+
+/*
+ * The same for one layer, of a setting that is .layered. The first of these that is set, where null is not:
+ * stream.layers."HRN"."LAYER", stream.layers."HRN"."*", the setting itself. hrn or layer NULL: the setting
+ * itself. *from (from may be NULL): the path that says it, for people and for sl_config_origin; released with
+ * free.
+ */
+sl_status sl_config_layer_choice(const sl_config *config, const char *path, const char *hrn,
+                                 const char *layer, const char **value, char **from, sl_error *error);
 
 /*
  * Every value under a section that passes settings through (stream.kafka.producer): the name is dotted and

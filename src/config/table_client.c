@@ -10,7 +10,8 @@
 #define DAYS    (24 * HOURS)
 
 static const char *const connectors[] = {"kafka-connector", "http-connector", NULL};
-static const char *const environments[] = {"here", "here-dev", "here-cn", "here-cn-dev", "custom", NULL};
+static const char *const environments[] = {"here",  "here-dev", "here-cn", "here-cn-dev",
+                                           "local", "custom",   NULL};
 static const char *const starts[] = {"begin", "end", NULL};
 static const char *const levels[] = {"error", "warning", "info", "debug", NULL};
 
@@ -26,6 +27,7 @@ const struct sl_setting sl_client_settings[] = {
      .choices = connectors,
      .noun = "connector",
      .environment = "STREAMLAYER_CONNECTOR_PRODUCER",
+     .layered = true,
      .meaning = "The connector that producers use: Kafka itself, or HTTP through the gateway."},
     {.path = SL_ROOT "stream.connector.consumer",
      .type = SL_CHOICE,
@@ -33,7 +35,13 @@ const struct sl_setting sl_client_settings[] = {
      .choices = connectors,
      .noun = "connector",
      .environment = "STREAMLAYER_CONNECTOR_CONSUMER",
+     .layered = true,
      .meaning = "The connector that consumers use; it need not be the producers'."},
+    {.path = SL_ROOT "stream.layers",
+     .type = SL_LAYERS,
+     .meaning =
+         "Other connectors for single layers: connector.producer and connector.consumer by the catalog's "
+         "HRN and the layer's id, or \"*\" for all of the catalog's."},
 
     {.path = SL_ROOT "stream.producer.queue.max-messages",
      .type = SL_INTEGER,
@@ -165,7 +173,9 @@ const struct sl_setting sl_client_settings[] = {
      .value = "here",
      .choices = environments,
      .noun = "environment",
-     .meaning = "The platform: one of HERE's, or custom: the one at discovery-service-url."},
+     .meaning =
+         "The platform: one of HERE's; local: that of `streamlayer up` on this machine, at its default "
+         "port, 8080; or custom: the one at discovery-service-url."},
     {.path = SL_ROOT "endpoint-locator.discovery-service-url",
      .type = SL_URL,
      .environment = "STREAMLAYER_LOOKUP_URL",

@@ -80,7 +80,8 @@ class Reference(unittest.TestCase):
 
     def test_completion_offers_each(self):
         offered = {line.split("\t")[0] for line in self.out("__complete", "-D", "").splitlines()}
-        self.assertEqual({setting["path"] + "=" for setting in self.settings} - offered, set())
+        ends = {setting["path"]: "." if setting["type"] in ("section", "layers") else "=" for setting in self.settings}
+        self.assertEqual({path + end for path, end in ends.items()} - offered, set())
         for setting in self.settings:
             values = [line.split("\t")[0] for line in self.out("__complete", "-D", setting["path"] + "=").splitlines()]
             if setting["allowed"] == "true or false":

@@ -1,6 +1,7 @@
 """The command line: the fixed names that scripts rely on."""
 import json
 import os
+import re
 import signal
 import subprocess
 import time
@@ -198,6 +199,40 @@ class CommandLine(TestCase):
             secret = [line.split("=", 1)[1].strip() for line in file if "access.key.secret" in line][0]
         self.assertNotIn(secret, self.out("config", "show"))
         self.run_it("config", "show", "here.platform.no-such", code=3)
+
+    def test_config_show_layer(self):
+        """A layer's connectors, and which setting says so."""
+        hrn, layers = "hrn:here:data::local:roads.v2", "here.platform.data-client.stream.layers"
+        name = self.scratch() + "/a.conf"
+        with open(name, "w", encoding="utf-8") as file:
+            file.write(f'{layers} {{\n "{hrn}" {{\n  "*".connector.consumer = http-connector\n'
+                       '  "a.b".connector.producer = http-connector\n }\n}\n')
+
+        def lines(*arguments):
+            return [re.split(r"\s\s+", line) for line in self.out("--config", name, *arguments).splitlines()]
+
+        every, producer = f'{layers}."{hrn}"."*".connector.consumer', f'{layers}."{hrn}"."a.b".connector.producer'
+        self.assertEqual(lines("config", "show", "--layer", hrn, "a.b"),
+                         [["SETTING", "VALUE", "FROM"], [producer, "http-connector", f"{name}:4"],
+                          [every, "http-connector", f"{name}:3"]])
+        self.assertEqual(lines("config", "show", layers)[1:],
+                         [[every, "http-connector", f"{name}:3"], [producer, "http-connector", f"{name}:4"]])
+        shown = json.loads(self.out("--config", name, "-D", f'{layers}."{hrn}".c.connector.consumer=kafka-connector',
+                                    "config", "show", "--layer", hrn, "c", "--json"))
+        self.assertEqual(shown, {
+            CONNECTOR + "producer": {"value": "kafka-connector", "origin": "default", "setBy": CONNECTOR + "producer"},
+            CONNECTOR + "consumer": {"value": "kafka-connector", "origin": "-D",
+                                     "setBy": f'{layers}."{hrn}".c.connector.consumer'}})
+        self.assertRegex(self.out("--config", name, "context", "show"), r"(?m)^per layer  2 \(")
+        for arguments, text in (
+                (["config", "show", "--layer", hrn], "HRN"), (["config", "show", "--layer", "roads", "c"], '"roads"'),
+                (["config", "show", "--layer", hrn, "a b"], "layer id"), (["config", "show", "a", "b"], "PATH"),
+                (["-D", f"{layers}.{hrn}.c.connector.consumer=http-connector", "config", "show"],
+                 "unexpected ':' (text that contains it needs quotes)"),
+                (["-D", f'{layers}."{hrn}".c.connector.consumer=htp-connector', "config", "show", "--layer", hrn, "c"],
+                 f'-D: {layers}."{hrn}".c.connector.consumer = "htp-connector": unknown connector; allowed: '
+                 "kafka-connector, http-connector (did you mean http-connector?)")):
+            self.assertIn(text, self.run_it("--config", name, *arguments, code=2).stderr.decode())
 
     def test_exit_codes(self):
         """As `streamlayer help` says."""

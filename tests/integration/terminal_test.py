@@ -184,6 +184,10 @@ class Status(Terminal):
             self.assertIn(piece, checks[name]["detail"])
         self.assertIn("librdkafka", checks["producer"]["detail"])
         self.assertRegex(self.out("status"), r"(?m)^ok +gateway +http")
+        entry = f'here.platform.data-client.stream.layers."{hrn}".layer.connector.consumer=http-connector'
+        for words, wanted in (([hrn, "layer"], "http-connector (-D, for this layer)"), ([], "kafka-connector (default)")):
+            shown = json.loads(self.out("-D", entry, "status", *words, "--json"))
+            self.assertIn(wanted, [one["detail"] for one in shown["checks"] if one["check"] == "consumer"][0])
 
     def test_status_says_what_is_wrong(self):
         """The exit code is that of the first check that failed, and each failure has a cure."""
@@ -329,6 +333,9 @@ class Completion(Terminal):
                 (f"streamlayer produce {hrn} carpositions somef", f"streamlayer produce {hrn} carpositions somefile.txt "),
                 (f"streamlayer -D {CONNECTOR}prod", f"streamlayer -D {CONNECTOR}producer="),
                 (f"streamlayer -D {CONNECTOR}producer=kaf", f"streamlayer -D {CONNECTOR}producer=kafka-connector "),
+                ("streamlayer -D here.platform.data-client.stream.lay",
+                 "streamlayer -D here.platform.data-client.stream.layers."),
+                (f"streamlayer config show --layer {hrn} carp", f"streamlayer config show --layer {hrn} carpositions "),
                 ("streamlayer completion fi", "streamlayer completion fish ")):
             self.assertEqual(at.complete(typed), wanted.rstrip(), f"{shell}: {typed!r}")
 

@@ -206,7 +206,8 @@ sl_status sl_kafka_client_trouble(struct sl_kafka_client *client, sl_error *erro
 const char *sl_kafka_hint(const struct sl_kafka_client *client)
 {
 #define HINT(side)                                                                                           \
-    "; where only HTTP gets through, set " SL_KAFKA_SETTINGS "connector." side " to http-connector"
+    "; where only HTTP gets through, set " SL_KAFKA_SETTINGS "connector." side                               \
+    " to http-connector (of single layers: in " SL_KAFKA_SETTINGS "layers)"
     return rd_kafka_type(client->rk) == RD_KAFKA_PRODUCER ? HINT("producer") : HINT("consumer");
 #undef HINT
 }
