@@ -194,13 +194,20 @@ static sl_status copy_key(struct sl_credentials *credentials, const char *client
     return copied ? SL_OK : sl_error_oom(error);
 }
 
-static sl_status two_places(const char *first_place, const char *first, const char *second_place,
-                            const char *second, sl_error *error)
+/* first and second name an access key's halves where they are set. */
+static sl_status two_places(const char *first, const char *second_origin, const char *second, sl_error *error)
 {
     return sl_error_set(error, SL_BAD_CONFIG,
-                        "%s: %s, but %s: %s: an access key's id and its secret belong together, so set both "
-                        "in the same place",
-                        first_place, first, second_place, second);
+                        "%s and %s (%s): an access key's id of one place and a secret of another are not put "
+                        "together: set both in the same",
+                        first, second_origin, second);
+}
+
+static sl_status key_of_two_settings(const sl_config *config, sl_error *error)
+{
+    char first[400];
+    snprintf(first, sizeof first, "%s (%s)", sl_config_origin(config, KEY_ID_PATH), KEY_ID_PATH);
+    return two_places(first, sl_config_origin(config, SECRET_PATH), SECRET_PATH, error);
 }
 
 static sl_status from_account(const struct search *search)
@@ -208,8 +215,7 @@ static sl_status from_account(const struct search *search)
     const sl_config *config = search->config;
     const char *key_id = text_at(config, KEY_ID_PATH), *key_secret = text_at(config, SECRET_PATH);
     if (key_id && key_secret && rank(config, KEY_ID_PATH) != rank(config, SECRET_PATH))
-        return two_places(sl_config_origin(config, KEY_ID_PATH), KEY_ID_PATH,
-                          sl_config_origin(config, SECRET_PATH), SECRET_PATH, search->error);
+        return key_of_two_settings(config, search->error);
     sl_status status = copy_key(search->credentials, text_at(config, CLIENT_PATH), key_id, key_secret,
                                 text_at(config, URL_PATH), text_at(config, SCOPE_PATH), search->error);
     if (status != SL_OK)
@@ -229,7 +235,7 @@ static sl_status from_variables(const struct search *search)
     char place[64];
     snprintf(place, sizeof place, "environment %s", set);
     if ((!key_id || !key_secret) && text_at(search->config, path))
-        return two_places(place, set, sl_config_origin(search->config, path), path, search->error);
+        return two_places(place, sl_config_origin(search->config, path), path, search->error);
     sl_status status =
         copy_key(search->credentials, variable("HERE_CLIENT_ID"), key_id, key_secret,
                  variable(variable_names.token_url), variable("HERE_TOKEN_SCOPE"), search->error);
