@@ -1,5 +1,4 @@
 /* streamlayer status: each thing that has to work, in the order in which one needs the other. */
-#include "auth/credentials.h"
 #include "base/text.h"
 #include "client/client.h"
 #include "config/settings.h"
@@ -84,18 +83,21 @@ static void check_configuration(struct status *status)
     free(url);
 }
 
+static void add_credentials(struct status *status, const char *until)
+{
+    char *what = sl_auth_describe(status->cli->client->auth);
+    add(status, "credentials", OK, NULL, "%s; token %s, %lld ms", what ? what : "?", until, elapsed(status));
+    free(what);
+}
+
 static bool check_credentials(struct status *status)
 {
     struct cli *cli = status->cli;
-    struct sl_credentials credentials = {0};
-    struct sl_log silent = {0};
     sl_error error = {0};
     char *token = NULL, until[64] = "does not say until when";
     int64_t expires_ms = -1;
     status->began = cli_mono_ms();
-    sl_status failure = sl_credentials_load(cli->config, &silent, &credentials, &error);
-    if (!failure)
-        failure = sl_client_token(cli->client, &token, &expires_ms, &error);
+    sl_status failure = sl_client_token(cli->client, &token, &expires_ms, &error);
     if (!failure && expires_ms > 0) {
         time_t when = (time_t)(expires_ms / 1000);
         struct tm parts;
@@ -108,10 +110,7 @@ static bool check_credentials(struct status *status)
              "`streamlayer up` writes credentials; docs/configuration.md, \"Credentials\", tells the other "
              "ways");
     else
-        add(status, "credentials", OK, NULL, "%s%s (%s); token %s, %lld ms",
-            credentials.key_id ? "key " : "a token", credentials.key_id ? credentials.key_id : "",
-            credentials.source ? credentials.source : "?", until, elapsed(status));
-    sl_credentials_free(&credentials);
+        add_credentials(status, until);
     sl_free(token);
     return failure == SL_OK;
 }

@@ -373,3 +373,14 @@ sl_status sl_auth_set_token(struct sl_auth *auth, const char *token, sl_error *e
     free(old_source);
     return SL_OK;
 }
+
+char *sl_auth_describe(struct sl_auth *auth)
+{
+    pthread_mutex_lock(&auth->lock);
+    const struct sl_credentials *credentials = &auth->credentials;
+    char *text = !credentials->source  ? sl_strdup("none")
+                 : credentials->key_id ? sl_printf("key %s (%s)", credentials->key_id, credentials->source)
+                                       : sl_printf("a token (%s)", credentials->source);
+    pthread_mutex_unlock(&auth->lock);
+    return text;
+}

@@ -26,6 +26,10 @@ sl_status sl_auth_create(const sl_config *config, const struct sl_token_origin *
 /* Waits for a token callback that is under way. */
 void sl_auth_destroy(struct sl_auth **auth);
 
+/* What tokens are got with, for people: "key ID (SOURCE)", "a token (SOURCE)", "none". Released with free;
+ * NULL: no memory. */
+char *sl_auth_describe(struct sl_auth *auth);
+
 /* As sl_client_set_token. */
 sl_status sl_auth_set_token(struct sl_auth *auth, const char *token, sl_error *error);
 
