@@ -181,24 +181,39 @@ static const char *fault_of(const struct token_job *job, int64_t *timestamp)
         return "oauth_signature_method is not HMAC-SHA256";
     if (!sl_parse_int(parameter(job, "oauth_timestamp"), 0, INT32_MAX * 4LL, timestamp))
         return "oauth_timestamp is no number of seconds since 1970";
-    int64_t off = *timestamp - sl_wall_ms() / 1000;
-    if (off > CLOCK_SKEW_S || off < -CLOCK_SKEW_S)
-        return "oauth_timestamp is more than 5 minutes away from the gateway's clock";
     return NULL;
 }
 
-static void refuse(struct gw_request *request, const char *cause)
+static bool is_timely(int64_t timestamp)
 {
-    gw_respond_error(
-        request, 401, "bad-signature", cause,
-        "sign the request with the key of credentials.properties (OAuth 1.0a, HMAC-SHA256), with a "
-        "fresh nonce and the right time");
+    int64_t off = timestamp - sl_wall_ms() / 1000;
+    return off <= CLOCK_SKEW_S && off >= -CLOCK_SKEW_S;
 }
 
-static sl_status check(struct token_job *job, struct gw_application *application, sl_error *error)
+#define HOW_TO_SIGN                                                                                          \
+    "sign the request with the key of credentials.properties (OAuth 1.0a, HMAC-SHA256), with a fresh nonce " \
+    "and the right time"
+
+static void refuse(struct gw_request *request, const char *cause)
+{
+    gw_respond_error(request, 401, "bad-signature", cause, HOW_TO_SIGN);
+}
+
+/* The number has HERE's clients ask for the time and sign once more. */
+static void refuse_time(struct gw_request *request, const char *cause)
+{
+    gw_respond_error_with(request, 401, "bad-signature", cause, HOW_TO_SIGN, "errorCode", 401204);
+}
+
+/* *late: the timestamp is at fault. */
+static sl_status check(struct token_job *job, struct gw_application *application, bool *late, sl_error *error)
 {
     int64_t timestamp = 0;
     const char *fault = fault_of(job, &timestamp);
+    *late = !fault && !is_timely(timestamp);
+    if (*late)
+        fault = "oauth_timestamp is more than 5 minutes away from the gateway's clock, which GET /timestamp "
+                "tells";
     if (fault)
         return sl_error_set(error, SL_UNAUTHENTICATED, "%s", fault);
     const char *key = parameter(job, "oauth_consumer_key");
@@ -227,7 +242,8 @@ static void give_token(struct gw_job *opaque)
     struct gw_application application;
     char *token = NULL;
     sl_error error = {0};
-    sl_status status = check(job, &application, &error);
+    bool late;
+    sl_status status = check(job, &application, &late, &error);
     int64_t longest = gw_tokens_lifetime_ms(job->gateway->tokens);
     int64_t lifetime = job->lifetime_ms && job->lifetime_ms < longest ? job->lifetime_ms : longest;
     if (!status && strcmp(job->grant, "client_credentials"))
@@ -236,7 +252,9 @@ static void give_token(struct gw_job *opaque)
     else if (!status &&
              !(status = gw_tokens_sign(job->gateway->tokens, application.id, lifetime, &token, &error)))
         gw_respond_json(job->request, 200, token_json(token, lifetime));
-    if (status == SL_UNAUTHENTICATED)
+    if (late)
+        refuse_time(job->request, error.text);
+    else if (status == SL_UNAUTHENTICATED)
         refuse(job->request, error.text);
     else if (status)
         gw_respond_failure(job->request, &error);
@@ -277,6 +295,11 @@ static void post_token(struct gw_request *request)
     job_free(job);
 }
 
+static void get_time(struct gw_request *request)
+{
+    gw_respond_json(request, 200, json_pack("{s:I}", "timestamp", (json_int_t)(sl_wall_ms() / 1000)));
+}
+
 bool gw_tokens_authenticate(void *opaque, struct gw_request *request, char **application)
 {
     struct gateway *gateway = opaque;
@@ -313,5 +336,6 @@ const struct gw_route gw_token_routes[] = {
      .max_body = (size_t)16 * 1024,
      .handle = post_token,
      .name = "token"},
+    {.method = "GET", .pattern = "/timestamp", .flags = GW_ROUTE_PUBLIC, .handle = get_time, .name = "time"},
 };
 const size_t gw_token_route_count = sizeof gw_token_routes / sizeof *gw_token_routes;

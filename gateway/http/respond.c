@@ -272,8 +272,8 @@ static void append_quoted(struct sl_buffer *out, const char *text)
     sl_buffer_append(out, "\"", 1);
 }
 
-void gw_respond_error(struct gw_request *request, int status, const char *code, const char *cause,
-                      const char *action)
+void gw_respond_error_with(struct gw_request *request, int status, const char *code, const char *cause,
+                           const char *action, const char *name, int number)
 {
     struct sl_buffer body;
     sl_buffer_init(&body, (size_t)64 * 1024);
@@ -287,6 +287,8 @@ void gw_respond_error(struct gw_request *request, int status, const char *code, 
     append_quoted(&body, action);
     sl_buffer_append_text(&body, ",\"correlationId\":");
     append_quoted(&body, request->correlation);
+    if (name)
+        sl_buffer_printf(&body, ",\"%s\":%d", name, number);
     sl_buffer_append_text(&body, "}");
     if (status == 401)
         gw_respond_header(request, "WWW-Authenticate", "Bearer");
@@ -300,6 +302,12 @@ void gw_respond_error(struct gw_request *request, int status, const char *code, 
         gw_respond(request, status, "application/json", bytes, size, free, bytes);
     else
         gw_respond(request, 503, "application/json", brief, sizeof brief - 1, NULL, NULL);
+}
+
+void gw_respond_error(struct gw_request *request, int status, const char *code, const char *cause,
+                      const char *action)
+{
+    gw_respond_error_with(request, status, code, cause, action, NULL, 0);
 }
 
 void gw_respond_errorf(struct gw_request *request, int status, const char *code, const char *action,

@@ -172,6 +172,9 @@ bool gw_respond_json(struct gw_request *request, int status, json_t *body);
  * Retry-After. */
 void gw_respond_error(struct gw_request *request, int status, const char *code, const char *cause,
                       const char *action);
+/* The same with a number beside them, for clients that look for one. */
+void gw_respond_error_with(struct gw_request *request, int status, const char *code, const char *cause,
+                           const char *action, const char *name, int number);
 void gw_respond_errorf(struct gw_request *request, int status, const char *code, const char *action,
                        const char *cause_format, ...) SL_PRINTF(5, 6);
 

@@ -17,7 +17,7 @@ struct fixture {
     uint16_t port;
     struct gateway gateway;
     struct gw_application application;
-    struct gw_route routes[2];
+    struct gw_route routes[3];
     char token_url[100];
 };
 
@@ -39,12 +39,12 @@ static int setup(void **state)
     assert_int_equal(gw_workers_start(2, &gateway->token_workers, NULL), SL_OK);
     gateway->public_url = strdup("http://gateway.example:8080");
     gateway->public_url_set = true;
-    assert_int_equal(gw_token_route_count, 1);
-    fixture->routes[0] = gw_token_routes[0];
-    fixture->routes[1] = (struct gw_route){.method = "GET", .pattern = "/who", .handle = who, .name = "who"};
+    assert_int_equal(gw_token_route_count, 2);
+    memcpy(fixture->routes, gw_token_routes, 2 * sizeof *gw_token_routes);
+    fixture->routes[2] = (struct gw_route){.method = "GET", .pattern = "/who", .handle = who, .name = "who"};
     const struct gw_server_settings settings = {.loops = 1,
                                                 .routes = fixture->routes,
-                                                .route_count = 2,
+                                                .route_count = 3,
                                                 .authenticate = gw_tokens_authenticate,
                                                 .opaque = gateway};
     assert_int_equal(gw_server_start(&settings, NULL, &gateway->server, NULL), SL_OK);
@@ -201,6 +201,24 @@ static void nonces_are_good_once(void **state)
     assert_int_equal(answer.status, 200);
 }
 
+/* As HERE's clients mend a wrong clock: the error's number, the time, and the request once more. */
+static void the_time_is_told_to_whom_it_is_wrong(void **state)
+{
+    struct fixture *fixture = *state;
+    struct answer answer;
+    ask_token(fixture, (struct ask){.seconds_off = -1000}, &answer);
+    assert_int_equal(answer.status, 401);
+    assert_non_null(strstr(answer.body, "\"errorCode\":401204}"));
+    ask_token(fixture, (struct ask){.secret = "wrong"}, &answer);
+    assert_int_equal(answer.status, 401);
+    assert_null(strstr(answer.body, "errorCode"));
+    client_ask(fixture->port, "GET /timestamp HTTP/1.1\r\nHost: x\r\n\r\n", &answer);
+    assert_int_equal(answer.status, 200);
+    long long told = 0;
+    assert_int_equal(sscanf(answer.body, "{\"timestamp\":%lld}", &told), 1);
+    assert_in_range(told, sl_wall_ms() / 1000 - 60, sl_wall_ms() / 1000);
+}
+
 static void malformed_requests_are_refused(void **state)
 {
     struct fixture *fixture = *state;
@@ -327,6 +345,7 @@ CASES_MAIN(
     cmocka_unit_test_setup_teardown(the_public_url_may_be_signed, setup, teardown),
     cmocka_unit_test_setup_teardown(wrong_signatures_get_401, setup, teardown),
     cmocka_unit_test_setup_teardown(nonces_are_good_once, setup, teardown),
+    cmocka_unit_test_setup_teardown(the_time_is_told_to_whom_it_is_wrong, setup, teardown),
     cmocka_unit_test_setup_teardown(malformed_requests_are_refused, setup, teardown),
     cmocka_unit_test_setup_teardown(other_tokens_are_refused, setup, teardown),
     cmocka_unit_test_setup_teardown(tokens_expire, setup, teardown),
