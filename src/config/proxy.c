@@ -8,6 +8,7 @@
 
 #include "base/buffer.h"
 #include "base/error.h"
+#include "base/secret.h"
 #include "base/text.h"
 #include "config/config.h"
 
@@ -32,9 +33,7 @@ static const char *text_at(const sl_config *config, const char *path)
 
 void sl_proxy_free(struct sl_proxy *proxy)
 {
-    if (proxy->url)
-        explicit_bzero(proxy->url, strlen(proxy->url));
-    free(proxy->url);
+    sl_secret_free(&proxy->url);
     free(proxy->shown);
     free(proxy->origin);
     memset(proxy, 0, sizeof *proxy);

@@ -12,7 +12,7 @@
 /* What an engine was told, copied, and what it has learned. The engine thread's. */
 struct sl_http_options {
     struct sl_http_settings set;
-    bool only_basic; /* the proxy asks for a password, and knows no better way than Basic */
+    bool only_basic[2]; /* the proxy (1: secure_proxy) asks for a password, and knows no way but Basic */
 };
 
 enum sl_call_state { SL_CALL_SUBMITTED, SL_CALL_WAITING, SL_CALL_RUNNING, SL_CALL_DELAYED };
@@ -74,6 +74,8 @@ void sl_options_free(struct sl_http_options *options);
 /* The proxy for url; NULL: none. exempt (may be NULL): the one that no_proxy keeps it from. */
 const struct sl_http_proxy *sl_options_proxy(const struct sl_http_options *options, const char *url,
                                              const struct sl_http_proxy **exempt);
+/* What is known of the proxy, one of options' own. */
+bool *sl_options_only_basic(struct sl_http_options *options, const struct sl_http_proxy *proxy);
 /* "http://proxy:3128 (app.conf:3)" */
 void sl_proxy_describe(const struct sl_http_proxy *proxy, char *text, size_t size);
 /* Sets the easy handle's proxy and TLS. */

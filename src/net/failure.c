@@ -84,13 +84,16 @@ void sl_call_refused_by_proxy(struct sl_call *call, long answer)
     curl_easy_getinfo(call->easy, CURLINFO_PROXYAUTH_AVAIL, &offered);
     name_schemes(offered, schemes, sizeof schemes);
     bool named = strchr(call->proxy->url, '@');
+    /* It knew Basic alone, and wants another way now: the next try asks. */
+    bool changed = call->options->only_basic[call->proxy == &call->options->set.secure_proxy] &&
+                   ((unsigned long)offered & CURLAUTH_DIGEST);
     sl_buffer_reset(&call->response.body);
     if (named && offered && !((unsigned long)offered & (CURLAUTH_BASIC | CURLAUTH_DIGEST)))
         set(call, SL_UNAUTHENTICATED, false,
             "the proxy %s takes neither Basic nor Digest, which are known here (HTTP 407%s)",
             call->response.proxy, schemes);
     else if (named)
-        set(call, SL_UNAUTHENTICATED, false,
+        set(call, SL_UNAUTHENTICATED, changed,
             "the proxy %s refuses the user and password given for it (HTTP %ld)", call->response.proxy,
             answer);
     else

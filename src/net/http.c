@@ -239,7 +239,7 @@ static void learn(struct sl_http *http, const struct sl_call *call)
     long offered = 0;
     if (call->proxy && curl_easy_getinfo(call->easy, CURLINFO_PROXYAUTH_AVAIL, &offered) == CURLE_OK &&
         offered)
-        http->options.only_basic = (unsigned long)offered == CURLAUTH_BASIC;
+        *sl_options_only_basic(&http->options, call->proxy) = (unsigned long)offered == CURLAUTH_BASIC;
 }
 
 static void collect(struct sl_http *http)

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/secret.h"
 #include "base/text.h"
 #include "net/engine.h"
 
@@ -32,8 +33,10 @@ bool sl_options_copy(struct sl_http_options *options, const struct sl_http_setti
 void sl_options_free(struct sl_http_options *options)
 {
     const char **const texts[] = TEXTS(&options->set);
-    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
-        free((char *)(uintptr_t)*texts[i]);
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        char *copy = (char *)(uintptr_t)*texts[i];
+        sl_secret_free(&copy); /* some are */
+    }
 }
 
 /* A host and the port that a URL names. */
@@ -157,6 +160,11 @@ const struct sl_http_proxy *sl_options_proxy(const struct sl_http_options *optio
     return NULL;
 }
 
+bool *sl_options_only_basic(struct sl_http_options *options, const struct sl_http_proxy *proxy)
+{
+    return &options->only_basic[proxy == &options->set.secure_proxy];
+}
+
 void sl_proxy_describe(const struct sl_http_proxy *proxy, char *text, size_t size)
 {
     if (!proxy->origin)
@@ -174,8 +182,9 @@ void sl_proxy_describe(const struct sl_http_proxy *proxy, char *text, size_t siz
  */
 static bool apply_proxy(const struct sl_http_options *options, const struct sl_http_proxy *proxy, CURL *easy)
 {
+    bool only_basic = options->only_basic[proxy == &options->set.secure_proxy];
     return SET(CURLOPT_PROXY, proxy ? proxy->url : "") && SET(CURLOPT_NOPROXY, "") &&
-           SET(CURLOPT_PROXYAUTH, options->only_basic ? CURLAUTH_BASIC : CURLAUTH_BASIC | CURLAUTH_DIGEST);
+           SET(CURLOPT_PROXYAUTH, only_basic ? CURLAUTH_BASIC : CURLAUTH_BASIC | CURLAUTH_DIGEST);
 }
 
 bool sl_options_apply(const struct sl_http_options *options, const struct sl_http_proxy *proxy, CURL *easy)

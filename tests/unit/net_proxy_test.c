@@ -307,6 +307,32 @@ static void each_body_gets_through_once_and_whole(void **state)
     }
 }
 
+/* A proxy that changes its mind is followed. */
+static void a_proxy_may_change_its_ways(void **state)
+{
+    struct fixture *f = *state;
+    f->challenges[0] = BASIC;
+    f->basic = FLEET;
+    engine(f, "fleet:geheim@", NULL);
+    for (int i = 0; i < 2; i++) {
+        struct sl_http_response response = send_one(f, "POST", "http://platform.invalid/x", false);
+        assert_int_equal(response.status, 200);
+        sl_http_response_free(&response);
+    }
+    pthread_mutex_lock(&f->lock);
+    f->challenges[0] = DIGEST;
+    f->basic = NULL;
+    f->digest = "username=\"fleet\"";
+    f->calls[0] = f->passed[0] = 0;
+    pthread_mutex_unlock(&f->lock);
+    struct sl_http_response response = send_one(f, "POST", "http://platform.invalid/x", false);
+    assert_int_equal(response.status, 200);
+    assert_int_equal(response.tries, 2);
+    assert_string_equal(f->calls, "POST Basic  17;POST - 17;POST Digest 17;");
+    assert_string_equal(f->passed, BODY ";");
+    sl_http_response_free(&response);
+}
+
 /* A long poll is sent once; what the proxy sent back was not. */
 static void a_long_poll_gets_through_a_challenge(void **state)
 {
@@ -424,6 +450,7 @@ CASES_MAIN(
     cmocka_unit_test_setup_teardown(libcurls_words_do_not_leak_the_password, start, stop),
     cmocka_unit_test_setup_teardown(the_environment_is_not_asked, start, stop),
     cmocka_unit_test_setup_teardown(each_body_gets_through_once_and_whole, start, stop),
+    cmocka_unit_test_setup_teardown(a_proxy_may_change_its_ways, start, stop),
     cmocka_unit_test_setup_teardown(a_long_poll_gets_through_a_challenge, start, stop),
     cmocka_unit_test_setup_teardown(what_is_no_platforms_answer_names_the_proxy, start, stop),
     cmocka_unit_test_setup_teardown(exempt_hosts_are_reached_directly, start, stop),
