@@ -22,12 +22,14 @@ static bool visit(void *opaque, const char *path, const char *value, const char 
     return true;
 }
 
-static sl_status run(sl_error *error)
+/* defaults: of which config is made; NULL: it is created, which takes most of the allocations. */
+static sl_status run(const sl_config *defaults, sl_error *error)
 {
     sl_config *config = NULL, *clone = NULL;
     size_t length = 0;
     char *url = NULL;
-    sl_status status = sl_config_create(&config, error);
+    sl_status status =
+        defaults ? sl_config_clone(defaults, &config, error) : sl_config_create(&config, error);
     if (status == SL_OK)
         status = sl_config_load(config, corpus_file, error);
     if (status == SL_OK)
@@ -50,11 +52,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     (void)data;
     (void)size;
+    static sl_config *defaults; /* made by the first input */
     sl_error expected = {0}, error = {0};
-    sl_status outcome = run(&expected);
+    sl_status outcome = run(defaults, &expected);
     for (unsigned long number = 1;; number++) {
         memory_begin(number);
-        sl_status status = run(&error);
+        sl_status status = run(defaults, &error);
         bool failed = memory_end();
         /* The text may lack its advice: "did you mean" needs memory too. */
         if (status != SL_OUT_OF_MEMORY && (status != outcome || (status != SL_OK && !error.text[0]))) {
@@ -64,5 +67,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         if (!failed)
             break;
     }
+    if (!defaults && sl_config_create(&defaults, &error) != SL_OK)
+        abort();
     return 0;
 }
