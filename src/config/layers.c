@@ -133,7 +133,7 @@ sl_status sl_config_layer_choice(const sl_config *config, const char *path, cons
                                  const char *layer, const char **value, char **from, sl_error *error)
 {
     const struct sl_setting *setting = sl_setting_find(path);
-    if (!setting || !setting->layered || setting->type != SL_CHOICE)
+    if (!setting || !setting->layered)
         return sl_error_set(error, SL_INTERNAL, "%s is no setting of single layers; please report this",
                             path ? path : "NULL");
     const char *const keys[] = {layer, EVERY_LAYER};

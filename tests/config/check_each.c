@@ -171,6 +171,20 @@ static bool print_pair(void *opaque, const char *name, const char *value, const 
     return sl_buffer_printf(out, "%s%s=%s", out->size ? ", " : "", name, value);
 }
 
+/* "PATH HRN LAYER": the layer's value, and the path that says it. */
+static sl_status get_layer(const sl_config *config, const char *what, struct sl_buffer *text, sl_error *error)
+{
+    char path[200], hrn[300], layer[100], *from = NULL;
+    const char *value = NULL;
+    if (sscanf(what, "%199s %299s %99s", path, hrn, layer) != 3)
+        exit(2);
+    sl_status status = sl_config_layer_choice(config, path, hrn, layer, &value, &from, error);
+    if (status == SL_OK)
+        sl_buffer_printf(text, "%s by %s", value, from);
+    free(from);
+    return status;
+}
+
 /* "KIND PATH" */
 static void get(const sl_config *config, const char *what)
 {
@@ -200,6 +214,8 @@ static void get(const sl_config *config, const char *what)
         status = sl_config_lookup_url(config, &url, &error);
     else if (!strcmp(kind, "section"))
         status = sl_config_section(config, path, print_pair, &text);
+    else if (!strcmp(kind, "layer"))
+        status = get_layer(config, path, &text, &error);
     if (status != SL_OK)
         printf("%s\n", error.text[0] ? error.text : sl_status_text(status));
     else if (word || url || text.data)

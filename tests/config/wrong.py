@@ -25,6 +25,7 @@ Lines that begin with %%, of a row, or in front of the first row for all of the 
     env NAME=VALUE, set PATH=VALUE            a variable; -D. \\xNN is a byte.
     home, context NAME                        the user's files count (home/…); a context
     get KIND PATH                             a value instead of the check
+    get layer PATH HRN LAYER                  that of one layer, and which path says it
 """
 
 import glob
