@@ -125,10 +125,11 @@ static void null_says_nothing(void **state)
                       " c = null\n"
                       "}\n" LAYERS ".\"" OTHER "\" = null\n");
     assert_int_equal(sl_config_check(place->config, &place->error), SL_OK);
-    for (const char *layer = "a\0b\0c"; *layer; layer += 2) {
-        chooses(place->config, PRODUCER, CATALOG, layer, HTTP,
+    for (const char *layer = "abc"; *layer; layer++) {
+        const char id[] = {*layer, '\0'};
+        chooses(place->config, PRODUCER, CATALOG, id, HTTP,
                 "layers.\"" CATALOG "\".\"*\".connector.producer (app.conf:2)");
-        chooses(place->config, CONSUMER, CATALOG, layer, KAFKA, "connector.consumer (default)");
+        chooses(place->config, CONSUMER, CATALOG, id, KAFKA, "connector.consumer (default)");
     }
     chooses(place->config, PRODUCER, OTHER, "a", KAFKA, "connector.producer (default)");
     lay(place, LAYERS " = null\n");
