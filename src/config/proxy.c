@@ -114,9 +114,10 @@ static sl_status credentials(const sl_config *config, struct address *address, s
     return SL_OK;
 }
 
-static sl_status from_settings(const sl_config *config, const char *given, struct address *address,
+static sl_status from_settings(const sl_config *config, const char *given, const struct address *user,
                                struct sl_proxy *proxy, sl_error *error)
 {
+    struct address address = *user;
     const char *origin = sl_config_origin(config, PROXY "host");
     char host[256];
     size_t size = strlen(given);
@@ -134,10 +135,10 @@ static sl_status from_settings(const sl_config *config, const char *given, struc
     int64_t port = 0;
     sl_status status = sl_config_integer(config, PROXY "port", &port, error);
     if (!status)
-        status = sl_config_choice(config, PROXY "scheme", &address->scheme, error);
-    address->host = host;
-    address->port = (int)port;
-    return status ? status : make(address, origin, proxy, error);
+        status = sl_config_choice(config, PROXY "scheme", &address.scheme, error);
+    address.host = host;
+    address.port = (int)port;
+    return status ? status : make(&address, origin, proxy, error);
 }
 
 /* --- the environment ------------------------------------------------------------------------------------ */
