@@ -36,9 +36,9 @@ struct content {
 
 static int too_large(const struct cli *cli, const char *name, int64_t max)
 {
-    cli_error(cli, "%s has more than %lld bytes, which is the most a blob may have (" MAX_SIZE ")", name,
-              (long long)max);
-    return CLI_FAILED;
+    return cli_error_as(cli, SL_TOO_LARGE,
+                        "%s has more than %lld bytes, which is the most a blob may have (" MAX_SIZE ")", name,
+                        (long long)max);
 }
 
 /* CLI_OK and mapped, CLI_OK and not, or an exit code after a message. */
@@ -48,10 +48,9 @@ static int map_file(struct content *content, const struct cli *cli, const char *
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0 || fstat(fd, &status)) {
         int failure = errno;
-        cli_error(cli, "%s: %s", path, sl_errno_text(failure));
         if (fd >= 0)
             close(fd);
-        return failure == ENOENT ? CLI_NOT_FOUND : CLI_FAILED;
+        return cli_file_error(cli, path, failure);
     }
     int code = CLI_OK;
     if (S_ISREG(status.st_mode) && status.st_size > max) {
@@ -132,7 +131,7 @@ static int put_content(const struct cli *cli, const struct content *content, cha
     struct put put = {.cli = cli, .content = content};
     pthread_t thread;
     if (!start_put(&put, &thread)) {
-        cli_error(cli, "out of memory");
+        cli_out_of_memory(cli);
         return CLI_FAILED;
     }
     struct pollfd done = {.fd = put.done[0]};
@@ -204,8 +203,8 @@ static int bounds(const struct cli *cli, int64_t size, int64_t *first, int64_t *
     *count = last - from + 1;
     if (!range || *count > 0)
         return CLI_OK;
-    cli_error(cli, "--range %s: the blob has %lld bytes", range, (long long)size);
-    return CLI_FAILED;
+    return cli_error_as(cli, SL_INVALID_ARGUMENT, "--range %s: the blob has %lld %s", range, (long long)size,
+                        sl_plural((uint64_t)size, "byte", "bytes"));
 }
 
 /* Waits before the next try; false: it is over. */
@@ -249,9 +248,10 @@ static int copy(struct cli *cli, struct cli_sink *sink, int64_t first, int64_t c
         int64_t wanted = count - done < CHUNK ? count - done : CHUNK;
         code = get_chunk(cli, first + done, wanted, &data, &size);
         if (!code && !size) {
-            cli_error(cli, "the blob ended after %lld bytes, %lld before its size: it was replaced meanwhile",
-                      (long long)(first + done), (long long)(count - done));
-            code = CLI_FAILED;
+            code = cli_error_as(
+                cli, SL_CONFLICT,
+                "the blob ended after %lld of its bytes, %lld before its size: it was replaced meanwhile",
+                (long long)(first + done), (long long)(count - done));
         }
         if (!code)
             code = cli_sink_write(sink, data, size);
@@ -264,31 +264,64 @@ static int copy(struct cli *cli, struct cli_sink *sink, int64_t first, int64_t c
     return code;
 }
 
-/* Into a file beside the one named, which takes its place when it is whole. */
+/* What lies under the name of --output. */
+enum there { NOTHING, EMPTY_FILE, FULL_FILE, NO_FILE };
+
+static enum there look_at(const char *path)
+{
+    struct stat status;
+    if (stat(path, &status))
+        return NOTHING;
+    return !S_ISREG(status.st_mode) ? NO_FILE : status.st_size ? FULL_FILE : EMPTY_FILE;
+}
+
+/* Told before anything is fetched, and again when a file has come meanwhile. */
+static int refuse_to_replace(const struct cli *cli, const char *path)
+{
+    return cli_usage_error(cli, "--output %s: the file is there already: --force replaces it", path);
+}
+
+/* The whole file takes its name. */
+static int move_in(const struct cli *cli, const char *part, const char *path, bool replace)
+{
+    if (!replace && !renameat2(AT_FDCWD, part, AT_FDCWD, path, RENAME_NOREPLACE))
+        return CLI_OK;
+    if (!replace && errno == EEXIST)
+        return refuse_to_replace(cli, path);
+    /* Not every file system knows the flag. */
+    if (!replace && look_at(path) != NOTHING)
+        return refuse_to_replace(cli, path);
+    return rename(part, path) ? cli_file_error(cli, path, errno) : CLI_OK;
+}
+
+/* Into a file beside the one named, which takes its place when it is whole; a device or a pipe is written as
+ * it is. */
 static int copy_to_file(struct cli *cli, const char *path, int64_t first, int64_t count)
 {
     struct cli_sink sink = {.cli = cli, .fd = -1};
-    struct stat status;
-    if (!stat(path, &status) && !S_ISREG(status.st_mode)) {
-        int code = cli_sink_open(&sink, cli, path, true);
+    enum there there = look_at(path);
+    int code;
+    if (there == NO_FILE) {
+        code = cli_sink_open(&sink, cli, path, true);
         code = code ? code : copy(cli, &sink, first, count);
         int closed = cli_sink_close(&sink);
         return code ? code : closed;
     }
-    char *part = sl_printf("%s.part", path);
-    if (!part) {
-        cli_error(cli, "out of memory");
-        return CLI_FAILED;
+    char *part = sl_printf("%s.%ld.part", path, (long)getpid());
+    if (!part)
+        return cli_out_of_memory(cli);
+    sink = (struct cli_sink){.cli = cli, .name = part, .regular = true};
+    sink.fd = open(part, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (sink.fd < 0) {
+        code = cli_file_error(cli, part, errno);
+        free(part);
+        return code;
     }
-    (void)unlink(part);
-    int code = cli_sink_open(&sink, cli, part, true);
-    code = code ? code : copy(cli, &sink, first, count);
+    code = copy(cli, &sink, first, count);
     int closed = cli_sink_close(&sink);
     code = code ? code : closed;
-    if (!code && rename(part, path)) {
-        cli_error(cli, "%s: %s", path, sl_errno_text(errno));
-        code = CLI_FAILED;
-    }
+    if (!code)
+        code = move_in(cli, part, path, there == EMPTY_FILE || cli_flag(cli, "force"));
     if (code)
         (void)unlink(part);
     free(part);
@@ -313,6 +346,11 @@ static int blob_get(struct cli *cli)
     int64_t size = 0, first = 0, count = 0;
     /* What can be told without asking first. */
     int code = bounds(cli, INT64_MAX, &first, &count);
+    bool to_file = output && strcmp(output, "-") != 0;
+    if (!code && cli_flag(cli, "force") && !to_file)
+        code = cli_usage_error(cli, "--force is for --output FILE");
+    if (!code && to_file && !cli_flag(cli, "force") && look_at(output) == FULL_FILE)
+        code = refuse_to_replace(cli, output);
     if (!code)
         code = cli_connect(cli);
     if (!code)
@@ -321,7 +359,7 @@ static int blob_get(struct cli *cli)
         code = bounds(cli, size, &first, &count);
     if (code)
         return code;
-    if (output && strcmp(output, "-") != 0) {
+    if (to_file) {
         code = copy_to_file(cli, output, first, count);
         if (!code && cli->json)
             printf("{\"size\": %lld, \"first\": %lld, \"bytes\": %lld}\n", (long long)size, (long long)first,
@@ -351,8 +389,8 @@ static const struct cli_option blob_put_options[] = {
 };
 
 static const struct cli_option blob_get_options[] = {
-    {0, "output", "FILE",
-     "write to FILE, which is replaced when all of it is there, instead of standard output"},
+    {0, "output", "FILE", "write to FILE, instead of standard output: it is there when all of it is"},
+    {0, "force", NULL, "replace FILE when it has something in it already"},
     {0, "range", "FIRST-LAST", "only these bytes, from 0 on; FIRST- for all from there, -N for the last N"},
     {'q', "quiet", NULL, "no progress"},
     {0, NULL, NULL, NULL},
@@ -382,9 +420,12 @@ const struct cli_command cli_blob_get_command = {
     .max_operands = 3,
     .summary = "fetch a blob by its data handle",
     .details =
-        "It comes in parts of 4 MiB; where the connection breaks, it goes on there. With --output, FILE.part "
-        "is written and becomes FILE when it is whole.",
+        "It comes in parts of 4 MiB; where the connection breaks, it goes on there. With --output, a "
+        "file beside FILE, whose name ends in .part, is written and becomes FILE when it is whole; what "
+        "fails or is "
+        "interrupted leaves nothing. A FILE that has something in it is left alone unless --force is given.",
     .examples = "  streamlayer blob get hrn:here:data::local:traffic tiles HANDLE --output tile.bin\n"
+                "  streamlayer blob get HRN LAYER HANDLE --output tile.bin --force\n"
                 "  streamlayer blob get HRN LAYER HANDLE --range 0-99 | xxd\n",
     .options = blob_get_options,
     .run = blob_get,

@@ -101,13 +101,24 @@ int cli_load_platform_config(struct cli *cli);
 int cli_connect(struct cli *cli);
 void cli_release(struct cli *cli);
 
-/* "streamlayer: …" on standard error; with --json {"error": {…}} or {"warning": {…}}, one a line. */
+/* "streamlayer: …" on standard error; with --json {"error": {…}} or {"warning": {…}}, one a line. Its status
+ * is "failed": cli_error_as and what follows it say more. */
 void cli_error(const struct cli *cli, const char *format, ...) SL_PRINTF(2, 3);
+/* An error that the library has a name for, and the exit code for it. */
+int cli_error_as(const struct cli *cli, sl_status status, const char *format, ...) SL_PRINTF(3, 4);
+/* What an errno says of a file: CLI_NOT_FOUND where it is not there, else CLI_FAILED. */
+int cli_file_error(const struct cli *cli, const char *name, int failure);
+/* CLI_FAILED. */
+int cli_out_of_memory(const struct cli *cli);
+/* What was begun and ends early because of a signal: CLI_INTERRUPTED. */
+int cli_error_interrupted(const struct cli *cli, const char *format, ...) SL_PRINTF(2, 3);
 void cli_warning(const struct cli *cli, const char *format, ...) SL_PRINTF(2, 3);
 /* A line of advice after an error, for people only. */
 void cli_hint(const struct cli *cli, const char *format, ...) SL_PRINTF(2, 3);
 /* The library's error, and the exit code for it. */
 int cli_fail(const struct cli *cli, const sl_error *error);
+/* The same in words of the command's own. */
+int cli_fail_as(const struct cli *cli, const sl_error *error, const char *format, ...) SL_PRINTF(3, 4);
 int cli_exit_code(sl_status status);
 /* A mistake on the command line: the message, a word on --help, CLI_USAGE. */
 int cli_usage_error(const struct cli *cli, const char *format, ...) SL_PRINTF(2, 3);

@@ -1,4 +1,5 @@
 /* What every command needs: configuration, the client, messages to people, exit codes, signals, time. */
+#include "base/error.h"
 #include "base/text.h"
 #include "cli.h"
 #include "config/context.h"
@@ -62,6 +63,33 @@ void cli_error(const struct cli *cli, const char *format, ...)
     char text[TEXT_SIZE];
     FORMAT(text);
     say(cli, "31", "error", NULL, "failed", text);
+}
+
+int cli_error_as(const struct cli *cli, sl_status status, const char *format, ...)
+{
+    char text[TEXT_SIZE];
+    FORMAT(text);
+    say(cli, "31", "error", NULL, sl_status_text(status), text);
+    return cli_exit_code(status);
+}
+
+int cli_error_interrupted(const struct cli *cli, const char *format, ...)
+{
+    char text[TEXT_SIZE];
+    FORMAT(text);
+    say(cli, "31", "error", NULL, "interrupted", text);
+    return CLI_INTERRUPTED;
+}
+
+int cli_out_of_memory(const struct cli *cli)
+{
+    return cli_error_as(cli, SL_OUT_OF_MEMORY, "out of memory");
+}
+
+int cli_file_error(const struct cli *cli, const char *name, int failure)
+{
+    return cli_error_as(cli, failure == ENOENT ? SL_NOT_FOUND : SL_IO, "%s: %s", name,
+                        sl_errno_text(failure));
 }
 
 void cli_warning(const struct cli *cli, const char *format, ...)
@@ -154,10 +182,10 @@ static bool find_file(void *opaque, const char *path, const char *value, const c
     return !*found;
 }
 
-int cli_fail(const struct cli *cli, const sl_error *error)
+int cli_fail_as(const struct cli *cli, const sl_error *error, const char *format, ...)
 {
     char text[TEXT_SIZE];
-    snprintf(text, sizeof text, "%s", error->text[0] ? error->text : sl_status_text(error->status));
+    FORMAT(text);
     say(cli, "31", "error", error, sl_status_text(error->status), text);
     cli_platform_hint(cli, error);
     /* No credentials at all: what is likely to be the cause. */
@@ -171,6 +199,11 @@ int cli_fail(const struct cli *cli, const sl_error *error)
                 "or pass --config FILE.");
     }
     return cli_exit_code(error->status);
+}
+
+int cli_fail(const struct cli *cli, const sl_error *error)
+{
+    return cli_fail_as(cli, error, "%s", error->text[0] ? error->text : sl_status_text(error->status));
 }
 
 /* A file that is not there has an exit code of its own. path may be NULL or begin with "~/". */

@@ -73,7 +73,7 @@ static void format_message(struct consume *consume, const sl_message *message)
 
 static int out_of_memory(const struct consume *consume)
 {
-    cli_error(consume->source.cli, "out of memory");
+    cli_out_of_memory(consume->source.cli);
     return CLI_FAILED;
 }
 

@@ -322,8 +322,9 @@ static int check_name(struct cli *cli)
 
 static int not_found(const struct cli *cli, const char *name)
 {
-    cli_error(cli, "there is no context \"%s\"; `streamlayer context list` shows those that there are", name);
-    return CLI_NOT_FOUND;
+    return cli_error_as(cli, SL_NOT_FOUND,
+                        "there is no context \"%s\"; `streamlayer context list` shows those that there are",
+                        name);
 }
 
 /* Lookup's URL in that context, released with free; NULL with the error. */
@@ -471,13 +472,13 @@ static int run_use(struct cli *cli)
     struct edit edit;
     const char *name = cli->operands[0], *value;
     struct hocon *contexts = NULL;
-    int code = check_name(cli);
-    if (code)
-        return code;
     sl_status status = edit_begin(&edit, &error);
     if (!status)
         status = sl_contexts_read(&contexts, &error);
     bool found = find_context(contexts, name) != NULL;
+    if (!status && found && !sl_context_name_ok(name))
+        status = sl_error_set(&error, SL_INVALID_ARGUMENT,
+                              "\"%s\" cannot be current: 1 to 64 letters, digits, - and _ can", name);
     if (!status && found && !put_current(&edit.text, name))
         status = sl_error_oom(&error);
     if (!status && found)
@@ -526,10 +527,8 @@ static int make_block(struct cli *cli, const char *name, struct sl_buffer *block
     sl_status status = sl_config_create(&cli->config, &error);
     sl_buffer_printf(block, "contexts.%s {\n", name);
     if (cli->operand_count > 1) {
-        if (!realpath(cli->operands[1], file)) {
-            cli_error(cli, "%s: %s", cli->operands[1], sl_errno_text(errno));
-            return errno == ENOENT ? CLI_NOT_FOUND : CLI_FAILED;
-        }
+        if (!realpath(cli->operands[1], file))
+            return cli_file_error(cli, cli->operands[1], errno);
         if (!status)
             status = sl_config_load_file(cli->config, file, &error);
         sl_buffer_append_text(block, "  file = ");

@@ -1,4 +1,5 @@
 /* streamlayer group list|describe|reset */
+#include "base/text.h"
 #include "cli.h"
 #include "position.h"
 
@@ -28,7 +29,7 @@ static int print_text(const struct cli *cli, const char *text)
 static int finish_table(const struct cli *cli, struct cli_table **table)
 {
     if (!cli_table_print(table) && !ferror(stdout)) {
-        cli_error(cli, "out of memory");
+        cli_out_of_memory(cli);
         return CLI_FAILED;
     }
     return CLI_OK;
@@ -100,8 +101,9 @@ static void format_offset(int64_t offset, char out[24])
 static void print_head(const sl_group *group)
 {
     size_t members = sl_group_member_count(group);
-    printf("group     %s\nin Kafka  %s\nstate     %s, %zu member%s\n\n", sl_group_name(group),
-           sl_group_kafka_name(group), sl_group_state(group), members, members == 1 ? "" : "s");
+    printf("group     %s\nin Kafka  %s\nstate     %s, %zu %s\n\n", sl_group_name(group),
+           sl_group_kafka_name(group), sl_group_state(group), members,
+           sl_plural(members, "member", "members"));
 }
 
 static void print_idle_members(const sl_group *group)

@@ -42,8 +42,7 @@ static void tell(const struct cli_kafka *kafka, const char *format, ...)
 
 static int fail_errno(const struct cli_kafka *kafka, const char *path)
 {
-    cli_error(kafka->cli, "%s: %s", path, sl_errno_text(errno));
-    return CLI_FAILED;
+    return cli_error_as(kafka->cli, SL_IO, "%s: %s", path, sl_errno_text(errno));
 }
 
 static bool join(char *out, size_t size, const char *directory, const char *name)
@@ -53,8 +52,7 @@ static bool join(char *out, size_t size, const char *directory, const char *name
 
 static int too_long(const struct cli_kafka *kafka)
 {
-    cli_error(kafka->cli, "%s: the path is too long", kafka->directory);
-    return CLI_FAILED;
+    return cli_error_as(kafka->cli, SL_INVALID_ARGUMENT, "%s: the path is too long", kafka->directory);
 }
 
 /* Where fetched Kafkas are kept, for every data directory. */
@@ -157,8 +155,8 @@ static int wait_for_maven(const struct cli_kafka *kafka, pid_t pid, const char *
                 files += strstr(line, "Downloaded from") != NULL;
         if (file)
             fclose(file);
-        tell(kafka, "  still fetching: %d files after %lld s (log: %s)\n", files,
-             (long long)(told_ms - started_ms) / 1000, log);
+        tell(kafka, "  still fetching: %d %s after %lld s (log: %s)\n", files,
+             sl_plural((uint64_t)files, "file", "files"), (long long)(told_ms - started_ms) / 1000, log);
     }
     return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
@@ -198,19 +196,17 @@ static int fetch_into(const struct cli_kafka *kafka, const char *mvn, const char
         return CLI_OK;
     char tail[2000];
     cli_file_tail(log, tail, sizeof tail);
-    cli_error(kafka->cli,
-              "Maven could not fetch Apache Kafka " CLI_KAFKA_VERSION " (the whole story: %s):\n%s", log,
-              tail);
-    return CLI_UNAVAILABLE;
+    return cli_error_as(kafka->cli, SL_UNAVAILABLE,
+                        "Maven could not fetch Apache Kafka " CLI_KAFKA_VERSION " (the whole story: %s):\n%s",
+                        log, tail);
 }
 
 static int fetch(struct cli_kafka *kafka)
 {
     char cache[PATH_MAX - 64], mvn[PATH_MAX], temporary[PATH_MAX], jars[PATH_MAX + 8];
-    if (!cache_directory(cache, sizeof cache)) {
-        cli_error(kafka->cli, "no place to keep Apache Kafka in: set HOME or XDG_CACHE_HOME");
-        return CLI_USAGE;
-    }
+    if (!cache_directory(cache, sizeof cache))
+        return cli_error_as(kafka->cli, SL_BAD_CONFIG,
+                            "no place to keep Apache Kafka in: set HOME or XDG_CACHE_HOME");
     snprintf(kafka->jars, sizeof kafka->jars, "%s/kafka-" CLI_KAFKA_VERSION, cache);
     if (!access(kafka->jars, F_OK))
         return CLI_OK;
@@ -226,12 +222,11 @@ static int fetch(struct cli_kafka *kafka)
          kafka->jars);
     snprintf(temporary, sizeof temporary, "%s/kafka-XXXXXX", cache);
     if (!cli_make_directories(cache, 0755) || !mkdtemp(temporary)) {
-        cli_error(kafka->cli,
-                  "Apache Kafka is kept in %s, which cannot be written (%s): set XDG_CACHE_HOME to a "
-                  "directory that "
-                  "can",
-                  cache, sl_errno_text(errno));
-        return CLI_FAILED;
+        return cli_error_as(
+            kafka->cli, SL_IO,
+            "Apache Kafka is kept in %s, which cannot be written (%s): set XDG_CACHE_HOME to a "
+            "directory that can",
+            cache, sl_errno_text(errno));
     }
     snprintf(jars, sizeof jars, "%s/jars", temporary);
     int code = fetch_into(kafka, mvn, temporary);

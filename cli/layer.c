@@ -95,7 +95,7 @@ static void print_json(const struct cli *cli, json_t *value)
     if (text)
         puts(text);
     else
-        cli_error(cli, "out of memory");
+        cli_out_of_memory(cli);
     json_free_t release;
     json_get_alloc_funcs(NULL, &release);
     release(text);
@@ -289,9 +289,9 @@ static int layer_show(struct cli *cli)
     if (sl_catalog_layer_at(catalog, at, &layer)) {
         code = show(cli, &layer, sl_catalog_layer_topic(catalog, at));
     } else {
-        cli_error(cli, "catalog %s has no layer \"%s\"; `streamlayer layer list %s` shows those it has",
-                  cli->operands[0], wanted, cli->operands[0]);
-        code = CLI_NOT_FOUND;
+        code = cli_error_as(cli, SL_NOT_FOUND,
+                            "catalog %s has no layer \"%s\"; `streamlayer layer list %s` shows those it has",
+                            cli->operands[0], wanted, cli->operands[0]);
     }
     sl_catalog_destroy(&catalog);
     return code;

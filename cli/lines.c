@@ -24,13 +24,13 @@ bool cli_lines_open(struct cli_lines *lines, const struct cli *cli, const char *
     };
     if (lines->fd < 0) {
         int failure = errno;
-        cli_error(cli, "%s: %s", lines->name, sl_errno_text(failure));
+        (void)cli_file_error(cli, lines->name, failure);
         errno = failure;
         return false;
     }
     lines->data = malloc(lines->capacity);
     if (!lines->data) {
-        cli_error(cli, "out of memory");
+        cli_out_of_memory(cli);
         cli_lines_close(lines);
         errno = ENOMEM;
         return false;
@@ -69,7 +69,7 @@ static bool make_room(struct cli_lines *lines)
 static enum cli_line fill(struct cli_lines *lines, const struct cli *cli)
 {
     if (!make_room(lines)) {
-        cli_error(cli, "out of memory");
+        cli_out_of_memory(cli);
         return CLI_LINE_FAILED;
     }
     for (;;) {
@@ -90,7 +90,7 @@ static enum cli_line fill(struct cli_lines *lines, const struct cli *cli)
             return CLI_LINE_END;
         }
         if (errno != EINTR && errno != EAGAIN) {
-            cli_error(cli, "%s: %s", lines->name, sl_errno_text(errno));
+            (void)cli_error_as(cli, SL_IO, "%s: %s", lines->name, sl_errno_text(errno));
             return CLI_LINE_FAILED;
         }
     }
@@ -99,11 +99,14 @@ static enum cli_line fill(struct cli_lines *lines, const struct cli *cli)
 static enum cli_line too_long(const struct cli_lines *lines, const struct cli *cli)
 {
     if (lines->number)
-        cli_error(cli, "%s:%llu: the record has more than %zu bytes, which is the most a message may have",
-                  lines->name, (unsigned long long)lines->number, lines->max);
+        (void)cli_error_as(
+            cli, SL_TOO_LARGE,
+            "%s:%llu: the record has more than %zu bytes, which is the most a message may have", lines->name,
+            (unsigned long long)lines->number, lines->max);
     else
-        cli_error(cli, "%s: the file has more than %zu bytes, which is the most a message may have",
-                  lines->name, lines->max);
+        (void)cli_error_as(cli, SL_TOO_LARGE,
+                           "%s: the file has more than %zu bytes, which is the most a message may have",
+                           lines->name, lines->max);
     return CLI_LINE_FAILED;
 }
 

@@ -142,11 +142,12 @@ static int run_group(struct cli *cli, int argc, char **argv, int next)
             meant = cli_commands[i]->name;
     }
     if (meant)
-        cli_error(cli, "unknown command \"%s %s\"; did you mean \"%s\"?", group, word, meant);
+        (void)cli_error_as(cli, SL_INVALID_ARGUMENT, "unknown command \"%s %s\"; did you mean \"%s\"?", group,
+                           word, meant);
     else if (word)
-        cli_error(cli, "unknown command \"%s %s\"", group, word);
+        (void)cli_error_as(cli, SL_INVALID_ARGUMENT, "unknown command \"%s %s\"", group, word);
     else
-        cli_error(cli, "%s what?", group);
+        (void)cli_error_as(cli, SL_INVALID_ARGUMENT, "%s what?", group);
     cli_hint(cli, "`streamlayer %s --help` shows its commands.", group);
     return CLI_USAGE;
 }
@@ -195,7 +196,7 @@ static int run(struct cli *cli, int argc, char **argv)
     if (cli_flag(cli, "version"))
         return version(cli);
     if (next >= argc) {
-        cli_error(cli, "a command is needed");
+        (void)cli_error_as(cli, SL_INVALID_ARGUMENT, "a command is needed");
         cli_hint(cli, "`streamlayer --help` shows the commands.");
         return CLI_USAGE;
     }

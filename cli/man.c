@@ -273,8 +273,7 @@ static int write_page(const struct cli *cli, const char *directory, const struct
         write_overview(out);
     if (out && !fclose(out))
         return CLI_OK;
-    cli_error(cli, "%s: %s", path, sl_errno_text(errno));
-    return CLI_FAILED;
+    return cli_file_error(cli, path, errno);
 }
 
 static int run_man(struct cli *cli)

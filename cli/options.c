@@ -114,7 +114,7 @@ bool cli_option_given(struct cli *cli, const struct cli_option *option, const ch
 {
     struct cli_given *given = realloc(cli->given, (cli->given_count + 1) * sizeof *given);
     if (!given) {
-        cli_error(cli, "out of memory");
+        cli_out_of_memory(cli);
         return false;
     }
     given[cli->given_count++] = (struct cli_given){option, value};
@@ -127,7 +127,7 @@ bool cli_options_parse(struct cli *cli, const struct cli_command *command, int a
     struct getopt_tables tables;
     bool ok = make_tables(&tables, command ? command->options : NULL, !command);
     if (!ok)
-        cli_error(cli, "out of memory");
+        cli_out_of_memory(cli);
     /* getopt permutes what follows argv[0]: hand it the tail that begins one before the first to read. */
     int offset = *next - 1;
     char **tail = argv + offset;

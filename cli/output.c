@@ -1,5 +1,6 @@
 /* Tables, sizes and summaries. */
 #include "base/error.h"
+#include "base/text.h"
 #include "cli.h"
 
 #include <errno.h>
@@ -102,8 +103,7 @@ int cli_output_failed(const struct cli *cli, int failure)
     /* Who reads has enough, as head has: no fault of anybody's. */
     if (failure == EPIPE)
         return CLI_READER_GONE;
-    cli_error(cli, "standard output: %s", sl_errno_text(failure));
-    return CLI_FAILED;
+    return cli_error_as(cli, SL_IO, "standard output: %s", sl_errno_text(failure));
 }
 
 void cli_format_bytes(double bytes, char out[32])
@@ -143,8 +143,9 @@ void cli_print_summary(const struct cli *cli, const char *verb, const struct cli
     char bytes[32], rate[32];
     cli_format_bytes((double)summary->bytes, bytes);
     cli_format_bytes((double)summary->bytes / seconds, rate);
-    fprintf(stderr, "%s %llu messages, %s in %.1f s (%.0f msg/s, %s/s)", verb,
-            (unsigned long long)summary->messages, bytes, seconds, (double)summary->messages / seconds, rate);
+    fprintf(stderr, "%s %llu %s, %s in %.1f s (%.0f msg/s, %s/s)", verb,
+            (unsigned long long)summary->messages, sl_plural(summary->messages, "message", "messages"), bytes,
+            seconds, (double)summary->messages / seconds, rate);
     if (summary->to)
         fprintf(stderr, ", %llu failed", (unsigned long long)summary->failed);
     if (summary->from && summary->to)

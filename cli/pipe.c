@@ -1,4 +1,5 @@
 /* streamlayer pipe */
+#include "base/text.h"
 #include "progress.h"
 #include "rate.h"
 #include "source.h"
@@ -8,7 +9,7 @@
 #include <string.h>
 
 #define SIGNAL_CHECK_MS     200
-#define INTERRUPTED_WAIT_MS 10000 /* for what is under way when Ctrl-C comes */
+#define INTERRUPTED_WAIT_MS 2000 /* for what is under way when Ctrl-C comes: a blob may take minutes */
 /* Messages read and not yet committable: one that is slow to arrive must not let the rest pile up. */
 #define MAX_UNDER_WAY 200000
 
@@ -207,7 +208,7 @@ static int send_message(struct pipe *pipe, const sl_message *message)
         return code;
     struct flight *flight = take_off(pipe, message);
     if (!flight) {
-        cli_error(pipe->source.cli, "out of memory");
+        cli_out_of_memory(pipe->source.cli);
         return CLI_FAILED;
     }
     sl_error error = {0};
@@ -226,9 +227,8 @@ static int send_message(struct pipe *pipe, const sl_message *message)
     if (status == SL_QUEUE_FULL)
         return cli_interrupted() ? CLI_INTERRUPTED : CLI_FAILED;
     sl_offset offset = sl_message_offset(message);
-    cli_error(pipe->source.cli, "the message at %d:%lld cannot be written: %s", offset.partition,
-              (long long)offset.offset, error.text);
-    return cli_exit_code(status);
+    return cli_error_as(pipe->source.cli, status, "the message at %d:%lld cannot be written: %s",
+                        offset.partition, (long long)offset.offset, error.text);
 }
 
 /* Waits while too much is under way. */
@@ -316,7 +316,7 @@ static int open_producer(struct pipe *pipe)
     int code = CLI_OK;
     if (sl_producer_options_create(&options) ||
         sl_producer_options_set_delivery(options, on_delivery, pipe)) {
-        cli_error(cli, "out of memory");
+        cli_out_of_memory(cli);
         code = CLI_FAILED;
     } else if (connector && sl_producer_options_set_connector(options, connector)) {
         code = cli_usage_error(cli, "\"%s\" is no connector: kafka-connector or http-connector is needed",
@@ -357,11 +357,12 @@ static int run(struct pipe *pipe)
     summary.failed = pipe->failed;
     cli_print_summary(cli, "piped", &summary);
     if (pipe->failed) {
-        cli_error(
-            cli, "%llu messages were not delivered; the first because: %s", (unsigned long long)pipe->failed,
-            pipe->first_error.text[0] ? pipe->first_error.text : sl_status_text(pipe->first_error.status));
-        int reason = cli_exit_code(pipe->first_error.status);
-        code = code == CLI_INTERRUPTED || !reason ? CLI_FAILED : reason;
+        const sl_error *first = &pipe->first_error;
+        int reason = cli_fail_as(cli, first, "%llu %s not delivered%s: %s", (unsigned long long)pipe->failed,
+                                 sl_plural(pipe->failed, "message was", "messages were"),
+                                 pipe->failed == 1 ? "" : "; the first because",
+                                 first->text[0] ? first->text : sl_status_text(first->status));
+        code = reason ? reason : CLI_FAILED;
     }
     return code ? code : settled;
 }

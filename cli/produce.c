@@ -7,16 +7,18 @@
 #include "rate.h"
 #include "record.h"
 
+#include "base/text.h"
 #include "base/time.h"
 #include "config/settings.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define SIGNAL_CHECK_MS     200
-#define INTERRUPTED_WAIT_MS 10000 /* for what is under way when Ctrl-C comes */
+#define INTERRUPTED_WAIT_MS 2000 /* for what is under way when Ctrl-C comes: a blob may take minutes */
 #define DELIMITER_MAX       65536
 #define MAX_SIZE            "here.platform.data-client.stream.blob.max-size"
 
@@ -28,7 +30,7 @@ static const struct cli_option produce_options[] = {
      "the event time of every message: ms since 1970, 2026-01-31T12:30 or -10m; else the time of sending"},
     {'d', "delimiter", "TEXT", "what ends a message, instead of a newline; escapes as with --key-delimiter"},
     {0, "crlf", NULL, "lines may end in CR LF: the CR is then no part of the message"},
-    {0, "ndjson", NULL, "each line is a message as `consume --json` writes it"},
+    {0, "ndjson", NULL, "each line is a message as `consume --json` writes it; blank lines are passed over"},
     {'F', "file-per-message", NULL, "each FILE is one message"},
     {0, "compress", NULL, "gzip each payload, for layers whose content encoding is gzip"},
     {0, "rate", "RATE", "so many messages (100, 0.5) or bytes (5MB/s) a second, evenly"},
@@ -90,8 +92,7 @@ static int read_header(struct produce *produce, const char *text)
     char *name = strdup(text);
     if (!grown || !name) {
         free(name);
-        cli_error(produce->cli, "out of memory");
-        return CLI_FAILED;
+        return cli_out_of_memory(produce->cli);
     }
     name[equals ? equals - text : 0] = 0;
     grown[produce->header_count++] = (struct header){name, equals ? name + (equals - text) + 1 : ""};
@@ -155,12 +156,19 @@ static void show_progress(struct produce *produce)
 }
 
 /* "FILE:LINE: " of what is being read. */
-static int refuse(const struct produce *produce, const struct cli_lines *lines, const char *why)
+static int refuse_as(const struct produce *produce, const struct cli_lines *lines, sl_status status,
+                     const char *why)
 {
     if (lines->number)
-        cli_error(produce->cli, "%s:%llu: %s", lines->name, (unsigned long long)lines->number, why);
-    else
-        cli_error(produce->cli, "%s: %s", lines->name, why);
+        return cli_error_as(produce->cli, status, "%s:%llu: %s", lines->name,
+                            (unsigned long long)lines->number, why);
+    return cli_error_as(produce->cli, status, "%s: %s", lines->name, why);
+}
+
+/* The same of what is wrong with the text: that is no mistake on the command line. */
+static int refuse(const struct produce *produce, const struct cli_lines *lines, const char *why)
+{
+    (void)refuse_as(produce, lines, SL_INVALID_ARGUMENT, why);
     return CLI_FAILED;
 }
 
@@ -220,7 +228,7 @@ static int send_message(struct produce *produce, const struct cli_lines *lines)
         check_encoding(produce, payload, size);
     if (payload && produce->compressor) {
         if (!cli_compress(produce->compressor, payload, size, &payload, &size))
-            return refuse(produce, lines, "out of memory");
+            return refuse_as(produce, lines, SL_OUT_OF_MEMORY, "out of memory");
         /* The checksum was of what is not sent. */
         (void)sl_message_set_checksum(produce->message, NULL);
         (void)sl_message_set_payload(produce->message, payload, size);
@@ -238,8 +246,7 @@ static int send_message(struct produce *produce, const struct cli_lines *lines)
         return CLI_OK;
     if (status == SL_QUEUE_FULL)
         return CLI_INTERRUPTED;
-    (void)refuse(produce, lines, error.text);
-    return cli_exit_code(status);
+    return refuse_as(produce, lines, status, error.text);
 }
 
 /* A line with key and delimiter. An empty key is none: the trace id then serves as the partition id. */
@@ -260,9 +267,19 @@ static int cut_key(struct produce *produce, const char **line, size_t *size, con
     return CLI_OK;
 }
 
+/* Of JSON's white space, if of anything. */
+static bool is_blank(const char *line, size_t size)
+{
+    while (size && strchr(" \t\r\n", line[size - 1]) && line[size - 1])
+        size--;
+    return !size;
+}
+
 static int send_line(struct produce *produce, const char *line, size_t size, const struct cli_lines *lines)
 {
     if (produce->ndjson) {
+        if (is_blank(line, size))
+            return CLI_OK;
         char why[CLI_RECORD_WHY];
         int code = set_common_parts(produce);
         if (code)
@@ -277,7 +294,7 @@ static int send_line(struct produce *produce, const char *line, size_t size, con
             return code;
     }
     sl_status status = sl_message_set_payload(produce->message, line, size);
-    return status ? refuse(produce, lines, sl_status_text(status)) : send_message(produce, lines);
+    return status ? refuse_as(produce, lines, status, sl_status_text(status)) : send_message(produce, lines);
 }
 
 /* The longest line there may be. The library checks the payload itself. */
@@ -354,13 +371,40 @@ static void wait_for_deliveries(struct produce *produce)
 }
 
 /* A script must know what to send again. */
-static void say_where_it_stopped(const struct produce *produce)
+static void say_where_it_stopped(const struct produce *produce, bool interrupted)
 {
-    char line[32] = "";
+    const struct cli *cli = produce->cli;
+    char line[32] = "", rest[PATH_MAX + 64] = "";
+    unsigned long long delivered = produce->delivered, failed = produce->failed;
     if (produce->stopped_at)
         snprintf(line, sizeof line, ":%llu", (unsigned long long)produce->stopped_at);
-    cli_error(produce->cli, "stopped early: %llu messages were delivered; what is from %s%s on was not sent",
-              (unsigned long long)produce->delivered, produce->stopped_in, line);
+    if (produce->stopped_in)
+        snprintf(rest, sizeof rest, "; what is from %s%s on was not sent", produce->stopped_in, line);
+    const char *were = sl_plural(delivered, "message was", "messages were");
+    if (!interrupted)
+        cli_error(cli, "stopped early: %llu %s delivered%s", delivered, were, rest);
+    else if (!failed)
+        (void)cli_error_interrupted(cli, "interrupted: %llu %s delivered%s", delivered, were, rest);
+    else
+        (void)cli_error_interrupted(cli,
+                                    "interrupted: %llu %s delivered, %llu %s not, or not that is known (the "
+                                    "first: %s)%s",
+                                    delivered, were, failed, sl_plural(failed, "was", "were"),
+                                    produce->first_error.text[0]
+                                        ? produce->first_error.text
+                                        : sl_status_text(produce->first_error.status),
+                                    rest);
+}
+
+static int fail_deliveries(const struct produce *produce)
+{
+    const sl_error *first = &produce->first_error;
+    int reason =
+        cli_fail_as(produce->cli, first, "%llu %s not delivered%s: %s", (unsigned long long)produce->failed,
+                    sl_plural(produce->failed, "message was", "messages were"),
+                    produce->failed == 1 ? "" : "; the first because",
+                    first->text[0] ? first->text : sl_status_text(first->status));
+    return reason ? reason : CLI_FAILED;
 }
 
 static int run(struct produce *produce)
@@ -371,8 +415,7 @@ static int run(struct produce *produce)
     if (sl_producer_options_create(&options) ||
         sl_producer_options_set_delivery(options, on_delivery, produce)) {
         sl_producer_options_destroy(&options);
-        cli_error(cli, "out of memory");
-        return CLI_FAILED;
+        return cli_out_of_memory(cli);
     }
     sl_status status = sl_producer_create(cli->client, cli->operands[0], cli->operands[1], options,
                                           &produce->producer, &error);
@@ -392,15 +435,14 @@ static int run(struct produce *produce)
     summary.bytes = produce->delivered_bytes;
     summary.failed = produce->failed;
     cli_print_summary(cli, "produced", &summary);
-    if (produce->stopped_in)
-        say_where_it_stopped(produce);
-    if (produce->failed) {
-        cli_error(cli, "%llu messages were not delivered; the first because: %s",
-                  (unsigned long long)produce->failed,
-                  produce->first_error.text[0] ? produce->first_error.text
-                                               : sl_status_text(produce->first_error.status));
-        if (!code)
-            code = CLI_FAILED;
+    /* The signal may have come when all was read already. */
+    if (!code && produce->failed && cli_interrupted())
+        code = CLI_INTERRUPTED;
+    if (produce->stopped_in || code == CLI_INTERRUPTED)
+        say_where_it_stopped(produce, code == CLI_INTERRUPTED);
+    if (produce->failed && code != CLI_INTERRUPTED) {
+        int reason = fail_deliveries(produce);
+        code = code ? code : reason;
     }
     return code ? code : cli_flush_output(cli);
 }
@@ -465,16 +507,14 @@ static int prepare(struct produce *produce)
     produce->max = (uint64_t)max < SIZE_MAX / 4 ? (size_t)max : SIZE_MAX / 4;
     if (!cli_flag(produce->cli, "compress") || (produce->compressor = cli_compressor_create()) != NULL)
         return CLI_OK;
-    cli_error(produce->cli, "out of memory");
-    return CLI_FAILED;
+    return cli_out_of_memory(produce->cli);
 }
 
 static int produce(struct cli *cli)
 {
     struct produce produce = {.cli = cli, .lock = PTHREAD_MUTEX_INITIALIZER};
     if (sl_message_create(&produce.message)) {
-        cli_error(cli, "out of memory");
-        return CLI_FAILED;
+        return cli_out_of_memory(cli);
     }
     int code = read_options(&produce);
     if (!code)
@@ -509,7 +549,8 @@ const struct cli_command cli_produce_command = {
                "\n"
                "Returns when each message is delivered or has failed; when one failed, or was refused, the "
                "exit code is "
-               "not 0. Ctrl-C stops reading and waits for what is under way.\n"
+               "not 0. Ctrl-C stops reading, gives what is under way two seconds, tells how "
+               "many messages were delivered and how many were not, and exits with 130.\n"
                "\n"
                "It stops at the first line that cannot be a message, or file that cannot be read: what is "
                "before it is "
@@ -525,7 +566,8 @@ const struct cli_command cli_produce_command = {
                "and crc; a "
                "payload that is an object or a list is sent as its JSON. --key and --timestamp are for lines "
                "that have "
-               "none, --header adds to those of the line. What `consume --json` writes beyond that "
+               "none, --header adds to those of the line. Blank lines are passed over. What `consume --json` "
+               "writes beyond that "
                "(partition, offset, "
                "dataHandle, dataSize) is left alone.",
     .examples =

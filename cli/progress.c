@@ -1,5 +1,7 @@
 #include "progress.h"
 
+#include "base/text.h"
+
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -62,8 +64,8 @@ static void compose(const struct cli_progress *progress, const struct cli_amount
     cli_format_bytes(progress->bytes_rate, rate);
     snprintf(line, LONGEST, "%s ", progress->verb);
     if (progress->total < 0)
-        add(line, "%llu messages, %s, %.0f msg/s, %s/s", (unsigned long long)amount->messages, bytes,
-            progress->messages_rate, rate);
+        add(line, "%llu %s, %s, %.0f msg/s, %s/s", (unsigned long long)amount->messages,
+            sl_plural(amount->messages, "message", "messages"), bytes, progress->messages_rate, rate);
     else
         add(line, "%s, %s/s", bytes, rate);
     if (progress->total > 0)

@@ -15,8 +15,9 @@ static int failed(const struct cli_sink *sink, const char *name, int failure)
 {
     if (sink->fd == STDOUT_FILENO)
         return cli_output_failed(sink->cli, failure);
-    cli_error(sink->cli, "%s%s%s: %s", sink->name, name ? "/" : "", name ? name : "", sl_errno_text(failure));
-    return failure == EPIPE ? CLI_READER_GONE : failure == ENOENT ? CLI_NOT_FOUND : CLI_FAILED;
+    int code = cli_error_as(sink->cli, failure == ENOENT ? SL_NOT_FOUND : SL_IO, "%s%s%s: %s", sink->name,
+                            name ? "/" : "", name ? name : "", sl_errno_text(failure));
+    return failure == EPIPE ? CLI_READER_GONE : code;
 }
 
 int cli_sink_open(struct cli_sink *sink, const struct cli *cli, const char *path, bool append)

@@ -1,5 +1,6 @@
 #include "source.h"
 
+#include "base/text.h"
 #include "base/time.h"
 
 #include <stdlib.h>
@@ -45,7 +46,7 @@ static int add_where(struct cli_source *source, const char *text)
         return cli_usage_error(source->cli, "--offset %s: %s", text, why);
     struct cli_where *grown = realloc(source->wheres, (source->where_count + 1) * sizeof *grown);
     if (!grown) {
-        cli_error(source->cli, "out of memory");
+        cli_out_of_memory(source->cli);
         return CLI_FAILED;
     }
     grown[source->where_count++] = where;
@@ -67,7 +68,7 @@ static int add_only(struct cli_source *source, const char *text)
                                text);
     int32_t *grown = realloc(source->only, (source->only_count + 1) * sizeof *grown);
     if (!grown) {
-        cli_error(source->cli, "out of memory");
+        cli_out_of_memory(source->cli);
         return CLI_FAILED;
     }
     grown[source->only_count++] = (int32_t)partition;
@@ -133,7 +134,7 @@ int cli_source_open(struct cli_source *source, const char *connector)
         sl_consumer_options_set_start(options, start_of(source)) ||
         (source->resolve >= 0 && sl_consumer_options_set_resolve(options, source->resolve)) ||
         (source->placed && sl_consumer_options_set_rebalance(options, on_rebalance, source))) {
-        cli_error(cli, "out of memory");
+        cli_out_of_memory(cli);
         code = CLI_FAILED;
     } else if (group && sl_consumer_options_set_group(options, group)) {
         code = cli_usage_error(cli, "--group %s: 1 to 200 of the characters A-Z a-z 0-9 . _ - : are needed",
@@ -157,16 +158,17 @@ int cli_source_open(struct cli_source *source, const char *connector)
 static enum cli_next end(const struct cli_source *source, int *code)
 {
     if (source->count >= 0 && source->taken < source->count) {
-        cli_error(source->cli, "only %lld of %lld messages came", (long long)source->taken,
-                  (long long)source->count);
-        *code = CLI_UNAVAILABLE;
+        *code =
+            cli_error_as(source->cli, SL_TIMED_OUT, "only %lld of %lld %s came", (long long)source->taken,
+                         (long long)source->count, sl_plural((uint64_t)source->count, "message", "messages"));
     } else if (cli_source_is_short(source)) {
-        cli_error(source->cli, "nothing has come for %lld s, and the end of the range is not reached%s",
-                  (long long)source->idle_ms / 1000,
-                  source->part_count ? ""
-                                     : ": every Kafka partition is with other members of the group, so name "
-                                       "another --group");
-        *code = CLI_UNAVAILABLE;
+        *code = cli_error_as(source->cli, SL_TIMED_OUT,
+                             "nothing has come for %lld s, and the end of the range is not reached%s",
+                             (long long)source->idle_ms / 1000,
+                             source->part_count
+                                 ? ""
+                                 : ": every Kafka partition is with other members of the group, so name "
+                                   "another --group");
     }
     return CLI_NEXT_END;
 }

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #define TRY_MS 5000 /* of one call: who asks for the status waits no longer */
+#define TOKEN  SL_ROOT "request-signer.credentials.here-token"
 #define DETAIL 700
 
 enum state { OK, FAILED, SKIPPED };
@@ -22,6 +23,7 @@ struct status {
     struct cli *cli;
     json_t *checks;
     int code;      /* of the first that failed */
+    bool away;     /* the gateway cannot be reached */
     int64_t began; /* the check at hand */
     bool direct;   /* a side uses Direct Kafka */
 };
@@ -90,6 +92,9 @@ static void add_credentials(struct status *status, const char *until)
     free(what);
 }
 
+static const char credentials_cure[] =
+    "`streamlayer up` writes credentials; docs/configuration.md, \"Credentials\", tells the other ways";
+
 static bool check_credentials(struct status *status)
 {
     struct cli *cli = status->cli;
@@ -103,19 +108,33 @@ static bool check_credentials(struct status *status)
         struct tm parts;
         strftime(until, sizeof until, "until %Y-%m-%dT%H:%M:%SZ", gmtime_r(&when, &parts));
     }
-    if (failure == SL_UNAVAILABLE || failure == SL_TIMED_OUT)
+    bool unreachable = failure == SL_UNAVAILABLE || failure == SL_TIMED_OUT;
+    if (unreachable && status->away)
+        add(status, "credentials", SKIPPED, NULL, "no token can be had either: %s", error.text);
+    else if (unreachable)
         fail(status, "credentials", &error, "is the platform running, and is its token endpoint right?");
     else if (failure)
-        fail(status, "credentials", &error,
-             "`streamlayer up` writes credentials; docs/configuration.md, \"Credentials\", tells the other "
-             "ways");
+        fail(status, "credentials", &error, credentials_cure);
     else
         add_credentials(status, until);
     sl_free(token);
     return failure == SL_OK;
 }
 
-/* Whether the gateway's own check passes; it is asked without a token. */
+/* A client for questions without a token: that there are no credentials says nothing of the gateway. */
+static sl_status open_probe(const struct cli *cli, sl_client **probe, sl_error *error)
+{
+    sl_config *config = NULL;
+    sl_status failure = sl_config_clone(cli->config, &config, error);
+    if (!failure)
+        failure = sl_config_set(config, TOKEN, "none", error);
+    if (!failure)
+        failure = sl_client_create(config, NULL, NULL, probe, error);
+    sl_config_destroy(&config);
+    return failure;
+}
+
+/* Whether the gateway's own check passes. */
 static void check_ready(struct status *status, const char *lookup_url)
 {
     const char *authority = strstr(lookup_url, "://");
@@ -126,8 +145,15 @@ static void check_ready(struct status *status, const char *lookup_url)
     struct sl_http_request request = {.method = "GET", .url = url, .timeout_ms = TRY_MS};
     struct sl_http_response response = {0};
     sl_error error = {0};
+    sl_client *probe = NULL;
+    if (open_probe(status->cli, &probe, &error)) {
+        fail(status, "gateway", &error, NULL);
+        return;
+    }
     status->began = cli_mono_ms();
-    sl_status failure = sl_http_perform(status->cli->client->http, &request, &response, &error);
+    sl_status failure = sl_http_perform(probe->http, &request, &response, &error);
+    sl_client_destroy(&probe);
+    status->away = failure != SL_OK;
     if (!failure && response.status >= 400)
         (void)sl_http_error(&response, url, &error);
     if (response.status == 200)
@@ -140,6 +166,19 @@ static void check_ready(struct status *status, const char *lookup_url)
                                "streamlayer.gateway.kafka.brokers names it"
                              : "is `streamlayer up`, or streamlayerd, running there?");
     sl_http_response_free(&response);
+}
+
+static void check_gateway(struct status *status)
+{
+    char *url = NULL;
+    sl_error error = {0};
+    const char *own = sl_config_get(status->cli->config, SL_ROOT "endpoint-locator.discovery-service-url");
+    const char *name = sl_config_get(status->cli->config, SL_ROOT "endpoint-locator.discovery-service-env");
+    bool ours = (own && *own) || (name && !strcmp(name, "local")); /* HERE's platforms have no such check */
+    if (!ours || sl_config_lookup_url(status->cli->config, &url, &error))
+        return;
+    check_ready(status, url);
+    free(url);
 }
 
 static void check_api(struct status *status, const json_t *api)
@@ -170,10 +209,6 @@ static bool check_lookup(struct status *status, const char *hrn, bool authentica
     sl_error error = {0};
     if (sl_config_lookup_url(status->cli->config, &url, &error))
         return false;
-    const char *own = sl_config_get(status->cli->config, SL_ROOT "endpoint-locator.discovery-service-url");
-    const char *name = sl_config_get(status->cli->config, SL_ROOT "endpoint-locator.discovery-service-env");
-    if ((own && *own) || (name && !strcmp(name, "local"))) /* HERE's platforms have no such check */
-        check_ready(status, url);
     if (!authenticated) {
         add(status, "lookup", SKIPPED, NULL, "it needs credentials");
         free(url);
@@ -183,7 +218,8 @@ static bool check_lookup(struct status *status, const char *hrn, bool authentica
     status->began = cli_mono_ms();
     bool found = !sl_client_call_json(status->cli->client, "GET", place, NULL, &apis, &error);
     if (found)
-        add(status, "lookup", OK, NULL, "%zu APIs, %lld ms", json_array_size(apis), elapsed(status));
+        add(status, "lookup", OK, NULL, "%zu %s, %lld ms", json_array_size(apis),
+            sl_plural(json_array_size(apis), "API", "APIs"), elapsed(status));
     else
         fail(status, "lookup", &error,
              error.status == SL_NOT_FOUND
@@ -298,9 +334,14 @@ static int run_status(struct cli *cli)
     (void)sl_config_set(cli->config, SL_ROOT "http.connect-timeout", "3 s", NULL);
     (void)sl_config_set(cli->config, SL_ROOT "http.request-timeout", "5 s", NULL);
     (void)sl_config_set(cli->config, SL_ROOT "http.retry.attempts", "1", NULL);
-    if (!status.code && sl_client_create(cli->config, NULL, NULL, &cli->client, &error))
-        fail(&status, "credentials", &error, NULL);
-    if (!status.code) {
+    bool usable = !status.code;
+    if (usable)
+        check_gateway(&status);
+    if (usable && sl_client_create(cli->config, NULL, NULL, &cli->client, &error)) {
+        fail(&status, "credentials", &error, credentials_cure);
+        usable = false;
+    }
+    if (usable) {
         const char *hrn = cli->operand_count ? cli->operands[0] : NULL;
         const char *layer = hrn ? cli->operands[1] : NULL;
         check_connector(&status, "producer", hrn, layer);
@@ -318,7 +359,7 @@ const struct cli_command cli_status_command = {
     .max_operands = 2,
     .summary = "check that the platform can be used, and say what to do where not",
     .details =
-        "Checks the configuration, both connectors, the credentials, the gateway, and every API that the "
+        "Checks the configuration, the gateway, both connectors, the credentials, and every API that the "
         "platform names, with the time that each takes; with HRN and LAYER that layer's connectors, the "
         "catalog's APIs, the layer's topic, and whether its Kafka brokers take connections from here. The "
         "exit code is 0 when all is well, else that of the first check that failed.",

@@ -57,8 +57,7 @@ struct platform {
 
 static int fail_errno(const struct platform *platform, const char *path)
 {
-    cli_error(platform->cli, "%s: %s", path, sl_errno_text(errno));
-    return CLI_FAILED;
+    return cli_error_as(platform->cli, SL_IO, "%s: %s", path, sl_errno_text(errno));
 }
 
 /* The data directory's path, as given. */
@@ -85,9 +84,9 @@ static int make_directory(struct platform *platform, const char *path)
 {
     if (cli_make_directories(path, 0700) && realpath(path, platform->directory))
         return CLI_OK;
-    cli_error(platform->cli, "%s: %s: give another place for the data with --data-dir, or XDG_DATA_HOME",
-              path, sl_errno_text(errno));
-    return CLI_FAILED;
+    return cli_error_as(platform->cli, SL_IO,
+                        "%s: %s: give another place for the data with --data-dir, or XDG_DATA_HOME", path,
+                        sl_errno_text(errno));
 }
 
 static void path_in(const struct platform *platform, const char *name, char out[FILE_MAX])
@@ -108,11 +107,11 @@ static int lock_directory(struct platform *platform)
             return fail_errno(platform, path);
         cli_file_tail(path, owner, sizeof owner);
         owner[strcspn(owner, "\n")] = 0;
-        cli_error(platform->cli,
-                  "%s is in use by another `streamlayer up` (process %s): stop that one, or give another "
-                  "--data-dir",
-                  platform->directory, owner);
-        return CLI_FAILED;
+        return cli_error_as(
+            platform->cli, SL_CONFLICT,
+            "%s is in use by another `streamlayer up` (process %s): stop that one, or give another "
+            "--data-dir",
+            platform->directory, owner);
     }
     if (ftruncate(platform->lock, 0) || dprintf(platform->lock, "%ld\n", (long)getpid()) < 0)
         return fail_errno(platform, path);
@@ -133,10 +132,10 @@ static int port_failure(int64_t wanted)
 
 static int fail_port(const struct platform *platform, int64_t port, int failure)
 {
-    cli_error(platform->cli,
-              "port %lld on 127.0.0.1: %s: give another one with --port, or --port 0 for any free one",
-              (long long)port, sl_errno_text(failure));
-    return CLI_FAILED;
+    return cli_error_as(
+        platform->cli, SL_IO,
+        "port %lld on 127.0.0.1: %s: give another one with --port, or --port 0 for any free one",
+        (long long)port, sl_errno_text(failure));
 }
 
 /* The gateway's log goes to a file; what a person must know also to standard error. */
@@ -211,10 +210,9 @@ static int wait_for_brokers(const struct platform *platform)
     for (bool told = false; !cli_brokers_reachable(brokers, why, sizeof why); told = true) {
         if (cli_interrupted())
             return CLI_INTERRUPTED;
-        if (cli_mono_ms() >= until_ms) {
-            cli_error(platform->cli, "Kafka cannot be reached: %s: check --kafka, and whether it runs", why);
-            return CLI_UNAVAILABLE;
-        }
+        if (cli_mono_ms() >= until_ms)
+            return cli_error_as(platform->cli, SL_UNAVAILABLE,
+                                "Kafka cannot be reached: %s: check --kafka, and whether it runs", why);
         if (!told)
             cli_warning(platform->cli, "Kafka cannot be reached: %s; it is tried for %d s", why,
                         REMOTE_LIMIT_MS / 1000);
@@ -237,7 +235,7 @@ static int wait_until_ready(struct platform *platform)
     snprintf(url, sizeof url, "%s/ready", platform->url);
     CURL *curl = curl_easy_init();
     if (!curl) {
-        cli_error(platform->cli, "out of memory");
+        cli_out_of_memory(platform->cli);
         return CLI_FAILED;
     }
     curl_easy_setopt(curl, CURLOPT_URL, url);
@@ -256,12 +254,12 @@ static int wait_until_ready(struct platform *platform)
         } else if (cli_interrupted()) {
             code = CLI_INTERRUPTED;
         } else if (cli_mono_ms() > until_ms) {
-            cli_error(platform->cli,
-                      "the gateway is up, but its check at %s does not pass: is Kafka at %s reachable? "
-                      "(log: %s/gateway.log)",
-                      url, platform->local ? platform->brokers : cli_value(platform->cli, "kafka"),
-                      platform->directory);
-            code = CLI_UNAVAILABLE;
+            code = cli_error_as(
+                platform->cli, SL_UNAVAILABLE,
+                "the gateway is up, but its check at %s does not pass: is Kafka at %s reachable? "
+                "(log: %s/gateway.log)",
+                url, platform->local ? platform->brokers : cli_value(platform->cli, "kafka"),
+                platform->directory);
         } else {
             if (platform->local)
                 cli_kafka_watch(&platform->kafka);
@@ -488,7 +486,7 @@ static int up(struct cli *cli)
 {
     struct platform *platform = calloc(1, sizeof *platform);
     if (!platform) {
-        cli_error(cli, "out of memory");
+        cli_out_of_memory(cli);
         return CLI_FAILED;
     }
     const char *kafka = cli_value(cli, "kafka");

@@ -275,8 +275,8 @@ sl_status gw_start(const sl_config *config, const struct sl_log *log, struct gat
     }
     post_cleaning(gateway);
     gw_server_open(gateway->server);
-    SL_INFO(&gateway->log, "gateway: listening, %s, %u loops", gateway->public_url,
-            gw_server_loops(gateway->server));
+    SL_INFO(&gateway->log, "gateway: listening, %s, %u %s", gateway->public_url,
+            gw_server_loops(gateway->server), sl_plural(gw_server_loops(gateway->server), "loop", "loops"));
     *out = gateway;
     return SL_OK;
 }

@@ -158,9 +158,9 @@ sl_status gw_publications_begin(struct gw_publications *publications, const char
     pthread_mutex_unlock(&publications->lock);
     if (!room) {
         publication_free(publication);
-        return sl_error_set_retriable(error, SL_THROTTLED,
-                                      "%zu publications are begun and not submitted, as many as there may be",
-                                      publications->max);
+        return sl_error_set_retriable(
+            error, SL_THROTTLED, "%zu %s begun and not submitted, as many as there may be", publications->max,
+            sl_plural(publications->max, "publication is", "publications are"));
     }
     *out = publication;
     return SL_OK;

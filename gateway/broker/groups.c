@@ -637,9 +637,9 @@ static sl_status has_members(const struct gw_group *group, sl_error *error)
     if (!group->member_count)
         return sl_error_set(error, SL_CONFLICT, "the consumer group %s has got members meanwhile",
                             group->name);
-    return sl_error_set(error, SL_CONFLICT, "the consumer group %s has %zu member%s: %s%s", group->name,
-                        group->member_count, group->member_count == 1 ? "" : "s", group->members[0].id,
-                        group->member_count == 1 ? "" : ", …");
+    return sl_error_set(error, SL_CONFLICT, "the consumer group %s has %zu %s: %s%s", group->name,
+                        group->member_count, sl_plural(group->member_count, "member", "members"),
+                        group->members[0].id, group->member_count == 1 ? "" : ", …");
 }
 
 static sl_status take_altered(struct asking *asking, struct gw_group *group, rd_kafka_event_t *event,

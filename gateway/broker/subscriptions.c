@@ -267,17 +267,19 @@ static sl_status survey_all(struct gw_subscriptions *all, struct survey *survey,
     if (survey->members >= (size_t)ask->layer->parallelization)
         return sl_error_set(
             error, SL_CONFLICT,
-            "consumer group %s has %zu subscription%s already, as many as layer %s has "
+            "consumer group %s has %zu %s already, as many as layer %s has "
             "parallelization (one that was abandoned ends by itself: %lld s after a subscribe "
             "that no call followed, else %lld s after its last call)",
-            survey->group, survey->members, survey->members == 1 ? "" : "s", ask->layer->id,
-            (long long)(gw_first_call_ms(all) + 999) / 1000, (long long)(all->idle_ms + 999) / 1000);
+            survey->group, survey->members, sl_plural(survey->members, "subscription", "subscriptions"),
+            ask->layer->id, (long long)(gw_first_call_ms(all) + 999) / 1000,
+            (long long)(all->idle_ms + 999) / 1000);
     /* Those that are still leaving their groups have threads and memory, too. */
     if (all->listed_count - (survey->replaced != NULL) >= all->max || all->alive_count >= 2 * all->max)
         return sl_error_set_retriable(error, SL_THROTTLED,
-                                      "there are %zu subscriptions, as many as "
+                                      "there %s %zu %s, as many as "
                                       "streamlayer.gateway.limits.subscriptions allows",
-                                      all->listed_count);
+                                      sl_plural(all->listed_count, "is", "are"), all->listed_count,
+                                      sl_plural(all->listed_count, "subscription", "subscriptions"));
     return SL_OK;
 }
 
@@ -398,7 +400,8 @@ void gw_subscriptions_close(struct gw_subscriptions *all, int grace_ms)
     while (all->alive_count && !code)
         code = pthread_cond_timedwait(&all->changed, &all->lock, &until);
     if (all->alive_count)
-        SL_WARNING(&all->log, "%zu subscriptions did not leave their groups in time", all->alive_count);
+        SL_WARNING(&all->log, "%zu %s not leave in time", all->alive_count,
+                   sl_plural(all->alive_count, "subscription did", "subscriptions did"));
     pthread_mutex_unlock(&all->lock);
 }
 

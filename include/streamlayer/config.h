@@ -33,13 +33,14 @@ SL_API void sl_config_destroy(sl_config **config);
  * first of these that there is: the context named by STREAMLAYER_CONTEXT, the file named by
  * STREAMLAYER_CONFIG, application.conf in the working directory, the current context. The environment
  * variables that docs/configuration.md lists come last.
- *   Errors: SL_IO (a named file cannot be read); SL_BAD_CONFIG with FILE:LINE:COLUMN; SL_OUT_OF_MEMORY.
+ *   Errors: SL_IO (a named file cannot be read); SL_BAD_CONFIG with FILE:LINE:COLUMN; SL_NOT_FOUND (a named
+ *   or current context is not there); SL_OUT_OF_MEMORY.
  *   On an error the configuration is as before.
  */
 SL_API sl_status sl_config_load(sl_config *config, const char *file, sl_error *error);
 
 /* The same, with a named context of $XDG_CONFIG_HOME/streamlayer/contexts.conf in place of the file
- * (docs/cli.md). Errors: as sl_config_load; SL_BAD_CONFIG too where there is no such context. */
+ * (docs/cli.md). Errors: as sl_config_load; SL_NOT_FOUND where there is no such context. */
 SL_API sl_status sl_config_load_context(sl_config *config, const char *context, sl_error *error);
 
 /* The name of the context that the last load has used; NULL: none. Owned as by sl_config_get. */

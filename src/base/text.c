@@ -216,6 +216,11 @@ bool sl_is_http_token(const char *text, size_t max)
     return length > 0;
 }
 
+const char *sl_plural(uint64_t count, const char *one, const char *many)
+{
+    return count == 1 ? one : many;
+}
+
 uint64_t sl_mix(uint64_t number)
 {
     number += 0x9e3779b97f4a7c15u;

@@ -45,6 +45,9 @@ bool sl_is_token_text(const char *text, size_t max);
 /* An RFC 9110 token, 1 to max characters. */
 bool sl_is_http_token(const char *text, size_t max);
 
+/* The one of two texts that goes with a count: "%zu %s", n, sl_plural(n, "message is", "messages are"). */
+const char *sl_plural(uint64_t count, const char *one, const char *many);
+
 /* SplitMix64: different numbers stay different, and those in a row look nothing alike. No secret can be made
  * of it. */
 uint64_t sl_mix(uint64_t number);

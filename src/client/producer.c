@@ -514,8 +514,9 @@ static void pace(struct sl_producer *producer, int64_t deadline_ms)
 static sl_status queue_full(const struct sl_producer *producer, sl_error *error)
 {
     return sl_error_set_retriable(
-        error, SL_QUEUE_FULL, "the producer's queue is full: %zu messages, %zu bytes are not delivered yet",
-        producer->queued, producer->queued_bytes);
+        error, SL_QUEUE_FULL, "the producer's queue is full: %zu %s, %zu %s not delivered yet",
+        producer->queued, sl_plural(producer->queued, "message", "messages"), producer->queued_bytes,
+        sl_plural(producer->queued_bytes, "byte is", "bytes are"));
 }
 
 /* Under the lock, which it may let go of meanwhile. */
@@ -672,8 +673,9 @@ sl_status sl_producer_flush(sl_producer *producer, int timeout_ms, sl_error *err
         return status;
     pthread_mutex_lock(&producer->lock);
     if (!wait_until_reported(producer, sl_deadline_ms(timeout_ms)))
-        status = sl_error_set_retriable(error, SL_TIMED_OUT, "%zu messages are not delivered yet after %d ms",
-                                        producer->queued, timeout_ms);
+        status = sl_error_set_retriable(
+            error, SL_TIMED_OUT, "%zu %s not delivered yet after %d ms", producer->queued,
+            sl_plural(producer->queued, "message is", "messages are"), timeout_ms);
     pthread_mutex_unlock(&producer->lock);
     return status;
 }
@@ -750,8 +752,8 @@ sl_status sl_producer_close(sl_producer **producer, int timeout_ms, sl_error *er
     size_t left = gone->undelivered;
     producer_free(gone);
     if (left)
-        status = sl_error_set(error, SL_TIMED_OUT,
-                              "%zu messages were not delivered within %d ms; they may or may not arrive",
-                              left, timeout_ms);
+        status = sl_error_set(
+            error, SL_TIMED_OUT, "%zu %s not delivered within %d ms; %s may or may not arrive", left,
+            sl_plural(left, "message was", "messages were"), timeout_ms, sl_plural(left, "it", "they"));
     return status;
 }

@@ -101,9 +101,9 @@ static sl_status unknown(const struct hocon *contexts, const char *name, sl_erro
         names[count] = hocon_key_at(all, count);
     const char *nearest = sl_nearest(name, names, count);
     if (nearest)
-        return sl_error_set(error, SL_BAD_CONFIG, "there is no context \"%s\"; did you mean \"%s\"?", name,
+        return sl_error_set(error, SL_NOT_FOUND, "there is no context \"%s\"; did you mean \"%s\"?", name,
                             nearest);
-    return sl_error_set(error, SL_BAD_CONFIG,
+    return sl_error_set(error, SL_NOT_FOUND,
                         "there is no context \"%s\"; `streamlayer context list` shows those that there are, "
                         "`streamlayer context add` makes one",
                         name);

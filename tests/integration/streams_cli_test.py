@@ -176,6 +176,18 @@ class Streams(TestCase):
             self.assertIn(text, done.stderr.decode())
         self.assertEqual(self.look("--offset", "begin:end"), b"fine\n" * 4)
 
+    def test_ndjson_blank_lines(self):
+        """Lines of white space are passed over; they count, so that a fault is found where it stands."""
+        self.layer()
+        text = b'\n  \n{"payload": "a"}\r\n\t\r\n\n{"payload": "b"}\n \n'
+        self.assertEqual(json.loads(self.produce(text, "--ndjson", "--json").stdout)["messages"], 2)
+        self.assertEqual(self.look("--offset", "begin:end").split(), [b"a", b"b"])
+        done = self.produce(b'\n{"payload": "c"}\n\nx\n', "--ndjson", code=1)
+        self.assertIn("standard input:4: ", done.stderr.decode())
+        self.assertIn("stopped early: 1 message was delivered", done.stderr.decode())
+        self.produce(b"\n\n")  # without --ndjson they are messages
+        self.assertEqual(len(self.records("--offset", "begin:end")), 5)
+
     def test_delimiters(self):
         self.layer()
         self.produce(b"a\r\nb\r\n", "--key", "k")
@@ -298,7 +310,35 @@ class Streams(TestCase):
         process.send_signal(signal.SIGINT)
         self.assertEqual(process.wait(30), 130)
         self.assertEqual(json.loads(process.stdout.read())["messages"], 2)
-        self.assertIn("stopped early: 2 messages", process.stderr.read().decode())
+        error = json.loads(process.stderr.read())["error"]
+        self.assertEqual(error["status"], "interrupted")
+        self.assertEqual(error["text"], "interrupted: 2 messages were delivered; what is from standard input:3 on was "
+                                        "not sent")
+
+    def test_produce_of_large_payloads_ends_with_ctrl_c(self):
+        """Payloads that are being stored are given up soon; what was delivered and what was not adds up; 130."""
+        self.layer()
+        proxy = CuttingProxy(after=0, times=0)
+        self.addCleanup(proxy.close)
+        name = self.scratch() + "/large"
+        with open(name, "wb") as file:
+            file.write(os.urandom(2 * MIB))
+        with open(self.scratch() + "/small", "wb") as file:
+            file.write(b"small")
+        small = file.name
+        proxy.hold("PUT")
+        process = self.background("produce", self.hrn, "layer", "-F", small, name, name, "--json", stdout=subprocess.PIPE,
+                                  stderr=subprocess.PIPE, env={**os.environ, "http_proxy": proxy.url, "no_proxy": ""})
+        self.assertTrue(proxy.held.wait(60), "a payload is being stored")
+        streamlayer.wait_for(lambda: self.look("--offset", "begin:end") == b"small\n", 30, "the small one arrives")
+        process.send_signal(signal.SIGINT)
+        out, errors = process.communicate(timeout=60)
+        self.assertEqual(process.returncode, 130, errors)
+        summary = json.loads(out)
+        self.assertEqual((summary["messages"], summary["failed"]), (1, 2), errors)
+        error = json.loads(errors)["error"]
+        self.assertEqual(error["status"], "interrupted")
+        self.assertIn("interrupted: 1 message was delivered, 2 were not", error["text"])
 
     def test_blob(self):
         self.layer()
@@ -326,11 +366,37 @@ class Streams(TestCase):
         with open(output, "rb") as file:
             self.assertEqual(file.read(), content)
         self.assertEqual(os.listdir(os.path.dirname(output)), ["out"])
+        self.leaves_files_alone(handle, output, content)
         self.assertIn(b"no-such", self.run_it("blob", "get", self.hrn, "layer", "no-such", code=3).stderr)
-        self.run_it("blob", "get", self.hrn, "layer", handle, "--range", f"{5 * MIB}-", code=1)
+        self.run_it("blob", "get", self.hrn, "layer", handle, "--range", f"{5 * MIB}-", code=2)
         self.run_it("blob", "get", self.hrn, "layer", handle, "--range", "5-2", code=2)
         self.run_it("blob", "put", self.hrn, "layer", "/no/such/file", code=3)
         self.run_it("blob", "put", self.hrn, "layer", name, "--handle", "no slash/es", code=2)
+
+    def leaves_files_alone(self, handle, output, content):
+        """A file that has something in it is replaced with --force only, and by what is whole only."""
+        with open(output, "wb") as file:
+            file.write(b"mine")
+        done = self.run_it("blob", "get", self.hrn, "layer", handle, "--output", output, code=2)
+        self.assertIn(b"--force", done.stderr)
+        self.run_it("blob", "get", self.hrn, "layer", "no-such", "--output", output, "--force", code=3)
+        with open(output, "rb") as file:
+            self.assertEqual(file.read(), b"mine")
+        with open(output + ".part", "wb") as file:  # whoever's it is
+            file.write(b"mine, too")
+        self.run_it("blob", "get", self.hrn, "layer", handle, "--output", output, "--force")
+        with open(output, "rb") as file:
+            self.assertEqual(file.read(), content)
+        with open(output + ".part", "rb") as file:
+            self.assertEqual(file.read(), b"mine, too")
+        os.unlink(output + ".part")
+        with open(output + "-empty", "wb"):
+            pass
+        self.run_it("blob", "get", self.hrn, "layer", handle, "--output", output + "-empty", "--range", "0-3")
+        with open(output + "-empty", "rb") as file:
+            self.assertEqual(file.read(), content[:4])
+        self.run_it("blob", "get", self.hrn, "layer", handle, "--force", code=2)
+        self.assertEqual(sorted(os.listdir(os.path.dirname(output))), ["out", "out-empty"])
 
     def test_blob_put_obeys_signals(self):
         """A put that hangs ends with the first signal."""
@@ -367,6 +433,30 @@ class Streams(TestCase):
             self.assertEqual(file.read(), content)
         self.assertEqual(proxy.times, 0, done.stderr)
 
+    def test_blob_get_that_fails_leaves_nothing(self):
+        """Ctrl-C in the middle: neither a file nor a part of it; a file that comes meanwhile is left alone."""
+        self.layer()
+        self.run_it("blob", "put", self.hrn, "layer", "--handle", "held", input=bytes(5 * MIB))
+        for meanwhile in (False, True):
+            proxy = CuttingProxy(after=0, times=0)
+            self.addCleanup(proxy.close)
+            directory = self.scratch()
+            proxy.hold("GET", MIB)
+            process = self.background("blob", "get", self.hrn, "layer", "held", "--output", directory + "/out",
+                                      stderr=subprocess.PIPE,
+                                      env={**os.environ, "http_proxy": proxy.url, "no_proxy": ""})
+            self.assertTrue(proxy.held.wait(60), "an answer is under way")
+            self.assertRegex(" ".join(os.listdir(directory)), r"^out\.\d+\.part$")
+            if meanwhile:
+                with open(directory + "/out", "wb") as file:
+                    file.write(b"mine")
+            else:
+                process.send_signal(signal.SIGINT)
+            proxy.go_on.set()
+            errors = process.communicate(timeout=60)[1]
+            self.assertEqual(process.returncode, 2 if meanwhile else 130, errors)
+            self.assertEqual(os.listdir(directory), ["out"] if meanwhile else [])
+
     def test_mistakes(self):
         """2, before anything is asked of the platform."""
         self.layer()
@@ -383,11 +473,13 @@ class Streams(TestCase):
 
 
 class CuttingProxy:
-    """An HTTP proxy that breaks off the first answers after so many bytes."""
+    """An HTTP proxy that breaks off the first answers after so many bytes, or holds them up."""
 
     def __init__(self, after, times):
         proxy = self
         self.times = times
+        self.holds = None  # the method, and how much of the answer goes before
+        self.held, self.go_on = threading.Event(), threading.Event()
         lock = threading.Lock()
 
         class Handler(socketserver.StreamRequestHandler):
@@ -405,6 +497,8 @@ class CuttingProxy:
                     if "connection" not in name.lower():
                         lines.append(line)
                 target = parts.path + ("?" + parts.query if parts.query else "")
+                if proxy.holds == (method, 0):
+                    proxy.wait()
                 with socket.create_connection((parts.hostname, parts.port)) as server:
                     server.sendall(f"{method} {target} {version}\r\n".encode() + b"".join(lines) +
                                    b"Connection: close\r\n\r\n" + self.rfile.read(length))
@@ -412,6 +506,8 @@ class CuttingProxy:
                     while data := server.recv(65536):
                         self.wfile.write(data)
                         sent += len(data)
+                        if proxy.holds and proxy.holds[0] == method and sent > proxy.holds[1]:
+                            proxy.wait()
                         with lock:
                             if sent > after and proxy.times:
                                 proxy.times -= 1
@@ -422,7 +518,16 @@ class CuttingProxy:
         self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
+    def hold(self, method, after=0):
+        """From now on requests with this method wait: before they are handed on, or when so much has come back."""
+        self.holds = (method, after)
+
+    def wait(self):
+        self.held.set()
+        self.go_on.wait(120)
+
     def close(self):
+        self.go_on.set()
         self.server.shutdown()
         self.server.server_close()
 

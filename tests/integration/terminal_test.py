@@ -79,7 +79,9 @@ class Contexts(Terminal):
         done = self.run_it("context", "remove", "third", code=2)
         self.assertIn("by hand", done.stderr.decode())
         self.run_it("context", "remove", "fourth", code=3)
-        self.run_it("context", "use", "fourth", code=3)
+        for arguments in (["context", "use", "fourth"], ["--context", "fourth", "catalog", "list"],
+                          ["context", "show", "fourth"], ["context", "use", "a.b"], ["--context", "a.b", "status"]):
+            self.assertIn("there is no context", self.run_it(*arguments, code=3).stderr.decode())
         self.run_it("context", "add", "here", self.platform.config, code=1)
         self.run_it("context", "add", "a.b", self.platform.config, code=2)
         self.run_it("context", "add", "empty", code=2)
@@ -109,7 +111,7 @@ class Contexts(Terminal):
         self.assertEqual(port(cwd=here), 4)
         self.assertEqual(port(), 5)
         self.run_it("--config", given, "--context", "option", "context", "show", code=2)
-        done = self.run_it("--context", "optoin", "catalog", "list", code=2)
+        done = self.run_it("--context", "optoin", "catalog", "list", code=3)
         self.assertIn('did you mean "option"', done.stderr.decode())
 
     def test_context_whose_file_is_gone(self):
@@ -195,12 +197,16 @@ class Status(Terminal):
         for arguments, code, pieces in (
                 (["-D", f"{URL}=http://127.0.0.1:9"], 5, ["gateway", "127.0.0.1:9", "streamlayer up"]),
                 (["-D", f"{SIGNER}=/no-such.properties"], 1, ["credentials", "/no-such.properties"]),
+                (["-D", f"{URL}=http://127.0.0.1:9", "-D", f"{SIGNER}=/no-such.properties"], 5, ["gateway", "credentials"]),
                 (["-D", f"here.platform.data-client.stream.kafka.plugin-directory={self.home}"], 6,
                  ["producer", "streamlayer-kafka-support"])):
             done = self.run_it(*arguments, "status", code=code)
             self.assertRegex(done.stdout.decode(), "(?m)^failed ")
             for piece in pieces:
                 self.assertIn(piece, done.stdout.decode())
+            # The first line of trouble is the true one: no credentials are asked for before.
+            first = re.search(r"(?m)^failed +(\S+)", done.stdout.decode()).group(1)
+            self.assertEqual(first, pieces[0])
         done = self.run_it("status", "hrn:here:data::local:no-such", "layer", code=3)
         self.assertIn("catalog list", done.stdout.decode())
         self.run_it("status", "hrn:here:data::local:no-such", code=2)
@@ -210,10 +216,34 @@ class Json(Terminal):
     def test_json_errors(self):
         """Every error is an object on standard error; nothing else is there."""
         self.add_context()
+        hrn = self.platform.catalog()
+        self.platform.layer(hrn, "layer")
+        file = self.home + "/full"
+        with open(file, "w", encoding="utf-8") as text:
+            text.write("x")
         for arguments, code, status, http_status in (
+                (["layer", "show", hrn, "no-such"], 3, "not found", 0),
+                (["layer", "list", "hrn:here:data::local:no-such"], 3, "not found", 404),
+                (["group", "list", hrn, "no-such"], 3, "not found", 404),
+                (["group", "reset", hrn, "layer", "--to", "begin"], 2, "invalid argument", 0),
+                (["consume", hrn, "no-such"], 3, "not found", None),
+                (["consume", hrn, "layer", "--offset", "5:2"], 2, "invalid argument", 0),
+                (["consume", hrn, "layer", "--count", "1", "--idle", "200ms"], 5, "timed out", 0),
+                (["consume", hrn, "layer", "--output", file], 2, "invalid argument", 0),
+                (["consume", hrn, "layer", "--output", self.home + "/no-such/file"], 3, "not found", 0),
+                (["blob", "get", hrn, "layer", "no-such"], 3, "not found", 404),
+                (["blob", "get", hrn, "layer", "no-such", "--output", file], 2, "invalid argument", 0),
+                (["blob", "put", hrn, "layer", self.home + "/no-such"], 3, "not found", 0),
+                (["context", "use", "no-such"], 3, "not found", 0),
+                (["context", "remove", "no-such"], 3, "not found", 0),
+                (["context", "add", "mine", self.home + "/no-such"], 3, "not found", 0),
+                (["context", "add", "here", self.platform.config], 1, "conflict", 0),
+                (["pipe", hrn, "layer", hrn, "no-such"], 3, "not found", None),
+                (["man", "--directory", self.home + "/no-such"], 3, "not found", 0),
+                (["layer"], 2, "invalid argument", 0), ([], 2, "invalid argument", 0),
                 (["catalog", "show", "hrn:here:data::local:no-such"], 3, "not found", 404),
-                (["catalog", "lst"], 2, None, 0), (["consume", "--no-such-option"], 2, "invalid argument", 0),
-                (["consume"], 2, "invalid argument", 0), (["--context", "no", "catalog", "list"], 2, None, 0),
+                (["catalog", "lst"], 2, "invalid argument", 0), (["consume", "--no-such-option"], 2, "invalid argument", 0),
+                (["consume"], 2, "invalid argument", 0), (["--context", "no", "catalog", "list"], 3, "not found", 0),
                 (["-D", f"{URL}=http://127.0.0.1:9", "catalog", "list"], 5, "unavailable", 0)):
             done = self.run_it(*arguments, "--json", code=code)
             self.assertEqual(done.stdout, b"")
@@ -221,9 +251,9 @@ class Json(Terminal):
             errors = [line["error"] for line in lines if "error" in line]
             self.assertEqual(len(errors), 1, done.stderr)
             self.assertEqual(set(errors[0]), {"status", "text", "httpStatus", "retriable"})
-            self.assertEqual(errors[0]["httpStatus"], http_status)
-            if status:
-                self.assertEqual(errors[0]["status"], status)
+            self.assertEqual(errors[0]["status"], status, done.stderr)
+            if http_status is not None:
+                self.assertEqual(errors[0]["httpStatus"], http_status)
 
     def test_json_output(self):
         """What prints, prints JSON when asked for it."""

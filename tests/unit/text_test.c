@@ -156,6 +156,15 @@ static void integers_are_whole(void **state)
     assert_false(sl_parse_int("99999999999999999999", INT64_MIN, INT64_MAX, &value));
 }
 
+static void counts_have_their_words(void **state)
+{
+    (void)state;
+    assert_string_equal(sl_plural(1, "message is", "messages are"), "message is");
+    assert_string_equal(sl_plural(0, "message is", "messages are"), "messages are");
+    assert_string_equal(sl_plural(2, "message is", "messages are"), "messages are");
+    assert_string_equal(sl_plural(UINT64_MAX, "message is", "messages are"), "messages are");
+}
+
 static void nearest_name_is_offered(void **state)
 {
     (void)state;
@@ -181,5 +190,5 @@ CASES_MAIN(cmocka_unit_test(utf8_counts_code_points), cmocka_unit_test(utf8_refu
            cmocka_unit_test(errors_are_cut_between_characters),
            cmocka_unit_test(log_lines_are_cut_between_characters), cmocka_unit_test(base64_round_trip),
            cmocka_unit_test(base64_refuses_what_is_not), cmocka_unit_test(percent_codes_both_ways),
-           cmocka_unit_test(integers_are_whole), cmocka_unit_test(nearest_name_is_offered),
-           cmocka_unit_test(buffer_keeps_its_maximum))
+           cmocka_unit_test(integers_are_whole), cmocka_unit_test(counts_have_their_words),
+           cmocka_unit_test(nearest_name_is_offered), cmocka_unit_test(buffer_keeps_its_maximum))

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/text.h"
 #include "connectors/http/internal.h"
 
 enum { RESULTS_MORE = 64 };
@@ -52,8 +53,9 @@ static sl_status decode(struct sl_hc_answer *answer, size_t expected, const char
             return sl_error_oom(error);
         case SL_DECODE_MORE:
             note_end(answer);
-            sl_error_set_retriable(error, SL_PROTOCOL, "the platform answered %zu results for %zu messages",
-                                   answer->count, expected);
+            sl_error_set_retriable(error, SL_PROTOCOL, "the platform answered %zu %s for %zu %s",
+                                   answer->count, sl_plural(answer->count, "result", "results"), expected,
+                                   sl_plural(expected, "message", "messages"));
             return SL_PROTOCOL;
         default:
             sl_error_set_retriable(error, SL_PROTOCOL, "the platform's result %zu cannot be read: %s",
