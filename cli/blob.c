@@ -410,6 +410,7 @@ const struct cli_command cli_blob_put_command = {
                 "  tar c maps | streamlayer blob put HRN LAYER --handle maps.tar\n",
     .options = blob_put_options,
     .changes = true,
+    .related = "produce",
     .run = blob_put,
 };
 
@@ -428,6 +429,7 @@ const struct cli_command cli_blob_get_command = {
                 "  streamlayer blob get HRN LAYER HANDLE --output tile.bin --force\n"
                 "  streamlayer blob get HRN LAYER HANDLE --range 0-99 | xxd\n",
     .options = blob_get_options,
+    .related = "consume",
     .run = blob_get,
 };
 

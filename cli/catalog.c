@@ -32,6 +32,7 @@ const struct cli_command cli_catalog_create_command = {
     .examples = "  streamlayer catalog create traffic --name \"City traffic\"\n",
     .options = catalog_create_options,
     .changes = true,
+    .related = "layer create",
     .run = catalog_create,
 };
 
@@ -118,6 +119,7 @@ const struct cli_command cli_catalog_show_command = {
     .max_operands = 1,
     .summary = "show a catalog with its layers",
     .examples = "  streamlayer catalog show hrn:here:data::local:traffic\n",
+    .related = "layer list",
     .run = catalog_show,
 };
 

@@ -52,7 +52,9 @@ struct cli_command {
                                        blank stay as they are, the others are joined and broken anew */
     const char *examples;           /* lines that begin with two blanks */
     const struct cli_option *options;
-    bool changes; /* something on the platform */
+    bool changes;        /* something on the platform */
+    const char *related; /* commands that go with it, for its manual page: "consume,catalog create"; or NULL.
+                            Those with the same first word are named without it */
     int (*run)(struct cli *cli);
 };
 

@@ -315,5 +315,6 @@ const struct cli_command cli_consume_command = {
                 "  streamlayer consume HRN LAYER --file-per-message --output tiles --name '%k.bin'\n"
                 "  streamlayer consume HRN LAYER --group my-application --key-delimiter '\\t'\n",
     .options = consume_options,
+    .related = "produce,pipe,group describe,group reset,blob get",
     .run = consume,
 };

@@ -463,6 +463,7 @@ const struct cli_command cli_context_show_command = {
         "directory, the current context.",
     .examples = "  streamlayer context show\n"
                 "  streamlayer context show prod\n",
+    .related = "config show,status",
     .run = run_show,
 };
 
@@ -609,6 +610,7 @@ const struct cli_command cli_context_add_command = {
         "      -D here.platform.data-client.endpoint-locator.discovery-service-url=http://127.0.0.1:8080 \\\n"
         "      -D here.platform.data-client.request-signer.credentials.file-path=~/test.properties\n",
     .options = add_options,
+    .related = "up,config show",
     .run = run_add,
 };
 

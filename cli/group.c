@@ -74,6 +74,7 @@ const struct cli_command cli_group_list_command = {
                "Only the application's own groups are seen. The one named after the catalog and the layer is "
                "the default group: that of consumers that name none.",
     .examples = "  streamlayer group list hrn:here:data::local:traffic cars\n",
+    .related = "consume",
     .run = group_list,
 };
 
@@ -168,6 +169,7 @@ const struct cli_command cli_group_describe_command = {
         "default one, made from application, catalog and layer.",
     .examples = "  streamlayer group describe hrn:here:data::local:traffic cars\n"
                 "  streamlayer group describe HRN LAYER my-application --json\n",
+    .related = "consume,layer show",
     .run = group_describe,
 };
 
@@ -343,5 +345,6 @@ const struct cli_command cli_group_reset_command = {
                 "  streamlayer group reset HRN LAYER my-application --to 1200 --partition 3 --yes\n",
     .options = group_reset_options,
     .changes = true,
+    .related = "consume",
     .run = group_reset,
 };

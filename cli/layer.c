@@ -59,6 +59,7 @@ const struct cli_command cli_layer_create_command = {
         "  streamlayer layer create HRN LAYER -t application/x-protobuf -p 8 --ttl 24h\n",
     .options = layer_create_options,
     .changes = true,
+    .related = "catalog create,produce",
     .run = layer_create,
 };
 
@@ -315,6 +316,7 @@ const struct cli_command cli_layer_show_command = {
     .examples = "  streamlayer layer show hrn:here:data::local:traffic cars\n"
                 "  streamlayer layer show hrn:here:data::local:traffic cars --no-rates --json\n",
     .options = layer_show_options,
+    .related = "group list,status",
     .run = layer_show,
 };
 

@@ -141,18 +141,57 @@ static void put_files(FILE *out)
     }
 }
 
-static void page_name(const struct cli_command *command, char *out, size_t size)
+/* Of a command, or of the first word of some. */
+static void page_name(const char *name, char *out, size_t size)
 {
-    snprintf(out, size, "streamlayer-%s", command->name);
+    snprintf(out, size, "streamlayer-%s", name);
     for (char *c = out; *c; c++)
         if (*c == ' ')
             *c = '-';
 }
 
+/* How many bytes of the name are its first word; 0: it has only one. */
+static size_t group_size(const char *name)
+{
+    size_t size = strcspn(name, " ");
+    return name[size] ? size : 0;
+}
+
+static void put_reference(FILE *out, const char *name, bool last)
+{
+    char page[64];
+    page_name(name, page, sizeof page);
+    fputs(".BR ", out);
+    put_text(out, page);
+    fprintf(out, " (1)%s\n", last ? "" : ",");
+}
+
+/* The overview, the page of its group and the group's other commands, and what is related. */
+static void put_see_also(FILE *out, const struct cli_command *command)
+{
+    size_t group = group_size(command->name);
+    char name[64];
+    fputs(".SH SEE ALSO\n.BR streamlayer (1),\n", out);
+    if (group) {
+        snprintf(name, sizeof name, "%.*s", (int)group, command->name);
+        put_reference(out, name, false);
+    }
+    for (size_t i = 0; group && cli_commands[i]; i++)
+        if (cli_commands[i] != command && !strncmp(cli_commands[i]->name, command->name, group + 1))
+            put_reference(out, cli_commands[i]->name, false);
+    for (const char *at = command->related; at && *at;) {
+        size_t size = strcspn(at, ",");
+        snprintf(name, sizeof name, "%.*s", (int)size, at);
+        put_reference(out, name, false);
+        at += size + (at[size] == ',');
+    }
+    fputs(".BR streamlayerd (8)\n", out);
+}
+
 static void write_command(FILE *out, const struct cli_command *command)
 {
     char page[64], usage[200];
-    page_name(command, page, sizeof page);
+    page_name(command->name, page, sizeof page);
     cli_command_usage(command, usage, sizeof usage);
     put_head(out, page, 1, command->summary);
     fputs(".SH SYNOPSIS\n.B ", out);
@@ -171,7 +210,57 @@ static void write_command(FILE *out, const struct cli_command *command)
     fputs(".SH EXAMPLES\n", out);
     put_verbatim(out, command->examples, strlen(command->examples));
     put_exit_codes(out);
-    fputs(".SH SEE ALSO\n.BR streamlayer (1),\n.BR streamlayerd (8)\n", out);
+    put_see_also(out, command);
+}
+
+/* Whether some commands have that first word; *first is the first of them. */
+static bool is_group(const char *word, size_t *first)
+{
+    size_t size = strlen(word);
+    for (size_t i = 0; cli_commands[i]; i++)
+        if (group_size(cli_commands[i]->name) == size && !strncmp(cli_commands[i]->name, word, size)) {
+            *first = i;
+            return true;
+        }
+    return false;
+}
+
+static void put_commands(FILE *out, const char *group)
+{
+    size_t size = group ? strlen(group) : 0;
+    fputs(".SH COMMANDS\n", out);
+    for (size_t i = 0; cli_commands[i]; i++) {
+        if (group &&
+            (group_size(cli_commands[i]->name) != size || strncmp(cli_commands[i]->name, group, size) != 0))
+            continue;
+        fputs(".TP\n.B ", out);
+        put_text(out, cli_commands[i]->name);
+        fputc('\n', out);
+        put_text(out, cli_commands[i]->summary);
+        fputc('\n', out);
+    }
+}
+
+/* What `streamlayer catalog --help` says: who looks for "streamlayer-catalog" finds the way. */
+static void write_group(FILE *out, const char *group)
+{
+    char page[64], summary[64];
+    size_t size = strlen(group), last = 0;
+    page_name(group, page, sizeof page);
+    snprintf(summary, sizeof summary, "the commands of streamlayer %s", group);
+    put_head(out, page, 1, summary);
+    fputs(".SH SYNOPSIS\n.B streamlayer ", out);
+    put_text(out, group);
+    fputs("\n[OPTION…] COMMAND …\n", out);
+    put_commands(out, group);
+    put_exit_codes(out);
+    fputs(".SH SEE ALSO\n.BR streamlayer (1),\n", out);
+    for (size_t i = 0; cli_commands[i]; i++)
+        if (group_size(cli_commands[i]->name) == size && !strncmp(cli_commands[i]->name, group, size))
+            last = i;
+    for (size_t i = 0; i <= last; i++)
+        if (group_size(cli_commands[i]->name) == size && !strncmp(cli_commands[i]->name, group, size))
+            put_reference(out, cli_commands[i]->name, i == last);
 }
 
 static void write_overview(FILE *out)
@@ -181,26 +270,14 @@ static void write_overview(FILE *out)
     put_text(out, "[OPTION…] COMMAND …");
     fputs("\n.SH DESCRIPTION\n", out);
     put_words(out, cli_program_summary, strlen(cli_program_summary));
-    fputs(".SH COMMANDS\n", out);
-    for (size_t i = 0; cli_commands[i]; i++) {
-        fputs(".TP\n.B ", out);
-        put_text(out, cli_commands[i]->name);
-        fputc('\n', out);
-        put_text(out, cli_commands[i]->summary);
-        fputc('\n', out);
-    }
+    put_commands(out, NULL);
     fputs(".SH OPTIONS\nThey stand before or after the command.\n", out);
     put_options(out, cli_global_options);
     put_exit_codes(out);
     put_files(out);
     fputs(".SH SEE ALSO\n", out);
-    for (size_t i = 0; cli_commands[i]; i++) {
-        char page[64];
-        page_name(cli_commands[i], page, sizeof page);
-        fputs(".BR ", out);
-        put_text(out, page);
-        fputs(" (1),\n", out);
-    }
+    for (size_t i = 0; cli_commands[i]; i++)
+        put_reference(out, cli_commands[i]->name, false);
     fputs(".BR streamlayerd (8)\n", out);
 }
 
@@ -260,31 +337,49 @@ static const struct cli_command *find(const struct cli *cli)
     return NULL;
 }
 
-static int write_page(const struct cli *cli, const char *directory, const struct cli_command *command)
+static void write_any(FILE *out, const struct cli_command *command, const char *group)
+{
+    if (command)
+        write_command(out, command);
+    else if (group)
+        write_group(out, group);
+    else
+        write_overview(out);
+}
+
+static int write_page(const struct cli *cli, const char *directory, const struct cli_command *command,
+                      const char *group)
 {
     char page[64] = "streamlayer", path[PATH_MAX];
-    if (command)
-        page_name(command, page, sizeof page);
+    if (command || group)
+        page_name(command ? command->name : group, page, sizeof page);
     snprintf(path, sizeof path, "%s/%s.1", directory, page);
     FILE *out = fopen(path, "we");
-    if (out && command)
-        write_command(out, command);
-    else if (out)
-        write_overview(out);
+    if (out)
+        write_any(out, command, group);
     if (out && !fclose(out))
         return CLI_OK;
     return cli_file_error(cli, path, errno);
 }
 
+static int write_pages(const struct cli *cli, const char *directory)
+{
+    int code = write_page(cli, directory, NULL, NULL);
+    for (size_t i = 0, first; !code && cli_commands[i]; i++) {
+        char group[64];
+        snprintf(group, sizeof group, "%.*s", (int)group_size(cli_commands[i]->name), cli_commands[i]->name);
+        code = write_page(cli, directory, cli_commands[i], NULL);
+        if (!code && *group && is_group(group, &first) && first == i)
+            code = write_page(cli, directory, NULL, group);
+    }
+    return code;
+}
+
 static int run_man(struct cli *cli)
 {
     const char *directory = cli_value(cli, "directory");
-    if (directory) {
-        int code = write_page(cli, directory, NULL);
-        for (size_t i = 0; !code && cli_commands[i]; i++)
-            code = write_page(cli, directory, cli_commands[i]);
-        return code;
-    }
+    if (directory)
+        return write_pages(cli, directory);
     if (cli_flag(cli, "service")) {
         char help[16384];
         size_t size = fread(help, 1, sizeof help - 1, stdin);
@@ -293,14 +388,14 @@ static int run_man(struct cli *cli)
         return cli_flush_output(cli);
     }
     const struct cli_command *command = cli->operand_count ? find(cli) : NULL;
-    if (cli->operand_count && !command)
+    size_t first;
+    const char *group =
+        cli->operand_count == 1 && is_group(cli->operands[0], &first) ? cli->operands[0] : NULL;
+    if (cli->operand_count && !command && !group)
         return cli_usage_error(cli, "unknown command \"%s%s%s\"", cli->operands[0],
                                cli->operand_count > 1 ? " " : "",
                                cli->operand_count > 1 ? cli->operands[1] : "");
-    if (command)
-        write_command(stdout, command);
-    else
-        write_overview(stdout);
+    write_any(stdout, command, group);
     return cli_flush_output(cli);
 }
 
@@ -317,7 +412,9 @@ const struct cli_command cli_man_command = {
     .summary = "print a manual page",
     .details =
         "Without COMMAND, the program's own. What is printed is roff, for man -l; an installation has the "
-        "pages, as streamlayer(1), streamlayer-produce(1), and so on.",
+        "pages, as streamlayer(1), streamlayer-produce(1), streamlayer-catalog(1), "
+        "streamlayer-catalog-create(1), "
+        "and so on.",
     .examples = "  streamlayer man produce | man -l -\n"
                 "  streamlayer man --directory /usr/local/share/man/man1\n",
     .options = options,

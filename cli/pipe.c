@@ -417,5 +417,6 @@ const struct cli_command cli_pipe_command = {
         "  streamlayer pipe HRN A HRN B --from-connector kafka-connector --to-connector http-connector\n",
     .options = pipe_options,
     .changes = true,
+    .related = "produce,consume,group describe",
     .run = pipe,
 };

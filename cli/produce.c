@@ -581,5 +581,6 @@ const struct cli_command cli_produce_command = {
         "here.platform.data-client.stream.connector.producer=http-connector\n",
     .options = produce_options,
     .changes = true,
+    .related = "consume,pipe,blob put,layer create",
     .run = produce,
 };

@@ -366,5 +366,6 @@ const struct cli_command cli_status_command = {
     .examples = "  streamlayer status\n"
                 "  streamlayer status hrn:here:data::local:traffic cars\n"
                 "  streamlayer --context prod status --json\n",
+    .related = "context show,config check,up",
     .run = run_status,
 };

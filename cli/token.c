@@ -27,5 +27,6 @@ const struct cli_command cli_token_command = {
     .summary = "print a bearer token for the platform's HTTP API",
     .examples = "  curl -H \"Authorization: Bearer $(streamlayer token)\" "
                 "http://127.0.0.1:8080/lookup/v1/platform/apis\n",
+    .related = "status",
     .run = token,
 };

@@ -538,5 +538,6 @@ const struct cli_command cli_up_command = {
                 "  streamlayer up --data-dir /tmp/try --port 0\n"
                 "  streamlayer up --kafka broker1:9092,broker2:9092\n",
     .options = up_options,
+    .related = "context list,status",
     .run = up,
 };

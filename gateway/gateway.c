@@ -119,7 +119,8 @@ static sl_status join_routes(struct gateway *gateway, size_t *total, sl_error *e
 
 static sl_status read_settings(const sl_config *config, struct gw_server_settings *settings, sl_error *error)
 {
-    int64_t port = 0, threads = 0, connections = 0, body = 0, header = 0, flight = 0, idle_ms = 0;
+    int64_t port = 0, threads = 0, connections = 0, body = 0, header = 0, flight = 0, idle_ms = 0,
+            stream_ms = 0;
     settings->address = text_setting(config, GATEWAY "listen.address");
     if (!settings->address)
         settings->address = "127.0.0.1";
@@ -138,6 +139,8 @@ static sl_status read_settings(const sl_config *config, struct gw_server_setting
         status = sl_config_bytes(config, GATEWAY "limits.bytes-in-flight", &flight, error);
     if (!status)
         status = sl_config_duration_ms(config, GATEWAY "limits.idle-timeout", &idle_ms, error);
+    if (!status)
+        status = sl_config_duration_ms(config, GATEWAY "limits.subscription-idle", &stream_ms, error);
     settings->port = (uint16_t)port;
     settings->loops = (unsigned)threads;
     settings->max_connections = (unsigned)connections;
@@ -145,6 +148,7 @@ static sl_status read_settings(const sl_config *config, struct gw_server_setting
     settings->max_header = (size_t)header;
     settings->max_bytes_in_flight = (size_t)flight;
     settings->idle_timeout_s = (int)((idle_ms + 999) / 1000);
+    settings->stream_timeout_ms = stream_ms < INT_MAX ? (int)stream_ms : INT_MAX;
     return status;
 }
 

@@ -294,9 +294,11 @@ void gw_subscription_give_up_commits(struct gw_subscription *subscription)
     while (subscription->commits) {
         struct gw_change *change = subscription->commits;
         subscription->commits = change->next;
-        sl_error_set(&change->error, SL_NOT_FOUND,
-                     "the subscription ended before Kafka answered: the offsets may be committed or not");
-        end(change, SL_NOT_FOUND);
+        sl_status status = gw_subscription_gone(subscription);
+        sl_error_set(&change->error, status, "%s before Kafka answered: the offsets may be committed or not",
+                     status == SL_CLOSED ? "the gateway was stopped" : "the subscription ended");
+        change->error.retriable = status == SL_CLOSED;
+        end(change, status);
     }
 }
 

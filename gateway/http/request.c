@@ -411,6 +411,14 @@ static bool was_reset(struct MHD_Connection *connection)
            info.tcpi_state == TCP_CLOSE;
 }
 
+/* Of a client that is gone without a word, its host cut off or without power, nothing else tells for a
+ * quarter of an hour: what is written goes to the kernel, which tries and tries. 0: the kernel's own
+ * patience. */
+static void bound_writes(struct MHD_Connection *connection, int timeout_ms)
+{
+    (void)setsockopt(gw_socket_of(connection), IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout_ms, sizeof timeout_ms);
+}
+
 static enum MHD_Result send_answer(struct gw_request *request)
 {
     if (!request->response)
@@ -421,6 +429,7 @@ static enum MHD_Result send_answer(struct gw_request *request)
         return MHD_NO;
     if (request->stream.open) { /* it may be idle as long as it likes */
         request->peer->streaming = request;
+        bound_writes(request->connection, request->loop->server->settings.stream_timeout_ms);
         MHD_set_connection_option(request->connection, MHD_CONNECTION_OPTION_TIMEOUT, 0u);
     }
     /* libmicrohttpd does not see an end that came with the request, and would keep the connection. */
@@ -492,6 +501,7 @@ void gw_mhd_completed(void *opaque, struct MHD_Connection *connection, void **co
         atomic_fetch_sub_explicit(&request->loop->server->streams, 1, memory_order_relaxed);
         MHD_set_connection_option(connection, MHD_CONNECTION_OPTION_TIMEOUT,
                                   (unsigned)request->loop->server->settings.idle_timeout_s);
+        bound_writes(connection, 0);
         gw_stream_free(request);
     }
     struct gw_server *server = request->loop->server;

@@ -58,6 +58,8 @@ struct gw_server_settings {
     size_t
         max_bytes_in_flight; /* bodies and answers in memory, all connections; over it 503 with Retry-After */
     int idle_timeout_s;
+    int stream_timeout_ms; /* for answers written piece by piece: what is written is taken by the client's
+                              side within it, or the connection ends; 0: as TCP has it */
     const struct gw_route *routes;
     size_t route_count;
     bool closed; /* all requests get 503 until gw_server_open: for what must be made after the loops */

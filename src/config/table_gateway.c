@@ -108,9 +108,11 @@ const struct sl_setting sl_gateway_settings[] = {
      .value = "5 minutes",
      .min = SECONDS,
      .max = DAYS,
-     .meaning = "A subscription that nobody calls ends after it; before the first call that follows its "
-                "subscribe, after 30 s or limits.subscription-lost, whichever is longer, if that is less "
-                "than this."},
+     .meaning =
+         "A subscription that nobody calls ends after it; before the first call that follows its "
+         "subscribe, after 30 s or limits.subscription-lost, whichever is longer, if that is less "
+         "than this. An event stream whose client takes nothing of what is written for so long is broken "
+         "off."},
     {.path = SL_GATEWAY_ROOT "limits.subscription-lost",
      .type = SL_DURATION_MS,
      .value = "10 s",

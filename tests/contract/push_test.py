@@ -1,11 +1,15 @@
 """Event streams: GET …/partitions with Accept: text/event-stream."""
+import ctypes
 import json
 import socket
+import struct
 import threading
 import urllib.parse
 
 import streamlayer
 from streamlayer import Subscription, TestCase, data, last_offsets
+
+SO_ATTACH_FILTER = 26  # Linux's; the socket module has no name for it
 
 
 class EventStream:
@@ -87,6 +91,11 @@ class EventStream:
                 last = self.event()
         except EOFError:
             return last
+
+    def vanish(self):
+        """From now on all that comes for the socket is thrown away before TCP sees it: nothing is acknowledged."""
+        drop_all = ctypes.create_string_buffer(struct.pack("HBBI", 6, 0, 0, 0))  # BPF_RET: 0 bytes are kept
+        self.socket.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, struct.pack("HL", 1, ctypes.addressof(drop_all)))
 
     def close(self):
         self.socket.close()
@@ -263,6 +272,35 @@ class Push(TestCase):
         streamlayer.wait_for(lambda: says("polls_waiting", 0), 20, "its end is known")
         streamlayer.wait_for(lambda: says("http_streams", 0), 20, "it is not open any more")
         streamlayer.wait_for(lambda: says("subscriptions", 0), 20, "the subscription ends")
+
+    def given_up(self, stream, platform):
+        """The stream ends, and with it the subscription, though the client's side says nothing."""
+        def says(name, count):
+            return f"\nstreamlayer_{name} {count}\n" in platform.get("/metrics", token=None).text
+        streamlayer.wait_for(lambda: says("http_streams", 0), 60, "the stream is broken off")
+        streamlayer.wait_for(lambda: says("subscriptions", 0), 60, "the subscription ends")
+        self.open.clear()
+        stream.close()
+
+    def test_push_to_a_client_that_has_vanished(self):
+        """A host without power, say: no end of the connection comes, and no answer to anything."""
+        platform = self.own("-D", "streamlayer.gateway.limits.subscription-lost=1s",
+                            "-D", "streamlayer.gateway.limits.subscription-idle=2s",
+                            "-D", "streamlayer.gateway.push.heartbeat=1s")
+        self.layer()
+        stream = self.stream(self.subscribe())
+        for _ in range(4):  # one that is there stays
+            self.assertEqual(stream.block(), [("", "")])
+        stream.vanish()
+        self.given_up(stream, platform)
+
+    def test_push_to_a_client_that_reads_nothing(self):
+        """Its side answers, but has no room: for limits.subscription-idle it is waited for."""
+        platform = self.own("-D", "streamlayer.gateway.limits.subscription-lost=1s",
+                            "-D", "streamlayer.gateway.limits.subscription-idle=2s")
+        self.layer()
+        self.publish(*([bytes(900000)] * 20))
+        self.given_up(self.stream(self.subscribe(), receive_buffer=65536), platform)
 
     def own(self, *arguments):
         """A gateway of the test's own, on the shared Kafka; the catalog too."""

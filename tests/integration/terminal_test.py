@@ -279,8 +279,9 @@ class Manual(Terminal):
         pages = sorted(os.listdir(directory))
         names = self.commands()
         self.assertIn("produce", names)
+        groups = {name.split()[0] for name in names if " " in name}
         self.assertEqual(pages, sorted(["streamlayer.1", "streamlayerd.8",
-                                        *(f"streamlayer-{name.replace(' ', '-')}.1" for name in names)]))
+                                        *(f"streamlayer-{name.replace(' ', '-')}.1" for name in {*names, *groups})]))
         lint = subprocess.run(["mandoc", "-Tlint", "-Wwarning", *pages], cwd=directory, capture_output=True, check=False)
         faults = [line for line in lint.stdout.decode().splitlines() if "missing date" not in line]
         self.assertEqual(faults, [])
@@ -294,7 +295,26 @@ class Manual(Terminal):
         for name in names:
             self.assertIn(name, overview)
         self.assertEqual(self.out("man", "produce"), streamlayer.read_text(directory + "/streamlayer-produce.1"))
+        for page in pages:  # what it refers to is there, and is named once
+            seen = re.findall(r"(?m)^\.BR (\S+) \((\d)\)", streamlayer.read_text(f"{directory}/{page}"))
+            self.assertEqual(len(seen), len(set(seen)), page)
+            for name, section in seen:
+                self.assertIn(f"{name}.{section}".replace("\\-", "-"), pages, page)
+        self.assertIn("streamlayer\\-consume (1)", streamlayer.read_text(directory + "/streamlayer-produce.1"))
+        self.assertIn("streamlayer\\-catalog\\-list (1)", streamlayer.read_text(directory + "/streamlayer-catalog-show.1"))
+        self.assertEqual(self.out("man", "group"), streamlayer.read_text(directory + "/streamlayer-group.1"))
         self.run_it("man", "no-such", code=2)
+
+    def test_manual_pages_of_an_installation(self):
+        """`man streamlayer-COMMAND` finds each of them."""
+        prefix = self.home + "/prefix"
+        subprocess.run(["cmake", "--install", os.path.dirname(self.platform.binaries), "--prefix", prefix],
+                       capture_output=True, check=True)
+        for name in ("streamlayer", "streamlayerd", *(f"streamlayer-{name.replace(' ', '-')}" for name in self.commands())):
+            found = subprocess.run(["mman", "-w", name], capture_output=True, check=True,
+                                   env={**self.environment, "MANPATH": prefix + "/share/man"}).stdout.decode().strip()
+            self.assertTrue(found.startswith(prefix + "/share/man/man"), found)
+            self.assertIn(name, os.path.basename(found))
 
 
 class Shell:

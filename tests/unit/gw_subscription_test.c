@@ -522,10 +522,72 @@ static void what_is_refused_is_named(void **state)
     close_place(&place);
 }
 
+/* A client that hears 404 gives its subscription up; one that hears 503 comes again when the gateway is back.
+ */
+static void calls_while_it_is_stopped_hear_so(void **state)
+{
+    (void)state;
+    struct place place;
+    struct gw_subscription *subscription;
+    sl_offset offset = {.partition = 0, .offset = 0};
+    sl_error error;
+    int seen[2 * MESSAGES] = {0};
+    size_t count;
+    open_place(&place);
+    assert_int_equal(subscribe(&place, &subscription), SL_OK);
+    gw_subscriptions_close(place.subscriptions, WAIT_MS);
+    assert_null(gw_subscription_find(place.subscriptions, "a", &place.layer,
+                                     gw_subscription_node(subscription), NULL, NULL, &error));
+    assert_int_equal(error.status, SL_CLOSED);
+    assert_true(error.retriable);
+    assert_int_equal(poll_once(subscription, 1, seen, &count), SL_CLOSED);
+    struct changing call = {.change = {.subscription = subscription,
+                                       .kind = GW_COMMIT,
+                                       .offsets = &offset,
+                                       .count = 1,
+                                       .done = changed_it}};
+    gw_subscription_change(&call.change);
+    await(&call.done, 1);
+    assert_int_equal(call.change.status, SL_CLOSED);
+    assert_true(call.change.error.retriable);
+    gw_subscription_unlink(subscription);
+    close_place(&place);
+}
+
+/* A commit that Kafka does not answer when the gateway is stopped: the same. */
+static void a_commit_under_way_hears_of_the_stop(void **state)
+{
+    (void)state;
+    struct place place;
+    struct gw_subscription *subscription;
+    int seen[2 * MESSAGES] = {0};
+    size_t count = 0;
+    open_place(&place);
+    assert_int_equal(subscribe(&place, &subscription), SL_OK);
+    while (!count)
+        assert_int_equal(poll_once(subscription, 1, seen, &count), SL_OK);
+    sl_offset offset = {.partition = seen[0] ? 0 : 1, .offset = 0};
+    rd_kafka_mock_broker_set_down(place.cluster, 1);
+    struct changing call = {.change = {.subscription = subscription,
+                                       .kind = GW_COMMIT,
+                                       .offsets = &offset,
+                                       .count = 1,
+                                       .done = changed_it}};
+    gw_subscription_change(&call.change);
+    gw_subscriptions_close(place.subscriptions, 0); /* it goes on beside us */
+    await(&call.done, 1);
+    assert_int_equal(call.change.status, SL_CLOSED);
+    assert_true(call.change.error.retriable);
+    gw_subscription_unlink(subscription);
+    rd_kafka_mock_broker_set_up(place.cluster, 1);
+    close_place(&place);
+}
+
 CASES_MAIN(cmocka_unit_test(an_answer_lost_before_a_resume_comes_again),
            cmocka_unit_test(a_seek_that_fails_half_way_skips_nothing),
            cmocka_unit_test(a_seek_that_cannot_be_undone_ends_the_subscription),
            cmocka_unit_test(partitions_that_are_refused_end_the_subscription),
            cmocka_unit_test(before_its_first_call_a_subscription_ends_sooner),
            cmocka_unit_test(a_poll_that_holds_keeps_the_subscription),
-           cmocka_unit_test(what_is_refused_is_named))
+           cmocka_unit_test(what_is_refused_is_named), cmocka_unit_test(calls_while_it_is_stopped_hear_so),
+           cmocka_unit_test(a_commit_under_way_hears_of_the_stop))
