@@ -69,14 +69,42 @@ SL_API const char *sl_config_get(const sl_config *config, const char *path);
  * sl_config_get. */
 SL_API const char *sl_config_origin(const sl_config *config, const char *path);
 
-/* Checks every setting of ours: known, of the right type, within its range. Errors: SL_BAD_CONFIG, which says
- * where, what is allowed, and the nearest known name. */
+/* Checks every setting of ours: known, of the right type, within its range, and in keeping with the others.
+ * Errors: SL_BAD_CONFIG, which says where, what is allowed, and the nearest known name: the first error that
+ * sl_config_findings tells of, but that neither files nor the environment count here. */
 SL_API sl_status sl_config_check(const sl_config *config, sl_error *error);
 
-/* Called for each value, in the order of paths. Secrets come masked unless asked for otherwise. What it is
- * given ends with the call. Returning false ends the walk. */
+typedef enum sl_finding_level {
+    SL_FINDING_NOTE, /* it has no effect, or not the one that it seems to have */
+    SL_FINDING_ERROR /* no client is made with it, or it will not work */
+} sl_finding_level;
+
+/* Called for each thing that is wrong. path: the setting's, or "" where it is about none; origin: as
+ * sl_config_origin has it, or ""; text: all of it, beginning with the origin, without any secret. What it is
+ * given ends with the call. Returning false ends the search. */
+typedef bool (*sl_finding_visitor)(void *opaque, sl_finding_level level, const char *path, const char *origin,
+                                   const char *text);
+
+/*
+ * Tells everything that is wrong with a configuration, not only the first: what sl_config_check refuses,
+ * files that settings name and that cannot be read, variables of the environment whose names are nearly those
+ * of settings, and names that have no effect. Errors: SL_OUT_OF_MEMORY, SL_INVALID_ARGUMENT (visit is NULL).
+ * Findings are none.
+ */
+SL_API sl_status sl_config_findings(const sl_config *config, sl_finding_visitor visit, void *opaque,
+                                    sl_error *error);
+
+/* Called for each value, in the order of paths. What it is given ends with the call. Returning false ends the
+ * walk. */
 typedef bool (*sl_config_visitor)(void *opaque, const char *path, const char *value, const char *origin);
-SL_API void sl_config_each(const sl_config *config, const char *below, sl_config_visitor visit, void *opaque);
+
+/*
+ * Visits each value at or below a path (NULL: all). Secrets come masked: those of settings and their copies
+ * elsewhere, what by its name is a secret of somebody else's (sasl.password), and passwords in URLs.
+ *   Errors: SL_OUT_OF_MEMORY: some were not visited.
+ */
+SL_API sl_status sl_config_each(const sl_config *config, const char *below, sl_config_visitor visit,
+                                void *opaque);
 
 /*
  * A HOCON file as resolved JSON.

@@ -78,7 +78,7 @@ static enum rank rank(const sl_config *config, const char *path)
     if (!text_at(config, path))
         return NOT_SET;
     const char *origin = sl_config_origin(config, path);
-    if (origin && strcmp(origin, "-D") == 0)
+    if (origin && (strcmp(origin, "-D") == 0 || strcmp(origin, "API") == 0))
         return IN_PROGRAM;
     return origin && strncmp(origin, "environment ", 12) == 0 ? IN_ENVIRONMENT : IN_FILE;
 }

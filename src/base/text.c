@@ -280,3 +280,16 @@ const char *sl_nearest(const char *text, const char *const *names, size_t count)
     }
     return nearest;
 }
+
+const char *sl_meant(const char *text, const char *const *names, size_t count)
+{
+    size_t length = strlen(text), begun = 0;
+    const char *meant = NULL;
+    for (size_t i = 0; length >= 3 && i < count; i++) {
+        if (strncmp(names[i], text, length) != 0)
+            continue;
+        meant = names[i];
+        begun++;
+    }
+    return begun == 1 ? meant : sl_nearest(text, names, count);
+}

@@ -62,5 +62,8 @@ size_t sl_edit_distance(const char *a, const char *b);
 /* The allowed name nearest to text (edit distance of at most a third of its length), or NULL: "did you mean".
  */
 const char *sl_nearest(const char *text, const char *const *names, size_t count);
+/* What was meant with text: the one name that begins with it, where it has three characters or more, or else
+ * the nearest; NULL: none. */
+const char *sl_meant(const char *text, const char *const *names, size_t count);
 
 #endif

@@ -118,6 +118,17 @@ static sl_log_level log_level(const sl_config *config)
     return SL_LOG_WARNING;
 }
 
+static bool log_note(void *opaque, sl_finding_level level, const char *path, const char *origin,
+                     const char *text)
+{
+    const struct sl_log *log = opaque;
+    (void)path;
+    (void)origin;
+    if (level == SL_FINDING_NOTE)
+        SL_WARNING(log, "%s", text);
+    return true;
+}
+
 static sl_status client_fill(struct sl_client *client, const sl_config *given,
                              const struct sl_token_origin *origin, sl_error *error)
 {
@@ -134,6 +145,9 @@ static sl_status client_fill(struct sl_client *client, const sl_config *given,
     if (status)
         return status;
     client->log.level = log_level(client->config);
+    status = sl_config_find(client->config, false, log_note, &client->log, error);
+    if (status)
+        return status;
 
     status = create_http(client, error);
     if (!status)

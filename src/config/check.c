@@ -1,4 +1,4 @@
-/* sl_config_check: every setting, and every path that is none. */
+/* Every setting, and every path that is none. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -6,16 +6,14 @@
 #include "base/buffer.h"
 #include "base/error.h"
 #include "base/text.h"
-#include "config/config.h"
+#include "config/findings.h"
 
 #define OUR_ROOT       "here.platform.data-client"
 #define SECOND_ROOT    "streamlayer"
 #define SHARED_SECTION "here.platform" /* other libraries have theirs in it too */
 #define OUR_SECTION    "data-client"
+#define BASE_LIBRARY   "com.here.platform.data.client"
 #define MAX_NEIGHBOURS 64
-
-/* Settings of the Data Client Library's that mean nothing here, inside sections that do. */
-static const char *const tolerated[] = {SL_ROOT "request-signer.billing-tag"};
 
 /* Whether path is root or below it. */
 static bool within(const char *path, const char *root)
@@ -29,153 +27,260 @@ static bool ours(const char *path)
     return within(path, OUR_ROOT) || within(path, SECOND_ROOT);
 }
 
-/* Whether some setting lies below path. */
-static bool is_group(const char *path)
+/* Names of settings, each once, and the memory that they are copied to. */
+struct names {
+    const char *all[MAX_NEIGHBOURS];
+    size_t count, used;
+    char text[2048];
+};
+
+static void add_name(struct names *names, const char *path, const char *group)
+{
+    size_t length = strlen(group);
+    if (!within(path, group) || path[length] == '\0')
+        return;
+    const char *name = path + length + 1;
+    size_t size = strcspn(name, ".");
+    for (size_t i = 0; i < names->count; i++)
+        if (strlen(names->all[i]) == size && memcmp(names->all[i], name, size) == 0)
+            return;
+    if (names->count == MAX_NEIGHBOURS || names->used + size + 1 > sizeof names->text)
+        return;
+    char *copy = names->text + names->used;
+    memcpy(copy, name, size);
+    copy[size] = '\0';
+    names->all[names->count++] = copy;
+    names->used += size + 1;
+}
+
+/* The names that settings have right below group; other names of theirs come last. */
+static void names_below(const char *group, struct names *names)
 {
     const struct sl_setting *setting;
+    names->count = names->used = 0;
     for (size_t i = 0; (setting = sl_setting_at(i)); i++)
-        if (within(setting->path, path) && strcmp(setting->path, path) != 0)
-            return true;
-    return within(OUR_ROOT, path);
+        add_name(names, setting->path, group);
+    for (size_t i = 0; (setting = sl_setting_at(i)); i++)
+        for (const char *const *also = setting->also; also && *also; also++)
+            add_name(names, *also, group);
 }
 
-/* The names that settings have right below group, each once; they are copied to text, whose size is
- * text_size. */
-static size_t names_below(const char *group, const char *names[MAX_NEIGHBOURS], char *text, size_t text_size)
-{
-    size_t count = 0, used = 0, length = strlen(group);
-    const struct sl_setting *setting;
-    for (size_t i = 0; (setting = sl_setting_at(i)); i++) {
-        if (!within(setting->path, group) || setting->path[length] == '\0')
-            continue;
-        const char *name = setting->path + length + 1;
-        size_t size = strcspn(name, ".");
-        bool known = false;
-        for (size_t j = 0; !known && j < count; j++)
-            known = strlen(names[j]) == size && memcmp(names[j], name, size) == 0;
-        if (known || count == MAX_NEIGHBOURS || used + size + 1 > text_size)
-            continue;
-        memcpy(text + used, name, size);
-        text[used + size] = '\0';
-        names[count++] = text + used;
-        used += size + 1;
-    }
-    return count;
-}
-
-/* A setting elsewhere whose last name is key: a name put into the wrong section. */
-static const char *same_name(const char *key)
+/* A setting elsewhere below group's root, whose last name is key: a name put into the wrong section. */
+static const char *same_name(const char *key, const char *group)
 {
     const struct sl_setting *setting;
     for (size_t i = 0; (setting = sl_setting_at(i)); i++) {
         const char *last = strrchr(setting->path, '.');
-        if (last && strcmp(last + 1, key) == 0)
+        if (last && strcmp(last + 1, key) == 0 && within(setting->path, OUR_ROOT) == within(group, OUR_ROOT))
             return setting->path;
     }
     return NULL;
 }
 
-static sl_status unknown(const char *group, const char *key, const struct hocon_value *value, sl_error *error)
+/* Sections in which the Data Client Library, too, has settings, which may stand in a file that serves both.
+ */
+static bool is_shared(const char *group)
 {
-    const char *names[MAX_NEIGHBOURS];
-    char text[1024], hint[600] = "", list[400];
-    size_t count = names_below(group, names, text, sizeof text);
-    const char *nearest = sl_nearest(key, names, count);
-    /* The Data Client Library has sections of its own: one that resembles none of ours is let be. */
-    if (!nearest && strcmp(group, OUR_ROOT) == 0)
-        return SL_OK;
+    static const char *const sections[] = {"stream",
+                                           "stream.consumer",
+                                           "proxy",
+                                           "endpoint-locator",
+                                           "request-signer",
+                                           "request-signer.credentials",
+                                           "request-signer.credentials.here-account"};
+    if (strcmp(group, OUR_ROOT) == 0)
+        return true;
+    for (size_t i = 0; i < sizeof sections / sizeof *sections; i++)
+        if (strncmp(group, SL_ROOT, strlen(SL_ROOT)) == 0 &&
+            strcmp(group + strlen(SL_ROOT), sections[i]) == 0)
+            return true;
+    return false;
+}
+
+static void unknown(struct sl_findings *findings, const char *group, const char *key, const char *path,
+                    const struct hocon_value *value)
+{
+    const char *origin = sl_config_value_origin(value);
+    char hint[600] = "", list[400];
+    struct names names;
+    names_below(group, &names);
+    const char *meant = sl_meant(key, names.all, names.count);
+    if (!meant)
+        meant = same_name(key, group);
+    if (!meant && is_shared(group)) {
+        sl_find(findings, SL_FINDING_NOTE, path, origin,
+                "%s: no setting of streamlayer's: it has no effect here", path);
+        return;
+    }
     struct sl_buffer known;
     sl_buffer_init(&known, sizeof list - 1);
-    for (size_t i = 0; i < count; i++)
-        sl_buffer_printf(&known, "%s%s", i ? ", " : "", names[i]);
-    const char *elsewhere = nearest ? NULL : same_name(key);
-    if (nearest)
-        snprintf(hint, sizeof hint, " (did you mean %s?)", nearest);
-    else if (elsewhere)
-        snprintf(hint, sizeof hint, " (did you mean %s?)", elsewhere);
+    for (size_t i = 0; i < names.count; i++)
+        sl_buffer_printf(&known, "%s%s", i ? ", " : "", names.all[i]);
+    if (meant)
+        snprintf(hint, sizeof hint, " (did you mean %s?)", meant);
     else if (known.data)
         snprintf(hint, sizeof hint, "; known there: %s", known.data);
     sl_buffer_free(&known);
-    return sl_error_set(error, SL_BAD_CONFIG, "%s: unknown setting %s.%s%s", sl_config_value_origin(value),
-                        group, key, hint);
+    sl_find(findings, SL_FINDING_ERROR, path, origin, "unknown setting %s.%s%s", group, key, hint);
 }
 
-static sl_status check_object(const struct hocon_value *object, const char *path, sl_error *error);
+static void check_object(struct sl_findings *findings, const struct hocon_value *object, const char *path);
 
 /* null stands for "not set", which only what has no default may be. */
-static sl_status check_null(const struct hocon_value *value, const struct sl_setting *setting,
-                            const char *group, const char *key, const char *path, sl_error *error)
+static void check_null(struct sl_findings *findings, const struct hocon_value *value,
+                       const struct sl_setting *setting, const char *group, const char *key, const char *path)
 {
     const char *origin = sl_config_value_origin(value);
     if (setting && setting->value) {
         char allowed[256];
         sl_setting_allowed(setting, allowed, sizeof allowed);
-        return sl_error_set(error, SL_BAD_CONFIG,
-                            "%s: %s = null: it needs a value; allowed: %s; without the line it is %s", origin,
-                            path, allowed, setting->value);
+        sl_find(findings, SL_FINDING_ERROR, path, origin,
+                "%s = null: it needs a value; allowed: %s; without the line it is %s", path, allowed,
+                setting->value);
+    } else if (!setting && sl_setting_is_group(path)) {
+        sl_find(findings, SL_FINDING_ERROR, path, origin,
+                "%s is a section, and is given null; leave the line out", path);
+    } else if (!setting) {
+        unknown(findings, group, key, path, value);
     }
-    if (setting || !ours(path))
-        return SL_OK;
-    if (is_group(path))
-        return sl_error_set(error, SL_BAD_CONFIG,
-                            "%s: %s is a section, and is given null; leave the line out", origin, path);
-    return unknown(group, key, value, error);
 }
 
 /* Other libraries' sections are let be; one that resembles ours is ours, misspelled. */
-static sl_status check_other_section(const struct hocon_value *value, const char *key, const char *path,
-                                     sl_error *error)
+static void check_other_section(struct sl_findings *findings, const struct hocon_value *value,
+                                const char *key, const char *path)
 {
     static const char *const our_section[] = {OUR_SECTION};
-    if (!sl_nearest(key, our_section, 1))
-        return SL_OK;
-    return sl_error_set(error, SL_BAD_CONFIG, "%s: unknown section %s (did you mean %s?)",
-                        sl_config_value_origin(value), path, OUR_ROOT);
+    if (sl_nearest(key, our_section, 1))
+        sl_find(findings, SL_FINDING_ERROR, path, sl_config_value_origin(value),
+                "unknown section %s (did you mean %s?)", path, OUR_ROOT);
+}
+
+/* "here" and "here.platform" are others' too, but our root lies in them. */
+static void check_above(struct sl_findings *findings, const struct hocon_value *value, const char *path)
+{
+    char shown[128];
+    if (hocon_type_of(value) == HOCON_OBJECT)
+        check_object(findings, value, path);
+    else
+        sl_find(findings, SL_FINDING_ERROR, path, sl_config_value_origin(value),
+                "%s = %s hides %s; write %s { ... }", path,
+                sl_setting_shown(value, &findings->secrets, shown), OUR_ROOT, path);
+}
+
+static void check_value(struct sl_findings *findings, const struct hocon_value *value,
+                        const struct sl_setting *setting, const char *path)
+{
+    sl_error error = {0};
+    if (sl_setting_check_masked(setting, value, &findings->secrets, NULL, &error) != SL_OK)
+        sl_find_error(findings, path, sl_config_value_origin(value), &error);
 }
 
 /* The value of key in group, whose joined path is path. */
-static sl_status check_field(const struct hocon_value *value, const char *group, const char *key,
-                             const char *path, sl_error *error)
+static void check_field(struct sl_findings *findings, const struct hocon_value *value, const char *group,
+                        const char *key, const char *path)
 {
-    if (strchr(key, '.') && (ours(path) || ours(key)))
-        return sl_error_set(
-            error, SL_BAD_CONFIG,
-            "%s: \"%s\" in quotes is one name with dots in it, not a path: leave the quotes out",
-            sl_config_value_origin(value), key);
-    if (!ours(path) && !within(OUR_ROOT, path))
-        return strcmp(group, SHARED_SECTION) == 0 ? check_other_section(value, key, path, error) : SL_OK;
-    const struct sl_setting *setting = sl_setting_find(path);
-    if (hocon_type_of(value) == HOCON_NULL)
-        return check_null(value, setting, group, key, path, error);
-    if (setting)
-        return sl_setting_check(setting, value, NULL, error);
-    if (is_group(path)) {
-        if (hocon_type_of(value) == HOCON_OBJECT)
-            return check_object(value, path, error);
-        if (!ours(path))
-            return SL_OK; /* "here" and "here.platform" are others' too */
-        return sl_error_set(error, SL_BAD_CONFIG,
-                            "%s: %s is a section, and is given one value; write %s { ... }",
-                            sl_config_value_origin(value), path, path);
+    const char *origin = sl_config_value_origin(value);
+    if (strchr(key, '.') && (ours(path) || ours(key))) {
+        sl_find(findings, SL_FINDING_ERROR, path, origin,
+                "\"%s\" in quotes is one name with dots in it, not a path: leave the quotes out", key);
+        return;
     }
-    for (size_t i = 0; i < sizeof tolerated / sizeof *tolerated; i++)
-        if (within(path, tolerated[i]))
-            return SL_OK;
-    return unknown(group, key, value, error);
+    if (!ours(path) && within(OUR_ROOT, path)) {
+        check_above(findings, value, path);
+        return;
+    }
+    if (!ours(path)) {
+        if (strcmp(group, SHARED_SECTION) == 0)
+            check_other_section(findings, value, key, path);
+        return;
+    }
+    const struct sl_setting *setting = sl_setting_find(path);
+    if (!setting)
+        setting = sl_setting_meant_by(path);
+    if (hocon_type_of(value) == HOCON_NULL)
+        check_null(findings, value, setting, group, key, path);
+    else if (setting)
+        check_value(findings, value, setting, path);
+    else if (sl_setting_is_group(path) && hocon_type_of(value) == HOCON_OBJECT)
+        check_object(findings, value, path);
+    else if (sl_setting_is_group(path))
+        sl_find(findings, SL_FINDING_ERROR, path, origin,
+                "%s is a section, and is given one value; write %s { ... }", path, path);
+    else
+        unknown(findings, group, key, path, value);
 }
 
-static sl_status check_object(const struct hocon_value *object, const char *path, sl_error *error)
+static void check_object(struct sl_findings *findings, const struct hocon_value *object, const char *path)
 {
-    sl_status status = SL_OK;
-    for (size_t i = 0; status == SL_OK && i < hocon_count(object); i++) {
+    for (size_t i = 0; !findings->over && i < hocon_count(object); i++) {
         const char *key = hocon_key_at(object, i);
         char *below = sl_printf("%s%s%s", path, *path ? "." : "", key);
-        if (!below)
-            return sl_error_oom(error);
-        status = check_field(hocon_at(object, i), path, key, below, error);
+        if (below)
+            check_field(findings, hocon_at(object, i), path, key, below);
+        else
+            sl_find_error(findings, path, "", &(sl_error){.status = SL_OUT_OF_MEMORY});
         free(below);
     }
-    return status;
+}
+
+/* "x = 1" before "x.y = 2" in one file leaves nothing of x's defaults, and the tree does not show it. What
+ * lies in null or a text has been told of. */
+static void check_default(struct sl_findings *findings, const struct hocon_value *root,
+                          const struct sl_setting *setting)
+{
+    const struct hocon_value *above = root;
+    for (size_t size = strcspn(setting->path, ".");; size += 1 + strcspn(setting->path + size + 1, ".")) {
+        char *path = strndup(setting->path, size);
+        if (!path) {
+            sl_find_error(findings, setting->path, "", &(sl_error){.status = SL_OUT_OF_MEMORY});
+            return;
+        }
+        const struct hocon_value *value = hocon_get(root, path);
+        free(path);
+        if (value && (hocon_type_of(value) != HOCON_OBJECT || !setting->path[size]))
+            return;
+        if (!value)
+            break;
+        above = value;
+    }
+    sl_find(
+        findings, SL_FINDING_ERROR, setting->path, sl_config_value_origin(above),
+        "%s has lost its default, %s: what it lies in was given one value before, which hides it; leave that "
+        "out",
+        setting->path, setting->value);
+}
+
+static void check_defaults(struct sl_findings *findings, const struct hocon_value *root)
+{
+    const struct sl_setting *setting;
+    size_t told = findings->told_count;
+    for (size_t i = 0; !findings->over && told == findings->told_count && (setting = sl_setting_at(i)); i++)
+        if (setting->value)
+            check_default(findings, root, setting);
+}
+
+/* The Data Client Base Library's section has settings like ours. */
+static void check_base_library(struct sl_findings *findings, const struct hocon_value *root)
+{
+    const struct hocon_value *base = hocon_get(root, BASE_LIBRARY);
+    for (size_t i = 0; base && hocon_type_of(base) == HOCON_OBJECT && i < hocon_count(base); i++) {
+        char *path = sl_printf("%s%s", SL_ROOT, hocon_key_at(base, i));
+        if (!path)
+            sl_find_error(findings, BASE_LIBRARY, "", &(sl_error){.status = SL_OUT_OF_MEMORY});
+        else if (sl_setting_is_group(path))
+            sl_find(findings, SL_FINDING_NOTE, BASE_LIBRARY, sl_config_value_origin(base),
+                    "%s.%s has no effect here: streamlayer reads %s", BASE_LIBRARY, hocon_key_at(base, i),
+                    path);
+        free(path);
+    }
+}
+
+void sl_find_in_tree(struct sl_findings *findings)
+{
+    const struct hocon_value *root = sl_config_root(findings->config);
+    check_object(findings, root, "");
+    check_defaults(findings, root);
+    check_base_library(findings, root);
 }
 
 /* The path that was meant, released with free; NULL: none is near, or no memory. */
@@ -183,7 +288,7 @@ static char *nearest_path(const char *path)
 {
     /* Ours, without its root. */
     char *full = sl_printf("%s%s", SL_ROOT, path);
-    if (full && (sl_setting_find(full) || is_group(full)))
+    if (full && (sl_setting_find(full) || sl_setting_is_group(full)))
         return full;
     free(full);
     /* The root misspelled. */
@@ -242,23 +347,5 @@ sl_status sl_config_check_set(const sl_config *before, const sl_config *after, c
                                "it; \"streamlayer config show\" lists them",
                                origin, path, OUR_ROOT, SECOND_ROOT);
     free(nearest);
-    return status;
-}
-
-sl_status sl_config_check(const sl_config *config, sl_error *error)
-{
-    const struct hocon_value *root = sl_config_root(config);
-    if (!root)
-        return sl_error_set(error, SL_INVALID_HANDLE, "not a configuration: NULL, or destroyed already");
-    sl_status status = check_object(root, "", error);
-    char *url = NULL;
-    if (status == SL_OK)
-        status = sl_config_lookup_url(config, &url, error);
-    free(url);
-    struct sl_proxy proxy = {0};
-    for (int secure = 0; secure < 2 && status == SL_OK; secure++) {
-        status = sl_config_proxy(config, secure, &proxy, error);
-        sl_proxy_free(&proxy);
-    }
     return status;
 }

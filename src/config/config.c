@@ -17,7 +17,7 @@
 
 /* The name under which the defaults are parsed; people are shown "default". */
 #define DEFAULT_ORIGIN "(default)"
-#define SET_ORIGIN     "-D"
+#define SET_ORIGIN     "API"
 
 /* What is laid so far, and the same resolved. Immutable, so copies of a configuration share it. */
 struct snapshot {
@@ -52,6 +52,56 @@ static sl_status invalid(sl_error *error)
     return sl_error_set(error, SL_INVALID_HANDLE, "not a configuration: NULL, or destroyed already");
 }
 
+static sl_status resolve(struct snapshot *snapshot, sl_error *error)
+{
+    hocon_free(&snapshot->resolved);
+    sl_status status = hocon_resolve(snapshot->document, true, NULL, &snapshot->resolved, error);
+    if (status == SL_OK && hocon_type_of(hocon_root(snapshot->resolved)) != HOCON_OBJECT)
+        status = sl_error_set(error, SL_BAD_CONFIG, "%s: a configuration holds paths and values, not a list",
+                              sl_config_value_origin(hocon_root(snapshot->resolved)));
+    return status;
+}
+
+/* The setting that path is another name of becomes what is there. */
+static bool append_alias(struct sl_buffer *text, const struct sl_setting *setting, const char *also)
+{
+    return sl_buffer_printf(text, "%s = ${?%s}\n", setting->path, also);
+}
+
+static sl_status parse_aliases(const struct sl_buffer *text, struct hocon **aliases, sl_error *error)
+{
+    *aliases = NULL;
+    if (text->failed)
+        return sl_error_oom(error);
+    return text->size ? hocon_parse_text(text->data, text->size, "names", NULL, NULL, aliases, error) : SL_OK;
+}
+
+/* A section that came by a substitution may hold a setting by another name: aliases_in cannot see it. It
+ * counts where the setting has no value. */
+static sl_status resolve_aliases(struct snapshot *snapshot, sl_error *error)
+{
+    const struct hocon_value *root = hocon_root(snapshot->resolved);
+    const struct sl_setting *setting;
+    struct hocon *aliases = NULL, *merged = NULL;
+    struct sl_buffer text;
+    sl_buffer_init(&text, (size_t)64 * 1024);
+    for (size_t i = 0; (setting = sl_setting_at(i)); i++)
+        for (const char *const *also = setting->also; also && *also; also++)
+            if (hocon_get(root, *also) && !hocon_get(root, setting->path))
+                append_alias(&text, setting, *also);
+    sl_status status = parse_aliases(&text, &aliases, error);
+    sl_buffer_free(&text);
+    if (status != SL_OK || !aliases)
+        return status;
+    status = hocon_merge(aliases, snapshot->document, &merged, error);
+    hocon_free(&aliases);
+    if (status != SL_OK)
+        return status;
+    hocon_free(&snapshot->document);
+    snapshot->document = merged;
+    return resolve(snapshot, error);
+}
+
 /* Makes document (taken, also on errors) what the configuration holds. */
 static sl_status adopt(sl_config *config, struct hocon *document, sl_error *error)
 {
@@ -62,10 +112,9 @@ static sl_status adopt(sl_config *config, struct hocon *document, sl_error *erro
     }
     snapshot->references = 1;
     snapshot->document = document;
-    sl_status status = hocon_resolve(document, true, NULL, &snapshot->resolved, error);
-    if (status == SL_OK && hocon_type_of(hocon_root(snapshot->resolved)) != HOCON_OBJECT)
-        status = sl_error_set(error, SL_BAD_CONFIG, "%s: a configuration holds paths and values, not a list",
-                              sl_config_value_origin(hocon_root(snapshot->resolved)));
+    sl_status status = resolve(snapshot, error);
+    if (status == SL_OK)
+        status = resolve_aliases(snapshot, error);
     if (status != SL_OK) {
         snapshot_unlink(snapshot);
         return status;
@@ -75,7 +124,36 @@ static sl_status adopt(sl_config *config, struct hocon *document, sl_error *erro
     return SL_OK;
 }
 
-sl_status sl_config_lay(struct hocon **pile, struct hocon *over, sl_error *error)
+/* What has to lie right above document, so that its settings count that it has by another name: the setting
+ * becomes what the other name is, with its origin. *aliases NULL: nothing. */
+static sl_status aliases_in(const struct hocon *document, struct hocon **aliases, sl_error *error)
+{
+    struct sl_buffer text;
+    sl_buffer_init(&text, (size_t)64 * 1024);
+    const struct sl_setting *setting;
+    sl_status status = SL_OK;
+    for (size_t i = 0; status == SL_OK && (setting = sl_setting_at(i)); i++) {
+        for (const char *const *also = setting->also; status == SL_OK && also && *also; also++) {
+            const char *file, *own_file;
+            unsigned line, own_line;
+            bool there = hocon_mentions(document, *also, &file, &line);
+            bool own = hocon_mentions(document, setting->path, &own_file, &own_line);
+            if (there && own)
+                status =
+                    sl_error_set(error, SL_BAD_CONFIG,
+                                 "%s:%u: %s is another name of %s, which %s:%u sets: leave one of them out",
+                                 file, line, *also, setting->path, own_file, own_line);
+            else if (there)
+                append_alias(&text, setting, *also);
+        }
+    }
+    if (status == SL_OK)
+        status = parse_aliases(&text, aliases, error);
+    sl_buffer_free(&text);
+    return status;
+}
+
+static sl_status lay_plain(struct hocon **pile, struct hocon *over, sl_error *error)
 {
     if (!*pile) {
         *pile = over;
@@ -91,6 +169,23 @@ sl_status sl_config_lay(struct hocon **pile, struct hocon *over, sl_error *error
     return SL_OK;
 }
 
+sl_status sl_config_lay(struct hocon **pile, struct hocon *over, sl_error *error)
+{
+    struct hocon *aliases = NULL;
+    sl_status status = aliases_in(over, &aliases, error);
+    if (status != SL_OK) {
+        hocon_free(&over);
+        return status;
+    }
+    status = lay_plain(pile, over, error);
+    if (!aliases)
+        return status;
+    if (status == SL_OK)
+        return lay_plain(pile, aliases, error);
+    hocon_free(&aliases);
+    return status;
+}
+
 /* Lays over (taken) on what the configuration holds. */
 static sl_status lay_one(sl_config *config, struct hocon *over, sl_error *error)
 {
@@ -98,6 +193,17 @@ static sl_status lay_one(sl_config *config, struct hocon *over, sl_error *error)
     sl_status status = hocon_merge(over, config->snapshot->document, &merged, error);
     hocon_free(&over);
     return status == SL_OK ? adopt(config, merged, error) : status;
+}
+
+/* The same for a document of a person's. */
+static sl_status lay_document(sl_config *config, struct hocon *over, sl_error *error)
+{
+    struct hocon *pile = NULL;
+    sl_status status = sl_config_lay(&pile, over, error);
+    if (status == SL_OK)
+        return lay_one(config, pile, error);
+    hocon_free(&pile);
+    return status;
 }
 
 /* The reference as it is shipped, so that it cannot say anything else. */
@@ -212,15 +318,8 @@ static sl_status lay_environment(struct hocon **pile, sl_error *error)
     return status;
 }
 
-/* Where the platform's settings are: of these the first that is given. */
-struct places {
-    const char *file, *context;
-    bool no_context;
-    char *used; /* the context, then */
-};
-
 /* name NULL: the current context, where there is one. */
-static sl_status lay_context(struct hocon **pile, struct places *places, const char *name, sl_error *error)
+static sl_status lay_context(struct hocon **pile, const char *name, char **used, sl_error *error)
 {
     struct hocon *contexts = NULL;
     sl_status status = sl_contexts_read(&contexts, error);
@@ -228,14 +327,16 @@ static sl_status lay_context(struct hocon **pile, struct places *places, const c
         name = sl_contexts_current(contexts);
     if (status == SL_OK && name) {
         status = sl_context_lay(pile, contexts, name, error);
-        if (status == SL_OK && !(places->used = strdup(name)))
+        if (status == SL_OK && !(*used = strdup(name)))
             status = sl_error_oom(error);
     }
     hocon_free(&contexts);
     return status;
 }
 
-static sl_status lay_platform(struct hocon **pile, struct places *places, sl_error *error)
+/* *used: the context that was taken, if it was one. */
+static sl_status lay_platform(struct hocon **pile, const struct sl_places *places, char **used,
+                              sl_error *error)
 {
     if (places->file)
         return lay_file(pile, places->file, true, error);
@@ -243,7 +344,7 @@ static sl_status lay_platform(struct hocon **pile, struct places *places, sl_err
     const char *file = secure_getenv("STREAMLAYER_CONFIG");
     sl_status status;
     if (context && *context && !places->no_context) {
-        status = lay_context(pile, places, context, error);
+        status = lay_context(pile, context, used, error);
         if (status != SL_OK && !places->context)
             sl_error_prefix(error, "STREAMLAYER_CONTEXT");
         return status;
@@ -256,19 +357,20 @@ static sl_status lay_platform(struct hocon **pile, struct places *places, sl_err
     }
     if (places->no_context || access("application.conf", F_OK) == 0)
         return lay_file(pile, "application.conf", false, error);
-    return lay_context(pile, places, NULL, error);
+    return lay_context(pile, NULL, used, error);
 }
 
-static sl_status load(sl_config *config, struct places *places, sl_error *error)
+sl_status sl_config_load_places(sl_config *config, const struct sl_places *places, sl_error *error)
 {
     if (!valid(config))
         return invalid(error);
     struct hocon *pile = NULL;
-    sl_status status = lay_file(&pile, "/etc/streamlayer/application.conf", false, error);
+    char *used = NULL;
+    sl_status status = lay_file(&pile, places->system ? places->system : SL_SYSTEM_FILE, false, error);
     if (status == SL_OK)
         status = lay_user_file(&pile, error);
     if (status == SL_OK)
-        status = lay_platform(&pile, places, error);
+        status = lay_platform(&pile, places, &used, error);
     if (status == SL_OK)
         status = lay_environment(&pile, error);
     if (status != SL_OK)
@@ -277,29 +379,29 @@ static sl_status load(sl_config *config, struct places *places, sl_error *error)
         status = lay_one(config, pile, error);
     if (status == SL_OK) {
         free(config->context);
-        config->context = places->used;
+        config->context = used;
         config->environment = true;
     } else {
-        free(places->used);
+        free(used);
     }
     return status;
 }
 
 sl_status sl_config_load(sl_config *config, const char *file, sl_error *error)
 {
-    return load(config, &(struct places){.file = file}, error);
+    return sl_config_load_places(config, &(struct sl_places){.file = file}, error);
 }
 
 sl_status sl_config_load_context(sl_config *config, const char *context, sl_error *error)
 {
     if (!context || !*context)
         return sl_error_set(error, SL_INVALID_ARGUMENT, "context is NULL or empty");
-    return load(config, &(struct places){.context = context}, error);
+    return sl_config_load_places(config, &(struct sl_places){.context = context}, error);
 }
 
 sl_status sl_config_load_no_context(sl_config *config, const char *file, sl_error *error)
 {
-    return load(config, &(struct places){.file = file, .no_context = true}, error);
+    return sl_config_load_places(config, &(struct sl_places){.file = file, .no_context = true}, error);
 }
 
 bool sl_config_has_environment(const sl_config *config)
@@ -320,7 +422,7 @@ sl_status sl_config_load_file(sl_config *config, const char *file, sl_error *err
         return sl_error_set(error, SL_INVALID_ARGUMENT, "file is NULL");
     struct hocon *document = NULL;
     sl_status status = hocon_parse_file(file, NULL, &document, error);
-    return status == SL_OK ? lay_one(config, document, error) : status;
+    return status == SL_OK ? lay_document(config, document, error) : status;
 }
 
 sl_status sl_config_parse(sl_config *config, const char *text, size_t size, const char *origin,
@@ -332,7 +434,7 @@ sl_status sl_config_parse(sl_config *config, const char *text, size_t size, cons
         return sl_error_set(error, SL_INVALID_ARGUMENT, "text is NULL");
     struct hocon *document = NULL;
     sl_status status = hocon_parse_text(text, size, origin ? origin : "text", NULL, NULL, &document, error);
-    return status == SL_OK ? lay_one(config, document, error) : status;
+    return status == SL_OK ? lay_document(config, document, error) : status;
 }
 
 /* The path of the document's one value, without quotes that it need not have. */
@@ -355,7 +457,25 @@ static sl_status plain_path(const struct hocon *document, char **path, sl_error 
     return plain ? SL_OK : sl_error_oom(error);
 }
 
-sl_status sl_config_set(sl_config *config, const char *path, const char *value, sl_error *error)
+/* The document that sets path, and that path as it is written plainly. Another name of a setting's becomes
+ * the setting's. */
+static sl_status single(const char *path, const char *value, const char *origin, struct hocon **document,
+                        char **plain, sl_error *error)
+{
+    sl_status status = hocon_single(path, value, origin, document, error);
+    if (status == SL_OK)
+        status = plain_path(*document, plain, error);
+    const struct sl_setting *meant = status == SL_OK ? sl_setting_meant_by(*plain) : NULL;
+    if (!meant)
+        return status;
+    hocon_free(document);
+    free(*plain);
+    *plain = strdup(meant->path);
+    return *plain ? hocon_single(meant->path, value, origin, document, error) : sl_error_oom(error);
+}
+
+sl_status sl_config_set_from(sl_config *config, const char *path, const char *value, const char *origin,
+                             sl_error *error)
 {
     if (!valid(config))
         return invalid(error);
@@ -364,9 +484,7 @@ sl_status sl_config_set(sl_config *config, const char *path, const char *value, 
     char *plain = NULL;
     sl_config *laid = NULL;
     struct hocon *document = NULL;
-    sl_status status = hocon_single(path, value, SET_ORIGIN, &document, error);
-    if (status == SL_OK)
-        status = plain_path(document, &plain, error);
+    sl_status status = single(path, value, origin, &document, &plain, error);
     if (status == SL_OK)
         status = sl_config_clone(config, &laid, error);
     if (status != SL_OK)
@@ -374,7 +492,7 @@ sl_status sl_config_set(sl_config *config, const char *path, const char *value, 
     else
         status = lay_one(laid, document, error);
     if (status == SL_OK)
-        status = sl_config_check_set(config, laid, plain, SET_ORIGIN, error);
+        status = sl_config_check_set(config, laid, plain, origin, error);
     if (status == SL_OK) {
         struct snapshot *before = config->snapshot;
         config->snapshot = laid->snapshot;
@@ -383,6 +501,11 @@ sl_status sl_config_set(sl_config *config, const char *path, const char *value, 
     sl_config_destroy(&laid);
     free(plain);
     return status;
+}
+
+sl_status sl_config_set(sl_config *config, const char *path, const char *value, sl_error *error)
+{
+    return sl_config_set_from(config, path, value, SET_ORIGIN, error);
 }
 
 const struct hocon_value *sl_config_root(const sl_config *config)

@@ -17,13 +17,31 @@ const struct hocon_value *sl_config_value(const sl_config *config, const char *p
 /* As sl_config_origin. */
 const char *sl_config_value_origin(const struct hocon_value *value);
 
-/* *pile becomes over (taken, also on errors) laid on what it was; *pile NULL: over alone. */
+/* Where settings are loaded from, beside the user's file and the environment. */
+struct sl_places {
+    const char *system;         /* NULL: the installation's */
+    const char *file, *context; /* the platform's: of these the first that is given, or NULL */
+    bool no_context;
+};
+sl_status sl_config_load_places(sl_config *config, const struct sl_places *places, sl_error *error);
+
+/* *pile becomes over (taken, also on errors) laid on what it was; *pile NULL: over alone. over is all of a
+ * document: a setting that it has by another name counts. */
 sl_status sl_config_lay(struct hocon **pile, struct hocon *over, sl_error *error);
 
 /* Checks one value of a setting's: SL_BAD_CONFIG names origin, path, value and what is allowed. number (may
  * be NULL): the integer, boolean, milliseconds or bytes. */
 sl_status sl_setting_check(const struct sl_setting *setting, const struct hocon_value *value, int64_t *number,
                            sl_error *error);
+
+struct sl_secrets;
+/* The same; secrets may be NULL, or what no error is to show. */
+sl_status sl_setting_check_masked(const struct sl_setting *setting, const struct hocon_value *value,
+                                  const struct sl_secrets *secrets, int64_t *number, sl_error *error);
+/* The value as an error shows it: masked, cut at whole characters, and quoted when it is text. (Of a secret
+ * setting any text is right: no error shows it.) out is returned. */
+const char *sl_setting_shown(const struct hocon_value *value, const struct sl_secrets *secrets,
+                             char out[128]);
 
 /* Checks what stands in stream.layers: keys and values. Errors: as sl_setting_check. */
 sl_status sl_layers_check(const struct hocon_value *layers, sl_error *error);

@@ -26,6 +26,53 @@ sl_status sl_user_file(const char *name, char **file, sl_error *error)
     return *file ? SL_OK : sl_error_oom(error);
 }
 
+/* One that nothing refers to is a slip; it would have no effect. */
+static sl_status check_root_key(const struct hocon *document, const char *key,
+                                const struct hocon_value *value, sl_error *error)
+{
+    static const char *const known[] = {"current", "contexts"};
+    if (hocon_refers_to(document, key))
+        return SL_OK;
+    const char *origin = sl_config_value_origin(value), *meant = sl_meant(key, known, 2);
+    if (meant)
+        return sl_error_set(error, SL_BAD_CONFIG, "%s: unknown name %s (did you mean %s?)", origin, key,
+                            meant);
+    return sl_error_set(error, SL_BAD_CONFIG,
+                        "%s: unknown name %s; known there: current, contexts, and what a ${substitution} in "
+                        "the file refers to",
+                        origin, key);
+}
+
+/* A file that says less than it seems to would lead to HERE's platform, which nobody asked for. */
+static sl_status check_shape(const struct hocon *document, const struct hocon *contexts, sl_error *error)
+{
+    const struct hocon_value *root = hocon_root(contexts);
+    if (hocon_type_of(root) != HOCON_OBJECT)
+        return sl_error_set(error, SL_BAD_CONFIG,
+                            "%s: a list, expected contexts.NAME { ... } and current = NAME",
+                            sl_config_value_origin(root));
+    for (size_t i = 0; i < hocon_count(root); i++) {
+        const char *key = hocon_key_at(root, i);
+        const struct hocon_value *value = hocon_at(root, i);
+        const char *origin = sl_config_value_origin(value);
+        enum hocon_type type = hocon_type_of(value);
+        sl_status status = SL_OK;
+        if (strcmp(key, "contexts") == 0 && type != HOCON_OBJECT && type != HOCON_NULL)
+            status = sl_error_set(error, SL_BAD_CONFIG,
+                                  "%s: contexts is a section, and is given %s; write contexts.NAME { ... }",
+                                  origin, type == HOCON_LIST ? "a list" : "one value");
+        else if (strcmp(key, "current") == 0 && (type == HOCON_OBJECT || type == HOCON_LIST))
+            status = sl_error_set(error, SL_BAD_CONFIG,
+                                  "%s: current is a context's name, and is given %s; write current = NAME",
+                                  origin, type == HOCON_LIST ? "a list" : "a section");
+        else if (strcmp(key, "contexts") != 0 && strcmp(key, "current") != 0)
+            status = check_root_key(document, key, value, error);
+        if (status != SL_OK)
+            return status;
+    }
+    return SL_OK;
+}
+
 sl_status sl_contexts_read(struct hocon **contexts, sl_error *error)
 {
     char *file = NULL;
@@ -36,6 +83,10 @@ sl_status sl_contexts_read(struct hocon **contexts, sl_error *error)
         status = hocon_parse_file(file, NULL, &document, error);
     if (status == SL_OK && document)
         status = hocon_resolve(document, true, NULL, contexts, error);
+    if (status == SL_OK && document)
+        status = check_shape(document, *contexts, error);
+    if (status != SL_OK)
+        hocon_free(contexts);
     hocon_free(&document);
     free(file);
     return status;
@@ -80,6 +131,7 @@ static sl_status lay_values(struct hocon **pile, const struct hocon_value *value
     char *joined = type == HOCON_LIST ? sl_config_join_list(value, &memory) : NULL;
     const char *text = type == HOCON_LIST ? joined : hocon_text(value);
     struct hocon *document = NULL;
+    const struct sl_setting *meant = sl_setting_meant_by(path);
     if (!memory)
         status = sl_error_oom(error);
     else if (!text)
@@ -87,7 +139,8 @@ static sl_status lay_values(struct hocon **pile, const struct hocon_value *value
             sl_error_set(error, SL_BAD_CONFIG, "%s: %s: a list of objects; allowed: one of texts and numbers",
                          sl_config_value_origin(value), path);
     else
-        status = hocon_single(path, text, sl_config_value_origin(value), &document, error);
+        status =
+            hocon_single(meant ? meant->path : path, text, sl_config_value_origin(value), &document, error);
     free(joined);
     return status == SL_OK ? sl_config_lay(pile, document, error) : status;
 }
@@ -107,6 +160,18 @@ static sl_status unknown(const struct hocon *contexts, const char *name, sl_erro
                         "there is no context \"%s\"; `streamlayer context list` shows those that there are, "
                         "`streamlayer context add` makes one",
                         name);
+}
+
+/* Names other than the roots of settings are what files refer to. */
+static sl_status check_name(const struct hocon_value *value, const char *context, const char *key,
+                            sl_error *error)
+{
+    static const char *const known[] = {SETTING_FILE, "here", "streamlayer"};
+    const char *meant = sl_nearest(key, known, sizeof known / sizeof *known);
+    if (!meant || strcmp(meant, key) == 0)
+        return SL_OK;
+    return sl_error_set(error, SL_BAD_CONFIG, "%s: context %s: unknown name %s (did you mean %s?)",
+                        sl_config_value_origin(value), context, key, meant);
 }
 
 sl_status sl_context_lay(struct hocon **pile, const struct hocon *contexts, const char *name, sl_error *error)
@@ -143,7 +208,9 @@ sl_status sl_context_lay(struct hocon **pile, const struct hocon *contexts, cons
         if (strcmp(key, SETTING_FILE) == 0)
             continue;
         char *path = hocon_path_join("", key);
-        status = path ? lay_values(pile, hocon_at(context, i), path, error) : sl_error_oom(error);
+        status = path ? check_name(hocon_at(context, i), name, key, error) : sl_error_oom(error);
+        if (status == SL_OK)
+            status = lay_values(pile, hocon_at(context, i), path, error);
         free(path);
     }
     return status;

@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "config/config.h"
+#include "config/mask.h"
 
 const struct sl_setting *sl_setting_at(size_t index)
 {
@@ -25,6 +26,26 @@ const struct sl_setting *sl_setting_find(const char *path)
         if (strcmp(setting->path, path) == 0)
             return setting;
     return NULL;
+}
+
+const struct sl_setting *sl_setting_meant_by(const char *path)
+{
+    const struct sl_setting *setting;
+    for (size_t i = 0; (setting = sl_setting_at(i)); i++)
+        for (const char *const *also = setting->also; also && *also; also++)
+            if (strcmp(*also, path) == 0)
+                return setting;
+    return NULL;
+}
+
+bool sl_setting_is_group(const char *path)
+{
+    const struct sl_setting *setting;
+    size_t length = strlen(path);
+    for (size_t i = 0; (setting = sl_setting_at(i)); i++)
+        if (strncmp(setting->path, path, length) == 0 && setting->path[length] == '.')
+            return true;
+    return false;
 }
 
 struct unit {
@@ -61,34 +82,44 @@ const char *sl_size_text(int64_t bytes, char out[32])
     return unit_text(bytes, units, out);
 }
 
-/* The value as an error shows it: cut at whole characters, and quoted when it is text. (Of a secret, any text
- * is right, so no secret is ever shown.) */
-static void show_value(const struct hocon_value *value, char out[128])
+const char *sl_setting_shown(const struct hocon_value *value, const struct sl_secrets *secrets, char out[128])
 {
-    const char *text = hocon_text(value);
-    if (!text) {
+    if (!hocon_text(value)) {
         snprintf(out, 128, "%s", hocon_type_of(value) == HOCON_LIST ? "[a list]" : "{an object}");
-        return;
+        return out;
     }
+    struct sl_buffer masked;
+    sl_buffer_init(&masked, strlen(hocon_text(value)) * 4 + sizeof SL_MASK);
+    const char *text = sl_mask_text(secrets, hocon_text(value), &masked) ? masked.data : SL_MASK;
     int size = (int)strnlen(text, 90);
     while (size > 0 && ((unsigned char)text[size] & 0xc0) == 0x80)
         size--;
     const char *quote = hocon_type_of(value) == HOCON_STRING ? "\"" : "";
     snprintf(out, 128, "%s%.*s%s%s", quote, size, text, text[size] ? "..." : "", quote);
+    sl_buffer_free(&masked);
+    return out;
 }
 
-static sl_status refuse(const struct sl_setting *setting, const struct hocon_value *value,
-                        const char *problem, sl_error *error)
+/* A value that is being checked. */
+struct checked {
+    const struct sl_setting *setting;
+    const struct hocon_value *value;
+    const struct sl_secrets *secrets;
+};
+
+static sl_status refuse(const struct checked *checked, const char *problem, sl_error *error)
 {
+    const struct sl_setting *setting = checked->setting;
+    const struct hocon_value *value = checked->value;
     char shown[128], allowed[256], hint[128] = "";
-    show_value(value, shown);
+    sl_setting_shown(value, checked->secrets, shown);
     sl_setting_allowed(setting, allowed, sizeof allowed);
     const char *text = hocon_text(value);
     if (setting->choices && text) {
         size_t count = 0;
         while (setting->choices[count])
             count++;
-        const char *nearest = sl_nearest(text, setting->choices, count);
+        const char *nearest = sl_meant(text, setting->choices, count);
         if (nearest)
             snprintf(hint, sizeof hint, " (did you mean %s?)", nearest);
     }
@@ -96,16 +127,15 @@ static sl_status refuse(const struct sl_setting *setting, const struct hocon_val
                         setting->path, shown, problem, allowed, hint);
 }
 
-static sl_status check_choice(const struct sl_setting *setting, const struct hocon_value *value,
-                              sl_error *error)
+static sl_status check_choice(const struct checked *checked, sl_error *error)
 {
-    const char *text = hocon_text(value);
-    for (const char *const *choice = setting->choices; *choice; choice++)
+    const char *text = hocon_text(checked->value);
+    for (const char *const *choice = checked->setting->choices; *choice; choice++)
         if (strcmp(text, *choice) == 0)
             return SL_OK;
     char problem[64];
-    snprintf(problem, sizeof problem, "unknown %s", setting->noun);
-    return refuse(setting, value, problem, error);
+    snprintf(problem, sizeof problem, "unknown %s", checked->setting->noun);
+    return refuse(checked, problem, error);
 }
 
 static bool is_url(const char *text)
@@ -114,6 +144,13 @@ static bool is_url(const char *text)
     if (scheme == 0 || !text[scheme] || strchr("/?#:@", text[scheme]))
         return false;
     return sl_is_token_text(text, 2000);
+}
+
+/* scheme://user@host: a name and password there would be told wherever the URL is. */
+static bool has_user(const char *url)
+{
+    const char *authority = strstr(url, "://");
+    return authority && memchr(authority + 3, '@', strcspn(authority + 3, "/?#"));
 }
 
 /* A section's own values: scalars, lists of scalars, and sections of them. */
@@ -137,22 +174,23 @@ static sl_status check_section(const struct sl_setting *setting, const struct ho
     return SL_OK;
 }
 
-sl_status sl_setting_check(const struct sl_setting *setting, const struct hocon_value *value, int64_t *number,
-                           sl_error *error)
+sl_status sl_setting_check_masked(const struct sl_setting *setting, const struct hocon_value *value,
+                                  const struct sl_secrets *secrets, int64_t *number, sl_error *error)
 {
+    const struct checked checked = {setting, value, secrets};
     if (setting->type == SL_SECTION)
         return hocon_type_of(value) == HOCON_OBJECT ? check_section(setting, value, error)
-                                                    : refuse(setting, value, "not a section", error);
+                                                    : refuse(&checked, "not a section", error);
     if (setting->type == SL_LAYERS)
         return hocon_type_of(value) == HOCON_OBJECT ? sl_layers_check(value, error)
-                                                    : refuse(setting, value, "not a section", error);
+                                                    : refuse(&checked, "not a section", error);
     int64_t read = 0;
     bool flag = false, ok = hocon_text(value) != NULL;
     const char *problem = "not one value";
     if (ok) {
         switch (setting->type) {
         case SL_CHOICE:
-            return check_choice(setting, value, error);
+            return check_choice(&checked, error);
         case SL_INTEGER:
             ok = hocon_as_integer(value, &read);
             problem = "not a whole number";
@@ -172,6 +210,10 @@ sl_status sl_setting_check(const struct sl_setting *setting, const struct hocon_
         case SL_URL:
             ok = *hocon_text(value) == '\0' || is_url(hocon_text(value));
             problem = "not a URL";
+            if (ok && has_user(hocon_text(value))) {
+                ok = false;
+                problem = "a URL with a user's name in it; write that, and a password, as settings";
+            }
             break;
         case SL_TEXT:
         case SL_SECRET:
@@ -182,14 +224,20 @@ sl_status sl_setting_check(const struct sl_setting *setting, const struct hocon_
         }
     }
     if (!ok)
-        return refuse(setting, value, problem, error);
+        return refuse(&checked, problem, error);
     bool ranged =
         setting->type == SL_INTEGER || setting->type == SL_DURATION_MS || setting->type == SL_SIZE_BYTES;
     if (ranged && (read < setting->min || read > setting->max))
-        return refuse(setting, value, "out of range", error);
+        return refuse(&checked, "out of range", error);
     if (number)
         *number = setting->type == SL_BOOLEAN ? flag : read;
     return SL_OK;
+}
+
+sl_status sl_setting_check(const struct sl_setting *setting, const struct hocon_value *value, int64_t *number,
+                           sl_error *error)
+{
+    return sl_setting_check_masked(setting, value, NULL, number, error);
 }
 
 /* The checked value at path, of a setting with that type. */

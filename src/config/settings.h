@@ -34,11 +34,17 @@ struct sl_setting {
     const char *noun;           /* SL_CHOICE: what such a word is called: "connector" */
     const char *environment;    /* the variable that sets it, or NULL */
     bool layered;               /* below stream: may be set for single layers too, in stream.layers */
+    const char *const *also;    /* other paths that mean it, NULL-terminated, or NULL */
+    bool readable;              /* SL_FILE: a file that is to be there */
     const char *meaning;
 };
 /* The client's settings, then the gateway's (two tables, one a file); NULL past the last. */
 const struct sl_setting *sl_setting_at(size_t index);
 const struct sl_setting *sl_setting_find(const char *path);
+/* The setting that path is another name of (struct sl_setting's also), or NULL. */
+const struct sl_setting *sl_setting_meant_by(const char *path);
+/* Whether some setting lies below path. */
+bool sl_setting_is_group(const char *path);
 
 extern const struct sl_setting sl_client_settings[], sl_gateway_settings[];
 extern const size_t sl_client_setting_count, sl_gateway_setting_count;
@@ -74,8 +80,13 @@ sl_status sl_config_section(const sl_config *config, const char *path,
                             void *opaque);
 
 /* sl_config_each, with secrets as they are where secrets. */
-void sl_config_walk(const sl_config *config, const char *below, bool secrets, sl_config_visitor visit,
-                    void *opaque);
+sl_status sl_config_walk(const sl_config *config, const char *below, bool secrets, sl_config_visitor visit,
+                         void *opaque);
+
+/* sl_config_findings; not everything: what concerns the settings alone is told, and what is wrong with the
+ * environment is a note. */
+sl_status sl_config_find(const sl_config *config, bool everything, sl_finding_visitor visit, void *opaque,
+                         sl_error *error);
 
 /* Where lookup is, without a slash at its end: of the environment that endpoint-locator names, or its own
  * URL. *url is released with free. Errors: SL_BAD_CONFIG, SL_OUT_OF_MEMORY. */
@@ -101,6 +112,9 @@ const char *sl_config_no_proxy(const sl_config *config);
 
 /* Whether it was loaded from the usual places, which environment variables are among. */
 bool sl_config_has_environment(const sl_config *config);
+/* sl_config_set, of an origin that people are told of: "-D". */
+sl_status sl_config_set_from(sl_config *config, const char *path, const char *value, const char *origin,
+                             sl_error *error);
 
 /* A copy of its own; cheap: what they hold is shared until one changes. */
 sl_status sl_config_clone(const sl_config *config, sl_config **clone, sl_error *error);

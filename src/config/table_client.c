@@ -17,6 +17,8 @@ static const char *const levels[] = {"error", "warning", "info", "debug", NULL};
 
 static const char *const proxy_schemes[] = {"http", "https", NULL};
 static const char *const tls_versions[] = {"1.2", "1.3", NULL};
+static const char *const proxy_user[] = {SL_ROOT "proxy.user", NULL};
+static const char *const proxy_password[] = {SL_ROOT "proxy.password", NULL};
 
 #define ACCOUNT SL_ROOT "request-signer.credentials.here-account."
 
@@ -184,6 +186,7 @@ const struct sl_setting sl_client_settings[] = {
 
     {.path = SL_ROOT "request-signer.credentials.file-path",
      .type = SL_FILE,
+     .readable = true,
      .environment = "STREAMLAYER_CREDENTIALS",
      .meaning = "A credentials file: Java properties, an INI with profiles, or a token as JSON. Without any "
                 "credentials set, the files in ~/.here."},
@@ -225,9 +228,11 @@ const struct sl_setting sl_client_settings[] = {
      .meaning = "The proxy's port."},
     {.path = SL_ROOT "proxy.credentials.username",
      .type = SL_TEXT,
+     .also = proxy_user,
      .meaning = "The user to be for the proxy (Basic or Digest, as it asks)."},
     {.path = SL_ROOT "proxy.credentials.password",
      .type = SL_SECRET,
+     .also = proxy_password,
      .meaning = "The password to give the proxy."},
     {.path = SL_ROOT "proxy.exclude",
      .type = SL_TEXT,
@@ -235,12 +240,15 @@ const struct sl_setting sl_client_settings[] = {
 
     {.path = SL_ROOT "tls.ca-file",
      .type = SL_FILE,
+     .readable = true,
      .meaning = "CA certificates (PEM) to trust instead of the system's."},
     {.path = SL_ROOT "tls.certificate-file",
      .type = SL_FILE,
+     .readable = true,
      .meaning = "The certificate (PEM) to show to servers that ask for one, its chain below it."},
     {.path = SL_ROOT "tls.key-file",
      .type = SL_FILE,
+     .readable = true,
      .meaning = "Its private key (PEM); without it, the key is in tls.certificate-file."},
     {.path = SL_ROOT "tls.key-password",
      .type = SL_SECRET,

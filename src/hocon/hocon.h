@@ -52,6 +52,12 @@ sl_status hocon_merge(const struct hocon *over, const struct hocon *under, struc
 sl_status hocon_resolve(const struct hocon *document, bool use_environment, const struct hocon_limits *limits,
                         struct hocon **resolved, sl_error *error);
 
+/* Whether an unresolved document itself, not by a substitution, gives path (keys without quotes, and dots
+ * between them) a value. *file, *line: where, or NULL and 0; the document's. */
+bool hocon_mentions(const struct hocon *document, const char *path, const char **file, unsigned *line);
+/* Whether a substitution in an unresolved document has a path that begins with key. */
+bool hocon_refers_to(const struct hocon *document, const char *key);
+
 void hocon_free(struct hocon **document);
 
 /* Reading a resolved document. A path is a HOCON path expression ("a.b.\"c.d\""); NULL: not there. */

@@ -304,7 +304,7 @@ static void a_given_token_is_not_renewed(void **state)
     start(f);
     expect_bearer(f, NULL, "Bearer given");
     assert_int_equal(refusal(f, "Bearer given"), SL_UNAUTHENTICATED);
-    assert_non_null(strstr(f->error.text, "-D"));
+    assert_non_null(strstr(f->error.text, "API"));
     assert_int_equal(f->requests, 0);
 }
 

@@ -147,6 +147,21 @@ static void unknown_settings_are_errors(void **state)
             "there: producer, consumer");
     refuses("streamlayer.gatway.threads = 2",
             "app.conf:1: unknown setting streamlayer.gatway (did you mean gateway?)");
+    /* The beginning of a name counts before what is near. */
+    refuses(SL_ROOT "stream.connector.prod = x",
+            "app.conf:1: unknown setting here.platform.data-client.stream.connector.prod (did you mean "
+            "producer?)");
+    refuses(SL_ROOT "stream.connector.producer = http",
+            "app.conf:1: here.platform.data-client.stream.connector.producer = \"http\": unknown connector; "
+            "allowed: kafka-connector, http-connector (did you mean http-connector?)");
+    /* Where the Data Client Library has no settings of its own, nothing is let be. */
+    refuses(SL_ROOT "stream.http.zzzzzzzzzzzzzz = x",
+            "app.conf:1: unknown setting here.platform.data-client.stream.http.zzzzzzzzzzzzzz; known there: "
+            "requests-in-flight, batch, polls, poll");
+    refuses("streamlayer.zzzzzzzzzzzzzz = x",
+            "app.conf:1: unknown setting streamlayer.zzzzzzzzzzzzzz; known there: gateway");
+    refuses(SL_ROOT "proxy.passwort = x",
+            "app.conf:1: unknown setting here.platform.data-client.proxy.passwort (did you mean password?)");
     refuses("here.platform.data-client {\n steam.connector.producer = http-connector }",
             "app.conf:2: unknown setting here.platform.data-client.steam (did you mean stream?)");
 }
@@ -181,22 +196,23 @@ static void a_path_set_that_nothing_reads_is_refused(void **state)
     (void)state;
     static const char *const slips[][2] = {
         {"here.platform.data-clent.stream.consumer.group",
-         "-D: unknown setting here.platform.data-clent.stream.consumer.group (did you mean "
+         "API: unknown setting here.platform.data-clent.stream.consumer.group (did you mean "
          "here.platform.data-client.stream.consumer.group?)"},
         {"here.platfrom.\"data-client\".stream.consumer.group",
-         "-D: unknown setting here.platfrom.data-client.stream.consumer.group (did you mean "
+         "API: unknown setting here.platfrom.data-client.stream.consumer.group (did you mean "
          "here.platform.data-client.stream.consumer.group?)"},
-        {"stream.consumer.group", "-D: unknown setting stream.consumer.group (did you mean "
+        {"stream.consumer.group", "API: unknown setting stream.consumer.group (did you mean "
                                   "here.platform.data-client.stream.consumer.group?)"},
-        {"steamlayer.gateway.listen.port", "-D: unknown setting steamlayer.gateway.listen.port (did you mean "
-                                           "streamlayer.gateway.listen.port?)"},
+        {"steamlayer.gateway.listen.port",
+         "API: unknown setting steamlayer.gateway.listen.port (did you mean "
+         "streamlayer.gateway.listen.port?)"},
         {"here.data-client.stream.consumer.grp",
-         "-D: unknown setting here.data-client.stream.consumer.grp (did you mean "
+         "API: unknown setting here.data-client.stream.consumer.grp (did you mean "
          "here.platform.data-client.stream.consumer.group?)"},
         {"\"here.platform.data-client.stream.consumer.group\"",
-         "-D: unknown setting \"here.platform.data-client.stream.consumer.group\" (did you mean "
+         "API: unknown setting \"here.platform.data-client.stream.consumer.group\" (did you mean "
          "here.platform.data-client.stream.consumer.group?)"},
-        {"group", "-D: unknown setting group: settings begin with here.platform.data-client or streamlayer, "
+        {"group", "API: unknown setting group: settings begin with here.platform.data-client or streamlayer, "
                   "and no file refers to it; \"streamlayer config show\" lists them"},
     };
     for (size_t i = 0; i < sizeof slips / sizeof *slips; i++) {
@@ -206,7 +222,7 @@ static void a_path_set_that_nothing_reads_is_refused(void **state)
     sl_config *laid = NULL;
     assert_int_equal(sl_config_clone(config, &laid, NULL), SL_OK);
     assert_int_equal(sl_config_set(laid, "here.platform", "x", &failure), SL_BAD_CONFIG);
-    assert_string_equal(failure.text, "-D: here.platform is a section, and is given one value");
+    assert_string_equal(failure.text, "API: here.platform is a section, and is given one value");
     assert_int_equal(sl_config_check(laid, &failure), SL_OK); /* and is as before */
     sl_config_destroy(&laid);
 }
@@ -244,6 +260,36 @@ static void a_section_is_no_value(void **state)
             "app.conf:1: in here.platform.data-client.stream.kafka.producer: the list a holds a list or an "
             "object; allowed: texts and numbers, which are joined with commas");
     accepts(SL_ROOT "stream.kafka.producer { linger.ms = 5, \"batch.size\" = 1000, brokers = [a, b] }");
+}
+
+static void what_hides_our_root_is_told(void **state)
+{
+    (void)state;
+    static const char *const rows[][2] = {
+        {"here = x", "app.conf:1: here = \"x\" hides here.platform.data-client; write here { ... }"},
+        {"here = null", "app.conf:1: here = null hides here.platform.data-client; write here { ... }"},
+        {"here = [1]", "app.conf:1: here = [a list] hides here.platform.data-client; write here { ... }"},
+        {"here.platform = 5",
+         "app.conf:1: here.platform = 5 hides here.platform.data-client; write here.platform { ... }"},
+        {"here.platform.data-client = 5",
+         "app.conf:1: here.platform.data-client is a section, and is given one value; write "
+         "here.platform.data-client { ... }"},
+        {"here.platform.data-client = null",
+         "app.conf:1: here.platform.data-client is a section, and is given null; leave the line out"},
+        {"streamlayer = 5",
+         "app.conf:1: streamlayer is a section, and is given one value; write streamlayer { ... }"},
+        {"streamlayer = null", "app.conf:1: streamlayer is a section, and is given null; leave the line out"},
+        {"here = 1\nhere.platform.data-client.log.level = debug",
+         "app.conf:2: here.platform.data-client.stream.connector.producer has lost its default, "
+         "kafka-connector: "
+         "what it lies in was given one value before, which hides it; leave that out"},
+        {"\nstreamlayer.gateway = null\nstreamlayer.gateway.log.level = debug",
+         "app.conf:3: streamlayer.gateway.listen.address has lost its default, 127.0.0.1: what it lies in "
+         "was given "
+         "one value before, which hides it; leave that out"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        refuses(rows[i][0], rows[i][1]);
 }
 
 static void null_takes_no_default_away(void **state)
@@ -310,6 +356,7 @@ CASES_MAIN(
     cmocka_unit_test_setup_teardown(a_path_set_that_nothing_reads_is_refused, setup, teardown),
     cmocka_unit_test_setup_teardown(what_files_refer_to_may_be_set, setup, teardown),
     cmocka_unit_test_setup_teardown(others_sections_are_let_be, setup, teardown),
+    cmocka_unit_test_setup_teardown(what_hides_our_root_is_told, setup, teardown),
     cmocka_unit_test_setup_teardown(a_section_is_no_value, setup, teardown),
     cmocka_unit_test_setup_teardown(null_takes_no_default_away, setup, teardown),
     cmocka_unit_test_setup_teardown(quoted_paths_are_pointed_out, setup, teardown),

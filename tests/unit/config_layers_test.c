@@ -192,7 +192,7 @@ static void set_wins_over_what_was_there(void **state)
     assert_int_equal(sl_config_load(place->config, NULL, &place->error), SL_OK);
     assert_int_equal(sl_config_set(place->config, GROUP, "a = b { \"c\" }", &place->error), SL_OK);
     assert_string_equal(sl_config_get(place->config, GROUP), "a = b { \"c\" }");
-    assert_string_equal(sl_config_origin(place->config, GROUP), "-D");
+    assert_string_equal(sl_config_origin(place->config, GROUP), "API");
     assert_int_equal(sl_config_set(place->config, "a..b", "x", &place->error), SL_BAD_CONFIG);
     assert_int_equal(sl_config_set(place->config, NULL, "x", &place->error), SL_INVALID_ARGUMENT);
 }
@@ -265,7 +265,10 @@ static void no_handle_is_an_error_not_a_crash(void **state)
     assert_int_equal(sl_config_create(NULL, &place->error), SL_INVALID_ARGUMENT);
     sl_config_destroy(&none);
     sl_config_destroy(NULL);
-    sl_config_each(NULL, NULL, NULL, NULL);
+    assert_int_equal(sl_config_each(NULL, NULL, NULL, NULL), SL_INVALID_HANDLE);
+    assert_int_equal(sl_config_each(place->config, NULL, NULL, NULL), SL_INVALID_ARGUMENT);
+    assert_int_equal(sl_config_findings(NULL, NULL, NULL, &place->error), SL_INVALID_HANDLE);
+    assert_int_equal(sl_config_findings(place->config, NULL, NULL, &place->error), SL_INVALID_ARGUMENT);
 }
 
 static void a_file_is_rendered_as_json(void **state)
