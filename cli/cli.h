@@ -102,6 +102,9 @@ int cli_load_config(struct cli *cli);
 int cli_load_platform_config(struct cli *cli);
 int cli_connect(struct cli *cli);
 void cli_release(struct cli *cli);
+/* Whether there is no such file, which has an exit code of its own; false where it only cannot be reached.
+ * path may be NULL or begin with "~/". */
+bool cli_file_is_missing(const char *path);
 
 /* "streamlayer: …" on standard error; with --json {"error": {…}} or {"warning": {…}}, one a line. Its status
  * is "failed": cli_error_as and what follows it say more. */

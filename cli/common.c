@@ -3,6 +3,7 @@
 #include "base/text.h"
 #include "cli.h"
 #include "config/context.h"
+#include "config/settings.h"
 #include "platform.h"
 #include "progress.h"
 
@@ -178,7 +179,8 @@ static bool find_file(void *opaque, const char *path, const char *value, const c
     bool *found = opaque;
     (void)path;
     (void)value;
-    *found = strcmp(origin, "default") && strcmp(origin, "-D") && strncmp(origin, "environment ", 12);
+    *found = strcmp(origin, "default") && *origin != '-' && strcmp(origin, "API") &&
+             strncmp(origin, "environment ", 12);
     return !*found;
 }
 
@@ -191,7 +193,7 @@ int cli_fail_as(const struct cli *cli, const sl_error *error, const char *format
     /* No credentials at all: what is likely to be the cause. */
     if (error->status == SL_UNAUTHENTICATED && !error->http_status && cli->config) {
         bool file_read = false;
-        sl_config_each(cli->config, NULL, find_file, &file_read);
+        (void)sl_config_each(cli->config, NULL, find_file, &file_read);
         if (!file_read)
             cli_hint(
                 cli,
@@ -206,8 +208,7 @@ int cli_fail(const struct cli *cli, const sl_error *error)
     return cli_fail_as(cli, error, "%s", error->text[0] ? error->text : sl_status_text(error->status));
 }
 
-/* A file that is not there has an exit code of its own. path may be NULL or begin with "~/". */
-static bool is_missing(const char *path)
+bool cli_file_is_missing(const char *path)
 {
     char expanded[PATH_MAX];
     const char *home = getenv("HOME");
@@ -246,7 +247,7 @@ static bool named_file_is_missing(const struct cli *cli)
     const char *named = cli_value(cli, "config"), *context = getenv("STREAMLAYER_CONTEXT");
     if (cli_value(cli, "context") || (!named && context && *context))
         return false;
-    return is_missing(named ? named : getenv("STREAMLAYER_CONFIG"));
+    return cli_file_is_missing(named ? named : getenv("STREAMLAYER_CONFIG"));
 }
 
 static int load_config(struct cli *cli, bool is_client)
@@ -264,15 +265,15 @@ static int load_config(struct cli *cli, bool is_client)
     /* -v sets the library's own setting, which -D may still override. */
     static const char *const levels[] = {"warning", "info", "debug"};
     if (cli->verbose)
-        (void)sl_config_set(cli->config, "here.platform.data-client.log.level",
-                            levels[cli->verbose > 2 ? 2 : cli->verbose], NULL);
+        (void)sl_config_set_from(cli->config, SL_ROOT "log.level",
+                                 levels[cli->verbose > 2 ? 2 : cli->verbose], "-v", NULL);
     const char *setting;
     for (size_t at = 0; (setting = cli_next_value(cli, "D", &at)) != NULL;) {
         const char *equals = strchr(setting, '=');
         char *path = equals && equals > setting ? strndup(setting, (size_t)(equals - setting)) : NULL;
         if (!path)
             return cli_usage_error(cli, "-D %s: PATH=VALUE is needed", setting);
-        status = sl_config_set(cli->config, path, equals + 1, &error);
+        status = sl_config_set_from(cli->config, path, equals + 1, "-D", &error);
         free(path);
         if (status)
             return cli_fail(cli, &error);
@@ -304,7 +305,9 @@ int cli_connect(struct cli *cli)
         return CLI_OK;
     }
     code = cli_fail(cli, &error);
-    return status == SL_IO && is_missing(sl_config_get(cli->config, CREDENTIALS_FILE)) ? CLI_NOT_FOUND : code;
+    return status == SL_IO && cli_file_is_missing(sl_config_get(cli->config, CREDENTIALS_FILE))
+               ? CLI_NOT_FOUND
+               : code;
 }
 
 void cli_release(struct cli *cli)

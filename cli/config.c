@@ -1,30 +1,141 @@
 /* streamlayer config show|render|check */
+#include "base/text.h"
 #include "cli.h"
-
 #include "config/settings.h"
 #include "wire/hrn.h"
 
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-struct shown {
-    struct cli_table *table;
-    json_t *json;
-    size_t count;
+#define NOT_SET "(not set)"
+
+struct row {
+    char *path, *value, *origin; /* value and origin NULL: not set */
 };
 
-static bool show_value(void *opaque, const char *path, const char *value, const char *origin)
+struct rows {
+    struct row *all;
+    size_t count, capacity;
+    bool failed; /* memory is out */
+};
+
+static bool add_row(void *opaque, const char *path, const char *value, const char *origin)
 {
-    struct shown *shown = opaque;
-    const char *cells[] = {path, value, origin};
-    shown->count++;
-    if (shown->json)
-        return !json_object_set_new(shown->json, path,
-                                    json_pack("{s:s?, s:s?}", "value", value, "origin", origin));
-    cli_table_row(shown->table, cells);
+    struct rows *rows = opaque;
+    if (rows->count == rows->capacity) {
+        size_t capacity = rows->capacity ? rows->capacity * 2 : 64;
+        struct row *all = realloc(rows->all, capacity * sizeof *all);
+        if (!all) {
+            rows->failed = true;
+            return false;
+        }
+        rows->all = all;
+        rows->capacity = capacity;
+    }
+    struct row *row = &rows->all[rows->count++];
+    *row = (struct row){sl_strdup(path), sl_strdup(value), sl_strdup(origin)};
+    rows->failed |= !row->path || (value && !row->value) || (origin && !row->origin);
+    return !rows->failed;
+}
+
+static void free_rows(struct rows *rows)
+{
+    for (size_t i = 0; i < rows->count; i++) {
+        free(rows->all[i].path);
+        free(rows->all[i].value);
+        free(rows->all[i].origin);
+    }
+    free(rows->all);
+}
+
+/* By their keys: "a.b" comes before "a-b". */
+static int by_path(const void *a, const void *b)
+{
+    const char *one = ((const struct row *)a)->path, *other = ((const struct row *)b)->path;
+    while (*one && *one == *other) {
+        one++;
+        other++;
+    }
+    int left = *one == '.' ? 1 : (unsigned char)*one, right = *other == '.' ? 1 : (unsigned char)*other;
+    return left - right;
+}
+
+/* Whether path is root, or lies below it; NULL: everything does. */
+static bool lies_below(const char *path, const char *root)
+{
+    size_t length = root ? strlen(root) : 0;
+    return !length || (!strncmp(path, root, length) && (!path[length] || path[length] == '.'));
+}
+
+/* The settings that have no value, among the others. */
+static void add_unset(struct rows *rows, const char *below)
+{
+    const struct sl_setting *setting;
+    size_t given = rows->count;
+    for (size_t i = 0; !rows->failed && (setting = sl_setting_at(i)) != NULL; i++) {
+        bool set = !lies_below(setting->path, below);
+        for (size_t j = 0; !set && j < given; j++)
+            set = lies_below(rows->all[j].path, setting->path);
+        if (!set)
+            add_row(rows, setting->path, NULL, NULL);
+    }
+    if (rows->count)
+        qsort(rows->all, rows->count, sizeof *rows->all, by_path);
+}
+
+static bool print_rows(const struct cli *cli, const struct rows *rows)
+{
+    static const char *const titles[] = {"SETTING", "VALUE", "FROM"};
+    json_t *json = cli->json ? json_object() : NULL;
+    struct cli_table *table = cli->json ? NULL : cli_table_create(cli_flag(cli, "origin") ? 3 : 2, titles);
+    bool ok = json || table;
+    for (size_t i = 0; ok && i < rows->count; i++) {
+        const struct row *row = &rows->all[i];
+        const char *cells[] = {row->path, row->value ? row->value : NOT_SET, row->origin};
+        if (json)
+            ok = !json_object_set_new(json, row->path,
+                                      json_pack("{s:s?, s:s?}", "value", row->value, "origin", row->origin));
+        else
+            cli_table_row(table, cells);
+    }
+    if (ok && json && !json_dumpf(json, stdout, JSON_INDENT(2)))
+        putchar('\n');
+    json_decref(json);
+    return table ? cli_table_print(&table) && ok : ok;
+}
+
+/* What is told of what is wrong. */
+struct told {
+    const struct cli *cli;
+    const char *below; /* of this only; NULL: everything */
+    json_t *json;      /* a list; NULL: on standard error */
+    bool has_note, has_error;
+};
+
+static bool tell(void *opaque, sl_finding_level level, const char *path, const char *origin, const char *text)
+{
+    struct told *told = opaque;
+    bool is_error = level == SL_FINDING_ERROR;
+    if (!lies_below(path, told->below))
+        return true;
+    told->has_error |= is_error;
+    told->has_note |= !is_error;
+    if (told->json)
+        return !json_array_append_new(told->json,
+                                      json_pack("{s:s, s:s, s:s, s:s}", "level", is_error ? "error" : "note",
+                                                "path", path, "origin", origin, "message", text));
+    if (is_error)
+        cli_error(told->cli, "%s", text);
+    else
+        cli_warning(told->cli, "%s", text);
     return true;
+}
+
+static int out_of_memory(const struct cli *cli)
+{
+    cli_error(cli, "out of memory");
+    return CLI_FAILED;
 }
 
 /* Each setting that layers may have for themselves, and what says it for this one. */
@@ -78,31 +189,36 @@ static int config_show(struct cli *cli)
         return code;
     if (of_layer)
         return show_layer(cli, cli->operands[0], cli->operands[1]);
-    static const char *const titles[] = {"SETTING", "VALUE", "FROM"};
-    struct shown shown = {0};
-    if (cli->json)
-        shown.json = json_object();
-    else
-        shown.table = cli_table_create(3, titles);
-    sl_config_each(cli->config, cli->operand_count ? cli->operands[0] : NULL, show_value, &shown);
-    if (cli->operand_count && !shown.count) {
-        cli_error(cli,
-                  "nothing is known or set at \"%s\"; `streamlayer config show` lists what is, "
-                  "docs/configuration.md what can be",
-                  cli->operands[0]);
+    const char *below = cli->operand_count ? cli->operands[0] : NULL;
+    struct rows rows = {0};
+    sl_error error = {0};
+    if (sl_config_each(cli->config, below, add_row, &rows))
+        rows.failed = true;
+    if (cli_flag(cli, "all"))
+        add_unset(&rows, below);
+    if (rows.failed) {
+        code = out_of_memory(cli);
+    } else if (below && !rows.count) {
+        cli_error(
+            cli,
+            "nothing is known or set at \"%s\"; `streamlayer config show --all` lists what is, and what "
+            "can be",
+            below);
         code = CLI_NOT_FOUND;
+    } else if (!print_rows(cli, &rows)) {
+        code = cli_flush_output(cli);
+        code = code ? code : out_of_memory(cli);
     }
-    if (!code && shown.json && !json_dumpf(shown.json, stdout, JSON_INDENT(2)))
-        putchar('\n');
-    if (code)
-        cli_table_drop(&shown.table);
-    else if (shown.table)
-        cli_table_print(&shown.table);
-    json_decref(shown.json);
-    return code ? code : cli_flush_output(cli);
+    free_rows(&rows);
+    code = code ? code : cli_flush_output(cli);
+    if (!code && sl_config_findings(cli->config, tell, &(struct told){.cli = cli, .below = below}, &error))
+        code = cli_fail(cli, &error);
+    return code;
 }
 
 static const struct cli_option show_options[] = {
+    {0, "origin", NULL, "where each value comes from, too"},
+    {0, "all", NULL, "settings that have no value, too"},
     {0, "layer", NULL, "which connectors that layer gets, and which setting says so"},
     {0, NULL, NULL, NULL},
 };
@@ -112,10 +228,14 @@ const struct cli_command cli_config_show_command = {
     .operands = "[PATH] | --layer HRN LAYER",
     .min_operands = 0,
     .max_operands = 2,
-    .summary = "show the settings in force and where each comes from",
-    .details = "With PATH, only what lies below it. Secrets are masked. With --layer, the connectors of one "
-               "layer: those of stream.layers where it says any, else those for all.",
-    .examples = "  streamlayer config show here.platform.data-client.stream\n"
+    .summary = "show the settings in force, and where each comes from",
+    .details =
+        "With PATH, only what lies at or below it. Secrets are masked. What `streamlayer config check` "
+        "would tell of them follows on standard error.\n\n"
+        "With --layer, the connectors of one layer, and where they come from: those of stream.layers "
+        "where it says any, else those for all.",
+    .examples = "  streamlayer config show --origin\n"
+                "  streamlayer config show --all here.platform.data-client.stream\n"
                 "  streamlayer config show --layer hrn:here:data::local:traffic cars\n",
     .options = show_options,
     .run = config_show,
@@ -127,7 +247,7 @@ static int config_render(struct cli *cli)
     char *json = NULL;
     if (sl_config_render_file(cli->operands[0], &json, &error)) {
         int code = cli_fail(cli, &error);
-        return error.status == SL_IO && access(cli->operands[0], F_OK) ? CLI_NOT_FOUND : code;
+        return error.status == SL_IO && cli_file_is_missing(cli->operands[0]) ? CLI_NOT_FOUND : code;
     }
     puts(json);
     sl_free(json);
@@ -150,18 +270,48 @@ static int config_check(struct cli *cli)
     if (code)
         return code;
     sl_error error = {0};
-    if (sl_config_check(cli->config, &error))
+    struct told told = {.cli = cli, .json = cli->json ? json_array() : NULL};
+    if (cli->json && !told.json)
+        return out_of_memory(cli);
+    if (sl_config_findings(cli->config, tell, &told, &error)) {
+        json_decref(told.json);
         return cli_fail(cli, &error);
-    puts(cli->json ? "{\"ok\": true}" : "ok");
-    return cli_flush_output(cli);
+    }
+    bool ok = !told.has_error && !(told.has_note && cli_flag(cli, "strict"));
+    if (told.json) {
+        json_t *result = json_pack("{s:b, s:o}", "ok", (int)ok, "findings", told.json);
+        if (!result || json_dumpf(result, stdout, JSON_INDENT(2)))
+            code = out_of_memory(cli);
+        else
+            putchar('\n');
+        json_decref(result);
+    } else if (ok) {
+        puts("ok");
+    }
+    code = code ? code : cli_flush_output(cli);
+    return code || ok ? code : CLI_USAGE;
 }
+
+static const struct cli_option check_options[] = {
+    {0, "strict", NULL, "what has no effect counts as an error"},
+    {0, NULL, NULL, NULL},
+};
 
 const struct cli_command cli_config_check_command = {
     .name = "config check",
     .operands = "",
     .min_operands = 0,
     .max_operands = 0,
-    .summary = "check the configuration",
-    .examples = "  streamlayer --config my.conf config check\n",
+    .summary = "check the configuration, and tell everything that is wrong with it",
+    .details =
+        "Errors are values that are not allowed, names that nothing reads, files that are named and cannot "
+        "be read, "
+        "and variables of the environment whose names are nearly those of settings. Other libraries' names "
+        "in "
+        "sections that they share with this one are warned of: they have no effect here. The exit code is 0 "
+        "without errors, else 2.",
+    .examples = "  streamlayer --config my.conf config check\n"
+                "  streamlayer config check --strict --json\n",
+    .options = check_options,
     .run = config_check,
 };

@@ -541,7 +541,7 @@ static int make_block(struct cli *cli, const char *name, struct sl_buffer *block
         char *path = equals && equals > setting ? strndup(setting, (size_t)(equals - setting)) : NULL;
         if (!path)
             return cli_usage_error(cli, "-D %s: PATH=VALUE is needed", setting);
-        status = sl_config_set(cli->config, path, equals + 1, &error);
+        status = sl_config_set_from(cli->config, path, equals + 1, "-D", &error);
         sl_buffer_printf(block, "  %s = ", path);
         append_quoted(block, equals + 1);
         sl_buffer_append_text(block, "\n");

@@ -76,7 +76,8 @@ static void check_configuration(struct status *status)
     char *url = NULL;
     sl_error error = {0};
     if (sl_config_check(cli->config, &error) || sl_config_lookup_url(cli->config, &url, &error)) {
-        fail(status, "configuration", &error, "`streamlayer config show` tells where each value comes from");
+        fail(status, "configuration", &error,
+             "`streamlayer config show --origin` tells where each value comes from");
         return;
     }
     char platform[DETAIL];
@@ -224,7 +225,7 @@ static bool check_lookup(struct status *status, const char *hrn, bool authentica
         fail(status, "lookup", &error,
              error.status == SL_NOT_FOUND
                  ? "`streamlayer catalog list` shows the catalogs"
-                 : "is the URL right? `streamlayer config show` tells where it comes from");
+                 : "is the URL right? `streamlayer config show --origin` tells where it comes from");
     for (size_t i = 0; i < json_array_size(apis); i++)
         check_api(status, json_array_get(apis, i));
     json_decref(apis);

@@ -64,7 +64,7 @@ static sl_status set(sl_config *config, const char *setting, sl_error *error)
     if (!equals || equals == setting)
         return sl_error_set(error, SL_INVALID_ARGUMENT, "-D %s: write it as PATH=VALUE", setting);
     char *path = strndup(setting, (size_t)(equals - setting));
-    sl_status status = path ? sl_config_set(config, path, equals + 1, error) : sl_error_oom(error);
+    sl_status status = path ? sl_config_set_from(config, path, equals + 1, "-D", error) : sl_error_oom(error);
     free(path);
     return status;
 }

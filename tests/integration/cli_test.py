@@ -193,8 +193,13 @@ class CommandLine(TestCase):
         """The value in force, and where it comes from."""
         path = CONNECTOR + "producer"
         self.assertRegex(self.out("config", "show", path.rsplit(".", 1)[0]), path.replace(".", r"\."))
-        shown = self.out("-D", f"{path}=http-connector", "config", "show", "here.platform.data-client.stream.connector")
-        self.assertRegex(shown, r"producer\s+http-connector\s+-D")
+        section = "here.platform.data-client.stream.connector"
+        shown = self.out("-D", f"{path}=http-connector", "config", "show", section)
+        self.assertRegex(shown, r"(?m)^SETTING +VALUE\n.*consumer +kafka-connector\n.*producer +http-connector$")
+        shown = self.out("-D", f"{path}=http-connector", "config", "show", "--origin", section)
+        self.assertRegex(shown, r"(?m)^SETTING +VALUE +FROM\n.*consumer +kafka-connector +default\n.*producer +"
+                         "http-connector +-D$")
+        self.assertRegex(self.out("-v", "config", "show", "--origin"), r"log\.level +info +-v\n")
         with open(self.platform.environment["CREDENTIALS"], encoding="utf-8") as file:
             secret = [line.split("=", 1)[1].strip() for line in file if "access.key.secret" in line][0]
         self.assertNotIn(secret, self.out("config", "show"))
@@ -215,7 +220,7 @@ class CommandLine(TestCase):
         self.assertEqual(lines("config", "show", "--layer", hrn, "a.b"),
                          [["SETTING", "VALUE", "FROM"], [producer, "http-connector", f"{name}:4"],
                           [every, "http-connector", f"{name}:3"]])
-        self.assertEqual(lines("config", "show", layers)[1:],
+        self.assertEqual(lines("config", "show", "--origin", layers)[1:],
                          [[every, "http-connector", f"{name}:3"], [producer, "http-connector", f"{name}:4"]])
         shown = json.loads(self.out("--config", name, "-D", f'{layers}."{hrn}".c.connector.consumer=kafka-connector',
                                     "config", "show", "--layer", hrn, "c", "--json"))
@@ -233,6 +238,85 @@ class CommandLine(TestCase):
                  f'-D: {layers}."{hrn}".c.connector.consumer = "htp-connector": unknown connector; allowed: '
                  "kafka-connector, http-connector (did you mean http-connector?)")):
             self.assertIn(text, self.run_it("--config", name, *arguments, code=2).stderr.decode())
+
+    def test_config_show_all(self):
+        """What is not set is among what is, in order."""
+        section = "here.platform.data-client.proxy"
+        self.assertEqual(self.out("config", "show", section).split("\n")[1:], [f"{section}.port  8080", ""])
+        shown = json.loads(self.out("-D", f"{section}.user=me", "config", "show", "--all", "--json", section))
+        self.assertEqual(list(shown), [f"{section}.{name}" for name in (
+            "credentials.password", "credentials.username", "exclude", "host", "port")])
+        self.assertEqual(shown[f"{section}.credentials.username"], {"value": "me", "origin": "-D"})
+        self.assertEqual(shown[f"{section}.host"], {"value": None, "origin": None})
+        self.assertRegex(self.out("config", "show", "--all", "--origin", section), r"proxy\.host +\(not set\)")
+        self.run_it("config", "show", f"{section}.host", code=3)
+        self.run_it("config", "show", "--all", f"{section}.host")
+
+    def findings(self, text, *arguments, code=0, **variables):
+        """What `config check --json` finds in a file, as "LEVEL MESSAGE", and whether it says ok."""
+        scratch = self.scratch()
+        with open(scratch + "/a.conf", "w", encoding="utf-8") as file:
+            file.write(text)
+        done = subprocess.run([self.platform.binaries + "/streamlayer", "--config", "a.conf", "--json", *arguments],
+                              capture_output=True, check=False, cwd=scratch, timeout=60,
+                              env={"HOME": scratch, "PATH": os.environ["PATH"], **variables})
+        self.assertEqual((done.returncode, done.stderr), (code, b""))
+        told = json.loads(done.stdout)
+        return [f"{one['level']} {one['message']}" for one in told["findings"]], told["ok"]
+
+    def test_config_check(self):
+        """All that is wrong, with what kind it is; errors count, and notes where they are asked to."""
+        root = "here.platform.data-client."
+        note = f"note a.conf:1: {root}mine: no setting of streamlayer's: it has no effect here"
+        error = f"error a.conf:2: unknown setting {CONNECTOR}producr (did you mean producer?)"
+        file = f'error a.conf:3: {root}tls.ca-file = "none.pem": cannot be read: No such file or directory'
+        lines = [f"{root}mine = 1\n", f"{CONNECTOR}producr = http-connector\n", f"{root}tls.ca-file = none.pem\n"]
+        self.assertEqual(self.findings("", "config", "check"), ([], True))
+        self.assertEqual(self.findings(lines[0], "config", "check"), ([note], True))
+        self.assertEqual(self.findings(lines[0], "config", "check", "--strict", code=2), ([note], False))
+        self.assertEqual(self.findings("".join(lines), "config", "check", code=2), ([error, note, file], False))
+        self.assertEqual(self.findings("", "config", "check", code=2, STREAMLAYER_CONECTOR_PRODUCER="x")[0],
+                         ["error environment STREAMLAYER_CONECTOR_PRODUCER: unknown variable (did you mean "
+                          "STREAMLAYER_CONNECTOR_PRODUCER?)"])
+        # For people: on standard error, where show tells of them too.
+        name = self.scratch() + "/a.conf"
+        with open(name, "w", encoding="utf-8") as opened:
+            opened.write("".join(lines))
+        for command, code in ((["check"], 2), (["show"], 0)):
+            done = subprocess.run([self.platform.binaries + "/streamlayer", "--config", name, "config", *command],
+                                  capture_output=True, check=False, timeout=60)
+            self.assertEqual(done.returncode, code, done.stderr)
+            told = [line.split(name)[-1] for line in done.stderr.decode().splitlines()]
+            self.assertEqual(told, [one.split("a.conf", 1)[1] for one in (error, note, file)])
+        done = subprocess.run([self.platform.binaries + "/streamlayer", "--config", name, "config", "show", CONNECTOR[:-1]],
+                              capture_output=True, check=False, timeout=60)
+        self.assertEqual(len(done.stderr.splitlines()), 1)  # of what was asked for only
+        done = self.run_it("config", "check")
+        self.assertEqual(done.stdout, b"ok\n")
+
+    def test_config_shows_no_secret(self):
+        """However it is written; nor do errors."""
+        scratch = self.scratch()
+        kafka = "here.platform.data-client.stream.kafka.producer"
+        signer = "here.platform.data-client.request-signer.credentials."
+        with open(scratch + "/a.conf", "w", encoding="utf-8") as file:
+            file.write(f"""
+                {kafka} {{ "ssl.keystore.password" = hush1, ssl.keystore.key = hush2, passwort = hush3
+                    sasl.oauthbearer.config = "principal=me secret=hush4", sasl.jaas.config = [hush5] }}
+                {signer}here-account.here-access-key-secret = {{ x = hush6, y = [hush6] }}
+                other.url = ["http://user:hush7@host/", {{ password: hush7 }}]
+                source.v = hush8
+                {signer}here-token = ${{source.v}}
+                here.platform.data-client.log.level = ${{source.v}}
+                here.platform.data-client.endpoint-locator.discovery-service-url = "http://user:hush9@host/"
+                """)
+        for command in (["show"], ["show", "--json"], ["show", "--origin", "--all"], ["show", kafka + ".sasl"],
+                        ["check"], ["check", "--json"]):
+            done = subprocess.run([self.platform.binaries + "/streamlayer", "--config", scratch + "/a.conf", "config",
+                                   *command], capture_output=True, check=False, timeout=60)
+            self.assertIn(done.returncode, (0, 2), done.stderr)
+            self.assertIn(b"********", done.stdout + done.stderr)
+            self.assertNotIn(b"hush", done.stdout + done.stderr)
 
     def test_exit_codes(self):
         """As `streamlayer help` says."""

@@ -67,7 +67,7 @@ class Contexts(Terminal):
         self.assertIn("127.0.0.1:10", self.out("context", "list"))
         self.run_it("context", "use", "other")
         self.assertRegex(self.out("context", "show"), r"context +other\nchosen by +the current context")
-        self.assertRegex(self.out("config", "show", URL.rsplit(".", 1)[0]), r"url +http://127.0.0.1:9 +\S+/contexts.conf:\d+")
+        self.assertRegex(self.out("config", "show", "--origin", URL.rsplit(".", 1)[0]), r"url +http://127.0.0.1:9 +\S+/contexts.conf:\d+")
         self.run_it("context", "remove", "other")
         self.assertRegex(self.out("context", "show"), r"context +none")
         with open(self.contexts, encoding="utf-8") as file:
