@@ -31,6 +31,12 @@ static json_t *describe(const struct sl_setting *setting)
         json_pack("{s:s, s:s, s:s, s:s?, s:s?, s:s?, s:s}", "path", setting->path, "type",
                   type_name(setting->type), "allowed", allowed, "unit", *unit ? unit : NULL, "default",
                   setting->value, "variable", setting->environment, "meaning", setting->meaning);
+    json_t *names = json_array();
+    for (const char *const *also = setting->also; also && *also; also++)
+        json_array_append_new(names, json_string(*also));
+    if (object)
+        json_object_set(object, "also", names);
+    json_decref(names);
     bool ranged = setting->type == SL_INTEGER || *unit;
     if (object && ranged)
         json_object_update_new(object, json_pack("{s:I, s:I}", "min", (json_int_t)setting->min, "max",

@@ -130,6 +130,10 @@ static void append_setting(struct sl_buffer *out, const struct sl_setting *setti
     sl_buffer_append(out, "\n", 1);
     append_comment(out, setting->meaning);
     append_comment(out, about);
+    for (const char *const *also = setting->also; also && *also; also++) {
+        snprintf(about, sizeof about, "Another name: %s.", *also);
+        append_comment(out, about);
+    }
     const char *quote = is_bare(setting) ? "" : "\"";
     if (setting->value)
         sl_buffer_printf(out, "%s = %s%s%s\n", setting->path, quote, setting->value, quote);
@@ -170,6 +174,8 @@ void sl_reference_markdown(struct sl_buffer *out, enum sl_reference_table table)
                          setting->meaning);
         if (setting->environment)
             sl_buffer_printf(out, " Variable: `%s`.", setting->environment);
+        for (const char *const *also = setting->also; also && *also; also++)
+            sl_buffer_printf(out, " Another name: `%s`.", *also + root);
         sl_buffer_append_text(out, " |\n");
     }
 }

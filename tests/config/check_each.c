@@ -116,7 +116,7 @@ static sl_status load(const struct row *row, sl_config **config, sl_error *error
     for (size_t i = 0; status == SL_OK && i < row->set_count; i++) {
         char *equals = strchr(row->sets[i], '=');
         *equals = '\0';
-        status = sl_config_set(*config, row->sets[i], equals + 1, error);
+        status = sl_config_set_from(*config, row->sets[i], equals + 1, "-D", error);
     }
     return status;
 }

@@ -91,6 +91,7 @@ class Reference(unittest.TestCase):
         """Whatever a document names as a setting is one, or a section of some."""
         known = set()
         for setting in self.settings:
+            known.update(setting["also"])
             names = setting["path"].split(".")
             known.update(".".join(names[:count]) for count in range(1, len(names) + 1))
         sections = {root: {path[len(root):].split(".")[0] for path in known if path.startswith(root)} for root in ROOTS}

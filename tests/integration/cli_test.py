@@ -242,10 +242,11 @@ class CommandLine(TestCase):
     def test_config_show_all(self):
         """What is not set is among what is, in order."""
         section = "here.platform.data-client.proxy"
-        self.assertEqual(self.out("config", "show", section).split("\n")[1:], [f"{section}.port  8080", ""])
+        self.assertEqual(self.out("config", "show", section).split("\n")[1:],
+                         [f"{section}.port    8080", f"{section}.scheme  http", ""])
         shown = json.loads(self.out("-D", f"{section}.user=me", "config", "show", "--all", "--json", section))
         self.assertEqual(list(shown), [f"{section}.{name}" for name in (
-            "credentials.password", "credentials.username", "exclude", "host", "port")])
+            "credentials.password", "credentials.username", "exclude", "host", "port", "scheme")])
         self.assertEqual(shown[f"{section}.credentials.username"], {"value": "me", "origin": "-D"})
         self.assertEqual(shown[f"{section}.host"], {"value": None, "origin": None})
         self.assertRegex(self.out("config", "show", "--all", "--origin", section), r"proxy\.host +\(not set\)")
