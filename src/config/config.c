@@ -18,6 +18,9 @@
 /* The name under which the defaults are parsed; people are shown "default". */
 #define DEFAULT_ORIGIN "(default)"
 #define SET_ORIGIN     "API"
+#ifndef SL_SYSTEM_FILE /* the build says where the installation's is */
+#define SL_SYSTEM_FILE "/etc/streamlayer/application.conf"
+#endif
 
 /* What is laid so far, and the same resolved. Immutable, so copies of a configuration share it. */
 struct snapshot {

@@ -381,7 +381,7 @@ static void half_a_key_names_both_places(void **state)
     assert_int_equal(sl_config_set(place->config, ACCOUNT "here-access-key-id", "mine", NULL), SL_OK);
     expect_error(
         place, SL_BAD_CONFIG,
-        "-D (" ACCOUNT "here-access-key-id) and application.conf:2 (" ACCOUNT
+        "API (" ACCOUNT "here-access-key-id) and application.conf:2 (" ACCOUNT
         "here-access-key-secret): an access key's id of one place and a secret of another are not put "
         "together: set both in the same");
     setenv("HERE_ACCESS_KEY_SECRET", "other", 1);
