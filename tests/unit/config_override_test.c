@@ -176,16 +176,16 @@ static void variables_and_single_settings(void **state)
     assert_int_equal(sl_config_set(place->config, PRODUCER, HTTP, &place->error), SL_OK);
     chooses(place->config, PRODUCER, CATALOG, "a", KAFKA,
             "layers.\"" CATALOG "\".a.connector.producer (application.conf:1)");
-    chooses(place->config, PRODUCER, CATALOG, "b", HTTP, "connector.producer (-D)");
+    chooses(place->config, PRODUCER, CATALOG, "b", HTTP, "connector.producer (API)");
     assert_int_equal(
         sl_config_set(place->config, LAYERS ".\"" CATALOG "\".a.connector.producer", HTTP, &place->error),
         SL_OK);
-    chooses(place->config, PRODUCER, CATALOG, "a", HTTP, "layers.\"" CATALOG "\".a.connector.producer (-D)");
+    chooses(place->config, PRODUCER, CATALOG, "a", HTTP, "layers.\"" CATALOG "\".a.connector.producer (API)");
     assert_int_equal(
         sl_config_set(place->config, LAYERS ".\"" CATALOG "\".\"*\".connector.consumer", HTTP, &place->error),
         SL_OK);
     chooses(place->config, CONSUMER, CATALOG, "a", HTTP,
-            "layers.\"" CATALOG "\".\"*\".connector.consumer (-D)");
+            "layers.\"" CATALOG "\".\"*\".connector.consumer (API)");
     assert_int_equal(sl_config_check(place->config, &place->error), SL_OK);
 }
 
@@ -229,7 +229,7 @@ static void contexts_and_copies_have_them(void **state)
     assert_int_equal(
         sl_config_set(place->config, LAYERS ".\"" OTHER "\".a.connector.producer", KAFKA, &place->error),
         SL_OK);
-    chooses(place->config, PRODUCER, OTHER, "a", KAFKA, "layers.\"" OTHER "\".a.connector.producer (-D)");
+    chooses(place->config, PRODUCER, OTHER, "a", KAFKA, "layers.\"" OTHER "\".a.connector.producer (API)");
     chooses(copy, PRODUCER, OTHER, "a", HTTP, "layers.\"" OTHER "\".a.connector.producer (mine.conf:1)");
     char by[300];
     snprintf(by, sizeof by,
