@@ -43,8 +43,9 @@ sl_status sl_setting_check_masked(const struct sl_setting *setting, const struct
 const char *sl_setting_shown(const struct hocon_value *value, const struct sl_secrets *secrets,
                              char out[128]);
 
-/* Checks what stands in stream.layers: keys and values. Errors: as sl_setting_check. */
-sl_status sl_layers_check(const struct hocon_value *layers, sl_error *error);
+/* Checks what stands in stream.layers: keys and values. Errors: as sl_setting_check_masked. */
+sl_status sl_layers_check(const struct hocon_value *layers, const struct sl_secrets *secrets,
+                          sl_error *error);
 
 /* Checks that path, which a program has set, is a setting's, or one that files refer to: what nothing reads
  * is a slip. before, after: without and with it. SL_BAD_CONFIG names the nearest. */

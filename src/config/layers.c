@@ -113,11 +113,11 @@ static char *path_of(const char *hrn, const char *layer, const char *relative)
 
 /* A setting's value that stands at a path of its own. */
 static sl_status check_at(const struct sl_setting *setting, const char *path, const struct hocon_value *value,
-                          sl_error *error)
+                          const struct sl_secrets *secrets, sl_error *error)
 {
     struct sl_setting here = *setting;
     here.path = path;
-    return sl_setting_check(&here, value, NULL, error);
+    return sl_setting_check_masked(&here, value, secrets, NULL, error);
 }
 
 /* Keys are looked up as they are: an HRN or id from the program is no path expression. */
@@ -148,7 +148,7 @@ sl_status sl_config_layer_choice(const sl_config *config, const char *path, cons
     if (!where)
         return sl_error_oom(error);
     sl_status status =
-        found ? check_at(setting, where, found, error) : sl_config_choice(config, path, value, error);
+        found ? check_at(setting, where, found, NULL, error) : sl_config_choice(config, path, value, error);
     if (status == SL_OK && found)
         *value = hocon_text(found);
     if (status == SL_OK && from)
@@ -163,9 +163,10 @@ sl_status sl_config_layer_choice(const sl_config *config, const char *path, cons
 
 /* Where in the section the check is. */
 struct spot {
-    const char *path;     /* for people: from the root, with quotes */
-    const char *layer;    /* the layer's key */
-    const char *relative; /* below the layer: "connector.producer"; "" at the layer itself */
+    const char *path;                 /* for people: from the root, with quotes */
+    const char *layer;                /* the layer's key */
+    const char *relative;             /* below the layer: "connector.producer"; "" at the layer itself */
+    const struct sl_secrets *secrets; /* not to be shown */
 };
 
 /* The names that a layer may have, as "a, b". */
@@ -257,7 +258,7 @@ static sl_status check_part(const struct hocon_value *value, const struct spot *
     if ((group || leaf) && type == HOCON_NULL)
         return SL_OK;
     if (leaf)
-        return check_at(setting, spot->path, value, error);
+        return check_at(setting, spot->path, value, spot->secrets, error);
     /* What is unknown is gone into as well: the error then shows the whole of what was written. */
     if (!setting && type == HOCON_OBJECT && (group || hocon_count(value) > 0))
         return check_fields(value, spot, error);
@@ -279,7 +280,7 @@ static sl_status check_fields(const struct hocon_value *object, const struct spo
                 sl_config_value_origin(hocon_at(object, i)), key);
         char *path = hocon_path_join(spot->path, key);
         char *relative = sl_printf("%s%s%s", spot->relative, *spot->relative ? "." : "", key);
-        const struct spot below = {path, spot->layer, relative};
+        const struct spot below = {path, spot->layer, relative, spot->secrets};
         status = path && relative ? check_part(hocon_at(object, i), &below, error) : sl_error_oom(error);
         free(path);
         free(relative);
@@ -295,7 +296,7 @@ static sl_status not_section(const char *path, const struct hocon_value *value, 
 }
 
 static sl_status check_layer(const struct hocon_value *value, const char *catalog, const char *key,
-                             sl_error *error)
+                             const struct sl_secrets *secrets, sl_error *error)
 {
     if (!is_layer(key))
         return sl_error_set(
@@ -308,7 +309,7 @@ static sl_status check_layer(const struct hocon_value *value, const char *catalo
     char *path = hocon_path_join(catalog, key);
     if (!path)
         return sl_error_oom(error);
-    const struct spot spot = {path, key, ""};
+    const struct spot spot = {path, key, "", secrets};
     sl_status status = hocon_type_of(value) == HOCON_OBJECT
                            ? check_fields(value, &spot, error)
                            : not_section(path, value, "{ connector.producer = … }", error);
@@ -316,7 +317,8 @@ static sl_status check_layer(const struct hocon_value *value, const char *catalo
     return status;
 }
 
-static sl_status check_catalog(const struct hocon_value *value, const char *key, sl_error *error)
+static sl_status check_catalog(const struct hocon_value *value, const char *key,
+                               const struct sl_secrets *secrets, sl_error *error)
 {
     const char *origin = sl_config_value_origin(value);
     if (is_part_of_layered(key))
@@ -337,15 +339,15 @@ static sl_status check_catalog(const struct hocon_value *value, const char *key,
     if (hocon_type_of(value) != HOCON_OBJECT)
         status = not_section(path, value, "{ layer { connector.producer = … } }", error);
     for (size_t i = 0; status == SL_OK && i < hocon_count(value) && hocon_type_of(value) == HOCON_OBJECT; i++)
-        status = check_layer(hocon_at(value, i), path, hocon_key_at(value, i), error);
+        status = check_layer(hocon_at(value, i), path, hocon_key_at(value, i), secrets, error);
     free(path);
     return status;
 }
 
-sl_status sl_layers_check(const struct hocon_value *layers, sl_error *error)
+sl_status sl_layers_check(const struct hocon_value *layers, const struct sl_secrets *secrets, sl_error *error)
 {
     sl_status status = SL_OK;
     for (size_t i = 0; status == SL_OK && i < hocon_count(layers); i++)
-        status = check_catalog(hocon_at(layers, i), hocon_key_at(layers, i), error);
+        status = check_catalog(hocon_at(layers, i), hocon_key_at(layers, i), secrets, error);
     return status;
 }

@@ -182,7 +182,7 @@ sl_status sl_setting_check_masked(const struct sl_setting *setting, const struct
         return hocon_type_of(value) == HOCON_OBJECT ? check_section(setting, value, error)
                                                     : refuse(&checked, "not a section", error);
     if (setting->type == SL_LAYERS)
-        return hocon_type_of(value) == HOCON_OBJECT ? sl_layers_check(value, error)
+        return hocon_type_of(value) == HOCON_OBJECT ? sl_layers_check(value, secrets, error)
                                                     : refuse(&checked, "not a section", error);
     int64_t read = 0;
     bool flag = false, ok = hocon_text(value) != NULL;
