@@ -205,6 +205,13 @@ class CommandLine(TestCase):
         self.assertNotIn(secret, self.out("config", "show"))
         self.run_it("config", "show", "here.platform.no-such", code=3)
 
+    def test_config_check_original(self):
+        """Files as users of the Data Client Library have them."""
+        directory = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../config/original")
+        for name in sorted(os.listdir(directory)):
+            if name.endswith((".conf", ".json")):
+                self.run_it("--config", os.path.join(directory, name), "config", "check")
+
     def test_config_show_layer(self):
         """A layer's connectors, and which setting says so."""
         hrn, layers = "hrn:here:data::local:roads.v2", "here.platform.data-client.stream.layers"
