@@ -121,13 +121,29 @@ static sl_status load(const struct row *row, sl_config **config, sl_error *error
     return status;
 }
 
+static bool print_finding(void *opaque, sl_finding_level level, const char *path, const char *origin,
+                          const char *text)
+{
+    (void)path;
+    (void)origin;
+    if (level == SL_FINDING_ERROR)
+        ++*(unsigned *)opaque;
+    printf("%s%s\n", level == SL_FINDING_ERROR ? "" : "note: ", text);
+    return true;
+}
+
+/* Everything that is wrong; whether the short check says the same. */
 static void check(const sl_config *config)
 {
     sl_error error = {0};
-    if (sl_config_check(config, &error) == SL_OK)
-        puts("=> ok");
-    else
+    unsigned errors = 0;
+    if (sl_config_findings(config, print_finding, &errors, &error) != SL_OK)
         complain(&error);
+    bool right = sl_config_check(config, &error) == SL_OK;
+    if (right != (errors == 0))
+        puts(right ? "(sl_config_check: ok)" : "(sl_config_check: not ok)");
+    if (errors == 0)
+        puts("=> ok");
 }
 
 static void warn(void *opaque, sl_log_level level, const char *message)
