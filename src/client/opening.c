@@ -1,4 +1,5 @@
 /* What a connector is opened on: the endpoint and the pass-through settings, where it is a direct one. */
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/error.h"
@@ -52,14 +53,6 @@ sl_status sl_opening_prepare(struct sl_opening *opening, struct sl_client *clien
     return SL_OK;
 }
 
-/* Appends text, if there is room for all of it. */
-static void append(sl_error *error, const char *text)
-{
-    size_t length = strlen(error->text);
-    if (length + strlen(text) < sizeof error->text)
-        memcpy(error->text + length, text, strlen(text) + 1);
-}
-
 void sl_opening_explain(const struct sl_client *client, const struct sl_connector *connector,
                         sl_status status, sl_error *error)
 {
@@ -68,9 +61,12 @@ void sl_opening_explain(const struct sl_client *client, const struct sl_connecto
         sl_config_lookup_url(client->config, &url, NULL))
         return;
     if (sl_http_proxy_of(client->http, url, proxy, sizeof proxy)) {
-        append(error, "; HTTP goes through the proxy ");
-        append(error, proxy);
-        append(error, " here, which Direct Kafka does not pass");
+        size_t length = strlen(error->text), room = sizeof error->text - length;
+        int added =
+            snprintf(error->text + length, room,
+                     "; HTTP goes through the proxy %s here, which Direct Kafka does not pass", proxy);
+        if (added < 0 || (size_t)added >= room) /* half of it says nothing */
+            error->text[length] = 0;
     }
     free(url);
 }

@@ -78,10 +78,10 @@ static void brokers_out_of_reach_name_the_way_out(void **state)
         assert_null(made);
         char start[400], end[200];
         snprintf(start, sizeof start,
-                 "the Kafka brokers %.300s... cannot be reached (tried for 1500 ms): ", brokers);
+                 "the Kafka brokers %.200s... cannot be reached (tried for 1500 ms): ", brokers);
         snprintf(end, sizeof end,
                  "; where only HTTP gets through, set here.platform.data-client.stream.connector.%s to "
-                 "http-connector",
+                 "http-connector (of single layers: in here.platform.data-client.stream.layers)",
                  producer ? "producer" : "consumer");
         if (strncmp(error.text, start, strlen(start)) || strlen(error.text) < strlen(end) ||
             strcmp(error.text + strlen(error.text) - strlen(end), end))

@@ -220,8 +220,8 @@ static sl_status unreachable(struct sl_kafka_client *client, int timeout_ms, sl_
              timeout_ms % 1000 ? timeout_ms : timeout_ms / 1000);
     /* Lists of brokers can be long, and what mends it comes last. */
     return sl_error_set_retriable(error, SL_UNAVAILABLE,
-                                  "the Kafka brokers %.300s%s cannot be reached (tried for %s)%s%s%s",
-                                  client->brokers, strlen(client->brokers) > 300 ? "..." : "", span,
+                                  "the Kafka brokers %.200s%s cannot be reached (tried for %s)%s%s%s",
+                                  client->brokers, strlen(client->brokers) > 200 ? "..." : "", span,
                                   *last ? ": " : "", last, sl_kafka_hint(client));
 }
 
