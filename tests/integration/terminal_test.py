@@ -191,6 +191,27 @@ class Status(Terminal):
             shown = json.loads(self.out("-D", entry, "status", *words, "--json"))
             self.assertIn(wanted, [one["detail"] for one in shown["checks"] if one["check"] == "consumer"][0])
 
+    def test_status_of_a_marketplace_layer(self):
+        """Direct Kafka is refused, which matters only to who would use it."""
+        name = self.platform.name("market")
+        answer = self.platform.post("/config/v1/catalogs", {"id": name, "name": "Roads", "marketplace": True})
+        self.assertEqual(answer.status, 201, answer.text)
+        hrn = answer.json()["hrn"]
+        self.platform.layer(hrn, "layer")
+        self.add_context()
+        every = f'here.platform.data-client.stream.layers."{hrn}"."*".connector.'
+
+        def layer(*arguments, code):
+            shown = json.loads(self.run_it(*arguments, "status", hrn, "layer", "--json", code=code).stdout)
+            return [one for one in shown["checks"] if one["check"] == "layer"][0]
+
+        over_http = [word for side in ("producer", "consumer") for word in ("-D", f"{every}{side}=http-connector")]
+        self.assertEqual(layer(*over_http, code=0)["state"], "skipped")
+        for arguments in ([], over_http[:2]):
+            refused = layer(*arguments, code=4)
+            self.assertEqual(refused["state"], "failed")
+            self.assertIn(every[:-len(".connector.")], refused["detail"])
+
     def test_status_says_what_is_wrong(self):
         """The exit code is that of the first check that failed, and each failure has a cure."""
         self.add_context()
