@@ -244,7 +244,11 @@ static long unescape(bool ini, char *text, size_t size)
                 if (code < 0)
                     return -1;
                 i += ESCAPE_DIGITS;
-                c = code >= 0x80 ? NOT_ASCII : code ? (char)code : NO_CHARACTER;
+                c = NOT_ASCII;
+                if (code == 0)
+                    c = NO_CHARACTER;
+                else if (code < 0x80)
+                    c = (char)code;
             } else if (letter && (ini || c != 'b')) {
                 c = meant[letter - letters];
             }
