@@ -305,15 +305,17 @@ static sl_status get_bearer(struct sl_auth *auth, const char *refused, int64_t d
     *bearer = NULL;
     pthread_mutex_lock(&auth->lock);
     sl_status status = SL_OK;
+    bool tried = false;
     while (status == SL_OK && !usable(&auth->token, refused)) {
         /* A fetch that is under way may not know what is refused; the next one does. */
         bool own = !auth->fetching;
         if (!auth->fetch)
             status = no_other_token(auth, error);
-        else if (own && auth->last.status && sl_mono_ms() < auth->held_until)
+        else if (own && auth->last.status && (tried || sl_mono_ms() < auth->held_until))
             status = last_error(auth, error);
         else
             status = fetch_and_wait(auth, refused, deadline_ms, cancelled, error);
+        tried |= own;
     }
     if (status == SL_OK) {
         status = hand_out(&auth->token, bearer, expires_ms, error);

@@ -284,6 +284,12 @@ static void a_new_file_that_others_read_is_warned_of_once(void **state)
     expect_next(f, "Bearer a-2");
     expect_next(f, "Bearer a-3");
     expect_log(f, "c holds a secret, and others may read or write it (mode 0644): chmod 600 c\n");
+    FILE *file = fopen("c", "a"); /* another state, of the same file */
+    assert_non_null(file);
+    fputs("# more\n", file);
+    assert_int_equal(fclose(file), 0);
+    expect_next(f, "Bearer a-4");
+    expect_log(f, "");
 }
 
 static void a_token_file_is_read_when_its_token_is_over(void **state)

@@ -95,9 +95,18 @@ static int setup(void **state)
     return 0;
 }
 
+static void set_hold(struct fixture *f, bool hold)
+{
+    pthread_mutex_lock(&f->lock);
+    f->hold = hold;
+    pthread_cond_broadcast(&f->changed);
+    pthread_mutex_unlock(&f->lock);
+}
+
 static int teardown(void **state)
 {
     struct fixture *f = *state;
+    set_hold(f, false); /* where a case has failed before it did */
     assert_true(f->most_parallel <= 1);
     sl_auth_destroy(&f->auth);
     sl_config_destroy(&f->config);
@@ -163,14 +172,6 @@ static void one_asks(struct fixture *f, const char *refused, const char *bearer)
         fail_msg("%s", f->error.text);
     assert_string_equal(got, bearer);
     free(got);
-}
-
-static void set_hold(struct fixture *f, bool hold)
-{
-    pthread_mutex_lock(&f->lock);
-    f->hold = hold;
-    pthread_cond_broadcast(&f->changed);
-    pthread_mutex_unlock(&f->lock);
 }
 
 static void await_requests(struct fixture *f, int requests)
