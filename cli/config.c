@@ -1,4 +1,5 @@
 /* streamlayer config show|render|check */
+#include "auth/credentials.h"
 #include "base/text.h"
 #include "cli.h"
 #include "config/settings.h"
@@ -264,6 +265,23 @@ const struct cli_command cli_config_render_command = {
     .run = config_render,
 };
 
+#define CREDENTIALS SL_ROOT "request-signer.credentials"
+
+static void tell_of_credentials(void *opaque, sl_log_level level, const char *text)
+{
+    if (level <= SL_LOG_WARNING)
+        tell(opaque, SL_FINDING_NOTE, CREDENTIALS, "credentials", text);
+}
+
+/* What the settings lead to. Where they are wrong themselves, that has been told. */
+static void check_credentials(struct told *told)
+{
+    const struct sl_log log = {tell_of_credentials, told, SL_LOG_WARNING};
+    sl_error error = {0};
+    if (!told->has_error && sl_credentials_check(told->cli->config, &log, NULL, &error))
+        tell(told, SL_FINDING_ERROR, CREDENTIALS, "credentials", error.text);
+}
+
 static int config_check(struct cli *cli)
 {
     int code = cli_load_config(cli);
@@ -277,6 +295,7 @@ static int config_check(struct cli *cli)
         json_decref(told.json);
         return cli_fail(cli, &error);
     }
+    check_credentials(&told);
     bool ok = !told.has_error && !(told.has_note && cli_flag(cli, "strict"));
     if (told.json) {
         json_t *result = json_pack("{s:b, s:o}", "ok", (int)ok, "findings", told.json);
@@ -305,11 +324,10 @@ const struct cli_command cli_config_check_command = {
     .summary = "check the configuration, and tell everything that is wrong with it",
     .details =
         "Errors are values that are not allowed, names that nothing reads, files that are named and cannot "
-        "be read, "
-        "and variables of the environment whose names are nearly those of settings. Other libraries' names "
-        "in "
-        "sections that they share with this one are warned of: they have no effect here. The exit code is 0 "
-        "without errors, else 2.",
+        "be read, variables of the environment whose names are nearly those of settings, and credentials "
+        "that cannot "
+        "be read or are not whole. Other libraries' names in sections that they share with this one are "
+        "warned of: they have no effect here. The exit code is 0 without errors, else 2.",
     .examples = "  streamlayer --config my.conf config check\n"
                 "  streamlayer config check --strict --json\n",
     .options = check_options,

@@ -286,6 +286,9 @@ class CommandLine(TestCase):
         self.assertEqual(self.findings("", "config", "check", code=2, STREAMLAYER_CONECTOR_PRODUCER="x")[0],
                          ["error environment STREAMLAYER_CONECTOR_PRODUCER: unknown variable (did you mean "
                           "STREAMLAYER_CONNECTOR_PRODUCER?)"])
+        self.assertEqual(self.findings("", "config", "check", code=2, HERE_ACCESS_KEY_ID="i")[0],
+                         ["error environment HERE_ACCESS_KEY_ID: HERE_ACCESS_KEY_SECRET is missing: credentials need "
+                          "HERE_ACCESS_KEY_ID and HERE_ACCESS_KEY_SECRET"])
         # For people: on standard error, where show tells of them too.
         name = self.scratch() + "/a.conf"
         with open(name, "w", encoding="utf-8") as opened:
