@@ -15,7 +15,7 @@ static const struct cli_option layer_create_options[] = {
     {'p', "parallelization", "N", "Kafka partitions, 1 to 32 (default 4)"},
     {0, "in-kbps", "N", "KBps in, 100 to 32800 in steps of 100 (default 1000)"},
     {0, "out-kbps", "N", "KBps out, 100 to 65500 in steps of 100 (default 4000)"},
-    {0, "ttl", "DURATION", "how long messages stay, 10m to 72h, such as 10m, 2h, 3d"},
+    {0, "ttl", "DURATION", "how long messages stay, 10m to 72h, such as 90m, 2h, 3d (default 1h)"},
     {0, NULL, NULL, NULL},
 };
 

@@ -76,6 +76,17 @@ class CommandLine(TestCase):
         self.run_it("layer", "delete", hrn, "layer", "--yes")
         self.run_it("layer", "show", hrn, "layer", code=3)
 
+    def test_layer_create_help_tells_the_defaults(self):
+        hrn = self.make_layer()
+        shown = json.loads(self.out("layer", "show", hrn, "layer", "--json", "--no-rates"))
+        text = " ".join(self.out("layer", "create", "--help").split())
+        defaults = dict(re.findall(r"--([a-z-]+) [A-Z]+ [^-]*?\(default (\w+)\)", text))
+        self.assertEqual({name: int(value) for name, value in defaults.items() if name != "ttl"},
+                         {"parallelization": shown["parallelization"], "in-kbps": shown["inKbps"],
+                          "out-kbps": shown["outKbps"]})
+        self.assertEqual(defaults["ttl"], f"{shown['ttlMs'] // 3600000}h")
+        self.assertEqual(shown["ttlMs"] % 3600000, 0)
+
     def test_produce_and_consume(self):
         """Lines from standard input and from files; begin, count, offset, end."""
         hrn = self.make_layer("--parallelization", "1")
