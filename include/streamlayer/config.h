@@ -28,7 +28,8 @@ SL_API SL_MUST_CHECK sl_status sl_config_create(sl_config **config, sl_error *er
 SL_API void sl_config_destroy(sl_config **config);
 
 /*
- * Lays the usual places over it, in this order: /etc/streamlayer/application.conf,
+ * Lays the usual places over it, in this order: /etc/streamlayer/application.conf (of an installation below
+ * another prefix than /usr, that one's etc),
  * $XDG_CONFIG_HOME/streamlayer/application.conf (~/.config without it), then file; where file is NULL, the
  * first of these that there is: the context named by STREAMLAYER_CONTEXT, the file named by
  * STREAMLAYER_CONFIG, application.conf in the working directory, the current context. The environment
@@ -54,8 +55,9 @@ SL_API sl_status sl_config_load_file(sl_config *config, const char *file, sl_err
 SL_API sl_status sl_config_parse(sl_config *config, const char *text, size_t size, const char *origin,
                                  sl_error *error);
 
-/* Sets one value, as text, as -D path=value does. A path that nothing reads is refused, with the nearest one
- * that something does. Errors: SL_BAD_CONFIG, SL_OUT_OF_MEMORY. */
+/* Sets one value, as text, over all that was loaded. Another name of a setting is the setting. A path that
+ * nothing reads is refused, with the nearest one that something does. Errors: SL_BAD_CONFIG,
+ * SL_OUT_OF_MEMORY. */
 SL_API sl_status sl_config_set(sl_config *config, const char *path, const char *value, sl_error *error);
 
 /*
@@ -65,8 +67,8 @@ SL_API sl_status sl_config_set(sl_config *config, const char *path, const char *
  */
 SL_API const char *sl_config_get(const sl_config *config, const char *path);
 
-/* Where the value at path comes from ("FILE:LINE", "environment NAME", "-D", "default"), or NULL. Owned as by
- * sl_config_get. */
+/* Where the value at path comes from ("FILE:LINE"; "environment NAME"; "API": sl_config_set; "-D" of the
+ * command line; "default"), or NULL. Owned as by sl_config_get. */
 SL_API const char *sl_config_origin(const sl_config *config, const char *path);
 
 /* Checks every setting of ours: known, of the right type, within its range, and in keeping with the others.
