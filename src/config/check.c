@@ -114,8 +114,9 @@ static void unknown(struct sl_findings *findings, const char *group, const char 
     }
     struct sl_buffer known;
     sl_buffer_init(&known, sizeof list - 1);
-    for (size_t i = 0; i < names.count; i++)
-        sl_buffer_printf(&known, "%s%s", i ? ", " : "", names.all[i]);
+    bool more = true; /* a list that was cut short ends where it was cut */
+    for (size_t i = 0; more && i < names.count; i++)
+        more = sl_buffer_printf(&known, "%s%s", i ? ", " : "", names.all[i]);
     if (meant)
         snprintf(hint, sizeof hint, " (did you mean %s?)", meant);
     else if (known.data)

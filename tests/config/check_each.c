@@ -93,6 +93,7 @@ static void misuse(void)
     MISUSE(sl_config_set(config, NULL, "1", &error));
     MISUSE(sl_config_set(config, "a", NULL, &error));
     MISUSE(sl_config_check(NULL, &error));
+    MISUSE(sl_config_findings(config, NULL, NULL, &error));
     MISUSE(sl_config_integer(config, NULL, &number, &error));
     MISUSE(sl_config_integer(config, SL_ROOT "log.level", &number, &error));
     MISUSE(sl_config_integer(NULL, SL_ROOT "proxy.port", &number, &error));

@@ -280,7 +280,7 @@ class Source:
                 if self.makes_in(*one) != self.makes_in(*two):
                     self.guard(condition, self.makes_in(*two), "error is chosen")
             match = re.match(r"ok = ", self.code[statement.start:statement.end])
-            if match:
+            if match and re.search(r"hocon_as_|is_url", self.code[statement.start:statement.end]):
                 self.force(statement.start + match.end(), statement.end - 1, True, "what is read is right")
             return
         for part in statement.parts:
