@@ -127,16 +127,10 @@ static bool tell(void *opaque, sl_finding_level level, const char *path, const c
                                       json_pack("{s:s, s:s, s:s, s:s}", "level", is_error ? "error" : "note",
                                                 "path", path, "origin", origin, "message", text));
     if (is_error)
-        cli_error(told->cli, "%s", text);
+        cli_error_as(told->cli, SL_BAD_CONFIG, "%s", text);
     else
         cli_warning(told->cli, "%s", text);
     return true;
-}
-
-static int out_of_memory(const struct cli *cli)
-{
-    cli_error(cli, "out of memory");
-    return CLI_FAILED;
 }
 
 /* Each setting that layers may have for themselves, and what says it for this one. */
@@ -198,17 +192,16 @@ static int config_show(struct cli *cli)
     if (cli_flag(cli, "all"))
         add_unset(&rows, below);
     if (rows.failed) {
-        code = out_of_memory(cli);
+        code = cli_out_of_memory(cli);
     } else if (below && !rows.count) {
-        cli_error(
-            cli,
+        code = cli_error_as(
+            cli, SL_NOT_FOUND,
             "nothing is known or set at \"%s\"; `streamlayer config show --all` lists what is, and what "
             "can be",
             below);
-        code = CLI_NOT_FOUND;
     } else if (!print_rows(cli, &rows)) {
         code = cli_flush_output(cli);
-        code = code ? code : out_of_memory(cli);
+        code = code ? code : cli_out_of_memory(cli);
     }
     free_rows(&rows);
     code = code ? code : cli_flush_output(cli);
@@ -290,7 +283,7 @@ static int config_check(struct cli *cli)
     sl_error error = {0};
     struct told told = {.cli = cli, .json = cli->json ? json_array() : NULL};
     if (cli->json && !told.json)
-        return out_of_memory(cli);
+        return cli_out_of_memory(cli);
     if (sl_config_findings(cli->config, tell, &told, &error)) {
         json_decref(told.json);
         return cli_fail(cli, &error);
@@ -300,7 +293,7 @@ static int config_check(struct cli *cli)
     if (told.json) {
         json_t *result = json_pack("{s:b, s:o}", "ok", (int)ok, "findings", told.json);
         if (!result || json_dumpf(result, stdout, JSON_INDENT(2)))
-            code = out_of_memory(cli);
+            code = cli_out_of_memory(cli);
         else
             putchar('\n');
         json_decref(result);

@@ -80,10 +80,8 @@ static bool print_text(bool markdown)
 
 static int config_reference(struct cli *cli)
 {
-    if (!(cli->json ? print_json() : print_text(cli_flag(cli, "markdown")))) {
-        cli_error(cli, "out of memory");
-        return CLI_FAILED;
-    }
+    if (!(cli->json ? print_json() : print_text(cli_flag(cli, "markdown"))))
+        return cli_out_of_memory(cli);
     return cli_flush_output(cli);
 }
 

@@ -148,7 +148,6 @@ static size_t known_variables(const char *names[MAX_VARIABLES])
 /* Variables that are nearly one of ours. */
 static void check_variables(struct sl_findings *findings)
 {
-    extern char **environ;
     const char *names[MAX_VARIABLES];
     size_t count = known_variables(names);
     for (char **variable = environ; variable && *variable; variable++) {
