@@ -258,7 +258,7 @@ static void write_group(FILE *out, const char *group)
     for (size_t i = 0; cli_commands[i]; i++)
         if (group_size(cli_commands[i]->name) == size && !strncmp(cli_commands[i]->name, group, size))
             last = i;
-    for (size_t i = 0; i <= last; i++)
+    for (size_t i = 0; cli_commands[i]; i++)
         if (group_size(cli_commands[i]->name) == size && !strncmp(cli_commands[i]->name, group, size))
             put_reference(out, cli_commands[i]->name, i == last);
 }
