@@ -81,8 +81,21 @@ static void add_unset(struct rows *rows, const char *below)
         if (!set)
             add_row(rows, setting->path, NULL, NULL);
     }
-    if (rows->count)
+    if (rows->count && !rows->failed)
         qsort(rows->all, rows->count, sizeof *rows->all, by_path);
+}
+
+/* A file's name may be no UTF-8, which JSON has to be. NULL: none, or out of memory. */
+static json_t *text_json(const char *text)
+{
+    json_t *json = text ? json_string(text) : NULL;
+    char *copy = text && !json ? strdup(text) : NULL;
+    if (copy) {
+        sl_clean_line(copy);
+        json = json_string(copy);
+        free(copy);
+    }
+    return json;
 }
 
 static bool print_rows(const struct cli *cli, const struct rows *rows)
@@ -95,8 +108,9 @@ static bool print_rows(const struct cli *cli, const struct rows *rows)
         const struct row *row = &rows->all[i];
         const char *cells[] = {row->path, row->value ? row->value : NOT_SET, row->origin};
         if (json)
-            ok = !json_object_set_new(json, row->path,
-                                      json_pack("{s:s?, s:s?}", "value", row->value, "origin", row->origin));
+            ok = !json_object_set_new(
+                json, row->path,
+                json_pack("{s:s?, s:o?}", "value", row->value, "origin", text_json(row->origin)));
         else
             cli_table_row(table, cells);
     }
@@ -111,7 +125,7 @@ struct told {
     const struct cli *cli;
     const char *below; /* of this only; NULL: everything */
     json_t *json;      /* a list; NULL: on standard error */
-    bool has_note, has_error;
+    bool has_note, has_error, failed;
 };
 
 static bool tell(void *opaque, sl_finding_level level, const char *path, const char *origin, const char *text)
@@ -122,10 +136,14 @@ static bool tell(void *opaque, sl_finding_level level, const char *path, const c
         return true;
     told->has_error |= is_error;
     told->has_note |= !is_error;
-    if (told->json)
-        return !json_array_append_new(told->json,
-                                      json_pack("{s:s, s:s, s:s, s:s}", "level", is_error ? "error" : "note",
-                                                "path", path, "origin", origin, "message", text));
+    if (told->json) {
+        told->failed |=
+            json_array_append_new(told->json,
+                                  json_pack("{s:s, s:o, s:o, s:o}", "level", is_error ? "error" : "note",
+                                            "path", text_json(path), "origin", text_json(origin), "message",
+                                            text_json(text))) != 0;
+        return !told->failed;
+    }
     if (is_error)
         cli_error_as(told->cli, SL_BAD_CONFIG, "%s", text);
     else
@@ -160,7 +178,7 @@ static int show_layer(struct cli *cli, const char *hrn, const char *layer)
         else
             json_object_set_new(
                 json, setting->path,
-                json_pack("{s:s, s:s?, s:s}", "value", value, "origin", cells[2], "setBy", from));
+                json_pack("{s:s, s:o?, s:s}", "value", value, "origin", text_json(cells[2]), "setBy", from));
         free(from);
     }
     if (!code && json && !json_dumpf(json, stdout, JSON_INDENT(2)))
@@ -289,12 +307,16 @@ static int config_check(struct cli *cli)
         return cli_fail(cli, &error);
     }
     check_credentials(&told);
+    if (told.failed) {
+        json_decref(told.json);
+        return cli_out_of_memory(cli);
+    }
     bool ok = !told.has_error && !(told.has_note && cli_flag(cli, "strict"));
     if (told.json) {
         json_t *result = json_pack("{s:b, s:o}", "ok", (int)ok, "findings", told.json);
-        if (!result || json_dumpf(result, stdout, JSON_INDENT(2)))
+        if (!result)
             code = cli_out_of_memory(cli);
-        else
+        else if (!json_dumpf(result, stdout, JSON_INDENT(2))) /* else the stream remembers */
             putchar('\n');
         json_decref(result);
     } else if (ok) {

@@ -52,9 +52,9 @@ static bool print_json(void)
     bool done = all != NULL;
     for (size_t i = 0; done && (setting = sl_setting_at(i)) != NULL; i++)
         done = json_array_append_new(all, describe(setting)) == 0;
-    done = done && json_dumpf(all, stdout, JSON_INDENT(2)) == 0;
+    if (done && !json_dumpf(all, stdout, JSON_INDENT(2))) /* else the stream remembers */
+        putchar('\n');
     json_decref(all);
-    putchar('\n');
     return done;
 }
 

@@ -243,8 +243,9 @@ static void attach(struct gw_task *task)
     pthread_rwlock_rdlock(&broker->lock);
     if (broker->producer)
         tell_loop_of_reports(broker, broker->producer);
-    pthread_rwlock_unlock(&broker->lock);
+    /* Before the lock is let go: whoever replaces the producer after this arms the new one. */
     atomic_store_explicit(&broker->attached, true, memory_order_release);
+    pthread_rwlock_unlock(&broker->lock);
 }
 
 /* Serves reports until all messages are reported, or until then. */
@@ -263,18 +264,19 @@ static void give_up(struct gw_broker *broker, rd_kafka_t *producer)
     serve(broker, producer, sl_mono_ms() + PURGE_TIMEOUT_MS);
 }
 
-/* An idempotent producer that met a fatal error never writes again: another one takes over. Serving. */
-static void replace(struct gw_broker *broker)
+/* An idempotent producer that met a fatal error never writes again: another one takes over. Serving. The old
+ * one, to be destroyed; NULL: it is still there, the next round tries again. */
+static rd_kafka_t *replace(struct gw_broker *broker)
 {
     sl_error error;
     rd_kafka_t *fresh;
     struct gw_topics *topics = gw_topics_create(TOPICS_MAX, choose_partition);
     if (!topics)
-        return; /* the next round tries again */
+        return NULL;
     if (make_producer(broker, &fresh, &error)) {
         SL_ERROR(&broker->log, "kafka: the producer could not be replaced: %s", error.text);
         gw_topics_destroy(topics);
-        return;
+        return NULL;
     }
     pthread_rwlock_wrlock(&broker->lock);
     rd_kafka_t *old = broker->producer;
@@ -287,8 +289,14 @@ static void replace(struct gw_broker *broker)
     atomic_store(&broker->fatal, false);
     give_up(broker, old);
     gw_topics_destroy(old_topics);
+    return old;
+}
+
+/* Not while reports wait to be served: it may take as long as a resolver does. */
+static void destroy(struct gw_broker *broker, rd_kafka_t *producer)
+{
     pthread_rwlock_wrlock(&broker->keep);
-    rd_kafka_destroy(old);
+    rd_kafka_destroy(producer);
     pthread_rwlock_unlock(&broker->keep);
 }
 
@@ -304,9 +312,7 @@ static void retire(struct gw_broker *broker)
     pthread_rwlock_unlock(&broker->lock);
     give_up(broker, last);
     gw_topics_destroy(topics);
-    pthread_rwlock_wrlock(&broker->keep);
-    rd_kafka_destroy(last);
-    pthread_rwlock_unlock(&broker->keep);
+    destroy(broker, last);
 }
 
 /* Serves one round. false: a loop does that. */
@@ -343,9 +349,11 @@ static void *poller_main(void *opaque)
     while (!atomic_load_explicit(&broker->stopping, memory_order_acquire)) {
         pthread_mutex_lock(&broker->serving);
         bool polled = poll_reports(broker);
-        if (atomic_load_explicit(&broker->fatal, memory_order_relaxed))
-            replace(broker);
+        rd_kafka_t *ended =
+            atomic_load_explicit(&broker->fatal, memory_order_relaxed) ? replace(broker) : NULL;
         stop_serving(broker);
+        if (ended)
+            destroy(broker, ended);
         if (!polled)
             wait_until_wanted(broker);
     }

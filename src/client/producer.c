@@ -49,9 +49,10 @@ struct sl_producer {
     pthread_mutex_t reporting; /* one delivery callback at a time */
 
     pthread_mutex_t lock;
-    pthread_cond_t room;             /* messages were reported, so there may be room */
-    pthread_cond_t done;             /* all of an epoch are reported */
-    size_t wait_room, wait_done;     /* threads that wait for that */
+    pthread_cond_t room;                      /* messages were reported, so there may be room */
+    pthread_cond_t open;                      /* the window has room again */
+    pthread_cond_t done;                      /* all of an epoch are reported */
+    size_t wait_room, wait_window, wait_done; /* threads that wait for that */
     struct sl_epoch *epochs, *epoch; /* the oldest that is not done, and the one that messages are sent in */
     struct sl_tickets tickets;
     size_t queued, queued_bytes;
@@ -149,12 +150,14 @@ static void take_back(struct sl_producer *producer, struct returned *returned)
  * threads would do little but wake each other. */
 static void tell_of_room(struct sl_producer *producer)
 {
-    if (producer->wait_room &&
-        (producer->queued <= FEW ||
-         (producer->queued <= producer->max_messages - producer->max_messages / 4 &&
-          producer->queued_bytes <= producer->max_bytes - producer->max_bytes / 4 &&
-          sl_window_open(&producer->window, producer->queued, producer->queued_bytes))))
+    if (producer->wait_room && (producer->queued <= FEW ||
+                                (producer->queued <= producer->max_messages - producer->max_messages / 4 &&
+                                 producer->queued_bytes <= producer->max_bytes - producer->max_bytes / 4)))
         pthread_cond_broadcast(&producer->room);
+    if (producer->wait_window &&
+        (producer->queued <= FEW ||
+         sl_window_open(&producer->window, producer->queued, producer->queued_bytes)))
+        pthread_cond_broadcast(&producer->open);
 }
 
 /* Reports: from a connector's thread, and from that of large payloads. */
@@ -342,6 +345,7 @@ static void producer_free(struct sl_producer *producer)
     }
     sl_large_destroy(&producer->large);
     pthread_cond_destroy(&producer->room);
+    pthread_cond_destroy(&producer->open);
     pthread_cond_destroy(&producer->done);
     pthread_mutex_destroy(&producer->lock);
     pthread_mutex_destroy(&producer->reporting);
@@ -363,6 +367,7 @@ static struct sl_producer *producer_create(struct sl_client *client, const char 
     pthread_mutex_init(&made->reporting, NULL);
     sl_window_init(&made->window);
     sl_cond_init(&made->room);
+    sl_cond_init(&made->open);
     sl_cond_init(&made->done);
     made->hrn = sl_strdup(hrn);
     made->layer = sl_strdup(layer);
@@ -507,7 +512,7 @@ static void pace(struct sl_producer *producer, int64_t deadline_ms)
     if (deadline_ms <= until) /* too little time to learn anything */
         return;
     while (!producer->closing && over_window(producer) && sl_remaining_ms(until))
-        wait_for_room(producer, until, -1);
+        wait_for(producer, &producer->open, &producer->wait_window, until, -1);
     sl_window_waited(&producer->window, !over_window(producer));
 }
 
@@ -708,13 +713,14 @@ sl_status sl_producer_statistics(const sl_producer *producer, char **json, sl_er
     json_t *latency = self->latency.total ? sl_histogram_json(&self->latency) : NULL;
     memset(&self->latency, 0, sizeof self->latency);
     atomic_store_explicit(&self->measuring, true, memory_order_relaxed);
-    json_t *fields = json_pack(
-        "{s:s, s:s, s:s, s:s, s:I, s:I, s:{s:I, s:I}, s:I, s:I, s:I, s:I, s:o*}", "type", "producer",
-        "connector", self->connector->name, "catalog", self->hrn, "layer", self->layer, "timeMs",
-        (json_int_t)sl_wall_ms(), "uptimeMs", (json_int_t)(sl_mono_ms() - self->opened_ms), "queued",
-        "messages", (json_int_t)self->queued, "bytes", (json_int_t)self->queued_bytes, "sent",
-        (json_int_t)self->sent, "delivered", (json_int_t)self->delivered, "failed", (json_int_t)self->failed,
-        "bytesDelivered", (json_int_t)self->bytes_delivered, "latencyMs", latency);
+    json_t *fields = json_pack("{s:s, s:s, s:s, s:s, s:I, s:I, s:{s:I, s:I}, s:I, s:I, s:I, s:I, s:I, s:o*}",
+                               "type", "producer", "connector", self->connector->name, "catalog", self->hrn,
+                               "layer", self->layer, "timeMs", (json_int_t)sl_wall_ms(), "uptimeMs",
+                               (json_int_t)(sl_mono_ms() - self->opened_ms), "queued", "messages",
+                               (json_int_t)self->queued, "bytes", (json_int_t)self->queued_bytes,
+                               "windowBytes", (json_int_t)self->window.weight, "sent", (json_int_t)self->sent,
+                               "delivered", (json_int_t)self->delivered, "failed", (json_int_t)self->failed,
+                               "bytesDelivered", (json_int_t)self->bytes_delivered, "latencyMs", latency);
     pthread_mutex_unlock(&self->lock);
     struct sl_buffer own;
     sl_buffer_init(&own, SIZE_MAX / 2);
@@ -741,7 +747,8 @@ sl_status sl_producer_close(sl_producer **producer, int timeout_ms, sl_error *er
         return status;
     pthread_mutex_lock(&gone->lock);
     gone->closing = true;
-    pthread_cond_broadcast(&gone->room); /* senders that wait for it give up */
+    pthread_cond_broadcast(&gone->room); /* senders that wait give up */
+    pthread_cond_broadcast(&gone->open);
     wait_until_reported(gone, sl_deadline_ms(timeout_ms));
     gone->undelivered = 0; /* what failed within the time was no matter of time */
     pthread_mutex_unlock(&gone->lock);

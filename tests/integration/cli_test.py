@@ -304,6 +304,14 @@ class CommandLine(TestCase):
         name = self.scratch() + "/a.conf"
         with open(name, "w", encoding="utf-8") as opened:
             opened.write("".join(lines))
+        # A name that is no UTF-8 hides nothing from machines.
+        odd = os.fsencode(self.scratch()) + b"/caf\xe9.conf"
+        with open(odd, "w", encoding="utf-8") as opened:
+            opened.write("".join(lines))
+        done = subprocess.run([self.platform.binaries + "/streamlayer", "--config", odd, "--json", "config", "check"],
+                              capture_output=True, check=False, timeout=60)
+        self.assertEqual(done.returncode, 2, done.stderr)
+        self.assertEqual((json.loads(done.stdout)["ok"], len(json.loads(done.stdout)["findings"])), (False, 3))
         for command, code in ((["check"], 2), (["show"], 0)):
             done = subprocess.run([self.platform.binaries + "/streamlayer", "--config", name, "config", *command],
                                   capture_output=True, check=False, timeout=60)

@@ -136,6 +136,10 @@ static void the_window_slows_only_those_who_may_wait(void **state)
     for (size_t i = 0; i < 20; i++) /* nothing is reported meanwhile: over the window all the same */
         assert_int_equal(send_one(producer, i, large, i % 2 ? -1 : 0, &error), SL_OK);
     assert_int_equal(sl_producer_queued(producer, NULL), 20);
+    char *statistics = NULL;
+    assert_int_equal(sl_producer_statistics(producer, &statistics, &error), SL_OK);
+    assert_non_null(strstr(statistics, "\"windowBytes\":33554432,")); /* one has waited, in vain */
+    sl_free(statistics);
     while (fake_report_one(fake, NULL))
         ;
     assert_int_equal(sl_producer_close(&producer, 0, &error), SL_OK);
