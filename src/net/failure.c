@@ -264,6 +264,8 @@ static bool tls_failure(struct sl_call *call, CURLcode code, long connect_answer
 {
     char peer[PEER];
     bool is_proxy = call->proxy && !strncmp(call->proxy->url, "https", 5) && !connect_answer;
+    if (!is_proxy && strncasecmp(call->url, "https:", 6) != 0)
+        return false; /* libcurl's "Failed sending HTTP request" would read as OpenSSL's "http request" */
     if (is_proxy)
         snprintf(peer, sizeof peer, "the proxy %s", call->response.proxy);
     else

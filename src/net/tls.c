@@ -1,11 +1,13 @@
 /* The files of TLS, looked at before the first connection: a wrong one is told with its name and setting. */
 #include <errno.h>
+#include <fcntl.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/x509.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/error.h"
 #include "net/engine.h"
@@ -28,13 +30,17 @@ static sl_status refuse(const struct inquiry *inquiry, const char *setting, cons
 static sl_status open_file(const struct inquiry *inquiry, const char *setting, const char *name, FILE **file)
 {
     struct stat stat;
-    *file = fopen(name, "re");
-    if (!*file)
+    /* Without O_NONBLOCK, opening a pipe that nobody writes to waits for ever. */
+    int descriptor = open(name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    if (descriptor < 0)
         return refuse(inquiry, setting, name, sl_errno_text(errno));
-    if (!fstat(fileno(*file), &stat) && S_ISREG(stat.st_mode))
+    bool regular = !fstat(descriptor, &stat) && S_ISREG(stat.st_mode);
+    *file = regular ? fdopen(descriptor, "r") : NULL;
+    if (*file)
         return SL_OK;
-    fclose(*file);
-    return refuse(inquiry, setting, name, "that is not a file");
+    const char *why = regular ? sl_errno_text(errno) : "that is not a file";
+    (void)close(descriptor);
+    return refuse(inquiry, setting, name, why);
 }
 
 static sl_status check_ca_file(const struct inquiry *inquiry)

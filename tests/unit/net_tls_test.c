@@ -78,7 +78,7 @@ static int stop(void **state)
     struct identity *const all[] = {&ca, &other_ca, &server, &client, &stranger, &expired, &early, &misnamed};
     static const char *const files[] = {"ca.pem",         "other-ca.pem", "client.pem",  "client-key.pem",
                                         "locked-key.pem", "both.pem",     "expired.pem", "early.pem",
-                                        "stranger.pem",   "junk.pem"};
+                                        "stranger.pem",   "junk.pem",     "pipe.pem"};
     (void)state;
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         identity_free(all[i]);
@@ -179,6 +179,38 @@ static void files_are_looked_at_first(void **state)
                  "x.certificate-file = D/early.pem: the certificate is not valid yet");
     expect_files(files(NULL, NULL, "client-key.pem", NULL), "x.key-file is set, but no x.certificate-file");
     expect_files(files(NULL, NULL, NULL, "geheim"), "x.key-password is set, but no x.certificate-file");
+}
+
+static void a_pipe_that_nobody_writes_to_is_refused(void **state)
+{
+    (void)state;
+    assert_int_equal(mkfifo(at("pipe.pem"), 0600), 0);
+    expect_files(files("pipe.pem", NULL, NULL, NULL), "x.ca-file = D/pipe.pem: that is not a file");
+    expect_files(files(NULL, "pipe.pem", NULL, NULL), "x.certificate-file = D/pipe.pem: that is not a file");
+    expect_files(files(NULL, "client.pem", "pipe.pem", NULL), "x.key-file = D/pipe.pem: that is not a file");
+}
+
+/* What libcurl says of plain HTTP is not taken for OpenSSL's words. */
+static void without_tls_nothing_is_told_of_it(void **state)
+{
+    (void)state;
+    const struct sl_http_options options = {.set = {.names = names}};
+    for (int secure = 0; secure < 2; secure++) {
+        char method[] = "GET", plain[] = "http://127.0.0.1:1/", tls[] = "https://127.0.0.1:1/";
+        struct sl_call call = {.method = method,
+                               .url = secure ? tls : plain,
+                               .options = &options,
+                               .easy = curl_easy_init(),
+                               .curl_text = "Failed sending HTTP request"};
+        sl_call_fail(&call, CURLE_SEND_ERROR);
+        curl_easy_cleanup(call.easy);
+        assert_int_equal(call.response.error.status, SL_UNAVAILABLE);
+        assert_true(call.response.error.retriable == !secure);
+        assert_string_equal(call.response.error.text,
+                            secure ? "GET https://127.0.0.1:1/: 127.0.0.1:1 does not speak TLS: is it an "
+                                     "http:// address?"
+                                   : "GET http://127.0.0.1:1/: Failed sending HTTP request");
+    }
 }
 
 static void a_key_that_others_can_read_is_warned_of(void **state)
@@ -335,6 +367,8 @@ static void a_ca_file_replaces_the_systems(void **state)
 /* clang-format off */
 CASES_MAIN(
     cmocka_unit_test_setup_teardown(files_are_looked_at_first, start, stop),
+    cmocka_unit_test_setup_teardown(a_pipe_that_nobody_writes_to_is_refused, start, stop),
+    cmocka_unit_test_setup_teardown(without_tls_nothing_is_told_of_it, start, stop),
     cmocka_unit_test_setup_teardown(a_key_that_others_can_read_is_warned_of, start, stop),
     cmocka_unit_test_setup_teardown(what_is_trusted_answers, start, stop),
     cmocka_unit_test_setup_teardown(a_certificate_that_does_not_hold_is_told, start, stop),
