@@ -37,6 +37,8 @@ static char *sign(const struct sl_credentials *credentials)
         return NULL;
     struct sl_buffer header;
     sl_buffer_init(&header, (size_t)128 * 1024);
+    /* All of it at once, for what grows leaves pieces of it behind. */
+    (void)sl_buffer_reserve(&header, 3 * (strlen(credentials->key_id) + sizeof signature) + 300);
     sl_buffer_append_text(&header, "OAuth oauth_consumer_key=\"");
     sl_percent_encode(&header, credentials->key_id, strlen(credentials->key_id));
     sl_buffer_printf(&header, "\",oauth_nonce=\"%s\",oauth_signature=\"", nonce);

@@ -1,6 +1,7 @@
 /*
  * Secrets in memory. Those that live long (access keys, tokens) lie in pages of their own that no core file
- * holds; copies that live for one call are ordinary memory, overwritten before it is freed.
+ * holds; our own copies that live for one call are ordinary memory, overwritten before it is freed. Those of
+ * the libraries below (libcurl, jansson, librdkafka), and an answer's as it grows, are not ours to overwrite.
  */
 #ifndef SL_BASE_SECRET_H
 #define SL_BASE_SECRET_H

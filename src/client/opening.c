@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/error.h"
+#include "base/secret.h"
 #include "base/text.h"
 #include "client/client.h"
 #include "wire/hrn.h"
@@ -75,7 +76,8 @@ void sl_opening_free(struct sl_opening *opening)
 {
     for (size_t i = 0; i < opening->target.property_count; i++) {
         free((char *)(uintptr_t)opening->properties[i].name);
-        free((char *)(uintptr_t)opening->properties[i].value);
+        char *value = (char *)(uintptr_t)opening->properties[i].value;
+        sl_secret_free(&value); /* it may be sasl.password's */
         free((char *)(uintptr_t)opening->properties[i].origin);
     }
     free(opening->properties);

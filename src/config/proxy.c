@@ -45,6 +45,10 @@ static sl_status make(const struct address *address, const char *origin, struct 
 {
     struct sl_buffer url;
     sl_buffer_init(&url, URL_MAX);
+    /* All of it at once, for what grows leaves pieces of the password behind. */
+    size_t room = (address->user ? 3 * strlen(address->user) : 0) +
+                  (address->password ? 3 * strlen(address->password) : 0) + strlen(address->host) + 64;
+    (void)sl_buffer_reserve(&url, room < URL_MAX ? room : URL_MAX);
     bool bracket = strchr(address->host, ':');
     sl_buffer_printf(&url, "%s://", address->scheme);
     if (address->user) {
@@ -57,6 +61,8 @@ static sl_status make(const struct address *address, const char *origin, struct 
     sl_buffer_printf(&url, "%s%s%s:%d", bracket ? "[" : "", address->host, bracket ? "]" : "", address->port);
     proxy->shown = sl_printf("%s://%s%s%s:%d", address->scheme, bracket ? "[" : "", address->host,
                              bracket ? "]" : "", address->port);
+    if (url.failed && url.data) /* too long */
+        explicit_bzero(url.data, url.capacity);
     proxy->url = sl_buffer_take(&url);
     proxy->origin = sl_strdup(origin);
     proxy->named = address->user;

@@ -7,6 +7,7 @@
 #include <strings.h>
 
 #include "base/error.h"
+#include "base/secret.h"
 #include "base/text.h"
 #include "base/time.h"
 
@@ -55,7 +56,7 @@ static sl_status copy_headers(struct sl_call *call, const struct sl_http_request
         char *line = *header->value ? sl_printf("%s: %s", header->name, header->value)
                                     : sl_printf("%s;", header->name);
         struct curl_slist *longer = line ? curl_slist_append(call->headers, line) : NULL;
-        free(line);
+        sl_secret_free(&line); /* it may be Authorization's */
         if (!longer)
             return sl_error_oom(error);
         call->headers = longer;
