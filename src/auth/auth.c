@@ -93,6 +93,8 @@ static sl_status choose_origin(struct sl_auth *auth, const sl_config *config,
     else if (auth->credentials.kind == SL_TOKEN_FILE)
         auth->fetch = sl_fetch_from_file;
     sl_status status = token && !auth->fetch ? sl_token_make(token, &auth->token, error) : SL_OK;
+    if (status == SL_OK && auth->token.bearer)
+        sl_token_set_expiry(&auth->token, auth->credentials.token_expires_ms);
     sl_hidden_free(&auth->credentials.token);
     return status;
 }
@@ -212,16 +214,26 @@ static void *run_fetch(void *opaque)
     pthread_mutex_lock(&auth->lock);
     int64_t now = sl_mono_ms();
     if (status == SL_OK) {
-        free_token(&auth->token);
-        auth->token = token;
         memset(&error, 0, sizeof error);
         if (!usable(&token, auth->refused))
             sl_error_set(&error, SL_UNAUTHENTICATED,
                          "%s gave a token that is refused, or has expired already", giver(auth));
     } else {
-        free_token(&token);
         error.status = status;
+    }
+    /* One that is of no use does not take the place of one that is. */
+    bool keep = error.status && (status != SL_OK || usable(&auth->token, auth->refused));
+    if (keep) {
+        free_token(&token);
         auth->token.renew_mono = now;
+    } else {
+        free_token(&auth->token);
+        auth->token = token;
+    }
+    if (keep && status == SL_OK && !auth->last.status) {
+        pthread_mutex_unlock(&auth->lock); /* others find the fetch under way meanwhile */
+        SL_WARNING(&auth->log, "%s; the one before is used on", error.text);
+        pthread_mutex_lock(&auth->lock);
     }
     if (error.status)
         auth->held_until = now + auth->hold_ms;

@@ -32,6 +32,11 @@ bool sl_file_state_same(const struct sl_file_state *a, const struct sl_file_stat
     return a->dev == b->dev && a->ino == b->ino && a->size == b->size && a->changed_ns == b->changed_ns;
 }
 
+bool sl_owner_is_trusted(uid_t owner)
+{
+    return owner == 0 || owner == geteuid();
+}
+
 static sl_status cannot_read(const char *file, int code, sl_error *error)
 {
     return sl_error_set(error, SL_IO, "%s: the credentials file cannot be read: %s", file,
@@ -87,6 +92,7 @@ static sl_status read_open(int descriptor, const char *file, const struct sl_fil
                                     .ino = about.st_ino,
                                     .size = about.st_size,
                                     .mode = about.st_mode,
+                                    .owner = about.st_uid,
                                     .changed_ns = STATE_NS(about.st_mtim)};
     if (known && sl_file_state_same(known, state))
         return SL_OK;

@@ -18,10 +18,13 @@ struct sl_file_state {
     ino_t ino;
     off_t size;
     mode_t mode;
+    uid_t owner;
     int64_t changed_ns; /* since 1970 */
 };
 
 bool sl_file_state_same(const struct sl_file_state *a, const struct sl_file_state *b);
+/* Whether a file of this owner is this process's user's, or root's. */
+bool sl_owner_is_trusted(uid_t owner);
 
 /*
  * The bytes of a regular file or a pipe, at most 64 KiB, in memory kept out of core files (sl_hidden_free).

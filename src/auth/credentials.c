@@ -1,6 +1,7 @@
 /* Where credentials come from, and which of several are taken. */
 #include "auth/credentials.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -105,8 +106,13 @@ static sl_status check_plain(const char *text, const char *what, const char *pla
 static sl_status check_url(const char *url, const char *what, const char *place, sl_error *error)
 {
     if ((strncasecmp(url, "https://", 8) == 0 || strncasecmp(url, "http://", 7) == 0) &&
-        sl_is_token_text(url, 2000))
+        sl_is_token_text(url, 2000) && !sl_url_has_user(url))
         return SL_OK;
+    if (strchr(url, '@')) /* what is before it may be a password */
+        return sl_error_set(error, SL_BAD_CONFIG,
+                            "%s: %s is not a URL without a user's name in it: http:// or https:// and a host "
+                            "first; a name and password have no place there",
+                            place, what);
     return sl_error_set(error, SL_BAD_CONFIG, "%s: %s = \"%.200s\" is not a URL: http:// or https:// first",
                         place, what, url);
 }
@@ -278,15 +284,21 @@ static bool is_json(const char *text, size_t size)
     return blank < size && text[blank] == '{';
 }
 
-/* A file with a token; the one that is in it now is not kept. */
+/* A file with a token. It is read again for each token, so that the one that is in it now is not kept; but
+ * what came through a pipe is not there a second time, and counts as a token that was given. */
 static sl_status from_token_file(struct sl_credentials *credentials, const char *text, size_t size,
                                  const char *name, sl_error *error)
 {
     char *token = NULL;
-    int64_t expires_ms;
+    int64_t expires_ms = 0;
     sl_status status = sl_token_file_parse(text, size, name, &token, &expires_ms, error);
-    sl_hidden_free(&token);
-    credentials->kind = SL_TOKEN_FILE;
+    credentials->kind = credentials->state.regular ? SL_TOKEN_FILE : SL_GIVEN_TOKEN;
+    if (credentials->kind == SL_GIVEN_TOKEN) {
+        credentials->token = token;
+        credentials->token_expires_ms = expires_ms;
+    } else {
+        sl_hidden_free(&token);
+    }
     if (status == SL_OK && !(credentials->source = sl_strdup(name)))
         status = sl_error_oom(error);
     return status;
@@ -375,6 +387,35 @@ static sl_status from_home(const struct search *search, const char *name, bool o
     return status;
 }
 
+/* Anybody may make that directory, so only a file of this user's or root's is taken. Who owns it is asked
+ * before it is opened, for a stranger's pipe would be waited for, and of what was read again. */
+static sl_status from_identity(const struct search *search)
+{
+    struct sl_credentials *credentials = search->credentials;
+    struct stat about;
+    if (stat(IDENTITY_FILE, &about) != 0) {
+        if (errno != ENOENT && errno != ENOTDIR)
+            SL_WARNING(search->log, IDENTITY_FILE " is passed over: %s", sl_errno_text(errno));
+        return SL_OK;
+    }
+    sl_status status = SL_OK;
+    bool trusted = sl_owner_is_trusted(about.st_uid);
+    if (trusted) {
+        credentials->anybodys = true;
+        status = from_file(search, IDENTITY_FILE, true);
+        trusted = credentials->kind == SL_NO_CREDENTIALS || sl_owner_is_trusted(credentials->state.owner);
+    }
+    if (trusted)
+        return status;
+    const char *default_url = credentials->default_url;
+    sl_credentials_free(credentials);
+    credentials->default_url = default_url;
+    SL_WARNING(search->log,
+               IDENTITY_FILE " is passed over: it is neither this user's nor root's. Where it is meant, name "
+                             "it in " FILE_PATH);
+    return SL_OK;
+}
+
 /* Nothing is set: the places where HERE's own libraries look. */
 static sl_status from_usual_places(const struct search *search)
 {
@@ -388,7 +429,7 @@ static sl_status from_usual_places(const struct search *search)
     if (status == SL_OK && search->credentials->kind == SL_NO_CREDENTIALS && variable("HOME"))
         status = from_home(search, "~/.here/credentials.properties", true);
     if (status == SL_OK && search->credentials->kind == SL_NO_CREDENTIALS)
-        status = from_file(search, IDENTITY_FILE, true);
+        status = from_identity(search);
     return status;
 }
 

@@ -15,10 +15,11 @@ enum sl_credentials_kind {
 
 struct sl_credentials {
     enum sl_credentials_kind kind;
-    char *token;      /* SL_GIVEN_TOKEN: hidden (base/secret.h) */
-    char *client_id;  /* the application's, or NULL */
-    char *key_id;     /* this and the next two: SL_ACCESS_KEY */
-    char *key_secret; /* hidden */
+    char *token;              /* SL_GIVEN_TOKEN: hidden (base/secret.h) */
+    int64_t token_expires_ms; /* its, wall clock; 0: not known */
+    char *client_id;          /* the application's, or NULL */
+    char *key_id;             /* this and the next two: SL_ACCESS_KEY */
+    char *key_secret;         /* hidden */
     char *token_url;
     char *scope; /* or NULL */
     char *
@@ -27,6 +28,7 @@ struct sl_credentials {
     char *file;                 /* that they were read from, or NULL */
     char *profile;              /* of an INI; NULL: "default" */
     struct sl_file_state state; /* of the file, when it was read */
+    bool anybodys;              /* file is where anybody may put one: its owner must be trusted */
     const char *default_url;    /* the environment's token endpoint, for files that name none; or NULL */
 };
 

@@ -41,7 +41,8 @@ struct sl_auth {
     sl_token_callback callback;
     void *opaque; /* the callback's */
 
-    /* Changed by the fetch's thread alone, and that under lock; it reads them without. */
+    /* Changed under lock: by the fetch's thread, which reads them without; by sl_auth_set_token, where fetch
+     * is NULL and there is no such thread. */
     struct sl_credentials credentials;
     /* The fetch's thread's own: */
     struct sl_file_state bad_state; /* of the credentials file that could not be read last, when bad */

@@ -28,6 +28,8 @@ sl_status sl_fetch_from_file(struct sl_auth *auth, const char *refused, struct t
     int64_t expires_ms = 0;
     (void)refused;
     sl_status status = sl_credential_file_read(file, NULL, NULL, &state, &text, &size, error);
+    if (status == SL_OK && auth->credentials.anybodys && !sl_owner_is_trusted(state.owner))
+        status = sl_error_set(error, SL_IO, "%s: it is neither this user's nor root's any more", file);
     if (status == SL_OK)
         status = sl_token_file_parse(text, size, file, &bare, &expires_ms, error);
     if (status == SL_OK)

@@ -146,8 +146,7 @@ static bool is_url(const char *text)
     return sl_is_token_text(text, 2000);
 }
 
-/* scheme://user@host: a name and password there would be told wherever the URL is. */
-static bool has_user(const char *url)
+bool sl_url_has_user(const char *url)
 {
     const char *authority = strstr(url, "://");
     return authority && memchr(authority + 3, '@', strcspn(authority + 3, "/?#"));
@@ -210,7 +209,7 @@ sl_status sl_setting_check_masked(const struct sl_setting *setting, const struct
         case SL_URL:
             ok = *hocon_text(value) == '\0' || is_url(hocon_text(value));
             problem = "not a URL";
-            if (ok && has_user(hocon_text(value))) {
+            if (ok && sl_url_has_user(hocon_text(value))) {
                 ok = false;
                 problem = "a URL with a user's name in it; write that, and a password, as settings";
             }

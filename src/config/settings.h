@@ -110,6 +110,9 @@ void sl_proxy_free(struct sl_proxy *proxy);
  * configuration's own text, or the environment's. */
 const char *sl_config_no_proxy(const sl_config *config);
 
+/* scheme://user@host: a name and password there would be told wherever the URL is. */
+bool sl_url_has_user(const char *url);
+
 /* Whether it was loaded from the usual places, which environment variables are among. */
 bool sl_config_has_environment(const sl_config *config);
 /* sl_config_set, of an origin that people are told of: "-D". */

@@ -1,12 +1,16 @@
 #include "support/cases.h"
 
+#include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "auth/auth.h"
 #include "auth/credentials.h"
+#include "base/secret.h"
 #include "config/settings.h"
 
 #define SIGNER  SL_ROOT "request-signer.credentials."
@@ -411,6 +415,71 @@ static void a_token_file(void **state)
                  "SECONDS}");
 }
 
+static void *write_and_close(void *opaque)
+{
+    (void)opaque;
+    int pipe = open("pipe", O_WRONLY);
+    static const char text[] = "{\"access_token\": \"abc\", \"exp\": 4102444800}";
+    assert_int_equal(write(pipe, text, sizeof text - 1), sizeof text - 1);
+    close(pipe);
+    return NULL;
+}
+
+static void a_token_that_comes_through_a_pipe_is_kept(void **state)
+{
+    struct place *place = *state;
+    struct sl_auth *auth = NULL;
+    pthread_t writer;
+    char *bearer = NULL;
+    int64_t expires_ms = 0;
+    assert_int_equal(mkfifo("pipe", 0600), 0);
+    assert_int_equal(pthread_create(&writer, NULL, write_and_close, NULL), 0);
+    lay(place, SIGNER "file-path = pipe");
+    if (sl_auth_create(place->config, NULL, NULL, &place->log, &auth, &place->error) != SL_OK)
+        fail_msg("%s", place->error.text);
+    pthread_join(writer, NULL);
+    for (int i = 0; i < 2; i++) {
+        if (sl_auth_bearer(auth, NULL, &bearer, &expires_ms, &place->error) != SL_OK)
+            fail_msg("%s", place->error.text);
+        assert_string_equal(bearer, "Bearer abc");
+        assert_true(expires_ms == 4102444800000);
+        sl_secret_free(&bearer);
+    }
+    assert_int_equal(sl_auth_bearer(auth, "Bearer abc", &bearer, NULL, &place->error), SL_UNAUTHENTICATED);
+    assert_string_equal(place->error.text,
+                        "the token of pipe is refused (expired?), and a given token cannot "
+                        "be renewed: set a new one, or an access key");
+    sl_auth_destroy(&auth);
+}
+
+/* What would be told with each error of the token endpoint's. */
+static void an_endpoint_with_a_password_in_it_is_refused(void **state)
+{
+    struct place *place = *state;
+    static const char *const urls[] = {"https://u:geheim@h/token", "http://u:geheim@h", "HTTPS://geheim@h?x",
+                                       "u:geheim@h", "ftp://u:geheim@h/"};
+    char text[400];
+    for (size_t i = 0; i < sizeof urls / sizeof *urls; i++) {
+        snprintf(text, sizeof text, "%shere.token.endpoint.url = %s\n", SIMPLE("a"), urls[i]);
+        write_file("c", text, 0600);
+        lay(place, SIGNER "file-path = c");
+        expect_error(
+            place, SL_BAD_CONFIG,
+            "c: here.token.endpoint.url is not a URL without a user's name in it: http:// or https:// "
+            "and a host first; a name and password have no place there");
+    }
+    sl_config_destroy(&place->config);
+    assert_int_equal(sl_config_create(&place->config, &place->error), SL_OK);
+    setenv("HERE_ACCESS_KEY_ID", "a", 1);
+    setenv("HERE_ACCESS_KEY_SECRET", "s", 1);
+    setenv("HERE_TOKEN_ENDPOINT_URL", urls[0], 1);
+    assert_int_equal(load(place), SL_BAD_CONFIG);
+    assert_non_null(strstr(place->error.text, "HERE_TOKEN_ENDPOINT_URL is not a URL without a user's name"));
+    assert_null(strstr(place->error.text, "geheim"));
+    setenv("HERE_TOKEN_ENDPOINT_URL", "https://h/token?of=a@b", 1);
+    assert_int_equal(load(place), SL_OK);
+}
+
 static void a_configuration_with_a_secret_that_others_read_is_warned_of(void **state)
 {
     struct place *place = *state;
@@ -455,5 +524,7 @@ CASES_MAIN(
     cmocka_unit_test_setup_teardown(an_implicit_file_that_cannot_be_read_is_an_error, setup, teardown),
     cmocka_unit_test_setup_teardown(half_a_key_names_both_places, setup, teardown),
     cmocka_unit_test_setup_teardown(a_token_file, setup, teardown),
+    cmocka_unit_test_setup_teardown(a_token_that_comes_through_a_pipe_is_kept, setup, teardown),
+    cmocka_unit_test_setup_teardown(an_endpoint_with_a_password_in_it_is_refused, setup, teardown),
     cmocka_unit_test_setup_teardown(a_configuration_with_a_secret_that_others_read_is_warned_of, setup, teardown),
     cmocka_unit_test_setup_teardown(a_check_tells_the_source, setup, teardown))

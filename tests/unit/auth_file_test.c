@@ -161,6 +161,10 @@ static void what_is_read(void **state)
     assert_int_equal(size, 3);
     assert_string_equal(data, "abc");
     assert_true(about.regular);
+    assert_int_equal(about.owner, geteuid());
+    assert_true(sl_owner_is_trusted(about.owner));
+    assert_true(sl_owner_is_trusted(0));
+    assert_false(sl_owner_is_trusted(geteuid() + 1));
     sl_hidden_free(&data);
     assert_int_equal(sl_credential_file_read("f", &about, NULL, &again, &data, &size, &error), SL_OK);
     assert_null(data); /* it is as it was */

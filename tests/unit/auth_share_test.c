@@ -44,6 +44,8 @@ struct fixture {
     bool hold;   /* answers wait */
     int failure; /* the status of answers; 0: tokens "one", "two", … */
     bool same;   /* always "one" */
+    bool over;   /* tokens are past their time */
+    int warnings;
 };
 
 static void handle(void *opaque, const struct web_request *request, struct web_answer *answer)
@@ -63,8 +65,10 @@ static void handle(void *opaque, const struct web_request *request, struct web_a
         pthread_cond_wait(&f->changed, &f->lock);
     f->parallel--;
     int failure = f->failure;
+    bool over = f->over;
     pthread_mutex_unlock(&f->lock);
-    snprintf(text, sizeof text, "{\"accessToken\":\"%s\",\"expiresIn\":86400}", tokens[turn < 5 ? turn : 4]);
+    snprintf(text, sizeof text, "{\"accessToken\":\"%s\",\"expiresIn\":%d}", tokens[turn < 5 ? turn : 4],
+             over ? 0 : 86400);
     web_text(answer, failure ? failure : 200, "application/json", failure ? "{\"title\":\"no\"}" : text);
 }
 
@@ -93,6 +97,13 @@ static int setup(void **state)
         f->askers[i] = (struct asker){.fixture = f, .within_ms = -1};
     *state = f;
     return 0;
+}
+
+static void count_warning(void *opaque, sl_log_level level, const char *text)
+{
+    struct fixture *f = opaque;
+    if (level == SL_LOG_WARNING && strstr(text, "the one before is used on"))
+        f->warnings++;
 }
 
 static void set_hold(struct fixture *f, bool hold)
@@ -230,6 +241,39 @@ static void a_renewal_that_fails_leaves_the_old_token(void **state)
     expect_requests(f, 2);
 }
 
+static void renew(struct fixture *f)
+{
+    pthread_mutex_lock(&f->auth->lock);
+    f->auth->token.renew_mono = 0;
+    unsigned fetches = f->auth->fetches;
+    pthread_mutex_unlock(&f->auth->lock);
+    one_asks(f, NULL, "Bearer one");
+    await_fetches(f, fetches + 1);
+}
+
+static void a_renewal_that_brings_what_is_over_leaves_the_old_token(void **state)
+{
+    struct fixture *f = *state;
+    f->auth->log = (struct sl_log){count_warning, f, SL_LOG_WARNING};
+    one_asks(f, NULL, "Bearer one");
+    f->over = true;
+    renew(f);
+    one_asks(f, NULL, "Bearer one");
+    expect_requests(f, 2);
+    renew(f);
+    one_asks(f, NULL, "Bearer one");
+    expect_requests(f, 3);
+    assert_int_equal(f->warnings, 1); /* of a row of them */
+    /* Where the old one is refused, the new one is no better: an error. */
+    char *got = NULL;
+    f->auth->held_until = 0;
+    assert_int_equal(sl_auth_bearer(f->auth, "Bearer one", &got, NULL, &f->error), SL_UNAUTHENTICATED);
+    assert_null(got);
+    f->auth->held_until = 0;
+    f->over = false;
+    one_asks(f, NULL, "Bearer four");
+}
+
 static void all_refused_with_one_token_are_one_fetch(void **state)
 {
     struct fixture *f = *state;
@@ -321,6 +365,7 @@ CASES_MAIN(
     cmocka_unit_test_setup_teardown(the_first_fetch_is_one, setup, teardown),
     cmocka_unit_test_setup_teardown(near_expiry_the_old_token_is_handed_out_at_once, setup, teardown),
     cmocka_unit_test_setup_teardown(a_renewal_that_fails_leaves_the_old_token, setup, teardown),
+    cmocka_unit_test_setup_teardown(a_renewal_that_brings_what_is_over_leaves_the_old_token, setup, teardown),
     cmocka_unit_test_setup_teardown(all_refused_with_one_token_are_one_fetch, setup, teardown),
     cmocka_unit_test_setup_teardown(an_older_token_refused_is_no_fetch, setup, teardown),
     cmocka_unit_test_setup_teardown(a_failure_is_everybodys, setup, teardown),
