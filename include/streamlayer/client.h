@@ -60,7 +60,8 @@ typedef struct sl_token_answer sl_token_answer;
  * Gives a token from within a token callback; of several calls the last counts.
  *   token: with or without "Bearer " before it; copied.
  *   expires_ms: until when it is good, wall clock, ms since 1970; 0: until the platform refuses it.
- *   Errors: SL_INVALID_ARGUMENT (NULL, empty, or not printable ASCII), SL_OUT_OF_MEMORY.
+ *   Errors: SL_INVALID_ARGUMENT (answer is NULL; token is NULL, empty, or not printable ASCII; expires_ms is
+ *   below 0), SL_OUT_OF_MEMORY.
  */
 SL_API SL_MUST_CHECK sl_status sl_token_answer_set(sl_token_answer *answer, const char *token,
                                                    int64_t expires_ms);

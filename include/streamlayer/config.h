@@ -90,8 +90,8 @@ typedef bool (*sl_finding_visitor)(void *opaque, sl_finding_level level, const c
 /*
  * Tells everything that is wrong with a configuration, not only the first: what sl_config_check refuses,
  * files that settings name and that cannot be read, variables of the environment whose names are nearly those
- * of settings, and names that have no effect. Errors: SL_OUT_OF_MEMORY, SL_INVALID_ARGUMENT (visit is NULL).
- * Findings are none.
+ * of settings, and names that have no effect. Errors: SL_INVALID_HANDLE, SL_INVALID_ARGUMENT (visit is NULL),
+ * SL_OUT_OF_MEMORY. Findings are none.
  */
 SL_API sl_status sl_config_findings(const sl_config *config, sl_finding_visitor visit, void *opaque,
                                     sl_error *error);
@@ -103,7 +103,7 @@ typedef bool (*sl_config_visitor)(void *opaque, const char *path, const char *va
 /*
  * Visits each value at or below a path (NULL: all). Secrets come masked: those of settings and their copies
  * elsewhere, what by its name is a secret of somebody else's (sasl.password), and passwords in URLs.
- *   Errors: SL_OUT_OF_MEMORY: some were not visited.
+ *   Errors: SL_INVALID_HANDLE, SL_INVALID_ARGUMENT (visit is NULL), SL_OUT_OF_MEMORY: some were not visited.
  */
 SL_API sl_status sl_config_each(const sl_config *config, const char *below, sl_config_visitor visit,
                                 void *opaque);
