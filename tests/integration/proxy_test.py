@@ -162,8 +162,8 @@ class Direct(ProxyCase):
         other = "consumer" if side == "producer" else "producer"
         self.assertNotIn(f"stream.connector.{other} to", errors)
         self.assertIn(host or self.platform.brokers.split(",")[0], errors)
-        # The time-out, and what a program takes to start and end, under sanitizers too.
-        self.assertLess(took, 3 + (6 if os.environ.get("STREAMLAYER_TEST_SANITIZE") else 2))
+        # No measure of speed, but of waiting for librdkafka's end: with a silent resolver that was 90 s.
+        self.assertLess(took, 60)
 
     def test_direct_kafka_refused_producer(self):
         self.squid()
