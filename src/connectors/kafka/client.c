@@ -167,21 +167,68 @@ void sl_kafka_client_unlink(struct sl_kafka_client *client)
     client_free(client);
 }
 
-static void *finish(void *client)
+/* A client's end on a thread of its own; who has it ended and the thread share this. */
+struct ending {
+    struct sl_kafka_client *client;
+    pthread_mutex_t lock;
+    pthread_cond_t ended;
+    bool done; /* under lock, as the next */
+    int users;
+};
+
+/* Under lock, which is let go of. */
+static void leave(struct ending *ending)
 {
-    sl_kafka_client_unlink(client);
+    bool last = --ending->users == 0;
+    pthread_mutex_unlock(&ending->lock);
+    if (!last)
+        return;
+    pthread_cond_destroy(&ending->ended);
+    pthread_mutex_destroy(&ending->lock);
+    free(ending);
+}
+
+static void *finish(void *opaque)
+{
+    struct ending *ending = opaque;
+    sl_kafka_client_unlink(ending->client);
+    pthread_mutex_lock(&ending->lock);
+    ending->done = true;
+    pthread_cond_signal(&ending->ended);
+    leave(ending);
     return NULL;
 }
 
+/* Where the end is quick it is waited for, so that it does not meet the process's own (OpenSSL's tables go
+ * then). It is slow where a resolver does not answer: that takes minutes, and nobody is to wait for it. */
 void sl_kafka_client_abandon(struct sl_kafka_client *client)
 {
+    enum { END_MS = 200 };
     pthread_t thread;
     sl_kafka_client_silence(client);
-    /* The plug-in is never unloaded, so the thread's code stays. */
-    if (pthread_create(&thread, NULL, finish, client))
+    struct ending *ending = calloc(1, sizeof *ending);
+    if (!ending) {
         sl_kafka_client_unlink(client);
-    else
+        return;
+    }
+    ending->client = client;
+    ending->users = 2;
+    pthread_mutex_init(&ending->lock, NULL);
+    sl_cond_init(&ending->ended);
+    /* The plug-in is never unloaded, so the thread's code stays. */
+    bool begun = !pthread_create(&thread, NULL, finish, ending);
+    if (begun)
         pthread_detach(thread);
+    else
+        sl_kafka_client_unlink(client);
+    pthread_mutex_lock(&ending->lock);
+    if (!begun)
+        ending->users--;
+    const struct timespec until = sl_mono_deadline(sl_mono_ms() + END_MS);
+    int timed_out = 0;
+    while (begun && !ending->done && !timed_out)
+        timed_out = pthread_cond_timedwait(&ending->ended, &ending->lock, &until);
+    leave(ending);
 }
 
 void sl_kafka_client_last(struct sl_kafka_client *client, char *text, size_t size)

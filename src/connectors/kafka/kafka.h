@@ -44,8 +44,8 @@ sl_status sl_kafka_client_create(const struct sl_host *host, const struct sl_tar
 struct sl_kafka_client *sl_kafka_client_link(struct sl_kafka_client *client);
 /* The last one destroys the handle. */
 void sl_kafka_client_unlink(struct sl_kafka_client *client);
-/* The same, where nothing was ever received or sent: does not wait for librdkafka's threads, of which one may
- * be stuck in a resolver that does not answer. No line of log comes after it. */
+/* The same, where nothing was ever received or sent: waits but a moment for librdkafka's threads, of which
+ * one may be stuck in a resolver that does not answer. No line of log comes after it. */
 void sl_kafka_client_abandon(struct sl_kafka_client *client);
 /* No line of log comes after this. */
 void sl_kafka_client_silence(struct sl_kafka_client *client);
