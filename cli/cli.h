@@ -92,6 +92,8 @@ bool cli_number(const struct cli *cli, const char *name, int64_t min, int64_t ma
 /* Seconds ("3", "0.5") or with a unit ("500ms", "10m", "2h", "1d"), as milliseconds. */
 bool cli_duration_ms(const struct cli *cli, const char *name, int64_t min_ms, int64_t max_ms,
                      int64_t *value_ms);
+/* "90m", "1d", "500ms": in the largest unit that divides it; "-" for nothing. */
+void cli_format_duration(int64_t ms, char out[32]);
 /* Whether name may be what was meant with given: it begins so, or is two slips of the pen away. */
 bool cli_similar(const char *given, const char *name);
 

@@ -4,6 +4,7 @@
 #include "cli.h"
 #include "config/context.h"
 #include "config/settings.h"
+#include "context.h"
 #include "platform.h"
 #include "progress.h"
 
@@ -241,13 +242,34 @@ static sl_status load(const struct cli *cli, bool is_client, sl_error *error)
                    : sl_config_load(cli->config, file, error);
 }
 
-/* Whether what could not be read is a file that was named and is not there. */
-static bool named_file_is_missing(const struct cli *cli)
+static bool is_set(const char *text)
 {
-    const char *named = cli_value(cli, "config"), *context = getenv("STREAMLAYER_CONTEXT");
-    if (cli_value(cli, "context") || (!named && context && *context))
+    return text && *text;
+}
+
+/* Whether what could not be read is a file that was named and is not there. */
+static bool named_file_is_missing(const struct cli *cli, bool is_client)
+{
+    const char *named = cli_value(cli, "config"), *file = getenv("STREAMLAYER_CONFIG");
+    const char *context = cli_value(cli, "context");
+    if (named)
+        return cli_file_is_missing(named);
+    if (!is_client)
+        return cli_file_is_missing(file);
+    if (!context)
+        context = getenv("STREAMLAYER_CONTEXT");
+    if (!is_set(context) && is_set(file))
+        return cli_file_is_missing(file);
+    if (!is_set(context) && !access("application.conf", F_OK))
         return false;
-    return cli_file_is_missing(named ? named : getenv("STREAMLAYER_CONFIG"));
+    return cli_context_file_is_missing(is_set(context) ? context : NULL);
+}
+
+/* The same of the file that the credentials were to be in. */
+static bool credentials_file_is_missing(const struct cli *cli)
+{
+    const char *named = sl_config_get(cli->config, CREDENTIALS_FILE);
+    return cli_file_is_missing(is_set(named) ? named : getenv("HERE_CREDENTIALS_FILE"));
 }
 
 static int load_config(struct cli *cli, bool is_client)
@@ -260,7 +282,7 @@ static int load_config(struct cli *cli, bool is_client)
         status = load(cli, is_client, &error);
     if (status) {
         int code = cli_fail(cli, &error);
-        return status == SL_IO && named_file_is_missing(cli) ? CLI_NOT_FOUND : code;
+        return status == SL_IO && named_file_is_missing(cli, is_client) ? CLI_NOT_FOUND : code;
     }
     /* -v sets the library's own setting, which -D may still override. */
     static const char *const levels[] = {"warning", "info", "debug"};
@@ -305,9 +327,7 @@ int cli_connect(struct cli *cli)
         return CLI_OK;
     }
     code = cli_fail(cli, &error);
-    return status == SL_IO && cli_file_is_missing(sl_config_get(cli->config, CREDENTIALS_FILE))
-               ? CLI_NOT_FOUND
-               : code;
+    return status == SL_IO && credentials_file_is_missing(cli) ? CLI_NOT_FOUND : code;
 }
 
 void cli_release(struct cli *cli)

@@ -1,4 +1,5 @@
 /* streamlayer consume */
+#include "base/text.h"
 #include "format.h"
 #include "progress.h"
 #include "record.h"
@@ -167,6 +168,10 @@ static int run(struct consume *consume)
     int committed = closed ? closed : cli_source_commit(source, true);
     cli_progress_end(&consume->progress, source->cli);
     print_summary(consume, began_ms);
+    /* To a person, Ctrl-C is the usual end of --follow, and no news. */
+    if (code == CLI_INTERRUPTED && source->cli->json)
+        (void)cli_error_interrupted(source->cli, "interrupted: %lld %s read", (long long)source->taken,
+                                    sl_plural((uint64_t)source->taken, "message was", "messages were"));
     return code ? code : committed;
 }
 

@@ -250,6 +250,18 @@ static const char *file_of(const struct hocon_value *context)
     return file && hocon_type_of(file) == HOCON_STRING ? hocon_text(file) : NULL;
 }
 
+bool cli_context_file_is_missing(const char *name)
+{
+    struct hocon *contexts = NULL;
+    if (sl_contexts_read(&contexts, NULL))
+        return false;
+    if (!name)
+        name = sl_contexts_current(contexts);
+    bool missing = name && cli_file_is_missing(file_of(find_context(contexts, name)));
+    hocon_free(&contexts);
+    return missing;
+}
+
 /* Whether `up` may write the entry: there is none, or it is of an `up` that does not run any more. */
 static sl_status may_register(const struct edit *edit, const struct hocon *contexts, const char *name,
                               const char *file, sl_error *error)

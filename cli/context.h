@@ -13,4 +13,7 @@
  */
 bool cli_context_register(const char *name, const char *file, bool *current, char **before, sl_error *error);
 
+/* Whether the configuration file that context name (NULL: the current one) refers to is not there. */
+bool cli_context_file_is_missing(const char *name);
+
 #endif

@@ -63,20 +63,6 @@ const struct cli_command cli_layer_create_command = {
     .run = layer_create,
 };
 
-static void format_duration(int64_t ms, char out[32])
-{
-    static const struct {
-        int64_t ms;
-        const char *unit;
-    } units[] = {{86400000, "d"}, {3600000, "h"}, {60000, "m"}, {1000, "s"}, {1, "ms"}};
-    for (size_t i = 0; i < sizeof units / sizeof *units; i++)
-        if (ms % units[i].ms == 0 && ms >= units[i].ms) {
-            snprintf(out, 32, "%lld%s", (long long)(ms / units[i].ms), units[i].unit);
-            return;
-        }
-    snprintf(out, 32, "-");
-}
-
 static json_t *layer_json(const sl_layer_spec *layer, const char *topic)
 {
     json_t *object =
@@ -106,7 +92,7 @@ static void print_json(const struct cli *cli, json_t *value)
 static void print_layer(const sl_layer_spec *layer, const char *topic)
 {
     char ttl[32];
-    format_duration(layer->ttl_ms, ttl);
+    cli_format_duration(layer->ttl_ms, ttl);
     printf("layer             %s\nname              %s\ncontent type      %s\n", layer->id, layer->name,
            layer->content_type);
     if (layer->content_encoding)
@@ -134,7 +120,7 @@ static void print_layers(const struct cli *cli, const sl_catalog *catalog)
         snprintf(partitions, sizeof partitions, "%d", layer.parallelization);
         snprintf(in, sizeof in, "%d", layer.in_kbps);
         snprintf(out, sizeof out, "%d", layer.out_kbps);
-        format_duration(layer.ttl_ms, ttl);
+        cli_format_duration(layer.ttl_ms, ttl);
         const char *cells[] = {layer.id, layer.content_type, partitions, in, out, ttl, layer.name};
         cli_table_row(table, cells);
     }

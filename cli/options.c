@@ -205,6 +205,35 @@ bool cli_number(const struct cli *cli, const char *name, int64_t min, int64_t ma
     return true;
 }
 
+void cli_format_duration(int64_t ms, char out[32])
+{
+    static const struct {
+        int64_t ms;
+        const char *unit;
+    } units[] = {{86400000, "d"}, {3600000, "h"}, {60000, "m"}, {1000, "s"}, {1, "ms"}};
+    for (size_t i = 0; i < sizeof units / sizeof *units; i++)
+        if (ms % units[i].ms == 0 && ms >= units[i].ms) {
+            snprintf(out, 32, "%lld%s", (long long)(ms / units[i].ms), units[i].unit);
+            return;
+        }
+    snprintf(out, 32, "-");
+}
+
+/* "10m, 2h, 1d": such of the usual ones as are allowed. */
+static void duration_examples(int64_t min_ms, int64_t max_ms, char out[64])
+{
+    static const int64_t usual[] = {500, 30000, 600000, 7200000, 86400000};
+    char one[32];
+    *out = 0;
+    for (size_t i = 0; i < sizeof usual / sizeof *usual; i++) {
+        size_t size = strlen(out);
+        if (usual[i] < min_ms || usual[i] > max_ms)
+            continue;
+        cli_format_duration(usual[i], one);
+        snprintf(out + size, 64 - size, "%s%s", size ? ", " : "", one);
+    }
+}
+
 bool cli_duration_ms(const struct cli *cli, const char *name, int64_t min_ms, int64_t max_ms,
                      int64_t *value_ms)
 {
@@ -228,8 +257,11 @@ bool cli_duration_ms(const struct cli *cli, const char *name, int64_t min_ms, in
             }
         }
     }
-    cli_usage_error(
-        cli, "--%s %s: a duration from %lld to %lld seconds is needed, such as 30 or 500ms, 30s, 10m, 2h, 1d",
-        name, text, (long long)(min_ms / 1000), (long long)(max_ms / 1000));
+    char least[32], most[32], examples[64];
+    cli_format_duration(min_ms, least);
+    cli_format_duration(max_ms, most);
+    duration_examples(min_ms, max_ms, examples);
+    cli_usage_error(cli, "--%s %s: a duration from %s to %s is needed, such as %s; a number alone is seconds",
+                    name, text, least, most, examples);
     return false;
 }

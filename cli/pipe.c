@@ -329,6 +329,22 @@ static int open_producer(struct pipe *pipe)
     return code;
 }
 
+static void say_interrupted(const struct pipe *pipe)
+{
+    const struct cli *cli = pipe->source.cli;
+    const char *why =
+        pipe->first_error.text[0] ? pipe->first_error.text : sl_status_text(pipe->first_error.status);
+    unsigned long long delivered = pipe->delivered, failed = pipe->failed;
+    const char *were = sl_plural(delivered, "message was", "messages were");
+    if (!failed)
+        (void)cli_error_interrupted(cli, "interrupted: %llu %s delivered", delivered, were);
+    else
+        (void)cli_error_interrupted(cli,
+                                    "interrupted: %llu %s delivered, %llu %s not, or not that is known (the "
+                                    "first: %s)",
+                                    delivered, were, failed, sl_plural(failed, "was", "were"), why);
+}
+
 static int run(struct pipe *pipe)
 {
     struct cli *cli = pipe->source.cli;
@@ -356,7 +372,12 @@ static int run(struct pipe *pipe)
     summary.bytes = pipe->delivered_bytes;
     summary.failed = pipe->failed;
     cli_print_summary(cli, "piped", &summary);
-    if (pipe->failed) {
+    /* The signal may have come when all was read already. */
+    if (!code && pipe->failed && cli_interrupted())
+        code = CLI_INTERRUPTED;
+    if (code == CLI_INTERRUPTED) {
+        say_interrupted(pipe);
+    } else if (pipe->failed) {
         const sl_error *first = &pipe->first_error;
         int reason = cli_fail_as(cli, first, "%llu %s not delivered%s: %s", (unsigned long long)pipe->failed,
                                  sl_plural(pipe->failed, "message was", "messages were"),

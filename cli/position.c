@@ -163,6 +163,37 @@ static bool parse(const char *text, int64_t now_ms, struct cli_position *positio
     return whole(text + (*text == '-'), &position->value);
 }
 
+/* "@12:30": a time of day without its date, which would be a range from 1970 on. */
+static bool is_clock(const char *text)
+{
+    int64_t hour, minute;
+    return skip(&text, "@") && digits(&text, 1, 2, &hour) && skip(&text, ":") &&
+           digits(&text, 2, 2, &minute) && hour < 24 && minute < 60 && (!*text || *text == ':');
+}
+
+/* Of the first side, or of the last. */
+static const char *find_clock(const char *text)
+{
+    const char *last = strrchr(text, '@');
+    return is_clock(text) ? text : last && is_clock(last) ? last : NULL;
+}
+
+static void explain_clock(const char *clock, int64_t now_ms, char why[CLI_POSITION_WHY])
+{
+    int64_t hour = 0, minute = 0;
+    char day[32] = "2026-01-31";
+    time_t now = (time_t)(now_ms / 1000);
+    struct tm parts;
+    clock++;
+    (void)digits(&clock, 1, 2, &hour);
+    (void)skip(&clock, ":");
+    (void)digits(&clock, 2, 2, &minute);
+    if (localtime_r(&now, &parts))
+        strftime(day, sizeof day, "%Y-%m-%d", &parts);
+    snprintf(why, CLI_POSITION_WHY, "a time of day needs its date: @%sT%02d:%02d", day, (int)hour,
+             (int)minute);
+}
+
 /* What is wrong with a text that is no position. */
 static void explain(const char *text, char why[CLI_POSITION_WHY])
 {
@@ -218,6 +249,11 @@ bool cli_range_parse(const char *text, int64_t now_ms, struct cli_range *range, 
     /* A time of day has colons too: the whole is tried first, then each colon as the one that divides. */
     if (parse(text, now_ms, &range->from))
         return true;
+    const char *clock = find_clock(text);
+    if (clock) {
+        explain_clock(clock, now_ms, why);
+        return false;
+    }
     bool found = false;
     for (const char *colon = strchr(text, ':'); colon && !found && text[1]; colon = strchr(colon + 1, ':'))
         found = parse_sides(text, colon, now_ms, range);

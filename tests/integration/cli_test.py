@@ -76,6 +76,12 @@ class CommandLine(TestCase):
         self.run_it("layer", "delete", hrn, "layer", "--yes")
         self.run_it("layer", "show", hrn, "layer", code=3)
 
+    def test_layer_create_tells_which_ttl(self):
+        done = self.run_it("layer", "create", "hrn:here:data::local:x", "layer", "--content-type", "text/plain",
+                           "--ttl", "1m", code=2)
+        self.assertIn("--ttl 1m: a duration from 10m to 3d is needed, such as 10m, 2h, 1d; a number alone is seconds",
+                      done.stderr.decode())
+
     def test_layer_create_help_tells_the_defaults(self):
         hrn = self.make_layer()
         shown = json.loads(self.out("layer", "show", hrn, "layer", "--json", "--no-rates"))
@@ -147,6 +153,30 @@ class CommandLine(TestCase):
             got.send_signal(signal.SIGTERM)
             got.communicate(timeout=30)
             self.assertIn(got.returncode, (0, 130, 143))
+
+    def test_ctrl_c_is_told(self):
+        """By pipe always, by consume to machines: with --json an error whose status is interrupted."""
+        hrn = self.make_layer()
+        self.run_it("produce", hrn, "layer", input=b"x\n")
+        for target, arguments in ((None, ["consume", hrn, "layer", "--json"]),
+                                  ("one", ["pipe", hrn, "layer", hrn, "one", "--json"]),
+                                  ("two", ["pipe", hrn, "layer", hrn, "two"])):
+            if target:
+                self.run_it("layer", "create", hrn, target, "--content-type", "text/plain")
+            process = self.start(*arguments, "--follow", "--group", self.platform.name("g"))
+            if target:  # until the message is there
+                self.out("consume", hrn, target, "--offset", "begin", "--count", "1", "--idle", "60")
+            else:
+                self.assertIn(b"payload", process.stdout.readline())
+            process.send_signal(signal.SIGINT)
+            _, errors = process.communicate(timeout=30)
+            self.assertEqual(process.returncode, 130, errors)
+            text = f"interrupted: 1 message was {'delivered' if target else 'read'}"
+            if target == "two":
+                self.assertEqual(errors.decode(), f"streamlayer: {text}\n")
+            else:
+                told = json.loads(errors)["error"]
+                self.assertEqual((told["status"], told["text"]), ("interrupted", text))
 
     def produce_until(self, hrn, condition):
         def again():
@@ -397,11 +427,18 @@ class CommandLine(TestCase):
         """A file that is named and not there is 3; no credentials at all are 4, with what mends it."""
         program = self.platform.binaries + "/streamlayer"
         signer = "here.platform.data-client.request-signer.credentials.file-path"
-        scratch = self.scratch()
+        scratch, contexts = self.scratch(), self.scratch()
+        os.makedirs(contexts + "/streamlayer")
+        with open(contexts + "/streamlayer/contexts.conf", "w", encoding="utf-8") as file:
+            file.write('current = gone\ncontexts.gone.file = "/no-such.conf"\n')
         for arguments, variables, code, text in (
                 (["--config", "/no-such.conf"], {}, 3, "/no-such.conf"),
                 ([], {"STREAMLAYER_CONFIG": "/no-such.conf"}, 3, "STREAMLAYER_CONFIG"),
                 (["-D", signer + "=/no-such.properties"], {}, 3, "/no-such.properties"),
+                ([], {"HERE_CREDENTIALS_FILE": "/no-such.ini"}, 3, "HERE_CREDENTIALS_FILE"),
+                (["--context", "gone"], {"XDG_CONFIG_HOME": contexts}, 3, "context gone, "),
+                ([], {"XDG_CONFIG_HOME": contexts, "STREAMLAYER_CONTEXT": "gone"}, 3, "STREAMLAYER_CONTEXT"),
+                ([], {"XDG_CONFIG_HOME": contexts}, 3, "context gone, "),
                 ([], {}, 4, "No configuration file was read")):
             environment = {"HOME": scratch, "PATH": os.environ["PATH"], **variables}
             done = subprocess.run([program, *arguments, "catalog", "list"], capture_output=True, check=False,

@@ -184,5 +184,24 @@ static void not_ranges(void **state)
     assert_false(cli_range_parse(longest, NOW, &range, why));
 }
 
+static void times_of_day_want_a_date(void **state)
+{
+    (void)state;
+    static const char *const wrong[] = {"@22:30",       "@22:30:",       "@22:30:15",
+                                        "begin:@22:30", "@22:30:@22:30", "@-1d:@22:30"};
+    use_zone("UTC");
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        struct cli_range range;
+        why[0] = 0;
+        assert_false(cli_range_parse(wrong[i], NOW, &range, why));
+        assert_string_equal(why, "a time of day needs its date: @2023-11-14T22:30");
+    }
+    /* What cannot be one is what it says. */
+    is_range("@12:300", POSITION(CLI_AT_TIME, 12000), POSITION(CLI_AT_OFFSET, 300));
+    is_range("@12:5", POSITION(CLI_AT_TIME, 12000), POSITION(CLI_AT_OFFSET, 5));
+    is_range("@1700000000:30", POSITION(CLI_AT_TIME, NOW), POSITION(CLI_AT_OFFSET, 30));
+}
+
 CASES_MAIN(cmocka_unit_test(positions), cmocka_unit_test(times), cmocka_unit_test(local_times),
-           cmocka_unit_test(not_positions), cmocka_unit_test(ranges), cmocka_unit_test(not_ranges))
+           cmocka_unit_test(not_positions), cmocka_unit_test(ranges), cmocka_unit_test(not_ranges),
+           cmocka_unit_test(times_of_day_want_a_date))
