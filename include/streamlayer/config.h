@@ -76,6 +76,7 @@ SL_API const char *sl_config_origin(const sl_config *config, const char *path);
  * sl_config_findings tells of, but that neither files nor the environment count here. */
 SL_API sl_status sl_config_check(const sl_config *config, sl_error *error);
 
+/* How grave a finding is. */
 typedef enum sl_finding_level {
     SL_FINDING_NOTE, /* it has no effect, or not the one that it seems to have */
     SL_FINDING_ERROR /* no client is made with it, or it will not work */
