@@ -475,11 +475,16 @@ static void what_is_paused_comes_after_the_resume(void **state)
     write_numbers_at_once(mock, 10);
     void *consumer = open_consumer(mock, SL_START_BEGIN);
     /* librdkafka has handed out one more than fits: to it that one is consumed, and a resume by itself would
-     * go on behind it. */
-    struct sl_batch *batch = poll_some(mock, consumer, 3, 2);
-    int next = (int)batch->count;
-    assert_int_equal(next, 2);
-    batch->release(batch);
+     * go on behind it. The first batch may have ended before the next message was there. */
+    int next = 0;
+    size_t count = 0;
+    while (count < 2 && next < 8) {
+        struct sl_batch *batch = poll_some(mock, consumer, 3, 2);
+        count = batch->count;
+        next += (int)count;
+        batch->release(batch);
+    }
+    assert_int_equal(count, 2);
     assert_int_equal(mock->connector->consumer_pause(consumer, NULL, 0, true, NULL), SL_OK);
     assert_nothing_comes(mock, consumer);
     assert_int_equal(mock->connector->consumer_pause(consumer, NULL, 0, false, NULL), SL_OK);
