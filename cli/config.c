@@ -1,7 +1,9 @@
 /* streamlayer config show|render|check */
 #include "auth/credentials.h"
+#include "base/error.h"
 #include "base/text.h"
 #include "cli.h"
+#include "client/client.h"
 #include "config/settings.h"
 #include "wire/hrn.h"
 
@@ -120,35 +122,112 @@ static bool print_rows(const struct cli *cli, const struct rows *rows)
     return table ? cli_table_print(&table) && ok : ok;
 }
 
-/* What is told of what is wrong. */
+/* What is wrong, kept until all is known: people read it in the order of their files. */
+struct finding {
+    bool is_error;
+    char *path, *origin, *text;
+    size_t file, number; /* the first finding of the same file, and this one */
+    long line;
+};
+
 struct told {
     const struct cli *cli;
     const char *below; /* of this only; NULL: everything */
-    json_t *json;      /* a list; NULL: on standard error */
+    struct finding *all;
+    size_t count, capacity;
     bool has_note, has_error, failed;
 };
 
-static bool tell(void *opaque, sl_finding_level level, const char *path, const char *origin, const char *text)
+/* The length of FILE in "FILE:LINE"; what has no line is a file of its own. */
+static size_t split_origin(const char *origin, long *line)
+{
+    const char *colon = strrchr(origin, ':');
+    *line = 0;
+    if (!colon || !colon[1] || colon[1 + strspn(colon + 1, "0123456789")])
+        return strlen(origin);
+    *line = strtol(colon + 1, NULL, 10);
+    return (size_t)(colon - origin);
+}
+
+static size_t first_of_file(const struct told *told, const char *origin, size_t size)
+{
+    long line;
+    for (size_t i = 0; i < told->count; i++)
+        if (split_origin(told->all[i].origin, &line) == size && !memcmp(told->all[i].origin, origin, size))
+            return told->all[i].file;
+    return told->count;
+}
+
+static bool keep(void *opaque, sl_finding_level level, const char *path, const char *origin, const char *text)
 {
     struct told *told = opaque;
-    bool is_error = level == SL_FINDING_ERROR;
     if (!lies_below(path, told->below))
         return true;
-    told->has_error |= is_error;
-    told->has_note |= !is_error;
-    if (told->json) {
-        told->failed |=
-            json_array_append_new(told->json,
-                                  json_pack("{s:s, s:o, s:o, s:o}", "level", is_error ? "error" : "note",
-                                            "path", text_json(path), "origin", text_json(origin), "message",
-                                            text_json(text))) != 0;
-        return !told->failed;
+    if (told->count == told->capacity) {
+        size_t capacity = told->capacity ? told->capacity * 2 : 16;
+        struct finding *all = realloc(told->all, capacity * sizeof *all);
+        told->failed |= !all;
+        if (!all)
+            return false;
+        told->all = all;
+        told->capacity = capacity;
     }
-    if (is_error)
-        cli_error_as(told->cli, SL_BAD_CONFIG, "%s", text);
-    else
-        cli_warning(told->cli, "%s", text);
+    struct finding finding = {.is_error = level == SL_FINDING_ERROR, .number = told->count};
+    finding.file = first_of_file(told, origin, split_origin(origin, &finding.line));
+    finding.path = strdup(path);
+    finding.origin = strdup(origin);
+    finding.text = strdup(text);
+    if (!finding.path || !finding.origin || !finding.text) {
+        free(finding.path);
+        free(finding.origin);
+        free(finding.text);
+        told->failed = true;
+        return false;
+    }
+    told->all[told->count++] = finding;
+    told->has_error |= finding.is_error;
+    told->has_note |= !finding.is_error;
     return true;
+}
+
+static int by_place(const void *a, const void *b)
+{
+    const struct finding *one = a, *other = b;
+    if (one->file != other->file)
+        return one->file < other->file ? -1 : 1;
+    if (one->line != other->line)
+        return one->line < other->line ? -1 : 1;
+    return one->number < other->number ? -1 : one->number > other->number;
+}
+
+/* json: a list that gets them; NULL: they go to standard error. */
+static void tell(struct told *told, json_t *json)
+{
+    if (told->count)
+        qsort(told->all, told->count, sizeof *told->all, by_place);
+    for (size_t i = 0; i < told->count; i++) {
+        const struct finding *one = &told->all[i];
+        if (json)
+            told->failed |=
+                json_array_append_new(json, json_pack("{s:s, s:o, s:o, s:o}", "level",
+                                                      one->is_error ? "error" : "note", "path",
+                                                      text_json(one->path), "origin", text_json(one->origin),
+                                                      "message", text_json(one->text))) != 0;
+        else if (one->is_error)
+            cli_error_as(told->cli, SL_BAD_CONFIG, "%s", one->text);
+        else
+            cli_warning(told->cli, "%s", one->text);
+    }
+}
+
+static void free_told(struct told *told)
+{
+    for (size_t i = 0; i < told->count; i++) {
+        free(told->all[i].path);
+        free(told->all[i].origin);
+        free(told->all[i].text);
+    }
+    free(told->all);
 }
 
 /* Each setting that layers may have for themselves, and what says it for this one. */
@@ -190,6 +269,33 @@ static int show_layer(struct cli *cli, const char *hrn, const char *layer)
     return code ? code : cli_flush_output(cli);
 }
 
+static int show_findings(struct cli *cli, const char *below)
+{
+    struct told told = {.cli = cli, .below = below};
+    sl_error error = {0};
+    int code = sl_config_findings(cli->config, keep, &told, &error) ? cli_fail(cli, &error) : CLI_OK;
+    if (!code && told.failed)
+        code = cli_out_of_memory(cli);
+    if (!code)
+        tell(&told, NULL);
+    free_told(&told);
+    return code;
+}
+
+/* A short name, as documents write it, is the likely cause. */
+static int nothing_there(struct cli *cli, const char *path)
+{
+    char full[256], hint[300] = "";
+    snprintf(full, sizeof full, SL_ROOT "%.200s", path);
+    if (sl_setting_find(full) || sl_setting_is_group(full))
+        snprintf(hint, sizeof hint, " (did you mean %s?)", full);
+    return cli_error_as(
+        cli, SL_NOT_FOUND,
+        "nothing is known or set at \"%s\"%s; `streamlayer config show --all` lists what is, and "
+        "what can be",
+        path, hint);
+}
+
 static int config_show(struct cli *cli)
 {
     bool of_layer = cli_flag(cli, "layer");
@@ -204,7 +310,6 @@ static int config_show(struct cli *cli)
         return show_layer(cli, cli->operands[0], cli->operands[1]);
     const char *below = cli->operand_count ? cli->operands[0] : NULL;
     struct rows rows = {0};
-    sl_error error = {0};
     if (sl_config_each(cli->config, below, add_row, &rows))
         rows.failed = true;
     if (cli_flag(cli, "all"))
@@ -212,20 +317,14 @@ static int config_show(struct cli *cli)
     if (rows.failed) {
         code = cli_out_of_memory(cli);
     } else if (below && !rows.count) {
-        code = cli_error_as(
-            cli, SL_NOT_FOUND,
-            "nothing is known or set at \"%s\"; `streamlayer config show --all` lists what is, and what "
-            "can be",
-            below);
+        code = nothing_there(cli, below);
     } else if (!print_rows(cli, &rows)) {
         code = cli_flush_output(cli);
         code = code ? code : cli_out_of_memory(cli);
     }
     free_rows(&rows);
     code = code ? code : cli_flush_output(cli);
-    if (!code && sl_config_findings(cli->config, tell, &(struct told){.cli = cli, .below = below}, &error))
-        code = cli_fail(cli, &error);
-    return code;
+    return code ? code : show_findings(cli, below);
 }
 
 static const struct cli_option show_options[] = {
@@ -278,19 +377,62 @@ const struct cli_command cli_config_render_command = {
 
 #define CREDENTIALS SL_ROOT "request-signer.credentials"
 
-static void tell_of_credentials(void *opaque, sl_log_level level, const char *text)
+static void keep_warning_of_credentials(void *opaque, sl_log_level level, const char *text)
 {
     if (level <= SL_LOG_WARNING)
-        tell(opaque, SL_FINDING_NOTE, CREDENTIALS, "credentials", text);
+        keep(opaque, SL_FINDING_NOTE, CREDENTIALS, "credentials", text);
 }
 
 /* What the settings lead to. Where they are wrong themselves, that has been told. */
 static void check_credentials(struct told *told)
 {
-    const struct sl_log log = {tell_of_credentials, told, SL_LOG_WARNING};
+    const struct sl_log log = {keep_warning_of_credentials, told, SL_LOG_WARNING};
     sl_error error = {0};
-    if (!told->has_error && sl_credentials_check(told->cli->config, &log, NULL, &error))
-        tell(told, SL_FINDING_ERROR, CREDENTIALS, "credentials", error.text);
+    if (sl_credentials_check(told->cli->config, &log, NULL, &error))
+        keep(told, SL_FINDING_ERROR, CREDENTIALS, "credentials", error.text);
+}
+
+#define TLS SL_ROOT "tls"
+
+static void keep_warning_of_tls(void *opaque, sl_log_level level, const char *text)
+{
+    if (level <= SL_LOG_WARNING)
+        keep(opaque, SL_FINDING_NOTE, TLS, "", text);
+}
+
+/* The files of TLS, once the settings that name them are right. */
+static void check_tls(struct told *told)
+{
+    const struct sl_log log = {keep_warning_of_tls, told, SL_LOG_WARNING};
+    sl_error error = {0};
+    for (size_t i = 0; i < told->count; i++)
+        if (told->all[i].is_error && lies_below(told->all[i].path, TLS))
+            return;
+    if (!sl_client_check_tls(told->cli->config, &log, &error))
+        return;
+    char path[128];
+    snprintf(path, sizeof path, "%.*s", (int)strcspn(error.text, " "), error.text);
+    bool is_setting = sl_setting_find(path);
+    const char *origin = is_setting ? sl_config_origin(told->cli->config, path) : NULL;
+    if (origin)
+        sl_error_prefix(&error, "%s", origin);
+    keep(told, SL_FINDING_ERROR, is_setting ? path : TLS, origin ? origin : "", error.text);
+}
+
+static int print_result(const struct cli *cli, bool ok, json_t *findings)
+{
+    if (!findings) {
+        if (ok)
+            puts("ok");
+        return CLI_OK;
+    }
+    json_t *result = json_pack("{s:b, s:O}", "ok", (int)ok, "findings", findings);
+    if (!result)
+        return cli_out_of_memory(cli);
+    if (!json_dumpf(result, stdout, JSON_INDENT(2))) /* else the stream remembers */
+        putchar('\n');
+    json_decref(result);
+    return CLI_OK;
 }
 
 static int config_check(struct cli *cli)
@@ -299,31 +441,28 @@ static int config_check(struct cli *cli)
     if (code)
         return code;
     sl_error error = {0};
-    struct told told = {.cli = cli, .json = cli->json ? json_array() : NULL};
-    if (cli->json && !told.json)
+    struct told told = {.cli = cli};
+    json_t *findings = cli->json ? json_array() : NULL;
+    bool wrong = false;
+    if (cli->json && !findings)
         return cli_out_of_memory(cli);
-    if (sl_config_findings(cli->config, tell, &told, &error)) {
-        json_decref(told.json);
-        return cli_fail(cli, &error);
+    if (sl_config_findings(cli->config, keep, &told, &error)) {
+        code = cli_fail(cli, &error);
+    } else {
+        wrong = told.has_error;
+        check_tls(&told);
+        if (!wrong)
+            check_credentials(&told);
+        if (!told.failed)
+            tell(&told, findings);
+        bool ok = !told.has_error && !(told.has_note && cli_flag(cli, "strict"));
+        code = told.failed ? cli_out_of_memory(cli) : print_result(cli, ok, findings);
+        code = code ? code : cli_flush_output(cli);
+        code = code || ok ? code : CLI_USAGE;
     }
-    check_credentials(&told);
-    if (told.failed) {
-        json_decref(told.json);
-        return cli_out_of_memory(cli);
-    }
-    bool ok = !told.has_error && !(told.has_note && cli_flag(cli, "strict"));
-    if (told.json) {
-        json_t *result = json_pack("{s:b, s:o}", "ok", (int)ok, "findings", told.json);
-        if (!result)
-            code = cli_out_of_memory(cli);
-        else if (!json_dumpf(result, stdout, JSON_INDENT(2))) /* else the stream remembers */
-            putchar('\n');
-        json_decref(result);
-    } else if (ok) {
-        puts("ok");
-    }
-    code = code ? code : cli_flush_output(cli);
-    return code || ok ? code : CLI_USAGE;
+    json_decref(findings);
+    free_told(&told);
+    return code;
 }
 
 static const struct cli_option check_options[] = {

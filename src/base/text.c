@@ -281,6 +281,21 @@ const char *sl_nearest(const char *text, const char *const *names, size_t count)
     return nearest;
 }
 
+/* The longest name, of three characters or more, that text begins with. */
+static const char *longest_beginning(const char *text, const char *const *names, size_t count)
+{
+    const char *longest = NULL;
+    size_t least = 3;
+    for (size_t i = 0; i < count; i++) {
+        size_t length = strlen(names[i]);
+        if (length < least || strncmp(text, names[i], length) != 0)
+            continue;
+        longest = names[i];
+        least = length + 1;
+    }
+    return longest;
+}
+
 const char *sl_meant(const char *text, const char *const *names, size_t count)
 {
     size_t length = strlen(text), begun = 0;
@@ -291,5 +306,8 @@ const char *sl_meant(const char *text, const char *const *names, size_t count)
         meant = names[i];
         begun++;
     }
-    return begun == 1 ? meant : sl_nearest(text, names, count);
+    if (begun == 1)
+        return meant;
+    const char *nearest = sl_nearest(text, names, count);
+    return nearest ? nearest : longest_beginning(text, names, count);
 }

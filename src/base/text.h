@@ -63,7 +63,7 @@ size_t sl_edit_distance(const char *a, const char *b);
  */
 const char *sl_nearest(const char *text, const char *const *names, size_t count);
 /* What was meant with text: the one name that begins with it, where it has three characters or more, or else
- * the nearest; NULL: none. */
+ * the nearest, or the longest of three or more that it begins with; NULL: none. */
 const char *sl_meant(const char *text, const char *const *names, size_t count);
 
 #endif

@@ -42,26 +42,41 @@ static struct sl_http_proxy http_proxy(const struct sl_proxy *proxy)
     return (struct sl_http_proxy){.url = proxy->url, .shown = proxy->shown, .origin = proxy->origin};
 }
 
-static sl_status set_route(const sl_config *config, struct http_parts *parts, sl_error *error)
+static sl_status set_tls(const sl_config *config, struct sl_http_settings *settings, sl_error *error)
 {
-    struct sl_http_settings *settings = &parts->settings;
     const char *version = NULL;
-    sl_status status = sl_config_proxy(config, false, &parts->proxy, error);
-    if (!status)
-        status = sl_config_proxy(config, true, &parts->secure_proxy, error);
-    if (!status)
-        status = sl_config_choice(config, SL_ROOT "tls.min-version", &version, error);
+    sl_status status = sl_config_choice(config, SL_ROOT "tls.min-version", &version, error);
     if (status)
         return status;
-    settings->proxy = http_proxy(&parts->proxy);
-    settings->secure_proxy = http_proxy(&parts->secure_proxy);
-    settings->no_proxy = sl_config_no_proxy(config);
     settings->tls = (struct sl_http_tls){.ca_file = text_at(config, SL_ROOT "tls.ca-file"),
                                          .certificate_file = text_at(config, SL_ROOT "tls.certificate-file"),
                                          .key_file = text_at(config, SL_ROOT "tls.key-file"),
                                          .key_password = text_at(config, SL_ROOT "tls.key-password"),
                                          .at_least_1_3 = !strcmp(version, "1.3")};
     settings->names = http_names;
+    return SL_OK;
+}
+
+sl_status sl_client_check_tls(const sl_config *config, const struct sl_log *log, sl_error *error)
+{
+    struct sl_http_settings settings = {0};
+    sl_status status = set_tls(config, &settings, error);
+    return status ? status : sl_tls_check(&settings, log, error);
+}
+
+static sl_status set_route(const sl_config *config, struct http_parts *parts, sl_error *error)
+{
+    struct sl_http_settings *settings = &parts->settings;
+    sl_status status = sl_config_proxy(config, false, &parts->proxy, error);
+    if (!status)
+        status = sl_config_proxy(config, true, &parts->secure_proxy, error);
+    if (!status)
+        status = set_tls(config, settings, error);
+    if (status)
+        return status;
+    settings->proxy = http_proxy(&parts->proxy);
+    settings->secure_proxy = http_proxy(&parts->secure_proxy);
+    settings->no_proxy = sl_config_no_proxy(config);
     return SL_OK;
 }
 

@@ -24,6 +24,10 @@ struct sl_client {
     struct sl_lookup *lookup; /* client/lookup.c: base URLs, cached as long as the platform says */
 };
 
+/* Whether the files that the settings of TLS name can serve, as creating a client asks. Errors: SL_BAD_CONFIG
+ * (the text begins with the setting), SL_OUT_OF_MEMORY. */
+sl_status sl_client_check_tls(const sl_config *config, const struct sl_log *log, sl_error *error);
+
 /* SL_INVALID_HANDLE for what is no client. */
 sl_status sl_client_check(const struct sl_client *client, sl_error *error);
 struct sl_client *sl_client_link(struct sl_client *client);

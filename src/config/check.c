@@ -65,16 +65,33 @@ static void names_below(const char *group, struct names *names)
             add_name(names, *also, group);
 }
 
-/* A setting elsewhere below group's root, whose last name is key: a name put into the wrong section. */
-static const char *same_name(const char *key, const char *group)
+/* Whether path ends with tail, dots and all. */
+static bool ends_with(const char *path, const char *tail)
+{
+    size_t length = strlen(path), size = strlen(tail);
+    return length > size && path[length - size - 1] == '.' && strcmp(path + length - size, tail) == 0;
+}
+
+/* A setting elsewhere below group's root, whose last names are tail: a name put into the wrong section. */
+static const char *same_name(const char *tail, const char *group)
 {
     const struct sl_setting *setting;
-    for (size_t i = 0; (setting = sl_setting_at(i)); i++) {
-        const char *last = strrchr(setting->path, '.');
-        if (last && strcmp(last + 1, key) == 0 && within(setting->path, OUR_ROOT) == within(group, OUR_ROOT))
+    for (size_t i = 0; (setting = sl_setting_at(i)); i++)
+        if (ends_with(setting->path, tail) && within(setting->path, OUR_ROOT) == within(group, OUR_ROOT))
             return setting->path;
-    }
     return NULL;
+}
+
+/* The same of what key is given: a section's settings tell which section was meant. */
+static const char *misplaced(const char *key, const char *group, const struct hocon_value *value)
+{
+    const char *meant = NULL;
+    for (size_t i = 0; hocon_type_of(value) == HOCON_OBJECT && !meant && i < hocon_count(value); i++) {
+        char *tail = sl_printf("%s.%s", key, hocon_key_at(value, i));
+        meant = tail ? same_name(tail, group) : NULL;
+        free(tail);
+    }
+    return meant ? meant : same_name(key, group);
 }
 
 /* Sections in which the Data Client Library, too, has settings, which may stand in a file that serves both.
@@ -106,7 +123,7 @@ static void unknown(struct sl_findings *findings, const char *group, const char 
     names_below(group, &names);
     const char *meant = sl_meant(key, names.all, names.count);
     if (!meant)
-        meant = same_name(key, group);
+        meant = misplaced(key, group, value);
     if (!meant && is_shared(group)) {
         sl_find(findings, SL_FINDING_NOTE, path, origin,
                 "%s: no setting of streamlayer's: it has no effect here", path);
@@ -276,12 +293,57 @@ static void check_base_library(struct sl_findings *findings, const struct hocon_
     }
 }
 
+/* Whether the setting has that value, too: a file may keep it under the short name and refer to it. */
+static bool is_taken(const struct hocon_value *root, const char *path, const struct hocon_value *value)
+{
+    const struct hocon_value *own = hocon_get(root, path);
+    char *left = NULL, *right = NULL;
+    bool same = own && hocon_render_json(own, false, &left, NULL) == SL_OK &&
+                hocon_render_json(value, false, &right, NULL) == SL_OK && strcmp(left, right) == 0;
+    free(left);
+    free(right);
+    return same;
+}
+
+/* A setting without our root, as documents write it for short. Some names are so much ours that nobody else
+ * can mean them; others may be another program's. */
+static void check_short_name(struct sl_findings *findings, const struct hocon_value *root,
+                             const struct sl_setting *setting)
+{
+    static const char *const distinct[] = {"stream", "endpoint-locator", "request-signer"};
+    static const char *const roots[] = {SL_ROOT, SL_GATEWAY_ROOT};
+    bool below_ours = strncmp(setting->path, SL_ROOT, strlen(SL_ROOT)) == 0;
+    const char *name = setting->path + strlen(roots[!below_ours]);
+    const struct hocon_value *value = hocon_get(root, name);
+    enum hocon_type type = value ? hocon_type_of(value) : HOCON_NULL;
+    bool section = setting->type == SL_SECTION || setting->type == SL_LAYERS;
+    if (type == HOCON_NULL || (type == HOCON_OBJECT) != section || is_taken(root, setting->path, value))
+        return;
+    bool is_ours = false;
+    for (size_t i = 0; i < sizeof distinct / sizeof *distinct; i++)
+        is_ours |= below_ours && within(name, distinct[i]);
+    if (is_ours)
+        sl_find(findings, SL_FINDING_ERROR, name, sl_config_value_origin(value),
+                "unknown setting %s (did you mean %s?)", name, setting->path);
+    else
+        sl_find(findings, SL_FINDING_NOTE, name, sl_config_value_origin(value),
+                "%s has no effect here: streamlayer reads %s", name, setting->path);
+}
+
+static void check_short_names(struct sl_findings *findings, const struct hocon_value *root)
+{
+    const struct sl_setting *setting;
+    for (size_t i = 0; !findings->over && (setting = sl_setting_at(i)); i++)
+        check_short_name(findings, root, setting);
+}
+
 void sl_find_in_tree(struct sl_findings *findings)
 {
     const struct hocon_value *root = sl_config_root(findings->config);
     check_object(findings, root, "");
     check_defaults(findings, root);
     check_base_library(findings, root);
+    check_short_names(findings, root);
 }
 
 /* The path that was meant, released with free; NULL: none is near, or no memory. */

@@ -46,7 +46,8 @@ static void check_urls(struct sl_findings *findings)
     }
 }
 
-/* A default gives way to what is set below it, so only what somebody has set is told of. */
+/* A default gives way to what is set below it, so only what somebody has set is wrong; but a check says what
+ * becomes of the default. */
 static void check_order(struct sl_findings *findings)
 {
     static const char *const pairs[][2] = {
@@ -62,7 +63,11 @@ static void check_order(struct sl_findings *findings)
             sl_config_duration_ms(config, most_path, &most, NULL) != SL_OK || value <= most)
             continue;
         const char *origin = sl_config_origin(config, path);
-        if (strcmp(origin, "default") != 0)
+        if (strcmp(origin, "default") == 0 && findings->everything)
+            sl_find(findings, SL_FINDING_NOTE, most_path, sl_config_origin(config, most_path),
+                    "%s = %s: shorter than %s, which is %s (default) and gives way", most_path,
+                    sl_duration_text(most, limit), path, sl_duration_text(value, text));
+        else if (strcmp(origin, "default") != 0)
             sl_find(findings, SL_FINDING_ERROR, path, origin, "%s = %s: longer than %s, which is %s (%s)",
                     path, sl_duration_text(value, text), most_path, sl_duration_text(most, limit),
                     sl_config_origin(config, most_path));

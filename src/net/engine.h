@@ -81,7 +81,4 @@ void sl_proxy_describe(const struct sl_http_proxy *proxy, char *text, size_t siz
 /* Sets the easy handle's proxy and TLS. */
 bool sl_options_apply(const struct sl_http_options *options, const struct sl_http_proxy *proxy, CURL *easy);
 
-/* tls.c: whether the files can serve. Errors: SL_BAD_CONFIG, SL_OUT_OF_MEMORY. */
-sl_status sl_tls_check(const struct sl_http_settings *settings, const struct sl_log *log, sl_error *error);
-
 #endif

@@ -89,6 +89,8 @@ struct sl_http_response {
 /* Errors: SL_BAD_CONFIG for files of TLS that cannot serve; SL_OUT_OF_MEMORY, SL_INTERNAL. */
 sl_status sl_http_create(const struct sl_http_settings *settings, const struct sl_log *log,
                          struct sl_http **http, sl_error *error);
+/* Whether the files of TLS can serve, as sl_http_create asks. Errors: SL_BAD_CONFIG, SL_OUT_OF_MEMORY. */
+sl_status sl_tls_check(const struct sl_http_settings *settings, const struct sl_log *log, sl_error *error);
 /* Ends what is under way (each is answered with SL_CLOSED), joins the thread. Not from a callback. */
 void sl_http_destroy(struct sl_http **http);
 

@@ -323,10 +323,20 @@ class CommandLine(TestCase):
         self.assertEqual(self.findings("", "config", "check"), ([], True))
         self.assertEqual(self.findings(lines[0], "config", "check"), ([note], True))
         self.assertEqual(self.findings(lines[0], "config", "check", "--strict", code=2), ([note], False))
-        self.assertEqual(self.findings("".join(lines), "config", "check", code=2), ([error, note, file], False))
+        self.assertEqual(self.findings("".join(lines), "config", "check", code=2), ([note, error, file], False))
         self.assertEqual(self.findings("", "config", "check", code=2, STREAMLAYER_CONECTOR_PRODUCER="x")[0],
                          ["error environment STREAMLAYER_CONECTOR_PRODUCER: unknown variable (did you mean "
                           "STREAMLAYER_CONNECTOR_PRODUCER?)"])
+        # The files of TLS, as a client asks; and a short name, which nothing reads.
+        self.assertEqual(self.findings(f"{root}tls.ca-file = /etc/passwd\n", "config", "check", code=2)[0],
+                         [f"error a.conf:1: {root}tls.ca-file = /etc/passwd: there is no certificate in it (PEM: "
+                          "-----BEGIN CERTIFICATE-----)"])
+        self.assertEqual(self.findings(f"\n{root}tls.key-file = /etc/passwd\n", "config", "check", code=2)[0],
+                         [f"error a.conf:2: {root}tls.key-file is set, but no {root}tls.certificate-file"])
+        self.assertEqual(self.findings("\nstream.consumer.group = mine\n", "config", "check", code=2)[0],
+                         [f"error a.conf:2: unknown setting stream.consumer.group (did you mean {root}stream.consumer.group?)"])
+        done = self.run_it("config", "show", "stream.connector", code=3)
+        self.assertIn(f'at "stream.connector" (did you mean {CONNECTOR[:-1]}?)', done.stderr.decode())
         self.assertEqual(self.findings("", "config", "check", code=2, HERE_ACCESS_KEY_ID="i")[0],
                          ["error environment HERE_ACCESS_KEY_ID: HERE_ACCESS_KEY_SECRET is missing: credentials need "
                           "HERE_ACCESS_KEY_ID and HERE_ACCESS_KEY_SECRET"])
@@ -347,7 +357,7 @@ class CommandLine(TestCase):
                                   capture_output=True, check=False, timeout=60)
             self.assertEqual(done.returncode, code, done.stderr)
             told = [line.split(name)[-1] for line in done.stderr.decode().splitlines()]
-            self.assertEqual(told, [one.split("a.conf", 1)[1] for one in (error, note, file)])
+            self.assertEqual(told, [one.split("a.conf", 1)[1] for one in (note, error, file)])
         done = subprocess.run([self.platform.binaries + "/streamlayer", "--config", name, "config", "show", CONNECTOR[:-1]],
                               capture_output=True, check=False, timeout=60)
         self.assertEqual(len(done.stderr.splitlines()), 1)  # of what was asked for only

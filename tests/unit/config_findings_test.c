@@ -179,6 +179,41 @@ static void slips_in_shared_sections_are_errors(void **state)
           "streamlayer.gateway.limits.join-timeout?)\n");
 }
 
+static void short_names_are_told(void **state)
+{
+    (void)state;
+    finds(
+        "stream.consumer.group = mine\nstream.connector.consumer = http-connector\n"
+        "request-signer.credentials.here-token = hush\nstream.kafka.producer { linger.ms = 5 }",
+        "error t:2: unknown setting stream.connector.consumer (did you mean " SL_ROOT
+        "stream.connector.consumer?)\n"
+        "error t:1: unknown setting stream.consumer.group (did you mean " SL_ROOT "stream.consumer.group?)\n"
+        "error t:4: unknown setting stream.kafka.producer (did you mean " SL_ROOT "stream.kafka.producer?)\n"
+        "error t:3: unknown setting request-signer.credentials.here-token (did you mean " SL_ROOT
+        "request-signer.credentials.here-token?)\n");
+    /* These may be somebody else's. */
+    finds("proxy.host = x\nlisten.port = 1",
+          "note t:1: proxy.host has no effect here: streamlayer reads " SL_ROOT "proxy.host\n"
+          "note t:2: listen.port has no effect here: streamlayer reads streamlayer.gateway.listen.port\n");
+    finds("stream { other = 1, consumer { group { a = 1 } } }\nproxy = x\nakka.stream.consumer.group = x\n"
+          "stream.connector.consumer = null",
+          "");
+    /* The file's own words for it. */
+    finds("stream.consumer.group = mine\n" SL_ROOT "stream.consumer.group = ${stream.consumer.group}", "");
+}
+
+static void what_is_meant_is_told(void **state)
+{
+    (void)state;
+    finds(SL_ROOT "consumer.group = x", "error t:1: unknown setting " SL_ROOT
+                                        "consumer (did you mean " SL_ROOT "stream.consumer.group?)\n");
+    finds(SL_ROOT "consumer = http-connector",
+          "error t:1: unknown setting " SL_ROOT "consumer (did you mean " SL_ROOT
+          "stream.connector.consumer?)\n");
+    finds(SL_ROOT "proxy.hostname = x",
+          "error t:1: unknown setting " SL_ROOT "proxy.hostname (did you mean host?)\n");
+}
+
 static void the_base_librarys_section_has_no_effect(void **state)
 {
     (void)state;
@@ -203,7 +238,12 @@ static void settings_keep_to_one_another(void **state)
           "error t:3: " SL_ROOT "http.retry.backoff = 1 s: longer than " SL_ROOT
           "http.retry.max-backoff, which is 500 ms (t:3)\n");
     finds(SL_ROOT "http { connect-timeout = 2 s, request-timeout = 2 s }", "");
-    finds(SL_ROOT "http { request-timeout = 2 s, retry.max-backoff = 10 ms }", ""); /* defaults give way */
+    /* Defaults give way. */
+    finds(SL_ROOT "http { request-timeout = 2 s\n retry.max-backoff = 10 ms }",
+          "note t:1: " SL_ROOT "http.request-timeout = 2 s: shorter than " SL_ROOT
+          "http.connect-timeout, which is 5 s (default) and gives way\n"
+          "note t:2: " SL_ROOT "http.retry.max-backoff = 10 ms: shorter than " SL_ROOT
+          "http.retry.backoff, which is 200 ms (default) and gives way\n");
     finds(SL_ROOT "endpoint-locator.discovery-service-env = custom",
           "error t:1: " SL_ROOT "endpoint-locator.discovery-service-env = custom needs " SL_ROOT
           "endpoint-locator.discovery-service-url\n");
@@ -323,6 +363,8 @@ static void clients_warn_of_what_has_no_effect(void **state)
 
 /* clang-format off */
 CASES_MAIN(
+    cmocka_unit_test_setup_teardown(short_names_are_told, setup, teardown),
+    cmocka_unit_test_setup_teardown(what_is_meant_is_told, setup, teardown),
     cmocka_unit_test_setup_teardown(the_defaults_are_right, setup, teardown),
     cmocka_unit_test_setup_teardown(all_of_them_are_told, setup, teardown),
     cmocka_unit_test_setup_teardown(names_in_shared_sections_have_no_effect, setup, teardown),
