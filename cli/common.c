@@ -265,8 +265,7 @@ static bool named_file_is_missing(const struct cli *cli, bool is_client)
     return cli_context_file_is_missing(is_set(context) ? context : NULL);
 }
 
-/* The same of the file that the credentials were to be in. */
-static bool credentials_file_is_missing(const struct cli *cli)
+bool cli_credentials_file_is_missing(const struct cli *cli)
 {
     const char *named = sl_config_get(cli->config, CREDENTIALS_FILE);
     return cli_file_is_missing(is_set(named) ? named : getenv("HERE_CREDENTIALS_FILE"));
@@ -327,7 +326,7 @@ int cli_connect(struct cli *cli)
         return CLI_OK;
     }
     code = cli_fail(cli, &error);
-    return status == SL_IO && credentials_file_is_missing(cli) ? CLI_NOT_FOUND : code;
+    return status == SL_IO && cli_credentials_file_is_missing(cli) ? CLI_NOT_FOUND : code;
 }
 
 void cli_release(struct cli *cli)

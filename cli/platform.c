@@ -1,14 +1,17 @@
 #include "platform.h"
 
 #include "config/settings.h"
+#include "net/http.h"
 
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 #define LOOKUP_URL SL_ROOT "endpoint-locator.discovery-service-url"
 #define LOCAL_URL  "http://127.0.0.1:"
 #define TEXT_MAX   3000
+#define PROXY_MAX  200
 
 static const char by_context[] = "the current context";
 
@@ -53,6 +56,21 @@ void cli_platform_describe(const struct cli *cli, char *out, size_t size)
     free(url);
 }
 
+bool cli_platform_proxy(const struct cli *cli, char *out, size_t size)
+{
+    char *url = NULL;
+    struct sl_proxy proxy = {0};
+    bool through = !sl_config_lookup_url(cli->config, &url, NULL) &&
+                   !sl_config_proxy(cli->config, !strncasecmp(url, "https:", 6), &proxy, NULL) && proxy.url &&
+                   *proxy.url && !sl_http_is_exempt(sl_config_no_proxy(cli->config), url);
+    if (through)
+        snprintf(out, size, "%.100s (%.90s)", proxy.shown ? proxy.shown : "?",
+                 proxy.origin ? proxy.origin : "?");
+    sl_proxy_free(&proxy);
+    free(url);
+    return through;
+}
+
 void cli_platform_announce(const struct cli *cli)
 {
     char text[TEXT_MAX];
@@ -66,7 +84,8 @@ void cli_platform_announce(const struct cli *cli)
 
 void cli_platform_hint(const struct cli *cli, const sl_error *error)
 {
-    char text[TEXT_MAX];
+    char text[TEXT_MAX], proxy[PROXY_MAX];
+    bool through;
     if (!cli->config || !cli->client)
         return;
     switch (error->status) {
@@ -77,11 +96,12 @@ void cli_platform_hint(const struct cli *cli, const sl_error *error)
     case SL_UNAUTHENTICATED:
     case SL_FORBIDDEN:
         cli_platform_describe(cli, text, sizeof text);
-        cli_hint(cli, "%sThe platform is %s.",
-                 error->status == SL_UNAVAILABLE && !strncmp(text, LOCAL_URL, strlen(LOCAL_URL))
+        through = cli_platform_proxy(cli, proxy, sizeof proxy);
+        cli_hint(cli, "%sThe platform is %s%s%s.",
+                 error->status == SL_UNAVAILABLE && !through && !strncmp(text, LOCAL_URL, strlen(LOCAL_URL))
                      ? "Is `streamlayer up` running? "
                      : "",
-                 text);
+                 text, through ? ", reached through the proxy " : "", through ? proxy : "");
         break;
     default:
         break;

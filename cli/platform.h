@@ -15,4 +15,8 @@ void cli_platform_announce(const struct cli *cli);
 /* What else an error of the platform's needs: which platform it was. */
 void cli_platform_hint(const struct cli *cli, const sl_error *error);
 
+/* The proxy by which the platform's lookup is reached, as errors name it: "http://proxy:3128 (app.conf:3)".
+ * false: none. */
+bool cli_platform_proxy(const struct cli *cli, char *out, size_t size);
+
 #endif

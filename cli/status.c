@@ -26,6 +26,7 @@ struct status {
     bool away;     /* the gateway cannot be reached */
     int64_t began; /* the check at hand */
     bool direct;   /* a side uses Direct Kafka */
+    bool proxied;  /* the platform is reached through a proxy */
 };
 
 static void add(struct status *status, const char *name, enum state state, const char *cure,
@@ -83,8 +84,15 @@ static void check_configuration(struct status *status)
     char platform[DETAIL];
     cli_platform_describe(cli, platform, sizeof platform);
     add(status, "configuration", OK, NULL, "%s", platform);
+    status->proxied = cli_platform_proxy(cli, platform, sizeof platform);
+    if (status->proxied)
+        add(status, "proxy", OK, NULL, "%s", platform);
     free(url);
 }
+
+static const char proxy_cure[] =
+    "the proxy is asked for it: does the proxy run, let you in, and reach it? What is to be reached without "
+    "belongs into here.platform.data-client.proxy.exclude or no_proxy";
 
 static void add_credentials(struct status *status, const char *until)
 {
@@ -113,7 +121,8 @@ static bool check_credentials(struct status *status)
     if (unreachable && status->away)
         add(status, "credentials", SKIPPED, NULL, "no token can be had either: %s", error.text);
     else if (unreachable)
-        fail(status, "credentials", &error, "is the platform running, and is its token endpoint right?");
+        fail(status, "credentials", &error,
+             status->proxied ? proxy_cure : "is the platform running, and is its token endpoint right?");
     else if (failure)
         fail(status, "credentials", &error, credentials_cure);
     else
@@ -163,9 +172,10 @@ static void check_ready(struct status *status, const char *lookup_url)
         add(status, "gateway", SKIPPED, NULL, "the platform has no /ready: it is not streamlayer's gateway");
     else
         fail(status, "gateway", &error,
-             response.status ? "look into the gateway's log, and whether Kafka runs and "
-                               "streamlayer.gateway.kafka.brokers names it"
-                             : "is `streamlayer up`, or streamlayerd, running there?");
+             status->proxied   ? proxy_cure
+             : response.status ? "look into the gateway's log, and whether Kafka runs and "
+                                 "streamlayer.gateway.kafka.brokers names it"
+                               : "is `streamlayer up`, or streamlayerd, running there?");
     sl_http_response_free(&response);
 }
 
@@ -202,6 +212,26 @@ static void check_api(struct status *status, const json_t *api)
         fail(status, label, &error, "the platform's lookup names this URL: can it be reached from here?");
 }
 
+static void fail_lookup(struct status *status, const sl_error *error)
+{
+    char refused[DETAIL];
+    const char *cure = "is the URL right? `streamlayer config show --origin` tells where it comes from";
+    if (status->proxied && strstr(error->text, "the proxy ")) {
+        cure = proxy_cure;
+    } else if (error->status == SL_NOT_FOUND) {
+        cure = "`streamlayer catalog list` shows the catalogs";
+    } else if (error->status == SL_UNAUTHENTICATED || error->status == SL_FORBIDDEN) {
+        char *what = sl_auth_describe(status->cli->client->auth);
+        snprintf(refused, sizeof refused,
+                 "the platform answers, but refuses what it is shown: %s; is that for this platform, and "
+                 "still valid?",
+                 what ? what : "?");
+        free(what);
+        cure = refused;
+    }
+    fail(status, "lookup", error, cure);
+}
+
 /* false: nothing more can be asked. */
 static bool check_lookup(struct status *status, const char *hrn, bool authenticated)
 {
@@ -222,10 +252,7 @@ static bool check_lookup(struct status *status, const char *hrn, bool authentica
         add(status, "lookup", OK, NULL, "%zu %s, %lld ms", json_array_size(apis),
             sl_plural(json_array_size(apis), "API", "APIs"), elapsed(status));
     else
-        fail(status, "lookup", &error,
-             error.status == SL_NOT_FOUND
-                 ? "`streamlayer catalog list` shows the catalogs"
-                 : "is the URL right? `streamlayer config show --origin` tells where it comes from");
+        fail_lookup(status, &error);
     for (size_t i = 0; i < json_array_size(apis); i++)
         check_api(status, json_array_get(apis, i));
     json_decref(apis);
@@ -339,6 +366,8 @@ static int run_status(struct cli *cli)
     if (usable)
         check_gateway(&status);
     if (usable && sl_client_create(cli->config, NULL, NULL, &cli->client, &error)) {
+        if (!status.code && error.status == SL_IO && cli_credentials_file_is_missing(cli))
+            status.code = CLI_NOT_FOUND;
         fail(&status, "credentials", &error, credentials_cure);
         usable = false;
     }

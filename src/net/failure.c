@@ -191,10 +191,15 @@ static void untrusted(struct sl_call *call, CURLcode code, const char *peer, boo
     case X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE:
     case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT:
     case X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN:
-        set(call, SL_UNAVAILABLE, false,
-            "the certificate of %s is signed by none of the CAs trusted here (%.300s)%s%s", peer,
-            settings->tls.ca_file ? settings->tls.ca_file : "the system's",
-            settings->names.ca_file ? ": set " : "", or_none(settings->names.ca_file));
+        if (settings->tls.ca_file)
+            set(call, SL_UNAVAILABLE, false,
+                "the certificate of %s is signed by a CA that is not in the CA file %.300s%s%s%s", peer,
+                settings->tls.ca_file, settings->names.ca_file ? " (" : "", or_none(settings->names.ca_file),
+                settings->names.ca_file ? ")" : "");
+        else
+            set(call, SL_UNAVAILABLE, false,
+                "the certificate of %s is signed by none of the CAs trusted here (the system's)%s%s", peer,
+                settings->names.ca_file ? ": set " : "", or_none(settings->names.ca_file));
         break;
     default:
         set(call, SL_UNAVAILABLE, false, "the certificate of %s does not hold: %s", peer,

@@ -217,7 +217,7 @@ class Status(Terminal):
         self.add_context()
         for arguments, code, pieces in (
                 (["-D", f"{URL}=http://127.0.0.1:9"], 5, ["gateway", "127.0.0.1:9", "streamlayer up"]),
-                (["-D", f"{SIGNER}=/no-such.properties"], 1, ["credentials", "/no-such.properties"]),
+                (["-D", f"{SIGNER}=/no-such.properties"], 3, ["credentials", "/no-such.properties"]),
                 (["-D", f"{URL}=http://127.0.0.1:9", "-D", f"{SIGNER}=/no-such.properties"], 5, ["gateway", "credentials"]),
                 (["-D", f"here.platform.data-client.stream.kafka.plugin-directory={self.home}"], 6,
                  ["producer", "streamlayer-kafka-support"])):
@@ -231,6 +231,23 @@ class Status(Terminal):
         done = self.run_it("status", "hrn:here:data::local:no-such", "layer", code=3)
         self.assertIn("catalog list", done.stdout.decode())
         self.run_it("status", "hrn:here:data::local:no-such", code=2)
+
+    def test_status_cures_what_is_ill(self):
+        """Where a proxy is in the way, or the credentials are refused, it is not the platform that must be started."""
+        self.add_context()
+        proxy = ["-D", "here.platform.data-client.proxy.host=127.0.0.1", "-D", "here.platform.data-client.proxy.port=1"]
+        out = self.run_it(*proxy, "status", code=5).stdout.decode()
+        self.assertRegex(out, r"(?m)^ok +proxy +http://127.0.0.1:1 \(-D\)$")
+        self.assertRegex(out, r"(?m)^failed +gateway .*the proxy http://127.0.0.1:1 .*\n +-> the proxy is asked for it")
+        self.assertNotIn("streamlayer up", out)
+        errors = self.run_it(*proxy, "catalog", "list", code=5).stderr.decode()
+        self.assertIn("reached through the proxy http://127.0.0.1:1 (-D).", errors)
+        self.assertNotIn("streamlayer up", errors)
+        self.assertNotIn("proxy", self.out("status"))
+        token = "here.platform.data-client.request-signer.credentials.here-token=not.a.token"
+        out = self.run_it("-D", token, "status", code=4).stdout.decode()
+        self.assertRegex(out, r"(?m)^failed +lookup .*\n +-> the platform answers, but refuses what it is shown: a token \(-D .*still valid\?$")
+        self.assertNotIn("URL right", out)
 
 
 class Json(Terminal):
