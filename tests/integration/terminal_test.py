@@ -122,7 +122,7 @@ class Contexts(Terminal):
         self.run_it("context", "add", "gone", path)
         self.add_context("here")
         os.remove(path)
-        done = self.run_it("catalog", "list", code=1)
+        done = self.run_it("catalog", "list", code=3)
         for piece in ("context gone", "contexts.conf:", path):
             self.assertIn(piece, done.stderr.decode())
         self.out("--context", "here", "catalog", "list")
