@@ -29,7 +29,8 @@ static void serve_lookup(struct platform *p, struct web_answer *answer)
     json_t *list = json_array();
     for (int i = 0; i < 8; i += 2) {
         char url[200];
-        snprintf(url, sizeof url, "%s/%s", web_url(p->web), apis[i]);
+        snprintf(url, sizeof url, "http://%s%s/%s", p->names_user ? "user:geheim@" : "",
+                 web_url(p->web) + strlen("http://"), apis[i]);
         json_array_append_new(
             list,
             json_pack("{s:s, s:s, s:s, s:o}", "api", apis[i], "version", apis[i + 1], "baseURL", url,

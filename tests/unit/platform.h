@@ -58,6 +58,7 @@ struct platform {
     int poll_status;      /* not 0: polls are answered so */
     bool refuse_seeks;
     int garbage_polls; /* the next polls are answered with what is no CBOR */
+    bool names_user;   /* lookup's URLs have a user and a password */
 
     /* What it has seen. */
     struct stored log[30000];
