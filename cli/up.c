@@ -312,7 +312,6 @@ static int write_application_conf(const struct platform *platform)
                                  "    discovery-service-url = \"%s/lookup/v1\"\n"
                                  "  }\n"
                                  "  request-signer.credentials.file-path = %s\n"
-                                 "  proxy.host = \"\" # none: it is on this machine\n"
                                  "\n"
                                  "  # How layers are reached: \"kafka-connector\" (directly; the default) or "
                                  "\"http-connector\" (through the\n"
