@@ -287,7 +287,7 @@ static const char *longest_beginning(const char *text, const char *const *names,
     const char *longest = NULL;
     size_t least = 3;
     for (size_t i = 0; i < count; i++) {
-        size_t length = strlen(names[i]);
+        size_t length = names[i] ? strlen(names[i]) : 0;
         if (length < least || strncmp(text, names[i], length) != 0)
             continue;
         longest = names[i];
