@@ -110,9 +110,14 @@ static sl_status join_routes(struct gateway *gateway, size_t *total, sl_error *e
         return sl_error_oom(error);
     struct gw_route *place = gateway->routes;
     for (size_t i = 0; i < sizeof tables / sizeof *tables; i++)
-        for (size_t k = 0; k < tables[i].count; k++)
-            if (gateway->extended || !(tables[i].routes[k].flags & GW_ROUTE_EXTENSION))
-                *place++ = tables[i].routes[k];
+        for (size_t k = 0; k < tables[i].count; k++) {
+            const struct gw_route *route = &tables[i].routes[k];
+            if (!route->access == !(route->flags & GW_ROUTE_PUBLIC))
+                return sl_error_set(error, SL_INTERNAL, "the route %s %s does not say who may call it",
+                                    route->method, route->pattern);
+            if (gateway->extended || !(route->flags & GW_ROUTE_EXTENSION))
+                *place++ = *route;
+        }
     *total = (size_t)(place - gateway->routes);
     return SL_OK;
 }

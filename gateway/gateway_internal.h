@@ -43,6 +43,20 @@ bool gw_request_public_url(const struct gw_request *request, struct sl_buffer *u
  */
 struct gw_layer *gw_request_layer(struct gw_request *request);
 
+/*
+ * What a route asks of the application (struct gw_route's access), checked before its handler is called:
+ * rights on the catalog that the path's {hrn} names, or on the platform. Every route has one, or is public.
+ */
+enum gw_access {
+    GW_ACCESS_READ = 1,
+    GW_ACCESS_WRITE = 2,
+    GW_ACCESS_MANAGE = 4,
+    GW_ACCESS_CREATE = 8, /* catalogs */
+    GW_ACCESS_ADMIN = 16, /* applications, and what is the platform's */
+    GW_ACCESS_ANY = 32,   /* one of read, write and manage */
+    GW_ACCESS_NONE = 64,  /* any application; the handler shows it what is its own */
+};
+
 /* Each API's routes; gateway.c joins them into the server's table. */
 extern const struct gw_route gw_lookup_routes[], gw_config_routes[], gw_ingest_routes[], gw_stream_routes[],
     gw_endpoint_routes[], gw_token_routes[], gw_status_routes[], gw_group_routes[], gw_blob_routes[],
@@ -52,7 +66,7 @@ extern const size_t gw_lookup_route_count, gw_config_route_count, gw_ingest_rout
     gw_group_route_count, gw_blob_route_count, gw_publish_route_count;
 
 /* Whether a request may pass (the server's gw_authenticate; opaque is the gateway): its bearer token. */
-bool gw_tokens_authenticate(void *opaque, struct gw_request *request, char **application);
+enum gw_verdict gw_tokens_authenticate(void *opaque, struct gw_request *request, char **application);
 
 sl_status gw_status_create(struct gw_status **status, sl_error *error);
 void gw_status_destroy(struct gw_status **status);

@@ -327,11 +327,12 @@ const struct gw_route gw_blob_routes[] = {
     {.method = "PUT",
      .pattern = DATA,
      .flags = GW_ROUTE_STREAMED,
+     .access = GW_ACCESS_WRITE,
      .max_body = SIZE_MAX / 2, /* limits.blob is checked here */
      .begin = put_begin,
      .data = put_data,
      .handle = put_end,
      .name = "blob.put"},
-    {.method = "GET", .pattern = DATA, .handle = get_blob, .name = "blob.get"},
+    {.method = "GET", .pattern = DATA, .access = GW_ACCESS_READ, .handle = get_blob, .name = "blob.get"},
 };
 const size_t gw_blob_route_count = sizeof gw_blob_routes / sizeof *gw_blob_routes;

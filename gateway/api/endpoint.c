@@ -34,8 +34,20 @@ static void handle(struct gw_request *request)
 }
 
 const struct gw_route gw_endpoint_routes[] = {
-    {.method = "GET", .pattern = LAYER "/endpoint", .handle = handle, .name = "stream.endpoint"},
-    {.method = "GET", .pattern = LAYER "/producer/endpoint", .handle = handle, .name = "stream.endpoint"},
-    {.method = "GET", .pattern = LAYER "/consumer/endpoint", .handle = handle, .name = "stream.endpoint"},
+    {.method = "GET",
+     .pattern = LAYER "/endpoint",
+     .access = GW_ACCESS_ANY,
+     .handle = handle,
+     .name = "stream.endpoint"},
+    {.method = "GET",
+     .pattern = LAYER "/producer/endpoint",
+     .access = GW_ACCESS_WRITE,
+     .handle = handle,
+     .name = "stream.endpoint"},
+    {.method = "GET",
+     .pattern = LAYER "/consumer/endpoint",
+     .access = GW_ACCESS_READ,
+     .handle = handle,
+     .name = "stream.endpoint"},
 };
 const size_t gw_endpoint_route_count = sizeof gw_endpoint_routes / sizeof *gw_endpoint_routes;

@@ -612,6 +612,7 @@ const struct gw_route gw_ingest_routes[] = {
     {.method = "POST",
      .pattern = "/ingest/v1/catalogs/{hrn}/layers/{layer}",
      .flags = GW_ROUTE_STREAMED,
+     .access = GW_ACCESS_WRITE,
      .max_body = SIZE_MAX / 2, /* a batch may be endless; a message is checked here */
      .begin = begin,
      .data = data,

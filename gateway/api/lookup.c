@@ -77,19 +77,19 @@ static void catalog_apis(struct gw_request *request)
                           "there is no catalog %s", hrn);
 }
 
-#define LOOKUP(at, handler)                                                                                  \
+#define LOOKUP(at, access_, handler)                                                                         \
     {                                                                                                        \
-        .method = "GET", .pattern = (at), .handle = (handler), .name = "lookup"                              \
+        .method = "GET", .pattern = (at), .access = (access_), .handle = (handler), .name = "lookup"         \
     }
 
 const struct gw_route gw_lookup_routes[] = {
-    LOOKUP("/lookup/v1/resources/{hrn}/apis", catalog_apis),
-    LOOKUP("/lookup/v1/resources/{hrn}/apis/{api}/{version}", catalog_apis),
-    LOOKUP("/lookup/v1/platform/apis", platform_apis),
-    LOOKUP("/lookup/v1/platform/apis/{api}/{version}", platform_apis),
-    LOOKUP("/resources/{hrn}/apis", catalog_apis),
-    LOOKUP("/resources/{hrn}/apis/{api}/{version}", catalog_apis),
-    LOOKUP("/platform/apis", platform_apis),
-    LOOKUP("/platform/apis/{api}/{version}", platform_apis),
+    LOOKUP("/lookup/v1/resources/{hrn}/apis", GW_ACCESS_ANY, catalog_apis),
+    LOOKUP("/lookup/v1/resources/{hrn}/apis/{api}/{version}", GW_ACCESS_ANY, catalog_apis),
+    LOOKUP("/lookup/v1/platform/apis", GW_ACCESS_NONE, platform_apis),
+    LOOKUP("/lookup/v1/platform/apis/{api}/{version}", GW_ACCESS_NONE, platform_apis),
+    LOOKUP("/resources/{hrn}/apis", GW_ACCESS_ANY, catalog_apis),
+    LOOKUP("/resources/{hrn}/apis/{api}/{version}", GW_ACCESS_ANY, catalog_apis),
+    LOOKUP("/platform/apis", GW_ACCESS_NONE, platform_apis),
+    LOOKUP("/platform/apis/{api}/{version}", GW_ACCESS_NONE, platform_apis),
 };
 const size_t gw_lookup_route_count = sizeof gw_lookup_routes / sizeof *gw_lookup_routes;

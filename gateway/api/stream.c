@@ -87,8 +87,8 @@ bool gw_stream_body(struct gw_request *request, json_t **value)
 
 #define ONE(method_, pattern_, flags_, handle_, name_)                                                       \
     {                                                                                                        \
-        .method = (method_), .pattern = (pattern_), .flags = (flags_), .max_body = BODY_MAX,                 \
-        .handle = (handle_), .name = (name_)                                                                 \
+        .method = (method_), .pattern = (pattern_), .flags = (flags_), .access = GW_ACCESS_READ,             \
+        .max_body = BODY_MAX, .handle = (handle_), .name = (name_)                                           \
     }
 #define BOTH(method_, path_, flags_, handle_, name_)                                                         \
     ONE(method_, CATALOG path_, flags_, handle_, name_), ONE(method_, NODE path_, flags_, handle_, name_)

@@ -300,7 +300,7 @@ static void get_time(struct gw_request *request)
     gw_respond_json(request, 200, json_pack("{s:I}", "timestamp", (json_int_t)(sl_wall_ms() / 1000)));
 }
 
-bool gw_tokens_authenticate(void *opaque, struct gw_request *request, char **application)
+enum gw_verdict gw_tokens_authenticate(void *opaque, struct gw_request *request, char **application)
 {
     struct gateway *gateway = opaque;
     const char *authorization = gw_request_header(request, "Authorization");
@@ -326,7 +326,7 @@ bool gw_tokens_authenticate(void *opaque, struct gw_request *request, char **app
     } else if (status) {
         gw_respond_failure(request, &error);
     }
-    return !status;
+    return status ? GW_ANSWERED : GW_PASS;
 }
 
 const struct gw_route gw_token_routes[] = {

@@ -98,6 +98,7 @@ struct gw_request {
 
     /* The loop thread's view of where it is. */
     bool begun, handled, suspended, paused, answered, gone;
+    bool undecided; /* authenticate's verdict is to come; until then another thread may hold the request */
     bool cors, query;
     bool deserted; /* its client was gone before the answer */
 
@@ -113,8 +114,9 @@ struct gw_request {
 
     /* Messages under way to the loop: the request's memory stays while there are any. */
     atomic_uint posts;
-    struct gw_task answer_task, continue_task;
+    struct gw_task answer_task, continue_task, admit_task;
     atomic_bool continue_posted;
+    char *admitted; /* admit_task's: the application */
 
     char correlation[GW_CORRELATION_MAX + 1];
     char text[2 * GW_PATH_INLINE];

@@ -61,7 +61,8 @@ static void request_free(struct gw_request *request)
 
 void gw_request_release(struct gw_request *request)
 {
-    if (request->gone && !atomic_load(&request->posts) && (!request->handled || request->answered))
+    if (request->gone && !atomic_load(&request->posts) && !request->undecided &&
+        (!request->handled || request->answered))
         request_free(request);
 }
 
@@ -310,6 +311,47 @@ static bool has_room(struct gw_request *request)
     return false;
 }
 
+/* It may pass: what its route does with its headers. */
+static void admit(struct gw_request *request)
+{
+    const struct gw_route *route = request->route->route;
+    sl_buffer_init(&request->body, max_body(request));
+    const char *length = MHD_lookup_connection_value(request->connection, MHD_HEADER_KIND, "Content-Length");
+    int64_t bytes;
+    /* What is no number libmicrohttpd refuses by itself. */
+    if (length && (!sl_parse_int(length, 0, INT64_MAX, &bytes) || (uint64_t)bytes > max_body(request)))
+        refuse_size(request);
+    else if (route->flags & GW_ROUTE_STREAMED && route->begin)
+        route->begin(request);
+}
+
+static void admit_posted(struct gw_task *task)
+{
+    struct gw_request *request =
+        (struct gw_request *)(void *)((char *)task - offsetof(struct gw_request, admit_task));
+    atomic_fetch_sub(&request->posts, 1);
+    request->undecided = false;
+    if (request->gone) {
+        free(request->admitted);
+        gw_request_release(request);
+        return;
+    }
+    request->application = request->admitted;
+    request->suspended = false;
+    request->loop->run_mhd = true;
+    MHD_resume_connection(request->connection);
+    if (!request->loop->handles_no_more)
+        admit(request);
+}
+
+void gw_request_admit(struct gw_request *request, char *application)
+{
+    atomic_fetch_add(&request->posts, 1);
+    request->admitted = application;
+    request->admit_task.run = admit_posted;
+    gw_loop_post(request->loop, &request->admit_task);
+}
+
 /* The headers are in. false: where the body ends is not clear, so that nothing of it may be read. */
 static bool begin(struct gw_request *request, const char *method, const char *version)
 {
@@ -322,18 +364,15 @@ static bool begin(struct gw_request *request, const char *method, const char *ve
         return false;
     if (!find_route(request) || !has_room(request))
         return true;
-    const struct gw_route *route = request->route->route;
-    if (!(route->flags & GW_ROUTE_PUBLIC) && server->settings.authenticate &&
-        !server->settings.authenticate(server->settings.opaque, request, &request->application))
-        return true;
-    sl_buffer_init(&request->body, max_body(request));
-    const char *length = MHD_lookup_connection_value(request->connection, MHD_HEADER_KIND, "Content-Length");
-    int64_t bytes;
-    /* What is no number libmicrohttpd refuses by itself. */
-    if (length && (!sl_parse_int(length, 0, INT64_MAX, &bytes) || (uint64_t)bytes > max_body(request)))
-        refuse_size(request);
-    else if (route->flags & GW_ROUTE_STREAMED && route->begin)
-        route->begin(request);
+    enum gw_verdict verdict = GW_PASS;
+    if (!(request->route->route->flags & GW_ROUTE_PUBLIC) && server->settings.authenticate)
+        verdict = server->settings.authenticate(server->settings.opaque, request, &request->application);
+    if (verdict == GW_PASS) {
+        admit(request);
+    } else if (verdict == GW_LATER && !request->answered) {
+        request->undecided = request->suspended = true;
+        MHD_suspend_connection(request->connection);
+    }
     return true;
 }
 

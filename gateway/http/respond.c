@@ -23,6 +23,11 @@ const char *gw_request_application(const struct gw_request *request)
     return request->application;
 }
 
+const struct gw_route *gw_request_route(const struct gw_request *request)
+{
+    return request->route ? request->route->route : NULL;
+}
+
 const char *gw_request_method(const struct gw_request *request)
 {
     return request->method;
@@ -126,6 +131,7 @@ void gw_request_on_sent(struct gw_request *request, void (*sent)(void *opaque, b
 void gw_answer_arrived(struct gw_request *request)
 {
     request->answered = true;
+    request->undecided = false;
     if (request->gone) {
         gw_request_release(request);
     } else if (request->suspended || request->paused) {

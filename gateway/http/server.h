@@ -34,6 +34,7 @@ struct gw_route {
     const char *method;  /* "GET"; HEAD is served by GET's handler, OPTIONS by the server */
     const char *pattern; /* "/stream/v2/catalogs/{hrn}/layers/{layer}/subscribe" */
     unsigned flags;
+    unsigned access;   /* what it asks of the application; authenticate reads it, the server does not */
     size_t max_body;   /* bytes; more is 413. 0: the server's default */
     gw_handler handle; /* the whole request is there */
     /* GW_ROUTE_STREAMED: begin is called when the headers are in, data for each piece of the body, handle at
@@ -45,9 +46,18 @@ struct gw_route {
     const char *name; /* for metrics and the access log: "stream.subscribe" */
 };
 
-/* Says whether the request may pass: fills *application (static for the request's life: freed by the server
- * with free) or answers with gw_respond_error and returns false. */
-typedef bool (*gw_authenticate)(void *opaque, struct gw_request *request, char **application);
+enum gw_verdict {
+    GW_PASS,
+    GW_ANSWERED, /* refused, with gw_respond_error */
+    GW_LATER,    /* gw_request_admit or an answer follows, from any thread; until then the request is its */
+};
+
+/* Says whether the request may pass, by its head and route; on its loop, and must not block. Fills
+ * *application, which the server frees with free when the request ends. */
+typedef enum gw_verdict (*gw_authenticate)(void *opaque, struct gw_request *request, char **application);
+
+/* The verdict GW_PASS of one that was to come later. Takes application. Any thread. */
+void gw_request_admit(struct gw_request *request, char *application);
 
 struct gw_server_settings {
     const char *address; /* loopback unless told otherwise */
@@ -115,6 +125,7 @@ void gw_watch_remove(struct gw_loop *loop, struct gw_watch *watch);
 struct gw_loop *gw_request_loop(const struct gw_request *request);
 void *gw_request_opaque(const struct gw_request *request);            /* the settings' */
 const char *gw_request_application(const struct gw_request *request); /* NULL on public routes */
+const struct gw_route *gw_request_route(const struct gw_request *request);
 const char *gw_request_method(const struct gw_request *request);
 const char *gw_request_path(const struct gw_request *request); /* as sent, without query */
 const char *gw_request_parameter(const struct gw_request *request,

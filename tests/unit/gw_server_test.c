@@ -17,6 +17,7 @@
 
 /* What handlers and tests tell each other. */
 struct shared {
+    pthread_t decider;
     sem_t reached;             /* a handler is where the test wants it */
     struct gw_request *parked; /* unanswered; read after reached */
     atomic_int sent_whole, sent_broken;
@@ -119,16 +120,32 @@ static void refuse_early(struct gw_request *request)
     gw_respond_error(request, 415, "early", "refused \"before\"\n\xff the body", "nothing");
 }
 
-static bool authenticate(void *opaque, struct gw_request *request, char **application)
+/* The verdict comes from another thread. */
+static void *decide(void *opaque)
 {
+    struct gw_request *request = opaque;
+    if (strstr(gw_request_path(request), "no"))
+        gw_respond_error(request, 401, "unauthenticated", "thought about it", "get one");
+    else
+        gw_request_admit(request, strdup("late"));
+    return NULL;
+}
+
+static enum gw_verdict authenticate(void *opaque, struct gw_request *request, char **application)
+{
+    struct shared *shared = opaque;
     const char *given = gw_request_header(request, "Authorization");
-    (void)opaque;
     if (!given) {
         gw_respond_error(request, 401, "unauthenticated", "no token", "get one");
-        return false;
+        return GW_ANSWERED;
+    }
+    if (!strcmp(given, "later")) {
+        int failed = pthread_create(&shared->decider, NULL, decide, request);
+        sem_post(&shared->reached);
+        return failed ? GW_PASS : GW_LATER;
     }
     *application = strdup(given);
-    return true;
+    return GW_PASS;
 }
 
 static void who(struct gw_request *request)
@@ -213,6 +230,7 @@ static const struct gw_route routes[] = {
      .begin = refuse_early,
      .name = "early"},
     {.method = "GET", .pattern = "/who", .handle = who, .name = "who"},
+    {.method = "POST", .pattern = "/who/{answer}", .handle = who, .name = "who.post"},
 };
 
 static uint16_t start_with(struct shared *shared, struct gw_server_settings settings)
@@ -521,6 +539,34 @@ static void closing_after_the_answer_is_no_loss(void **state)
         sem_wait(&shared.reached);
     }
     assert_int_equal(atomic_load(&shared.sent_whole), times);
+    stop(&shared);
+}
+
+static void a_verdict_may_come_later(void **state)
+{
+    struct shared shared;
+    struct answer answer;
+    (void)state;
+    uint16_t port = start(&shared);
+    static const struct {
+        const char *request;
+        int status;
+        const char *body;
+    } cases[] = {
+        {"GET /who HTTP/1.1\r\n" HOST "Authorization: later\r\n\r\n", 200, "late"},
+        {"POST /who/yes HTTP/1.1\r\n" HOST "Authorization: later\r\nContent-Length: 3\r\n\r\nabc", 200,
+         "late"},
+        {"POST /who/no HTTP/1.1\r\n" HOST "Authorization: later\r\nContent-Length: 3\r\n\r\nabc", 401,
+         "thought about it"},
+    };
+    for (int round = 0; round < 20; round++)
+        for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+            client_ask(port, cases[i].request, &answer);
+            assert_int_equal(answer.status, cases[i].status);
+            assert_non_null(strstr(answer.body, cases[i].body));
+            sem_wait(&shared.reached);
+            pthread_join(shared.decider, NULL);
+        }
     stop(&shared);
 }
 
@@ -946,6 +992,7 @@ CASES_MAIN(
     cmocka_unit_test(streamed_bodies_pause_and_go_on),
     cmocka_unit_test(an_early_answer_waits_for_the_body),
     cmocka_unit_test(tokens_are_asked_for),
+    cmocka_unit_test(a_verdict_may_come_later),
     cmocka_unit_test(sending_is_reported),
     cmocka_unit_test(closing_after_the_answer_is_no_loss),
     cmocka_unit_test(streams_are_written_as_they_come),
