@@ -74,6 +74,18 @@ static sl_status hold_directory(struct gateway *gateway, const char *directory, 
     return status;
 }
 
+static sl_status upgrade_stores(const struct gateway *gateway, const char *directory, sl_error *error)
+{
+    int from;
+    char *backup;
+    sl_status status = gw_db_upgrade(directory, &from, &backup, error);
+    if (backup)
+        SL_INFO(&gateway->log, "gateway: upgraded %s/catalogs.db from schema %d; a copy of before is %s",
+                directory, from, backup);
+    free(backup);
+    return status;
+}
+
 static sl_status open_stores(struct gateway *gateway, sl_error *error)
 {
     const char *directory = text_setting(gateway->config, GATEWAY "data-directory");
@@ -81,6 +93,8 @@ static sl_status open_stores(struct gateway *gateway, sl_error *error)
     sl_status status = sl_config_duration_ms(gateway->config, GATEWAY "token.lifetime", &lifetime_ms, error);
     if (!status)
         status = hold_directory(gateway, directory, error);
+    if (!status)
+        status = upgrade_stores(gateway, directory, error);
     if (!status)
         status = gw_catalogs_open(directory, &gateway->catalogs, error);
     if (!status)

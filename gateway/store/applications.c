@@ -51,13 +51,34 @@ sl_status gw_applications_find(struct gw_applications *applications, const char 
 {
     memset(application, 0, sizeof *application);
     pthread_mutex_lock(&applications->lock);
-    sl_status status =
-        gw_db_run(applications->db, "SELECT id, key_id, key_secret FROM applications WHERE key_id = ?",
-                  read_application, application, NULL, error, "s", key_id);
+    sl_status status = gw_db_run(applications->db,
+                                 "SELECT application, key_id, secret FROM keys "
+                                 "WHERE key_id = ? AND (expires_ms IS NULL OR expires_ms > ?)",
+                                 read_application, application, NULL, error, "si", key_id, sl_wall_ms());
     pthread_mutex_unlock(&applications->lock);
     if (!status && !*application->id)
         status = sl_error_set(error, SL_NOT_FOUND, "no application has the access key id \"%.64s\"", key_id);
     return status;
+}
+
+/* The application with a key, and all that there is granted; nothing when its name exists. */
+static sl_status make(sqlite3 *db, const char *name, const struct gw_application *made, sl_error *error)
+{
+    int changed = 0;
+    int64_t now = sl_wall_ms();
+    sl_status status = gw_db_run(db,
+                                 "INSERT INTO applications (id, name, rights, created_ms) "
+                                 "VALUES (?, ?, 24, ?) ON CONFLICT (name) DO NOTHING",
+                                 NULL, NULL, &changed, error, "ssi", made->id, name, now);
+    if (status || !changed)
+        return status;
+    status = gw_db_run(db, "INSERT INTO keys (key_id, application, secret, created_ms) VALUES (?, ?, ?, ?)",
+                       NULL, NULL, NULL, error, "sssi", made->key_id, made->id, made->key_secret, now);
+    return status ? status
+                  : gw_db_run(db,
+                              "INSERT INTO grants (application, hrn, rights, created_ms) "
+                              "VALUES (?, '*', 7, ?)",
+                              NULL, NULL, NULL, error, "si", made->id, now);
 }
 
 sl_status gw_applications_ensure(struct gw_applications *applications, const char *name,
@@ -72,13 +93,19 @@ sl_status gw_applications_ensure(struct gw_applications *applications, const cha
         return sl_error_set(error, SL_INTERNAL, "the system's random source failed");
     pthread_mutex_lock(&applications->lock);
     /* Two programs may do this at once: the first makes it, both read what was made. */
-    sl_status status = gw_db_run(applications->db,
-                                 "INSERT INTO applications (id, name, key_id, key_secret, created_ms) "
-                                 "VALUES (?, ?, ?, ?, ?) ON CONFLICT (name) DO NOTHING",
-                                 NULL, NULL, NULL, error, "ssssi", made.id, name, made.key_id,
-                                 made.key_secret, sl_wall_ms());
+    sl_status status = gw_db_run(applications->db, "BEGIN IMMEDIATE", NULL, NULL, NULL, error, "");
+    if (!status) {
+        status = make(applications->db, name, &made, error);
+        if (!status)
+            status = gw_db_run(applications->db, "COMMIT", NULL, NULL, NULL, error, "");
+        if (status)
+            gw_db_run(applications->db, "ROLLBACK", NULL, NULL, NULL, NULL, "");
+    }
     if (!status)
-        status = gw_db_run(applications->db, "SELECT id, key_id, key_secret FROM applications WHERE name = ?",
+        status = gw_db_run(applications->db,
+                           "SELECT a.id, k.key_id, k.secret FROM applications a JOIN keys k "
+                           "ON k.application = a.id WHERE a.name = ? AND k.expires_ms IS NULL "
+                           "ORDER BY k.created_ms DESC LIMIT 1",
                            read_application, application, NULL, error, "s", name);
     pthread_mutex_unlock(&applications->lock);
     return status;

@@ -2,18 +2,24 @@
 
 #include "base/error.h"
 #include "base/text.h"
+#include "base/time.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
-#define SCHEMA_VERSION 1
-
-/* state: 0 being made, 1 live, 2 condemned: what is not live is cleaned up after a crash. */
-static const char schema[] =
+/*
+ * What brings the schema from each version to the next. A version that was released never changes; an empty
+ * file is version 0 and goes through all of them.
+ * State of catalogs and layers: 0 being made, 1 live, 2 condemned: what is not live is cleaned up after a
+ * crash. Rights: see enum gw_access.
+ */
+static const char *const steps[] = {
     "CREATE TABLE catalogs (hrn TEXT PRIMARY KEY, id TEXT NOT NULL, name TEXT NOT NULL,"
     " marketplace INTEGER NOT NULL, state INTEGER NOT NULL, created_ms INTEGER NOT NULL) STRICT;"
     "CREATE TABLE layers (hrn TEXT NOT NULL REFERENCES catalogs (hrn), id TEXT NOT NULL, name TEXT NOT NULL,"
@@ -23,7 +29,42 @@ static const char schema[] =
     " PRIMARY KEY (hrn, id)) STRICT;"
     "CREATE TABLE applications (id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, key_id TEXT NOT NULL UNIQUE,"
     " key_secret TEXT NOT NULL, created_ms INTEGER NOT NULL) STRICT;"
-    "PRAGMA user_version = 1;";
+    "PRAGMA user_version = 1;",
+
+    /* Keys that can be changed, rights, grants; until now every application could do all. Layers on several
+     * clusters, and on topics that are not ours to delete. */
+    "ALTER TABLE applications RENAME TO applications_1;"
+    "CREATE TABLE applications (id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, issuer TEXT, subject TEXT,"
+    " rights INTEGER NOT NULL, created_ms INTEGER NOT NULL, UNIQUE (issuer, subject)) STRICT;"
+    "CREATE TABLE keys (key_id TEXT PRIMARY KEY,"
+    " application TEXT NOT NULL REFERENCES applications (id) ON DELETE CASCADE,"
+    " secret TEXT NOT NULL, created_ms INTEGER NOT NULL, expires_ms INTEGER) STRICT;"
+    "CREATE INDEX keys_application ON keys (application);"
+    "CREATE TABLE grants (application TEXT NOT NULL REFERENCES applications (id) ON DELETE CASCADE,"
+    " hrn TEXT NOT NULL, rights INTEGER NOT NULL, granted_by TEXT, created_ms INTEGER NOT NULL,"
+    " PRIMARY KEY (application, hrn)) STRICT;"
+    "CREATE INDEX grants_hrn ON grants (hrn);"
+    "INSERT INTO applications (id, name, rights, created_ms)"
+    " SELECT id, name, 24, created_ms FROM applications_1;"
+    "INSERT INTO keys (key_id, application, secret, created_ms)"
+    " SELECT key_id, id, key_secret, created_ms FROM applications_1;"
+    "INSERT INTO grants (application, hrn, rights, created_ms)"
+    " SELECT id, '*', 7, created_ms FROM applications_1;"
+    "DROP TABLE applications_1;"
+    "ALTER TABLE layers RENAME TO layers_1;"
+    "CREATE TABLE layers (hrn TEXT NOT NULL REFERENCES catalogs (hrn), id TEXT NOT NULL, name TEXT NOT NULL,"
+    " cluster TEXT NOT NULL DEFAULT 'default', topic TEXT NOT NULL, adopted INTEGER NOT NULL DEFAULT 0,"
+    " content_type TEXT NOT NULL, content_encoding TEXT, parallelization INTEGER NOT NULL,"
+    " in_kbps INTEGER NOT NULL, out_kbps INTEGER NOT NULL, ttl_ms INTEGER NOT NULL, state INTEGER NOT NULL,"
+    " created_ms INTEGER NOT NULL, PRIMARY KEY (hrn, id), UNIQUE (cluster, topic)) STRICT;"
+    "INSERT INTO layers (hrn, id, name, topic, content_type, content_encoding, parallelization, in_kbps,"
+    " out_kbps, ttl_ms, state, created_ms)"
+    " SELECT hrn, id, name, topic, content_type, content_encoding, parallelization, in_kbps, out_kbps,"
+    " ttl_ms, state, created_ms FROM layers_1;"
+    "DROP TABLE layers_1;"
+    "PRAGMA user_version = 2;",
+};
+#define SCHEMA_VERSION ((int64_t)(sizeof steps / sizeof *steps))
 
 sl_status gw_data_directory_ensure(const char *data_directory, sl_error *error)
 {
@@ -72,56 +113,167 @@ static sl_status exec(sqlite3 *db, const char *sql, sl_error *error)
     return status;
 }
 
-static sl_status prepare(sqlite3 *db, sl_error *error)
+static sl_status version_of(sqlite3 *db, int64_t *version, sl_error *error)
 {
-    sqlite3_busy_timeout(db, 10000);
-    int64_t version = -1;
-    sl_status status =
-        exec(db, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON", error);
-    /* Within a transaction: another program may be making the tables right now. */
-    if (!status)
-        status = exec(db, "BEGIN IMMEDIATE", error);
-    if (!status)
-        status = gw_db_run(db, "PRAGMA user_version", read_version, &version, NULL, error, "");
-    if (!status && version > SCHEMA_VERSION)
+    *version = -1;
+    sl_status status = gw_db_run(db, "PRAGMA user_version", read_version, version, NULL, error, "");
+    if (!status && *version > SCHEMA_VERSION)
         return sl_error_set(
             error, SL_BAD_CONFIG,
-            "it was written by a newer version (its schema is %lld, this one knows %d): use that version",
-            (long long)version, SCHEMA_VERSION);
-    if (!status && version == 0)
-        status = exec(db, schema, error);
-    return status ? status : exec(db, "COMMIT", error);
+            "it was written by a newer version (its schema is %lld, this one knows %lld): use that version",
+            (long long)*version, (long long)SCHEMA_VERSION);
+    return status;
+}
+
+/* From the version that is there to the present one, whole or not at all. */
+static sl_status take_steps(sqlite3 *db, sl_error *error)
+{
+    int64_t version;
+    sl_status status = exec(db, "BEGIN IMMEDIATE", error);
+    if (status)
+        return status;
+    /* Within the transaction: another program may be making the tables right now. */
+    status = version_of(db, &version, error);
+    while (!status && version < SCHEMA_VERSION)
+        status = exec(db, steps[version++], error);
+    if (!status)
+        status = exec(db, "COMMIT", error);
+    if (status)
+        sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
+    return status;
+}
+
+/* Takes the path. */
+static sl_status open_file(char *path, sqlite3 **db, sl_error *error)
+{
+    *db = NULL;
+    if (!path)
+        return sl_error_oom(error);
+    sl_status status = SL_OK;
+    /* SQLite gives its side files the mode that the main file has. A file that is there must not be opened
+     * here: closing it would drop the locks that SQLite holds on it in this process (they are POSIX locks),
+     * and then another program deletes the journal under us. */
+    int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (fd < 0 && errno != EEXIST) {
+        status = sl_error_set(error, SL_IO, "%s: %s", path, sl_errno_text(errno));
+    } else {
+        if (fd >= 0)
+            close(fd);
+        int code = sqlite3_open_v2(path, db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_FULLMUTEX, NULL);
+        if (code)
+            status = sl_error_set(error, SL_IO, "%s: %s", path, sqlite3_errstr(code));
+        else {
+            sqlite3_busy_timeout(*db, 10000);
+            status = exec(
+                *db, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON", error);
+            if (status)
+                sl_error_prefix(error, "%s", path);
+        }
+    }
+    free(path);
+    return status;
+}
+
+/* A copy of what is there before it is changed, DATA/catalogs.db.vN-TIME. */
+static sl_status back_up(sqlite3 *db, const char *directory, int64_t version, char **file, sl_error *error)
+{
+    time_t now = (time_t)(sl_wall_ms() / 1000);
+    struct tm utc;
+    char stamp[32];
+    gmtime_r(&now, &utc);
+    strftime(stamp, sizeof stamp, "%Y%m%dT%H%M%SZ", &utc);
+    *file = sl_printf("%s/catalogs.db.v%lld-%s", directory, (long long)version, stamp);
+    if (!*file)
+        return sl_error_oom(error);
+    int fd = open(*file, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600); /* it holds secrets */
+    sl_status status = SL_OK;
+    if (fd < 0)
+        status = sl_error_set(error, SL_IO, "cannot make the copy %s: %s", *file, sl_errno_text(errno));
+    else
+        status = gw_db_run(db, "VACUUM INTO ?", NULL, NULL, NULL, error, "s", *file);
+    if (!status && fsync(fd))
+        status = sl_error_set(error, SL_IO, "cannot write the copy %s: %s", *file, sl_errno_text(errno));
+    if (fd >= 0) {
+        close(fd);
+        if (status)
+            unlink(*file);
+    }
+    if (!status)
+        return SL_OK;
+    free(*file);
+    *file = NULL;
+    return status;
+}
+
+sl_status gw_db_upgrade(const char *data_directory, int *from, char **backup, sl_error *error)
+{
+    sqlite3 *db = NULL;
+    int64_t version = SCHEMA_VERSION;
+    *backup = NULL;
+    sl_status status = gw_data_directory_ensure(data_directory, error);
+    if (!status)
+        status = open_file(sl_printf("%s/catalogs.db", data_directory), &db, error);
+    if (!status) {
+        status = version_of(db, &version, error);
+        if (!status && version > 0 && version < SCHEMA_VERSION)
+            status = back_up(db, data_directory, version, backup, error);
+        if (!status && version < SCHEMA_VERSION)
+            status = take_steps(db, error);
+        if (status)
+            sl_error_prefix(error, "%s/catalogs.db", data_directory);
+    }
+    if (status && *backup) { /* nothing was changed, and a next try makes its own */
+        unlink(*backup);
+        free(*backup);
+        *backup = NULL;
+    }
+    *from = (int)version;
+    sqlite3_close(db);
+    return status;
+}
+
+/* What a gateway uses is not changed under it. */
+static sl_status upgrade_unused(const char *data_directory, sl_error *error)
+{
+    char *file = sl_printf("%s/gateway.lock", data_directory);
+    if (!file)
+        return sl_error_oom(error);
+    int fd = open(file, O_RDWR | O_CREAT | O_CLOEXEC, 0600), from;
+    char *backup = NULL;
+    sl_status status;
+    if (fd < 0)
+        status = sl_error_set(error, SL_IO, "cannot open %s: %s", file, sl_errno_text(errno));
+    else if (flock(fd, LOCK_EX | LOCK_NB))
+        status = sl_error_set(error, SL_CONFLICT,
+                              "%s: an older version's gateway is running on it: stop that, and start this "
+                              "version's gateway first",
+                              data_directory);
+    else
+        status = gw_db_upgrade(data_directory, &from, &backup, error);
+    free(backup);
+    free(file);
+    if (fd >= 0)
+        close(fd);
+    return status;
 }
 
 sl_status gw_db_open(const char *data_directory, sqlite3 **db, sl_error *error)
 {
+    int64_t version;
     *db = NULL;
     sl_status status = gw_data_directory_ensure(data_directory, error);
-    if (status)
-        return status;
-    char *file = sl_printf("%s/catalogs.db", data_directory);
-    if (!file)
-        return sl_error_oom(error);
-    /* SQLite gives its side files the mode that the main file has. A file that is there must not be opened
-     * here: closing it would drop the locks that SQLite holds on it in this process (they are POSIX locks),
-     * and then another program deletes the journal under us. */
-    int fd = open(file, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    if (fd < 0 && errno != EEXIST) {
-        status = sl_error_set(error, SL_IO, "%s: %s", file, sl_errno_text(errno));
-    } else {
-        if (fd >= 0)
-            close(fd);
-        int code = sqlite3_open_v2(file, db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_FULLMUTEX, NULL);
-        if (code)
-            status = sl_error_set(error, SL_IO, "%s: %s", file, sqlite3_errstr(code));
-        else if ((status = prepare(*db, error)))
-            sl_error_prefix(error, "%s", file);
-    }
+    if (!status)
+        status = open_file(sl_printf("%s/catalogs.db", data_directory), db, error);
+    if (!status && (status = version_of(*db, &version, error)))
+        sl_error_prefix(error, "%s/catalogs.db", data_directory);
+    if (!status && !version && (status = take_steps(*db, error)))
+        sl_error_prefix(error, "%s/catalogs.db", data_directory);
+    else if (!status && version && version < SCHEMA_VERSION)
+        status = upgrade_unused(data_directory, error);
     if (status) {
         sqlite3_close(*db);
         *db = NULL;
     }
-    free(file);
     return status;
 }
 

@@ -6,9 +6,16 @@
 #include <stdint.h>
 #include <streamlayer/error.h>
 
-/* Makes the directory (0700), the file (0600) and the tables where they are missing. Errors: SL_IO, which
- * names the file; SL_BAD_CONFIG when a newer version wrote it. */
+/* Makes the directory (0700), the file (0600) and the tables where they are missing; what an older version
+ * wrote is upgraded when no gateway holds the directory. Errors: SL_IO, which names the file; SL_BAD_CONFIG
+ * when a newer version wrote it; SL_CONFLICT when a gateway of an older version uses it. */
 sl_status gw_db_open(const char *data_directory, sqlite3 **db, sl_error *error);
+/*
+ * Brings the tables to this version's schema, whole or not at all, by who holds DATA/gateway.lock. *from: the
+ * version that was there. *backup: the copy that was made before, DATA/catalogs.db.vN-TIME, released with
+ * free; NULL when there was nothing to do. Errors: as above.
+ */
+sl_status gw_db_upgrade(const char *data_directory, int *from, char **backup, sl_error *error);
 /* The data directory alone. */
 sl_status gw_data_directory_ensure(const char *data_directory, sl_error *error);
 

@@ -1,8 +1,11 @@
 #include "support/cases.h"
 
+#include <dirent.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -280,6 +283,139 @@ static void a_newer_schema_is_refused(void **state)
     assert_non_null(strstr(error.text, "catalogs.db"));
 }
 
+/* What version 1 wrote, as it wrote it. */
+static const char version_1[] =
+    "CREATE TABLE catalogs (hrn TEXT PRIMARY KEY, id TEXT NOT NULL, name TEXT NOT NULL,"
+    " marketplace INTEGER NOT NULL, state INTEGER NOT NULL, created_ms INTEGER NOT NULL) STRICT;"
+    "CREATE TABLE layers (hrn TEXT NOT NULL REFERENCES catalogs (hrn), id TEXT NOT NULL, name TEXT NOT NULL,"
+    " topic TEXT NOT NULL UNIQUE, content_type TEXT NOT NULL, content_encoding TEXT,"
+    " parallelization INTEGER NOT NULL, in_kbps INTEGER NOT NULL, out_kbps INTEGER NOT NULL,"
+    " ttl_ms INTEGER NOT NULL, state INTEGER NOT NULL, created_ms INTEGER NOT NULL,"
+    " PRIMARY KEY (hrn, id)) STRICT;"
+    "CREATE TABLE applications (id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, key_id TEXT NOT NULL UNIQUE,"
+    " key_secret TEXT NOT NULL, created_ms INTEGER NOT NULL) STRICT;"
+    "INSERT INTO catalogs VALUES ('hrn:here:data::olp-here:old', 'old', 'Old', 1, 1, 1000);"
+    "INSERT INTO layers VALUES ('hrn:here:data::olp-here:old', 'l', 'L', 'sl.old.l.x', 'text/plain', NULL, 4,"
+    " 1000, 4000, 600000, 1, 1000);"
+    "INSERT INTO applications VALUES ('app1', 'me', 'key1', 'secret1', 1000);"
+    "PRAGMA user_version = 1;";
+
+static void write_version_1(const char *directory, const char *more)
+{
+    char file[120];
+    sqlite3 *db;
+    snprintf(file, sizeof file, "%s/catalogs.db", directory);
+    assert_int_equal(sqlite3_open(file, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, version_1, NULL, NULL, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, more, NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(db);
+}
+
+static bool count_rows(void *opaque, sqlite3_stmt *row)
+{
+    *(int64_t *)opaque = sqlite3_column_int64(row, 0);
+    return false;
+}
+
+static int64_t rows_of(const char *file, const char *sql)
+{
+    sqlite3 *db;
+    int64_t count = -1;
+    assert_int_equal(sqlite3_open(file, &db), SQLITE_OK);
+    assert_int_equal(gw_db_run(db, sql, count_rows, &count, NULL, NULL, ""), SL_OK);
+    sqlite3_close(db);
+    return count;
+}
+
+static size_t backups_in(const char *directory, char found[200])
+{
+    size_t count = 0;
+    DIR *files = opendir(directory);
+    assert_non_null(files);
+    for (struct dirent *entry; (entry = readdir(files));)
+        if (!strncmp(entry->d_name, "catalogs.db.v1-", 15)) {
+            snprintf(found, 200, "%s/%.100s", directory, entry->d_name);
+            count++;
+        }
+    closedir(files);
+    return count;
+}
+
+static void an_older_schema_is_upgraded_with_a_copy(void **state)
+{
+    struct fixture *fixture = *state;
+    struct gw_catalogs *catalogs;
+    struct gw_applications *applications;
+    struct gw_application found;
+    struct stat info;
+    char copy[200];
+    write_version_1(fixture->root, "");
+    assert_int_equal(gw_catalogs_open(fixture->root, &catalogs, NULL), SL_OK);
+    struct gw_layer *layer = gw_catalogs_find(catalogs, "hrn:here:data::olp-here:old", "l", NULL);
+    assert_non_null(layer);
+    assert_string_equal(layer->topic, "sl.old.l.x");
+    assert_true(layer->marketplace);
+    gw_layer_unlink(layer);
+    gw_catalogs_close(&catalogs);
+    assert_int_equal(gw_applications_open(fixture->root, &applications, NULL), SL_OK);
+    assert_int_equal(gw_applications_find(applications, "key1", &found, NULL), SL_OK);
+    assert_string_equal(found.id, "app1");
+    assert_string_equal(found.key_secret, "secret1");
+    gw_applications_close(&applications);
+    assert_int_equal(backups_in(fixture->root, copy), 1);
+    assert_int_equal(stat(copy, &info), 0);
+    assert_int_equal(info.st_mode & 0777, 0600);
+    assert_int_equal(rows_of(copy, "PRAGMA user_version"), 1);
+    assert_int_equal(rows_of(copy, "SELECT count(*) FROM applications WHERE key_secret = 'secret1'"), 1);
+    snprintf(copy, sizeof copy, "%s/catalogs.db", fixture->root);
+    assert_int_equal(rows_of(copy, "SELECT rights FROM grants WHERE application = 'app1' AND hrn = '*'"), 7);
+    assert_int_equal(rows_of(copy, "SELECT rights FROM applications WHERE id = 'app1'"), 24);
+}
+
+static void a_failed_upgrade_changes_nothing(void **state)
+{
+    struct fixture *fixture = *state;
+    static const char *const obstacles[] = {"CREATE TABLE applications_1 (a)", "CREATE TABLE keys (a)",
+                                            "CREATE TABLE grants (a)", "CREATE TABLE layers_1 (a)"};
+    char file[200], copy[200];
+    snprintf(file, sizeof file, "%s/catalogs.db", fixture->root);
+    for (size_t i = 0; i < sizeof obstacles / sizeof *obstacles; i++) {
+        struct gw_catalogs *catalogs;
+        sl_error error = {0};
+        unlink(file);
+        write_version_1(fixture->root, obstacles[i]);
+        assert_int_equal(gw_catalogs_open(fixture->root, &catalogs, &error), SL_IO);
+        assert_non_null(strstr(error.text, "catalogs.db: SQLite: "));
+        assert_int_equal(backups_in(fixture->root, copy), 0);
+        assert_int_equal(rows_of(file, "PRAGMA user_version"), 1);
+        assert_int_equal(rows_of(file, "SELECT count(*) FROM applications WHERE key_secret = 'secret1'"), 1);
+        assert_int_equal(rows_of(file, "SELECT count(*) FROM layers"), 1);
+    }
+}
+
+static void a_running_gateways_schema_is_left_alone(void **state)
+{
+    struct fixture *fixture = *state;
+    struct gw_catalogs *catalogs;
+    sl_error error = {0};
+    char file[200];
+    write_version_1(fixture->root, "");
+    snprintf(file, sizeof file, "%s/gateway.lock", fixture->root);
+    int fd = open(file, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    assert_int_equal(flock(fd, LOCK_EX), 0);
+    assert_int_equal(gw_catalogs_open(fixture->root, &catalogs, &error), SL_CONFLICT);
+    assert_non_null(strstr(error.text, "older version's gateway"));
+    int from;
+    char *backup;
+    assert_int_equal(gw_db_upgrade(fixture->root, &from, &backup, NULL), SL_OK);
+    assert_int_equal(from, 1);
+    assert_non_null(backup);
+    free(backup);
+    assert_int_equal(gw_catalogs_open(fixture->root, &catalogs, NULL), SL_OK);
+    gw_catalogs_close(&catalogs);
+    close(fd);
+}
+
 static void an_application_is_made_once(void **state)
 {
     struct fixture *fixture = *state;
@@ -349,6 +485,9 @@ CASES_MAIN(
     cmocka_unit_test_setup_teardown(json_has_no_null, setup, teardown),
     cmocka_unit_test_setup_teardown(only_the_owner_may_read, setup, teardown),
     cmocka_unit_test_setup_teardown(a_newer_schema_is_refused, setup, teardown),
+    cmocka_unit_test_setup_teardown(an_older_schema_is_upgraded_with_a_copy, setup, teardown),
+    cmocka_unit_test_setup_teardown(a_failed_upgrade_changes_nothing, setup, teardown),
+    cmocka_unit_test_setup_teardown(a_running_gateways_schema_is_left_alone, setup, teardown),
     cmocka_unit_test_setup_teardown(an_application_is_made_once, setup, teardown),
     cmocka_unit_test(the_visitor),
     cmocka_unit_test_setup_teardown(another_program_may_come_and_go, setup, teardown))
