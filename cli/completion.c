@@ -134,18 +134,25 @@ static void offer_settings(struct completion *completion, bool with_value)
     const char *equals = with_value ? strchr(completion->current, '=') : NULL;
     const struct sl_setting *setting;
     for (size_t i = 0; (setting = sl_setting_at(i)) != NULL; i++) {
-        size_t length = strlen(setting->path);
-        char name[160];
+        char name[256], typed[240];
+        const char *path = setting->path;
+        if (sl_setting_is_named(setting)) {
+            if (!sl_setting_path_typed(setting, completion->current, typed, sizeof typed))
+                continue; /* it is offered once a name stands there */
+            path = typed;
+        }
+        size_t length = strlen(path);
         if (!equals) {
-            bool section = setting->type == SL_SECTION || setting->type == SL_LAYERS;
-            snprintf(name, sizeof name, "%s%s", setting->path, !with_value ? "" : section ? "." : "=");
+            bool section =
+                setting->type == SL_SECTION || setting->type == SL_LAYERS || setting->type == SL_NAMED;
+            snprintf(name, sizeof name, "%s%s", path, !with_value ? "" : section ? "." : "=");
             offer(completion, name, setting->meaning);
         } else if ((size_t)(equals - completion->current) == length &&
-                   !strncmp(setting->path, completion->current, length)) {
+                   !strncmp(path, completion->current, length)) {
             struct completion value = *completion;
-            char prefix[200];
+            char prefix[300];
             snprintf(prefix, sizeof prefix, "%.*s%.*s=", (int)completion->prefix_size, completion->prefix,
-                     (int)length, setting->path);
+                     (int)length, path);
             value.prefix = prefix;
             value.prefix_size = strlen(prefix);
             value.current = equals + 1;

@@ -71,18 +71,32 @@ static bool lies_below(const char *path, const char *root)
     return !length || (!strncmp(path, root, length) && (!path[length] || path[length] == '.'));
 }
 
+/* Rows that settings without a value are added to. */
+struct unset {
+    struct rows *rows;
+    const char *below;
+    size_t given; /* rows of those that have one */
+};
+
+static void add_if_unset(void *opaque, const struct sl_setting *setting, const char *path)
+{
+    (void)setting;
+    const struct unset *unset = opaque;
+    bool set = !lies_below(path, unset->below);
+    for (size_t i = 0; !set && i < unset->given; i++)
+        set = lies_below(unset->rows->all[i].path, path);
+    if (!set)
+        add_row(unset->rows, path, NULL, NULL);
+}
+
 /* The settings that have no value, among the others. */
-static void add_unset(struct rows *rows, const char *below)
+static void add_unset(struct rows *rows, const sl_config *config, const char *below)
 {
     const struct sl_setting *setting;
-    size_t given = rows->count;
-    for (size_t i = 0; !rows->failed && (setting = sl_setting_at(i)) != NULL; i++) {
-        bool set = !lies_below(setting->path, below);
-        for (size_t j = 0; !set && j < given; j++)
-            set = lies_below(rows->all[j].path, setting->path);
-        if (!set)
-            add_row(rows, setting->path, NULL, NULL);
-    }
+    struct unset unset = {rows, below, rows->count};
+    for (size_t i = 0; !rows->failed && (setting = sl_setting_at(i)) != NULL; i++)
+        if (!sl_config_each_path(config, setting, add_if_unset, &unset))
+            rows->failed = true;
     if (rows->count && !rows->failed)
         qsort(rows->all, rows->count, sizeof *rows->all, by_path);
 }
@@ -313,7 +327,7 @@ static int config_show(struct cli *cli)
     if (sl_config_each(cli->config, below, add_row, &rows))
         rows.failed = true;
     if (cli_flag(cli, "all"))
-        add_unset(&rows, below);
+        add_unset(&rows, cli->config, below);
     if (rows.failed) {
         code = cli_out_of_memory(cli);
     } else if (below && !rows.count) {

@@ -3,6 +3,7 @@
 #include "cli.h"
 
 #include <jansson.h>
+#include <string.h>
 
 static const char *type_name(enum sl_setting_type type)
 {
@@ -18,6 +19,7 @@ static const char *type_name(enum sl_setting_type type)
         [SL_SECTION] = "section",
         [SL_LAYERS] = "layers",
         [SL_URL] = "url",
+        [SL_NAMED] = "named",
     };
     return names[type];
 }
@@ -37,6 +39,8 @@ static json_t *describe(const struct sl_setting *setting)
     if (object)
         json_object_set(object, "also", names);
     json_decref(names);
+    if (object && strncmp(setting->path, SL_GATEWAY_ROOT, strlen(SL_GATEWAY_ROOT)) == 0)
+        json_object_set_new(object, "reload", json_boolean(setting->reload));
     bool ranged = setting->type == SL_INTEGER || *unit;
     if (object && ranged)
         json_object_update_new(object, json_pack("{s:I, s:I}", "min", (json_int_t)setting->min, "max",

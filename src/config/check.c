@@ -34,12 +34,11 @@ struct names {
     char text[2048];
 };
 
-static void add_name(struct names *names, const char *path, const char *group)
+/* name: the rest of a path below a group; may be NULL. */
+static void add_name(struct names *names, const char *name)
 {
-    size_t length = strlen(group);
-    if (!within(path, group) || path[length] == '\0')
+    if (!name || !*name)
         return;
-    const char *name = path + length + 1;
     size_t size = strcspn(name, ".");
     for (size_t i = 0; i < names->count; i++)
         if (strlen(names->all[i]) == size && memcmp(names->all[i], name, size) == 0)
@@ -59,10 +58,11 @@ static void names_below(const char *group, struct names *names)
     const struct sl_setting *setting;
     names->count = names->used = 0;
     for (size_t i = 0; (setting = sl_setting_at(i)); i++)
-        add_name(names, setting->path, group);
+        add_name(names, sl_setting_below(setting, group));
     for (size_t i = 0; (setting = sl_setting_at(i)); i++)
         for (const char *const *also = setting->also; also && *also; also++)
-            add_name(names, *also, group);
+            if (within(*also, group))
+                add_name(names, *also + strlen(group) + ((*also)[strlen(group)] == '.'));
 }
 
 /* Whether path ends with tail, dots and all. */
@@ -143,6 +143,7 @@ static void unknown(struct sl_findings *findings, const char *group, const char 
 }
 
 static void check_object(struct sl_findings *findings, const struct hocon_value *object, const char *path);
+static void check_names(struct sl_findings *findings, const struct hocon_value *value, const char *section);
 
 /* null stands for "not set", which only what has no default may be. */
 static void check_null(struct sl_findings *findings, const struct hocon_value *value,
@@ -185,12 +186,46 @@ static void check_above(struct sl_findings *findings, const struct hocon_value *
                 sl_setting_shown(value, &findings->secrets, shown), OUR_ROOT, path);
 }
 
+/* What stands at a name, null being nothing. */
+static void check_name(struct sl_findings *findings, const struct hocon_value *value, const char *section,
+                       const char *key)
+{
+    const char *origin = sl_config_value_origin(value);
+    char *path = sl_printf("%s.%s", section, key), *setting = sl_printf("%s." SL_NAME ".%s", section, key);
+    enum hocon_type type = hocon_type_of(value);
+    if (!path || !setting)
+        sl_find_error(findings, section, "", &(sl_error){.status = SL_OUT_OF_MEMORY});
+    else if (!sl_is_name(key))
+        sl_find(findings, SL_FINDING_ERROR, section, origin,
+                "in %s: \"%.100s\" is no name; allowed: " SL_NAME_RULE, section, key);
+    else if (type != HOCON_NULL && (sl_setting_find(setting) || sl_setting_is_group(setting)))
+        sl_find(findings, SL_FINDING_ERROR, path, origin,
+                "in %s: a name is missing in front of %s; write %s { name { %s = ... } }", section, key,
+                section, key);
+    else if (type == HOCON_OBJECT)
+        check_object(findings, value, path);
+    else if (type != HOCON_NULL)
+        sl_find(findings, SL_FINDING_ERROR, path, origin,
+                "%s is a section, and is given one value; write %s { ... }", path, path);
+    free(path);
+    free(setting);
+}
+
+static void check_names(struct sl_findings *findings, const struct hocon_value *value, const char *section)
+{
+    for (size_t i = 0; !findings->over && i < hocon_count(value); i++)
+        check_name(findings, hocon_at(value, i), section, hocon_key_at(value, i));
+}
+
 static void check_value(struct sl_findings *findings, const struct hocon_value *value,
                         const struct sl_setting *setting, const char *path)
 {
     sl_error error = {0};
-    if (sl_setting_check_masked(setting, value, &findings->secrets, NULL, &error) != SL_OK)
+    const struct sl_setting named = sl_setting_named(setting, path);
+    if (sl_setting_check_masked(&named, value, &findings->secrets, NULL, &error) != SL_OK)
         sl_find_error(findings, path, sl_config_value_origin(value), &error);
+    else if (setting->type == SL_NAMED)
+        check_names(findings, value, path);
 }
 
 /* The value of key in group, whose joined path is path. */
@@ -243,38 +278,38 @@ static void check_object(struct sl_findings *findings, const struct hocon_value 
 
 /* "x = 1" before "x.y = 2" in one file leaves nothing of x's defaults, and the tree does not show it. What
  * lies in null or a text has been told of. */
-static void check_default(struct sl_findings *findings, const struct hocon_value *root,
-                          const struct sl_setting *setting)
+static void check_default(void *opaque, const struct sl_setting *setting, const char *whole)
 {
-    const struct hocon_value *above = root;
-    for (size_t size = strcspn(setting->path, ".");; size += 1 + strcspn(setting->path + size + 1, ".")) {
-        char *path = strndup(setting->path, size);
+    struct sl_findings *findings = opaque;
+    const struct hocon_value *root = sl_config_root(findings->config), *above = root;
+    for (size_t size = strcspn(whole, ".");; size += 1 + strcspn(whole + size + 1, ".")) {
+        char *path = strndup(whole, size);
         if (!path) {
-            sl_find_error(findings, setting->path, "", &(sl_error){.status = SL_OUT_OF_MEMORY});
+            sl_find_error(findings, whole, "", &(sl_error){.status = SL_OUT_OF_MEMORY});
             return;
         }
         const struct hocon_value *value = hocon_get(root, path);
         free(path);
-        if (value && (hocon_type_of(value) != HOCON_OBJECT || !setting->path[size]))
+        if (value && (hocon_type_of(value) != HOCON_OBJECT || !whole[size]))
             return;
         if (!value)
             break;
         above = value;
     }
     sl_find(
-        findings, SL_FINDING_ERROR, setting->path, sl_config_value_origin(above),
+        findings, SL_FINDING_ERROR, whole, sl_config_value_origin(above),
         "%s has lost its default, %s: what it lies in was given one value before, which hides it; leave that "
         "out",
-        setting->path, setting->value);
+        whole, setting->value);
 }
 
-static void check_defaults(struct sl_findings *findings, const struct hocon_value *root)
+static void check_defaults(struct sl_findings *findings)
 {
     const struct sl_setting *setting;
     size_t told = findings->told_count;
     for (size_t i = 0; !findings->over && told == findings->told_count && (setting = sl_setting_at(i)); i++)
-        if (setting->value)
-            check_default(findings, root, setting);
+        if (setting->value && !sl_config_each_path(findings->config, setting, check_default, findings))
+            sl_find_error(findings, setting->path, "", &(sl_error){.status = SL_OUT_OF_MEMORY});
 }
 
 /* The Data Client Base Library's section has settings like ours. */
@@ -316,7 +351,7 @@ static void check_short_name(struct sl_findings *findings, const struct hocon_va
     const char *name = setting->path + strlen(roots[!below_ours]);
     const struct hocon_value *value = hocon_get(root, name);
     enum hocon_type type = value ? hocon_type_of(value) : HOCON_NULL;
-    bool section = setting->type == SL_SECTION || setting->type == SL_LAYERS;
+    bool section = setting->type == SL_SECTION || setting->type == SL_LAYERS || setting->type == SL_NAMED;
     if (type == HOCON_NULL || (type == HOCON_OBJECT) != section || is_taken(root, setting->path, value))
         return;
     bool is_ours = false;
@@ -334,14 +369,15 @@ static void check_short_names(struct sl_findings *findings, const struct hocon_v
 {
     const struct sl_setting *setting;
     for (size_t i = 0; !findings->over && (setting = sl_setting_at(i)); i++)
-        check_short_name(findings, root, setting);
+        if (!sl_setting_is_named(setting))
+            check_short_name(findings, root, setting);
 }
 
 void sl_find_in_tree(struct sl_findings *findings)
 {
     const struct hocon_value *root = sl_config_root(findings->config);
     check_object(findings, root, "");
-    check_defaults(findings, root);
+    check_defaults(findings);
     check_base_library(findings, root);
     check_short_names(findings, root);
 }

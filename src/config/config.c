@@ -105,6 +105,28 @@ static sl_status resolve_aliases(struct snapshot *snapshot, sl_error *error)
     return resolve(snapshot, error);
 }
 
+/* Names that somebody has chosen have defaults, too, which lie below all else. */
+static sl_status resolve_names(struct snapshot *snapshot, sl_error *error)
+{
+    struct hocon *defaults = NULL, *merged = NULL;
+    struct sl_buffer text;
+    sl_buffer_init(&text, (size_t)16 * 1024 * 1024);
+    sl_status status =
+        sl_reference_names(hocon_root(snapshot->resolved), &text) ? SL_OK : sl_error_oom(error);
+    if (status == SL_OK && text.size)
+        status = hocon_parse_text(text.data, text.size, DEFAULT_ORIGIN, NULL, NULL, &defaults, error);
+    sl_buffer_free(&text);
+    if (status != SL_OK || !defaults)
+        return status;
+    status = hocon_merge(snapshot->document, defaults, &merged, error);
+    hocon_free(&defaults);
+    if (status != SL_OK)
+        return status;
+    hocon_free(&snapshot->document);
+    snapshot->document = merged;
+    return resolve(snapshot, error);
+}
+
 /* Makes document (taken, also on errors) what the configuration holds. */
 static sl_status adopt(sl_config *config, struct hocon *document, sl_error *error)
 {
@@ -118,6 +140,8 @@ static sl_status adopt(sl_config *config, struct hocon *document, sl_error *erro
     sl_status status = resolve(snapshot, error);
     if (status == SL_OK)
         status = resolve_aliases(snapshot, error);
+    if (status == SL_OK)
+        status = resolve_names(snapshot, error);
     if (status != SL_OK) {
         snapshot_unlink(snapshot);
         return status;

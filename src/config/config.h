@@ -9,6 +9,8 @@
 #define SL_LOOKUP_ENV_PATH SL_ROOT "endpoint-locator.discovery-service-env"
 #define SL_LOOKUP_URL_PATH SL_ROOT "endpoint-locator.discovery-service-url"
 #define SL_LAYERS_FORM     "{ \"hrn:…:catalog\" { layer { connector.producer = … } } }"
+#define SL_NAMED_FORM      "{ name { setting = value ... } ... }"
+#define SL_NAME_RULE       "1 to 64 letters, digits, '-' and '_', the first a letter or digit"
 
 /* The resolved tree; NULL for an invalid handle. */
 const struct hocon_value *sl_config_root(const sl_config *config);
@@ -42,6 +44,15 @@ sl_status sl_setting_check_masked(const struct sl_setting *setting, const struct
  * setting any text is right: no error shows it.) out is returned. */
 const char *sl_setting_shown(const struct hocon_value *value, const struct sl_secrets *secrets,
                              char out[128]);
+
+/* A copy of the setting for errors at path, which has a name where the setting's has SL_NAME. */
+struct sl_setting sl_setting_named(const struct sl_setting *setting, const char *path);
+/* Whether key is a name as SL_NAME_RULE has it. */
+bool sl_is_name(const char *key);
+/* sl_config_each_path of a tree. */
+bool sl_setting_each_path(const struct hocon_value *root, const struct sl_setting *setting,
+                          void (*visit)(void *opaque, const struct sl_setting *setting, const char *path),
+                          void *opaque);
 
 /* Checks what stands in stream.layers: keys and values. Errors: as sl_setting_check_masked. */
 sl_status sl_layers_check(const struct hocon_value *layers, const struct sl_secrets *secrets,

@@ -53,6 +53,7 @@ static void range(const struct sl_setting *setting, const char *mark, char *out,
         break;
     case SL_SECTION:
     case SL_LAYERS:
+    case SL_NAMED:
         snprintf(out, size, "a section");
         break;
     }
@@ -85,6 +86,9 @@ void sl_setting_allowed(const struct sl_setting *setting, char *out, size_t size
         break;
     case SL_LAYERS:
         snprintf(out, size, "a section, " SL_LAYERS_FORM);
+        break;
+    case SL_NAMED:
+        snprintf(out, size, "a section, " SL_NAMED_FORM);
         break;
     case SL_CHOICE:
         range(setting, "", out, size);
@@ -120,6 +124,12 @@ static bool is_bare(const struct sl_setting *setting)
     return setting->type == SL_INTEGER || setting->type == SL_BOOLEAN;
 }
 
+static void append_value(struct sl_buffer *out, const struct sl_setting *setting)
+{
+    const char *quote = is_bare(setting) ? "" : "\"";
+    sl_buffer_printf(out, "%s = %s%s%s\n", setting->path, quote, setting->value, quote);
+}
+
 static void append_setting(struct sl_buffer *out, const struct sl_setting *setting)
 {
     char bounds[512], about[768];
@@ -134,15 +144,18 @@ static void append_setting(struct sl_buffer *out, const struct sl_setting *setti
         snprintf(about, sizeof about, "Another name: %s.", *also);
         append_comment(out, about);
     }
-    const char *quote = is_bare(setting) ? "" : "\"";
+    if (sl_setting_is_named(setting) || !setting->value)
+        sl_buffer_append_text(out, "# "); /* a name's default stands once the name is there */
     if (setting->value)
-        sl_buffer_printf(out, "%s = %s%s%s\n", setting->path, quote, setting->value, quote);
+        append_value(out, setting);
+    else if (setting->type == SL_NAMED)
+        sl_buffer_printf(out, "%s " SL_NAMED_FORM "\n", setting->path);
     else if (setting->type == SL_LAYERS)
-        sl_buffer_printf(out, "# %s " SL_LAYERS_FORM "\n", setting->path);
+        sl_buffer_printf(out, "%s " SL_LAYERS_FORM "\n", setting->path);
     else if (setting->type == SL_SECTION)
-        sl_buffer_printf(out, "# %s { … }\n", setting->path);
+        sl_buffer_printf(out, "%s { … }\n", setting->path);
     else
-        sl_buffer_printf(out, "# %s = …\n", setting->path);
+        sl_buffer_printf(out, "%s = …\n", setting->path);
 }
 
 void sl_reference_conf(struct sl_buffer *out)
@@ -157,20 +170,48 @@ void sl_reference_conf(struct sl_buffer *out)
         append_setting(out, setting);
 }
 
+struct named_defaults {
+    const struct hocon_value *root;
+    struct sl_buffer *out;
+};
+
+static void append_default(void *opaque, const struct sl_setting *setting, const char *path)
+{
+    struct named_defaults *defaults = opaque;
+    const struct sl_setting named = sl_setting_named(setting, path);
+    if (!hocon_get(defaults->root, path))
+        append_value(defaults->out, &named);
+}
+
+bool sl_reference_names(const struct hocon_value *root, struct sl_buffer *out)
+{
+    struct named_defaults defaults = {root, out};
+    const struct sl_setting *setting;
+    bool memory = true;
+    for (size_t i = 0; memory && (setting = sl_setting_at(i)); i++)
+        if (sl_setting_is_named(setting) && setting->value)
+            memory = sl_setting_each_path(root, setting, append_default, &defaults);
+    return memory && !out->failed;
+}
+
 void sl_reference_markdown(struct sl_buffer *out, enum sl_reference_table table)
 {
     bool client = table == SL_CLIENT_TABLE;
     const struct sl_setting *settings = client ? sl_client_settings : sl_gateway_settings;
     size_t count = client ? sl_client_setting_count : sl_gateway_setting_count;
     size_t root = strlen(client ? SL_ROOT : SL_GATEWAY_ROOT);
-    sl_buffer_append_text(out, "| setting | allowed | unit | default | meaning |\n|---|---|---|---|---|\n");
+    sl_buffer_append_text(out,
+                          client ? "| setting | allowed | unit | default | meaning |\n|---|---|---|---|---|\n"
+                                 : "| setting | allowed | unit | default | reload | meaning |\n"
+                                   "|---|---|---|---|---|---|\n");
     for (size_t i = 0; i < count; i++) {
         const struct sl_setting *setting = &settings[i];
         char allowed[512];
         range(setting, "`", allowed, sizeof allowed);
         const char *mark = setting->value ? "`" : "";
-        sl_buffer_printf(out, "| `%s` | %s | %s | %s%s%s | %s", setting->path + root, allowed,
-                         sl_setting_unit(setting), mark, setting->value ? setting->value : "", mark,
+        const char *reload = client ? "" : setting->reload ? " yes |" : "  |";
+        sl_buffer_printf(out, "| `%s` | %s | %s | %s%s%s |%s %s", setting->path + root, allowed,
+                         sl_setting_unit(setting), mark, setting->value ? setting->value : "", mark, reload,
                          setting->meaning);
         if (setting->environment)
             sl_buffer_printf(out, " Variable: `%s`.", setting->environment);

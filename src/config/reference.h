@@ -4,6 +4,7 @@
 
 #include "base/buffer.h"
 #include "config/settings.h"
+#include "hocon/hocon.h"
 
 enum sl_reference_table { SL_CLIENT_TABLE, SL_GATEWAY_TABLE };
 
@@ -16,6 +17,9 @@ void sl_setting_allowed(const struct sl_setting *setting, char *out, size_t size
 /* Every setting with its meaning, what it may be, and its default, as HOCON: the text that the built-in
  * defaults are parsed from. Failure is latched in out. */
 void sl_reference_conf(struct sl_buffer *out);
+/* The defaults that the names in root's sections of SL_NAMED have and it does not say, as HOCON.
+ * false: no memory. */
+bool sl_reference_names(const struct hocon_value *root, struct sl_buffer *out);
 /* One of the two tables as Markdown. Failure is latched in out. */
 void sl_reference_markdown(struct sl_buffer *out, enum sl_reference_table table);
 

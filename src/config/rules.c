@@ -113,27 +113,31 @@ static int try_to_read(const char *file)
     return problem;
 }
 
+static void check_file(void *opaque, const struct sl_setting *setting, const char *path)
+{
+    (void)setting;
+    struct sl_findings *findings = opaque;
+    const char *home = secure_getenv("HOME"), *file = text_at(findings->config, path);
+    if (!file)
+        return;
+    char *expanded = strncmp(file, "~/", 2) == 0 && home ? sl_printf("%s/%s", home, file + 2) : strdup(file);
+    if (!expanded) {
+        sl_find_error(findings, path, "", &(sl_error){.status = SL_OUT_OF_MEMORY});
+        return;
+    }
+    int problem = try_to_read(expanded);
+    free(expanded);
+    if (problem)
+        sl_find(findings, SL_FINDING_ERROR, path, sl_config_origin(findings->config, path),
+                "%s = \"%.200s\": cannot be read: %s", path, file, sl_errno_text(problem));
+}
+
 static void check_files(struct sl_findings *findings)
 {
     const struct sl_setting *setting;
-    const char *home = secure_getenv("HOME");
-    for (size_t i = 0; (setting = sl_setting_at(i)); i++) {
-        const char *file = setting->readable ? text_at(findings->config, setting->path) : NULL;
-        if (!file)
-            continue;
-        char *expanded =
-            strncmp(file, "~/", 2) == 0 && home ? sl_printf("%s/%s", home, file + 2) : strdup(file);
-        if (!expanded) {
+    for (size_t i = 0; (setting = sl_setting_at(i)); i++)
+        if (setting->readable && !sl_config_each_path(findings->config, setting, check_file, findings))
             sl_find_error(findings, setting->path, "", &(sl_error){.status = SL_OUT_OF_MEMORY});
-            return;
-        }
-        int problem = try_to_read(expanded);
-        free(expanded);
-        if (problem)
-            sl_find(findings, SL_FINDING_ERROR, setting->path,
-                    sl_config_origin(findings->config, setting->path), "%s = \"%.200s\": cannot be read: %s",
-                    setting->path, file, sl_errno_text(problem));
-    }
 }
 
 static size_t known_variables(const char *names[MAX_VARIABLES])

@@ -23,7 +23,7 @@ const struct sl_setting *sl_setting_find(const char *path)
 {
     const struct sl_setting *setting;
     for (size_t i = 0; path && (setting = sl_setting_at(i)); i++)
-        if (strcmp(setting->path, path) == 0)
+        if (sl_setting_below(setting, path) && !*sl_setting_below(setting, path))
             return setting;
     return NULL;
 }
@@ -41,10 +41,11 @@ const struct sl_setting *sl_setting_meant_by(const char *path)
 bool sl_setting_is_group(const char *path)
 {
     const struct sl_setting *setting;
-    size_t length = strlen(path);
-    for (size_t i = 0; (setting = sl_setting_at(i)); i++)
-        if (strncmp(setting->path, path, length) == 0 && setting->path[length] == '.')
+    for (size_t i = 0; (setting = sl_setting_at(i)); i++) {
+        const char *rest = sl_setting_below(setting, path);
+        if (rest && *rest)
             return true;
+    }
     return false;
 }
 
@@ -183,6 +184,8 @@ sl_status sl_setting_check_masked(const struct sl_setting *setting, const struct
     if (setting->type == SL_LAYERS)
         return hocon_type_of(value) == HOCON_OBJECT ? sl_layers_check(value, secrets, error)
                                                     : refuse(&checked, "not a section", error);
+    if (setting->type == SL_NAMED) /* what is in it is checked as other sections are */
+        return hocon_type_of(value) == HOCON_OBJECT ? SL_OK : refuse(&checked, "not a section", error);
     int64_t read = 0;
     bool flag = false, ok = hocon_text(value) != NULL;
     const char *problem = "not one value";
@@ -219,6 +222,7 @@ sl_status sl_setting_check_masked(const struct sl_setting *setting, const struct
         case SL_FILE:
         case SL_SECTION:
         case SL_LAYERS:
+        case SL_NAMED:
             break;
         }
     }
@@ -243,19 +247,20 @@ sl_status sl_setting_check(const struct sl_setting *setting, const struct hocon_
 static sl_status typed(const sl_config *config, const char *path, enum sl_setting_type type,
                        const struct hocon_value **value, int64_t *number, sl_error *error)
 {
-    const struct sl_setting *setting = sl_setting_find(path);
-    if (!setting || setting->type != type)
+    const struct sl_setting *found = sl_setting_find(path);
+    if (!found || found->type != type)
         return sl_error_set(error, SL_INTERNAL, "%s is not a setting of that type; please report this",
                             path ? path : "NULL");
+    const struct sl_setting setting = sl_setting_named(found, path);
     if (!sl_config_root(config))
         return sl_error_set(error, SL_INVALID_HANDLE, "not a configuration: NULL, or destroyed already");
     *value = sl_config_value(config, path);
     if (!*value) {
         char allowed[256];
-        sl_setting_allowed(setting, allowed, sizeof allowed);
+        sl_setting_allowed(&setting, allowed, sizeof allowed);
         return sl_error_set(error, SL_BAD_CONFIG, "%s is not set, or null; allowed: %s", path, allowed);
     }
-    return sl_setting_check(setting, *value, number, error);
+    return sl_setting_check(&setting, *value, number, error);
 }
 
 sl_status sl_config_integer(const sl_config *config, const char *path, int64_t *value, sl_error *error)

@@ -22,8 +22,12 @@ enum sl_setting_type {
     SL_FILE,
     SL_SECTION,
     SL_LAYERS, /* by HRN and layer: what .layered settings are for single layers */
-    SL_URL     /* http:// or https:// */
+    SL_URL,    /* http:// or https:// */
+    SL_NAMED   /* a section of sections, each with a name that the user chooses */
 };
+
+/* In a setting's path it stands for any such name: "streamlayer.gateway.token.issuers.NAME.issuer". */
+#define SL_NAME "NAME"
 
 struct sl_setting {
     const char *path;
@@ -36,15 +40,24 @@ struct sl_setting {
     bool layered;               /* below stream: may be set for single layers too, in stream.layers */
     const char *const *also;    /* other paths that mean it, NULL-terminated, or NULL */
     bool readable;              /* SL_FILE: a file that is to be there */
+    bool reload;                /* the gateway's: a reload applies it, without a restart */
     const char *meaning;
 };
 /* The client's settings, then the gateway's (two tables, one a file); NULL past the last. */
 const struct sl_setting *sl_setting_at(size_t index);
+/* The one of that path, in which any name may stand where the setting's has SL_NAME. */
 const struct sl_setting *sl_setting_find(const char *path);
 /* The setting that path is another name of (struct sl_setting's also), or NULL. */
 const struct sl_setting *sl_setting_meant_by(const char *path);
 /* Whether some setting lies below path. */
 bool sl_setting_is_group(const char *path);
+/* The rest of the setting's path, where it lies below group; "" where it is group itself; else NULL. */
+const char *sl_setting_below(const struct sl_setting *setting, const char *group);
+/* Whether its path has SL_NAME in it. */
+bool sl_setting_is_named(const struct sl_setting *setting);
+/* The path that the setting has where typed, which may be cut short anywhere, has names for SL_NAME:
+ * "issuers.one.audience" of "issuers.one.au". false: typed is no beginning of one, or has no name yet. */
+bool sl_setting_path_typed(const struct sl_setting *setting, const char *typed, char *out, size_t size);
 
 extern const struct sl_setting sl_client_settings[], sl_gateway_settings[];
 extern const size_t sl_client_setting_count, sl_gateway_setting_count;
@@ -58,6 +71,15 @@ sl_status sl_config_duration_ms(const sl_config *config, const char *path, int64
 sl_status sl_config_bytes(const sl_config *config, const char *path, int64_t *value, sl_error *error);
 /* One of the choices; *value is the configuration's own text. */
 sl_status sl_config_choice(const sl_config *config, const char *path, const char **value, sl_error *error);
+
+/* The names in a section of SL_NAMED, which null does not make one; NULL past the last. The configuration's
+ * own text. Settings below one are asked for by path, as any others. */
+const char *sl_config_name_at(const sl_config *config, const char *path, size_t index);
+/* Calls visit with each path that the setting has: of one with SL_NAME in its path, a path a name that is
+ * there. path ends with the call. false: no memory. */
+bool sl_config_each_path(const sl_config *config, const struct sl_setting *setting,
+                         void (*visit)(void *opaque, const struct sl_setting *setting, const char *path),
+                         void *opaque);
 
 /*
  * The same for one layer, of a setting that is .layered. The first of these that is set, where null is not:

@@ -42,7 +42,8 @@ class Reference(unittest.TestCase):
             begins = [line for line in lines
                       if re.match(rf"(?:# )?{re.escape(setting['path'])} (?:=|\{{)", line)]
             self.assertEqual(len(begins), 1, setting["path"])
-            self.assertEqual(begins[0].startswith("# "), setting["default"] is None, begins[0])
+            named = ".NAME" in setting["path"]  # has its default once a name stands there
+            self.assertEqual(begins[0].startswith("# "), setting["default"] is None or named, begins[0])
             if setting["default"] is not None:
                 self.assertEqual(begins[0].split(" = ", 1)[1].strip('"'), setting["default"])
         comments = " ".join(line[2:] for line in lines if line.startswith("# "))
@@ -70,7 +71,8 @@ class Reference(unittest.TestCase):
         shown = [json.loads(self.out(*more, "config", "show", "--json")) for more in ([], ["--config", self.file])]
         values = [{path: entry["value"] for path, entry in one.items()} for one in shown]
         self.assertEqual(values[0], values[1])
-        self.assertEqual(set(values[0]), {setting["path"] for setting in self.settings if setting["default"] is not None})
+        self.assertEqual(set(values[0]), {setting["path"] for setting in self.settings
+                                          if setting["default"] is not None and ".NAME" not in setting["path"]})
 
     def test_lightbend_reads_the_same(self):
         with oracle.Parser(oracle.lightbend_command(os.path.join(os.path.dirname(BINARIES), "tests", "lightbend"))) as parser:
@@ -80,19 +82,24 @@ class Reference(unittest.TestCase):
 
     def test_completion_offers_each(self):
         offered = {line.split("\t")[0] for line in self.out("__complete", "-D", "").splitlines()}
-        ends = {setting["path"]: "." if setting["type"] in ("section", "layers") else "=" for setting in self.settings}
-        self.assertEqual({path + end for path, end in ends.items()} - offered, set())
+        ends = {}
         for setting in self.settings:
-            values = [line.split("\t")[0] for line in self.out("__complete", "-D", setting["path"] + "=").splitlines()]
+            path = setting["path"].replace(".NAME", ".one")
+            ends[path] = "." if setting["type"] in ("section", "layers", "named") else "="
+            if path != setting["path"]:  # offered once a name stands there
+                typed = setting["path"].split("NAME")[0] + "one."
+                offered.update(line.split("\t")[0] for line in self.out("__complete", "-D", typed).splitlines())
+            values = [line.split("\t")[0] for line in self.out("__complete", "-D", path + "=").splitlines()]
             if setting["allowed"] == "true or false":
-                self.assertEqual(values, [f"{setting['path']}={word}" for word in ("true", "false")])
+                self.assertEqual(values, [f"{path}={word}" for word in ("true", "false")])
+        self.assertEqual({path + end for path, end in ends.items()} - offered, set())
 
     def test_documents_name_settings(self):
         """Whatever a document names as a setting is one, or a section of some."""
         known = set()
         for setting in self.settings:
             known.update(setting["also"])
-            names = setting["path"].split(".")
+            names = setting["path"].replace(".NAME", ".name").split(".")
             known.update(".".join(names[:count]) for count in range(1, len(names) + 1))
         sections = {root: {path[len(root):].split(".")[0] for path in known if path.startswith(root)} for root in ROOTS}
         unknown = set()

@@ -18,8 +18,13 @@ FILE = os.path.join(wrong.HERE, "wrong", "table.txt")
 ROOTS = ("here.platform.data-client.", "streamlayer.")
 UNITS = {"integer": "", "duration": " ms", "size": " bytes"}
 NOT_OF_TYPE = {"integer": "none", "duration": "none", "size": "none", "boolean": "none", "choice": "none-of-them",
-               "url": "none", "section": "none", "layers": "none", "text": "[none]", "file": "[none]", "secret": "[none]"}
+               "url": "none", "section": "none", "layers": "none", "named": "none", "text": "[none]", "file": "[none]", "secret": "[none]"}
 URL = 'here.platform.data-client.endpoint-locator.discovery-service-url = "http://a"'
+
+
+def with_name(path):
+    """A path that stands below names that people choose has such a name."""
+    return path.replace(".NAME", ".one")
 
 
 def short(path):
@@ -31,7 +36,7 @@ def wanted(settings):
     rows = {}
     least, most = [], []
     for setting in settings:
-        path, kind = setting["path"], setting["type"]
+        path, kind = with_name(setting["path"]), setting["type"]
         rows[f"{short(path)}: type"] = [f"{path} = {NOT_OF_TYPE[kind]}"]
         if "min" in setting:
             rows[f"{short(path)}: below"] = [f"{path} = {setting['min'] - 1}{UNITS[kind]}"]
@@ -40,7 +45,7 @@ def wanted(settings):
             most.append(f"{path} = {setting['max']}{UNITS[kind]}")
     rows["each: least"] = least
     rows["each: most"] = most
-    choices = {setting["path"]: setting["allowed"].split(", ") for setting in settings if setting["type"] == "choice"}
+    choices = {with_name(setting["path"]): setting["allowed"].split(", ") for setting in settings if setting["type"] == "choice"}
     for number in range(max(map(len, choices.values()))):
         rows[f"each: word {number + 1}"] = [f"{path} = {words[number % len(words)]}" for path, words in choices.items()] + [URL]
     return rows
