@@ -380,6 +380,19 @@ struct gw_layer *gw_request_layer(struct gw_request *request)
     return NULL;
 }
 
+/* Everyone, until there are grants. */
+bool gw_request_may_read(const struct gw_request *request, const struct gw_layer *layer)
+{
+    (void)request;
+    (void)layer;
+    return true;
+}
+
+const char *gw_request_blob_owner(const struct gw_request *request, const struct gw_layer *layer)
+{
+    return gw_request_may_read(request, layer) ? NULL : gw_request_application(request);
+}
+
 bool gw_request_public_url(const struct gw_request *request, struct sl_buffer *url)
 {
     const struct gateway *gateway = gw_request_opaque(request);

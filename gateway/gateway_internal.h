@@ -45,7 +45,8 @@ struct gw_layer *gw_request_layer(struct gw_request *request);
 
 /*
  * What a route asks of the application (struct gw_route's access), checked before its handler is called:
- * rights on the catalog that the path's {hrn} names, or on the platform. Every route has one, or is public.
+ * rights on the catalog that the path's {hrn} names, or on the platform. Every route has one, or is public;
+ * of several one is enough.
  */
 enum gw_access {
     GW_ACCESS_READ = 1,
@@ -56,6 +57,13 @@ enum gw_access {
     GW_ACCESS_ANY = 32,   /* one of read, write and manage */
     GW_ACCESS_NONE = 64,  /* any application; the handler shows it what is its own */
 };
+
+/* Whether the request's application may read all that is in the layer. The request's loop, or whoever has the
+ * request to answer it. */
+bool gw_request_may_read(const struct gw_request *request, const struct gw_layer *layer);
+/* Whose blobs of the layer are there for the request: NULL, everyone's, or its own application's only. Text
+ * of the request's. Threads: as above. */
+const char *gw_request_blob_owner(const struct gw_request *request, const struct gw_layer *layer);
 
 /* Each API's routes; gateway.c joins them into the server's table. */
 extern const struct gw_route gw_lookup_routes[], gw_config_routes[], gw_ingest_routes[], gw_stream_routes[],

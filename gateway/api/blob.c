@@ -101,7 +101,7 @@ static void put_begin(struct gw_request *request)
         refuse_size(put);
         return;
     }
-    put->upload = gw_upload_begin(request, put_changed, put);
+    put->upload = gw_upload_begin(request, layer, put_changed, put);
     if (!put->upload)
         gw_respond_error(request, 503, "overloaded", "too many bytes are in flight",
                          "send again after the time that Retry-After gives");
@@ -132,7 +132,7 @@ struct get {
     struct gw_request *request;
     struct gateway *gateway;
     struct gw_layer *layer;
-    const char *handle, *range, *if_range; /* the request's */
+    const char *handle, *owner, *range, *if_range; /* the request's */
 };
 
 enum range { RANGE_NONE, RANGE_GOOD, RANGE_BEHIND };
@@ -206,7 +206,8 @@ static void run_get(struct gw_job *job)
     sl_error error = {0};
     int fd;
     int64_t offset;
-    if (gw_blob_open(get->gateway->blobs, get->layer->topic, get->handle, &info, &fd, &offset, &error))
+    if (gw_blob_open(get->gateway->blobs, get->layer->topic, get->handle, get->owner, &info, &fd, &offset,
+                     &error))
         gw_respond_blob_failure(get->request, &error);
     else
         answer_blob(get, &info, fd, offset);
@@ -235,6 +236,7 @@ static void get_blob(struct gw_request *request)
         .gateway = gw_request_opaque(request),
         .layer = layer,
         .handle = handle,
+        .owner = gw_request_blob_owner(request, layer),
         .range = whole ? NULL : gw_request_header(request, "Range"),
         .if_range = gw_request_header(request, "If-Range"),
     };
@@ -333,6 +335,10 @@ const struct gw_route gw_blob_routes[] = {
      .data = put_data,
      .handle = put_end,
      .name = "blob.put"},
-    {.method = "GET", .pattern = DATA, .access = GW_ACCESS_READ, .handle = get_blob, .name = "blob.get"},
+    {.method = "GET",
+     .pattern = DATA,
+     .access = GW_ACCESS_READ | GW_ACCESS_WRITE, /* who may not read sees its own */
+     .handle = get_blob,
+     .name = "blob.get"},
 };
 const size_t gw_blob_route_count = sizeof gw_blob_routes / sizeof *gw_blob_routes;

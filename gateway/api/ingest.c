@@ -8,6 +8,7 @@
 #include "base/text.h"
 #include "base/time.h"
 #include "gateway/api/failures.h"
+#include "gateway/api/gzip.h"
 #include "gateway/api/upload.h"
 #include "gateway/broker/repeats.h"
 #include "wire/record.h"
@@ -97,6 +98,12 @@ const char *gw_message_fault(const struct gw_layer *layer, const struct sl_messa
                "or "
                "store it as a blob and name its data handle";
     }
+    *code = "not-gzip";
+    const char *gzip = layer->content_encoding && message->payload
+                           ? gw_gzip_fault(message->payload, message->payload_size, true)
+                           : NULL;
+    if (gzip)
+        return gzip;
     if (message->checksum) {
         *code = "bad-checksum";
         if (strlen(message->checksum) != 64 || strspn(message->checksum, "0123456789abcdefABCDEF") != 64)
@@ -301,7 +308,7 @@ static void upload_changed(void *owner, enum gw_upload_state state);
 
 static bool start_upload(struct single *single)
 {
-    single->upload = gw_upload_begin(single->request, upload_changed, single);
+    single->upload = gw_upload_begin(single->request, single->layer, upload_changed, single);
     return single->upload || refuse(single, 503, "overloaded", "too many bytes are in flight",
                                     "send again after the time that Retry-After gives");
 }
@@ -594,16 +601,19 @@ static void handle(struct gw_request *request)
     }
     message->payload = single->body.size ? single->body.data : "";
     message->payload_size = single->body.size;
-    if (single->checksum_given) {
+    if (single->checksum_given || single->layer->content_encoding) {
         int http;
         const char *code;
         message->checksum = single->checksum_given;
         const char *fault = gw_message_fault(single->layer, message, false, &http, &code);
         if (fault) {
-            refuse(single, http, code, fault, "send the payload that the checksum was made of");
+            refuse(single, http, code, fault,
+                   strcmp(code, "not-gzip") ? "send the payload that the checksum was made of"
+                                            : GW_GZIP_ACTION);
             return;
         }
-        keep_checksum(single);
+        if (single->checksum_given)
+            keep_checksum(single);
     }
     decide(single, NULL);
 }

@@ -46,6 +46,7 @@ struct question {
     struct gw_job job;   /* first */
     struct gw_task task; /* the answer, on the loop */
     bool answered;
+    const char *owner; /* whose blobs may be named (the request's text); NULL: everyone's */
     char handle[GW_HANDLE_MAX + 1];
     struct gw_blob_info info;
     sl_error error;
@@ -244,8 +245,8 @@ static void run_question(struct gw_job *job)
 {
     struct question *question = (struct question *)(void *)job;
     struct batch *batch = (struct batch *)(void *)((char *)question - offsetof(struct batch, question));
-    gw_blob_find(batch->gateway->blobs, batch->layer->topic, question->handle, &question->info,
-                 &question->error);
+    gw_blob_find(batch->gateway->blobs, batch->layer->topic, question->handle, question->owner,
+                 &question->info, &question->error);
     gw_loop_post(batch->loop, &question->task);
 }
 
@@ -320,7 +321,9 @@ static const char *check_blob(struct batch *batch, int *http, const char **code,
     struct question *question = &batch->question;
     *wait = !question->answered;
     if (!question->answered) {
-        *question = (struct question){.job.run = run_question, .task.run = question_answered};
+        *question = (struct question){.job.run = run_question,
+                                      .task.run = question_answered,
+                                      .owner = gw_request_blob_owner(batch->request, batch->layer)};
         snprintf(question->handle, sizeof question->handle, "%s", message->data_handle);
         batch->waiting = true;
         gw_work_post(batch->gateway->disk_workers, &question->job);

@@ -22,6 +22,7 @@
 
 struct reading {
     struct gw_partitions *partitions;
+    const char *owner; /* whose blobs may be named: NULL: everyone's */
     size_t index;
     char prefix[PREFIX_DIGITS + 1];
     /* Why it cannot be read. */
@@ -129,8 +130,8 @@ static bool check_blob(struct reading *reading, struct sl_message *message)
     const struct gw_partitions *partitions = reading->partitions;
     struct gw_blob_info info;
     sl_error error = {0};
-    if (gw_blob_find(partitions->gateway->blobs, partitions->layer->topic, message->data_handle, &info,
-                     &error)) {
+    if (gw_blob_find(partitions->gateway->blobs, partitions->layer->topic, message->data_handle,
+                     reading->owner, &info, &error)) {
         const struct gw_failure *failure = gw_blob_failure_of(&error);
         int http = error.status == SL_NOT_FOUND ? 400 : failure->http; /* 404 is the layer's */
         return refuse(reading, http, failure->code, error.text);
@@ -286,7 +287,8 @@ struct gw_partitions *gw_partitions_read(struct gw_request *request, struct gw_l
     /* What the messages will take is less than their text, and a message with what we add to it each. */
     size_t bytes =
         gw_request_body(request)->size + json_array_size(list) * (sizeof(struct sl_message) + ADDED);
-    struct reading reading = {.partitions = partitions_new(gateway, layer, bytes)};
+    struct reading reading = {.owner = gw_request_blob_owner(request, layer),
+                              .partitions = partitions_new(gateway, layer, bytes)};
     if (!reading.partitions) {
         gw_respond_error(request, 503, "overloaded", "too many bytes are in flight",
                          "send again after the time that Retry-After gives");

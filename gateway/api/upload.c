@@ -2,6 +2,7 @@
 
 #include "base/error.h"
 #include "gateway/api/failures.h"
+#include "gateway/api/gzip.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,6 +18,7 @@ struct gw_upload {
     struct gw_request *request; /* NULL: dropped */
     void (*changed)(void *owner, enum gw_upload_state state);
     void *owner;
+    bool gzip; /* it must be */
 
     /* The job's while busy, else the loop's. */
     struct gw_blob_file *file;
@@ -25,8 +27,9 @@ struct gw_upload {
     char *writing;
     size_t writing_size;
     bool seal, keep;
-    const char *topic, *handle;
+    const char *topic, *handle, *application;
     sl_error error;
+    bool not_gzip; /* that is the error */
 
     /* The loop's. */
     char *filling;
@@ -50,12 +53,26 @@ static void run_drop(struct gw_job *job)
     upload_free((struct gw_upload *)(void *)job);
 }
 
+/* What the body begins with, before anything is stored. */
+static sl_status check_start(struct gw_upload *upload)
+{
+    bool gathered = upload->first.size > 0;
+    const char *bytes = gathered ? upload->first.data : upload->writing;
+    size_t size = gathered ? upload->first.size : upload->writing_size;
+    bool whole = upload->seal && !(gathered && upload->writing_size);
+    const char *fault = upload->gzip ? gw_gzip_fault(bytes, size, whole) : NULL;
+    upload->not_gzip = fault != NULL;
+    return fault ? sl_error_set(&upload->error, SL_INVALID_ARGUMENT, "%s", fault) : SL_OK;
+}
+
 static void run(struct gw_job *job)
 {
     struct gw_upload *upload = (struct gw_upload *)(void *)job;
     sl_error *error = &upload->error;
     sl_status status = SL_OK;
     if (!upload->file)
+        status = check_start(upload);
+    if (!status && !upload->file)
         status = gw_blob_begin(upload->gateway->blobs, &upload->file, error);
     if (!status && upload->first.size) {
         status = gw_blob_write(upload->file, upload->first.data, upload->first.size, error);
@@ -67,7 +84,8 @@ static void run(struct gw_job *job)
     if (!status && upload->seal)
         status = gw_blob_seal(upload->file, &upload->info, error);
     if (!status && upload->keep)
-        status = gw_blob_keep(&upload->file, upload->topic, upload->handle, &upload->info, error);
+        status = gw_blob_keep(&upload->file, upload->topic, upload->handle, upload->application,
+                              &upload->info, error);
     if (status)
         gw_blob_drop(&upload->file);
     gw_loop_post(upload->loop, &upload->task);
@@ -121,7 +139,7 @@ static void job_ended(struct gw_task *task)
     }
 }
 
-struct gw_upload *gw_upload_begin(struct gw_request *request,
+struct gw_upload *gw_upload_begin(struct gw_request *request, const struct gw_layer *layer,
                                   void (*changed)(void *owner, enum gw_upload_state state), void *owner)
 {
     struct gateway *gateway = gw_request_opaque(request);
@@ -138,6 +156,7 @@ struct gw_upload *gw_upload_begin(struct gw_request *request,
     upload->request = request;
     upload->changed = changed;
     upload->owner = owner;
+    upload->gzip = layer->content_encoding != NULL;
     upload->writing = malloc(CHUNK);
     upload->filling = malloc(CHUNK);
     if (upload->writing && upload->filling)
@@ -189,6 +208,7 @@ void gw_upload_keep(struct gw_upload *upload, const char *topic, const char *han
 {
     upload->topic = topic;
     upload->handle = handle;
+    upload->application = gw_request_application(upload->request);
     copy_text(upload->info.type, type);
     copy_text(upload->info.encoding, encoding);
     upload->seal = false;
@@ -203,7 +223,13 @@ const struct gw_blob_info *gw_upload_info(const struct gw_upload *upload)
 
 void gw_upload_respond_error(struct gw_upload *upload, struct gw_request *request)
 {
-    gw_respond_blob_failure(request, &upload->error);
+    if (upload->not_gzip)
+        gw_respond_error(request, 400, "not-gzip", upload->error.text, GW_GZIP_ACTION);
+    else if (upload->error.status == SL_NOT_FOUND)
+        gw_respond_error(request, 404, gw_blob_failure_of(&upload->error)->code, upload->error.text,
+                         "choose another data handle, best a random one that nobody else has");
+    else
+        gw_respond_blob_failure(request, &upload->error);
 }
 
 void gw_upload_drop(struct gw_upload *upload)

@@ -16,9 +16,9 @@ enum gw_upload_state {
     GW_UPLOAD_KEPT,   /* it is a blob */
 };
 
-/* changed is told each new state, on the loop, never from within a call. NULL: no memory, or too much of it
- * in flight. */
-struct gw_upload *gw_upload_begin(struct gw_request *request,
+/* changed is told each new state, on the loop, never from within a call. What does not begin as the layer's
+ * content encoding says fails. NULL: no memory, or too much of it in flight. */
+struct gw_upload *gw_upload_begin(struct gw_request *request, const struct gw_layer *layer,
                                   void (*changed)(void *owner, enum gw_upload_state state), void *owner);
 /* Before any data: what has been gathered already. Takes the buffer's bytes. */
 void gw_upload_start_with(struct gw_upload *upload, struct sl_buffer *bytes);
@@ -26,7 +26,8 @@ void gw_upload_start_with(struct gw_upload *upload, struct sl_buffer *bytes);
 size_t gw_upload_data(struct gw_upload *upload, const char *data, size_t size);
 /* The body is whole: GW_UPLOAD_SEALED follows. */
 void gw_upload_seal(struct gw_upload *upload);
-/* After GW_UPLOAD_SEALED; the texts must stay. type and encoding may be NULL. GW_UPLOAD_KEPT follows. */
+/* After GW_UPLOAD_SEALED; the texts must stay. type and encoding may be NULL. The blob is the request's
+ * application's. GW_UPLOAD_KEPT follows, or GW_UPLOAD_FAILED when the handle is another's. */
 void gw_upload_keep(struct gw_upload *upload, const char *topic, const char *handle, const char *type,
                     const char *encoding);
 const struct gw_blob_info *gw_upload_info(const struct gw_upload *upload);

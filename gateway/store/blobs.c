@@ -25,7 +25,8 @@ struct head {
     char checksum[72];
     char type[GW_BLOB_TYPE_MAX + 1];
     char encoding[GW_BLOB_TYPE_MAX + 1];
-    char spare[1024 - 8 - 72 - 2 * (GW_BLOB_TYPE_MAX + 1)];
+    char owner[GW_BLOB_OWNER_MAX + 1]; /* "": from before owners were kept */
+    char spare[1024 - 8 - 72 - 2 * (GW_BLOB_TYPE_MAX + 1) - (GW_BLOB_OWNER_MAX + 1)];
 };
 _Static_assert(sizeof(struct head) == 1024, "files are read by later versions");
 
@@ -222,15 +223,44 @@ static bool topic_ok(const char *topic)
     return *topic && *topic != '.' && !strchr(topic, '/') && strlen(topic) <= NAME_MAX;
 }
 
-/* Returns an errno. */
-static int move_in(struct gw_blob_file *file, const char *topic, const char *name)
+/* Reads the head; 0, or an errno. */
+static int read_head(int fd, struct head *head)
+{
+    ssize_t got = pread(fd, head, sizeof *head, 0);
+    if (got < 0)
+        return errno;
+    bool good = got == (ssize_t)sizeof *head && !memcmp(head->magic, MAGIC, sizeof head->magic) &&
+                !head->type[GW_BLOB_TYPE_MAX] && !head->encoding[GW_BLOB_TYPE_MAX] &&
+                !head->owner[GW_BLOB_OWNER_MAX];
+    return good ? 0 : EBADMSG;
+}
+
+/* Whether the name is taken by another owner's blob. What has no head of ours is not replaced either. Returns
+ * an errno. */
+static int check_owner(int directory, const char *name, const char *owner, bool *taken)
+{
+    struct head head;
+    int file = openat(directory, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    if (file < 0)
+        return errno == ENOENT ? 0 : errno;
+    int reason = read_head(file, &head);
+    close(file);
+    *taken = !reason && strcmp(head.owner, owner) != 0;
+    return reason;
+}
+
+/* Unless the name is taken, by another owner. Returns an errno. */
+static int move_in(struct gw_blob_file *file, const char *topic, const char *name, const char *owner,
+                   bool *taken)
 {
     struct gw_blobs *blobs = file->blobs;
     pthread_mutex_lock(&blobs->names);
     int directory = make_directory(blobs->layers, topic);
-    int reason = directory < 0 || renameat(blobs->incoming, file->name, directory, name) ? errno : 0;
+    int reason = directory < 0 ? errno : check_owner(directory, name, owner, taken);
+    if (!reason && !*taken && renameat(blobs->incoming, file->name, directory, name))
+        reason = errno;
     pthread_mutex_unlock(&blobs->names);
-    if (!reason) {
+    if (!reason && !*taken) {
         *file->name = 0; /* not here any more */
         /* The names themselves are to outlast a loss of power, too. When that fails the blob stays, though
          * nobody is told of it: another one that was told may have its name by now. */
@@ -242,7 +272,7 @@ static int move_in(struct gw_blob_file *file, const char *topic, const char *nam
     return reason;
 }
 
-sl_status gw_blob_keep(struct gw_blob_file **out, const char *topic, const char *handle,
+sl_status gw_blob_keep(struct gw_blob_file **out, const char *topic, const char *handle, const char *owner,
                        const struct gw_blob_info *info, sl_error *error)
 {
     struct gw_blob_file *file = *out;
@@ -256,13 +286,22 @@ sl_status gw_blob_keep(struct gw_blob_file **out, const char *topic, const char 
     sl_status status = SL_OK;
     if (!topic_ok(topic) || !blob_name(handle, name)) {
         status = sl_error_set(error, SL_INVALID_ARGUMENT, "\"%.200s\" is no data handle", handle);
+    } else if (!*owner || strlen(owner) > GW_BLOB_OWNER_MAX) {
+        status = sl_error_set(error, SL_INTERNAL, "\"%.200s\" is no application's id", owner);
     } else {
+        memcpy(head.owner, owner, strlen(owner) + 1);
+        bool taken = false;
         int reason = write_whole(file->fd, (const char *)&head, sizeof head, 0);
         if (!reason && fsync(file->fd))
             reason = errno;
         if (!reason)
-            reason = move_in(file, topic, name);
-        if (reason)
+            reason = move_in(file, topic, name, owner, &taken);
+        if (taken)
+            status = sl_error_set(error, SL_NOT_FOUND,
+                                  "the layer has no blob \"%.200s\" that this application could replace: the "
+                                  "data handle is another's. Nothing was stored",
+                                  handle);
+        else if (reason)
             status = disk_error(file->blobs, "cannot store a blob", reason, error);
     }
     gw_blob_drop(&file);
@@ -289,17 +328,19 @@ static sl_status no_such(const char *handle, sl_error *error)
     return sl_error_set(error, SL_NOT_FOUND, "the layer has no blob \"%.200s\"", handle);
 }
 
-/* Reads the head and the size. Returns an errno. */
-static int read_info(int fd, struct gw_blob_info *info)
+/* Reads the head and the size. Returns an errno: ENOENT when it is not that owner's (NULL: anyone's). */
+static int read_info(int fd, const char *owner, struct gw_blob_info *info)
 {
     struct head head;
     struct stat about;
-    ssize_t got = pread(fd, &head, sizeof head, 0);
-    if (got < 0 || fstat(fd, &about))
+    int reason = read_head(fd, &head);
+    if (reason)
+        return reason;
+    if (owner && strcmp(head.owner, owner) != 0)
+        return ENOENT;
+    if (fstat(fd, &about))
         return errno;
-    if (got != (ssize_t)sizeof head || memcmp(head.magic, MAGIC, sizeof head.magic) != 0 ||
-        head.checksum[sizeof info->checksum - 1] || head.type[GW_BLOB_TYPE_MAX] ||
-        head.encoding[GW_BLOB_TYPE_MAX])
+    if (head.checksum[sizeof info->checksum - 1])
         return EBADMSG;
     memcpy(info->checksum, head.checksum, sizeof info->checksum);
     memcpy(info->type, head.type, sizeof info->type);
@@ -308,7 +349,7 @@ static int read_info(int fd, struct gw_blob_info *info)
     return 0;
 }
 
-sl_status gw_blob_open(struct gw_blobs *blobs, const char *topic, const char *handle,
+sl_status gw_blob_open(struct gw_blobs *blobs, const char *topic, const char *handle, const char *owner,
                        struct gw_blob_info *info, int *fd, int64_t *offset, sl_error *error)
 {
     char name[GW_HANDLE_MAX + sizeof SUFFIX];
@@ -318,7 +359,7 @@ sl_status gw_blob_open(struct gw_blobs *blobs, const char *topic, const char *ha
     if (!path)
         return sl_error_oom(error);
     int file = openat(blobs->layers, path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-    int reason = file < 0 ? errno : read_info(file, info);
+    int reason = file < 0 ? errno : read_info(file, owner, info);
     free(path);
     if (!reason && fd) {
         *fd = file;
@@ -332,10 +373,10 @@ sl_status gw_blob_open(struct gw_blobs *blobs, const char *topic, const char *ha
     return reason ? disk_error(blobs, "cannot read a blob", reason, error) : SL_OK;
 }
 
-sl_status gw_blob_find(struct gw_blobs *blobs, const char *topic, const char *handle,
+sl_status gw_blob_find(struct gw_blobs *blobs, const char *topic, const char *handle, const char *owner,
                        struct gw_blob_info *info, sl_error *error)
 {
-    return gw_blob_open(blobs, topic, handle, info, NULL, NULL, error);
+    return gw_blob_open(blobs, topic, handle, owner, info, NULL, NULL, error);
 }
 
 sl_status gw_blob_remove(struct gw_blobs *blobs, const char *topic, const char *handle, sl_error *error)

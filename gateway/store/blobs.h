@@ -1,7 +1,11 @@
 /*
  * Blobs: files beside the layers, DATA/blobs/layers/TOPIC/HANDLE.blob. Each begins with a head that says what
- * it is (type, encoding, checksum); it comes into being by a rename, so it is there whole or not at all. The
- * topic carries the layer's creation id: a layer that was deleted and made again has none of the old blobs.
+ * it is (type, encoding, checksum, owner); it comes into being by a rename, so it is there whole or not at
+ * all. The topic carries the layer's creation id: a layer that was deleted and made again has none of the old
+ * blobs.
+ *
+ * A blob belongs to the application that stored it: only that one replaces it. Blobs from before owners were
+ * written down are nobody's, and are not replaced.
  *
  * All calls but the checks of names block on disk: on a worker only, any number at once.
  */
@@ -16,6 +20,7 @@ struct gw_blobs;
 
 #define GW_HANDLE_MAX        128
 #define GW_BLOB_TYPE_MAX     255     /* characters of a media type or an encoding */
+#define GW_BLOB_OWNER_MAX    127     /* of an application's id */
 #define GW_BLOB_SPARE_TTL_MS 3600000 /* a blob outlives its layer's ttl by that */
 
 struct gw_blob_info {
@@ -41,16 +46,17 @@ sl_status gw_blob_begin(struct gw_blobs *blobs, struct gw_blob_file **out, sl_er
 sl_status gw_blob_write(struct gw_blob_file *file, const void *data, size_t size, sl_error *error);
 /* Fills size and checksum. */
 sl_status gw_blob_seal(struct gw_blob_file *file, struct gw_blob_info *info, sl_error *error);
-/* On disk for good under its handle, in the place of one that was there. Takes the file, also on failure. */
-sl_status gw_blob_keep(struct gw_blob_file **out, const char *topic, const char *handle,
+/* On disk for good under its handle, in the place of one of the same owner's that was there. Takes the file,
+ * also on failure. Errors beside those above: SL_NOT_FOUND (the handle is another application's). */
+sl_status gw_blob_keep(struct gw_blob_file **out, const char *topic, const char *handle, const char *owner,
                        const struct gw_blob_info *info, sl_error *error);
 void gw_blob_drop(struct gw_blob_file **out); /* NULL is allowed */
 
-/* What a blob is; with fd, open for reading from *offset on, the caller's to close. Errors: SL_NOT_FOUND,
- * SL_IO. */
-sl_status gw_blob_open(struct gw_blobs *blobs, const char *topic, const char *handle,
+/* What a blob is; with fd, open for reading from *offset on, the caller's to close. owner: only that
+ * application's blobs are there; NULL: all are. Errors: SL_NOT_FOUND, SL_IO. */
+sl_status gw_blob_open(struct gw_blobs *blobs, const char *topic, const char *handle, const char *owner,
                        struct gw_blob_info *info, int *fd, int64_t *offset, sl_error *error);
-sl_status gw_blob_find(struct gw_blobs *blobs, const char *topic, const char *handle,
+sl_status gw_blob_find(struct gw_blobs *blobs, const char *topic, const char *handle, const char *owner,
                        struct gw_blob_info *info, sl_error *error);
 /* One that is not there is SL_OK. */
 sl_status gw_blob_remove(struct gw_blobs *blobs, const char *topic, const char *handle, sl_error *error);

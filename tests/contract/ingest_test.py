@@ -1,4 +1,5 @@
 """ingest v1: one message a request, large ones, batches; messages that are sent again."""
+import base64
 import gzip
 import hashlib
 import os
@@ -77,8 +78,8 @@ class Ingest(TestCase):
         headers = {**({"Content-Type": content_type} if content_type else {}), **options.pop("headers", {})}
         return self.platform.post(self.url + options.pop("query", ""), body, headers=headers, **options)
 
-    def messages(self, count):
-        subscription = Subscription(self.platform, self.hrn, "layer", properties={"auto.offset.reset": "earliest"})
+    def messages(self, count, layer="layer"):
+        subscription = Subscription(self.platform, self.hrn, layer, properties={"auto.offset.reset": "earliest"})
         try:
             messages = subscription.receive(count) if count else subscription.poll()
             self.assertEqual(len(messages), count)
@@ -168,20 +169,61 @@ class Ingest(TestCase):
         self.assertEqual(self.messages(0), [])
 
     def test_ingest_of_a_large_gzip_body(self):
+        self.gzip_layer()
+        body = gzip.compress(os.urandom(2 * MIB))
+        answer = self.post(body, headers={"Content-Encoding": "gzip"})
+        self.assertEqual(answer.status, 200, answer.text)
+        meta = self.messages(1, "zip")[0]["metaData"]
+        self.assertEqual((meta["dataSize"], meta["compressedDataSize"]), (len(body), len(body)))
+        blob = self.platform.get(f"{self.blobs}/{meta['dataHandle']}")
+        self.assertEqual(blob.headers["content-encoding"], "gzip")
+        self.assertTrue(blob.body == body)
+
+    def gzip_layer(self):
         config = self.platform.base("config", "v1")
         layer = {"id": "zip", "contentType": OCTETS, "contentEncoding": "gzip", "streamProperties": {"parallelization": 1}}
         self.assertEqual(self.platform.post(f"{config}/catalogs/{self.hrn}/layers", layer).status, 201)
-        body = gzip.compress(os.urandom(2 * MIB))
-        url = self.url.replace("/layer", "/zip").replace("/zips", "/layers")
-        answer = self.platform.post(url, body, headers={"Content-Type": OCTETS, "Content-Encoding": "gzip"})
-        self.assertEqual(answer.status, 200, answer.text)
-        subscription = Subscription(self.platform, self.hrn, "zip", properties={"auto.offset.reset": "earliest"})
-        meta = subscription.receive(1)[0]["metaData"]
-        subscription.delete()
-        self.assertEqual((meta["dataSize"], meta["compressedDataSize"]), (len(body), len(body)))
-        blob = self.platform.get(f"{self.blobs}/{meta['dataHandle']}".replace("/layer/", "/zip/"))
-        self.assertEqual(blob.headers["content-encoding"], "gzip")
-        self.assertTrue(blob.body == body)
+        self.url, self.blobs = [url.replace("/layers/layer", "/layers/zip") for url in (self.url, self.blobs)]
+
+    def test_ingest_checks_that_gzip_is_gzip(self):
+        """Of a layer with contentEncoding gzip: every payload, however it comes; what is not gzip is not written."""
+        self.gzip_layer()
+        good, large = gzip.compress(b"text"), gzip.compress(os.urandom(2 * MIB))
+        zipped = {"Content-Encoding": "gzip"}
+        for body in (b"text", b"", good[:19], good[:3] + b"\xff" + good[4:], b"m" * (2 * MIB)):
+            for chunked in (False, True):
+                answer = self.post(iter([body]) if chunked else body, headers=zipped)
+                self.assertEqual((answer.status, answer.json()["code"]), (400, "not-gzip"), answer.text)
+                self.assertIn("compress", answer.json()["action"])
+        digest = hashlib.sha256(b"text").hexdigest()
+        self.assertEqual(self.post(b"text", headers={**zipped, "X-HERE-Checksum": digest}).json()["code"], "not-gzip")
+        results = self.batch({1: "a", 2: b"text"}, {1: "b", 2: good}, {1: "c", 2: None}, {1: "d", 2: b""})
+        self.assertEqual([(each[1], each.get(5)) for each in results],
+                         [(400, "not-gzip"), (200, None), (200, None), (400, "not-gzip")])
+        self.assertIn("compress", results[0][6])
+        partitions = f"{self.platform.base('publish', 'v2', self.hrn)}/layers/zip/partitions"
+        for payload, status in ((b"text", 400), (good, 204)):
+            entries = [{"partition": "e", "data": base64.b64encode(each).decode()} for each in (good, payload)]
+            answer = self.platform.post(partitions, {"partitions": entries})
+            self.assertEqual(answer.status, status, answer.text)
+            self.assertIn("not-gzip" if status == 400 else "", answer.text)
+        for body in (good, large, iter([large])):
+            self.assertEqual(self.post(body, headers=zipped).status, 200)
+        messages = self.messages(7, "zip")
+        self.assertEqual([data(each) for each in messages], [good, b"", good, good, good, b"", b""])
+        self.assertEqual([each["metaData"]["dataSize"] for each in messages[5:]], [len(large)] * 2)
+
+    def test_ingest_checks_that_blobs_of_gzip_layers_are_gzip(self):
+        """Whatever the PUT's Content-Encoding says: consumers go by the layer's."""
+        self.gzip_layer()
+        good = gzip.compress(os.urandom(MIB))
+        for body in (b"text", b"", good[:19], b"m" * MIB):
+            for headers in ({}, {"Content-Encoding": "gzip"}):
+                answer = self.platform.put(f"{self.blobs}/h", body, headers={"Content-Type": OCTETS, **headers})
+                self.assertEqual((answer.status, answer.json()["code"]), (400, "not-gzip"), answer.text)
+        self.assertEqual(self.platform.get(f"{self.blobs}/h").status, 404)
+        self.assertEqual(self.platform.put(f"{self.blobs}/h", good, headers={"Content-Type": OCTETS}).status, 204)
+        self.assertEqual(self.platform.get(f"{self.blobs}/h").body, good)
 
     def batch(self, *records):
         answer = self.post(b"".join(cbor(record) for record in records), CBOR)

@@ -48,7 +48,7 @@ static void keep(struct bench *bench, struct gw_blob_file *file, const char *top
     sl_error error;
     (void)bench;
     assert_int_equal(gw_blob_seal(file, &info, &error), SL_OK);
-    assert_int_equal(gw_blob_keep(&file, topic, handle, &info, &error), SL_OK);
+    assert_int_equal(gw_blob_keep(&file, topic, handle, "app", &info, &error), SL_OK);
     assert_null(file);
 }
 
@@ -65,7 +65,7 @@ static void expect(struct bench *bench, const char *topic, const char *handle, c
     char content[256], checksum[65];
     int fd;
     int64_t offset;
-    sl_status status = gw_blob_open(bench->blobs, topic, handle, &info, &fd, &offset, &error);
+    sl_status status = gw_blob_open(bench->blobs, topic, handle, NULL, &info, &fd, &offset, &error);
     if (!text) {
         assert_int_equal(status, SL_NOT_FOUND);
         return;
@@ -149,14 +149,76 @@ static void names_do_not_lead_out(void **state)
     for (size_t i = 0; i < sizeof topics / sizeof *topics; i++) {
         struct gw_blob_file *file = begin(&bench, "x", 1);
         assert_int_equal(gw_blob_seal(file, &info, &error), SL_OK);
-        assert_int_equal(gw_blob_keep(&file, topics[i], "h", &info, &error), SL_INVALID_ARGUMENT);
-        assert_int_equal(gw_blob_find(bench.blobs, topics[i], "h", &info, &error), SL_NOT_FOUND);
+        assert_int_equal(gw_blob_keep(&file, topics[i], "h", "app", &info, &error), SL_INVALID_ARGUMENT);
+        assert_int_equal(gw_blob_find(bench.blobs, topics[i], "h", NULL, &info, &error), SL_NOT_FOUND);
     }
     struct gw_blob_file *file = begin(&bench, "x", 1);
     assert_int_equal(gw_blob_seal(file, &info, &error), SL_OK);
-    assert_int_equal(gw_blob_keep(&file, "topic", "../h", &info, &error), SL_INVALID_ARGUMENT);
-    assert_int_equal(gw_blob_find(bench.blobs, "topic", "../h", &info, &error), SL_NOT_FOUND);
+    assert_int_equal(gw_blob_keep(&file, "topic", "../h", "app", &info, &error), SL_INVALID_ARGUMENT);
+    assert_int_equal(gw_blob_find(bench.blobs, "topic", "../h", NULL, &info, &error), SL_NOT_FOUND);
     assert_int_equal(count_files(&bench, "incoming"), 0);
+    tear_down(&bench);
+}
+
+static sl_status keep_for(struct bench *bench, const char *owner, const char *text, sl_error *error)
+{
+    struct gw_blob_info info = {.type = "text/plain", .encoding = "gzip"};
+    struct gw_blob_file *file = begin(bench, text, strlen(text));
+    assert_int_equal(gw_blob_seal(file, &info, error), SL_OK);
+    sl_status status = gw_blob_keep(&file, "topic", "h", owner, &info, error);
+    assert_null(file);
+    return status;
+}
+
+static void a_blob_is_its_owners(void **state)
+{
+    (void)state;
+    struct bench bench;
+    setup(&bench);
+    struct gw_blob_info info;
+    sl_error error;
+    assert_int_equal(keep_for(&bench, "a", "one", &error), SL_OK);
+    assert_int_equal(keep_for(&bench, "b", "two", &error), SL_NOT_FOUND);
+    assert_non_null(strstr(error.text, "\"h\""));
+    assert_int_equal(keep_for(&bench, "", "two", &error), SL_INTERNAL);
+    char longest[GW_BLOB_OWNER_MAX + 2] = "";
+    memset(longest, 'a', GW_BLOB_OWNER_MAX + 1); /* cut, it would be another's */
+    assert_int_equal(keep_for(&bench, longest, "two", &error), SL_INTERNAL);
+    expect(&bench, "topic", "h", "one");
+    assert_int_equal(gw_blob_find(bench.blobs, "topic", "h", "a", &info, &error), SL_OK);
+    assert_int_equal(gw_blob_find(bench.blobs, "topic", "h", "b", &info, &error), SL_NOT_FOUND);
+    assert_int_equal(gw_blob_find(bench.blobs, "topic", "h", "", &info, &error), SL_NOT_FOUND);
+    assert_int_equal(keep_for(&bench, "a", "again", &error), SL_OK);
+    expect(&bench, "topic", "h", "again");
+    assert_int_equal(count_files(&bench, "incoming"), 0);
+    longest[GW_BLOB_OWNER_MAX] = 0;
+    assert_int_equal(gw_blob_remove(bench.blobs, "topic", "h", &error), SL_OK);
+    assert_int_equal(keep_for(&bench, longest, "long", &error), SL_OK);
+    assert_int_equal(gw_blob_find(bench.blobs, "topic", "h", longest, &info, &error), SL_OK);
+    tear_down(&bench);
+}
+
+/* A file of the version before owners were kept. */
+static void a_blob_without_an_owner_is_nobodys(void **state)
+{
+    (void)state;
+    struct bench bench;
+    setup(&bench);
+    char path[160];
+    struct gw_blob_info info;
+    sl_error error;
+    store(&bench, "topic", "h", "old");
+    snprintf(path, sizeof path, "%s/blobs/layers/topic/h.blob", bench.directory);
+    FILE *file = fopen(path, "r+");
+    assert_non_null(file);
+    assert_int_equal(fseek(file, 8 + 72 + 256 + 256, SEEK_SET), 0);
+    static const char none[1024 - 8 - 72 - 256 - 256] = {0};
+    assert_int_equal(fwrite(none, sizeof none, 1, file), 1);
+    fclose(file);
+    expect(&bench, "topic", "h", "old");
+    assert_int_equal(gw_blob_find(bench.blobs, "topic", "h", "app", &info, &error), SL_NOT_FOUND);
+    assert_int_equal(keep_for(&bench, "app", "new", &error), SL_NOT_FOUND);
+    expect(&bench, "topic", "h", "old");
     tear_down(&bench);
 }
 
@@ -193,7 +255,7 @@ static void a_damaged_file_is_an_error(void **state)
     assert_int_equal(truncate(path, 100), 0);
     struct gw_blob_info info;
     sl_error error;
-    assert_int_equal(gw_blob_find(bench.blobs, "topic", "h", &info, &error), SL_IO);
+    assert_int_equal(gw_blob_find(bench.blobs, "topic", "h", NULL, &info, &error), SL_IO);
     assert_non_null(strstr(error.text, bench.directory));
     tear_down(&bench);
 }
@@ -300,8 +362,9 @@ static void replacing_and_sweeping_at_once(void **state)
 }
 
 CASES_MAIN(cmocka_unit_test(handles_are_names_and_nothing_else), cmocka_unit_test(a_blob_is_stored_and_read),
-           cmocka_unit_test(names_do_not_lead_out), cmocka_unit_test(what_is_given_up_leaves_nothing),
-           cmocka_unit_test(a_damaged_file_is_an_error),
+           cmocka_unit_test(names_do_not_lead_out), cmocka_unit_test(a_blob_is_its_owners),
+           cmocka_unit_test(a_blob_without_an_owner_is_nobodys),
+           cmocka_unit_test(what_is_given_up_leaves_nothing), cmocka_unit_test(a_damaged_file_is_an_error),
            cmocka_unit_test(old_blobs_and_those_of_deleted_layers_go),
            cmocka_unit_test(a_full_disk_is_told_and_leaves_nothing),
            cmocka_unit_test(replacing_and_sweeping_at_once))
