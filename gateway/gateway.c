@@ -14,7 +14,6 @@
 #include "gateway/store/blobs.h"
 #include "gateway/store/db.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -35,24 +34,6 @@ static const char *text_setting(const sl_config *config, const char *path)
 {
     const char *value = sl_config_get(config, path);
     return value && *value ? value : NULL;
-}
-
-/* Until there is TLS, tokens would cross the network in the clear. */
-static sl_status check_loopback(const sl_config *config, const char *address, sl_error *error)
-{
-    struct in_addr v4;
-    struct in6_addr v6;
-    bool loopback = (inet_pton(AF_INET, address, &v4) == 1 && ntohl(v4.s_addr) >> 24 == 127) ||
-                    (inet_pton(AF_INET6, address, &v6) == 1 && IN6_IS_ADDR_LOOPBACK(&v6)) ||
-                    !strcmp(address, "localhost");
-    if (loopback)
-        return SL_OK;
-    const char *origin = sl_config_origin(config, GATEWAY "listen.address");
-    return sl_error_set(
-        error, SL_BAD_CONFIG,
-        "%s: " GATEWAY "listen.address = %s: only this machine's own addresses can be served (127.0.0.1, "
-        "::1, localhost), because the gateway speaks no TLS; let a proxy that does stand before it",
-        origin ? origin : "-", address);
 }
 
 static sl_status hold_directory(struct gateway *gateway, const char *directory, sl_error *error)
@@ -143,9 +124,7 @@ static sl_status read_settings(const sl_config *config, struct gw_server_setting
     settings->address = text_setting(config, GATEWAY "listen.address");
     if (!settings->address)
         settings->address = "127.0.0.1";
-    sl_status status = check_loopback(config, settings->address, error);
-    if (!status)
-        status = sl_config_integer(config, GATEWAY "listen.port", &port, error);
+    sl_status status = sl_config_integer(config, GATEWAY "listen.port", &port, error);
     if (!status)
         status = sl_config_integer(config, GATEWAY "threads", &threads, error);
     if (!status)
@@ -179,9 +158,10 @@ static sl_status name_public_url(struct gateway *gateway, const char *address, s
         size--;
     bool v6 = strchr(address, ':') != NULL;
     gateway->public_url_set = size > 0;
-    gateway->public_url = size ? strndup(set, size)
-                               : sl_printf("http://%s%s%s:%u", v6 ? "[" : "", address, v6 ? "]" : "",
-                                           (unsigned)gw_server_port(gateway->server));
+    gateway->public_url =
+        size ? strndup(set, size)
+             : sl_printf("%s://%s%s%s:%u", gateway->listen.secure ? "https" : "http", v6 ? "[" : "", address,
+                         v6 ? "]" : "", (unsigned)gw_server_port(gateway->server));
     return gateway->public_url ? SL_OK : sl_error_oom(error);
 }
 
@@ -253,6 +233,9 @@ static sl_status start(struct gateway *gateway, const sl_config *config, sl_erro
         status = sl_config_boolean(gateway->config, GATEWAY "extensions", &gateway->extended, error);
     if (!status)
         status = read_settings(gateway->config, &settings, error);
+    if (!status)
+        status = gw_listen_read(gateway->config, &gateway->listen, error);
+    gw_listen_apply(&gateway->listen, &settings);
     gateway->max_body = (int64_t)settings.max_body;
     if (!status)
         status = sl_config_bytes(gateway->config, GATEWAY "limits.blob", &gateway->max_blob, error);
@@ -354,6 +337,7 @@ void gw_stop(struct gateway **out, int grace_ms)
         close(gateway->lock_fd);
     free(gateway->routes);
     free(gateway->public_url);
+    gw_listen_free(&gateway->listen);
     sl_config_destroy(&gateway->config);
     free(gateway);
 }
@@ -400,7 +384,7 @@ bool gw_request_public_url(const struct gw_request *request, struct sl_buffer *u
     static const char legal[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_:[]";
     if (!host || !*host || strlen(host) > 255 || host[strspn(host, legal)])
         return sl_buffer_append_text(url, gateway->public_url);
-    return sl_buffer_printf(url, "http://%s", host);
+    return sl_buffer_printf(url, "%s://%s", gw_request_is_encrypted(request) ? "https" : "http", host);
 }
 
 void gw_respond_failure(struct gw_request *request, const sl_error *error)

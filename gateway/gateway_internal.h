@@ -5,15 +5,17 @@
 #include "gateway/broker/broker.h"
 #include "gateway/gateway.h"
 #include "gateway/http/server.h"
+#include "gateway/listen.h"
 #include "gateway/store/catalogs.h"
 #include "gateway/worker.h"
 
 struct gateway {
     sl_config *config;
     struct sl_log log;
-    char *public_url;    /* "http://127.0.0.1:8080", no trailing slash; see gw_request_public_url */
-    bool public_url_set; /* by the configuration */
-    bool extended;       /* streamlayer.gateway.extensions: what is ours is served, and told in lookup */
+    struct gw_listen listen; /* what the server's settings point to */
+    char *public_url;        /* "http://127.0.0.1:8080", no trailing slash; see gw_request_public_url */
+    bool public_url_set;     /* by the configuration */
+    bool extended;           /* streamlayer.gateway.extensions: what is ours is served, and told in lookup */
     struct gw_server *server;
     struct gw_workers *workers;       /* what may wait for Kafka */
     struct gw_workers *token_workers; /* tokens: had while Kafka is silent and all others wait for it */

@@ -4,6 +4,7 @@
 
 #include "gateway/http/router.h"
 #include "gateway/http/server.h"
+#include "gateway/http/tls.h"
 
 #include <microhttpd.h>
 #include <pthread.h>
@@ -31,6 +32,7 @@ struct gw_loop {
     atomic_bool stopping;
 
     /* The loop thread's own from here on. */
+    struct gw_tls *tls;   /* what new connections begin with; NULL: plain HTTP */
     bool handles_no_more; /* drained: no handler is called */
     bool run_mhd;         /* libmicrohttpd has something to do */
     struct gw_timer **heap;
@@ -54,6 +56,7 @@ struct gw_server {
     atomic_uint connections, streams;
     atomic_size_t bytes_in_flight;
     atomic_bool open, draining;
+    struct gw_tls *tls; /* for the loops to take; changed while none of them does, by one thread at a time */
     pthread_mutex_t lock;
     pthread_cond_t idle; /* in_flight came to nothing while draining */
     atomic_uint in_flight;
@@ -65,6 +68,9 @@ struct gw_connection {
     bool surplus;          /* one more than there may be */
     bool hung_up;          /* the client has closed its side */
     struct gw_request *streaming;
+    struct gw_tls *tls; /* linked; NULL: plain HTTP */
+    char *subject;      /* of the client's certificate, once it was asked for */
+    bool subject_sought;
 };
 
 /* An answer that is written piece by piece. */
@@ -146,6 +152,11 @@ int gw_socket_of(struct MHD_Connection *connection);
 /* framing.c: whether the head says in one way only where the request ends, or answers; then the connection
  * ends with the answer. version: of HTTP, as sent. */
 bool gw_framing_is_clear(struct gw_request *request, const char *version);
+
+/* peer.c: who is at the other end. begin: before the first byte is read; false: it cannot be served, and
+ * libmicrohttpd refuses the handshake. end: after the last. */
+bool gw_peer_begin(struct gw_connection *connection, struct gw_loop *loop, struct MHD_Connection *mhd);
+void gw_peer_end(struct gw_connection *connection);
 
 /* stream.c */
 void gw_stream_hung_up(struct gw_request *request);

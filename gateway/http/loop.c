@@ -152,13 +152,19 @@ static enum MHD_Result start_daemon(struct gw_loop *loop)
     size_t memory = server->settings.max_header < 4096 ? 4096 : server->settings.max_header;
     /* More than may be open: the surplus is answered with 503 instead of being left to wait. */
     unsigned limit = server->settings.max_connections + 256;
+    unsigned flags = MHD_USE_EPOLL | MHD_USE_ITC | MHD_ALLOW_SUSPEND_RESUME;
+    const struct MHD_OptionItem plain = {MHD_OPTION_END, 0, NULL};
+    /* Its own credentials serve nobody: each connection gets ours (tls.h). */
+    const struct MHD_OptionItem secure[] = {
+        {MHD_OPTION_HTTPS_CERT_CALLBACK, 0, (void *)(uintptr_t)gw_tls_no_certificate}, plain};
     loop->daemon = MHD_start_daemon(
-        MHD_USE_EPOLL | MHD_USE_ITC | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, gw_mhd_request, loop,
-        MHD_OPTION_LISTEN_SOCKET, (MHD_socket)loop->listen_fd, MHD_OPTION_CONNECTION_LIMIT, limit,
-        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)server->settings.idle_timeout_s,
-        MHD_OPTION_CONNECTION_MEMORY_LIMIT, memory, MHD_OPTION_URI_LOG_CALLBACK, gw_mhd_uri, loop,
-        MHD_OPTION_NOTIFY_COMPLETED, gw_mhd_completed, loop, MHD_OPTION_NOTIFY_CONNECTION, gw_mhd_connection,
-        loop, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_END);
+        loop->tls ? flags | MHD_USE_TLS : flags, 0, NULL, NULL, gw_mhd_request, loop, MHD_OPTION_ARRAY,
+        loop->tls ? secure : &plain, MHD_OPTION_LISTEN_SOCKET, (MHD_socket)loop->listen_fd,
+        MHD_OPTION_CONNECTION_LIMIT, limit, MHD_OPTION_CONNECTION_TIMEOUT,
+        (unsigned)server->settings.idle_timeout_s, MHD_OPTION_CONNECTION_MEMORY_LIMIT, memory,
+        MHD_OPTION_URI_LOG_CALLBACK, gw_mhd_uri, loop, MHD_OPTION_NOTIFY_COMPLETED, gw_mhd_completed, loop,
+        MHD_OPTION_NOTIFY_CONNECTION, gw_mhd_connection, loop, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1,
+        MHD_OPTION_END);
     if (!loop->daemon)
         return MHD_NO;
     loop->listen_fd = -1; /* the daemon's now */
@@ -168,6 +174,7 @@ static enum MHD_Result start_daemon(struct gw_loop *loop)
 sl_status gw_loop_init(struct gw_server *server, struct gw_loop *loop, sl_error *error)
 {
     loop->server = server;
+    loop->tls = server->tls ? gw_tls_link(server->tls) : NULL;
     loop->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     loop->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     if (loop->epoll_fd < 0 || loop->wake_fd < 0)
@@ -193,6 +200,7 @@ void gw_loop_free(struct gw_loop *loop)
     if (loop->daemon)
         MHD_stop_daemon(loop->daemon);
     gw_requests_free(loop);
+    gw_tls_unlink(&loop->tls);
     if (loop->listen_fd >= 0)
         close(loop->listen_fd);
     if (loop->epoll_fd >= 0)

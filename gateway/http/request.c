@@ -123,15 +123,20 @@ static void hung_up(struct gw_watch *watch)
 }
 
 /* Without memory for it, or when it cannot be watched, the connection is closed with its first request. */
-static struct gw_connection *connection_new(struct gw_loop *loop, int fd)
+static struct gw_connection *connection_new(struct gw_loop *loop, struct MHD_Connection *mhd)
 {
     struct gw_connection *connection = calloc(1, sizeof *connection);
     if (!connection)
         return NULL;
+    int fd = gw_socket_of(mhd);
     connection->watch = (struct gw_watch){.fd = fd, .ready = hung_up};
     struct epoll_event event = {.events = EPOLLRDHUP | EPOLLET, .data.ptr = &connection->watch};
-    if (!epoll_ctl(loop->epoll_fd, EPOLL_CTL_ADD, fd, &event))
-        return connection;
+    if (!epoll_ctl(loop->epoll_fd, EPOLL_CTL_ADD, fd, &event)) {
+        if (gw_peer_begin(connection, loop, mhd))
+            return connection;
+        gw_watch_remove(loop, &connection->watch);
+    }
+    gw_peer_end(connection);
     free(connection);
     return NULL;
 }
@@ -145,14 +150,16 @@ void gw_mhd_connection(void *opaque, struct MHD_Connection *mhd, void **context,
     if (code == MHD_CONNECTION_NOTIFY_STARTED) {
         /* Over the limit: it is told so when it asks for something. */
         bool surplus = atomic_fetch_add(&server->connections, 1) >= server->settings.max_connections;
-        *context = connection = connection_new(loop, gw_socket_of(mhd));
+        *context = connection = connection_new(loop, mhd);
         if (connection)
             connection->surplus = surplus;
         return;
     }
     atomic_fetch_sub(&server->connections, 1);
-    if (connection)
+    if (connection) {
         gw_watch_remove(loop, &connection->watch);
+        gw_peer_end(connection);
+    }
     free(connection);
 }
 

@@ -160,6 +160,9 @@ sl_status gw_server_start(const struct gw_server_settings *settings, const struc
         server->loops[i].listen_fd = server->loops[i].epoll_fd = server->loops[i].wake_fd = -1;
     if (!status)
         status = gw_router_create(settings->routes, settings->route_count, &server->router, error);
+    if (!status && settings->tls)
+        status = gw_tls_load(settings->tls, log, &server->tls, error);
+    server->settings.tls = NULL; /* the caller's memory */
     if (!status)
         status = listen_all(server, error);
     for (unsigned i = 0; i < server->loop_count && !status; i++)
@@ -211,12 +214,12 @@ static void run_order(struct gw_task *task)
     pthread_mutex_unlock(&server->lock);
 }
 
-static void order_all(struct gw_server *server, void (*carry_out)(struct gw_loop *loop))
+static bool order_all(struct gw_server *server, void (*carry_out)(struct gw_loop *loop))
 {
     unsigned left = server->loop_count;
     struct order *orders = calloc(server->loop_count, sizeof *orders);
     if (!orders)
-        return; /* without memory the server stops less gently */
+        return false;
     for (unsigned i = 0; i < server->loop_count; i++) {
         orders[i] = (struct order){{NULL, run_order}, &server->loops[i], carry_out, &left};
         gw_loop_post(&server->loops[i], &orders[i].task);
@@ -226,6 +229,42 @@ static void order_all(struct gw_server *server, void (*carry_out)(struct gw_loop
         pthread_cond_wait(&server->idle, &server->lock);
     pthread_mutex_unlock(&server->lock);
     free(orders);
+    return true;
+}
+
+static void take_tls(struct gw_loop *loop)
+{
+    gw_tls_unlink(&loop->tls);
+    loop->tls = gw_tls_link(loop->server->tls);
+}
+
+sl_status gw_server_reload_tls(struct gw_server *server, const struct gw_tls_settings *settings,
+                               sl_error *error)
+{
+    struct gw_tls *fresh;
+    if (!server->tls)
+        return sl_error_set(error, SL_INVALID_ARGUMENT, "the server was started without TLS");
+    sl_status status = gw_tls_load(settings, &server->log, &fresh, error);
+    if (status)
+        return status;
+    struct gw_tls *before = server->tls;
+    server->tls = fresh;
+    if (!order_all(server, take_tls)) {
+        server->tls = before;
+        before = fresh;
+        status = sl_error_oom(error);
+    }
+    gw_tls_unlink(&before);
+    return status;
+}
+
+sl_status gw_server_check_tls(const struct gw_tls_settings *settings, const struct sl_log *log,
+                              sl_error *error)
+{
+    struct gw_tls *tls;
+    sl_status status = gw_tls_load(settings, log, &tls, error);
+    gw_tls_unlink(&tls);
+    return status;
 }
 
 static void stop_listening(struct gw_loop *loop)
@@ -254,6 +293,7 @@ void gw_server_drain(struct gw_server *server, int grace_ms)
     int64_t deadline = sl_deadline_ms(grace_ms);
     int64_t streams = sl_deadline_ms(STREAMS_GRACE_MS);
     atomic_store(&server->draining, true);
+    /* Without memory for an order the server stops less gently. */
     order_all(server, stop_listening);
     wait_for_idle(server, streams < deadline ? streams : deadline);
     order_all(server, gw_streams_cut);
@@ -279,6 +319,7 @@ void gw_server_stop(struct gw_server **out)
         gw_loop_free(&server->loops[i]);
     free(server->loops);
     gw_router_destroy(&server->router);
+    gw_tls_unlink(&server->tls);
     pthread_cond_destroy(&server->idle);
     pthread_mutex_destroy(&server->lock);
     free(server);

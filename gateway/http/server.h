@@ -59,10 +59,27 @@ typedef enum gw_verdict (*gw_authenticate)(void *opaque, struct gw_request *requ
 /* The verdict GW_PASS of one that was to come later. Takes application. Any thread. */
 void gw_request_admit(struct gw_request *request, char *application);
 
+enum gw_client_certificates {
+    GW_CLIENT_CERTIFICATES_NONE,
+    GW_CLIENT_CERTIFICATES_OPTIONAL, /* who shows one must show a good one */
+    GW_CLIENT_CERTIFICATES_REQUIRED
+};
+
+/* The files are PEM, and read by gw_server_start and gw_server_reload_tls only. A _name is what errors call
+ * the file's setting: "gateway.conf:3: streamlayer.gateway.listen.tls.key". */
+struct gw_tls_settings {
+    const char *certificate, *certificate_name; /* the gateway's own, then the intermediate ones */
+    const char *key, *key_name;                 /* NULL: the key is in certificate */
+    const char *client_ca, *client_ca_name;     /* NULL: no client certificate can be verified */
+    enum gw_client_certificates clients;
+    bool at_least_1_3; /* else at least 1.2 */
+};
+
 struct gw_server_settings {
-    const char *address; /* loopback unless told otherwise */
-    uint16_t port;       /* 0: any */
-    unsigned loops;      /* 0: one a core */
+    const struct gw_tls_settings *tls; /* NULL: plain HTTP */
+    const char *address;               /* loopback unless told otherwise */
+    uint16_t port;                     /* 0: any */
+    unsigned loops;                    /* 0: one a core */
     unsigned max_connections;
     size_t max_body, max_header;
     size_t
@@ -80,6 +97,14 @@ struct gw_server_settings {
 sl_status gw_server_start(const struct gw_server_settings *settings, const struct sl_log *log,
                           struct gw_server **out, sl_error *error);
 void gw_server_open(struct gw_server *server);
+/* New connections get what the files hold now, and what settings say; those that are open keep what they
+ * have. When it returns SL_OK all loops have it; otherwise nothing is changed. Only of a server that was
+ * started with TLS, and not from a loop. Errors: those of the files (SL_BAD_CONFIG), SL_OUT_OF_MEMORY. */
+sl_status gw_server_reload_tls(struct gw_server *server, const struct gw_tls_settings *settings,
+                               sl_error *error);
+/* Whether the files can serve, without a server: as gw_server_reload_tls asks. */
+sl_status gw_server_check_tls(const struct gw_tls_settings *settings, const struct sl_log *log,
+                              sl_error *error);
 uint16_t gw_server_port(const struct gw_server *server);
 /* No new connections and requests (503 with Connection: close); returns when every request begun is answered
  * and written, or after grace_ms. No handler is called any more then; the loops go on running, tasks may
@@ -138,6 +163,11 @@ void gw_request_each_header(const struct gw_request *request,
 /* Calls visit for each query parameter, decoded, in the order sent; strings are the request's. */
 void gw_request_each_query(const struct gw_request *request,
                            bool (*visit)(void *opaque, const char *name, const char *value), void *opaque);
+/* Whether its connection speaks TLS. */
+bool gw_request_is_encrypted(const struct gw_request *request);
+/* The subject of the certificate that the client showed ("CN=edge-7,O=Fleet"), where it was verified; NULL:
+ * none. */
+const char *gw_request_client_subject(const struct gw_request *request);
 const char *gw_request_correlation_id(const struct gw_request *request);
 const struct sl_buffer *gw_request_body(const struct gw_request *request);
 /* The handler's own. free_data is called when the request ends, on its loop. */

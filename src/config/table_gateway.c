@@ -9,6 +9,8 @@
 #define HOURS   (60 * MINUTES)
 #define DAYS    (24 * HOURS)
 
+static const char *const client_certificates[] = {"none", "optional", "required", NULL};
+static const char *const tls_versions[] = {"1.2", "1.3", NULL};
 static const char *const levels[] = {"error", "warning", "info", "debug", NULL};
 
 const struct sl_setting sl_gateway_settings[] = {
@@ -24,6 +26,43 @@ const struct sl_setting sl_gateway_settings[] = {
      .max = 65535,
      .environment = "STREAMLAYER_GATEWAY_PORT",
      .meaning = "The port to listen on; 0 takes a free one."},
+    {.path = SL_GATEWAY_ROOT "listen.plain-off-loopback",
+     .type = SL_BOOLEAN,
+     .value = "false",
+     .meaning = "Serve plain HTTP, without TLS, on addresses that other machines reach, too."},
+    {.path = SL_GATEWAY_ROOT "listen.tls.certificate",
+     .type = SL_FILE,
+     .environment = "STREAMLAYER_GATEWAY_CERTIFICATE",
+     .reload = true,
+     .meaning =
+         "The gateway's certificate (PEM), the intermediate ones below it. With it HTTPS is served, and "
+         "only HTTPS."},
+    {.path = SL_GATEWAY_ROOT "listen.tls.key",
+     .type = SL_FILE,
+     .environment = "STREAMLAYER_GATEWAY_KEY",
+     .reload = true,
+     .meaning = "Its private key (PEM, not encrypted, readable by nobody else); without it, the key is in "
+                "listen.tls.certificate."},
+    {.path = SL_GATEWAY_ROOT "listen.tls.client-ca",
+     .type = SL_FILE,
+     .reload = true,
+     .meaning = "The CA certificates (PEM) that clients' certificates are held against."},
+    {.path = SL_GATEWAY_ROOT "listen.tls.client-certificates",
+     .type = SL_CHOICE,
+     .value = "none",
+     .choices = client_certificates,
+     .noun = "word",
+     .reload = true,
+     .meaning =
+         "Whether clients are asked for a certificate of listen.tls.client-ca's: none; optional: who shows "
+         "one must show a good one; required: nobody connects without. Tokens are needed all the same."},
+    {.path = SL_GATEWAY_ROOT "listen.tls.min-version",
+     .type = SL_CHOICE,
+     .value = "1.2",
+     .choices = tls_versions,
+     .noun = "version of TLS",
+     .reload = true,
+     .meaning = "The oldest version of TLS that is spoken."},
     {.path = SL_GATEWAY_ROOT "threads",
      .type = SL_INTEGER,
      .value = "0",
