@@ -1,9 +1,5 @@
 """oauth2: OAuth 1.0a signed requests for a bearer token."""
-import base64
-import hashlib
-import hmac
 import json
-import re
 import time
 import urllib.parse
 import uuid
@@ -12,17 +8,11 @@ import streamlayer
 from streamlayer import TestCase
 
 
-def quote(text):
-    return urllib.parse.quote(text, safe="-._~")
-
-
 class Token(TestCase):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
-        with open(cls.platform.environment["CREDENTIALS"], encoding="utf-8") as file:
-            cls.credentials = dict(re.match(r"\s*([^=\s]+)\s*=\s*(.*?)\s*$", line).groups()
-                                   for line in file if "=" in line and not line.startswith("#"))
+        cls.credentials = streamlayer.read_credentials(cls.platform.environment["CREDENTIALS"])
         cls.url = cls.credentials["here.token.endpoint.url"]
         cls.key = cls.credentials["here.access.key.id"]
         cls.secret = cls.credentials["here.access.key.secret"]
@@ -30,18 +20,8 @@ class Token(TestCase):
     def ask(self, body=b'{"grantType":"client_credentials"}', content_type="application/json", query="", key=None,
             secret=None, nonce=None, timestamp=None, form=(), spoil=False):
         """A signed request; form: the body's parameters, which are signed too when it is a form."""
-        oauth = {"oauth_consumer_key": key or self.key, "oauth_nonce": nonce or uuid.uuid4().hex,
-                 "oauth_signature_method": "HMAC-SHA256",
-                 "oauth_timestamp": str(int(time.time()) if timestamp is None else timestamp),
-                 "oauth_version": "1.0"}
-        signed = sorted([*oauth.items(), *urllib.parse.parse_qsl(query), *form])
-        base = "&".join(["POST", quote(self.url), quote("&".join(f"{quote(k)}={quote(v)}" for k, v in signed))])
-        mac = hmac.new(((secret or self.secret) + "&").encode(), base.encode(), hashlib.sha256).digest()
-        signature = base64.b64encode(mac).decode()
-        if spoil:
-            signature = ("A" if signature[0] != "A" else "B") + signature[1:]
-        oauth["oauth_signature"] = signature
-        header = "OAuth " + ", ".join(f'{name}="{quote(value)}"' for name, value in oauth.items())
+        header = streamlayer.oauth_header(self.url, key or self.key, secret or self.secret, query, form, nonce,
+                                          timestamp, spoil)
         return self.platform.post(self.url + ("?" + query if query else ""), body, token=None,
                                   headers={"Authorization": header, "Content-Type": content_type})
 

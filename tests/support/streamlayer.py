@@ -1,5 +1,7 @@
 """What the tests in Python share: the platform under test, HTTP against its gateway, names. Standard library only."""
 import base64
+import hashlib
+import hmac
 import http.client
 import itertools
 import json
@@ -12,6 +14,7 @@ import sys
 import time
 import unittest
 import urllib.parse
+import uuid
 
 READY_S = 240  # the first start of all fetches Kafka
 STOP_S = 60
@@ -357,6 +360,31 @@ class Platform:
         if answer.status != 200:
             raise AssertionError(f"publish: {answer.status} {answer.text}")
         return answer.json()["TraceID"]
+
+
+def read_credentials(name):
+    """What a credentials.properties holds."""
+    with open(name, encoding="utf-8") as file:
+        return dict(re.match(r"\s*([^=\s]+)\s*=\s*(.*?)\s*$", line).groups()
+                    for line in file if "=" in line and not line.startswith("#"))
+
+
+def quote(text):
+    return urllib.parse.quote(text, safe="-._~")
+
+
+def oauth_header(url, key, secret, query="", form=(), nonce=None, timestamp=None, spoil=False):
+    """The Authorization of a POST that asks for a token (OAuth 1.0a, HMAC-SHA256)."""
+    oauth = {"oauth_consumer_key": key, "oauth_nonce": nonce or uuid.uuid4().hex,
+             "oauth_signature_method": "HMAC-SHA256",
+             "oauth_timestamp": str(int(time.time()) if timestamp is None else timestamp), "oauth_version": "1.0"}
+    signed = sorted([*oauth.items(), *urllib.parse.parse_qsl(query), *form])
+    base = "&".join(["POST", quote(url), quote("&".join(f"{quote(k)}={quote(v)}" for k, v in signed))])
+    signature = base64.b64encode(hmac.new((secret + "&").encode(), base.encode(), hashlib.sha256).digest()).decode()
+    if spoil:
+        signature = ("A" if signature[0] != "A" else "B") + signature[1:]
+    oauth["oauth_signature"] = signature
+    return "OAuth " + ", ".join(f'{name}="{quote(value)}"' for name, value in oauth.items())
 
 
 class Subscription:

@@ -1,0 +1,151 @@
+"""Every row of tests/contract/wrong/: a request that is wrong in one way, and the answer that says so. After each the
+gateway serves, and nothing is in the layers that was not there before."""
+import base64
+import json
+import os
+import re
+import time
+import urllib.parse
+
+import streamlayer
+import wrong
+from streamlayer import TestCase
+
+LAYERS = {
+    "octets": {"contentType": "application/octet-stream"},
+    "text": {"contentType": "text/plain", "streamProperties": {"parallelization": 2}},
+    "zipped": {"contentType": "application/json", "contentEncoding": "gzip"},
+}
+
+
+class Fixture:
+    """What the rows' names stand for."""
+
+    def __init__(self, platform):
+        self.platform = platform
+        parts = urllib.parse.urlsplit(platform.url)
+        self.address = (parts.hostname, parts.port)
+        name = platform.name("wrong")
+        made = self.want(platform.post("/config/v1/catalogs", {
+            "id": name, "layers": [{"id": key, **value} for key, value in LAYERS.items()]}), 201)
+        self.hrn = made["hrn"]
+        self.market = self.want(platform.post("/config/v1/catalogs", {
+            "id": name + "-market", "marketplace": True,
+            "layers": [{"id": "text", "contentType": "text/plain",
+                        "streamProperties": {"dataOutThroughputKbps": 2000}}]}), 201)["hrn"]
+        paths = {key: f"/{api}/catalogs/{self.hrn}" for key, api in
+                 {"I": "ingest/v1", "S": "stream/v2", "B": "blob/v1", "U": "publish/v2"}.items()}
+        self.names = {
+            "hrn": self.hrn, "market": self.market, "catalog": name, "C": "/config/v1/catalogs", **paths,
+            "no_hrn": "hrn:here:data::local:" + platform.name("nowhere"),
+        }
+        self.names["M"] = f"/stream/v2/catalogs/{self.market}"
+        self.serial = streamlayer.Subscription(platform, self.hrn, "text")
+        self.names["N"] = urllib.parse.urlsplit(self.serial.node).path
+        self.names["subscription"] = self.serial.id
+        shared = platform.name("shared")
+        self.parallel = [streamlayer.Subscription(
+            platform, self.hrn, "octets", f"mode=parallel&subscriptionId={shared}&consumerId={consumer}")
+            for consumer in ("c1", "c2")]
+        self.names["parallel"] = shared
+        self.names["publication"] = self.publication(["text"])
+        self.names["closed"] = self.publication(["text"])
+        self.want(platform.put(f"{paths['U']}/publications/{self.names['closed']}"), 204)
+        self.want(platform.put(f"{paths['B']}/layers/text/data/stored", b"0123456789"), 204)
+        token = platform.token
+        head, payload, signature = token.split(".")
+        none = base64.urlsafe_b64encode(b'{"alg":"none"}').decode().rstrip("=")
+        changed = payload[:-3] + ("A" if payload[-3] != "A" else "B") + payload[-2:]
+        self.credentials = streamlayer.read_credentials(platform.environment["CREDENTIALS"])
+        self.names.update({
+            "cut_token": token[:-20], "changed_token": f"{head}.{changed}.{signature}",
+            "unsigned_token": f"{none}.{payload}.", "long": "a" * 40000, "a129": "a" * 129, "a501": "a" * 501,
+            "now": str(int(time.time())), "key": self.credentials["here.access.key.id"]})
+        self.names["sha"] = "84d89877f0d4041efb6bf91a16f0248f2fd573e6af05c19f96bedb9f882f7882"  # of 0123456789
+        self.names["sha62"] = self.names["sha"][2:]
+        self.tokens = {"owner": token}
+
+    def sign(self):
+        return streamlayer.oauth_header(*(self.credentials[name] for name in (
+            "here.token.endpoint.url", "here.access.key.id", "here.access.key.secret")))
+
+    def want(self, answer, status):
+        if answer.status != status:
+            raise AssertionError(f"the fixture: {answer.status} {answer.text}")
+        return answer.json() if answer.body else None
+
+    def publication(self, layers):
+        return self.want(self.platform.post(f"/publish/v2/catalogs/{self.hrn}/publications", {"layerIds": layers}),
+                         200)["id"]
+
+    def written(self):
+        """How far each layer's partitions go, and which catalogs and layers there are."""
+        found = {}
+        for hrn, layers in ((self.hrn, LAYERS), (self.market, ("text",))):
+            for layer in layers:
+                answer = self.platform.get(f"/stream/v2/catalogs/{hrn}/layers/{layer}/statistics")
+                found[hrn, layer] = [each["end"] for each in self.want(answer, 200)["partitions"]]
+            found[hrn] = self.platform.get(f"/config/v1/catalogs/{hrn}").text
+        return found
+
+    def close(self):
+        for each in (self.serial, *self.parallel):
+            each.delete()
+        for hrn in (self.hrn, self.market):
+            self.platform.delete(f"/config/v1/catalogs/{hrn}")
+
+
+def fault_of(fixture, row):
+    """What is wrong with the answer to a row; None: nothing."""
+    try:
+        status, headers, body = wrong.send(row, fixture.address, fixture.names, fixture.tokens,
+                                           fixture.sign)
+    except (OSError, ValueError) as error:
+        return f"no answer: {type(error).__name__} {error}"
+    if row.code.startswith("in-results "):  # CBOR; its texts stand there as they are
+        wanted = row.code.split(" ", 1)[1]
+        return None if status == row.status and wanted.encode() in body else \
+            f"{status} {body[:300]!r} in the place of a result {wanted}"
+    if row.code == "-":  # one of libmicrohttpd's own pages, or HEAD
+        return None if status == row.status else f"{status} in the place of {row.status}"
+    try:
+        answer = json.loads(body)
+    except ValueError:
+        return f"{status}, and no JSON: {body[:200]!r}"
+    if status != row.status or answer.get("code") != row.code:
+        return f"{status} {answer.get('code')} in the place of {row.status} {row.code}: {answer.get('cause')}"
+    for member in ("title", "cause", "action", "correlationId"):
+        if not isinstance(answer.get(member), str) or not answer[member]:
+            return f"no {member} in {body!r}"
+    if row.cause and not re.search(wrong.fill(row.cause, fixture.names), answer["cause"]):
+        return f"the cause does not say {row.cause}: {answer['cause']}"
+    if status in (429, 503) and "Retry-After" not in headers:
+        return "no Retry-After"
+    return None
+
+
+class Wrong(TestCase):
+    def test_wrong_requests(self):
+        rows = [row for row in wrong.all_rows() if os.environ.get("ROW", "") in row.name]
+        fixture = Fixture(self.platform)
+        faults = []
+        try:
+            before = fixture.written()
+            for row in rows:
+                fault = fault_of(fixture, row)
+                if not fault and self.platform.get("/health", token=None).status != 200:
+                    fault = "the gateway does not serve any more"
+                after = fixture.written()
+                if after != before:
+                    fault = f"{fault or ''}; something was written: {before} {after}"
+                    before = after
+                if fault:
+                    faults.append(f"{row.place}: {row.name}: {fault}")
+        finally:
+            fixture.close()
+        self.assertFalse(faults, f"{len(faults)} of {len(rows)} rows:\n" + "\n".join(faults))
+        self.assertTrue(rows)
+
+
+if __name__ == "__main__":
+    streamlayer.main()
