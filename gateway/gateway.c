@@ -82,6 +82,9 @@ static sl_status open_stores(struct gateway *gateway, sl_error *error)
         status = gw_blobs_open(directory, &gateway->blobs, error);
     if (!status)
         status = gw_applications_open(directory, &gateway->applications, error);
+    if (!status)
+        status =
+            gw_access_open(gateway->applications, gw_authorize_changed, gateway, &gateway->access, error);
     return status ? status : gw_tokens_open(directory, lifetime_ms, &gateway->tokens, error);
 }
 
@@ -330,6 +333,7 @@ void gw_stop(struct gateway **out, int grace_ms)
     gw_repeats_destroy(&gateway->repeats);
     gw_status_destroy(&gateway->status);
     gw_tokens_close(&gateway->tokens);
+    gw_access_close(&gateway->access);
     gw_applications_close(&gateway->applications);
     gw_blobs_close(&gateway->blobs);
     gw_catalogs_close(&gateway->catalogs);
@@ -362,19 +366,6 @@ struct gw_layer *gw_request_layer(struct gw_request *request)
                           "/config/v1/catalogs), or correct its HRN",
                           "there is no catalog %s", hrn);
     return NULL;
-}
-
-/* Everyone, until there are grants. */
-bool gw_request_may_read(const struct gw_request *request, const struct gw_layer *layer)
-{
-    (void)request;
-    (void)layer;
-    return true;
-}
-
-const char *gw_request_blob_owner(const struct gw_request *request, const struct gw_layer *layer)
-{
-    return gw_request_may_read(request, layer) ? NULL : gw_request_application(request);
 }
 
 bool gw_request_public_url(const struct gw_request *request, struct sl_buffer *url)

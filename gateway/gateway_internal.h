@@ -6,6 +6,7 @@
 #include "gateway/gateway.h"
 #include "gateway/http/server.h"
 #include "gateway/listen.h"
+#include "gateway/store/access.h"
 #include "gateway/store/catalogs.h"
 #include "gateway/worker.h"
 
@@ -27,6 +28,8 @@ struct gateway {
     struct gw_publications *publications; /* api/publish.h */
     struct gw_sweeper *sweeper;           /* api/blob.c: removes old blobs */
     struct gw_applications *applications; /* store/applications.h */
+    struct gw_access *access;             /* store/access.h: the same in memory */
+    atomic_llong application_requests;    /* limits.application-requests, a second; 0: as many as come */
     struct gw_tokens *tokens;             /* api/token.c: signing and checking */
     struct gw_broker *broker;
     struct gw_subscriptions *subscriptions; /* broker/subscriptions.h */
@@ -41,23 +44,23 @@ bool gw_request_public_url(const struct gw_request *request, struct sl_buffer *u
 
 /*
  * The layer that a request's {hrn} and {layer} name, linked; or NULL, and the request is answered with 404
- * saying which is missing. Grants are checked here once they exist.
+ * saying which is missing.
  */
 struct gw_layer *gw_request_layer(struct gw_request *request);
 
 /*
- * What a route asks of the application (struct gw_route's access), checked before its handler is called:
- * rights on the catalog that the path's {hrn} names, or on the platform. Every route has one, or is public;
- * of several one is enough.
+ * What a route asks of the application (struct gw_route's access): one of these rights, on the catalog that
+ * the path's {hrn} names or on the platform. It is checked in one place, gw_authorize, before the handler is
+ * called and the body is read. Every route has one, or is public.
  */
-enum gw_access {
-    GW_ACCESS_READ = 1,
-    GW_ACCESS_WRITE = 2,
-    GW_ACCESS_MANAGE = 4,
-    GW_ACCESS_CREATE = 8, /* catalogs */
-    GW_ACCESS_ADMIN = 16, /* applications, and what is the platform's */
-    GW_ACCESS_ANY = 32,   /* one of read, write and manage */
-    GW_ACCESS_NONE = 64,  /* any application; the handler shows it what is its own */
+enum gw_route_access {
+    GW_ACCESS_READ = GW_RIGHT_READ,
+    GW_ACCESS_WRITE = GW_RIGHT_WRITE,
+    GW_ACCESS_MANAGE = GW_RIGHT_MANAGE,
+    GW_ACCESS_CREATE = GW_RIGHT_CREATE,
+    GW_ACCESS_ADMIN = GW_RIGHT_ADMIN,
+    GW_ACCESS_ANY = GW_RIGHTS_CATALOG,
+    GW_ACCESS_NONE = 64, /* any application; the handler shows it what is its own */
 };
 
 /* Whether the request's application may read all that is in the layer. The request's loop, or whoever has the
@@ -66,6 +69,22 @@ bool gw_request_may_read(const struct gw_request *request, const struct gw_layer
 /* Whose blobs of the layer are there for the request: NULL, everyone's, or its own application's only. Text
  * of the request's. Threads: as above. */
 const char *gw_request_blob_owner(const struct gw_request *request, const struct gw_layer *layer);
+
+/*
+ * The last step of gw_authenticate, of every way to authenticate: whether this application may send this
+ * request now. Takes account. GW_PASS: caller is filled; else the request is answered. Any thread, does not
+ * block.
+ */
+enum gw_verdict gw_authorize(struct gateway *gateway, struct gw_request *request, struct gw_account *account,
+                             struct gw_caller *caller);
+/* Who sends the request, the request's; NULL on public routes. */
+const struct gw_account *gw_request_account(const struct gw_request *request);
+/* Whether it has this right, or one of these, on the catalog that the path names or on the platform: for what
+ * depends on more than the route. */
+bool gw_request_may(const struct gw_request *request, unsigned rights);
+
+/* Ends what an application must not do any more: gw_access_change, opaque is the gateway. Blocks. */
+void gw_authorize_changed(void *opaque, const struct gw_account *before, const struct gw_account *after);
 
 /* Each API's routes; gateway.c joins them into the server's table. */
 extern const struct gw_route gw_lookup_routes[], gw_config_routes[], gw_ingest_routes[], gw_stream_routes[],
@@ -76,7 +95,7 @@ extern const size_t gw_lookup_route_count, gw_config_route_count, gw_ingest_rout
     gw_group_route_count, gw_blob_route_count, gw_publish_route_count;
 
 /* Whether a request may pass (the server's gw_authenticate; opaque is the gateway): its bearer token. */
-enum gw_verdict gw_tokens_authenticate(void *opaque, struct gw_request *request, char **application);
+enum gw_verdict gw_tokens_authenticate(void *opaque, struct gw_request *request, struct gw_caller *caller);
 
 sl_status gw_status_create(struct gw_status **status, sl_error *error);
 void gw_status_destroy(struct gw_status **status);

@@ -21,6 +21,7 @@ struct change {
     const char *hrn, *layer;
     json_t *body;
     const char *id, *name;
+    const char *creator; /* the application */
     bool marketplace;
     struct gw_layer_spec *specs; /* point into body */
     size_t spec_count;
@@ -187,16 +188,26 @@ static sl_status make_layer(struct gateway *gateway, const char *hrn, const stru
     return status;
 }
 
+/* A catalog's grants came or went with it. Where they cannot be read now, the watch does it (api/watch.c). */
+static void note_grants(struct gateway *gateway)
+{
+    sl_error error = {0};
+    if (gw_access_refresh(gateway->access, false, &error))
+        SL_WARNING(&gateway->log, "grants cannot be read anew: %s", error.text);
+}
+
 static void run_create_catalog(struct gw_job *job)
 {
     struct change *change = (struct change *)job;
     struct gateway *gateway = change->gateway;
     sl_error error = {0};
     char *hrn = sl_printf("%s%s", GW_HRN_PREFIX, change->id);
-    sl_status status =
-        hrn ? gw_catalogs_create(gateway->catalogs, change->id, change->name, change->marketplace, &error)
-            : sl_error_oom(&error);
+    sl_status status = hrn ? gw_catalogs_create(gateway->catalogs, change->id, change->name,
+                                                change->marketplace, change->creator, &error)
+                           : sl_error_oom(&error);
     bool made = !status, exists;
+    if (made)
+        note_grants(gateway);
     for (size_t i = 0; i < change->spec_count && !status; i++) {
         struct gw_layer *layer;
         status = make_layer(gateway, hrn, &change->specs[i], &layer, &error);
@@ -205,6 +216,7 @@ static void run_create_catalog(struct gw_job *job)
     if (status) {
         if (made) { /* all or nothing */
             gw_catalogs_condemn(gateway->catalogs, hrn, NULL, NULL);
+            note_grants(gateway);
             gw_config_clean(gateway, hrn, NULL);
         }
         fail(change, &error);
@@ -223,6 +235,7 @@ static void create_catalog(struct gw_request *request)
     sl_error error = {0};
     change->id = json_string_value(json_object_get(change->body, "id"));
     change->marketplace = json_is_true(json_object_get(change->body, "marketplace"));
+    change->creator = gw_request_application(request);
     sl_status status = change->id
                            ? sl_catalog_id_check(change->id, &error)
                            : sl_error_set(&error, SL_INVALID_ARGUMENT, "\"id\" is missing: the catalog's id");
@@ -271,6 +284,13 @@ static bool add_hrefs(json_t *items, const char *public_url)
     return true;
 }
 
+static bool has_right_on(const void *opaque, const char *hrn)
+{
+    const struct gw_account *account = opaque;
+    return gw_account_rights(account, hrn) & GW_RIGHTS_CATALOG;
+}
+
+/* Those that the application has a right on. */
 static void list_catalogs(struct gw_request *request)
 {
     struct gateway *gateway = gw_request_opaque(request);
@@ -283,7 +303,7 @@ static void list_catalogs(struct gw_request *request)
     }
     char *next;
     json_t *items = gw_catalogs_list_json(gateway->catalogs, gw_request_query(request, "pageToken"),
-                                          (size_t)limit, &next);
+                                          (size_t)limit, has_right_on, gw_request_account(request), &next);
     struct sl_buffer url;
     sl_buffer_init(&url, 1000);
     json_t *list = NULL;
@@ -322,6 +342,8 @@ static void run_delete(struct gw_job *job)
     struct change *change = (struct change *)job;
     sl_error error = {0};
     sl_status status = gw_catalogs_condemn(change->gateway->catalogs, change->hrn, change->layer, &error);
+    if (!status && !change->layer)
+        note_grants(change->gateway);
     if (!status)
         status = gw_config_clean(change->gateway, change->hrn, &error);
     if (status)

@@ -188,6 +188,19 @@ void gw_publications_remove(struct gw_publications *publications, struct gw_publ
     pthread_mutex_unlock(&publications->lock);
 }
 
+void gw_publications_end(struct gw_publications *publications, const char *application,
+                         bool (*keeps)(const void *opaque, const char *hrn), const void *opaque)
+{
+    pthread_mutex_lock(&publications->lock);
+    for (struct gw_publication *each = publications->oldest; each;) {
+        struct gw_publication *younger = each->younger;
+        if (!strcmp(each->application, application) && !keeps(opaque, each->hrn))
+            remove_locked(publications, each);
+        each = younger;
+    }
+    pthread_mutex_unlock(&publications->lock);
+}
+
 void gw_publication_unlink(struct gw_publications *publications, struct gw_publication *publication)
 {
     pthread_mutex_lock(&publications->lock);

@@ -55,6 +55,10 @@ sl_status gw_publications_begin(struct gw_publications *publications, const char
 struct gw_publication *gw_publications_find(struct gw_publications *publications, const char *id,
                                             const char *application, const char *hrn, int64_t now_ms);
 void gw_publications_remove(struct gw_publications *publications, struct gw_publication *publication);
+/* Gives up those of an application on catalogs that it does not keep. What is just being submitted is
+ * written. */
+void gw_publications_end(struct gw_publications *publications, const char *application,
+                         bool (*keeps)(const void *opaque, const char *hrn), const void *opaque);
 void gw_publications_expire(struct gw_publications *publications, int64_t now_ms);
 void gw_publication_unlink(struct gw_publications *publications, struct gw_publication *publication);
 

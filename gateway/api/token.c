@@ -5,7 +5,6 @@
 #include "base/time.h"
 #include "gateway/api/tokens.h"
 #include "gateway/gateway_internal.h"
-#include "gateway/store/applications.h"
 
 #include <openssl/crypto.h>
 #include <stdlib.h>
@@ -206,7 +205,7 @@ static void refuse_time(struct gw_request *request, const char *cause)
 }
 
 /* *late: the timestamp is at fault. */
-static sl_status check(struct token_job *job, struct gw_application *application, bool *late, sl_error *error)
+static sl_status check(struct token_job *job, struct gw_account **account, bool *late, sl_error *error)
 {
     int64_t timestamp = 0;
     const char *fault = fault_of(job, &timestamp);
@@ -217,11 +216,12 @@ static sl_status check(struct token_job *job, struct gw_application *application
     if (fault)
         return sl_error_set(error, SL_UNAUTHENTICATED, "%s", fault);
     const char *key = parameter(job, "oauth_consumer_key");
-    sl_status status = gw_applications_find(job->gateway->applications, key, application, error);
-    if (status && status != SL_NOT_FOUND)
-        return status;
+    char secret[GW_SECRET_SIZE];
+    *account = gw_access_find_key(job->gateway->access, key, sl_wall_ms(), secret);
     /* An unknown key costs the same and says the same as a wrong signature. */
-    if (!signature_is_right(job, application->key_secret) || status)
+    bool right = signature_is_right(job, secret);
+    OPENSSL_cleanse(secret, sizeof secret);
+    if (!right || !*account)
         return sl_error_set(error, SL_UNAUTHENTICATED, "the access key or the signature is wrong");
     return gw_tokens_remember_nonce(job->gateway->tokens, key, parameter(job, "oauth_nonce"), timestamp,
                                     (timestamp + 2L * CLOCK_SKEW_S) * 1000, error);
@@ -239,18 +239,18 @@ static json_t *token_json(const char *token, int64_t lifetime_ms)
 static void give_token(struct gw_job *opaque)
 {
     struct token_job *job = (struct token_job *)opaque;
-    struct gw_application application;
+    struct gw_account *account = NULL;
     char *token = NULL;
     sl_error error = {0};
     bool late;
-    sl_status status = check(job, &application, &late, &error);
+    sl_status status = check(job, &account, &late, &error);
     int64_t longest = gw_tokens_lifetime_ms(job->gateway->tokens);
     int64_t lifetime = job->lifetime_ms && job->lifetime_ms < longest ? job->lifetime_ms : longest;
     if (!status && strcmp(job->grant, "client_credentials"))
         gw_respond_errorf(job->request, 400, "unsupported-grant", "ask with grantType client_credentials",
                           "the grant type \"%.64s\" is not known", job->grant);
     else if (!status &&
-             !(status = gw_tokens_sign(job->gateway->tokens, application.id, lifetime, &token, &error)))
+             !(status = gw_tokens_sign(job->gateway->tokens, account->id, lifetime, &token, &error)))
         gw_respond_json(job->request, 200, token_json(token, lifetime));
     if (late)
         refuse_time(job->request, error.text);
@@ -258,7 +258,7 @@ static void give_token(struct gw_job *opaque)
         refuse(job->request, error.text);
     else if (status)
         gw_respond_failure(job->request, &error);
-    OPENSSL_cleanse(&application, sizeof application);
+    gw_account_unlink(account);
     free(token);
     job_free(job);
 }
@@ -300,10 +300,12 @@ static void get_time(struct gw_request *request)
     gw_respond_json(request, 200, json_pack("{s:I}", "timestamp", (json_int_t)(sl_wall_ms() / 1000)));
 }
 
-enum gw_verdict gw_tokens_authenticate(void *opaque, struct gw_request *request, char **application)
+enum gw_verdict gw_tokens_authenticate(void *opaque, struct gw_request *request, struct gw_caller *caller)
 {
     struct gateway *gateway = opaque;
     const char *authorization = gw_request_header(request, "Authorization");
+    struct gw_account *account = NULL;
+    char *application = NULL;
     sl_error error = {0};
     sl_status status;
     if (!authorization)
@@ -313,7 +315,11 @@ enum gw_verdict gw_tokens_authenticate(void *opaque, struct gw_request *request,
             sl_error_set(&error, SL_UNAUTHENTICATED, "the Authorization header does not begin with Bearer");
     else
         status = gw_tokens_check(gateway->tokens, authorization + 7 + strspn(authorization + 7, " "),
-                                 application, &error);
+                                 &application, &error);
+    if (!status && !(account = gw_access_find(gateway->access, application)))
+        status = sl_error_set(&error, SL_UNAUTHENTICATED,
+                              "the application that the bearer token was made for is deleted");
+    free(application);
     if (status == SL_UNAUTHENTICATED) {
         struct sl_buffer action;
         sl_buffer_init(&action, 1000);
@@ -326,7 +332,7 @@ enum gw_verdict gw_tokens_authenticate(void *opaque, struct gw_request *request,
     } else if (status) {
         gw_respond_failure(request, &error);
     }
-    return status ? GW_ANSWERED : GW_PASS;
+    return status ? GW_ANSWERED : gw_authorize(gateway, request, account, caller);
 }
 
 const struct gw_route gw_token_routes[] = {

@@ -95,7 +95,7 @@ struct gw_request {
     char *path;  /* raw, without query */
     char *split; /* the segments' text */
     const char *segments[GW_SEGMENTS_MAX];
-    char *application;
+    struct gw_caller caller;
     struct sl_buffer body;
     size_t bytes;     /* counted in the server's bytes_in_flight */
     size_t discarded; /* bytes of the body that came and are not kept here */
@@ -122,7 +122,7 @@ struct gw_request {
     atomic_uint posts;
     struct gw_task answer_task, continue_task, admit_task;
     atomic_bool continue_posted;
-    char *admitted; /* admit_task's: the application */
+    struct gw_caller admitted; /* admit_task's */
 
     char correlation[GW_CORRELATION_MAX + 1];
     char text[2 * GW_PATH_INLINE];

@@ -37,6 +37,12 @@ static struct gw_request *request_new(struct gw_loop *loop)
     return request;
 }
 
+static void release_caller(const struct gw_caller *caller)
+{
+    if (caller->release)
+        caller->release(caller->holder);
+}
+
 /* Unlinks and recycles. */
 static void request_free(struct gw_request *request)
 {
@@ -50,6 +56,7 @@ static void request_free(struct gw_request *request)
     if (request->response)
         MHD_destroy_response(request->response);
     sl_buffer_free(&request->headers);
+    release_caller(&request->caller);
     if (loop->pool_size >= GW_POOL_MAX) {
         free(request);
         return;
@@ -339,11 +346,11 @@ static void admit_posted(struct gw_task *task)
     atomic_fetch_sub(&request->posts, 1);
     request->undecided = false;
     if (request->gone) {
-        free(request->admitted);
+        release_caller(&request->admitted);
         gw_request_release(request);
         return;
     }
-    request->application = request->admitted;
+    request->caller = request->admitted;
     request->suspended = false;
     request->loop->run_mhd = true;
     MHD_resume_connection(request->connection);
@@ -351,10 +358,10 @@ static void admit_posted(struct gw_task *task)
         admit(request);
 }
 
-void gw_request_admit(struct gw_request *request, char *application)
+void gw_request_admit(struct gw_request *request, const struct gw_caller *caller)
 {
     atomic_fetch_add(&request->posts, 1);
-    request->admitted = application;
+    request->admitted = *caller;
     request->admit_task.run = admit_posted;
     gw_loop_post(request->loop, &request->admit_task);
 }
@@ -373,7 +380,7 @@ static bool begin(struct gw_request *request, const char *method, const char *ve
         return true;
     enum gw_verdict verdict = GW_PASS;
     if (!(request->route->route->flags & GW_ROUTE_PUBLIC) && server->settings.authenticate)
-        verdict = server->settings.authenticate(server->settings.opaque, request, &request->application);
+        verdict = server->settings.authenticate(server->settings.opaque, request, &request->caller);
     if (verdict == GW_PASS) {
         admit(request);
     } else if (verdict == GW_LATER && !request->answered) {
@@ -530,7 +537,7 @@ static void count(struct gw_request *request, bool whole)
         SL_DEBUG(&server->log, "%s %s %d %zu %s application=%s correlation=%s%s",
                  request->method ? request->method : "?", request->path ? request->path : "?",
                  request->status, request->answer_size, request->route ? request->route->route->name : "none",
-                 request->application ? request->application : "-", request->correlation,
+                 request->caller.application ? request->caller.application : "-", request->correlation,
                  whole ? "" : " (not written whole)");
 }
 
@@ -560,7 +567,6 @@ void gw_mhd_completed(void *opaque, struct MHD_Connection *connection, void **co
     sl_buffer_free(&request->body);
     if (request->path != request->text)
         free(request->path);
-    free(request->application);
     atomic_fetch_sub_explicit(&server->bytes_in_flight, request->bytes, memory_order_relaxed);
     request->connection = NULL;
     request->free_data = NULL;

@@ -20,7 +20,12 @@ void *gw_request_opaque(const struct gw_request *request)
 
 const char *gw_request_application(const struct gw_request *request)
 {
-    return request->application;
+    return request->caller.application;
+}
+
+const struct gw_caller *gw_request_caller(const struct gw_request *request)
+{
+    return &request->caller;
 }
 
 const struct gw_route *gw_request_route(const struct gw_request *request)
@@ -278,8 +283,9 @@ static void append_quoted(struct sl_buffer *out, const char *text)
     sl_buffer_append(out, "\"", 1);
 }
 
-void gw_respond_error_with(struct gw_request *request, int status, const char *code, const char *cause,
-                           const char *action, const char *name, int number)
+/* name (NULL: none) and number: one more member. after_s: of Retry-After, 0: none. */
+static void respond_error(struct gw_request *request, int status, const char *code, const char *cause,
+                          const char *action, const char *name, int number, int after_s)
 {
     struct sl_buffer body;
     sl_buffer_init(&body, (size_t)64 * 1024);
@@ -298,8 +304,11 @@ void gw_respond_error_with(struct gw_request *request, int status, const char *c
     sl_buffer_append_text(&body, "}");
     if (status == 401)
         gw_respond_header(request, "WWW-Authenticate", "Bearer");
-    if (status == 429 || status == 503)
-        gw_respond_header(request, "Retry-After", "1");
+    if (after_s) {
+        char seconds[12];
+        snprintf(seconds, sizeof seconds, "%d", after_s);
+        gw_respond_header(request, "Retry-After", seconds);
+    }
     size_t size = body.size;
     char *bytes = sl_buffer_take(&body);
     static const char brief[] =
@@ -310,10 +319,27 @@ void gw_respond_error_with(struct gw_request *request, int status, const char *c
         gw_respond(request, 503, "application/json", brief, sizeof brief - 1, NULL, NULL);
 }
 
+static int usual_after_s(int status)
+{
+    return status == 429 || status == 503 ? 1 : 0;
+}
+
+void gw_respond_error_with(struct gw_request *request, int status, const char *code, const char *cause,
+                           const char *action, const char *name, int number)
+{
+    respond_error(request, status, code, cause, action, name, number, usual_after_s(status));
+}
+
+void gw_respond_error_after(struct gw_request *request, int status, const char *code, const char *cause,
+                            const char *action, int seconds)
+{
+    respond_error(request, status, code, cause, action, NULL, 0, seconds);
+}
+
 void gw_respond_error(struct gw_request *request, int status, const char *code, const char *cause,
                       const char *action)
 {
-    gw_respond_error_with(request, status, code, cause, action, NULL, 0);
+    respond_error(request, status, code, cause, action, NULL, 0, usual_after_s(status));
 }
 
 void gw_respond_errorf(struct gw_request *request, int status, const char *code, const char *action,

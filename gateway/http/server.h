@@ -52,12 +52,20 @@ enum gw_verdict {
     GW_LATER,    /* gw_request_admit or an answer follows, from any thread; until then the request is its */
 };
 
-/* Says whether the request may pass, by its head and route; on its loop, and must not block. Fills
- * *application, which the server frees with free when the request ends. */
-typedef enum gw_verdict (*gw_authenticate)(void *opaque, struct gw_request *request, char **application);
+/* Who sends a request, as authenticate found out. */
+struct gw_caller {
+    const char *application; /* its id; holder's */
+    void *holder;
+    void (*release)(void *holder); /* called on the loop when the request ends; NULL: nothing to release */
+};
 
-/* The verdict GW_PASS of one that was to come later. Takes application. Any thread. */
-void gw_request_admit(struct gw_request *request, char *application);
+/* Says whether the request may pass, by its head and route; on its loop, and must not block. Fills *caller,
+ * which the server releases, when it may. */
+typedef enum gw_verdict (*gw_authenticate)(void *opaque, struct gw_request *request,
+                                           struct gw_caller *caller);
+
+/* The verdict GW_PASS of one that was to come later. Takes what the caller holds. Any thread. */
+void gw_request_admit(struct gw_request *request, const struct gw_caller *caller);
 
 enum gw_client_certificates {
     GW_CLIENT_CERTIFICATES_NONE,
@@ -148,8 +156,9 @@ void gw_watch_remove(struct gw_loop *loop, struct gw_watch *watch);
 
 /* Reading a request: its loop's thread, until it is answered. Strings are the request's. */
 struct gw_loop *gw_request_loop(const struct gw_request *request);
-void *gw_request_opaque(const struct gw_request *request);            /* the settings' */
-const char *gw_request_application(const struct gw_request *request); /* NULL on public routes */
+void *gw_request_opaque(const struct gw_request *request);                   /* the settings' */
+const char *gw_request_application(const struct gw_request *request);        /* NULL on public routes */
+const struct gw_caller *gw_request_caller(const struct gw_request *request); /* empty there */
 const struct gw_route *gw_request_route(const struct gw_request *request);
 const char *gw_request_method(const struct gw_request *request);
 const char *gw_request_path(const struct gw_request *request); /* as sent, without query */
@@ -218,6 +227,9 @@ void gw_respond_error(struct gw_request *request, int status, const char *code, 
 /* The same with a number beside them, for clients that look for one. */
 void gw_respond_error_with(struct gw_request *request, int status, const char *code, const char *cause,
                            const char *action, const char *name, int number);
+/* The same with the Retry-After that is right, in seconds. */
+void gw_respond_error_after(struct gw_request *request, int status, const char *code, const char *cause,
+                            const char *action, int seconds);
 void gw_respond_errorf(struct gw_request *request, int status, const char *code, const char *action,
                        const char *cause_format, ...) SL_PRINTF(5, 6);
 

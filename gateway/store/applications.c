@@ -10,10 +10,83 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define ID_DIGITS 20   /* of an application's id */
+#define TEXT_MAX  1000 /* bytes of an issuer or a subject */
+
 struct gw_applications {
     pthread_mutex_t lock; /* one call at a time: SQLite tells of errors by connection */
     sqlite3 *db;
+    int64_t version; /* SQLite's data_version, as of the last gw_applications_changed */
 };
+
+/* Rights */
+
+static const struct {
+    enum gw_right right;
+    const char *name;
+} rights_known[] = {{GW_RIGHT_READ, "read"},
+                    {GW_RIGHT_WRITE, "write"},
+                    {GW_RIGHT_MANAGE, "manage"},
+                    {GW_RIGHT_CREATE, "create"},
+                    {GW_RIGHT_ADMIN, "admin"}};
+#define RIGHTS_KNOWN (sizeof rights_known / sizeof *rights_known)
+
+const char *gw_right_name(enum gw_right right)
+{
+    for (size_t i = 0; i < RIGHTS_KNOWN; i++)
+        if (rights_known[i].right == right)
+            return rights_known[i].name;
+    return NULL;
+}
+
+const char *gw_rights_text(unsigned rights, char out[GW_RIGHTS_TEXT])
+{
+    *out = 0;
+    for (size_t i = 0; i < RIGHTS_KNOWN; i++)
+        if (rights & rights_known[i].right) {
+            size_t size = strlen(out);
+            snprintf(out + size, GW_RIGHTS_TEXT - size, "%s%s", size ? "," : "", rights_known[i].name);
+        }
+    return *out ? out : strcpy(out, "none");
+}
+
+sl_status gw_rights_read(const json_t *names, unsigned allowed, unsigned *rights, sl_error *error)
+{
+    char all[GW_RIGHTS_TEXT];
+    *rights = 0;
+    if (!json_is_array(names))
+        return sl_error_set(error, SL_INVALID_ARGUMENT, "\"rights\" must be a list of some of: %s",
+                            gw_rights_text(allowed, all));
+    size_t index;
+    const json_t *name;
+    json_array_foreach(names, index, name)
+    {
+        const char *text = json_is_string(name) ? json_string_value(name) : "";
+        unsigned right = 0;
+        for (size_t i = 0; i < RIGHTS_KNOWN; i++)
+            if (allowed & rights_known[i].right && !strcmp(rights_known[i].name, text))
+                right = rights_known[i].right;
+        if (!right)
+            return sl_error_set(error, SL_INVALID_ARGUMENT, "\"rights\"[%zu], \"%.40s\", is none of: %s",
+                                index, text, gw_rights_text(allowed, all));
+        *rights |= right;
+    }
+    return SL_OK;
+}
+
+json_t *gw_rights_json(unsigned rights)
+{
+    json_t *names = json_array();
+    for (size_t i = 0; i < RIGHTS_KNOWN && names; i++)
+        if (rights & rights_known[i].right &&
+            json_array_append_new(names, json_string(rights_known[i].name))) {
+            json_decref(names);
+            names = NULL;
+        }
+    return names;
+}
+
+/* Opening */
 
 sl_status gw_applications_open(const char *data_directory, struct gw_applications **out, sl_error *error)
 {
@@ -37,87 +110,504 @@ void gw_applications_close(struct gw_applications **applications)
     *applications = NULL;
 }
 
-static bool read_application(void *opaque, sqlite3_stmt *row)
+static bool read_integer(void *opaque, sqlite3_stmt *row)
 {
-    struct gw_application *application = opaque;
-    snprintf(application->id, sizeof application->id, "%s", gw_db_text(row, 0));
-    snprintf(application->key_id, sizeof application->key_id, "%s", gw_db_text(row, 1));
-    snprintf(application->key_secret, sizeof application->key_secret, "%s", gw_db_text(row, 2));
+    *(int64_t *)opaque = sqlite3_column_int64(row, 0);
     return false;
 }
 
-sl_status gw_applications_find(struct gw_applications *applications, const char *key_id,
-                               struct gw_application *application, sl_error *error)
+sl_status gw_applications_changed(struct gw_applications *applications, bool *changed, sl_error *error)
 {
-    memset(application, 0, sizeof *application);
+    int64_t version = 0;
     pthread_mutex_lock(&applications->lock);
-    sl_status status = gw_db_run(applications->db,
-                                 "SELECT application, key_id, secret FROM keys "
-                                 "WHERE key_id = ? AND (expires_ms IS NULL OR expires_ms > ?)",
-                                 read_application, application, NULL, error, "si", key_id, sl_wall_ms());
+    sl_status status =
+        gw_db_run(applications->db, "PRAGMA data_version", read_integer, &version, NULL, error, "");
+    *changed = !status && version != applications->version;
+    if (!status)
+        applications->version = version;
     pthread_mutex_unlock(&applications->lock);
-    if (!status && !*application->id)
-        status = sl_error_set(error, SL_NOT_FOUND, "no application has the access key id \"%.64s\"", key_id);
     return status;
 }
 
-/* The application with a key, and all that there is granted; nothing when its name exists. */
-static sl_status make(sqlite3 *db, const char *name, const struct gw_application *made, sl_error *error)
+/* Transactions: under the lock. */
+
+static sl_status begin(struct gw_applications *applications, sl_error *error)
 {
-    int changed = 0;
-    int64_t now = sl_wall_ms();
-    sl_status status = gw_db_run(db,
-                                 "INSERT INTO applications (id, name, rights, created_ms) "
-                                 "VALUES (?, ?, 24, ?) ON CONFLICT (name) DO NOTHING",
-                                 NULL, NULL, &changed, error, "ssi", made->id, name, now);
-    if (status || !changed)
-        return status;
-    status = gw_db_run(db, "INSERT INTO keys (key_id, application, secret, created_ms) VALUES (?, ?, ?, ?)",
-                       NULL, NULL, NULL, error, "sssi", made->key_id, made->id, made->key_secret, now);
-    return status ? status
-                  : gw_db_run(db,
-                              "INSERT INTO grants (application, hrn, rights, created_ms) "
-                              "VALUES (?, '*', 7, ?)",
-                              NULL, NULL, NULL, error, "si", made->id, now);
+    pthread_mutex_lock(&applications->lock);
+    sl_status status = gw_db_run(applications->db, "BEGIN IMMEDIATE", NULL, NULL, NULL, error, "");
+    if (status)
+        pthread_mutex_unlock(&applications->lock);
+    return status;
 }
 
-sl_status gw_applications_ensure(struct gw_applications *applications, const char *name,
-                                 struct gw_application *application, sl_error *error)
+/* Commits, or, where something has failed, undoes. */
+static sl_status end(struct gw_applications *applications, sl_status status, sl_error *error)
 {
-    struct gw_application made;
+    if (!status)
+        status = gw_db_run(applications->db, "COMMIT", NULL, NULL, NULL, error, "");
+    if (status)
+        gw_db_run(applications->db, "ROLLBACK", NULL, NULL, NULL, NULL, "");
+    pthread_mutex_unlock(&applications->lock);
+    return status;
+}
+
+static bool read_id(void *opaque, sqlite3_stmt *row)
+{
+    struct gw_application *application = opaque;
+    snprintf(application->id, sizeof application->id, "%s", gw_db_text(row, 0));
+    return false;
+}
+
+/* Finds by id or name, and fills the id. No name looks like an id: what is found is what was meant. */
+static sl_status resolve(struct gw_applications *applications, const char *named,
+                         struct gw_application *application, sl_error *error)
+{
     memset(application, 0, sizeof *application);
-    if (!sl_is_token_text(name, 64))
+    sl_status status = gw_db_run(applications->db, "SELECT id FROM applications WHERE id = ?1 OR name = ?1",
+                                 read_id, application, NULL, error, "s", named);
+    if (!status && !*application->id)
+        status = sl_error_set(error, SL_NOT_FOUND, "there is no application \"%.100s\"", named);
+    return status;
+}
+
+/* Making */
+
+static sl_status check_text(const char *what, const char *text, sl_error *error)
+{
+    size_t size = strlen(text);
+    if (!size || size > TEXT_MAX)
+        return sl_error_set(error, SL_INVALID_ARGUMENT, "\"%s\" must have 1 to %d bytes", what, TEXT_MAX);
+    return SL_OK;
+}
+
+static sl_status check_spec(const struct gw_application_spec *spec, sl_error *error)
+{
+    if (!spec->name || !sl_is_token_text(spec->name, 64))
         return sl_error_set(error, SL_INVALID_ARGUMENT,
                             "an application's name is 1 to 64 printable ASCII characters without spaces");
-    if (!sl_random_hex(made.id, 20) || !sl_random_hex(made.key_id, 22) || !sl_random_hex(made.key_secret, 64))
+    if (strlen(spec->name) == ID_DIGITS && strspn(spec->name, "0123456789abcdef") == ID_DIGITS)
+        return sl_error_set(error, SL_INVALID_ARGUMENT,
+                            "the name \"%s\" looks like an application's id: choose another", spec->name);
+    if (!spec->issuer != !spec->subject)
+        return sl_error_set(
+            error, SL_INVALID_ARGUMENT,
+            "\"issuer\" and \"subject\" belong together: who makes the application's tokens, and "
+            "what they call it");
+    sl_status status = spec->issuer ? check_text("issuer", spec->issuer, error) : SL_OK;
+    return status || !spec->subject ? status : check_text("subject", spec->subject, error);
+}
+
+static sl_status add_key(struct gw_applications *applications, struct gw_application *application,
+                         sl_error *error)
+{
+    if (!sl_random_hex(application->key_id, 22) || !sl_random_hex(application->key_secret, 64))
         return sl_error_set(error, SL_INTERNAL, "the system's random source failed");
-    pthread_mutex_lock(&applications->lock);
-    /* Two programs may do this at once: the first makes it, both read what was made. */
-    sl_status status = gw_db_run(applications->db, "BEGIN IMMEDIATE", NULL, NULL, NULL, error, "");
-    if (!status) {
-        status = make(applications->db, name, &made, error);
-        if (!status)
-            status = gw_db_run(applications->db, "COMMIT", NULL, NULL, NULL, error, "");
-        if (status)
-            gw_db_run(applications->db, "ROLLBACK", NULL, NULL, NULL, NULL, "");
+    return gw_db_run(applications->db,
+                     "INSERT INTO keys (key_id, application, secret, created_ms) VALUES (?, ?, ?, ?)", NULL,
+                     NULL, NULL, error, "sssi", application->key_id, application->id, application->key_secret,
+                     sl_wall_ms());
+}
+
+/* In a transaction. */
+static sl_status insert(struct gw_applications *applications, const struct gw_application_spec *spec,
+                        struct gw_application *made, sl_error *error)
+{
+    int64_t now = sl_wall_ms();
+    memset(made, 0, sizeof *made);
+    if (!sl_random_hex(made->id, ID_DIGITS))
+        return sl_error_set(error, SL_INTERNAL, "the system's random source failed");
+    sl_status status = gw_db_run(applications->db,
+                                 "INSERT INTO applications (id, name, issuer, subject, rights, created_ms) "
+                                 "VALUES (?, ?, ?, ?, ?, ?)",
+                                 NULL, NULL, NULL, error, "ssssii", made->id, spec->name, spec->issuer,
+                                 spec->subject, (int64_t)spec->rights, now);
+    if (status == SL_CONFLICT) {
+        struct gw_application other;
+        return resolve(applications, spec->name, &other, NULL)
+                   ? sl_error_set(error, SL_CONFLICT,
+                                  "another application has the issuer %s and the subject \"%s\"",
+                                  spec->issuer, spec->subject)
+                   : sl_error_set(error, SL_CONFLICT, "there is an application \"%s\" already", spec->name);
     }
-    if (!status)
+    if (!status && !spec->issuer)
+        status = add_key(applications, made, error);
+    if (!status && spec->all)
         status = gw_db_run(applications->db,
-                           "SELECT a.id, k.key_id, k.secret FROM applications a JOIN keys k "
-                           "ON k.application = a.id WHERE a.name = ? AND k.expires_ms IS NULL "
-                           "ORDER BY k.created_ms DESC LIMIT 1",
-                           read_application, application, NULL, error, "s", name);
-    pthread_mutex_unlock(&applications->lock);
+                           "INSERT INTO grants (application, hrn, rights, granted_by, created_ms) "
+                           "VALUES (?, ?, ?, ?, ?)",
+                           NULL, NULL, NULL, error, "ssisi", made->id, GW_EVERY_CATALOG, (int64_t)spec->all,
+                           spec->granted_by, now);
     return status;
 }
 
+sl_status gw_applications_create(struct gw_applications *applications, const struct gw_application_spec *spec,
+                                 struct gw_application *made, sl_error *error)
+{
+    memset(made, 0, sizeof *made);
+    sl_status status = check_spec(spec, error);
+    if (!status)
+        status = begin(applications, error);
+    if (status)
+        return status;
+    status = insert(applications, spec, made, error);
+    return end(applications, status, error);
+}
+
+static bool read_key(void *opaque, sqlite3_stmt *row)
+{
+    struct gw_application *application = opaque;
+    snprintf(application->key_id, sizeof application->key_id, "%s", gw_db_text(row, 0));
+    snprintf(application->key_secret, sizeof application->key_secret, "%s", gw_db_text(row, 1));
+    return false;
+}
+
+sl_status gw_applications_ensure(struct gw_applications *applications, const struct gw_application_spec *spec,
+                                 struct gw_application *application, sl_error *error)
+{
+    memset(application, 0, sizeof *application);
+    sl_status status = check_spec(spec, error);
+    if (!status) /* two programs may do this at once: the first makes it */
+        status = begin(applications, error);
+    if (status)
+        return status;
+    sl_error missing = {0};
+    status = resolve(applications, spec->name, application, &missing);
+    if (status == SL_NOT_FOUND) {
+        status = insert(applications, spec, application, error);
+    } else if (status) {
+        if (error)
+            *error = missing;
+    } else {
+        status = gw_db_run(applications->db,
+                           "SELECT key_id, secret FROM keys WHERE application = ? AND "
+                           "(expires_ms IS NULL OR expires_ms > ?) "
+                           "ORDER BY expires_ms IS NOT NULL, created_ms DESC LIMIT 1",
+                           read_key, application, NULL, error, "si", application->id, sl_wall_ms());
+        if (!status && !*application->key_id)
+            status = add_key(applications, application, error);
+    }
+    return end(applications, status, error);
+}
+
+/* By hand, on a data directory. */
 sl_status gw_application_ensure(const char *data_directory, const char *name,
                                 struct gw_application *application, sl_error *error)
 {
     struct gw_applications *applications;
+    const struct gw_application_spec spec = {
+        .name = name, .rights = GW_RIGHTS_PLATFORM, .all = GW_RIGHTS_CATALOG};
     sl_status status = gw_applications_open(data_directory, &applications, error);
     if (!status)
-        status = gw_applications_ensure(applications, name, application, error);
+        status = gw_applications_ensure(applications, &spec, application, error);
     gw_applications_close(&applications);
     return status;
+}
+
+/* Changing */
+
+static sl_status delete_row(struct gw_applications *applications, const char *named, sl_error *error)
+{
+    struct gw_application application;
+    int64_t others = 0, rights = 0;
+    sl_status status = resolve(applications, named, &application, error);
+    if (!status)
+        status = gw_db_run(applications->db, "SELECT rights FROM applications WHERE id = ?", read_integer,
+                           &rights, NULL, error, "s", application.id);
+    if (!status)
+        status = gw_db_run(applications->db,
+                           "SELECT count(*) FROM applications WHERE id <> ? AND (rights & ?) <> 0",
+                           read_integer, &others, NULL, error, "si", application.id, (int64_t)GW_RIGHT_ADMIN);
+    if (!status && (unsigned)rights & GW_RIGHT_ADMIN && !others)
+        status =
+            sl_error_set(error, SL_CONFLICT,
+                         "\"%.100s\" is the last application with the right admin: without it nobody could "
+                         "make or delete applications over HTTP",
+                         named);
+    if (!status)
+        status = gw_db_run(applications->db, "DELETE FROM applications WHERE id = ?", NULL, NULL, NULL, error,
+                           "s", application.id);
+    return status;
+}
+
+sl_status gw_applications_delete(struct gw_applications *applications, const char *application,
+                                 sl_error *error)
+{
+    sl_status status = begin(applications, error);
+    return status ? status : end(applications, delete_row(applications, application, error), error);
+}
+
+static sl_status rotate(struct gw_applications *applications, const char *named, int64_t grace_ms,
+                        struct gw_application *made, sl_error *error)
+{
+    int64_t now = sl_wall_ms(), keys = 0;
+    sl_status status = resolve(applications, named, made, error);
+    if (!status) /* what has ended goes, at last */
+        status = gw_db_run(applications->db, "DELETE FROM keys WHERE application = ? AND expires_ms <= ?",
+                           NULL, NULL, NULL, error, "si", made->id, now);
+    if (!status)
+        status = grace_ms ? gw_db_run(applications->db,
+                                      "UPDATE keys SET expires_ms = min(coalesce(expires_ms, ?1), ?1) "
+                                      "WHERE application = ?2",
+                                      NULL, NULL, NULL, error, "is", now + grace_ms, made->id)
+                          : gw_db_run(applications->db, "DELETE FROM keys WHERE application = ?", NULL, NULL,
+                                      NULL, error, "s", made->id);
+    if (!status)
+        status = gw_db_run(applications->db, "SELECT count(*) FROM keys WHERE application = ?", read_integer,
+                           &keys, NULL, error, "s", made->id);
+    if (!status && keys >= GW_KEYS_MAX)
+        status = sl_error_set(error, SL_TOO_LARGE,
+                              "\"%.100s\" has %lld keys that have not ended yet, as many as there may be",
+                              named, (long long)keys);
+    return status ? status : add_key(applications, made, error);
+}
+
+sl_status gw_applications_rotate(struct gw_applications *applications, const char *application,
+                                 int64_t grace_ms, struct gw_application *made, sl_error *error)
+{
+    memset(made, 0, sizeof *made);
+    if (grace_ms < 0 || grace_ms > GW_GRACE_MAX_MS)
+        return sl_error_set(error, SL_INVALID_ARGUMENT, "the grace must be 0 to %lld ms", GW_GRACE_MAX_MS);
+    sl_status status = begin(applications, error);
+    return status ? status
+                  : end(applications, rotate(applications, application, grace_ms, made, error), error);
+}
+
+static sl_status grant(struct gw_applications *applications, const char *named, const char *hrn, unsigned add,
+                       unsigned remove, const char *granted_by, sl_error *error)
+{
+    struct gw_application application;
+    int64_t exists = !strcmp(hrn, GW_EVERY_CATALOG);
+    sl_status status = SL_OK;
+    if (!exists) /* in the same transaction: a grant must not wait for a catalog that is made later */
+        status = gw_db_run(applications->db, "SELECT 1 FROM catalogs WHERE hrn = ? AND state = 1",
+                           read_integer, &exists, NULL, error, "s", hrn);
+    if (!status && !exists)
+        status = sl_error_set(error, SL_UNSUPPORTED, "there is no catalog %.300s", hrn);
+    if (!status)
+        status = resolve(applications, named, &application, error);
+    if (!status && add)
+        status = gw_db_run(applications->db,
+                           "INSERT INTO grants (application, hrn, rights, granted_by, created_ms) "
+                           "VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (application, hrn) DO UPDATE "
+                           "SET rights = (rights & ~?6) | ?3, granted_by = ?4, created_ms = ?5",
+                           NULL, NULL, NULL, error, "ssisii", application.id, hrn, (int64_t)add, granted_by,
+                           sl_wall_ms(), (int64_t)remove);
+    else if (!status)
+        status = gw_db_run(applications->db,
+                           "UPDATE grants SET rights = rights & ~?3 WHERE application = ?1 AND hrn = ?2",
+                           NULL, NULL, NULL, error, "ssi", application.id, hrn, (int64_t)remove);
+    if (!status)
+        status =
+            gw_db_run(applications->db, "DELETE FROM grants WHERE rights = 0", NULL, NULL, NULL, error, "");
+    return status;
+}
+
+sl_status gw_applications_grant(struct gw_applications *applications, const char *application,
+                                const char *hrn, unsigned add, unsigned remove, const char *granted_by,
+                                sl_error *error)
+{
+    sl_status status = begin(applications, error);
+    return status ? status
+                  : end(applications, grant(applications, application, hrn, add, remove, granted_by, error),
+                        error);
+}
+
+/* Showing */
+
+/* NULL for a text that is null. */
+static const char *text_or_null(sqlite3_stmt *row, int column)
+{
+    return sqlite3_column_type(row, column) == SQLITE_NULL ? NULL : gw_db_text(row, column);
+}
+
+/* Adds a member that may be absent (value NULL and not wanted). False: no memory. */
+static bool set_time(json_t *object, const char *name, sqlite3_stmt *row, int column)
+{
+    return sqlite3_column_type(row, column) == SQLITE_NULL ||
+           !json_object_set_new(object, name, json_integer(sqlite3_column_int64(row, column)));
+}
+
+#define COLUMNS "id, name, issuer, subject, rights, created_ms"
+
+struct listing {
+    json_t *items;
+    size_t limit;
+    bool more, failed;
+};
+
+static bool list_application(void *opaque, sqlite3_stmt *row)
+{
+    struct listing *listing = opaque;
+    if (json_array_size(listing->items) == listing->limit) {
+        listing->more = true;
+        return false;
+    }
+    json_t *item =
+        json_pack("{s:s, s:s, s:s*, s:s*, s:o, s:I}", "id", gw_db_text(row, 0), "name", gw_db_text(row, 1),
+                  "issuer", text_or_null(row, 2), "subject", text_or_null(row, 3), "rights",
+                  gw_rights_json((unsigned)sqlite3_column_int(row, 4)), "created",
+                  (json_int_t)sqlite3_column_int64(row, 5));
+    listing->failed = json_array_append_new(listing->items, item) != 0;
+    return !listing->failed;
+}
+
+static bool list_key(void *opaque, sqlite3_stmt *row)
+{
+    struct listing *listing = opaque;
+    json_t *item = json_pack("{s:s, s:I}", "accessKeyId", gw_db_text(row, 0), "created",
+                             (json_int_t)sqlite3_column_int64(row, 1));
+    listing->failed = !set_time(item, "expires", row, 2);
+    listing->failed |= json_array_append_new(listing->items, item) != 0;
+    return !listing->failed;
+}
+
+static bool list_grant(void *opaque, sqlite3_stmt *row)
+{
+    struct listing *listing = opaque;
+    json_t *item = json_pack("{s:s, s:o, s:s*, s:I}", "hrn", gw_db_text(row, 0), "rights",
+                             gw_rights_json((unsigned)sqlite3_column_int(row, 1)), "grantedBy",
+                             text_or_null(row, 2), "created", (json_int_t)sqlite3_column_int64(row, 3));
+    if (sqlite3_column_count(row) > 4) /* of all applications */
+        listing->failed = json_object_set_new(item, "application", json_string(gw_db_text(row, 4))) ||
+                          json_object_set_new(item, "name", json_string(gw_db_text(row, 5)));
+    listing->failed |= json_array_append_new(listing->items, item) != 0;
+    return !listing->failed;
+}
+
+static sl_status describe(struct gw_applications *applications, const char *named, json_t **value,
+                          sl_error *error)
+{
+    struct gw_application application;
+    struct listing found = {.items = json_array(), .limit = 1}, keys = {.items = json_array()},
+                   grants = {.items = json_array()};
+    sl_status status = found.items && keys.items && grants.items ? SL_OK : sl_error_oom(error);
+    if (!status)
+        status = resolve(applications, named, &application, error);
+    if (!status)
+        status = gw_db_run(applications->db, "SELECT " COLUMNS " FROM applications WHERE id = ?",
+                           list_application, &found, NULL, error, "s", application.id);
+    if (!status)
+        status = gw_db_run(applications->db,
+                           "SELECT key_id, created_ms, expires_ms FROM keys WHERE application = ? AND "
+                           "(expires_ms IS NULL OR expires_ms > ?) ORDER BY created_ms, key_id",
+                           list_key, &keys, NULL, error, "si", application.id, sl_wall_ms());
+    if (!status)
+        status = gw_db_run(applications->db,
+                           "SELECT hrn, rights, granted_by, created_ms FROM grants WHERE application = ? "
+                           "ORDER BY hrn",
+                           list_grant, &grants, NULL, error, "s", application.id);
+    json_t *one = status ? NULL : json_array_get(found.items, 0);
+    if (!status && (found.failed || keys.failed || grants.failed ||
+                    json_object_set(one, "keys", keys.items) || json_object_set(one, "grants", grants.items)))
+        status = sl_error_oom(error);
+    *value = status ? NULL : json_incref(one);
+    json_decref(found.items);
+    json_decref(keys.items);
+    json_decref(grants.items);
+    return status;
+}
+
+sl_status gw_applications_json(struct gw_applications *applications, const char *application, json_t **value,
+                               sl_error *error)
+{
+    *value = NULL;
+    sl_status status = begin(applications, error);
+    return status ? status : end(applications, describe(applications, application, value, error), error);
+}
+
+sl_status gw_applications_list_json(struct gw_applications *applications, const char *after, size_t limit,
+                                    json_t **items, char **next, sl_error *error)
+{
+    struct listing listing = {.items = json_array(), .limit = limit};
+    *items = NULL;
+    *next = NULL;
+    if (!listing.items)
+        return sl_error_oom(error);
+    pthread_mutex_lock(&applications->lock);
+    sl_status status =
+        gw_db_run(applications->db, "SELECT " COLUMNS " FROM applications WHERE name > ? ORDER BY name",
+                  list_application, &listing, NULL, error, "s", after ? after : "");
+    pthread_mutex_unlock(&applications->lock);
+    if (!status && listing.more) {
+        const json_t *last = json_array_get(listing.items, limit - 1);
+        *next = sl_strdup(json_string_value(json_object_get(last, "name")));
+        listing.failed |= !*next;
+    }
+    if (!status && listing.failed)
+        status = sl_error_oom(error);
+    if (status)
+        json_decref(listing.items);
+    else
+        *items = listing.items;
+    return status;
+}
+
+sl_status gw_applications_grants_json(struct gw_applications *applications, const char *hrn, json_t **items,
+                                      sl_error *error)
+{
+    struct listing listing = {.items = json_array()};
+    *items = NULL;
+    if (!listing.items)
+        return sl_error_oom(error);
+    pthread_mutex_lock(&applications->lock);
+    sl_status status =
+        gw_db_run(applications->db,
+                  "SELECT g.hrn, g.rights, g.granted_by, g.created_ms, a.id, a.name FROM grants g "
+                  "JOIN applications a ON a.id = g.application WHERE g.hrn IN (?, ?) ORDER BY a.name, g.hrn",
+                  list_grant, &listing, NULL, error, "ss", hrn, GW_EVERY_CATALOG);
+    pthread_mutex_unlock(&applications->lock);
+    if (!status && listing.failed)
+        status = sl_error_oom(error);
+    if (status)
+        json_decref(listing.items);
+    else
+        *items = listing.items;
+    return status;
+}
+
+/* Reading it whole */
+
+struct visit {
+    const struct gw_applications_visitor *visitor;
+    bool failed;
+};
+
+static bool visit_grant(void *opaque, sqlite3_stmt *row)
+{
+    struct visit *visit = opaque;
+    visit->failed = !visit->visitor->grant(visit->visitor->opaque, gw_db_text(row, 0), gw_db_text(row, 1),
+                                           text_or_null(row, 2), text_or_null(row, 3),
+                                           (unsigned)sqlite3_column_int(row, 4), text_or_null(row, 5),
+                                           (unsigned)sqlite3_column_int(row, 6));
+    return !visit->failed;
+}
+
+static bool visit_key(void *opaque, sqlite3_stmt *row)
+{
+    struct visit *visit = opaque;
+    int64_t expires = sqlite3_column_type(row, 2) == SQLITE_NULL ? INT64_MAX : sqlite3_column_int64(row, 2);
+    visit->failed = !visit->visitor->key(visit->visitor->opaque, gw_db_text(row, 0), gw_db_text(row, 1),
+                                         expires, gw_db_text(row, 3));
+    return !visit->failed;
+}
+
+sl_status gw_applications_visit(struct gw_applications *applications,
+                                const struct gw_applications_visitor *visitor, sl_error *error)
+{
+    struct visit visit = {.visitor = visitor};
+    pthread_mutex_lock(&applications->lock);
+    sl_status status = gw_db_run(applications->db, "BEGIN", NULL, NULL, NULL, error, "");
+    if (!status)
+        status = gw_db_run(applications->db,
+                           "SELECT a.id, a.name, a.issuer, a.subject, a.rights, g.hrn, g.rights "
+                           "FROM applications a LEFT JOIN grants g ON g.application = a.id "
+                           "ORDER BY a.id, g.hrn",
+                           visit_grant, &visit, NULL, error, "");
+    if (!status && !visit.failed)
+        status = gw_db_run(applications->db,
+                           "SELECT key_id, secret, expires_ms, application FROM keys ORDER BY key_id",
+                           visit_key, &visit, NULL, error, "");
+    if (!status && visit.failed)
+        status = sl_error_oom(error);
+    return end(applications, status, error);
 }

@@ -3,6 +3,7 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "base/time.h"
+#include "gateway/store/applications.h"
 #include "gateway/store/db.h"
 #include "wire/hrn.h"
 
@@ -346,20 +347,29 @@ json_t *gw_catalogs_json(struct gw_catalogs *catalogs, const char *hrn, bool *ex
     return value;
 }
 
-json_t *gw_catalogs_list_json(struct gw_catalogs *catalogs, const char *after, size_t limit, char **next)
+json_t *gw_catalogs_list_json(struct gw_catalogs *catalogs, const char *after, size_t limit,
+                              bool (*shows)(const void *opaque, const char *hrn), const void *opaque,
+                              char **next)
 {
+    const char *last = NULL;
     *next = NULL;
     json_t *items = json_array();
     pthread_rwlock_rdlock(&catalogs->lock);
     size_t first = after ? catalog_place(catalogs, after) : 0;
     if (after && first < catalogs->count && !strcmp(catalogs->catalogs[first]->hrn, after))
         first++;
-    size_t end = catalogs->count - first > limit ? first + limit : catalogs->count;
     bool good = items != NULL;
-    for (size_t i = first; i < end && good; i++)
-        good = !json_array_append_new(items, catalog_json(catalogs->catalogs[i]));
-    if (good && end < catalogs->count && end)
-        good = (*next = strdup(catalogs->catalogs[end - 1]->hrn)) != NULL;
+    for (size_t i = first; i < catalogs->count && good; i++) {
+        const struct catalog *catalog = catalogs->catalogs[i];
+        if (shows && !shows(opaque, catalog->hrn))
+            continue;
+        if (json_array_size(items) == limit) { /* there is one more */
+            good = (*next = sl_strdup(last)) != NULL;
+            break;
+        }
+        good = !json_array_append_new(items, catalog_json(catalog));
+        last = catalog->hrn;
+    }
     pthread_rwlock_unlock(&catalogs->lock);
     if (good)
         return items;
@@ -367,8 +377,33 @@ json_t *gw_catalogs_list_json(struct gw_catalogs *catalogs, const char *after, s
     return NULL;
 }
 
-sl_status gw_catalogs_create(struct gw_catalogs *catalogs, const char *id, const char *name, bool marketplace,
+/* The catalog, and its creator's grant, which must not be missing from it for a moment. */
+static sl_status insert_rows(struct gw_catalogs *catalogs, const struct catalog *catalog, const char *creator,
                              sl_error *error)
+{
+    sl_status status = gw_db_run(catalogs->db, "BEGIN IMMEDIATE", NULL, NULL, NULL, error, "");
+    if (status)
+        return status;
+    status = gw_db_run(catalogs->db,
+                       "INSERT INTO catalogs (hrn, id, name, marketplace, state, created_ms) "
+                       "VALUES (?, ?, ?, ?, 1, ?)",
+                       NULL, NULL, NULL, error, "sssii", catalog->hrn, catalog->id, catalog->name,
+                       (int64_t)catalog->marketplace, sl_wall_ms());
+    if (!status && creator) /* who may be deleted just now */
+        status = gw_db_run(catalogs->db,
+                           "INSERT INTO grants (application, hrn, rights, granted_by, created_ms) "
+                           "SELECT id, ?2, ?3, id, ?4 FROM applications WHERE id = ?1",
+                           NULL, NULL, NULL, error, "ssii", creator, catalog->hrn, (int64_t)GW_RIGHTS_CATALOG,
+                           sl_wall_ms());
+    if (!status)
+        status = gw_db_run(catalogs->db, "COMMIT", NULL, NULL, NULL, error, "");
+    if (status)
+        gw_db_run(catalogs->db, "ROLLBACK", NULL, NULL, NULL, NULL, "");
+    return status;
+}
+
+sl_status gw_catalogs_create(struct gw_catalogs *catalogs, const char *id, const char *name, bool marketplace,
+                             const char *creator, sl_error *error)
 {
     char *hrn = sl_printf("%s%s", GW_HRN_PREFIX, id);
     struct catalog *catalog = hrn ? catalog_new(hrn, id, name, marketplace) : NULL;
@@ -378,11 +413,7 @@ sl_status gw_catalogs_create(struct gw_catalogs *catalogs, const char *id, const
     }
     pthread_mutex_lock(&catalogs->change);
     bool exists = find_catalog(catalogs, hrn) != NULL;
-    sl_status status =
-        gw_db_run(catalogs->db,
-                  "INSERT INTO catalogs (hrn, id, name, marketplace, state, created_ms) "
-                  "VALUES (?, ?, ?, ?, 1, ?)",
-                  NULL, NULL, NULL, error, "sssii", hrn, id, name, (int64_t)marketplace, sl_wall_ms());
+    sl_status status = insert_rows(catalogs, catalog, creator, error);
     if (status == SL_CONFLICT)
         sl_error_set(error, SL_CONFLICT,
                      exists ? "there is a catalog %s already"
@@ -394,6 +425,7 @@ sl_status gw_catalogs_create(struct gw_catalogs *catalogs, const char *id, const
             status = SL_OUT_OF_MEMORY;
         pthread_rwlock_unlock(&catalogs->lock);
         if (status) {
+            gw_db_run(catalogs->db, "DELETE FROM grants WHERE hrn = ?", NULL, NULL, NULL, NULL, "s", hrn);
             gw_db_run(catalogs->db, "DELETE FROM catalogs WHERE hrn = ?", NULL, NULL, NULL, NULL, "s", hrn);
             sl_error_oom(error);
         }
@@ -549,6 +581,9 @@ static sl_status condemn_rows(struct gw_catalogs *catalogs, const char *hrn, con
     if (!status)
         status = gw_db_run(catalogs->db, "UPDATE layers SET state = 2 WHERE hrn = ?", NULL, NULL, NULL, error,
                            "s", hrn);
+    if (!status) /* a catalog made again under this HRN is another one */
+        status =
+            gw_db_run(catalogs->db, "DELETE FROM grants WHERE hrn = ?", NULL, NULL, NULL, error, "s", hrn);
     if (!status)
         status = gw_db_run(catalogs->db, "COMMIT", NULL, NULL, NULL, error, "");
     if (status)

@@ -47,9 +47,12 @@ bool gw_catalogs_exists(struct gw_catalogs *catalogs, const char *hrn);
 bool gw_catalogs_marketplace(struct gw_catalogs *catalogs, const char *hrn, bool *marketplace);
 /* As config v1 shows them: a new reference; NULL: no such catalog (*exists false), or no memory. */
 json_t *gw_catalogs_json(struct gw_catalogs *catalogs, const char *hrn, bool *exists);
-/* Up to limit catalogs in the order of their HRNs, those after the HRN after (NULL: from the first). *next,
- * freed by the caller: the last one's HRN when there are more, else NULL. */
-json_t *gw_catalogs_list_json(struct gw_catalogs *catalogs, const char *after, size_t limit, char **next);
+/* Up to limit of the catalogs that shows (NULL: all) says true of, in the order of their HRNs, those after
+ * the HRN after (NULL: from the first). *next, freed by the caller: the last one's HRN when there are more,
+ * else NULL. */
+json_t *gw_catalogs_list_json(struct gw_catalogs *catalogs, const char *after, size_t limit,
+                              bool (*shows)(const void *opaque, const char *hrn), const void *opaque,
+                              char **next);
 json_t *gw_layer_json(const struct gw_layer *layer);
 
 /*
@@ -59,9 +62,10 @@ json_t *gw_layer_json(const struct gw_layer *layer);
  */
 #define GW_HRN_PREFIX "hrn:here:data::local:"
 
-/* Errors: SL_CONFLICT. */
+/* creator: the application that may read, write and manage it from its first moment; NULL: none. Errors:
+ * SL_CONFLICT. */
 sl_status gw_catalogs_create(struct gw_catalogs *catalogs, const char *id, const char *name, bool marketplace,
-                             sl_error *error);
+                             const char *creator, sl_error *error);
 sl_status gw_catalogs_rename(struct gw_catalogs *catalogs, const char *hrn, const char *name,
                              sl_error *error);
 
@@ -77,8 +81,8 @@ sl_status gw_catalogs_begin_layer(struct gw_catalogs *catalogs, const char *hrn,
 /* Its topic is there: it can be found. Errors: SL_NOT_FOUND (condemned meanwhile). */
 sl_status gw_catalogs_publish_layer(struct gw_catalogs *catalogs, struct gw_layer *layer, sl_error *error);
 
-/* Takes a layer, or the catalog with all its layers (layer NULL), out of sight for good. Also SL_OK for what
- * is condemned already, so that a deletion may be tried again. Errors: SL_NOT_FOUND. */
+/* Takes a layer, or the catalog with all its layers and grants (layer NULL), out of sight for good. Also
+ * SL_OK for what is condemned already, so that a deletion may be tried again. Errors: SL_NOT_FOUND. */
 sl_status gw_catalogs_condemn(struct gw_catalogs *catalogs, const char *hrn, const char *layer,
                               sl_error *error);
 /* The same for a layer that was begun and never published. */

@@ -17,7 +17,7 @@
  * What brings the schema from each version to the next. A version that was released never changes; an empty
  * file is version 0 and goes through all of them.
  * State of catalogs and layers: 0 being made, 1 live, 2 condemned: what is not live is cleaned up after a
- * crash. Rights: see enum gw_access.
+ * crash. Rights: see enum gw_right.
  */
 static const char *const steps[] = {
     "CREATE TABLE catalogs (hrn TEXT PRIMARY KEY, id TEXT NOT NULL, name TEXT NOT NULL,"

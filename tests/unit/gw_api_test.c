@@ -11,8 +11,17 @@ struct fixture {
     char directory[64];
     uint16_t port;
     struct gateway gateway;
+    struct gw_application application; /* who asks all of it */
     struct gw_route routes[40];
 };
+
+static enum gw_verdict authenticate(void *opaque, struct gw_request *request, struct gw_caller *caller)
+{
+    struct gateway *gateway = opaque;
+    const struct fixture *fixture =
+        (const struct fixture *)(void *)((char *)gateway - offsetof(struct fixture, gateway));
+    return gw_authorize(gateway, request, gw_access_find(gateway->access, fixture->application.id), caller);
+}
 
 static size_t add_routes(struct gw_route *place, const struct gw_route *routes, size_t count)
 {
@@ -27,7 +36,10 @@ static int setup(void **state)
     strcpy(fixture->directory, "/tmp/gw-api-XXXXXX");
     assert_non_null(mkdtemp(fixture->directory));
     assert_int_equal(gw_catalogs_open(fixture->directory, &gateway->catalogs, NULL), SL_OK);
-    assert_int_equal(gw_catalogs_create(gateway->catalogs, "c", "the catalog", false, NULL), SL_OK);
+    assert_int_equal(gw_application_ensure(fixture->directory, "me", &fixture->application, NULL), SL_OK);
+    assert_int_equal(gw_applications_open(fixture->directory, &gateway->applications, NULL), SL_OK);
+    assert_int_equal(gw_access_open(gateway->applications, NULL, NULL, &gateway->access, NULL), SL_OK);
+    assert_int_equal(gw_catalogs_create(gateway->catalogs, "c", "the catalog", false, NULL, NULL), SL_OK);
     const struct gw_layer_spec spec = {.id = "l", .name = "l", .content_type = "a/b", .parallelization = 1};
     struct gw_layer *layer;
     assert_int_equal(gw_catalogs_begin_layer(gateway->catalogs, GW_HRN_PREFIX "c", &spec, &layer, NULL),
@@ -41,8 +53,11 @@ static int setup(void **state)
     size_t count = add_routes(fixture->routes, gw_lookup_routes, gw_lookup_route_count);
     count += add_routes(fixture->routes + count, gw_config_routes, gw_config_route_count);
     count += add_routes(fixture->routes + count, gw_status_routes, gw_status_route_count);
-    const struct gw_server_settings settings = {
-        .loops = 1, .routes = fixture->routes, .route_count = count, .opaque = gateway};
+    const struct gw_server_settings settings = {.loops = 1,
+                                                .routes = fixture->routes,
+                                                .route_count = count,
+                                                .authenticate = authenticate,
+                                                .opaque = gateway};
     assert_int_equal(gw_server_start(&settings, NULL, &gateway->server, NULL), SL_OK);
     fixture->port = gw_server_port(gateway->server);
     *state = fixture;
@@ -55,6 +70,8 @@ static int teardown(void **state)
     gw_workers_finish(fixture->gateway.workers);
     gw_server_stop(&fixture->gateway.server);
     gw_workers_stop(&fixture->gateway.workers);
+    gw_access_close(&fixture->gateway.access);
+    gw_applications_close(&fixture->gateway.applications);
     gw_catalogs_close(&fixture->gateway.catalogs);
     free(fixture->gateway.public_url);
     char command[100];
@@ -374,10 +391,11 @@ static void a_body_that_never_ends_does_not_outlive_the_stop(void **state)
 {
     struct gateway *gateway;
     struct answer answer;
+    struct fixture *fixture = *state;
     char *token, head[2000];
-    sl_config *config = make_config(*state);
+    sl_config *config = make_config(fixture);
     assert_int_equal(gw_start(config, NULL, &gateway, NULL), SL_OK);
-    assert_int_equal(gw_tokens_sign(gateway->tokens, "app", 60000, &token, NULL), SL_OK);
+    assert_int_equal(gw_tokens_sign(gateway->tokens, fixture->application.id, 60000, &token, NULL), SL_OK);
     static const char *const types[] = {"a/b", "application/cbor-seq"};
     int fds[2];
     for (int i = 0; i < 2; i++) {

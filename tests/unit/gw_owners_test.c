@@ -33,10 +33,11 @@ const char *__wrap_gw_request_blob_owner(const struct gw_request *request, const
     return strcmp(application, "writer") ? NULL : application;
 }
 
-static enum gw_verdict authenticate(void *opaque, struct gw_request *request, char **application)
+static enum gw_verdict authenticate(void *opaque, struct gw_request *request, struct gw_caller *caller)
 {
     (void)opaque;
-    *application = strdup(gw_request_header(request, "Authorization"));
+    char *name = strdup(gw_request_header(request, "Authorization"));
+    *caller = (struct gw_caller){.application = name, .holder = name, .release = free};
     return GW_PASS;
 }
 
@@ -47,7 +48,7 @@ static void make_layer(struct fixture *fixture)
     const struct gw_layer_spec spec = {
         .id = "l", .name = "l", .content_type = "a/b", .parallelization = 1, .ttl_ms = 3600000};
     assert_int_equal(gw_catalogs_open(fixture->directory, &gateway->catalogs, NULL), SL_OK);
-    assert_int_equal(gw_catalogs_create(gateway->catalogs, "c", "c", false, NULL), SL_OK);
+    assert_int_equal(gw_catalogs_create(gateway->catalogs, "c", "c", false, NULL, NULL), SL_OK);
     assert_int_equal(gw_catalogs_begin_layer(gateway->catalogs, HRN, &spec, &layer, NULL), SL_OK);
     assert_int_equal(gw_catalogs_publish_layer(gateway->catalogs, layer, NULL), SL_OK);
     rd_kafka_mock_topic_create(fixture->cluster, layer->topic, 1, 1);

@@ -127,11 +127,11 @@ static void *decide(void *opaque)
     if (strstr(gw_request_path(request), "no"))
         gw_respond_error(request, 401, "unauthenticated", "thought about it", "get one");
     else
-        gw_request_admit(request, strdup("late"));
+        gw_request_admit(request, &(struct gw_caller){.application = "late"});
     return NULL;
 }
 
-static enum gw_verdict authenticate(void *opaque, struct gw_request *request, char **application)
+static enum gw_verdict authenticate(void *opaque, struct gw_request *request, struct gw_caller *caller)
 {
     struct shared *shared = opaque;
     const char *given = gw_request_header(request, "Authorization");
@@ -144,7 +144,8 @@ static enum gw_verdict authenticate(void *opaque, struct gw_request *request, ch
         sem_post(&shared->reached);
         return failed ? GW_PASS : GW_LATER;
     }
-    *application = strdup(given);
+    char *name = strdup(given);
+    *caller = (struct gw_caller){.application = name, .holder = name, .release = free};
     return GW_PASS;
 }
 

@@ -35,13 +35,15 @@ static int setup(void **state)
     assert_non_null(mkdtemp(fixture->directory));
     assert_int_equal(gw_application_ensure(fixture->directory, "me", &fixture->application, NULL), SL_OK);
     assert_int_equal(gw_applications_open(fixture->directory, &gateway->applications, NULL), SL_OK);
+    assert_int_equal(gw_access_open(gateway->applications, NULL, NULL, &gateway->access, NULL), SL_OK);
     assert_int_equal(gw_tokens_open(fixture->directory, 3600000, &gateway->tokens, NULL), SL_OK);
     assert_int_equal(gw_workers_start(2, &gateway->token_workers, NULL), SL_OK);
     gateway->public_url = strdup("http://gateway.example:8080");
     gateway->public_url_set = true;
     assert_int_equal(gw_token_route_count, 2);
     memcpy(fixture->routes, gw_token_routes, 2 * sizeof *gw_token_routes);
-    fixture->routes[2] = (struct gw_route){.method = "GET", .pattern = "/who", .handle = who, .name = "who"};
+    fixture->routes[2] = (struct gw_route){
+        .method = "GET", .pattern = "/who", .handle = who, .access = GW_ACCESS_NONE, .name = "who"};
     const struct gw_server_settings settings = {.loops = 1,
                                                 .routes = fixture->routes,
                                                 .route_count = 3,
@@ -61,6 +63,7 @@ static int teardown(void **state)
     gw_workers_stop(&fixture->gateway.token_workers);
     gw_server_stop(&fixture->gateway.server);
     gw_tokens_close(&fixture->gateway.tokens);
+    gw_access_close(&fixture->gateway.access);
     gw_applications_close(&fixture->gateway.applications);
     free(fixture->gateway.public_url);
     char command[100];
@@ -248,9 +251,9 @@ static void other_tokens_are_refused(void **state)
     struct fixture *fixture = *state;
     struct answer answer;
     char *token;
-    assert_int_equal(gw_tokens_sign(fixture->gateway.tokens, "app", 60000, &token, NULL), SL_OK);
+    assert_int_equal(gw_tokens_sign(fixture->gateway.tokens, fixture->application.id, 60000, &token, NULL), SL_OK);
     ask_who(fixture, token, &answer);
-    assert_string_equal(answer.body, "app");
+    assert_string_equal(answer.body, fixture->application.id);
     /* One bit of the signature; the payload of another; no signature at all. */
     size_t middle = strlen(token) - 20;
     token[middle] = token[middle] == 'A' ? 'B' : 'A';

@@ -1,0 +1,111 @@
+/* Whether an application may do what it asks for: the one place where rights are looked at, and where what is
+ * under way ends when they are taken. */
+#include "base/text.h"
+#include "gateway/api/publish.h"
+#include "gateway/gateway_internal.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static void release(void *account)
+{
+    gw_account_unlink(account);
+}
+
+/* What the path names, for rights on it; NULL: rights on the platform are asked for. */
+static const char *object_of(const struct gw_request *request)
+{
+    return gw_request_parameter(request, "hrn");
+}
+
+/* It must not tell whether there is such a catalog. */
+static void forbid(struct gw_request *request, const struct gw_account *account, unsigned access)
+{
+    const char *hrn = access & GW_RIGHTS_CATALOG ? object_of(request) : NULL;
+    char rights[GW_RIGHTS_TEXT], action[700];
+    unsigned wanted = access & (hrn ? GW_RIGHTS_CATALOG : GW_RIGHTS_PLATFORM);
+    gw_rights_text(wanted, rights);
+    bool several = strchr(rights, ',') != NULL;
+    if (hrn)
+        snprintf(
+            action, sizeof action,
+            "ask whoever manages the catalog, or an administrator, for a grant (streamlayer grant %s %.300s "
+            "%s), or correct the HRN",
+            account->name, hrn, several ? "read" : rights);
+    else
+        snprintf(
+            action, sizeof action,
+            "ask an administrator to do it, or for an application with the right %s (streamlayer app create "
+            "NAME --right %s)",
+            rights, rights);
+    gw_respond_errorf(request, 403, "forbidden", action, "the application %s (%s) has not %s %s%s%.300s",
+                      account->name, account->id, several ? "any of the rights" : "the right", rights,
+                      hrn ? " on " : "", hrn ? hrn : "");
+}
+
+static void refuse_rate(struct gw_request *request, const struct gw_account *account, int64_t per_second,
+                        int64_t wait_ms)
+{
+    char cause[200];
+    snprintf(cause, sizeof cause, "the application %s sends more than %lld %s a second", account->name,
+             (long long)per_second, sl_plural((size_t)per_second, "request", "requests"));
+    gw_respond_error_after(
+        request, 429, "too-many-requests", cause,
+        "send again after the time that Retry-After gives, and more in one request; or raise "
+        "streamlayer.gateway.limits.application-requests",
+        (int)((wait_ms + 999) / 1000));
+}
+
+enum gw_verdict gw_authorize(struct gateway *gateway, struct gw_request *request, struct gw_account *account,
+                             struct gw_caller *caller)
+{
+    unsigned access = gw_request_route(request)->access;
+    int64_t per_second = atomic_load_explicit(&gateway->application_requests, memory_order_relaxed);
+    int64_t wait_ms = per_second ? gw_account_take_request(account, per_second) : 0;
+    if (wait_ms) {
+        refuse_rate(request, account, per_second, wait_ms);
+    } else if (!(access & GW_ACCESS_NONE) && !(access & gw_account_rights(account, object_of(request)))) {
+        forbid(request, account, access);
+    } else {
+        *caller = (struct gw_caller){.application = account->id, .holder = account, .release = release};
+        return GW_PASS;
+    }
+    gw_account_unlink(account);
+    return GW_ANSWERED;
+}
+
+const struct gw_account *gw_request_account(const struct gw_request *request)
+{
+    return gw_request_caller(request)->holder;
+}
+
+bool gw_request_may(const struct gw_request *request, unsigned rights)
+{
+    const struct gw_account *account = gw_request_account(request);
+    return account && rights & gw_account_rights(account, object_of(request));
+}
+
+bool gw_request_may_read(const struct gw_request *request, const struct gw_layer *layer)
+{
+    const struct gw_account *account = gw_request_account(request);
+    return account && gw_account_rights(account, layer->hrn) & GW_RIGHT_READ;
+}
+
+const char *gw_request_blob_owner(const struct gw_request *request, const struct gw_layer *layer)
+{
+    return gw_request_may_read(request, layer) ? NULL : gw_request_application(request);
+}
+
+/* Ending */
+
+static bool may_write(const void *opaque, const char *hrn)
+{
+    const struct gw_account *account = opaque;
+    return account && gw_account_rights(account, hrn) & GW_RIGHT_WRITE;
+}
+
+void gw_authorize_changed(void *opaque, const struct gw_account *before, const struct gw_account *after)
+{
+    struct gateway *gateway = opaque;
+    gw_publications_end(gateway->publications, before->id, may_write, after);
+}
