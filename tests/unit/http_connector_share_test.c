@@ -370,6 +370,37 @@ static void members_poll_side_by_side(void **state)
     assert_int_equal(platform->deletes, 3);
 }
 
+static struct subscriber *member_of(struct platform *platform, const char *consumer)
+{
+    for (int i = 0; i < PLATFORM_MEMBERS; i++)
+        if (*platform->subscribers[i].node && !strcmp(platform->subscribers[i].consumer, consumer))
+            return &platform->subscribers[i];
+    return NULL;
+}
+
+/* A member hears late that it had a partition, when another one has it again and was given messages of it. */
+static void a_member_that_hears_late_takes_nothing_from_another(void **state)
+{
+    struct platform *platform = *state;
+    platform->partitions = 2;
+    struct pair pair = open_consumer(platform, "here.platform.data-client.stream.http.polls = 2");
+    platform_set(platform, &platform->late, 1);
+    int subscribes = platform_get(platform, &platform->subscribes);
+    platform_restart(platform);
+    platform_wait(platform, &platform->subscribes, subscribes + 2);
+    platform_give_all(platform, "0");
+    platform_write(platform, 0, 10);
+    struct subscriber *first = member_of(platform, "0"), *second = member_of(platform, "1");
+    platform_wait(platform, &first->answers, 1);
+    platform_wait(platform, &first->polls, 1); /* it has them, and asks for more */
+    platform_set(platform, &platform->late, 0);
+    platform_wait(platform, &second->asked, 1);
+    char seen[10] = {0};
+    receive(platform, pair.consumer, 10, 0, seen);
+    nothing_comes(pair.consumer);
+    close_pair(&pair);
+}
+
 static void plain_members_poll_side_by_side(void **state)
 {
     members_poll_side_by_side(state);
@@ -458,6 +489,8 @@ CASES_MAIN(cmocka_unit_test_setup_teardown(seek_to_a_time, start_extended, stop)
            cmocka_unit_test_setup_teardown(what_waits_of_lost_partitions_is_dropped, start_extended, stop),
            cmocka_unit_test_setup_teardown(without_extensions_they_are_unsupported, start_plain, stop),
            cmocka_unit_test_setup_teardown(members_poll_side_by_side, start_extended, stop),
+           cmocka_unit_test_setup_teardown(a_member_that_hears_late_takes_nothing_from_another,
+                                           start_extended, stop),
            cmocka_unit_test_setup_teardown(plain_members_poll_side_by_side, start_plain, stop),
            cmocka_unit_test_setup_teardown(a_full_group_is_done_with_fewer_members, start_extended, stop),
            cmocka_unit_test_setup_teardown(blobs_count_with_their_size, start_extended, stop),

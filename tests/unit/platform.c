@@ -284,6 +284,8 @@ static void serve_subscribe(struct platform *p, const struct web_request *reques
              "{\"nodeBaseURL\":\"%s/node/%s\",\"subscriptionId\":\"%s\",\"consumerGroup\":\"app.group\"%s}",
              web_url(p->web), s->node, s->id, ours);
     json(answer, 201, text);
+    while (p->late && consumer && !strcmp(consumer, "1") && !p->down)
+        pthread_cond_wait(&p->changed, &p->lock);
 }
 
 static void add_message(struct platform *p, struct sl_buffer *body, bool cbor, int partition, int64_t offset)
@@ -338,6 +340,7 @@ static void serve_poll(struct platform *p, struct subscriber *s, const struct we
     p->polls++;
     p->polling++;
     s->polls++;
+    s->asked++;
     pthread_cond_broadcast(&p->changed);
     if (p->drop_polls > 0 && s->answers) {
         p->drop_polls--;
@@ -729,4 +732,18 @@ void platform_take(struct platform *p, unsigned partitions)
 void platform_give(struct platform *p, unsigned partitions)
 {
     change_share(p, partitions, true);
+}
+
+void platform_give_all(struct platform *p, const char *consumer)
+{
+    pthread_mutex_lock(&p->lock);
+    for (int i = 0; i < PLATFORM_MEMBERS; i++) {
+        struct subscriber *s = &p->subscribers[i];
+        s->has = !strcmp(s->consumer, consumer) ? (1u << p->partitions) - 1 : 0;
+        s->assignment++;
+        for (int k = 0; k < p->partitions; k++)
+            p->position[k] = s->given_from[k] = p->committed[k] >= 0 ? p->committed[k] : 0;
+    }
+    pthread_cond_broadcast(&p->changed);
+    pthread_mutex_unlock(&p->lock);
 }

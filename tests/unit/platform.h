@@ -36,6 +36,7 @@ struct subscriber {
     int assignment, answers;             /* answers with messages */
     int64_t given_from[PLATFORM_PARTITIONS];
     int polls; /* under way */
+    int asked; /* polls so far */
 };
 
 struct platform {
@@ -57,6 +58,7 @@ struct platform {
     int drop_polls;       /* the next polls after an answer with messages are cut before they are looked at */
     int poll_status;      /* not 0: polls are answered so */
     bool refuse_seeks;
+    int late;          /* not 0: what is answered to a subscribe of consumer "1" waits */
     int garbage_polls; /* the next polls are answered with what is no CBOR */
     bool names_user;   /* lookup's URLs have a user and a password */
 
@@ -103,5 +105,7 @@ void platform_revive(struct platform *platform);
  * back. */
 void platform_take(struct platform *platform, unsigned partitions);
 void platform_give(struct platform *platform, unsigned partitions);
+/* Kafka's side of another: the consumer of that id has all partitions now, from where they are committed. */
+void platform_give_all(struct platform *platform, const char *consumer);
 
 #endif

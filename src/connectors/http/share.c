@@ -137,8 +137,14 @@ struct sl_hc_member *sl_hc_share_other(const struct sl_hc_member *member, int32_
     return NULL;
 }
 
-/* It is not with this member any more, but perhaps with another one of ours: their answers do not come in the
- * order in which the group gives. */
+/*
+ * It is not with this member any more, but perhaps with another one of ours: their answers do not come in the
+ * order in which the group gives. What a member was given of a partition ends only by its own word: were some
+ * of it dropped because another member claims the partition, whose news may be the older, then what follows
+ * would be handed out, and committed, without it. Twice is allowed, a gap is not. For the same reason the
+ * core does not hear of a partition that goes from one of ours to another: it would let go of what it holds
+ * of both.
+ */
 static void release(struct sl_hc_member *member, int32_t number)
 {
     struct sl_hc_consumer *consumer = member->consumer;
@@ -148,6 +154,8 @@ static void release(struct sl_hc_member *member, int32_t number)
     if (!partition || partition->owner != member)
         return;
     partition->owner = sl_hc_share_other(member, number);
+    if (partition->owner)
+        return;
     partition->lost = true;
     consumer->untold = true;
 }
@@ -167,14 +175,8 @@ bool sl_hc_share_assign(struct sl_hc_member *member, struct sl_hc_assignment *no
     for (size_t i = 0; i < member->assignment.count; i++) {
         int32_t number = member->assignment.partitions[i];
         struct sl_hc_partition *partition = entry(consumer, number);
-        if (!partition || partition->owner == member || has(&before, number))
-            continue;
-        if (partition->owner) { /* it has not heard of it yet */
-            const sl_offset named = {number, 0};
-            sl_hc_queue_drop(consumer, partition->owner, &named, 1);
-            partition->lost = true;
-        }
-        partition->owner = member;
+        if (partition && !has(&before, number))
+            partition->owner = member;
     }
     consumer->untold = true;
     sl_hc_assignment_free(&before);
