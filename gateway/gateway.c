@@ -120,37 +120,59 @@ static sl_status join_routes(struct gateway *gateway, size_t *total, sl_error *e
     return SL_OK;
 }
 
+/* A setting that is a number of some kind, and where it goes. */
+struct number {
+    const char *path;
+    sl_status (*read)(const sl_config *config, const char *path, int64_t *value, sl_error *error);
+    int64_t *value;
+};
+
+static sl_status read_numbers(const sl_config *config, const struct number *numbers, size_t count,
+                              sl_error *error)
+{
+    sl_status status = SL_OK;
+    for (size_t i = 0; i < count && !status; i++)
+        status = numbers[i].read(config, numbers[i].path, numbers[i].value, error);
+    return status;
+}
+
 static sl_status read_settings(const sl_config *config, struct gw_server_settings *settings, sl_error *error)
 {
-    int64_t port = 0, threads = 0, connections = 0, body = 0, header = 0, flight = 0, idle_ms = 0,
-            stream_ms = 0;
+    int64_t port, threads, connections, per_address, requests, body, header, flight, rate, head_ms, idle_ms,
+        stream_ms;
+    const struct number numbers[] = {
+        {GATEWAY "listen.port", sl_config_integer, &port},
+        {GATEWAY "threads", sl_config_integer, &threads},
+        {GATEWAY "limits.connections", sl_config_integer, &connections},
+        {GATEWAY "limits.connections-per-address", sl_config_integer, &per_address},
+        {GATEWAY "limits.requests", sl_config_integer, &requests},
+        {GATEWAY "limits.body", sl_config_bytes, &body},
+        {GATEWAY "limits.header", sl_config_bytes, &header},
+        {GATEWAY "limits.bytes-in-flight", sl_config_bytes, &flight},
+        {GATEWAY "limits.body-rate", sl_config_bytes, &rate},
+        {GATEWAY "limits.header-timeout", sl_config_duration_ms, &head_ms},
+        {GATEWAY "limits.idle-timeout", sl_config_duration_ms, &idle_ms},
+        {GATEWAY "limits.subscription-idle", sl_config_duration_ms, &stream_ms},
+    };
     settings->address = text_setting(config, GATEWAY "listen.address");
     if (!settings->address)
         settings->address = "127.0.0.1";
-    sl_status status = sl_config_integer(config, GATEWAY "listen.port", &port, error);
-    if (!status)
-        status = sl_config_integer(config, GATEWAY "threads", &threads, error);
-    if (!status)
-        status = sl_config_integer(config, GATEWAY "limits.connections", &connections, error);
-    if (!status)
-        status = sl_config_bytes(config, GATEWAY "limits.body", &body, error);
-    if (!status)
-        status = sl_config_bytes(config, GATEWAY "limits.header", &header, error);
-    if (!status)
-        status = sl_config_bytes(config, GATEWAY "limits.bytes-in-flight", &flight, error);
-    if (!status)
-        status = sl_config_duration_ms(config, GATEWAY "limits.idle-timeout", &idle_ms, error);
-    if (!status)
-        status = sl_config_duration_ms(config, GATEWAY "limits.subscription-idle", &stream_ms, error);
+    sl_status status = read_numbers(config, numbers, sizeof numbers / sizeof *numbers, error);
+    if (status)
+        return status;
     settings->port = (uint16_t)port;
     settings->loops = (unsigned)threads;
     settings->max_connections = (unsigned)connections;
+    settings->max_connections_per_address = (unsigned)per_address;
+    settings->max_requests = (unsigned)requests;
     settings->max_body = (size_t)body;
     settings->max_header = (size_t)header;
     settings->max_bytes_in_flight = (size_t)flight;
-    settings->idle_timeout_s = (int)((idle_ms + 999) / 1000);
+    settings->body_rate = (size_t)rate;
+    settings->header_timeout_ms = (int)head_ms;
+    settings->idle_timeout_ms = (int)idle_ms;
     settings->stream_timeout_ms = stream_ms < INT_MAX ? (int)stream_ms : INT_MAX;
-    return status;
+    return SL_OK;
 }
 
 static sl_status name_public_url(struct gateway *gateway, const char *address, sl_error *error)

@@ -196,8 +196,20 @@ static void metrics(struct gw_request *request)
 }
 
 const struct gw_route gw_status_routes[] = {
-    {.method = "GET", .pattern = "/health", .flags = GW_ROUTE_PUBLIC, .handle = health, .name = "health"},
-    {.method = "GET", .pattern = "/ready", .flags = GW_ROUTE_PUBLIC, .handle = ready, .name = "ready"},
-    {.method = "GET", .pattern = "/metrics", .flags = GW_ROUTE_PUBLIC, .handle = metrics, .name = "metrics"},
+    {.method = "GET",
+     .pattern = "/health",
+     .flags = GW_ROUTE_PUBLIC | GW_ROUTE_VITAL,
+     .handle = health,
+     .name = "health"},
+    {.method = "GET",
+     .pattern = "/ready",
+     .flags = GW_ROUTE_PUBLIC | GW_ROUTE_VITAL,
+     .handle = ready,
+     .name = "ready"},
+    {.method = "GET",
+     .pattern = "/metrics",
+     .flags = GW_ROUTE_PUBLIC | GW_ROUTE_VITAL,
+     .handle = metrics,
+     .name = "metrics"},
 };
 const size_t gw_status_route_count = sizeof gw_status_routes / sizeof *gw_status_routes;

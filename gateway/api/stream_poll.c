@@ -240,5 +240,6 @@ void gw_stream_poll(struct gw_request *request)
         .released = released,
     };
     gw_request_on_sent(request, sent, call);
+    gw_request_park(request);
     gw_subscription_poll(&call->poll);
 }

@@ -2,6 +2,7 @@
 #ifndef GW_HTTP_INTERNAL_H
 #define GW_HTTP_INTERNAL_H
 
+#include "gateway/http/connection.h"
 #include "gateway/http/router.h"
 #include "gateway/http/server.h"
 #include "gateway/http/tls.h"
@@ -35,6 +36,7 @@ struct gw_loop {
     struct gw_tls *tls;   /* what new connections begin with; NULL: plain HTTP */
     bool handles_no_more; /* drained: no handler is called */
     bool run_mhd;         /* libmicrohttpd has something to do */
+    int64_t now_ms;       /* sl_mono_ms() of this turn */
     struct gw_timer **heap;
     size_t timers, heap_capacity;
     struct epoll_event events[GW_EVENTS];
@@ -53,24 +55,17 @@ struct gw_server {
     struct gw_loop *loops;
     unsigned loop_count;
     uint16_t port;
+    struct gw_addresses *addresses;
     atomic_uint connections, streams;
+    atomic_uint parked;           /* requests in flight that wait for something to tell */
+    atomic_ullong cuts[GW_WAITS]; /* connections that kept the server waiting too long, by what for */
+    atomic_ullong surplus;        /* closed without a word */
     atomic_size_t bytes_in_flight;
     atomic_bool open, draining;
     struct gw_tls *tls; /* for the loops to take; changed while none of them does, by one thread at a time */
     pthread_mutex_t lock;
     pthread_cond_t idle; /* in_flight came to nothing while draining */
     atomic_uint in_flight;
-};
-
-/* A connection, from its begin to its end, beside what libmicrohttpd knows of it. */
-struct gw_connection {
-    struct gw_watch watch; /* tells once when the client closes its side, whatever else is going on */
-    bool surplus;          /* one more than there may be */
-    bool hung_up;          /* the client has closed its side */
-    struct gw_request *streaming;
-    struct gw_tls *tls; /* linked; NULL: plain HTTP */
-    char *subject;      /* of the client's certificate, once it was asked for */
-    bool subject_sought;
 };
 
 /* An answer that is written piece by piece. */
@@ -105,7 +100,7 @@ struct gw_request {
     /* The loop thread's view of where it is. */
     bool begun, handled, suspended, paused, answered, gone;
     bool undecided; /* authenticate's verdict is to come; until then another thread may hold the request */
-    bool cors, query;
+    bool cors, query, parked;
     bool deserted; /* its client was gone before the answer */
 
     /* The answer; written by the one thread that won answer_given. */
@@ -134,6 +129,8 @@ void gw_loop_free(struct gw_loop *loop);
 void *gw_loop_main(void *opaque);
 void gw_loop_wake(struct gw_loop *loop);
 
+void gw_request_unpark(struct gw_request *request);
+
 /* request.c: libmicrohttpd's callbacks */
 void *gw_mhd_uri(void *opaque, const char *uri, struct MHD_Connection *connection);
 enum MHD_Result gw_mhd_request(void *opaque, struct MHD_Connection *connection, const char *url,
@@ -141,13 +138,9 @@ enum MHD_Result gw_mhd_request(void *opaque, struct MHD_Connection *connection, 
                                void **context);
 void gw_mhd_completed(void *opaque, struct MHD_Connection *connection, void **context,
                       enum MHD_RequestTerminationCode why);
-void gw_mhd_connection(void *opaque, struct MHD_Connection *mhd, void **context,
-                       enum MHD_ConnectionNotificationCode code);
 void gw_requests_abandon(struct gw_loop *loop); /* so that the daemon may be stopped */
 void gw_requests_free(struct gw_loop *loop);
 void gw_request_release(struct gw_request *request); /* when its last post has run */
-
-int gw_socket_of(struct MHD_Connection *connection);
 
 /* framing.c: whether the head says in one way only where the request ends, or answers; then the connection
  * ends with the answer. version: of HTTP, as sent. */

@@ -106,8 +106,7 @@ void gw_timer_cancel(struct gw_loop *loop, struct gw_timer *timer)
 
 static void run_timers(struct gw_loop *loop)
 {
-    int64_t now = loop->timers ? sl_mono_ms() : 0;
-    while (loop->timers && loop->heap[1]->due_ms <= now) {
+    while (loop->timers && loop->heap[1]->due_ms <= loop->now_ms) {
         struct gw_timer *timer = loop->heap[1];
         gw_timer_cancel(loop, timer);
         timer->run(timer);
@@ -160,8 +159,7 @@ static enum MHD_Result start_daemon(struct gw_loop *loop)
     loop->daemon = MHD_start_daemon(
         loop->tls ? flags | MHD_USE_TLS : flags, 0, NULL, NULL, gw_mhd_request, loop, MHD_OPTION_ARRAY,
         loop->tls ? secure : &plain, MHD_OPTION_LISTEN_SOCKET, (MHD_socket)loop->listen_fd,
-        MHD_OPTION_CONNECTION_LIMIT, limit, MHD_OPTION_CONNECTION_TIMEOUT,
-        (unsigned)server->settings.idle_timeout_s, MHD_OPTION_CONNECTION_MEMORY_LIMIT, memory,
+        MHD_OPTION_CONNECTION_LIMIT, limit, MHD_OPTION_CONNECTION_MEMORY_LIMIT, memory,
         MHD_OPTION_URI_LOG_CALLBACK, gw_mhd_uri, loop, MHD_OPTION_NOTIFY_COMPLETED, gw_mhd_completed, loop,
         MHD_OPTION_NOTIFY_CONNECTION, gw_mhd_connection, loop, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1,
         MHD_OPTION_END);
@@ -175,6 +173,7 @@ sl_status gw_loop_init(struct gw_server *server, struct gw_loop *loop, sl_error 
 {
     loop->server = server;
     loop->tls = server->tls ? gw_tls_link(server->tls) : NULL;
+    loop->now_ms = sl_mono_ms();
     loop->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     loop->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     if (loop->epoll_fd < 0 || loop->wake_fd < 0)
@@ -235,6 +234,7 @@ static void turn(struct gw_loop *loop)
 {
     int64_t due = mhd_due(loop);
     int count = epoll_wait(loop->epoll_fd, loop->events, GW_EVENTS, sleep_ms(loop, due));
+    loop->now_ms = sl_mono_ms();
     loop->event_count = count > 0 ? count : 0;
     for (int i = 0; i < loop->event_count; i++) {
         struct gw_watch *watch = loop->events[i].data.ptr;
@@ -245,7 +245,7 @@ static void turn(struct gw_loop *loop)
     run_mailbox(loop);
     run_timers(loop);
     /* Its own epoll loop is not to be trusted (docs/architecture.md): it only ever runs without waiting. */
-    if (loop->run_mhd || due == 0 || (due != INT64_MAX && due <= sl_mono_ms())) {
+    if (loop->run_mhd || due == 0 || (due != INT64_MAX && due <= loop->now_ms)) {
         loop->run_mhd = false;
         MHD_run(loop->daemon);
     }

@@ -9,12 +9,9 @@
 #include "base/text.h"
 #include "base/time.h"
 
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 
 /* A body that will not be used is read and dropped, since its answer cannot be sent before: up to here. */
 #define DISCARD_MAX ((size_t)64 << 20)
@@ -113,63 +110,6 @@ static void name_correlation(struct gw_request *request)
     gw_loop_make_id(request->loop, request->correlation);
 }
 
-int gw_socket_of(struct MHD_Connection *connection)
-{
-    return MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
-}
-
-/* libmicrohttpd does not look at a connection that is suspended, nor does it see an end that came with a
- * request: so the loop watches for it, which costs nothing for a request. */
-static void hung_up(struct gw_watch *watch)
-{
-    struct gw_connection *connection =
-        (struct gw_connection *)(void *)((char *)watch - offsetof(struct gw_connection, watch));
-    connection->hung_up = true;
-    if (connection->streaming)
-        gw_stream_hung_up(connection->streaming);
-}
-
-/* Without memory for it, or when it cannot be watched, the connection is closed with its first request. */
-static struct gw_connection *connection_new(struct gw_loop *loop, struct MHD_Connection *mhd)
-{
-    struct gw_connection *connection = calloc(1, sizeof *connection);
-    if (!connection)
-        return NULL;
-    int fd = gw_socket_of(mhd);
-    connection->watch = (struct gw_watch){.fd = fd, .ready = hung_up};
-    struct epoll_event event = {.events = EPOLLRDHUP | EPOLLET, .data.ptr = &connection->watch};
-    if (!epoll_ctl(loop->epoll_fd, EPOLL_CTL_ADD, fd, &event)) {
-        if (gw_peer_begin(connection, loop, mhd))
-            return connection;
-        gw_watch_remove(loop, &connection->watch);
-    }
-    gw_peer_end(connection);
-    free(connection);
-    return NULL;
-}
-
-void gw_mhd_connection(void *opaque, struct MHD_Connection *mhd, void **context,
-                       enum MHD_ConnectionNotificationCode code)
-{
-    struct gw_loop *loop = opaque;
-    struct gw_server *server = loop->server;
-    struct gw_connection *connection = *context;
-    if (code == MHD_CONNECTION_NOTIFY_STARTED) {
-        /* Over the limit: it is told so when it asks for something. */
-        bool surplus = atomic_fetch_add(&server->connections, 1) >= server->settings.max_connections;
-        *context = connection = connection_new(loop, mhd);
-        if (connection)
-            connection->surplus = surplus;
-        return;
-    }
-    atomic_fetch_sub(&server->connections, 1);
-    if (connection) {
-        gw_watch_remove(loop, &connection->watch);
-        gw_peer_end(connection);
-    }
-    free(connection);
-}
-
 /* An absolute URI in the request line (as to a proxy) is its path. */
 static const char *path_of(const char *uri)
 {
@@ -189,6 +129,8 @@ void *gw_mhd_uri(void *opaque, const char *uri, struct MHD_Connection *connectio
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
     request->peer = info ? info->socket_context : NULL;
+    if (request->peer)
+        gw_connection_wait(request->peer, GW_WAIT_HEAD);
     atomic_fetch_add(&request->loop->server->in_flight, 1);
     uri = path_of(uri);
     size_t length = strcspn(uri, "?");
@@ -306,6 +248,17 @@ static bool find_route(struct gw_request *request)
     return false;
 }
 
+/* Those that wait for messages, polls and streams, cost next to nothing: they are not counted. */
+static bool too_many_requests(const struct gw_request *request)
+{
+    const struct gw_server *server = request->loop->server;
+    unsigned begun = atomic_load_explicit(&server->in_flight, memory_order_relaxed);
+    if (begun <= server->settings.max_requests || request->route->route->flags & GW_ROUTE_VITAL)
+        return false;
+    int64_t counted = (int64_t)begun - atomic_load_explicit(&server->parked, memory_order_relaxed);
+    return counted > (int64_t)server->settings.max_requests;
+}
+
 /* Whether the server can take it now, or answers. */
 static bool has_room(struct gw_request *request)
 {
@@ -314,14 +267,36 @@ static bool has_room(struct gw_request *request)
         gw_respond_error(request, 503, "shutting-down", "the gateway is being stopped", "try again");
     } else if (!atomic_load_explicit(&server->open, memory_order_relaxed)) {
         gw_respond_error(request, 503, "starting", "the gateway is being started", "try again");
-    } else if (request->peer->surplus) {
-        gw_respond_header(request, "Connection", "close");
-        gw_respond_errorf(request, 503, "too-many-connections",
-                          "close connections, or raise streamlayer.gateway.limits.connections",
-                          "more than %u connections are open", server->settings.max_connections);
+    } else if (too_many_requests(request)) {
+        gw_respond_errorf(request, 503, "overloaded",
+                          "send again after the time that Retry-After gives, or raise "
+                          "streamlayer.gateway.limits.requests",
+                          "%u requests are under way, as many as there may be",
+                          server->settings.max_requests);
     } else {
         return true;
     }
+    return false;
+}
+
+/* Whether the connection is one of those that there may be, or answers; then it ends with the answer. */
+static bool is_welcome(struct gw_request *request)
+{
+    const struct gw_server_settings *settings = &request->loop->server->settings;
+    const struct gw_connection *peer = request->peer;
+    if (peer->surplus == GW_SURPLUS_NONE)
+        return true;
+    bool of_address = peer->surplus == GW_SURPLUS_ADDRESS;
+    char cause[100];
+    snprintf(cause, sizeof cause, "more than %u connections are open%s",
+             of_address ? settings->max_connections_per_address : settings->max_connections,
+             of_address ? " from this address" : "");
+    gw_respond_header(request, "Connection", "close");
+    gw_respond_error_after(request, of_address ? 429 : 503, "too-many-connections", cause,
+                           of_address ? "use connections again instead of opening more, or raise "
+                                        "streamlayer.gateway.limits.connections-per-address"
+                                      : "close connections, or raise streamlayer.gateway.limits.connections",
+                           (settings->header_timeout_ms + 999) / 1000); /* the surplus has ended by then */
     return false;
 }
 
@@ -352,6 +327,7 @@ static void admit_posted(struct gw_task *task)
     }
     request->caller = request->admitted;
     request->suspended = false;
+    gw_connection_wait(request->peer, GW_WAIT_BODY);
     request->loop->run_mhd = true;
     MHD_resume_connection(request->connection);
     if (!request->loop->handles_no_more)
@@ -366,7 +342,8 @@ void gw_request_admit(struct gw_request *request, const struct gw_caller *caller
     gw_loop_post(request->loop, &request->admit_task);
 }
 
-/* The headers are in. false: where the body ends is not clear, so that nothing of it may be read. */
+/* The headers are in. false: nothing of the body may be read, because where it ends is not clear, or because
+ * the connection is one too many. */
 static bool begin(struct gw_request *request, const char *method, const char *version)
 {
     struct gw_server *server = request->loop->server;
@@ -374,7 +351,7 @@ static bool begin(struct gw_request *request, const char *method, const char *ve
     name_correlation(request);
     request->cors = MHD_lookup_connection_value(request->connection, MHD_HEADER_KIND, "Origin") != NULL;
     sl_buffer_init(&request->headers, 8000);
-    if (!gw_framing_is_clear(request, version))
+    if (!gw_framing_is_clear(request, version) || !is_welcome(request))
         return false;
     if (!find_route(request) || !has_room(request))
         return true;
@@ -385,6 +362,7 @@ static bool begin(struct gw_request *request, const char *method, const char *ve
         admit(request);
     } else if (verdict == GW_LATER && !request->answered) {
         request->undecided = request->suspended = true;
+        gw_connection_wait(request->peer, GW_WAIT_OURS);
         MHD_suspend_connection(request->connection);
     }
     return true;
@@ -408,6 +386,7 @@ static void give_piece(struct gw_request *request, const char *data, size_t *siz
         *size -= taken;
         if (*size && !request->answered) {
             request->paused = true;
+            gw_connection_wait(request->peer, GW_WAIT_OURS);
             MHD_suspend_connection(request->connection);
             return;
         }
@@ -419,6 +398,7 @@ static void give_piece(struct gw_request *request, const char *data, size_t *siz
 static bool take_piece(struct gw_request *request, const char *data, size_t *size)
 {
     struct gw_server *server = request->loop->server;
+    request->peer->moved += *size;
     if (request->answered) {
         request->discarded += *size;
         *size = 0;
@@ -445,45 +425,18 @@ static bool take_piece(struct gw_request *request, const char *data, size_t *siz
     return true;
 }
 
-/* Before the answer: whether the client has closed its side, so that nobody will read. Afterwards that says
- * nothing: one that has read its answer may close at once. Where somebody wants to know whether the answer
- * arrives, the socket itself is asked: what the loop was told may be a moment old. */
-static bool client_is_gone(const struct gw_request *request)
-{
-    char byte;
-    return request->peer->hung_up ||
-           (request->sent && recv(gw_socket_of(request->connection), &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0);
-}
-
-/* After the answer: whether the client's side has refused it. */
-static bool was_reset(struct MHD_Connection *connection)
-{
-    struct tcp_info info;
-    socklen_t size = sizeof info;
-    return getsockopt(gw_socket_of(connection), IPPROTO_TCP, TCP_INFO, &info, &size) ||
-           info.tcpi_state == TCP_CLOSE;
-}
-
-/* Of a client that is gone without a word, its host cut off or without power, nothing else tells for a
- * quarter of an hour: what is written goes to the kernel, which tries and tries. 0: the kernel's own
- * patience. */
-static void bound_writes(struct MHD_Connection *connection, int timeout_ms)
-{
-    (void)setsockopt(gw_socket_of(connection), IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout_ms, sizeof timeout_ms);
-}
-
 static enum MHD_Result send_answer(struct gw_request *request)
 {
     if (!request->response)
         return MHD_NO; /* there was no memory for one */
-    bool gone = client_is_gone(request);
+    bool gone = gw_connection_is_deserted(request->peer, request->sent != NULL);
     request->deserted = request->sent && gone;
     if (request->stream.open && gone)
         return MHD_NO;
+    gw_connection_wait(request->peer, request->stream.open ? GW_WAIT_OURS : GW_WAIT_ANSWER);
     if (request->stream.open) { /* it may be idle as long as it likes */
         request->peer->streaming = request;
-        bound_writes(request->connection, request->loop->server->settings.stream_timeout_ms);
-        MHD_set_connection_option(request->connection, MHD_CONNECTION_OPTION_TIMEOUT, 0u);
+        gw_connection_bound_writes(request->peer, request->loop->server->settings.stream_timeout_ms);
     }
     /* libmicrohttpd does not see an end that came with the request, and would keep the connection. */
     if (gone)
@@ -506,6 +459,7 @@ enum MHD_Result gw_mhd_request(void *opaque, struct MHD_Connection *connection, 
         return MHD_NO;
     if (!request->begun) {
         request->begun = true;
+        gw_connection_wait(request->peer, GW_WAIT_BODY);
         bool clear = begin(request, method, version);
         /* A client that asks before it sends its body gets the answer instead of leave to send. */
         if (request->answered &&
@@ -522,6 +476,7 @@ enum MHD_Result gw_mhd_request(void *opaque, struct MHD_Connection *connection, 
     if (request->answered)
         return send_answer(request);
     request->suspended = true;
+    gw_connection_wait(request->peer, GW_WAIT_OURS);
     MHD_suspend_connection(connection);
     return MHD_YES;
 }
@@ -545,22 +500,24 @@ void gw_mhd_completed(void *opaque, struct MHD_Connection *connection, void **co
                       enum MHD_RequestTerminationCode why)
 {
     struct gw_request *request = *context;
-    (void)opaque;
+    (void)opaque, (void)connection;
     if (!request)
         return;
     *context = NULL;
     if (request->stream.open) {
         request->peer->streaming = NULL;
         atomic_fetch_sub_explicit(&request->loop->server->streams, 1, memory_order_relaxed);
-        MHD_set_connection_option(connection, MHD_CONNECTION_OPTION_TIMEOUT,
-                                  (unsigned)request->loop->server->settings.idle_timeout_s);
-        bound_writes(connection, 0);
+        gw_connection_bound_writes(request->peer, 0);
         gw_stream_free(request);
     }
+    gw_request_unpark(request);
     struct gw_server *server = request->loop->server;
     bool whole = why == MHD_REQUEST_TERMINATED_COMPLETED_OK;
     if (request->sent)
-        request->sent(request->sent_opaque, whole && !request->deserted && !was_reset(connection));
+        request->sent(request->sent_opaque,
+                      whole && !request->deserted && !gw_connection_was_reset(request->peer));
+    if (request->peer)
+        gw_connection_wait(request->peer, GW_WAIT_IDLE);
     if (request->free_data)
         request->free_data(request->data);
     count(request, whole);
@@ -588,6 +545,7 @@ static void resume_body(struct gw_task *task)
     atomic_fetch_sub(&request->posts, 1);
     if (request->paused && !request->gone) {
         request->paused = false;
+        gw_connection_wait(request->peer, GW_WAIT_BODY);
         request->loop->run_mhd = true;
         MHD_resume_connection(request->connection);
     }

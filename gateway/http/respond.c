@@ -133,13 +133,33 @@ void gw_request_on_sent(struct gw_request *request, void (*sent)(void *opaque, b
     request->sent_opaque = opaque;
 }
 
+void gw_request_park(struct gw_request *request)
+{
+    if (request->parked)
+        return;
+    request->parked = true;
+    atomic_fetch_add_explicit(&request->loop->server->parked, 1, memory_order_relaxed);
+}
+
+void gw_request_unpark(struct gw_request *request)
+{
+    if (!request->parked)
+        return;
+    request->parked = false;
+    atomic_fetch_sub_explicit(&request->loop->server->parked, 1, memory_order_relaxed);
+}
+
 void gw_answer_arrived(struct gw_request *request)
 {
     request->answered = true;
+    if (!request->stream.open)
+        gw_request_unpark(request);
     request->undecided = false;
     if (request->gone) {
         gw_request_release(request);
     } else if (request->suspended || request->paused) {
+        if (request->paused) /* what is left of the body comes first */
+            gw_connection_wait(request->peer, GW_WAIT_BODY);
         request->suspended = request->paused = false;
         request->loop->run_mhd = true;
         MHD_resume_connection(request->connection);

@@ -129,14 +129,18 @@ static void complete(struct gw_server_settings *settings)
         settings->loops = cores();
     if (!settings->max_connections)
         settings->max_connections = 10000;
+    if (!settings->max_requests)
+        settings->max_requests = 10000;
     if (!settings->max_body)
         settings->max_body = (size_t)1 << 20;
     if (!settings->max_header)
         settings->max_header = (size_t)32 * 1024;
     if (!settings->max_bytes_in_flight)
         settings->max_bytes_in_flight = (size_t)256 << 20;
-    if (!settings->idle_timeout_s)
-        settings->idle_timeout_s = 60;
+    if (!settings->header_timeout_ms)
+        settings->header_timeout_ms = 10000;
+    if (!settings->idle_timeout_ms)
+        settings->idle_timeout_ms = 60000;
 }
 
 sl_status gw_server_start(const struct gw_server_settings *settings, const struct sl_log *log,
@@ -163,6 +167,8 @@ sl_status gw_server_start(const struct gw_server_settings *settings, const struc
     if (!status && settings->tls)
         status = gw_tls_load(settings->tls, log, &server->tls, error);
     server->settings.tls = NULL; /* the caller's memory */
+    if (!status)
+        status = gw_addresses_create(&server->addresses, error);
     if (!status)
         status = listen_all(server, error);
     for (unsigned i = 0; i < server->loop_count && !status; i++)
@@ -320,6 +326,7 @@ void gw_server_stop(struct gw_server **out)
     free(server->loops);
     gw_router_destroy(&server->router);
     gw_tls_unlink(&server->tls);
+    gw_addresses_destroy(&server->addresses);
     pthread_cond_destroy(&server->idle);
     pthread_mutex_destroy(&server->lock);
     free(server);
@@ -367,5 +374,20 @@ bool gw_server_metrics(const struct gw_server *server, struct sl_buffer *text)
                      "# TYPE streamlayer_http_bytes_in_flight gauge\nstreamlayer_http_bytes_in_flight %zu\n",
                      atomic_load(&server->connections), atomic_load(&server->streams),
                      atomic_load(&server->in_flight), atomic_load(&server->bytes_in_flight));
+    static const char *const waits[GW_WAITS] = {NULL, "head", "body", "answer", "idle"};
+    sl_buffer_append_text(text,
+                          "# HELP streamlayer_http_connections_cut_total Connections closed because their "
+                          "client kept the gateway waiting, by what for.\n"
+                          "# TYPE streamlayer_http_connections_cut_total counter\n");
+    for (size_t i = 0; i < GW_WAITS; i++)
+        if (waits[i])
+            sl_buffer_printf(text, "streamlayer_http_connections_cut_total{waited_for=\"%s\"} %llu\n",
+                             waits[i], atomic_load(&server->cuts[i]));
+    sl_buffer_printf(
+        text,
+        "# HELP streamlayer_http_connections_surplus_total Connections closed at once, far over a "
+        "limit.\n# TYPE streamlayer_http_connections_surplus_total counter\n"
+        "streamlayer_http_connections_surplus_total %llu\n",
+        atomic_load(&server->surplus));
     return !text->failed;
 }

@@ -26,6 +26,7 @@ typedef void (*gw_handler)(struct gw_request *request);
 enum gw_route_flags {
     GW_ROUTE_PUBLIC = 1,    /* no token needed */
     GW_ROUTE_EXTENSION = 4, /* ours: not served with streamlayer.gateway.extensions = false */
+    GW_ROUTE_VITAL = 8,     /* served whatever there is to do: that the gateway lives */
     GW_ROUTE_STREAMED = 2,  /* the body goes to body_data as it arrives instead of being kept */
 };
 
@@ -89,12 +90,17 @@ struct gw_server_settings {
     uint16_t port;                     /* 0: any */
     unsigned loops;                    /* 0: one a core */
     unsigned max_connections;
+    unsigned max_requests;                /* in flight; over it 503 */
+    unsigned max_connections_per_address; /* 0: as many as there may be at all */
     size_t max_body, max_header;
     size_t
         max_bytes_in_flight; /* bodies and answers in memory, all connections; over it 503 with Retry-After */
-    int idle_timeout_s;
-    int stream_timeout_ms; /* for answers written piece by piece: what is written is taken by the client's
-                              side within it, or the connection ends; 0: as TCP has it */
+    int header_timeout_ms;   /* for a request's head, and for a connection to begin one */
+    size_t body_rate;        /* bytes a second that a body must come with over any header_timeout_ms, and an
+                                answer be taken with over any idle_timeout_ms, or the connection ends */
+    int idle_timeout_ms;     /* between requests */
+    int stream_timeout_ms;   /* for answers written piece by piece: what is written is taken by the client's
+                                side within it, or the connection ends; 0: as TCP has it */
     const struct gw_route *routes;
     size_t route_count;
     bool closed; /* all requests get 503 until gw_server_open: for what must be made after the loops */
@@ -179,6 +185,9 @@ bool gw_request_is_encrypted(const struct gw_request *request);
 const char *gw_request_client_subject(const struct gw_request *request);
 const char *gw_request_correlation_id(const struct gw_request *request);
 const struct sl_buffer *gw_request_body(const struct gw_request *request);
+/* It waits for something to tell, a poll for messages: until its answer it is not counted among max_requests.
+ * Its loop's thread. */
+void gw_request_park(struct gw_request *request);
 /* The handler's own. free_data is called when the request ends, on its loop. */
 void gw_request_set_data(struct gw_request *request, void *data, void (*free_data)(void *data));
 void *gw_request_data(const struct gw_request *request);

@@ -62,6 +62,7 @@ void gw_respond_stream(struct gw_request *request, const char *content_type, voi
     if (atomic_exchange(&request->answer_given, true))
         return;
     request->stream.open = true;
+    gw_request_park(request);
     atomic_fetch_add_explicit(&request->loop->server->streams, 1, memory_order_relaxed);
     request->stream.drained = drained;
     request->stream.opaque = opaque;

@@ -61,7 +61,7 @@ static void open_place(struct place *place, const char *delivery_timeout)
                                                 .max_body = 1000,
                                                 .max_header = 1000,
                                                 .max_bytes_in_flight = 1000,
-                                                .idle_timeout_s = 10};
+                                                .idle_timeout_ms = 10000};
     if (gw_server_start(&settings, NULL, &place->server, &error) ||
         gw_broker_open(place->config, NULL, &place->broker, &error))
         fail_msg("%s", error.text);

@@ -621,7 +621,7 @@ static void streams_are_written_as_they_come(void **state)
     struct giving giving;
     char text[4000] = "";
     (void)state;
-    uint16_t port = start_with(&shared, (struct gw_server_settings){.idle_timeout_s = 1});
+    uint16_t port = start_with(&shared, (struct gw_server_settings){.idle_timeout_ms = 1000});
     int fd = client_connect(port);
     client_write(fd, flow_request, strlen(flow_request));
     read_until(fd, text, sizeof text, "\r\n5\r\nfirst\r\n");
