@@ -1,0 +1,330 @@
+#include "gateway/broker/throttle.h"
+
+#include "base/error.h"
+
+#include <pthread.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define BURST_US 1000000 /* so far ahead of what is paid for may be gone */
+#define QUANTUM  65536   /* bytes of an application's turn */
+
+struct gw_throttler {
+    struct gw_loop *home;
+    int64_t (*clock_us)(void);
+    atomic_llong max_wait_us;
+    pthread_mutex_t lock;
+    struct gw_throttle *list; /* at which somebody waits */
+    bool woken;               /* task is posted */
+    struct gw_task task;
+    struct gw_timer timer; /* the home loop's */
+};
+
+static void tick(struct gw_timer *timer);
+static void wake(struct gw_task *task);
+
+sl_status gw_throttler_create(struct gw_loop *home, int64_t (*clock_us)(void), int64_t max_wait_us,
+                              struct gw_throttler **out, sl_error *error)
+{
+    struct gw_throttler *throttler = *out = calloc(1, sizeof *throttler);
+    if (!throttler)
+        return sl_error_oom(error);
+    throttler->home = home;
+    throttler->clock_us = clock_us;
+    atomic_init(&throttler->max_wait_us, max_wait_us);
+    throttler->timer.run = tick;
+    throttler->task.run = wake;
+    pthread_mutex_init(&throttler->lock, NULL);
+    return SL_OK;
+}
+
+void gw_throttler_destroy(struct gw_throttler **throttler)
+{
+    if (!*throttler)
+        return;
+    pthread_mutex_destroy(&(*throttler)->lock);
+    free(*throttler);
+    *throttler = NULL;
+}
+
+void gw_throttler_set_max_wait(struct gw_throttler *throttler, int64_t max_wait_us)
+{
+    atomic_store(&throttler->max_wait_us, max_wait_us);
+}
+
+static int64_t cost_us(int64_t bytes, int64_t rate)
+{
+    return (int64_t)((double)bytes * 1e6 / (double)rate);
+}
+
+/* Pays, when it may go now or has to. */
+static bool pay(struct gw_throttle *throttle, int64_t rate, int64_t bytes, int64_t now_us, bool anyway)
+{
+    long long paid_us = atomic_load_explicit(&throttle->paid_us, memory_order_relaxed);
+    long long next;
+    do {
+        int64_t from = paid_us > now_us ? paid_us : now_us;
+        if (!anyway && from - now_us > BURST_US)
+            return false;
+        next = from + cost_us(bytes, rate);
+    } while (!atomic_compare_exchange_weak_explicit(&throttle->paid_us, &paid_us, next, memory_order_relaxed,
+                                                    memory_order_relaxed));
+    return true;
+}
+
+void gw_throttle_settle(struct gw_throttler *throttler, struct gw_throttle *throttle, int64_t bytes)
+{
+    int64_t rate = atomic_load_explicit(&throttle->rate, memory_order_relaxed);
+    if (rate && bytes > 0)
+        pay(throttle, rate, bytes, throttler->clock_us(), true);
+    else if (rate && bytes < 0)
+        atomic_fetch_sub_explicit(&throttle->paid_us, cost_us(-bytes, rate), memory_order_relaxed);
+}
+
+/* --- who waits: a ring of applications, each with its line of passes; under the lock --- */
+
+static void ring_in(struct gw_throttle *throttle, struct gw_pass *first)
+{
+    struct gw_pass *turn = throttle->turn;
+    if (!turn) {
+        first->ring = first->ring_back = first;
+        throttle->turn = first;
+    } else { /* before the one whose turn it is: last */
+        first->ring = turn;
+        first->ring_back = turn->ring_back;
+        turn->ring_back->ring = first;
+        turn->ring_back = first;
+    }
+    throttle->accounts++;
+}
+
+static void ring_out(struct gw_throttle *throttle, struct gw_pass *first)
+{
+    first->ring_back->ring = first->ring;
+    first->ring->ring_back = first->ring_back;
+    if (throttle->turn == first)
+        throttle->turn = first->ring == first ? NULL : first->ring;
+    throttle->accounts--;
+}
+
+static struct gw_pass *first_of(const struct gw_throttle *throttle, const char *account)
+{
+    struct gw_pass *first = throttle->turn;
+    for (unsigned i = 0; i < throttle->accounts; i++, first = first->ring)
+        if (!strcmp(first->account, account))
+            return first;
+    return NULL;
+}
+
+static void line_up(struct gw_throttle *throttle, struct gw_pass *pass)
+{
+    struct gw_pass *first = first_of(throttle, pass->account);
+    pass->later = NULL;
+    if (first) {
+        first->last->later = pass;
+        first->last = pass;
+        first->account_bytes += pass->bytes;
+    } else {
+        pass->last = pass;
+        pass->credit = 0;
+        pass->account_bytes = pass->bytes;
+        ring_in(throttle, pass);
+    }
+    throttle->queued += pass->bytes;
+    atomic_fetch_add(&throttle->waiting, 1);
+}
+
+/* The first of its line goes; the one behind it takes its place in the ring. */
+static void take_first(struct gw_throttle *throttle, struct gw_pass *first)
+{
+    struct gw_pass *heir = first->later;
+    if (heir) {
+        heir->last = first->last;
+        heir->credit = first->credit;
+        heir->account_bytes = first->account_bytes - first->bytes;
+        heir->ring = first->ring == first ? heir : first->ring;
+        heir->ring_back = first->ring_back == first ? heir : first->ring_back;
+        heir->ring->ring_back = heir;
+        heir->ring_back->ring = heir;
+        if (throttle->turn == first)
+            throttle->turn = heir;
+    } else {
+        ring_out(throttle, first);
+    }
+    throttle->queued -= first->bytes;
+    first->throttle = NULL;
+    atomic_fetch_sub(&throttle->waiting, 1);
+}
+
+static void unlist(struct gw_throttler *throttler, struct gw_throttle *throttle)
+{
+    struct gw_throttle **place = &throttler->list;
+    while (*place != throttle)
+        place = &(*place)->next;
+    *place = throttle->next;
+    throttle->listed = false;
+}
+
+static void call_granted(struct gw_task *task)
+{
+    struct gw_pass *pass = (struct gw_pass *)(void *)((char *)task - offsetof(struct gw_pass, task));
+    pass->granted(pass);
+}
+
+/* Lets go who may; *granted: those, to be told when the lock is given back. The moment of the next. */
+static int64_t run_one(struct gw_throttle *throttle, int64_t now_us, struct gw_pass **granted)
+{
+    int64_t rate = atomic_load(&throttle->rate);
+    for (struct gw_pass *first; (first = throttle->turn);) {
+        if (throttle->accounts > 1 && first->credit < first->bytes) {
+            first->credit += QUANTUM;
+            if (first->credit < first->bytes) {
+                throttle->turn = first->ring;
+                continue;
+            }
+        }
+        if (rate && !pay(throttle, rate, first->bytes, now_us, false))
+            return atomic_load(&throttle->paid_us) - BURST_US;
+        first->credit = first->credit > first->bytes ? first->credit - first->bytes : 0;
+        struct gw_pass *heir = first->later;
+        bool turn_is_over = heir && first->credit < heir->bytes;
+        take_first(throttle, first);
+        if (turn_is_over)
+            throttle->turn = heir->ring;
+        atomic_fetch_add_explicit(&throttle->waited_us, (unsigned long long)(now_us - first->since_us),
+                                  memory_order_relaxed);
+        first->later = *granted;
+        *granted = first;
+    }
+    return INT64_MAX;
+}
+
+int64_t gw_throttler_run(struct gw_throttler *throttler)
+{
+    struct gw_pass *granted = NULL, *in_order = NULL;
+    int64_t due_us = INT64_MAX, now_us = throttler->clock_us();
+    pthread_mutex_lock(&throttler->lock);
+    throttler->woken = false;
+    for (struct gw_throttle *throttle = throttler->list, *next; throttle; throttle = next) {
+        next = throttle->next;
+        int64_t one_us = run_one(throttle, now_us, &granted);
+        due_us = one_us < due_us ? one_us : due_us;
+        if (!throttle->turn)
+            unlist(throttler, throttle);
+    }
+    pthread_mutex_unlock(&throttler->lock);
+    while (granted) {
+        struct gw_pass *pass = granted;
+        granted = pass->later;
+        pass->later = in_order;
+        in_order = pass;
+    }
+    while (in_order) {
+        struct gw_pass *pass = in_order;
+        in_order = pass->later;
+        pass->task.run = call_granted;
+        if (pass->loop)
+            gw_loop_post(pass->loop, &pass->task);
+        else
+            pass->granted(pass);
+    }
+    return due_us;
+}
+
+static void look_after(struct gw_throttler *throttler)
+{
+    int64_t due_us = gw_throttler_run(throttler);
+    if (due_us == INT64_MAX)
+        gw_timer_cancel(throttler->home, &throttler->timer);
+    else if (gw_timer_set(throttler->home, &throttler->timer, due_us / 1000 + 1))
+        gw_loop_post(throttler->home, &throttler->task); /* no memory for a timer: again, at once */
+}
+
+static void tick(struct gw_timer *timer)
+{
+    look_after((struct gw_throttler *)(void *)((char *)timer - offsetof(struct gw_throttler, timer)));
+}
+
+static void wake(struct gw_task *task)
+{
+    look_after((struct gw_throttler *)(void *)((char *)task - offsetof(struct gw_throttler, task)));
+}
+
+/* How long it would wait behind those that do: its application's own, each with a turn of all others'. */
+static int64_t expected_us(const struct gw_throttle *throttle, const struct gw_pass *pass, int64_t rate,
+                           int64_t now_us)
+{
+    const struct gw_pass *first = first_of(throttle, pass->account);
+    int64_t own = first ? first->account_bytes : 0;
+    int64_t turns = own * (int64_t)(throttle->accounts + !first);
+    int64_t ahead = turns < throttle->queued ? turns : throttle->queued;
+    int64_t debt_us = atomic_load(&throttle->paid_us) - now_us - BURST_US;
+    return (debt_us > 0 ? debt_us : 0) + cost_us(ahead, rate);
+}
+
+static enum gw_throttle_answer enter_slowly(struct gw_throttler *throttler, struct gw_throttle *throttle,
+                                            struct gw_pass *pass, int64_t rate, int *wait_s)
+{
+    bool to_wake = false;
+    enum gw_throttle_answer answer = GW_THROTTLE_WAIT;
+    pthread_mutex_lock(&throttler->lock);
+    int64_t now_us = throttler->clock_us();
+    int64_t wait_us = pass->patient ? 0 : expected_us(throttle, pass, rate, now_us);
+    if (wait_us > atomic_load(&throttler->max_wait_us)) {
+        answer = GW_THROTTLE_REFUSED;
+        if (wait_s)
+            *wait_s = (int)(wait_us / 1000000) + 1;
+    } else {
+        pass->throttle = throttle;
+        pass->since_us = now_us;
+        line_up(throttle, pass);
+        if (!throttle->listed) {
+            throttle->listed = true;
+            throttle->next = throttler->list;
+            throttler->list = throttle;
+        }
+        to_wake = throttler->home && !throttler->woken;
+        throttler->woken |= to_wake;
+    }
+    pthread_mutex_unlock(&throttler->lock);
+    if (to_wake)
+        gw_loop_post(throttler->home, &throttler->task);
+    return answer;
+}
+
+enum gw_throttle_answer gw_throttle_enter(struct gw_throttler *throttler, struct gw_throttle *throttle,
+                                          struct gw_pass *pass, int *wait_s)
+{
+    int64_t rate = atomic_load_explicit(&throttle->rate, memory_order_relaxed);
+    if (!rate || (!atomic_load_explicit(&throttle->waiting, memory_order_relaxed) &&
+                  pay(throttle, rate, pass->bytes, throttler->clock_us(), false)))
+        return GW_THROTTLE_GO;
+    return enter_slowly(throttler, throttle, pass, rate, wait_s);
+}
+
+bool gw_throttle_leave(struct gw_throttler *throttler, struct gw_pass *pass)
+{
+    pthread_mutex_lock(&throttler->lock);
+    struct gw_throttle *throttle = pass->throttle;
+    if (throttle) {
+        struct gw_pass *first = first_of(throttle, pass->account), *before = first;
+        if (first == pass) {
+            take_first(throttle, pass);
+        } else {
+            while (before->later != pass)
+                before = before->later;
+            before->later = pass->later;
+            if (first->last == pass)
+                first->last = before;
+            first->account_bytes -= pass->bytes;
+            throttle->queued -= pass->bytes;
+            pass->throttle = NULL;
+            atomic_fetch_sub(&throttle->waiting, 1);
+        }
+        if (!throttle->turn)
+            unlist(throttler, throttle);
+    }
+    pthread_mutex_unlock(&throttler->lock);
+    return throttle != NULL;
+}

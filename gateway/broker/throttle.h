@@ -1,0 +1,75 @@
+/*
+ * The throughput of a layer, kept by delaying: nothing is dropped for it. What goes in or out pays with its
+ * bytes; a second's worth may go at once, and one message always, however large: then the next waits longer.
+ * Who has to wait does so in the order of coming within an application, and applications take turns by bytes,
+ * so that one with many requests does not keep another's out.
+ */
+#ifndef GW_BROKER_THROTTLE_H
+#define GW_BROKER_THROTTLE_H
+
+#include "gateway/http/server.h"
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+struct gw_throttler; /* what all layers' throttles share: the clock, and who looks after those that wait */
+
+/* One direction of one layer. All zero: unlimited. Lives as long as anybody waits at it. */
+struct gw_throttle {
+    atomic_llong rate;       /* bytes a second; 0: unlimited. May be changed at any time */
+    atomic_llong paid_us;    /* until then all that went is paid for */
+    atomic_uint waiting;     /* passes */
+    atomic_ullong waited_us; /* by all that had to, together */
+    /* The throttler's, under its lock. */
+    struct gw_pass *turn; /* the first pass of the application whose turn it is */
+    struct gw_throttle *next;
+    int64_t queued; /* bytes that wait */
+    unsigned accounts;
+    bool listed;
+};
+
+/* Something that goes through a throttle; its owner's memory. Zero-initialised before each use. */
+struct gw_pass {
+    struct gw_loop *loop;                  /* where granted is called */
+    const char *account;                   /* the application; kept by the owner while it waits */
+    int64_t bytes;                         /* what it pays */
+    bool patient;                          /* never refused: part of it went already */
+    void (*granted)(struct gw_pass *pass); /* it may go, and has paid; it may be freed in there */
+    /* The throttler's. */
+    struct gw_throttle *throttle;
+    struct gw_pass *later;            /* of the same account */
+    struct gw_pass *last;             /* the first one's: of the same account */
+    struct gw_pass *ring, *ring_back; /* the first one's: the first of other accounts */
+    int64_t credit, account_bytes;    /* the first one's */
+    int64_t since_us;
+    struct gw_task task;
+};
+
+enum gw_throttle_answer {
+    GW_THROTTLE_GO,      /* it may go now, and has paid */
+    GW_THROTTLE_WAIT,    /* granted follows, unless gw_throttle_leave comes first */
+    GW_THROTTLE_REFUSED, /* the wait would be longer than anybody should have to: nothing was paid */
+};
+
+/* home: the loop that looks after those that wait; NULL: nobody does, and granted is called by
+ * gw_throttler_run (tests). Its clock is clock_us. Errors: SL_OUT_OF_MEMORY. */
+sl_status gw_throttler_create(struct gw_loop *home, int64_t (*clock_us)(void), int64_t max_wait_us,
+                              struct gw_throttler **out, sl_error *error);
+/* Nobody waits any more, and the loops have stopped. NULL is allowed. */
+void gw_throttler_destroy(struct gw_throttler **throttler);
+/* The longest wait that is not refused. Any thread. */
+void gw_throttler_set_max_wait(struct gw_throttler *throttler, int64_t max_wait_us);
+
+/* Any thread. *wait_s (may be NULL) is set when it is refused: after so many seconds there is room again. */
+enum gw_throttle_answer gw_throttle_enter(struct gw_throttler *throttler, struct gw_throttle *throttle,
+                                          struct gw_pass *pass, int *wait_s);
+/* Gives up waiting. False: it was granted meanwhile, and granted is called on its loop all the same. Any
+ * thread. */
+bool gw_throttle_leave(struct gw_throttler *throttler, struct gw_pass *pass);
+/* Pays so many bytes more, or gets them back (negative), without waiting. Any thread. */
+void gw_throttle_settle(struct gw_throttler *throttler, struct gw_throttle *throttle, int64_t bytes);
+
+/* Lets go who may. The moment at which the next may, INT64_MAX: nobody waits. */
+int64_t gw_throttler_run(struct gw_throttler *throttler);
+
+#endif
