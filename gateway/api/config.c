@@ -2,6 +2,7 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "gateway/api/layer_spec.h"
+#include "gateway/broker/subscriptions.h"
 #include "gateway/gateway_internal.h"
 #include "wire/hrn.h"
 
@@ -152,6 +153,9 @@ sl_status gw_config_clean(struct gateway *gateway, const char *hrn, sl_error *er
     sl_status status = gw_catalogs_condemned(gateway->catalogs, hrn, &topics, error);
     size_t index;
     json_t *topic;
+    /* They leave their groups while their topic is still there. */
+    json_array_foreach(topics, index, topic)
+        gw_subscriptions_end(gateway->subscriptions, NULL, json_string_value(topic), GW_END_LAYER_DELETED);
     json_array_foreach(topics, index, topic)
     {
         if (!status)

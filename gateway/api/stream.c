@@ -38,6 +38,18 @@ struct gw_subscription *gw_stream_find(struct gw_request *request)
     return found;
 }
 
+void gw_stream_gone(struct gw_request *request, enum gw_end why, const sl_error *error)
+{
+    if (why == GW_END_LAYER_DELETED)
+        gw_respond_error(request, 404, "no-such-layer", error->text,
+                         "create the layer again, and subscribe to it; nothing of the old one is left");
+    else if (why == GW_END_REVOKED)
+        gw_respond_error(request, 403, "forbidden", error->text,
+                         "ask whoever manages the catalog for the right to read it, and subscribe again");
+    else
+        gw_stream_fail(request, error->status, error);
+}
+
 void gw_stream_fail(struct gw_request *request, sl_status status, const sl_error *error)
 {
     static const struct {

@@ -26,6 +26,8 @@ bool gw_stream_encode(struct sl_buffer *out, const struct sl_message *message, b
  * consumerId in its query. NULL: answered. */
 struct gw_subscription *gw_stream_find(struct gw_request *request);
 
+/* Answers a call on a subscription that has ended; error: as gw_subscription_ended says. */
+void gw_stream_gone(struct gw_request *request, enum gw_end why, const sl_error *error);
 /* Answers a failed call on a subscription. */
 void gw_stream_fail(struct gw_request *request, sl_status status, const sl_error *error);
 

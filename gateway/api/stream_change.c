@@ -51,9 +51,13 @@ static json_t *json_of_positions(const struct gw_change *change)
 static void done(struct gw_change *change)
 {
     struct changing *call = (struct changing *)(void *)change;
+    sl_error why;
     if (change->status == SL_INVALID_ARGUMENT && (change->kind == GW_PAUSE || change->kind == GW_RESUME))
         gw_respond_error(call->request, 400, "bad-partitions", change->error.text,
                          "name partitions that the layer has, or send no body for all of them");
+    else if (change->status == SL_NOT_FOUND &&
+             gw_subscription_ended(change->subscription, &why) != GW_END_NONE)
+        gw_stream_gone(call->request, gw_subscription_ended(change->subscription, &why), &change->error);
     else if (change->status)
         gw_stream_fail(call->request, change->status, &change->error);
     else if (change->kind == GW_POSITIONS)

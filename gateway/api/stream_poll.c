@@ -84,10 +84,10 @@ static void respond(struct polling *call)
     struct gw_poll *poll = &call->poll;
     if (!poll->status && poll->assignment >= 0)
         tell_assignment(call);
-    if (poll->status == SL_NOT_FOUND) {
-        gw_respond_error(request, 404, "no-such-subscription", "the subscription ended", "subscribe again");
-    } else if (poll->status == SL_CLOSED) {
-        gw_respond_error(request, 503, "shutting-down", "the gateway is being stopped", "poll again later");
+    if (poll->status == SL_NOT_FOUND || poll->status == SL_CLOSED) {
+        sl_error error;
+        enum gw_end why = gw_subscription_ended(poll->subscription, &error);
+        gw_stream_gone(request, why, &error);
     } else if (poll->status) {
         gw_respond_error(request, 503, "out-of-memory", "the gateway is out of memory", "poll again later");
     } else if (call->cbor) {

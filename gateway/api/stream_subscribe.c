@@ -3,6 +3,7 @@
 #include "gateway/api/failures.h"
 #include "gateway/api/stream.h"
 
+#include "base/error.h"
 #include "base/text.h"
 #include "wire/hrn.h"
 
@@ -38,7 +39,7 @@ static void finish(struct subscribing *call)
 {
     struct gw_subscription *subscription = call->ask.subscription;
     if (subscription && !(call->meeting.whole && call->told))
-        gw_subscription_abandon(subscription); /* its client does not know of it */
+        gw_subscription_abandon(subscription, GW_END_LOST); /* its client does not know of it */
     gw_subscription_unlink(subscription);
     subscribing_free(call);
 }
@@ -96,11 +97,29 @@ static json_t *json_of(const struct subscribing *call)
     return NULL;
 }
 
+/* Whoever deletes a layer ends its subscriptions: one that was not listed then is found here. */
+static bool layer_is_there(const struct subscribing *call)
+{
+    const struct gateway *gateway = gw_request_opaque(call->request);
+    bool exists;
+    struct gw_layer *layer = gw_catalogs_find(gateway->catalogs, call->layer->hrn, call->layer->id, &exists);
+    bool there = layer && !strcmp(layer->topic, call->layer->topic);
+    gw_layer_unlink(layer);
+    return there;
+}
+
 static void answer(struct subscribing *call)
 {
     const struct gw_subscribe *ask = &call->ask;
-    if (ask->status) {
+    if (ask->status && ask->end) {
+        gw_stream_gone(call->request, ask->end, &ask->error);
+    } else if (ask->status) {
         fail(call->request, ask->status, &ask->error);
+    } else if (!layer_is_there(call)) {
+        sl_error error;
+        gw_subscription_abandon(ask->subscription, GW_END_LAYER_DELETED);
+        sl_error_set(&error, SL_NOT_FOUND, "layer %s was deleted meanwhile", call->layer->id);
+        gw_stream_gone(call->request, GW_END_LAYER_DELETED, &error);
     } else {
         call->told = gw_respond_json(call->request, 201, json_of(call));
     }

@@ -57,6 +57,8 @@ struct gw_subscription {
 
     /* Its loop's own. */
     enum gw_phase phase;
+    enum gw_end end, idle_end;      /* why it has ended, and why it will when it is idle */
+    char *why;                      /* the whole text; NULL: it has not, or there was no memory */
     struct gw_subscribe *subscribe; /* to be answered */
     rd_kafka_t *rk;
     rd_kafka_topic_t *topic;
@@ -102,7 +104,8 @@ struct gw_subscription {
     sl_error job_error;
 
     struct gw_task begin_task, abandon_task, hurry_task;
-    atomic_bool abandoned, hurry_posted;
+    atomic_int ending; /* enum gw_end: why it is to end, once that was asked for */
+    atomic_bool hurry_posted;
     struct gw_timer prod; /* runs while another one is joining its group */
     int64_t hurry_until_ms;
 };
@@ -117,6 +120,7 @@ struct gw_subscriptions {
     int64_t idle_ms, lost_ms, join_ms;
     atomic_uint parked; /* polls */
     atomic_ullong opened, redelivered;
+    struct gw_ended_ring *ended;
 
     pthread_mutex_t lock;
     pthread_cond_t changed;
@@ -141,6 +145,18 @@ void gw_subscription_unlist(struct gw_subscription *subscription);
 void gw_subscription_ready(struct gw_subscription *subscription);
 void gw_subscription_left(struct gw_subscription *subscription); /* gives up the loop's link */
 
+/* subscription_end.c: those that ended; thread-safe. NULL: memory is out. */
+struct gw_ended_ring *gw_ended_create(void);
+void gw_ended_destroy(struct gw_ended_ring *ring);
+/* Whether it remembers the application's subscription of that node, or (NULL) of that id on the topic, and of
+ * that consumer (NULL: any); then the error says why and when it ended. */
+bool gw_ended_explain(struct gw_ended_ring *ring, const char *application, const char *topic,
+                      const char *node, const char *id, const char *consumer, sl_error *error);
+/* Its loop's thread, once, before the phase changes. */
+void gw_subscription_note_end(struct gw_subscription *subscription, enum gw_end why, const char *detail);
+/* Whether a poll that waits hears of it; else its answer is empty, and the next one's is not. */
+bool gw_end_is_told(enum gw_end why);
+
 /* subscription_jobs.c: what blocks */
 void gw_subscription_start_job(struct gw_subscription *subscription, enum gw_step step);
 void gw_subscription_destroy_consumer(struct gw_subscription *subscription, bool closed);
@@ -157,7 +173,8 @@ void gw_subscription_called(struct gw_subscription *subscription);
  */
 void gw_subscription_suspect(struct gw_subscription *subscription);
 void gw_subscription_work(struct gw_subscription *subscription); /* does whatever can be done now */
-void gw_subscription_leave(struct gw_subscription *subscription);
+/* detail: what Kafka said, or NULL. */
+void gw_subscription_leave(struct gw_subscription *subscription, enum gw_end why, const char *detail);
 /* Why a call cannot be had on one that has ended. */
 sl_status gw_subscription_gone(const struct gw_subscription *subscription);
 struct gw_share *gw_subscription_share(const struct gw_subscription *subscription, int32_t partition);

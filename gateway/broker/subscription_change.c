@@ -272,10 +272,8 @@ static void append(struct gw_change **list, struct gw_change *change)
 
 static sl_status say_gone(const struct gw_subscription *subscription, struct gw_change *change)
 {
-    sl_status status = gw_subscription_gone(subscription);
-    return status == SL_CLOSED
-               ? sl_error_set_retriable(&change->error, status, "the gateway is being stopped")
-               : sl_error_set(&change->error, status, "the subscription ended");
+    gw_subscription_ended(subscription, &change->error);
+    return change->error.status;
 }
 
 void gw_subscription_fail_changes(struct gw_subscription *subscription)
@@ -308,7 +306,7 @@ static void change_arrived(struct gw_task *task)
     struct gw_subscription *subscription = change->subscription;
     if (change->kind == GW_UNSUBSCRIBE && subscription->phase != GW_LEFT) {
         append(&subscription->leavers, change);
-        gw_subscription_leave(subscription);
+        gw_subscription_leave(subscription, GW_END_UNSUBSCRIBED, NULL);
         gw_subscription_work(subscription);
     } else if (subscription->phase != GW_JOINED) {
         sl_status status = say_gone(subscription, change);

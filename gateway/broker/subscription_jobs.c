@@ -168,7 +168,7 @@ static sl_status assign(struct gw_subscription *subscription, sl_error *error)
     rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR_NO_ERROR;
     for (int tries = 0; tries < OFFSETS_TRIES; tries++) {
         code = list->cnt ? find_starts(subscription, list) : RD_KAFKA_RESP_ERR_NO_ERROR;
-        if (!code || atomic_load(&subscription->abandoned) || atomic_load(&subscription->all->closed))
+        if (!code || atomic_load(&subscription->ending) || atomic_load(&subscription->all->closed))
             break;
     }
     sl_status status =

@@ -66,6 +66,19 @@ static void answer_subscribe(struct gw_subscription *subscription, sl_status sta
     subscribe->done(subscribe);
 }
 
+/* The same, when it has ended before it had joined. */
+static void answer_ended(struct gw_subscription *subscription)
+{
+    struct gw_subscribe *subscribe = subscription->subscribe;
+    sl_error error;
+    if (!subscribe)
+        return;
+    subscribe->end = gw_subscription_ended(subscription, &error);
+    if (!gw_end_is_told(subscribe->end))
+        sl_error_set_retriable(&error, SL_CLOSED, "the subscription ended before it had joined its group");
+    answer_subscribe(subscription, error.status, &error);
+}
+
 static sl_status make_conf(struct gw_subscription *subscription, sl_error *error)
 {
     static const struct gw_kafka_default defaults[] = {
@@ -125,19 +138,20 @@ static void left(struct gw_subscription *subscription)
     gw_subscription_left(subscription);
 }
 
-void gw_subscription_leave(struct gw_subscription *subscription)
+void gw_subscription_leave(struct gw_subscription *subscription, enum gw_end why, const char *detail)
 {
     if (subscription->phase >= GW_LEAVING)
         return;
+    gw_subscription_note_end(subscription, why, detail);
     subscription->phase = GW_LEAVING;
     subscription->leaving_until_ms = sl_mono_ms() + COMMITS_GRACE_MS;
     gw_subscription_unlist(subscription);
     gw_timer_cancel(subscription->loop, &subscription->commit_timer);
     if (subscription->tick.slot) /* it is set: no memory needed */
         gw_timer_set(subscription->loop, &subscription->tick, subscription->leaving_until_ms);
-    sl_error error;
-    sl_error_set_retriable(&error, SL_CLOSED, "the subscription ended before it had joined its group");
-    answer_subscribe(subscription, SL_CLOSED, &error);
+    answer_ended(subscription);
+    if (subscription->parked && gw_end_is_told(why))
+        subscription->parked->status = gw_subscription_gone(subscription);
     gw_subscription_end_poll(subscription);
     gw_subscription_fail_changes(subscription);
 }
@@ -159,7 +173,7 @@ static void go_on_leaving(struct gw_subscription *subscription)
         left(subscription);
         return;
     }
-    if (subscription->auto_commit)
+    if (subscription->auto_commit && subscription->end != GW_END_LAYER_DELETED)
         subscription->list = gw_subscription_to_commit(subscription);
     gw_subscription_start_job(subscription, GW_STEP_LEAVE);
 }
@@ -190,7 +204,7 @@ static void note_error(struct gw_subscription *subscription, rd_kafka_event_t *e
     SL_WARNING(&subscription->all->log, "group %s on %s: %s", subscription->group, subscription->layer->topic,
                rd_kafka_event_error_string(event));
     if (rd_kafka_event_error_is_fatal(event))
-        gw_subscription_leave(subscription); /* its client hears 404, and subscribes again */
+        gw_subscription_leave(subscription, GW_END_KAFKA, rd_kafka_event_error_string(event));
 }
 
 /* Rebalances, commits' results, errors; up to one that begins a job. */
@@ -255,6 +269,7 @@ void gw_subscription_called(struct gw_subscription *subscription)
 {
     subscription->last_call_ms = sl_mono_ms();
     subscription->idle_until_ms = subscription->last_call_ms + subscription->all->idle_ms;
+    subscription->idle_end = GW_END_IDLE;
 }
 
 void gw_subscription_suspect(struct gw_subscription *subscription)
@@ -263,6 +278,7 @@ void gw_subscription_suspect(struct gw_subscription *subscription)
     if (subscription->phase != GW_JOINED || until >= subscription->idle_until_ms)
         return;
     subscription->idle_until_ms = until;
+    subscription->idle_end = GW_END_LOST;
     if (!subscription->tick.slot || until < subscription->tick.due_ms)
         gw_timer_set(subscription->loop, &subscription->tick, until); /* it is set: no memory needed */
 }
@@ -281,11 +297,11 @@ static void tick(struct gw_timer *timer)
                                "consumer group %s gave the subscription no partitions in time",
                                subscription->group);
         answer_subscribe(subscription, SL_TIMED_OUT, &error);
-        gw_subscription_leave(subscription);
+        gw_subscription_leave(subscription, GW_END_KAFKA, error.text);
     } else if (subscription->phase == GW_JOINED && !busy && now >= idle_until) {
         SL_INFO(&subscription->all->log, "group %s on %s: subscription %s ends, nobody polls it",
                 subscription->group, subscription->layer->topic, subscription->id);
-        gw_subscription_leave(subscription);
+        gw_subscription_leave(subscription, subscription->idle_end, NULL);
     }
     int64_t next = now + TICK_MS;
     if (subscription->phase == GW_JOINING)
@@ -295,7 +311,7 @@ static void tick(struct gw_timer *timer)
     else if (subscription->phase == GW_LEAVING)
         next = subscription->leaving_until_ms > now ? subscription->leaving_until_ms : now + 1000;
     if (subscription->phase != GW_LEFT && gw_timer_set(subscription->loop, timer, next))
-        gw_subscription_leave(subscription); /* no memory for its timer: it could never end */
+        gw_subscription_leave(subscription, GW_END_MEMORY, NULL); /* it could never end, without its timer */
     gw_subscription_work(subscription);
 }
 
@@ -317,7 +333,7 @@ static void opened(struct gw_subscription *subscription)
     }
     if (status) {
         answer_subscribe(subscription, status, &error);
-        gw_subscription_leave(subscription);
+        gw_subscription_leave(subscription, GW_END_KAFKA, error.text);
     }
 }
 
@@ -328,7 +344,7 @@ static void end_broken(struct gw_subscription *subscription)
         return;
     SL_WARNING(&subscription->all->log, "group %s on %s: subscription %s ends: %s", subscription->group,
                subscription->layer->topic, subscription->id, subscription->job_error.text);
-    gw_subscription_leave(subscription);
+    gw_subscription_leave(subscription, GW_END_KAFKA, subscription->job_error.text);
 }
 
 static void assigned(struct gw_subscription *subscription)
@@ -340,7 +356,7 @@ static void assigned(struct gw_subscription *subscription)
     size_t count = subscription->job_broke ? 0 : (size_t)list->cnt;
     struct gw_share *shares = count ? calloc(count, sizeof *shares) : NULL;
     if (count && !shares) {
-        gw_subscription_leave(subscription);
+        gw_subscription_leave(subscription, GW_END_MEMORY, NULL);
         return;
     }
     for (size_t i = 0; i < count; i++)
@@ -360,12 +376,13 @@ static void assigned(struct gw_subscription *subscription)
         return;
     if (subscription->job_status) {
         answer_subscribe(subscription, subscription->job_status, &subscription->job_error);
-        gw_subscription_leave(subscription);
+        gw_subscription_leave(subscription, GW_END_KAFKA, subscription->job_error.text);
         return;
     }
     subscription->phase = GW_JOINED;
     gw_subscription_called(subscription);
     subscription->idle_until_ms = subscription->last_call_ms + gw_first_call_ms(subscription->all);
+    subscription->idle_end = GW_END_UNUSED;
     gw_timer_set(subscription->loop, &subscription->tick,
                  subscription->last_call_ms); /* it is set: no memory needed */
     gw_subscription_ready(subscription);
@@ -412,7 +429,7 @@ void gw_subscription_begin(struct gw_task *task)
         return;
     }
     answer_subscribe(subscription, status, &error);
-    gw_subscription_leave(subscription);
+    gw_subscription_leave(subscription, GW_END_KAFKA, error.text);
     gw_subscription_work(subscription);
 }
 
@@ -448,7 +465,7 @@ void gw_subscription_abandoned(struct gw_task *task)
 {
     struct gw_subscription *subscription =
         (struct gw_subscription *)(void *)((char *)task - offsetof(struct gw_subscription, abandon_task));
-    gw_subscription_leave(subscription);
+    gw_subscription_leave(subscription, (enum gw_end)atomic_load(&subscription->ending), NULL);
     gw_subscription_work(subscription);
     gw_subscription_unlink(subscription); /* the task's link */
 }

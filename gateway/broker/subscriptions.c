@@ -54,6 +54,11 @@ sl_status gw_subscriptions_open(const sl_config *config, const struct sl_log *lo
     all->workers = workers;
     if (log)
         all->log = *log;
+    all->ended = gw_ended_create();
+    if (!all->ended) {
+        free(all);
+        return sl_error_oom(error);
+    }
     pthread_mutex_init(&all->lock, NULL);
     sl_cond_init(&all->changed);
     *out = all;
@@ -100,6 +105,7 @@ static void subscription_free(struct gw_subscription *subscription)
     free(subscription->id);
     free(subscription->consumer);
     free(subscription->group);
+    free(subscription->why);
     free(subscription->shares);
     free(subscription->held);
     free(subscription);
@@ -207,7 +213,8 @@ struct gw_subscription *gw_subscription_find(struct gw_subscriptions *all, const
     }
     if (!found && atomic_load(&all->closed))
         sl_error_set_retriable(error, SL_CLOSED, "the gateway is being stopped");
-    else if (!found)
+    else if (!found && !gw_ended_explain(all->ended, application, layer->topic, node, subscription_id,
+                                         consumer_id, error))
         sl_error_set(error, SL_NOT_FOUND,
                      "there is no subscription %s of this application on layer %s (it ended, or was idle too "
                      "long)",
@@ -372,19 +379,10 @@ sl_status gw_subscriptions_subscribe(struct gw_subscriptions *all, struct gw_sub
         return status;
     }
     if (survey.replaced) {
-        gw_subscription_abandon(survey.replaced);
+        gw_subscription_abandon(survey.replaced, GW_END_REPLACED);
         gw_subscription_unlink(survey.replaced);
     }
     return SL_OK;
-}
-
-void gw_subscription_abandon(struct gw_subscription *subscription)
-{
-    if (atomic_exchange(&subscription->abandoned, true))
-        return;
-    gw_subscription_link(subscription); /* the task's */
-    subscription->abandon_task.run = gw_subscription_abandoned;
-    gw_loop_post(subscription->loop, &subscription->abandon_task);
 }
 
 void gw_subscriptions_close(struct gw_subscriptions *all, int grace_ms)
@@ -395,7 +393,7 @@ void gw_subscriptions_close(struct gw_subscriptions *all, int grace_ms)
     atomic_store(&all->until_ms, deadline);
     atomic_store(&all->closed, true);
     for (struct gw_subscription *next = all->alive; next; next = next->next_alive)
-        gw_subscription_abandon(next); /* posts only */
+        gw_subscription_abandon(next, GW_END_STOPPED); /* posts only */
     int code = 0;
     while (all->alive_count && !code)
         code = pthread_cond_timedwait(&all->changed, &all->lock, &until);
@@ -419,6 +417,7 @@ void gw_subscriptions_free(struct gw_subscriptions **all)
         return;
     while ((*all)->alive)
         discard((*all)->alive); /* NOLINT(clang-analyzer-unix.Malloc): it takes it off the list */
+    gw_ended_destroy((*all)->ended);
     pthread_cond_destroy(&(*all)->changed);
     pthread_mutex_destroy(&(*all)->lock);
     free(*all);

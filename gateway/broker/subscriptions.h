@@ -40,6 +40,30 @@ struct gw_subscription_limits {
 };
 const struct gw_subscription_limits *gw_subscriptions_limits(const struct gw_subscriptions *subscriptions);
 
+/* Why a subscription ended. */
+enum gw_end {
+    GW_END_NONE,         /* it has not */
+    GW_END_UNSUBSCRIBED, /* its client asked for it */
+    GW_END_IDLE,         /* no call came (limits.subscription-idle) */
+    GW_END_UNUSED,       /* no call followed the subscribe */
+    GW_END_LOST,         /* its client hung up before it had an answer, and did not come back */
+    GW_END_REPLACED,     /* another subscribe took its id */
+    GW_END_REVOKED,      /* its application may not read the layer any more */
+    GW_END_LAYER_DELETED,
+    GW_END_KAFKA,  /* Kafka, or its client, failed so that it cannot go on */
+    GW_END_MEMORY, /* there was none for what it needs to live */
+    GW_END_STOPPED /* the gateway is being stopped */
+};
+
+/*
+ * Ends those of an application (NULL: of all) on a layer's topic (NULL: on all layers): each leaves its group
+ * at once, and a poll that waits is answered with the reason. Returns before that. One that is subscribed
+ * meanwhile is not ended: whoever subscribes looks again afterwards whether it may. all NULL: nothing. Any
+ * thread.
+ */
+void gw_subscriptions_end(struct gw_subscriptions *all, const char *application, const char *topic,
+                          enum gw_end why);
+
 enum gw_subscription_mode { GW_SERIAL, GW_PARALLEL };
 
 struct gw_property {
@@ -72,6 +96,7 @@ struct gw_subscribe {
     /* Results. */
     sl_status status;
     sl_error error;
+    enum gw_end end;                      /* SL_NOT_FOUND, SL_CLOSED: why it ended before it had joined */
     struct gw_subscription *subscription; /* SL_OK: linked for the caller; assigned, start positions fixed */
 };
 /* SL_OK: done will be called. Else refused, no done: SL_CONFLICT (the group has as many consumers as the
@@ -82,8 +107,9 @@ sl_status gw_subscriptions_subscribe(struct gw_subscriptions *all, struct gw_sub
 
 /*
  * Finds the application's subscription on a layer, linked: by node (the id in nodeBaseURL), or, where node is
- * NULL, by subscription id and perhaps consumer id. NULL: SL_NOT_FOUND, or SL_INVALID_ARGUMENT when several
- * consumers share the id and none is named. Any thread.
+ * NULL, by subscription id and perhaps consumer id. NULL: SL_NOT_FOUND, the text says why and when it ended
+ * as long as that is remembered; or SL_INVALID_ARGUMENT when several consumers share the id and none is
+ * named. Any thread.
  */
 struct gw_subscription *gw_subscription_find(struct gw_subscriptions *all, const char *application,
                                              const struct gw_layer *layer, const char *node,
@@ -132,7 +158,8 @@ struct gw_poll {
     void (*done)(struct gw_poll *poll);
     void (*released)(struct gw_poll *poll); /* settled: the memory is the caller's again. Owner's loop. */
 
-    /* SL_NOT_FOUND: the subscription is gone; SL_CLOSED: the gateway is being stopped; SL_OUT_OF_MEMORY */
+    /* SL_NOT_FOUND: the subscription is gone (gw_subscription_ended says why); SL_CLOSED: the gateway is
+     * being stopped; SL_OUT_OF_MEMORY */
     sl_status status;
     size_t count, bytes;
     bool replaced;            /* another poll came in its place */
@@ -187,9 +214,11 @@ void gw_subscription_change(struct gw_change *change); /* any thread */
  * Its loop's thread. */
 bool gw_subscription_is_shared(const struct gw_subscription *subscription);
 
-/* Ends a subscription that nobody will ask about: the answer to subscribe could not be written. Any thread.
- */
-void gw_subscription_abandon(struct gw_subscription *subscription);
+/* Ends a subscription: its loop does, soon. The first reason counts. Any thread. */
+void gw_subscription_abandon(struct gw_subscription *subscription, enum gw_end why);
+
+/* Why one ended, and the whole text. Its loop's thread, as in a done that says SL_NOT_FOUND or SL_CLOSED. */
+enum gw_end gw_subscription_ended(const struct gw_subscription *subscription, sl_error *error);
 
 /* The lines for /metrics. */
 bool gw_subscriptions_metrics(struct gw_subscriptions *all, struct sl_buffer *text);
