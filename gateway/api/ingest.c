@@ -628,5 +628,10 @@ const struct gw_route gw_ingest_routes[] = {
      .data = data,
      .handle = handle,
      .name = "ingest.post"},
+    {.method = "POST",
+     .pattern = "/ingest/v1/catalogs/{hrn}/layers/{layer}/sdiiMessageList",
+     .access = GW_ACCESS_WRITE,
+     .handle = gw_sdii_post,
+     .name = "ingest.sdii"},
 };
 const size_t gw_ingest_route_count = sizeof gw_ingest_routes / sizeof *gw_ingest_routes;

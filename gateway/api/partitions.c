@@ -40,6 +40,7 @@ void gw_partitions_free(struct gw_partitions *partitions)
         gw_layer_unlink(gone->layer);
         sl_arena_destroy(gone->arena);
         free(gone->list);
+        free(gone->hashes);
         free(gone);
     }
 }
@@ -185,7 +186,7 @@ static bool read_all(struct reading *reading, const json_t *list)
     return true;
 }
 
-static struct gw_partitions *partitions_new(struct gateway *gateway, struct gw_layer *layer, size_t bytes)
+struct gw_partitions *gw_partitions_new(struct gateway *gateway, struct gw_layer *layer, size_t bytes)
 {
     struct gw_partitions *partitions = calloc(1, sizeof *partitions);
     if (!partitions) {
@@ -288,7 +289,7 @@ struct gw_partitions *gw_partitions_read(struct gw_request *request, struct gw_l
     size_t bytes =
         gw_request_body(request)->size + json_array_size(list) * (sizeof(struct sl_message) + ADDED);
     struct reading reading = {.owner = gw_request_blob_owner(request, layer),
-                              .partitions = partitions_new(gateway, layer, bytes)};
+                              .partitions = gw_partitions_new(gateway, layer, bytes)};
     if (!reading.partitions) {
         gw_respond_error(request, 503, "overloaded", "too many bytes are in flight",
                          "send again after the time that Retry-After gives");

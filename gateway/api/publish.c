@@ -51,7 +51,8 @@ static void call_free(struct call *call)
     free(call);
 }
 
-static void respond_failure(struct gw_request *request, const struct gw_publishing *publishing, size_t count)
+void gw_publish_respond_failure(struct gw_request *request, const struct gw_publishing *publishing,
+                                size_t count)
 {
     const struct gw_failure *failure = gw_failure_of(publishing->status, publishing->retriable);
     gw_respond_errorf(request, failure->http, failure->code, failure->action,
@@ -87,7 +88,7 @@ static void partitions_written(struct gw_publishing *publishing)
     struct call *call = (struct call *)(void *)((char *)publishing - offsetof(struct call, publishing));
     gw_request_set_data(call->request, NULL, NULL);
     if (publishing->status)
-        respond_failure(call->request, publishing, call->partitions->count);
+        gw_publish_respond_failure(call->request, publishing, call->partitions->count);
     else
         gw_respond(call->request, 204, NULL, "", 0, NULL, NULL);
     gw_partitions_free(call->partitions);
@@ -293,7 +294,7 @@ static void submitted(struct gw_publishing *publishing)
     for (each = &self; each;) {
         struct gw_submitter *next = each->next;
         if (publishing->status)
-            respond_failure(each->request, publishing, count);
+            gw_publish_respond_failure(each->request, publishing, count);
         else
             gw_respond(each->request, 204, NULL, "", 0, NULL, NULL);
         if (each != &self)

@@ -13,7 +13,15 @@ struct gw_partitions {
     struct sl_arena *arena; /* what the messages are made of */
     struct sl_message *list;
     size_t count, reserved;
+    /* Where repeats are to be known (broker/repeats.h): whose messages they are, a text that must stay until
+     * they are written, and the payloads' SHA-256, hex. hashes NULL: each is written, whatever was before. */
+    const char *application;
+    char (*hashes)[65];
 };
+
+/* Empty, with bytes reserved for what will be in it. Takes the layer's link. NULL: no memory, or too much of
+ * it is in flight. */
+struct gw_partitions *gw_partitions_new(struct gateway *gateway, struct gw_layer *layer, size_t bytes);
 
 /*
  * partitions.c: reads {"partitions":[…]}, all of it or nothing, and looks for the blobs that it names. The
@@ -22,8 +30,8 @@ struct gw_partitions {
 struct gw_partitions *gw_partitions_read(struct gw_request *request, struct gw_layer *layer);
 void gw_partitions_free(struct gw_partitions *partitions); /* and those that follow */
 
-/* publish_write.c: writes what is not written yet, in order. done is called on the loop, once; partitions
- * must stay until then. Loop's thread. */
+/* publish_write.c: writes what is not written yet, in order (one that waits for its repeat comes later). done
+ * is called on the loop, once; partitions must stay until then. Loop's thread. */
 struct gw_publishing {
     void (*done)(struct gw_publishing *publishing);
     sl_status status; /* results */
@@ -34,6 +42,9 @@ struct gw_publishing {
 };
 sl_status gw_publish_write(struct gateway *gateway, struct gw_loop *loop, struct gw_partitions *partitions,
                            struct gw_publishing *publishing);
+/* Answers what a publishing that failed came to; count: of all messages that were to be written. */
+void gw_publish_respond_failure(struct gw_request *request, const struct gw_publishing *publishing,
+                                size_t count);
 /* The loop is about to end: does not wait for room in Kafka's queue any more. done may be called from within.
  * Loop's thread. */
 void gw_publish_give_up(struct gw_publishing *publishing);

@@ -2,6 +2,7 @@
 #include "gateway/api/publish.h"
 
 #include "base/time.h"
+#include "gateway/broker/repeats.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,7 +14,9 @@
 
 struct slot {
     struct gw_write write; /* first */
-    struct slot *next;     /* free ones */
+    struct gw_repeat repeat;
+    bool first;        /* the repeat is to be settled */
+    struct slot *next; /* free ones, or held ones */
     struct writing *writing;
     struct sl_message *message;
     struct gw_layer *layer;
@@ -25,8 +28,10 @@ struct writing {
     struct gw_publishing *publishing;
     struct gw_partitions *partitions; /* at hand */
     size_t next;                      /* message of it */
-    size_t in_flight;
+    size_t in_flight;                 /* slots with a report to come */
+    size_t waiting;                   /* slots with a decision to come */
     struct slot *free;
+    struct slot *held, **held_end; /* to be written as soon as there is room, in this order */
     struct gw_timer retry;
     int64_t give_up_ms; /* while the queue is full; 0: it is not */
     struct slot slots[];
@@ -44,22 +49,42 @@ static void failed(struct writing *writing, sl_status status, bool retriable, co
     snprintf(publishing->text, sizeof publishing->text, "%.250s", text);
 }
 
+static void settle(struct slot *slot, bool done)
+{
+    if (slot->first)
+        gw_repeats_settle(slot->writing->gateway->repeats, &slot->repeat, done, slot->write.offset);
+    slot->first = false;
+}
+
+static void slot_free(struct slot *slot)
+{
+    slot->next = slot->writing->free;
+    slot->writing->free = slot;
+}
+
+/* Kafka has the message, now or from before. */
+static void note_written(struct slot *slot, sl_offset offset)
+{
+    slot->message->offset = offset;
+    slot->writing->publishing->written++;
+    slot_free(slot);
+}
+
 static void written(struct gw_write *write)
 {
     struct slot *slot = (struct slot *)(void *)write;
     struct writing *writing = slot->writing;
     writing->in_flight--;
-    slot->next = writing->free;
-    writing->free = slot;
+    settle(slot, !write->status);
     if (write->status) {
         failed(writing, write->status, write->retriable, write->text);
+        slot_free(slot);
     } else {
         struct gw_layer_counters *counters = slot->layer->counters;
         atomic_fetch_add_explicit(&counters->messages_in, 1, memory_order_relaxed);
         atomic_fetch_add_explicit(&counters->bytes_in, sl_message_weight(slot->message),
                                   memory_order_relaxed);
-        slot->message->offset = write->offset;
-        writing->publishing->written++;
+        note_written(slot, write->offset);
     }
     advance(writing);
 }
@@ -69,19 +94,22 @@ static void retry(struct gw_timer *timer)
     advance((struct writing *)(void *)((char *)timer - offsetof(struct writing, retry)));
 }
 
-/* False: nothing more can be given to Kafka now. */
-static bool write_next(struct writing *writing, struct sl_message *message, struct gw_layer *layer)
+static void hold(struct slot *slot)
+{
+    slot->next = NULL;
+    *slot->writing->held_end = slot;
+    slot->writing->held_end = &slot->next;
+}
+
+/* Gives the message to Kafka. False: that cannot be now; the slot is still the caller's. */
+static bool write_slot(struct slot *slot)
 {
     sl_error error;
-    struct slot *slot = writing->free;
+    struct writing *writing = slot->writing;
     slot->write.done = written;
-    slot->writing = writing;
-    slot->message = message;
-    slot->layer = layer;
-    sl_status status =
-        gw_broker_write(writing->gateway->broker, writing->loop, layer->topic, message, &slot->write, &error);
+    sl_status status = gw_broker_write(writing->gateway->broker, writing->loop, slot->layer->topic,
+                                       slot->message, &slot->write, &error);
     if (!status) {
-        writing->free = slot->next;
         writing->in_flight++;
         writing->give_up_ms = 0;
         return true;
@@ -90,7 +118,7 @@ static bool write_next(struct writing *writing, struct sl_message *message, stru
     if (status == SL_QUEUE_FULL && (!writing->give_up_ms || now < writing->give_up_ms)) {
         if (!writing->give_up_ms)
             writing->give_up_ms = now + PATIENCE_MS;
-        /* Without reports to come nothing else would wake it. */
+        /* Without reports to come nothing else would wake it: decisions may wait for what is held here. */
         writing->retry.run = retry;
         if (writing->in_flight || !gw_timer_set(writing->loop, &writing->retry, now + RETRY_MS))
             return false;
@@ -99,22 +127,100 @@ static bool write_next(struct writing *writing, struct sl_message *message, stru
     return false;
 }
 
+/* What the one before came to, which this one waited for. */
+static void repeat_decided(struct gw_repeat *repeat)
+{
+    struct slot *slot = (struct slot *)(void *)((char *)repeat - offsetof(struct slot, repeat));
+    struct writing *writing = slot->writing;
+    writing->waiting--;
+    slot->first = repeat->verdict == GW_REPEAT_FIRST;
+    if (slot->first)
+        hold(slot);
+    else
+        note_written(slot, repeat->offset);
+    advance(writing);
+}
+
+/* Whether the message is to be written; else it is there already, or will be told of. */
+static bool is_first(struct slot *slot, const struct gw_partitions *partitions, size_t index)
+{
+    if (!partitions->hashes)
+        return true;
+    struct sl_message known =
+        *slot->message; /* by its payload's hash, made where that costs no loop's time */
+    known.payload = NULL;
+    known.payload_size = 0;
+    slot->repeat.loop = slot->writing->loop;
+    slot->repeat.decided = repeat_decided;
+    enum gw_repeat_verdict verdict =
+        gw_repeats_enter(slot->writing->gateway->repeats, partitions->application, slot->layer->topic, &known,
+                         partitions->hashes[index], &slot->repeat);
+    slot->first = verdict == GW_REPEAT_FIRST;
+    if (verdict == GW_REPEAT_WRITTEN)
+        note_written(slot, slot->repeat.offset);
+    else if (verdict == GW_REPEAT_WAIT)
+        slot->writing->waiting++;
+    return slot->first;
+}
+
+/* Takes the next message that is not written into a free slot, and asks whether it is a repeat. */
+static void take_next(struct writing *writing)
+{
+    struct gw_partitions *partitions = writing->partitions;
+    if (writing->next == partitions->count) {
+        writing->partitions = partitions->next;
+        writing->next = 0;
+        return;
+    }
+    size_t index = writing->next++;
+    if (partitions->list[index].offset.offset >= 0)
+        return;
+    struct slot *slot = writing->free;
+    writing->free = slot->next;
+    slot->writing = writing;
+    slot->message = &partitions->list[index];
+    slot->layer = partitions->layer;
+    slot->first = false;
+    slot->write.offset = (sl_offset){-1, -1};
+    if (is_first(slot, partitions, index))
+        hold(slot);
+}
+
+/* What is held goes to Kafka in order. False: not all of it, now. */
+static bool write_held(struct writing *writing)
+{
+    while (writing->held && !writing->publishing->status) {
+        struct slot *slot = writing->held;
+        struct slot *next = slot->next; /* its own again once it is written */
+        if (!write_slot(slot))
+            return false;
+        writing->held = next;
+        if (!next)
+            writing->held_end = &writing->held;
+    }
+    return true;
+}
+
+static void drop_held(struct writing *writing)
+{
+    while (writing->held) {
+        struct slot *slot = writing->held;
+        writing->held = slot->next;
+        settle(slot, false);
+        slot_free(slot);
+    }
+    writing->held_end = &writing->held;
+}
+
 static void advance(struct writing *writing)
 {
-    gw_timer_cancel(writing->loop, &writing->retry);
-    while (writing->partitions && writing->free && !writing->publishing->status) {
-        if (writing->next == writing->partitions->count) {
-            writing->partitions = writing->partitions->next;
-            writing->next = 0;
-            continue;
-        }
-        struct sl_message *message = &writing->partitions->list[writing->next];
-        if (message->offset.offset < 0 && !write_next(writing, message, writing->partitions->layer))
-            break;
-        writing->next++;
-    }
     struct gw_publishing *publishing = writing->publishing;
-    if (writing->in_flight || writing->retry.slot || (writing->partitions && !publishing->status))
+    gw_timer_cancel(writing->loop, &writing->retry);
+    while (write_held(writing) && writing->partitions && writing->free && !publishing->status)
+        take_next(writing);
+    if (publishing->status)
+        drop_held(writing);
+    if (writing->in_flight || writing->waiting || writing->retry.slot || (writing->partitions && !publishing->status))
         return;
     publishing->writing = NULL;
     free(writing);
@@ -145,6 +251,7 @@ sl_status gw_publish_write(struct gateway *gateway, struct gw_loop *loop, struct
     writing->loop = loop;
     writing->publishing = publishing;
     writing->partitions = partitions;
+    writing->held_end = &writing->held;
     for (size_t i = 0; i <= count; i++) {
         writing->slots[i].next = writing->free;
         writing->free = &writing->slots[i];
