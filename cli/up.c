@@ -186,6 +186,9 @@ static int start_gateway(struct platform *platform, int64_t port)
     if (!code)
         code = set(platform, GATEWAY "kafka.brokers",
                    platform->local ? platform->brokers : cli_value(platform->cli, "kafka"));
+    /* Pages that a developer serves on this machine, at whatever port. */
+    if (!code && !sl_config_origin(platform->cli->config, GATEWAY "cors.origins"))
+        code = set(platform, GATEWAY "cors.origins", "*");
     /* One node keeps one copy; a cluster knows its own default. */
     if (!code && platform->local)
         code = set(platform, GATEWAY "kafka.replication-factor", "1");

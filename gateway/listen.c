@@ -12,6 +12,7 @@
 
 #define LISTEN SL_GATEWAY_ROOT "listen."
 #define TLS    LISTEN "tls."
+#define CORS   SL_GATEWAY_ROOT "cors."
 
 static const char *text_setting(const sl_config *config, const char *path)
 {
@@ -144,20 +145,44 @@ static sl_status read_tls(const sl_config *config, struct gw_listen *listen, sl_
     return status;
 }
 
+static sl_status read_cors(const sl_config *config, struct gw_cors *cors, sl_error *error)
+{
+    char bad[100] = "";
+    int64_t age_ms;
+    sl_status status = sl_config_duration_ms(config, CORS "max-age", &age_ms, error);
+    if (status)
+        return status;
+    cors->max_age_s = (unsigned)(age_ms / 1000);
+    status = gw_cors_parse(text_setting(config, CORS "origins"), cors, bad);
+    if (status == SL_OUT_OF_MEMORY)
+        return sl_error_oom(error);
+    return status
+               ? sl_error_set(error, status,
+                              "%s: " CORS "origins: \"%s\" is no origin; write https://HOST or "
+                              "https://HOST:PORT as browsers do, without a path, several with commas between "
+                              "them, or * for every page",
+                              origin_of(config, CORS "origins"), bad)
+               : SL_OK;
+}
+
 sl_status gw_listen_read(const sl_config *config, struct gw_listen *listen, sl_error *error)
 {
     sl_status status = read_tls(config, listen, error);
-    return status || listen->secure ? status : check_plain(config, error);
+    if (!status && !listen->secure)
+        status = check_plain(config, error);
+    return status ? status : read_cors(config, &listen->cors, error);
 }
 
 void gw_listen_free(struct gw_listen *listen)
 {
     for (size_t i = 0; i < sizeof listen->tls_names / sizeof *listen->tls_names; i++)
         free(listen->tls_names[i]);
+    gw_cors_free(&listen->cors);
     *listen = (struct gw_listen){0};
 }
 
 void gw_listen_apply(const struct gw_listen *listen, struct gw_server_settings *settings)
 {
     settings->tls = listen->secure ? &listen->tls : NULL;
+    settings->cors = &listen->cors;
 }

@@ -1,4 +1,4 @@
-/* The settings of the listening socket: address, TLS. */
+/* The settings of the listening socket: address, TLS, which web pages may call. */
 #ifndef GW_LISTEN_H
 #define GW_LISTEN_H
 
@@ -11,6 +11,7 @@ struct gw_listen {
     bool secure;
     struct gw_tls_settings tls;
     char *tls_names[3]; /* the settings' names in tls */
+    struct gw_cors cors;
 };
 
 /* Reads the settings, and checks that they go together and that plain HTTP stays on this machine; the files

@@ -71,19 +71,3 @@ const struct gw_failure *gw_blob_failure_of(const sl_error *error)
         return error->retriable ? &full : &other;
     }
 }
-
-/* The length of the media type at the front, without what follows it. */
-static size_t media_length(const char *text)
-{
-    size_t length = strcspn(text, ";");
-    while (length && (text[length - 1] == ' ' || text[length - 1] == '\t'))
-        length--;
-    return length;
-}
-
-bool gw_media_is(const char *given, const char *wanted)
-{
-    given += strspn(given, " \t");
-    size_t length = media_length(given);
-    return length == media_length(wanted) && !strncasecmp(given, wanted, length);
-}

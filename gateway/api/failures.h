@@ -14,7 +14,4 @@ const struct gw_failure *gw_failure_of(sl_status status, bool retriable);
 /* Of a call to the store of blobs. Static. */
 const struct gw_failure *gw_blob_failure_of(const sl_error *error);
 
-/* Whether two media types are the same, whatever their parameters and letters' case. */
-bool gw_media_is(const char *given, const char *wanted);
-
 #endif

@@ -621,7 +621,7 @@ static void handle(struct gw_request *request)
 const struct gw_route gw_ingest_routes[] = {
     {.method = "POST",
      .pattern = "/ingest/v1/catalogs/{hrn}/layers/{layer}",
-     .flags = GW_ROUTE_STREAMED,
+     .flags = GW_ROUTE_STREAMED | GW_ROUTE_LENGTH,
      .access = GW_ACCESS_WRITE,
      .max_body = SIZE_MAX / 2, /* a batch may be endless; a message is checked here */
      .begin = begin,

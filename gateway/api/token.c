@@ -279,9 +279,13 @@ static void post_token(struct gw_request *request)
     job->job.run = give_token;
     job->request = request;
     job->gateway = gw_request_opaque(request);
-    bool form = type && !strncasecmp(type, "application/x-www-form-urlencoded", 33);
+    bool form = type && gw_media_is(type, "application/x-www-form-urlencoded");
     if (!parse_header(job, authorization + 6)) {
         refuse(request, "the Authorization header is malformed");
+    } else if (type && !form && !gw_media_is(type, "application/json")) {
+        gw_respond_errorf(request, 415, "wrong-content-type",
+                          "send application/json or application/x-www-form-urlencoded",
+                          "a token is not asked for with Content-Type: %.200s", type);
     } else if (!(form ? parse_form : parse_json)(job, gw_request_body(request))) {
         gw_respond_error(request, 400, "bad-body", "the body is neither a form nor a JSON object",
                          "send {\"grantType\":\"client_credentials\"} or grant_type=client_credentials");
@@ -338,7 +342,7 @@ enum gw_verdict gw_tokens_authenticate(void *opaque, struct gw_request *request,
 const struct gw_route gw_token_routes[] = {
     {.method = "POST",
      .pattern = "/oauth2/token",
-     .flags = GW_ROUTE_PUBLIC,
+     .flags = GW_ROUTE_PUBLIC | GW_ROUTE_ANY_TYPE,
      .max_body = (size_t)16 * 1024,
      .handle = post_token,
      .name = "token"},

@@ -9,8 +9,10 @@
 #define SURPLUS_ALL     256
 #define SURPLUS_ADDRESS 16
 
-#define UNKNOWN          UINT64_MAX
-#define TCP_STATE_CLOSED 7 /* the kernel's; its header for programs does not name the states */
+#define UNKNOWN UINT64_MAX
+/* The kernel's; its header for programs does not name the states. */
+#define TCP_STATE_CLOSED     7
+#define TCP_STATE_CLOSE_WAIT 8
 
 int gw_socket_of(struct MHD_Connection *connection)
 {
@@ -26,7 +28,14 @@ static bool tcp_info_of(const struct gw_connection *connection, struct tcp_info 
 bool gw_connection_is_deserted(const struct gw_connection *connection, bool ask)
 {
     char byte;
-    return connection->hung_up || (ask && recv(connection->watch.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0);
+    struct tcp_info info;
+    if (connection->hung_up || !ask)
+        return connection->hung_up;
+    /* Under TLS the client's farewell lies unread before the end, so that only TCP itself knows. */
+    if (connection->tls)
+        return !tcp_info_of(connection, &info) || info.tcpi_state == TCP_STATE_CLOSED ||
+               info.tcpi_state == TCP_STATE_CLOSE_WAIT;
+    return recv(connection->watch.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
 }
 
 bool gw_connection_was_reset(const struct gw_connection *connection)

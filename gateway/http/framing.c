@@ -12,7 +12,7 @@
 
 struct heads {
     unsigned lengths, codings, hosts;
-    const char *coding;
+    const char *coding, *expect;
     bool strange; /* a name that is none */
 };
 
@@ -30,6 +30,10 @@ static enum MHD_Result look(void *opaque, enum MHD_ValueKind kind, const char *n
             heads->codings++;
             heads->coding = value;
         }
+        break;
+    case 'e':
+        if (!strcasecmp(name, "Expect"))
+            heads->expect = value;
         break;
     case 'h':
         heads->hosts += !strcasecmp(name, "Host");
@@ -61,6 +65,7 @@ bool gw_framing_is_clear(struct gw_request *request, const char *version)
 {
     struct heads heads = {0};
     MHD_get_connection_values(request->connection, MHD_HEADER_KIND, look, &heads);
+    request->expect = heads.expect;
     const char *fault = fault_of(&heads, version);
     bool unknown = !fault && heads.codings && (!heads.coding || strcasecmp(heads.coding, "chunked") != 0);
     if (!fault && !unknown)

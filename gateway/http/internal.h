@@ -87,8 +87,10 @@ struct gw_request {
     struct gw_request *next, *previous; /* in the loop's list, or its pool */
     const struct gw_compiled_route *route;
     const char *method;
-    char *path;  /* raw, without query */
-    char *split; /* the segments' text */
+    const char *expect; /* the header Expect; NULL: none */
+    const char *cors;   /* for Access-Control-Allow-Origin; NULL: none */
+    char *path;         /* raw, without query */
+    char *split;        /* the segments' text */
     const char *segments[GW_SEGMENTS_MAX];
     struct gw_caller caller;
     struct sl_buffer body;
@@ -100,7 +102,8 @@ struct gw_request {
     /* The loop thread's view of where it is. */
     bool begun, handled, suspended, paused, answered, gone;
     bool undecided; /* authenticate's verdict is to come; until then another thread may hold the request */
-    bool cors, query, parked;
+    bool query, parked;
+    bool varies;   /* what it answers depends on the Origin */
     bool deserted; /* its client was gone before the answer */
 
     /* The answer; written by the one thread that won answer_given. */
@@ -119,6 +122,7 @@ struct gw_request {
     atomic_bool continue_posted;
     struct gw_caller admitted; /* admit_task's */
 
+    char id[GW_ID_DIGITS + 1];
     char correlation[GW_CORRELATION_MAX + 1];
     char text[2 * GW_PATH_INLINE];
 };
@@ -150,6 +154,15 @@ bool gw_framing_is_clear(struct gw_request *request, const char *version);
  * libmicrohttpd refuses the handshake. end: after the last. */
 bool gw_peer_begin(struct gw_connection *connection, struct gw_loop *loop, struct MHD_Connection *mhd);
 void gw_peer_end(struct gw_connection *connection);
+
+/* rules.c: false: answered. length: of the header Content-Length; NULL: none. */
+bool gw_expectation_is_known(struct gw_request *request);
+bool gw_body_is_fit(struct gw_request *request, const char *length);
+/* What a browser is told: whether at all; in each answer; and when it asks beforehand. methods: as Allow's.
+ */
+void gw_cors_judge(struct gw_request *request);
+bool gw_cors_add(const struct gw_request *request, struct MHD_Response *response);
+void gw_cors_preflight(struct gw_request *request, const char *methods);
 
 /* stream.c */
 void gw_stream_hung_up(struct gw_request *request);

@@ -25,7 +25,8 @@ static struct gw_request *request_new(struct gw_loop *loop)
     } else if (!(request = malloc(sizeof *request))) {
         return NULL;
     }
-    memset(request, 0, offsetof(struct gw_request, correlation) + 1);
+    memset(request, 0, offsetof(struct gw_request, id));
+    request->id[0] = request->correlation[0] = 0;
     request->loop = loop;
     request->next = loop->requests;
     if (request->next)
@@ -102,12 +103,13 @@ void gw_loop_make_id(struct gw_loop *loop, char out[GW_ID_DIGITS + 1])
 
 static void name_correlation(struct gw_request *request)
 {
+    gw_loop_make_id(request->loop, request->id);
     const char *given = MHD_lookup_connection_value(request->connection, MHD_HEADER_KIND, "X-Correlation-Id");
     if (given && sl_is_token_text(given, GW_CORRELATION_MAX)) {
         memcpy(request->correlation, given, strlen(given) + 1);
         return;
     }
-    gw_loop_make_id(request->loop, request->correlation);
+    memcpy(request->correlation, request->id, sizeof request->id);
 }
 
 /* An absolute URI in the request line (as to a proxy) is its path. */
@@ -196,14 +198,8 @@ static void answer_options(struct gw_request *request, const struct gw_router_le
     struct sl_buffer methods;
     sl_buffer_init(&methods, 200);
     if (gw_leaf_methods(leaf, &methods)) {
-        request->cors = true;
         gw_respond_header(request, "Allow", methods.data);
-        gw_respond_header(request, "Access-Control-Allow-Methods", methods.data);
-        /* The names asked for: a wildcard would not cover Authorization, and X-SL-Header-* are many. */
-        const char *asked = gw_request_header(request, "Access-Control-Request-Headers");
-        gw_respond_header(request, "Access-Control-Allow-Headers",
-                          asked && *asked ? asked : "Authorization, Content-Type, X-Correlation-Id");
-        gw_respond_header(request, "Access-Control-Max-Age", "86400");
+        gw_cors_preflight(request, methods.data);
     }
     gw_respond(request, 204, NULL, "", 0, NULL, NULL);
     sl_buffer_free(&methods);
@@ -310,7 +306,7 @@ static void admit(struct gw_request *request)
     /* What is no number libmicrohttpd refuses by itself. */
     if (length && (!sl_parse_int(length, 0, INT64_MAX, &bytes) || (uint64_t)bytes > max_body(request)))
         refuse_size(request);
-    else if (route->flags & GW_ROUTE_STREAMED && route->begin)
+    else if (gw_body_is_fit(request, length) && route->flags & GW_ROUTE_STREAMED && route->begin)
         route->begin(request);
 }
 
@@ -349,11 +345,11 @@ static bool begin(struct gw_request *request, const char *method, const char *ve
     struct gw_server *server = request->loop->server;
     request->method = method;
     name_correlation(request);
-    request->cors = MHD_lookup_connection_value(request->connection, MHD_HEADER_KIND, "Origin") != NULL;
+    gw_cors_judge(request);
     sl_buffer_init(&request->headers, 8000);
     if (!gw_framing_is_clear(request, version) || !is_welcome(request))
         return false;
-    if (!find_route(request) || !has_room(request))
+    if (!gw_expectation_is_known(request) || !find_route(request) || !has_room(request))
         return true;
     enum gw_verdict verdict = GW_PASS;
     if (!(request->route->route->flags & GW_ROUTE_PUBLIC) && server->settings.authenticate)
@@ -462,8 +458,7 @@ enum MHD_Result gw_mhd_request(void *opaque, struct MHD_Connection *connection, 
         gw_connection_wait(request->peer, GW_WAIT_BODY);
         bool clear = begin(request, method, version);
         /* A client that asks before it sends its body gets the answer instead of leave to send. */
-        if (request->answered &&
-            (!clear || MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Expect")))
+        if (request->answered && (!clear || request->expect))
             return send_answer(request);
         return MHD_YES;
     }
@@ -489,11 +484,11 @@ static void count(struct gw_request *request, bool whole)
     if (class >= 0 && class < GW_STATUS_CLASSES)
         atomic_fetch_add_explicit(&request->loop->counters[route].requests[class], 1, memory_order_relaxed);
     if (server->log.level >= SL_LOG_DEBUG && server->log.callback)
-        SL_DEBUG(&server->log, "%s %s %d %zu %s application=%s correlation=%s%s",
+        SL_DEBUG(&server->log, "%s %s %d %zu %s application=%s request=%s correlation=%s%s",
                  request->method ? request->method : "?", request->path ? request->path : "?",
                  request->status, request->answer_size, request->route ? request->route->route->name : "none",
-                 request->caller.application ? request->caller.application : "-", request->correlation,
-                 whole ? "" : " (not written whole)");
+                 request->caller.application ? request->caller.application : "-", request->id,
+                 request->correlation, whole ? "" : " (not written whole)");
 }
 
 void gw_mhd_completed(void *opaque, struct MHD_Connection *connection, void **context,

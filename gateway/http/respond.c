@@ -91,6 +91,11 @@ void gw_request_each_query(const struct gw_request *request,
         MHD_get_connection_values(request->connection, MHD_GET_ARGUMENT_KIND, visit_value, &state);
 }
 
+const char *gw_request_id(const struct gw_request *request)
+{
+    return request->id;
+}
+
 const char *gw_request_correlation_id(const struct gw_request *request)
 {
     return request->correlation;
@@ -177,12 +182,11 @@ static void answer_posted(struct gw_task *task)
 static bool add_headers(struct gw_request *request, struct MHD_Response *response, const char *content_type)
 {
     bool good = MHD_add_response_header(response, "X-Correlation-Id", request->correlation) == MHD_YES;
+    good &= MHD_add_response_header(response, "X-Request-Id", request->id) == MHD_YES;
     if (content_type)
         good &= MHD_add_response_header(response, "Content-Type", content_type) == MHD_YES;
-    if (request->cors) {
-        good &= MHD_add_response_header(response, "Access-Control-Allow-Origin", "*") == MHD_YES;
-        good &= MHD_add_response_header(response, "Access-Control-Expose-Headers", "*") == MHD_YES;
-    }
+    if (request->varies || request->cors)
+        good &= gw_cors_add(request, response);
     if (atomic_load_explicit(&request->loop->server->draining, memory_order_relaxed))
         good &= MHD_add_response_header(response, "Connection", "close") == MHD_YES;
     const char *header = request->headers.data;

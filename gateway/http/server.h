@@ -11,6 +11,7 @@
 
 #include "base/buffer.h"
 #include "base/log.h"
+#include "gateway/http/cors.h"
 #include <jansson.h>
 #include <stdint.h>
 #include <streamlayer/error.h>
@@ -28,6 +29,9 @@ enum gw_route_flags {
     GW_ROUTE_EXTENSION = 4, /* ours: not served with streamlayer.gateway.extensions = false */
     GW_ROUTE_VITAL = 8,     /* served whatever there is to do: that the gateway lives */
     GW_ROUTE_STREAMED = 2,  /* the body goes to body_data as it arrives instead of being kept */
+    GW_ROUTE_LENGTH = 16,   /* a request that has no length, not even 0, is refused: 411 */
+    GW_ROUTE_ANY_TYPE =
+        32, /* the handler looks at the Content-Type; else a body that is kept is JSON, or 415 */
 };
 
 /* {name} in a pattern stands for one path segment, percent-decoded; literal segments match exactly. */
@@ -86,6 +90,7 @@ struct gw_tls_settings {
 
 struct gw_server_settings {
     const struct gw_tls_settings *tls; /* NULL: plain HTTP */
+    const struct gw_cors *cors;        /* NULL: no web page may call; lives as long as the server */
     const char *address;               /* loopback unless told otherwise */
     uint16_t port;                     /* 0: any */
     unsigned loops;                    /* 0: one a core */
@@ -183,6 +188,9 @@ bool gw_request_is_encrypted(const struct gw_request *request);
 /* The subject of the certificate that the client showed ("CN=edge-7,O=Fleet"), where it was verified; NULL:
  * none. */
 const char *gw_request_client_subject(const struct gw_request *request);
+/* What this request alone has, and the answer's X-Request-Id: no client chooses it. */
+const char *gw_request_id(const struct gw_request *request);
+/* What the client sent to know its calls by, or the same id. */
 const char *gw_request_correlation_id(const struct gw_request *request);
 const struct sl_buffer *gw_request_body(const struct gw_request *request);
 /* It waits for something to tell, a poll for messages: until its answer it is not counted among max_requests.
@@ -241,6 +249,9 @@ void gw_respond_error_after(struct gw_request *request, int status, const char *
                             const char *action, int seconds);
 void gw_respond_errorf(struct gw_request *request, int status, const char *code, const char *action,
                        const char *cause_format, ...) SL_PRINTF(5, 6);
+
+/* Whether two media types are the same, whatever their parameters and letters' case. */
+bool gw_media_is(const char *given, const char *wanted);
 
 /* Counters, for /metrics: by route and status class. */
 bool gw_server_metrics(const struct gw_server *server, struct sl_buffer *text);

@@ -63,6 +63,17 @@ const struct sl_setting sl_gateway_settings[] = {
      .noun = "version of TLS",
      .reload = true,
      .meaning = "The oldest version of TLS that is spoken."},
+    {.path = SL_GATEWAY_ROOT "cors.origins",
+     .type = SL_TEXT,
+     .meaning =
+         "Web pages that may call the gateway: their origins (https://app.example), separated by commas, or "
+         "* for all; without it, none. `streamlayer up` has *."},
+    {.path = SL_GATEWAY_ROOT "cors.max-age",
+     .type = SL_DURATION_MS,
+     .value = "1 day",
+     .min = 0,
+     .max = 7 * DAYS,
+     .meaning = "How long a browser may keep what it was told about that."},
     {.path = SL_GATEWAY_ROOT "threads",
      .type = SL_INTEGER,
      .value = "0",
