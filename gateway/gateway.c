@@ -138,7 +138,7 @@ static sl_status read_numbers(const sl_config *config, const struct number *numb
 
 static sl_status read_settings(const sl_config *config, struct gw_server_settings *settings, sl_error *error)
 {
-    int64_t port, threads, connections, per_address, requests, body, header, flight, rate, head_ms, idle_ms,
+    int64_t port, threads, connections, per_address, requests, body, header, rate, head_ms, idle_ms,
         stream_ms;
     const struct number numbers[] = {
         {GATEWAY "listen.port", sl_config_integer, &port},
@@ -148,7 +148,6 @@ static sl_status read_settings(const sl_config *config, struct gw_server_setting
         {GATEWAY "limits.requests", sl_config_integer, &requests},
         {GATEWAY "limits.body", sl_config_bytes, &body},
         {GATEWAY "limits.header", sl_config_bytes, &header},
-        {GATEWAY "limits.bytes-in-flight", sl_config_bytes, &flight},
         {GATEWAY "limits.body-rate", sl_config_bytes, &rate},
         {GATEWAY "limits.header-timeout", sl_config_duration_ms, &head_ms},
         {GATEWAY "limits.idle-timeout", sl_config_duration_ms, &idle_ms},
@@ -167,7 +166,6 @@ static sl_status read_settings(const sl_config *config, struct gw_server_setting
     settings->max_requests = (unsigned)requests;
     settings->max_body = (size_t)body;
     settings->max_header = (size_t)header;
-    settings->max_bytes_in_flight = (size_t)flight;
     settings->body_rate = (size_t)rate;
     settings->header_timeout_ms = (int)head_ms;
     settings->idle_timeout_ms = (int)idle_ms;
@@ -192,6 +190,7 @@ static sl_status name_public_url(struct gateway *gateway, const char *address, s
 
 static sl_status start_server(struct gateway *gateway, struct gw_server_settings *settings, sl_error *error)
 {
+    settings->budget = gateway->budget;
     settings->authenticate = gw_tokens_authenticate;
     settings->opaque = gateway;
     settings->closed = true;
@@ -241,13 +240,17 @@ static sl_status open_repeats(struct gateway *gateway, sl_error *error)
 
 static sl_status open_publications(struct gateway *gateway, sl_error *error)
 {
-    int64_t max, bytes;
+    int64_t max;
     sl_status status = sl_config_integer(gateway->config, GATEWAY "limits.publications", &max, error);
-    if (!status)
-        status = sl_config_bytes(gateway->config, GATEWAY "limits.bytes-in-flight", &bytes, error);
-    /* They may lie for an hour: most of the memory is for what moves. */
     return status ? status
-                  : gw_publications_create((size_t)max, (size_t)bytes / 4, &gateway->publications, error);
+                  : gw_publications_create((size_t)max, gateway->budget, &gateway->publications, error);
+}
+
+static sl_status open_budget(struct gateway *gateway, sl_error *error)
+{
+    int64_t max;
+    sl_status status = sl_config_bytes(gateway->config, GATEWAY "limits.bytes-in-flight", &max, error);
+    return status ? status : gw_budget_create((size_t)max, &gateway->budget, error);
 }
 
 static sl_status start(struct gateway *gateway, const sl_config *config, sl_error *error)
@@ -261,6 +264,8 @@ static sl_status start(struct gateway *gateway, const sl_config *config, sl_erro
     if (!status)
         status = gw_listen_read(gateway->config, &gateway->listen, error);
     gw_listen_apply(&gateway->listen, &settings);
+    if (!status)
+        status = open_budget(gateway, error);
     gateway->max_body = (int64_t)settings.max_body;
     if (!status)
         status = sl_config_bytes(gateway->config, GATEWAY "limits.blob", &gateway->max_blob, error);
@@ -279,7 +284,7 @@ static sl_status start(struct gateway *gateway, const sl_config *config, sl_erro
     if (!status)
         status = gw_workers_start(DISK_WORKERS, &gateway->disk_workers, error);
     if (!status)
-        status = gw_broker_open(gateway->config, &gateway->log, &gateway->broker, error);
+        status = gw_broker_open(gateway->config, &gateway->log, gateway->budget, &gateway->broker, error);
     if (!status)
         status = start_server(gateway, &settings, error);
     if (!status)
@@ -350,7 +355,7 @@ void gw_stop(struct gateway **out, int grace_ms)
         gw_subscriptions_free(&gateway->subscriptions);
         SL_INFO(&gateway->log, "gateway: stopped");
     }
-    gw_publications_destroy(&gateway->publications); /* which gives memory back to the broker */
+    gw_publications_destroy(&gateway->publications);
     gw_broker_close(&gateway->broker, 0);
     gw_repeats_destroy(&gateway->repeats);
     gw_status_destroy(&gateway->status);
@@ -359,6 +364,7 @@ void gw_stop(struct gateway **out, int grace_ms)
     gw_applications_close(&gateway->applications);
     gw_blobs_close(&gateway->blobs);
     gw_catalogs_close(&gateway->catalogs);
+    gw_budget_destroy(&gateway->budget);
     if (gateway->lock_fd >= 0)
         close(gateway->lock_fd);
     free(gateway->routes);

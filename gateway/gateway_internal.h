@@ -31,6 +31,7 @@ struct gateway {
     struct gw_access *access;             /* store/access.h: the same in memory */
     atomic_llong application_requests;    /* limits.application-requests, a second; 0: as many as come */
     struct gw_tokens *tokens;             /* api/token.c: signing and checking */
+    struct gw_budget *budget;             /* limits.bytes-in-flight */
     struct gw_broker *broker;
     struct gw_subscriptions *subscriptions; /* broker/subscriptions.h */
     struct gw_status *status;               /* api/status.c: whether Kafka answers */

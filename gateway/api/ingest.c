@@ -131,7 +131,7 @@ static void drop_parts(struct single *single)
         free(single->key);
     single->key = NULL;
     sl_buffer_free(&single->body);
-    gw_broker_release(single->gateway->broker, single->reserved);
+    gw_budget_give(single->gateway->budget, single->reserved);
     single->reserved = 0;
 }
 
@@ -387,7 +387,7 @@ static size_t data(struct gw_request *request, const char *piece, size_t size)
             gw_upload_start_with(single->upload, &single->body);
             return take_large(single, piece, size);
         }
-    } else if (!gw_broker_reserve(single->gateway->broker, size)) {
+    } else if (!gw_budget_take(single->gateway->budget, size)) {
         refuse(single, 503, "overloaded", "too many bytes are in flight",
                "send again after the time that Retry-After gives");
     } else {
@@ -490,12 +490,15 @@ static void write_message(struct single *single)
 {
     sl_error error;
     single->write.done = written;
+    single->write.counted = single->reserved;
     single->writing = true;
     sl_status status = gw_broker_write(single->gateway->broker, gw_request_loop(single->request),
                                        single->layer->topic, &single->message, &single->write, &error);
     if (status) {
         single->writing = false;
         answer_failure(single, status, error.retriable, error.text, true);
+    } else {
+        single->reserved = 0; /* the broker's */
     }
     drop_parts(single);
 }

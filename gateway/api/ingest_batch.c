@@ -94,7 +94,7 @@ static void batch_free(struct batch *batch)
     gw_timer_cancel(batch->loop, &batch->retry);
     sl_buffer_free(&batch->partial);
     sl_buffer_free(&batch->answer);
-    gw_broker_release(batch->gateway->broker, batch->reserved);
+    gw_budget_give(batch->gateway->budget, batch->reserved);
     free(batch->message.headers);
     gw_layer_unlink(batch->layer);
     free(batch);
@@ -265,6 +265,7 @@ static struct record *record_new(struct batch *batch)
     record->code = NULL;
     record->asked = record->first = false;
     record->write.done = written;
+    record->write.counted = 0;
     record->write.anywhere = false;
     record->write.offset = (sl_offset){-1, -1};
     record->write.text[0] = 0;
@@ -456,7 +457,7 @@ static void keep_partial(struct batch *batch, const char *data, size_t size)
 {
     if (batch->partial.size + size > RECORD_MAX) {
         stop(batch, 413, "message-too-large", "a record is larger than 3 MiB with all its parts");
-    } else if (!gw_broker_reserve(batch->gateway->broker, size)) {
+    } else if (!gw_budget_take(batch->gateway->budget, size)) {
         stop(batch, 503, "overloaded", "too many bytes are in flight");
     } else {
         batch->reserved += size;
@@ -469,7 +470,7 @@ static void forget_partial(struct batch *batch, size_t size)
 {
     batch->partial.size = size;
     if (batch->reserved > size) {
-        gw_broker_release(batch->gateway->broker, batch->reserved - size);
+        gw_budget_give(batch->gateway->budget, batch->reserved - size);
         batch->reserved = size;
     }
 }

@@ -36,7 +36,7 @@ void gw_partitions_free(struct gw_partitions *partitions)
     while (partitions) {
         struct gw_partitions *gone = partitions;
         partitions = gone->next;
-        gw_broker_release(gone->gateway->broker, gone->reserved);
+        gw_budget_give(gone->gateway->budget, gone->reserved);
         gw_layer_unlink(gone->layer);
         sl_arena_destroy(gone->arena);
         free(gone->list);
@@ -196,7 +196,7 @@ struct gw_partitions *gw_partitions_new(struct gateway *gateway, struct gw_layer
     partitions->gateway = gateway;
     partitions->layer = layer;
     partitions->arena = sl_arena_create();
-    if (partitions->arena && gw_broker_reserve(gateway->broker, bytes)) {
+    if (partitions->arena && gw_budget_take(gateway->budget, bytes)) {
         partitions->reserved = bytes;
         return partitions;
     }
@@ -235,7 +235,7 @@ static bool make_room(struct gw_request *request, int64_t max, size_t *room)
                           values, (long long)max);
         return false;
     }
-    if (!gw_broker_reserve(gateway->broker, values * VALUE_BYTES)) {
+    if (!gw_budget_take(gateway->budget, values * VALUE_BYTES)) {
         gw_respond_error(request, 503, "overloaded", "too many bytes are in flight",
                          "send again after the time that Retry-After gives");
         return false;
@@ -281,7 +281,7 @@ struct gw_partitions *gw_partitions_read(struct gw_request *request, struct gw_l
     const json_t *list = read_body(request, &body, &room);
     if (!list) {
         json_decref(body);
-        gw_broker_release(gateway->broker, room);
+        gw_budget_give(gateway->budget, room);
         gw_layer_unlink(layer);
         return NULL;
     }
@@ -300,6 +300,6 @@ struct gw_partitions *gw_partitions_read(struct gw_request *request, struct gw_l
         reading.partitions = NULL;
     }
     json_decref(body);
-    gw_broker_release(gateway->broker, room);
+    gw_budget_give(gateway->budget, room);
     return reading.partitions;
 }

@@ -29,10 +29,12 @@ struct gw_publications {
     pthread_mutex_t lock;
     struct gw_publication *buckets[BUCKETS]; /* under lock, as the rest */
     struct gw_publication *oldest, *youngest;
-    size_t count, max, bytes, max_bytes;
+    size_t count, max;
+    struct gw_budget *budget;
 };
 
-sl_status gw_publications_create(size_t max, size_t max_bytes, struct gw_publications **out, sl_error *error)
+sl_status gw_publications_create(size_t max, struct gw_budget *budget, struct gw_publications **out,
+                                 sl_error *error)
 {
     struct gw_publications *publications = calloc(1, sizeof *publications);
     *out = publications;
@@ -40,7 +42,7 @@ sl_status gw_publications_create(size_t max, size_t max_bytes, struct gw_publica
         return sl_error_oom(error);
     pthread_mutex_init(&publications->lock, NULL);
     publications->max = max;
-    publications->max_bytes = max_bytes;
+    publications->budget = budget;
     return SL_OK;
 }
 
@@ -57,7 +59,7 @@ static void unlink_locked(struct gw_publications *publications, struct gw_public
 {
     if (--publication->references)
         return;
-    publications->bytes -= publication->bytes;
+    gw_budget_lift(publications->budget, GW_BUDGET_PUBLICATIONS, publication->bytes);
     publication_free(publication);
 }
 
@@ -240,12 +242,11 @@ sl_status gw_publication_add(struct gw_publications *publications, struct gw_pub
     pthread_mutex_lock(&publications->lock);
     if (!publication->listed || publication->state != GW_PUBLICATION_OPEN) {
         status = sl_error_set(error, SL_CONFLICT, "publication %s is submitted or given up", publication->id);
-    } else if (partitions->reserved > publications->max_bytes - publications->bytes) {
+    } else if (!gw_budget_lay(publications->budget, GW_BUDGET_PUBLICATIONS, partitions->reserved)) {
         status = sl_error_set_retriable(
             error, SL_QUEUE_FULL, "publications that are not submitted hold %zu bytes, as much as they may",
-            publications->bytes);
+            gw_budget_part_used(publications->budget, GW_BUDGET_PUBLICATIONS));
     } else {
-        publications->bytes += partitions->reserved;
         publication->bytes += partitions->reserved;
         *publication->end = partitions;
         publication->end = &partitions->next;
@@ -290,7 +291,7 @@ void gw_publication_submitted(struct gw_publications *publications, struct gw_pu
     pthread_mutex_lock(&publications->lock);
     publication->state = whole ? GW_PUBLICATION_DONE : GW_PUBLICATION_OPEN;
     if (whole) {
-        publications->bytes -= publication->bytes;
+        gw_budget_lift(publications->budget, GW_BUDGET_PUBLICATIONS, publication->bytes);
         publication->bytes = 0;
     } else {
         publication->first = partitions;

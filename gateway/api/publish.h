@@ -56,7 +56,8 @@ struct gw_publication; /* counted by references */
 enum gw_publication_state { GW_PUBLICATION_OPEN, GW_PUBLICATION_SUBMITTING, GW_PUBLICATION_DONE };
 #define GW_PUBLICATION_MAX_MS 3600000
 
-sl_status gw_publications_create(size_t max, size_t max_bytes, struct gw_publications **out, sl_error *error);
+sl_status gw_publications_create(size_t max, struct gw_budget *budget, struct gw_publications **out,
+                                 sl_error *error);
 void gw_publications_destroy(struct gw_publications **out);
 /* layer_ids is taken, an array of texts. Errors: SL_THROTTLED (as many as there may be), SL_OUT_OF_MEMORY. */
 sl_status gw_publications_begin(struct gw_publications *publications, const char *application,

@@ -107,6 +107,7 @@ static bool write_slot(struct slot *slot)
     sl_error error;
     struct writing *writing = slot->writing;
     slot->write.done = written;
+    slot->write.counted = 0;
     sl_status status = gw_broker_write(writing->gateway->broker, writing->loop, slot->layer->topic,
                                        slot->message, &slot->write, &error);
     if (!status) {

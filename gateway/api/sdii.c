@@ -106,12 +106,12 @@ static void write_list(struct gw_task *task)
 
 static bool reserve(void *opaque, size_t bytes)
 {
-    return gw_broker_reserve(opaque, bytes);
+    return gw_budget_take(opaque, bytes);
 }
 
 static void release(void *opaque, size_t bytes)
 {
-    gw_broker_release(opaque, bytes);
+    gw_budget_give(opaque, bytes);
 }
 
 static bool check_checksum(const struct sdii *sdii)
@@ -139,7 +139,7 @@ static bool take_list(struct sdii *sdii)
                                            .max_message = SL_PAYLOAD_INLINE_MAX,
                                            .reserve = reserve,
                                            .release = release,
-                                           .opaque = sdii->gateway->broker};
+                                           .opaque = sdii->gateway->budget};
     switch (gw_sdii_list_read(body->data, body->size, &sdii->limits, &sdii->list, text)) {
     case GW_SDII_READ:
         return true;

@@ -190,6 +190,7 @@ static void metrics(struct gw_request *request)
     gw_server_metrics(gateway->server, &text);
     gw_subscriptions_metrics(gateway->subscriptions, &text);
     gw_broker_metrics(gateway->broker, &text);
+    gw_budget_metrics(gateway->budget, &text);
     gw_repeats_metrics(gateway->repeats, &text);
     process_metrics(&text);
     gw_respond_buffer(request, 200, "text/plain; version=0.0.4", &text);

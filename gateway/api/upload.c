@@ -40,7 +40,7 @@ struct gw_upload {
 static void upload_free(struct gw_upload *upload)
 {
     gw_blob_drop(&upload->file);
-    gw_broker_release(upload->gateway->broker, 2 * CHUNK);
+    gw_budget_give(upload->gateway->budget, 2 * CHUNK);
     sl_buffer_free(&upload->first);
     free(upload->writing);
     free(upload->filling);
@@ -143,11 +143,11 @@ struct gw_upload *gw_upload_begin(struct gw_request *request, const struct gw_la
                                   void (*changed)(void *owner, enum gw_upload_state state), void *owner)
 {
     struct gateway *gateway = gw_request_opaque(request);
-    if (!gw_broker_reserve(gateway->broker, 2 * CHUNK))
+    if (!gw_budget_take(gateway->budget, 2 * CHUNK))
         return NULL;
     struct gw_upload *upload = calloc(1, sizeof *upload);
     if (!upload) {
-        gw_broker_release(gateway->broker, 2 * CHUNK);
+        gw_budget_give(gateway->budget, 2 * CHUNK);
         return NULL;
     }
     upload->task.run = job_ended;

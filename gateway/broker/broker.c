@@ -264,15 +264,12 @@ static sl_status read_settings(struct gw_broker *broker, sl_error *error)
     broker->brokers = sl_strdup(brokers);
     if (!broker->brokers)
         return sl_error_oom(error);
-    int64_t factor, bytes;
+    int64_t factor;
     sl_status status =
         sl_config_integer(broker->config, SL_GATEWAY_ROOT "kafka.replication-factor", &factor, error);
-    if (!status)
-        status = sl_config_bytes(broker->config, SL_GATEWAY_ROOT "limits.bytes-in-flight", &bytes, error);
     if (status)
         return status;
     broker->replication_factor = (int)factor;
-    broker->reserve_max = (size_t)bytes;
     status = sl_config_section(broker->config, SL_GATEWAY_ROOT "kafka.producer", keep_security, broker);
     return status ? status : read_ca(broker, error);
 }
@@ -303,8 +300,8 @@ static void broker_free(struct gw_broker *broker)
     free(broker);
 }
 
-sl_status gw_broker_open(const sl_config *config, const struct sl_log *log, struct gw_broker **out,
-                         sl_error *error)
+sl_status gw_broker_open(const sl_config *config, const struct sl_log *log, struct gw_budget *budget,
+                         struct gw_broker **out, sl_error *error)
 {
     *out = NULL;
     struct gw_broker *broker = calloc(1, sizeof *broker);
@@ -315,6 +312,7 @@ sl_status gw_broker_open(const sl_config *config, const struct sl_log *log, stru
     pthread_mutex_init(&broker->serving, NULL);
     sem_init(&broker->wanted, 0, 0);
     broker->reports.fd = -1;
+    broker->budget = budget;
     if (log)
         broker->log = *log;
     sl_status status = sl_config_clone(config, &broker->config, error);
@@ -345,20 +343,6 @@ void gw_broker_close(struct gw_broker **broker, int grace_ms)
     gw_broker_finish(*broker, grace_ms);
     broker_free(*broker);
     *broker = NULL;
-}
-
-bool gw_broker_reserve(struct gw_broker *broker, size_t bytes)
-{
-    size_t before = atomic_fetch_add_explicit(&broker->reserved, bytes, memory_order_relaxed);
-    if (before <= broker->reserve_max && bytes <= broker->reserve_max - before)
-        return true;
-    gw_broker_release(broker, bytes);
-    return false;
-}
-
-void gw_broker_release(struct gw_broker *broker, size_t bytes)
-{
-    atomic_fetch_sub_explicit(&broker->reserved, bytes, memory_order_relaxed);
 }
 
 sl_status gw_broker_endpoint(struct gw_broker *broker, const char *topic, int64_t ttl_ms,

@@ -14,8 +14,9 @@
 
 struct gw_broker;
 
-sl_status gw_broker_open(const sl_config *config, const struct sl_log *log, struct gw_broker **out,
-                         sl_error *error);
+/* budget: where messages count until Kafka has them; borrowed; NULL: without bound. */
+sl_status gw_broker_open(const sl_config *config, const struct sl_log *log, struct gw_budget *budget,
+                         struct gw_broker **out, sl_error *error);
 /* From now on that loop serves the delivery reports, its own without a detour. Once. */
 void gw_broker_attach(struct gw_broker *broker, struct gw_loop *loop);
 /* Flushes up to grace_ms; every record still unacknowledged is reported as failed. What loops write
@@ -34,13 +35,15 @@ sl_status gw_broker_delete_topic(struct gw_broker *broker, const char *topic, sl
 
 /*
  * Writes one message. Copies what it needs. SL_OK: done will be called once, on loop's thread. SL_QUEUE_FULL:
- * the producer's queue is full (answer 503 with Retry-After). SL_CLOSED: it is finished. Loop's thread.
- * Partitioner: murmur2 of the key, as Kafka's Java clients. What may lie anywhere goes where others that may
- * went a moment ago: one large batch for Kafka instead of many small ones.
+ * the producer's queue is full, or the budget (answer 503 with Retry-After). SL_CLOSED: it is finished.
+ * Loop's thread. Partitioner: murmur2 of the key, as Kafka's Java clients. What may lie anywhere goes where
+ * others that may went a moment ago: one large batch for Kafka instead of many small ones.
  */
 struct gw_write {
     struct gw_task task; /* the broker's, until done */
     void (*done)(struct gw_write *write);
+    size_t
+        counted; /* bytes of the message that the caller has taken from the budget: the broker's with SL_OK */
     bool anywhere;    /* no other message ever has its partition id: any Kafka partition will do */
     sl_status status; /* results: SL_OK when all in-sync replicas have it */
     sl_offset offset;
@@ -51,13 +54,6 @@ struct gw_write {
 };
 sl_status gw_broker_write(struct gw_broker *broker, struct gw_loop *loop, const char *topic,
                           const struct sl_message *message, struct gw_write *write, sl_error *error);
-
-/*
- * Memory of request bodies that wait to become messages: counted together for all connections, at most
- * streamlayer.gateway.limits.bytes-in-flight. False: no room (503 with Retry-After). Any thread.
- */
-bool gw_broker_reserve(struct gw_broker *broker, size_t bytes);
-void gw_broker_release(struct gw_broker *broker, size_t bytes);
 
 /* What endpoint calls say. Filled; freed with sl_endpoint_free. */
 sl_status gw_broker_endpoint(struct gw_broker *broker, const char *topic, int64_t ttl_ms,

@@ -47,9 +47,9 @@ struct gw_broker {
     atomic_llong flush_until_ms;            /* set before stopping */
     struct gw_outbox outboxes[GW_OUTBOXES]; /* under serving */
     size_t outbox_count;
+    size_t reported; /* bytes of messages that are no longer librdkafka's, likewise */
 
-    size_t reserve_max;
-    atomic_size_t reserved;
+    struct gw_budget *budget;
     atomic_int group_calls; /* groups.c: under way */
     atomic_ullong written, written_bytes, failed, queue_full;
 };

@@ -21,6 +21,7 @@
 #define POLL_MS          100
 #define STAY_MS          10 /* as long messages that may lie anywhere go to one Kafka partition */
 #define PURGE_TIMEOUT_MS 10000
+#define RECORD_BYTES     256 /* that librdkafka keeps of a message beside payload and key */
 
 /* Loop's thread: a chain of reports. */
 static void report(struct gw_task *task)
@@ -35,6 +36,8 @@ static void report(struct gw_task *task)
 
 static void post_outboxes(struct gw_broker *broker)
 {
+    gw_budget_give(broker->budget, broker->reported);
+    broker->reported = 0;
     for (size_t i = 0; i < broker->outbox_count; i++) {
         struct gw_outbox *outbox = &broker->outboxes[i];
         if (!outbox->first)
@@ -118,6 +121,7 @@ static void on_delivery(rd_kafka_t *producer, const rd_kafka_message_t *message,
         atomic_fetch_add_explicit(&broker->written, 1, memory_order_relaxed);
         atomic_fetch_add_explicit(&broker->written_bytes, message->len, memory_order_relaxed);
     }
+    broker->reported += write->counted;
     enqueue(broker, write);
 }
 
@@ -179,7 +183,7 @@ static sl_status make_producer(struct gw_broker *broker, rd_kafka_t **producer, 
     if (!status) {
         /* The queue is bounded by bytes; what is behind the bound is refused, never waited for. */
         char kilobytes[24];
-        size_t bound = broker->reserve_max / 1024;
+        size_t bound = gw_budget_max(broker->budget) / 1024;
         snprintf(kilobytes, sizeof kilobytes, "%zu", bound < INT32_MAX ? bound : INT32_MAX);
         status = gw_kafka_set(conf, "queue.buffering.max.kbytes", kilobytes, error);
     }
@@ -505,8 +509,8 @@ static sl_status refuse(struct gw_broker *broker, rd_kafka_resp_err_t code, cons
                         rd_kafka_err2str(code));
 }
 
-sl_status gw_broker_write(struct gw_broker *broker, struct gw_loop *loop, const char *topic,
-                          const struct sl_message *message, struct gw_write *write, sl_error *error)
+static sl_status write_counted(struct gw_broker *broker, struct gw_loop *loop, const char *topic,
+                               const struct sl_message *message, struct gw_write *write, sl_error *error)
 {
     rd_kafka_headers_t *headers = make_headers(message);
     if (!headers)
@@ -535,4 +539,22 @@ sl_status gw_broker_write(struct gw_broker *broker, struct gw_loop *loop, const 
     if (!open)
         return sl_error_set_retriable(error, SL_CLOSED, "the gateway is being stopped");
     return refuse(broker, code, topic, error);
+}
+
+sl_status gw_broker_write(struct gw_broker *broker, struct gw_loop *loop, const char *topic,
+                          const struct sl_message *message, struct gw_write *write, sl_error *error)
+{
+    size_t size = message->payload_size + message->partition_id_size + RECORD_BYTES;
+    size_t before = write->counted, more = before < size ? size - before : 0;
+    if (!gw_budget_take(broker->budget, more)) {
+        atomic_fetch_add_explicit(&broker->queue_full, 1, memory_order_relaxed);
+        return sl_error_set_retriable(error, SL_QUEUE_FULL, "too many bytes are in flight");
+    }
+    write->counted = before + more;
+    sl_status status = write_counted(broker, loop, topic, message, write, error);
+    if (status) {
+        write->counted = before;
+        gw_budget_give(broker->budget, more);
+    }
+    return status;
 }

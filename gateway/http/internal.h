@@ -60,7 +60,6 @@ struct gw_server {
     atomic_uint parked;           /* requests in flight that wait for something to tell */
     atomic_ullong cuts[GW_WAITS]; /* connections that kept the server waiting too long, by what for */
     atomic_ullong surplus;        /* closed without a word */
-    atomic_size_t bytes_in_flight;
     atomic_bool open, draining;
     struct gw_tls *tls; /* for the loops to take; changed while none of them does, by one thread at a time */
     pthread_mutex_t lock;
@@ -94,7 +93,7 @@ struct gw_request {
     const char *segments[GW_SEGMENTS_MAX];
     struct gw_caller caller;
     struct sl_buffer body;
-    size_t bytes;     /* counted in the server's bytes_in_flight */
+    size_t bytes;     /* counted in the server's budget */
     size_t discarded; /* bytes of the body that came and are not kept here */
     void *data;
     void (*free_data)(void *data);

@@ -147,18 +147,11 @@ void *gw_mhd_uri(void *opaque, const char *uri, struct MHD_Connection *connectio
     return request;
 }
 
-static void add_bytes(struct gw_request *request, size_t size)
-{
-    request->bytes += size;
-    atomic_fetch_add_explicit(&request->loop->server->bytes_in_flight, size, memory_order_relaxed);
-}
-
 static void drop_body(struct gw_request *request)
 {
-    size_t size = request->body.size;
     sl_buffer_free(&request->body);
-    request->bytes -= size;
-    atomic_fetch_sub_explicit(&request->loop->server->bytes_in_flight, size, memory_order_relaxed);
+    gw_budget_give(request->loop->server->settings.budget, request->bytes - request->answer_size);
+    request->bytes = request->answer_size;
 }
 
 static size_t max_body(const struct gw_request *request)
@@ -366,9 +359,8 @@ static bool begin(struct gw_request *request, const char *method, const char *ve
 
 static void overloaded(struct gw_request *request)
 {
-    gw_respond_errorf(request, 503, "overloaded", "send again after the time that Retry-After gives",
-                      "more than %zu bytes are in flight",
-                      request->loop->server->settings.max_bytes_in_flight);
+    gw_respond_error(request, 503, "overloaded", "too many bytes are in flight",
+                     "send again after the time that Retry-After gives");
 }
 
 /* A piece of the body for a route that takes it as it comes. */
@@ -406,15 +398,14 @@ static bool take_piece(struct gw_request *request, const char *data, size_t *siz
     }
     size_t piece = *size;
     *size = 0;
-    if (atomic_load_explicit(&server->bytes_in_flight, memory_order_relaxed) + piece >
-        server->settings.max_bytes_in_flight) {
-        overloaded(request);
-    } else if (piece > request->body.max - request->body.size) {
+    if (piece > request->body.max - request->body.size) {
         refuse_size(request);
-    } else if (!sl_buffer_append(&request->body, data, piece)) {
+    } else if (!gw_budget_take(server->settings.budget, piece)) {
         overloaded(request);
     } else {
-        add_bytes(request, piece);
+        request->bytes += piece;
+        if (!sl_buffer_append(&request->body, data, piece))
+            overloaded(request);
     }
     if (request->answered)
         drop_body(request);
@@ -519,7 +510,7 @@ void gw_mhd_completed(void *opaque, struct MHD_Connection *connection, void **co
     sl_buffer_free(&request->body);
     if (request->path != request->text)
         free(request->path);
-    atomic_fetch_sub_explicit(&server->bytes_in_flight, request->bytes, memory_order_relaxed);
+    gw_budget_give(server->settings.budget, request->bytes);
     request->connection = NULL;
     request->free_data = NULL;
     request->sent = NULL;

@@ -210,8 +210,7 @@ void gw_give_answer(struct gw_request *request, int status, const char *content_
     request->status = status;
     request->answer_size = response ? in_memory : 0;
     request->bytes += request->answer_size;
-    atomic_fetch_add_explicit(&request->loop->server->bytes_in_flight, request->answer_size,
-                              memory_order_relaxed);
+    gw_budget_add(request->loop->server->settings.budget, request->answer_size);
     if (gw_loop_is_current(request->loop)) {
         gw_answer_arrived(request);
     } else {

@@ -135,8 +135,6 @@ static void complete(struct gw_server_settings *settings)
         settings->max_body = (size_t)1 << 20;
     if (!settings->max_header)
         settings->max_header = (size_t)32 * 1024;
-    if (!settings->max_bytes_in_flight)
-        settings->max_bytes_in_flight = (size_t)256 << 20;
     if (!settings->header_timeout_ms)
         settings->header_timeout_ms = 10000;
     if (!settings->idle_timeout_ms)
@@ -369,11 +367,9 @@ bool gw_server_metrics(const struct gw_server *server, struct sl_buffer *text)
                      "# TYPE streamlayer_http_streams gauge\nstreamlayer_http_streams %u\n"
                      "# HELP streamlayer_http_requests_in_flight Requests begun and not ended.\n"
                      "# TYPE streamlayer_http_requests_in_flight gauge\n"
-                     "streamlayer_http_requests_in_flight %u\n"
-                     "# HELP streamlayer_http_bytes_in_flight Bodies and answers in memory, bytes.\n"
-                     "# TYPE streamlayer_http_bytes_in_flight gauge\nstreamlayer_http_bytes_in_flight %zu\n",
+                     "streamlayer_http_requests_in_flight %u\n",
                      atomic_load(&server->connections), atomic_load(&server->streams),
-                     atomic_load(&server->in_flight), atomic_load(&server->bytes_in_flight));
+                     atomic_load(&server->in_flight));
     static const char *const waits[GW_WAITS] = {NULL, "head", "body", "answer", "idle"};
     sl_buffer_append_text(text,
                           "# HELP streamlayer_http_connections_cut_total Connections closed because their "

@@ -11,6 +11,7 @@
 
 #include "base/buffer.h"
 #include "base/log.h"
+#include "gateway/budget.h"
 #include "gateway/http/cors.h"
 #include <jansson.h>
 #include <stdint.h>
@@ -98,14 +99,14 @@ struct gw_server_settings {
     unsigned max_requests;                /* in flight; over it 503 */
     unsigned max_connections_per_address; /* 0: as many as there may be at all */
     size_t max_body, max_header;
-    size_t
-        max_bytes_in_flight; /* bodies and answers in memory, all connections; over it 503 with Retry-After */
-    int header_timeout_ms;   /* for a request's head, and for a connection to begin one */
-    size_t body_rate;        /* bytes a second that a body must come with over any header_timeout_ms, and an
-                                answer be taken with over any idle_timeout_ms, or the connection ends */
-    int idle_timeout_ms;     /* between requests */
-    int stream_timeout_ms;   /* for answers written piece by piece: what is written is taken by the client's
-                                side within it, or the connection ends; 0: as TCP has it */
+    struct gw_budget *budget; /* bodies and answers in memory count there; a body that does not fit gets 503
+                                 with Retry-After; NULL: without bound */
+    int header_timeout_ms;    /* for a request's head, and for a connection to begin one */
+    size_t body_rate;         /* bytes a second that a body must come with over any header_timeout_ms, and an
+                                 answer be taken with over any idle_timeout_ms, or the connection ends */
+    int idle_timeout_ms;      /* between requests */
+    int stream_timeout_ms;    /* for answers written piece by piece: what is written is taken by the client's
+                                 side within it, or the connection ends; 0: as TCP has it */
     const struct gw_route *routes;
     size_t route_count;
     bool closed; /* all requests get 503 until gw_server_open: for what must be made after the loops */

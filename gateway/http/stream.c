@@ -17,7 +17,7 @@ static void drop_piece(struct gw_request *request)
     free(stream->piece);
     stream->piece = NULL;
     request->bytes -= stream->size;
-    atomic_fetch_sub_explicit(&request->loop->server->bytes_in_flight, stream->size, memory_order_relaxed);
+    gw_budget_give(request->loop->server->settings.budget, stream->size);
     stream->at = stream->size = 0;
 }
 
@@ -82,7 +82,7 @@ void gw_stream_write(struct gw_request *request, struct sl_buffer *piece, size_t
     stream->at = from;
     stream->size = stream->piece ? size : 0;
     request->bytes += stream->size;
-    atomic_fetch_add_explicit(&request->loop->server->bytes_in_flight, stream->size, memory_order_relaxed);
+    gw_budget_add(request->loop->server->settings.budget, stream->size);
     go_on(request);
 }
 

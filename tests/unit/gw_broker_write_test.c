@@ -19,6 +19,7 @@ struct place {
     sl_config *config;
     struct gw_server *server;
     struct gw_broker *broker;
+    struct gw_budget *budget;
 };
 
 struct tally {
@@ -60,10 +61,10 @@ static void open_place(struct place *place, const char *delivery_timeout)
                                                 .max_connections = 10,
                                                 .max_body = 1000,
                                                 .max_header = 1000,
-                                                .max_bytes_in_flight = 1000,
                                                 .idle_timeout_ms = 10000};
     if (gw_server_start(&settings, NULL, &place->server, &error) ||
-        gw_broker_open(place->config, NULL, &place->broker, &error))
+        gw_budget_create((size_t)64 << 20, &place->budget, &error) ||
+        gw_broker_open(place->config, NULL, place->budget, &place->broker, &error))
         fail_msg("%s", error.text);
 }
 
@@ -74,6 +75,7 @@ static void close_place(struct place *place)
         gw_broker_finish(place->broker, 100);
     gw_server_stop(&place->server);
     gw_broker_close(&place->broker, 0);
+    gw_budget_destroy(&place->budget);
     sl_config_destroy(&place->config);
     rd_kafka_mock_cluster_destroy(place->cluster);
     rd_kafka_destroy(place->owner);
@@ -329,7 +331,7 @@ static sl_status try_settings(const char *path, const char *value, sl_error *err
     assert_int_equal(sl_config_create(&config, error), SL_OK);
     set(config, SL_GATEWAY_ROOT "kafka.brokers", "127.0.0.1:1");
     set(config, path, value);
-    sl_status status = gw_broker_open(config, NULL, &broker, error);
+    sl_status status = gw_broker_open(config, NULL, NULL, &broker, error);
     gw_broker_close(&broker, 0);
     sl_config_destroy(&config);
     return status;
@@ -351,17 +353,40 @@ static void wrong_kafka_settings_are_refused_by_name(void **state)
     assert_int_equal(try_settings(SL_GATEWAY_ROOT "kafka.producer.compression.type", "lz4", &error), SL_OK);
 }
 
-static void reservations_are_bounded(void **state)
+static void messages_count_until_kafka_has_them(void **state)
 {
     (void)state;
     struct place place;
+    struct tally tally = TALLY;
+    struct sending first, second;
     open_place(&place, "20000");
-    size_t all = place.broker->reserve_max;
-    assert_true(gw_broker_reserve(place.broker, all));
-    assert_false(gw_broker_reserve(place.broker, 1));
-    gw_broker_release(place.broker, all);
-    assert_false(gw_broker_reserve(place.broker, all + 1));
-    assert_true(gw_broker_reserve(place.broker, 1));
+    size_t rest = gw_budget_max(place.budget) - 1500; /* is taken elsewhere */
+    assert_true(gw_budget_take(place.budget, rest));
+    rd_kafka_mock_broker_set_rtt(place.cluster, 1, 5000); /* Kafka takes its time */
+    assert_int_equal(send_one(&place, &tally, &first, 1000), SL_OK);
+    assert_true(gw_budget_used(place.budget) > rest + 1000);
+    assert_int_equal(send_one(&place, &tally, &second, 1000), SL_QUEUE_FULL);
+    assert_int_equal(second.write.counted, 0);
+    rd_kafka_mock_broker_set_rtt(place.cluster, 1, 0);
+    await(&tally, 1);
+    assert_int_equal(gw_budget_used(place.budget), rest);
+    assert_int_equal(send_one(&place, &tally, &second, 1000), SL_OK);
+    await(&tally, 2);
+    assert_int_equal(gw_budget_used(place.budget), rest);
+    /* What the caller has counted already goes over, and is counted once. */
+    gw_budget_give(place.budget, rest);
+    assert_true(gw_budget_take(place.budget, 5000));
+    second = (struct sending){.write = {.done = reported, .counted = 5000}, .tally = &tally};
+    struct sl_message message = {.headers = NULL};
+    sl_error error;
+    sl_message_reset(&message);
+    message.partition_id = message.payload = "m";
+    message.partition_id_size = message.payload_size = 1;
+    assert_int_equal(
+        gw_broker_write(place.broker, gw_server_loop(place.server, 0), "t", &message, &second.write, &error),
+        SL_OK);
+    await(&tally, 3);
+    assert_int_equal(gw_budget_used(place.budget), 0);
     close_place(&place);
 }
 
@@ -393,4 +418,5 @@ CASES_MAIN(cmocka_unit_test(every_write_is_reported_once_on_its_loop),
            cmocka_unit_test(writes_of_a_replaced_producer_are_retriable),
            cmocka_unit_test(an_unknown_partition_is_retriable),
            cmocka_unit_test(wrong_kafka_settings_are_refused_by_name),
-           cmocka_unit_test(reservations_are_bounded), cmocka_unit_test(a_write_after_the_end_is_refused))
+           cmocka_unit_test(messages_count_until_kafka_has_them),
+           cmocka_unit_test(a_write_after_the_end_is_refused))

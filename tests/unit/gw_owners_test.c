@@ -73,11 +73,12 @@ static int setup(void **state)
                      SL_OK);
     gateway->extended = true;
     gateway->max_blob = gateway->max_body = 1 << 20;
-    if (gw_blobs_open(fixture->directory, &gateway->blobs, &error) ||
+    if (gw_budget_create((size_t)64 << 20, &gateway->budget, &error) ||
+        gw_blobs_open(fixture->directory, &gateway->blobs, &error) ||
         gw_workers_start(1, &gateway->disk_workers, &error) ||
         gw_repeats_create(60000, 1000, &gateway->repeats, &error) ||
-        gw_publications_create(10, 1 << 20, &gateway->publications, &error) ||
-        gw_broker_open(gateway->config, NULL, &gateway->broker, &error))
+        gw_publications_create(10, gateway->budget, &gateway->publications, &error) ||
+        gw_broker_open(gateway->config, NULL, gateway->budget, &gateway->broker, &error))
         fail_msg("%s", error.text);
     const struct {
         const struct gw_route *routes;
@@ -94,7 +95,7 @@ static int setup(void **state)
                                                 .routes = fixture->routes,
                                                 .route_count = count,
                                                 .authenticate = authenticate,
-                                                .max_bytes_in_flight = 1 << 20,
+                                                .budget = gateway->budget,
                                                 .max_body = 1 << 20,
                                                 .opaque = gateway};
     if (gw_server_start(&settings, NULL, &gateway->server, &error))

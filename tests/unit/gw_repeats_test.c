@@ -172,7 +172,6 @@ static struct gw_server *start_server(void)
                                           .max_connections = 10,
                                           .max_body = 1000,
                                           .max_header = 4096,
-                                          .max_bytes_in_flight = 100000,
                                           .idle_timeout_ms = 10000};
     static const struct sl_log silent;
     sl_error error;

@@ -161,10 +161,9 @@ static void open_place(struct place *place)
                                                 .max_connections = 10,
                                                 .max_body = 1000,
                                                 .max_header = 1000,
-                                                .max_bytes_in_flight = 1000,
                                                 .idle_timeout_ms = 10000};
     if (gw_server_start(&settings, NULL, &place->server, &error) ||
-        gw_broker_open(place->config, NULL, &place->broker, &error) ||
+        gw_broker_open(place->config, NULL, NULL, &place->broker, &error) ||
         gw_workers_start(2, &place->workers, &error) ||
         gw_subscriptions_open(place->config, NULL, place->broker, place->server, place->workers,
                               &place->subscriptions, &error))
