@@ -39,7 +39,7 @@ struct single {
     /* What the request's headers say; theirs. */
     const char *content_type, *content_encoding, *content_length;
     const char *checksum_given, *trace_given, *key_given, *timestamp_given;
-    bool user_headers, out_of_memory;
+    bool chunked, user_headers, out_of_memory;
 
     struct sl_message message;
     struct sl_buffer body;
@@ -168,6 +168,9 @@ static bool pick_header(void *opaque, const char *name, const char *value)
             single->content_encoding = value;
         else if (!strcasecmp(name, "Content-Length"))
             single->content_length = value;
+        break;
+    case 't':
+        single->chunked |= !strcasecmp(name, "Transfer-Encoding");
         break;
     case 'x':
         if (!strcasecmp(name, "X-HERE-Checksum"))
@@ -331,6 +334,13 @@ static bool check_message(struct single *single)
     return length <= SL_PAYLOAD_INLINE_MAX || start_upload(single);
 }
 
+void gw_respond_length_required(struct gw_request *request)
+{
+    gw_respond_error(request, 411, "length-required",
+                     "the request has neither Content-Length nor Transfer-Encoding, so it has no body",
+                     "send the body's Content-Length (0 where it is meant to be empty), or send it chunked");
+}
+
 static void begin(struct gw_request *request)
 {
     struct gw_layer *layer = gw_request_layer(request);
@@ -345,6 +355,13 @@ static void begin(struct gw_request *request)
     single->request = request;
     single->gateway = gw_request_opaque(request);
     gw_request_each_header(request, pick_header, single);
+    if (!single->content_length &&
+        !single->chunked) { /* lost on the way; an empty message would be written */
+        free(single);
+        gw_layer_unlink(layer);
+        gw_respond_length_required(request);
+        return;
+    }
     if (single->gateway->extended && single->content_type &&
         gw_media_is(single->content_type, SL_MEDIA_CBOR_SEQ)) {
         free(single);

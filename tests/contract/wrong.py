@@ -44,6 +44,9 @@ def body_line(line):
     word, _, rest = line[1:].partition(" ")
     if word == "hex":
         return bytes.fromhex(rest)
+    if word == "hexes":
+        count, text = rest.split(" ", 1)
+        return bytes.fromhex(text) * int(count)
     if word == "repeat":
         count, text = rest.split(" ", 1)
         return text.encode() * int(count)

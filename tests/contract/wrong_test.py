@@ -15,6 +15,8 @@ LAYERS = {
     "octets": {"contentType": "application/octet-stream"},
     "text": {"contentType": "text/plain", "streamProperties": {"parallelization": 2}},
     "zipped": {"contentType": "application/json", "contentEncoding": "gzip"},
+    "sdii": {"contentType": "application/x-protobuf"},
+    "zipped-sdii": {"contentType": "application/x-protobuf", "contentEncoding": "gzip"},
 }
 
 
