@@ -400,7 +400,8 @@ static void keep_warning_of_credentials(void *opaque, sl_log_level level, const 
 /* What the settings lead to. Where they are wrong themselves, that has been told. */
 static void check_credentials(struct told *told)
 {
-    const struct sl_log log = {keep_warning_of_credentials, told, SL_LOG_WARNING};
+    const struct sl_log log = {
+        .callback = keep_warning_of_credentials, .opaque = told, .level = SL_LOG_WARNING};
     sl_error error = {0};
     if (sl_credentials_check(told->cli->config, &log, NULL, &error))
         keep(told, SL_FINDING_ERROR, CREDENTIALS, "credentials", error.text);
@@ -417,7 +418,7 @@ static void keep_warning_of_tls(void *opaque, sl_log_level level, const char *te
 /* The files of TLS, once the settings that name them are right. */
 static void check_tls(struct told *told)
 {
-    const struct sl_log log = {keep_warning_of_tls, told, SL_LOG_WARNING};
+    const struct sl_log log = {.callback = keep_warning_of_tls, .opaque = told, .level = SL_LOG_WARNING};
     sl_error error = {0};
     for (size_t i = 0; i < told->count; i++)
         if (told->all[i].is_error && lies_below(told->all[i].path, TLS))

@@ -195,7 +195,9 @@ static int start_gateway(struct platform *platform, int64_t port)
     if (code)
         return code;
     sl_error error = {0};
-    struct sl_log log = {log_line, platform, platform->cli->verbose > 1 ? SL_LOG_DEBUG : SL_LOG_INFO};
+    struct sl_log log = {.callback = log_line,
+                         .opaque = platform,
+                         .level = platform->cli->verbose > 1 ? SL_LOG_DEBUG : SL_LOG_INFO};
     if (sl_config_check(platform->cli->config, &error) ||
         gw_start(platform->cli->config, &log, &platform->gateway, &error))
         return cli_fail(platform->cli, &error);

@@ -7,8 +7,7 @@
 #include <stdlib.h>
 
 struct account {
-    size_t max;
-    atomic_size_t used;
+    atomic_size_t max, used;
 };
 
 struct gw_budget {
@@ -21,10 +20,15 @@ sl_status gw_budget_create(size_t max, struct gw_budget **out, sl_error *error)
     struct gw_budget *budget = *out = calloc(1, sizeof *budget);
     if (!budget)
         return sl_error_oom(error);
+    gw_budget_set_max(budget, max);
+    return SL_OK;
+}
+
+void gw_budget_set_max(struct gw_budget *budget, size_t max)
+{
     budget->all.max = max;
     budget->parts[GW_BUDGET_PUBLICATIONS].max = max / 4;
     budget->parts[GW_BUDGET_PREFETCH].max = max / 2;
-    return SL_OK;
 }
 
 void gw_budget_destroy(struct gw_budget **budget)
@@ -38,10 +42,16 @@ static void give(struct account *account, size_t bytes)
     atomic_fetch_sub_explicit(&account->used, bytes, memory_order_relaxed);
 }
 
+static size_t most(const struct account *account)
+{
+    return atomic_load_explicit(&account->max, memory_order_relaxed);
+}
+
 static bool take(struct account *account, size_t bytes)
 {
     size_t before = atomic_fetch_add_explicit(&account->used, bytes, memory_order_relaxed);
-    if (before <= account->max && bytes <= account->max - before)
+    size_t max = most(account);
+    if (before <= max && bytes <= max - before)
         return true;
     give(account, bytes);
     return false;
@@ -66,7 +76,7 @@ void gw_budget_give(struct gw_budget *budget, size_t bytes)
 
 size_t gw_budget_max(const struct gw_budget *budget)
 {
-    return budget ? budget->all.max : SIZE_MAX;
+    return budget ? most(&budget->all) : SIZE_MAX;
 }
 
 static size_t used(const struct account *account)

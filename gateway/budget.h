@@ -23,6 +23,8 @@ enum gw_budget_part {
 
 sl_status gw_budget_create(size_t max, struct gw_budget **out, sl_error *error);
 void gw_budget_destroy(struct gw_budget **budget);
+/* From now on; what is counted above it is refused nothing, and makes no room. */
+void gw_budget_set_max(struct gw_budget *budget, size_t max);
 
 /* False: it does not fit, and nothing is counted. */
 bool gw_budget_take(struct gw_budget *budget, size_t bytes);

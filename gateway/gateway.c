@@ -67,13 +67,10 @@ static sl_status upgrade_stores(const struct gateway *gateway, const char *direc
     return status;
 }
 
-static sl_status open_stores(struct gateway *gateway, sl_error *error)
+static sl_status open_stores(struct gateway *gateway, int64_t token_lifetime_ms, sl_error *error)
 {
     const char *directory = text_setting(gateway->config, GATEWAY "data-directory");
-    int64_t lifetime_ms;
-    sl_status status = sl_config_duration_ms(gateway->config, GATEWAY "token.lifetime", &lifetime_ms, error);
-    if (!status)
-        status = hold_directory(gateway, directory, error);
+    sl_status status = hold_directory(gateway, directory, error);
     if (!status)
         status = upgrade_stores(gateway, directory, error);
     if (!status)
@@ -85,7 +82,7 @@ static sl_status open_stores(struct gateway *gateway, sl_error *error)
     if (!status)
         status =
             gw_access_open(gateway->applications, gw_authorize_changed, gateway, &gateway->access, error);
-    return status ? status : gw_tokens_open(directory, lifetime_ms, &gateway->tokens, error);
+    return status ? status : gw_tokens_open(directory, token_lifetime_ms, &gateway->tokens, error);
 }
 
 static sl_status join_routes(struct gateway *gateway, size_t *total, sl_error *error)
@@ -136,7 +133,8 @@ static sl_status read_numbers(const sl_config *config, const struct number *numb
     return status;
 }
 
-static sl_status read_settings(const sl_config *config, struct gw_server_settings *settings, sl_error *error)
+static sl_status read_server_settings(const sl_config *config, struct gw_server_settings *settings,
+                                      sl_error *error)
 {
     int64_t port, threads, connections, per_address, requests, body, header, rate, head_ms, idle_ms,
         stream_ms;
@@ -173,8 +171,41 @@ static sl_status read_settings(const sl_config *config, struct gw_server_setting
     return SL_OK;
 }
 
-static sl_status name_public_url(struct gateway *gateway, const char *address, sl_error *error)
+sl_status gw_settings_read(const sl_config *config, struct gw_settings *settings, sl_error *error)
 {
+    const struct number numbers[] = {
+        {GATEWAY "limits.bytes-in-flight", sl_config_bytes, &settings->max_bytes},
+        {GATEWAY "limits.blob", sl_config_bytes, &settings->max_blob},
+        {GATEWAY "limits.batch-messages", sl_config_integer, &settings->max_batch},
+        {GATEWAY "limits.publications", sl_config_integer, &settings->publications},
+        {GATEWAY "push.heartbeat", sl_config_duration_ms, &settings->heartbeat_ms},
+        {GATEWAY "token.lifetime", sl_config_duration_ms, &settings->token_lifetime_ms},
+    };
+    sl_status status = read_server_settings(config, &settings->server, error);
+    if (!status)
+        status = gw_listen_read(config, &settings->listen, error);
+    gw_listen_apply(&settings->listen, &settings->server);
+    if (!status)
+        status = gw_subscription_settings_read(config, &settings->subscriptions, error);
+    return status ? status : read_numbers(config, numbers, sizeof numbers / sizeof *numbers, error);
+}
+
+void gw_settings_free(struct gw_settings *settings)
+{
+    gw_listen_free(&settings->listen);
+}
+
+void gw_settings_keep(struct gateway *gateway, const struct gw_settings *settings)
+{
+    gateway->max_body = (int64_t)settings->server.max_body;
+    gateway->max_blob = settings->max_blob;
+    gateway->max_batch = settings->max_batch;
+    gateway->heartbeat_ms = settings->heartbeat_ms;
+}
+
+static sl_status name_public_url(struct gateway *gateway, const struct gw_settings *settings, sl_error *error)
+{
+    const char *address = settings->server.address;
     const char *set = text_setting(gateway->config, GATEWAY "public-url");
     size_t size = set ? strlen(set) : 0;
     while (size && set[size - 1] == '/')
@@ -183,13 +214,14 @@ static sl_status name_public_url(struct gateway *gateway, const char *address, s
     gateway->public_url_set = size > 0;
     gateway->public_url =
         size ? strndup(set, size)
-             : sl_printf("%s://%s%s%s:%u", gateway->listen.secure ? "https" : "http", v6 ? "[" : "", address,
+             : sl_printf("%s://%s%s%s:%u", settings->listen.secure ? "https" : "http", v6 ? "[" : "", address,
                          v6 ? "]" : "", (unsigned)gw_server_port(gateway->server));
     return gateway->public_url ? SL_OK : sl_error_oom(error);
 }
 
-static sl_status start_server(struct gateway *gateway, struct gw_server_settings *settings, sl_error *error)
+static sl_status start_server(struct gateway *gateway, struct gw_settings *all, sl_error *error)
 {
+    struct gw_server_settings *settings = &all->server;
     settings->budget = gateway->budget;
     settings->authenticate = gw_tokens_authenticate;
     settings->opaque = gateway;
@@ -198,7 +230,7 @@ static sl_status start_server(struct gateway *gateway, struct gw_server_settings
     settings->routes = gateway->routes;
     if (!status)
         status = gw_server_start(settings, &gateway->log, &gateway->server, error);
-    return status ? status : name_public_url(gateway, settings->address, error);
+    return status ? status : name_public_url(gateway, all, error);
 }
 
 struct cleaning {
@@ -238,43 +270,25 @@ static sl_status open_repeats(struct gateway *gateway, sl_error *error)
                                       error);
 }
 
-static sl_status open_publications(struct gateway *gateway, sl_error *error)
+static sl_status open_publications(struct gateway *gateway, const struct gw_settings *settings,
+                                   sl_error *error)
 {
-    int64_t max;
-    sl_status status = sl_config_integer(gateway->config, GATEWAY "limits.publications", &max, error);
-    return status ? status
-                  : gw_publications_create((size_t)max, gateway->budget, &gateway->publications, error);
+    return gw_publications_create((size_t)settings->publications, gateway->budget, &gateway->publications,
+                                  error);
 }
 
-static sl_status open_budget(struct gateway *gateway, sl_error *error)
+static sl_status open_parts(struct gateway *gateway, struct gw_settings *settings, sl_error *error)
 {
-    int64_t max;
-    sl_status status = sl_config_bytes(gateway->config, GATEWAY "limits.bytes-in-flight", &max, error);
-    return status ? status : gw_budget_create((size_t)max, &gateway->budget, error);
-}
-
-static sl_status start(struct gateway *gateway, const sl_config *config, sl_error *error)
-{
-    struct gw_server_settings settings = {0};
-    sl_status status = sl_config_clone(config, &gateway->config, error);
+    gw_settings_keep(gateway, settings);
+    sl_status status = sl_config_boolean(gateway->config, GATEWAY "extensions", &gateway->extended, error);
     if (!status)
-        status = sl_config_boolean(gateway->config, GATEWAY "extensions", &gateway->extended, error);
+        status = gw_budget_create((size_t)settings->max_bytes, &gateway->budget, error);
     if (!status)
-        status = read_settings(gateway->config, &settings, error);
-    if (!status)
-        status = gw_listen_read(gateway->config, &gateway->listen, error);
-    gw_listen_apply(&gateway->listen, &settings);
-    if (!status)
-        status = open_budget(gateway, error);
-    gateway->max_body = (int64_t)settings.max_body;
-    if (!status)
-        status = sl_config_bytes(gateway->config, GATEWAY "limits.blob", &gateway->max_blob, error);
-    if (!status)
-        status = open_stores(gateway, error);
+        status = open_stores(gateway, settings->token_lifetime_ms, error);
     if (!status)
         status = open_repeats(gateway, error);
     if (!status)
-        status = open_publications(gateway, error);
+        status = open_publications(gateway, settings, error);
     if (!status)
         status = gw_status_create(&gateway->status, error);
     if (!status)
@@ -286,13 +300,27 @@ static sl_status start(struct gateway *gateway, const sl_config *config, sl_erro
     if (!status)
         status = gw_broker_open(gateway->config, &gateway->log, gateway->budget, &gateway->broker, error);
     if (!status)
-        status = start_server(gateway, &settings, error);
+        status = start_server(gateway, settings, error);
     if (!status)
         gw_broker_attach(gateway->broker, gw_server_loop(gateway->server, 0));
     if (!status)
         status = gw_subscriptions_open(gateway->config, &gateway->log, gateway->broker, gateway->server,
                                        gateway->workers, &gateway->subscriptions, error);
     return status ? status : gw_sweeper_start(gateway, &gateway->sweeper, error);
+}
+
+static sl_status start(struct gateway *gateway, const sl_config *config, sl_error *error)
+{
+    struct gw_settings settings = {0};
+    sl_status status = sl_config_clone(config, &gateway->config, error);
+    if (!status)
+        status = sl_config_clone(config, &gateway->loaded, error);
+    if (!status)
+        status = gw_settings_read(gateway->config, &settings, error);
+    if (!status)
+        status = open_parts(gateway, &settings, error);
+    gw_settings_free(&settings);
+    return status;
 }
 
 sl_status gw_start(const sl_config *config, const struct sl_log *log, struct gateway **out, sl_error *error)
@@ -369,7 +397,7 @@ void gw_stop(struct gateway **out, int grace_ms)
         close(gateway->lock_fd);
     free(gateway->routes);
     free(gateway->public_url);
-    gw_listen_free(&gateway->listen);
+    sl_config_destroy(&gateway->loaded);
     sl_config_destroy(&gateway->config);
     free(gateway);
 }

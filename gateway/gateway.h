@@ -15,6 +15,14 @@ struct gateway;
  * served (readiness at /ready tells whether Kafka answers). config is copied. */
 sl_status gw_start(const sl_config *config, const struct sl_log *log, struct gateway **out, sl_error *error);
 
+/*
+ * Applies a configuration that was loaded anew (and passed sl_config_check): the settings that a reload
+ * applies (docs/configuration.md), and files that they name, which are read again. All of it or, when
+ * something is wrong, nothing. What was changed is logged, and what was and needs a restart. config is
+ * copied. Errors: SL_BAD_CONFIG, SL_OUT_OF_MEMORY. One thread at a time, no loop; it may block for a while.
+ */
+sl_status gw_reload(struct gateway *gateway, const sl_config *config, sl_error *error);
+
 /* The port that it listens on. */
 uint16_t gw_port(const struct gateway *gateway);
 

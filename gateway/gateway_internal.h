@@ -3,6 +3,7 @@
 #define GW_GATEWAY_INTERNAL_H
 
 #include "gateway/broker/broker.h"
+#include "gateway/broker/subscriptions.h"
 #include "gateway/gateway.h"
 #include "gateway/http/server.h"
 #include "gateway/listen.h"
@@ -11,19 +12,20 @@
 #include "gateway/worker.h"
 
 struct gateway {
-    sl_config *config;
+    sl_config *config; /* as it was started with: what needs a restart is so */
+    sl_config *loaded; /* as it was loaded last: what a reload applies is so; gw_reload's */
     struct sl_log log;
-    struct gw_listen listen; /* what the server's settings point to */
-    char *public_url;        /* "http://127.0.0.1:8080", no trailing slash; see gw_request_public_url */
-    bool public_url_set;     /* by the configuration */
-    bool extended;           /* streamlayer.gateway.extensions: what is ours is served, and told in lookup */
+    char *public_url;    /* "http://127.0.0.1:8080", no trailing slash; see gw_request_public_url */
+    bool public_url_set; /* by the configuration */
+    bool extended;       /* streamlayer.gateway.extensions: what is ours is served, and told in lookup */
     struct gw_server *server;
     struct gw_workers *workers;       /* what may wait for Kafka */
     struct gw_workers *token_workers; /* tokens: had while Kafka is silent and all others wait for it */
     struct gw_workers *disk_workers;  /* blobs: what waits for the disk only */
     struct gw_catalogs *catalogs;
-    struct gw_blobs *blobs;               /* store/blobs.h */
-    int64_t max_blob, max_body;           /* limits.blob, limits.body */
+    struct gw_blobs *blobs; /* store/blobs.h */
+    /* limits.blob, limits.body, limits.batch-messages, push.heartbeat; a reload changes them. */
+    _Atomic int64_t max_blob, max_body, max_batch, heartbeat_ms;
     struct gw_repeats *repeats;           /* broker/repeats.h */
     struct gw_publications *publications; /* api/publish.h */
     struct gw_sweeper *sweeper;           /* api/blob.c: removes old blobs */
@@ -38,6 +40,19 @@ struct gateway {
     struct gw_route *routes;                /* all APIs' */
     int lock_fd;                            /* holds the data directory */
 };
+
+/* What gw_reload applies, read before anything is changed; gateway.c. */
+struct gw_settings {
+    struct gw_listen listen;
+    struct gw_server_settings server;
+    struct gw_subscription_settings subscriptions;
+    int64_t max_bytes, max_blob, max_batch, heartbeat_ms, publications, token_lifetime_ms;
+};
+/* settings is zeroed before, and freed by gw_settings_free also after a failure; it may point into config. */
+sl_status gw_settings_read(const sl_config *config, struct gw_settings *settings, sl_error *error);
+void gw_settings_free(struct gw_settings *settings);
+/* What the APIs read of them is so from now on. */
+void gw_settings_keep(struct gateway *gateway, const struct gw_settings *settings);
 
 /* Appends the URL that this request's client reaches the gateway by: streamlayer.gateway.public-url, else
  * what its Host header says. No trailing slash. */

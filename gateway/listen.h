@@ -6,7 +6,7 @@
 
 #include <streamlayer/config.h>
 
-/* What gw_server_settings points to: lives as long as the server, and as the configuration does. */
+/* What gw_server_settings points to until the server has begun; it lives as long as the configuration. */
 struct gw_listen {
     bool secure;
     struct gw_tls_settings tls;

@@ -5,10 +5,12 @@
 #include "config/context.h"
 #include "config/settings.h"
 #include "gateway/gateway.h"
+#include "gateway/notify.h"
 
 #include <errno.h>
 #include <getopt.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <streamlayer/version.h>
@@ -27,8 +29,10 @@ static const char usage[] =
     "  --help          this text\n"
     "  --version       the version\n"
     "\n"
-    "It runs until SIGTERM or SIGINT, answers what is in flight, and ends with 0. It logs to\n"
-    "standard error. Exit codes: 1 it could not start or serve, 2 it was called wrongly.\n"
+    "It runs until SIGTERM or SIGINT, answers what is in flight, and ends with 0. On SIGHUP it reads\n"
+    "its configuration and certificates again, and applies them while it serves: all that a reload\n"
+    "can change (docs/configuration.md), or nothing when something is wrong. It logs to standard\n"
+    "error. Exit codes: 1 it could not start or serve, 2 it was called wrongly.\n"
     "\n"
     "Examples:\n"
     "  streamlayerd --config /etc/streamlayer/gateway.conf\n"
@@ -36,6 +40,7 @@ static const char usage[] =
     "               -D streamlayer.gateway.data-directory=/var/lib/streamlayer \\\n"
     "               -D streamlayer.gateway.listen.port=8080\n"
     "  kill -TERM PID                          # a clean end\n"
+    "  kill -HUP PID                           # a reload\n"
     "  curl http://127.0.0.1:8080/ready        # whether Kafka answers\n";
 
 static void log_line(void *opaque, sl_log_level level, const char *text)
@@ -88,45 +93,105 @@ static void raise_descriptors(void)
     }
 }
 
-static sl_status serve(const sl_config *config, sl_error *error)
+/* How it was called. */
+struct call {
+    const char *file;
+    char *settings[256];
+    int count;
+};
+
+static sl_status load(const struct call *call, sl_config **config, sl_error *error)
 {
-    const char *level;
-    int64_t grace_ms;
-    struct gateway *gateway;
-    sigset_t ends;
-    int received;
-    sl_status status = sl_config_choice(config, "streamlayer.gateway.log.level", &level, error);
+    sl_status status = sl_config_create(config, error);
     if (!status)
-        status = sl_config_duration_ms(config, "streamlayer.gateway.shutdown-grace", &grace_ms, error);
+        status = sl_config_load_no_context(*config, call->file, error);
+    for (int i = 0; i < call->count && !status; i++)
+        status = set(*config, call->settings[i], error);
+    return status ? status : sl_config_check(*config, error);
+}
+
+/* What is this file's own of the configuration. */
+struct own {
+    atomic_int level; /* the log's */
+    int64_t grace_ms;
+};
+
+static sl_status read_own(const sl_config *config, sl_log_level *level, int64_t *grace_ms, sl_error *error)
+{
+    const char *word;
+    sl_status status = sl_config_choice(config, SL_GATEWAY_ROOT "log.level", &word, error);
+    if (!status)
+        status = sl_config_duration_ms(config, SL_GATEWAY_ROOT "shutdown-grace", grace_ms, error);
+    if (!status)
+        *level = level_of(word);
+    return status;
+}
+
+static void reload(const struct call *call, struct gateway *gateway, struct own *own,
+                   const struct sl_log *log)
+{
+    sl_config *config = NULL;
+    sl_error error = {0};
+    sl_log_level level;
+    int64_t grace_ms;
+    SL_INFO(log, "SIGHUP: reading the configuration again");
+    gw_notify_reloading();
+    sl_status status = load(call, &config, &error);
+    if (!status)
+        status = read_own(config, &level, &grace_ms, &error);
+    if (!status)
+        status = gw_reload(gateway, config, &error);
+    if (status) {
+        SL_ERROR(log, "SIGHUP: nothing was changed: %s", error.text);
+    } else {
+        SL_INFO(log, "SIGHUP: reloaded");
+        own->level = (int)level;
+        own->grace_ms = grace_ms;
+    }
+    gw_notify(status ? "READY=1\nSTATUS=The last reload failed, and changed nothing: see the log"
+                     : "READY=1\nSTATUS=");
+    sl_config_destroy(&config);
+}
+
+static sl_status serve(const struct call *call, const sl_config *config, sl_error *error)
+{
+    static struct own own; /* the log's level outlives every thread */
+    struct gateway *gateway;
+    sigset_t wanted;
+    int received = 0;
+    sl_log_level level;
+    sl_status status = read_own(config, &level, &own.grace_ms, error);
     if (status)
         return status;
-    sigemptyset(&ends);
-    sigaddset(&ends, SIGTERM);
-    sigaddset(&ends, SIGINT);
-    pthread_sigmask(SIG_BLOCK, &ends, NULL); /* before any thread is: all inherit it */
+    own.level = (int)level;
+    sigemptyset(&wanted);
+    sigaddset(&wanted, SIGTERM);
+    sigaddset(&wanted, SIGINT);
+    sigaddset(&wanted, SIGHUP);
+    pthread_sigmask(SIG_BLOCK, &wanted, NULL); /* before any thread is: all inherit it */
     signal(SIGPIPE, SIG_IGN);
     raise_descriptors();
-    const struct sl_log log = {.callback = log_line, .level = level_of(level)};
+    const struct sl_log log = {.callback = log_line, .level = SL_LOG_INFO, .changing = &own.level};
     status = gw_start(config, &log, &gateway, error);
     if (status)
         return status;
-    while (sigwait(&ends, &received))
-        ;
+    gw_notify("READY=1");
+    for (;;) {
+        if (sigwait(&wanted, &received))
+            continue;
+        if (received != SIGHUP)
+            break;
+        reload(call, gateway, &own, &log);
+    }
     SL_INFO(&log, "%s: stopping", received == SIGTERM ? "SIGTERM" : "SIGINT");
+    gw_notify("STOPPING=1");
     /* A second signal ends it at once. */
     signal(SIGTERM, SIG_DFL);
     signal(SIGINT, SIG_DFL);
-    pthread_sigmask(SIG_UNBLOCK, &ends, NULL);
-    gw_stop(&gateway, (int)grace_ms);
+    sigdelset(&wanted, SIGHUP); /* a reload comes too late */
+    pthread_sigmask(SIG_UNBLOCK, &wanted, NULL);
+    gw_stop(&gateway, (int)own.grace_ms);
     return SL_OK;
-}
-
-static sl_status load(sl_config *config, const char *file, char *const *settings, int count, sl_error *error)
-{
-    sl_status status = sl_config_load_no_context(config, file, error);
-    for (int i = 0; i < count && !status; i++)
-        status = set(config, settings[i], error);
-    return status ? status : sl_config_check(config, error);
 }
 
 int main(int argc, char **argv)
@@ -135,22 +200,22 @@ int main(int argc, char **argv)
                                             {"help", no_argument, NULL, 'h'},
                                             {"version", no_argument, NULL, 'v'},
                                             {NULL, 0, NULL, 0}};
-    const char *file = NULL;
-    char *settings[256];
-    int count = 0, option;
+    static struct call call;
+    int option;
     sl_forbid_cores();
     /* NOLINTNEXTLINE(concurrency-mt-unsafe): there are no threads yet */
     while ((option = getopt_long(argc, argv, "D:c:h", options, NULL)) != -1) {
         switch (option) {
         case 'c':
-            file = optarg;
+            call.file = optarg;
             break;
         case 'D':
-            if (count == sizeof settings / sizeof *settings) {
-                fprintf(stderr, "streamlayerd: more than %d settings by -D: put them into a file\n", count);
+            if (call.count == sizeof call.settings / sizeof *call.settings) {
+                fprintf(stderr, "streamlayerd: more than %d settings by -D: put them into a file\n",
+                        call.count);
                 return 2;
             }
-            settings[count++] = optarg;
+            call.settings[call.count++] = optarg;
             break;
         case 'h':
             fputs(usage, stdout);
@@ -169,11 +234,9 @@ int main(int argc, char **argv)
     }
     sl_config *config = NULL;
     sl_error error = {0};
-    sl_status status = sl_config_create(&config, &error);
+    sl_status status = load(&call, &config, &error);
     if (!status)
-        status = load(config, file, settings, count, &error);
-    if (!status)
-        status = serve(config, &error);
+        status = serve(&call, config, &error);
     sl_config_destroy(&config);
     return status ? fail(&error) : 0;
 }

@@ -542,13 +542,12 @@ void gw_batch_begin(struct gw_request *request, struct gw_layer *layer)
 {
     struct gateway *gateway = gw_request_opaque(request);
     const char *encoding = gw_request_header(request, "Content-Encoding");
-    int64_t max = 0;
+    int64_t max = gateway->max_batch;
     struct batch *batch = NULL;
     if (encoding && strcasecmp(encoding, "identity")) {
         gw_respond_error(request, 415, "wrong-content-encoding", "a batch is sent without Content-Encoding",
                          "compress payloads, or leave it to Kafka");
-    } else if (sl_config_integer(gateway->config, SL_GATEWAY_ROOT "limits.batch-messages", &max, NULL) ||
-               !(batch = calloc(1, sizeof *batch)) || !sl_random_hex(batch->prefix, PREFIX_DIGITS)) {
+    } else if (!(batch = calloc(1, sizeof *batch)) || !sl_random_hex(batch->prefix, PREFIX_DIGITS)) {
         gw_respond_error(request, 503, "out-of-memory", "the gateway is out of memory", "send again later");
     }
     if (!batch || !*batch->prefix) {

@@ -250,9 +250,8 @@ static const json_t *read_body(struct gw_request *request, json_t **body, size_t
     const struct gateway *gateway = gw_request_opaque(request);
     const struct sl_buffer *text = gw_request_body(request);
     json_error_t problem;
-    int64_t max = 0;
+    int64_t max = gateway->max_batch;
     *body = NULL;
-    sl_config_integer(gateway->config, SL_GATEWAY_ROOT "limits.batch-messages", &max, NULL);
     if (!make_room(request, max, room))
         return NULL;
     *body = json_loadb(text->size ? text->data : "", text->size, JSON_REJECT_DUPLICATES, &problem);

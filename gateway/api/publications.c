@@ -46,6 +46,13 @@ sl_status gw_publications_create(size_t max, struct gw_budget *budget, struct gw
     return SL_OK;
 }
 
+void gw_publications_set_max(struct gw_publications *publications, size_t max)
+{
+    pthread_mutex_lock(&publications->lock);
+    publications->max = max;
+    pthread_mutex_unlock(&publications->lock);
+}
+
 static void publication_free(struct gw_publication *publication)
 {
     gw_partitions_free(publication->first);

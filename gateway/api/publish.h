@@ -58,6 +58,8 @@ enum gw_publication_state { GW_PUBLICATION_OPEN, GW_PUBLICATION_SUBMITTING, GW_P
 
 sl_status gw_publications_create(size_t max, struct gw_budget *budget, struct gw_publications **out,
                                  sl_error *error);
+/* From now on; what is there stays. Any thread. */
+void gw_publications_set_max(struct gw_publications *publications, size_t max);
 void gw_publications_destroy(struct gw_publications **out);
 /* layer_ids is taken, an array of texts. Errors: SL_THROTTLED (as many as there may be), SL_OUT_OF_MEMORY. */
 sl_status gw_publications_begin(struct gw_publications *publications, const char *application,

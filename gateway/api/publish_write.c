@@ -221,7 +221,8 @@ static void advance(struct writing *writing)
         take_next(writing);
     if (publishing->status)
         drop_held(writing);
-    if (writing->in_flight || writing->waiting || writing->retry.slot || (writing->partitions && !publishing->status))
+    if (writing->in_flight || writing->waiting || writing->retry.slot ||
+        (writing->partitions && !publishing->status))
         return;
     publishing->writing = NULL;
     free(writing);

@@ -164,15 +164,13 @@ void gw_stream_push(struct gw_request *request, struct gw_subscription *subscrip
     const struct gateway *gateway = gw_request_opaque(request);
     size_t payload = bytes ? bytes : gw_subscriptions_limits(gateway->subscriptions)->poll_bytes;
     struct pushing *call = calloc(1, sizeof *call);
-    sl_error error;
-    if (!call || sl_config_duration_ms(gateway->config, SL_GATEWAY_ROOT "push.heartbeat", &call->heartbeat_ms,
-                                       &error)) {
+    if (!call) {
         gw_subscription_unlink(subscription);
-        free(call);
         gw_respond_error(request, 503, "out-of-memory", "the gateway is out of memory", "poll again later");
         return;
     }
     call->request = request;
+    call->heartbeat_ms = gateway->heartbeat_ms;
     call->loop = gw_request_loop(request);
     call->out_max = ID_ROOM + payload + payload / 2 + GW_ANSWER_ROOM; /* base64 adds a third */
     sl_buffer_init(&call->out, call->out_max);

@@ -44,7 +44,7 @@ struct nonce {
 struct gw_tokens {
     cjose_jwk_t *key;
     EVP_MD *sha256;
-    int64_t lifetime_ms;
+    _Atomic int64_t lifetime_ms;
     pthread_mutex_t signing; /* one use of the key at a time */
     pthread_mutex_t lock;    /* guards what follows */
     struct cached *cache;    /* CACHE_SETS * CACHE_WAYS */
@@ -161,6 +161,11 @@ void gw_tokens_close(struct gw_tokens **out)
     pthread_mutex_destroy(&tokens->signing);
     pthread_mutex_destroy(&tokens->lock);
     free(tokens);
+}
+
+void gw_tokens_set_lifetime(struct gw_tokens *tokens, int64_t lifetime_ms)
+{
+    tokens->lifetime_ms = lifetime_ms;
 }
 
 int64_t gw_tokens_lifetime_ms(const struct gw_tokens *tokens)

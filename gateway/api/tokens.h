@@ -15,6 +15,8 @@ sl_status gw_tokens_open(const char *data_directory, int64_t lifetime_ms, struct
 void gw_tokens_close(struct gw_tokens **out);
 
 int64_t gw_tokens_lifetime_ms(const struct gw_tokens *tokens);
+/* Of those that are given from now on. */
+void gw_tokens_set_lifetime(struct gw_tokens *tokens, int64_t lifetime_ms);
 
 /* A token for an application, good for lifetime_ms from now. Released with free. */
 sl_status gw_tokens_sign(struct gw_tokens *tokens, const char *application, int64_t lifetime_ms, char **token,

@@ -274,11 +274,11 @@ static sl_status read_settings(struct gw_broker *broker, sl_error *error)
     return status ? status : read_ca(broker, error);
 }
 
-/* The consumers' section is tried now, so that a wrong name stops the start and not the first subscriber. */
-static sl_status try_consumer_section(const struct gw_broker *broker, sl_error *error)
+/* Tried now, so that a wrong name stops the start and not the first subscriber. */
+static sl_status try_section(const struct gw_broker *broker, const char *kind, sl_error *error)
 {
     rd_kafka_conf_t *conf;
-    sl_status status = gw_kafka_conf(broker, "consumer", NULL, 0, &conf, error);
+    sl_status status = gw_kafka_conf(broker, kind, NULL, 0, &conf, error);
     if (conf)
         rd_kafka_conf_destroy(conf);
     return status;
@@ -300,13 +300,11 @@ static void broker_free(struct gw_broker *broker)
     free(broker);
 }
 
-sl_status gw_broker_open(const sl_config *config, const struct sl_log *log, struct gw_budget *budget,
-                         struct gw_broker **out, sl_error *error)
+static struct gw_broker *make(const struct sl_log *log, struct gw_budget *budget)
 {
-    *out = NULL;
     struct gw_broker *broker = calloc(1, sizeof *broker);
     if (!broker)
-        return sl_error_oom(error);
+        return NULL;
     pthread_rwlock_init(&broker->lock, NULL);
     pthread_rwlock_init(&broker->keep, NULL);
     pthread_mutex_init(&broker->serving, NULL);
@@ -315,17 +313,43 @@ sl_status gw_broker_open(const sl_config *config, const struct sl_log *log, stru
     broker->budget = budget;
     if (log)
         broker->log = *log;
+    return broker;
+}
+
+sl_status gw_broker_open(const sl_config *config, const struct sl_log *log, struct gw_budget *budget,
+                         struct gw_broker **out, sl_error *error)
+{
+    *out = NULL;
+    struct gw_broker *broker = make(log, budget);
+    if (!broker)
+        return sl_error_oom(error);
     sl_status status = sl_config_clone(config, &broker->config, error);
     if (!status)
         status = read_settings(broker, error);
     if (!status)
-        status = try_consumer_section(broker, error);
+        status = try_section(broker, "consumer", error);
     if (!status)
         status = gw_producer_open(broker, error);
     if (status)
         broker_free(broker);
     else
         *out = broker;
+    return status;
+}
+
+sl_status gw_broker_try(const sl_config *config, sl_error *error)
+{
+    struct gw_broker *broker = make(NULL, NULL);
+    if (!broker)
+        return sl_error_oom(error);
+    sl_status status = sl_config_clone(config, &broker->config, error);
+    if (!status)
+        status = read_settings(broker, error);
+    if (!status)
+        status = try_section(broker, "producer", error);
+    if (!status)
+        status = try_section(broker, "consumer", error);
+    broker_free(broker);
     return status;
 }
 

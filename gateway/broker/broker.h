@@ -17,6 +17,8 @@ struct gw_broker;
 /* budget: where messages count until Kafka has them; borrowed; NULL: without bound. */
 sl_status gw_broker_open(const sl_config *config, const struct sl_log *log, struct gw_budget *budget,
                          struct gw_broker **out, sl_error *error);
+/* What gw_broker_open would say to the configuration, without a connection. */
+sl_status gw_broker_try(const sl_config *config, sl_error *error);
 /* From now on that loop serves the delivery reports, its own without a detour. Once. */
 void gw_broker_attach(struct gw_broker *broker, struct gw_loop *loop);
 /* Flushes up to grace_ms; every record still unacknowledged is reported as failed. What loops write

@@ -116,8 +116,8 @@ struct gw_subscriptions {
     struct gw_workers *workers;
     struct sl_log log;
     struct gw_subscription_limits limits;
-    size_t max;
-    int64_t idle_ms, lost_ms, join_ms;
+    _Atomic size_t max;
+    _Atomic int64_t idle_ms, lost_ms, join_ms;
     atomic_uint parked; /* polls */
     atomic_ullong opened, redelivered;
     struct gw_ended_ring *ended;
@@ -135,8 +135,9 @@ struct gw_subscriptions {
  * partitions no longer. */
 static inline int64_t gw_first_call_ms(const struct gw_subscriptions *all)
 {
-    int64_t wait = all->lost_ms > GW_FIRST_CALL_MS ? all->lost_ms : GW_FIRST_CALL_MS;
-    return wait < all->idle_ms ? wait : all->idle_ms;
+    int64_t lost_ms = all->lost_ms, idle_ms = all->idle_ms;
+    int64_t wait = lost_ms > GW_FIRST_CALL_MS ? lost_ms : GW_FIRST_CALL_MS;
+    return wait < idle_ms ? wait : idle_ms;
 }
 
 /* subscriptions.c: the registry */

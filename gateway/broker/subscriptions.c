@@ -11,7 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static sl_status read_limits(struct gw_subscriptions *all, const sl_config *config, sl_error *error)
+sl_status gw_subscription_settings_read(const sl_config *config, struct gw_subscription_settings *settings,
+                                        sl_error *error)
 {
     int64_t bytes = 0, messages = 0, max = 0;
     sl_status status = sl_config_bytes(config, SL_GATEWAY_ROOT "limits.poll-bytes", &bytes, error);
@@ -20,20 +21,32 @@ static sl_status read_limits(struct gw_subscriptions *all, const sl_config *conf
     if (!status)
         status = sl_config_integer(config, SL_GATEWAY_ROOT "limits.subscriptions", &max, error);
     if (!status)
-        status = sl_config_duration_ms(config, SL_GATEWAY_ROOT "limits.poll-wait", &all->limits.poll_wait_ms,
+        status =
+            sl_config_duration_ms(config, SL_GATEWAY_ROOT "limits.poll-wait", &settings->poll_wait_ms, error);
+    if (!status)
+        status = sl_config_duration_ms(config, SL_GATEWAY_ROOT "limits.subscription-idle", &settings->idle_ms,
+                                       error);
+    if (!status)
+        status = sl_config_duration_ms(config, SL_GATEWAY_ROOT "limits.subscription-lost", &settings->lost_ms,
                                        error);
     if (!status)
         status =
-            sl_config_duration_ms(config, SL_GATEWAY_ROOT "limits.subscription-idle", &all->idle_ms, error);
-    if (!status)
-        status =
-            sl_config_duration_ms(config, SL_GATEWAY_ROOT "limits.subscription-lost", &all->lost_ms, error);
-    if (!status)
-        status = sl_config_duration_ms(config, SL_GATEWAY_ROOT "limits.join-timeout", &all->join_ms, error);
-    all->limits.poll_bytes = (size_t)bytes;
-    all->limits.poll_messages = (size_t)messages;
-    all->max = (size_t)max;
+            sl_config_duration_ms(config, SL_GATEWAY_ROOT "limits.join-timeout", &settings->join_ms, error);
+    settings->poll_bytes = (size_t)bytes;
+    settings->poll_messages = (size_t)messages;
+    settings->max = (size_t)max;
     return status;
+}
+
+void gw_subscriptions_set(struct gw_subscriptions *all, const struct gw_subscription_settings *settings)
+{
+    all->limits.poll_bytes = settings->poll_bytes;
+    all->limits.poll_messages = settings->poll_messages;
+    all->limits.poll_wait_ms = settings->poll_wait_ms;
+    all->max = settings->max;
+    all->idle_ms = settings->idle_ms;
+    all->lost_ms = settings->lost_ms;
+    all->join_ms = settings->join_ms;
 }
 
 sl_status gw_subscriptions_open(const sl_config *config, const struct sl_log *log, struct gw_broker *broker,
@@ -44,11 +57,13 @@ sl_status gw_subscriptions_open(const sl_config *config, const struct sl_log *lo
     struct gw_subscriptions *all = calloc(1, sizeof *all);
     if (!all)
         return sl_error_oom(error);
-    sl_status status = read_limits(all, config, error);
+    struct gw_subscription_settings settings = {0};
+    sl_status status = gw_subscription_settings_read(config, &settings, error);
     if (status) {
         free(all);
         return status;
     }
+    gw_subscriptions_set(all, &settings);
     all->broker = broker;
     all->server = server;
     all->workers = workers;

@@ -24,6 +24,16 @@ sl_status gw_subscriptions_open(const sl_config *config, const struct sl_log *lo
                                 struct gw_server *server, struct gw_workers *workers,
                                 struct gw_subscriptions **out, sl_error *error);
 
+/* What may be changed while it runs (streamlayer.gateway.limits.*). */
+struct gw_subscription_settings {
+    size_t max, poll_bytes, poll_messages;
+    int64_t poll_wait_ms, idle_ms, lost_ms, join_ms;
+};
+sl_status gw_subscription_settings_read(const sl_config *config, struct gw_subscription_settings *settings,
+                                        sl_error *error);
+/* From now on; what has a deadline keeps it. Not from two threads at once. */
+void gw_subscriptions_set(struct gw_subscriptions *all, const struct gw_subscription_settings *settings);
+
 /*
  * Shutdown, first step, before the server is drained: parked polls are answered (empty), every subscription
  * leaves its group, and further calls are refused with SL_CLOSED. Returns when all have left, or after
@@ -33,10 +43,10 @@ void gw_subscriptions_close(struct gw_subscriptions *all, int grace_ms);
 /* Second step, when the server has stopped and the workers too. Closes nothing by itself. */
 void gw_subscriptions_free(struct gw_subscriptions **all);
 
-/* Limits that the API checks requests against. */
+/* Limits that the API checks requests against. They may change at any time. */
 struct gw_subscription_limits {
-    size_t poll_bytes, poll_messages;
-    int64_t poll_wait_ms;
+    _Atomic size_t poll_bytes, poll_messages;
+    _Atomic int64_t poll_wait_ms;
 };
 const struct gw_subscription_limits *gw_subscriptions_limits(const struct gw_subscriptions *subscriptions);
 

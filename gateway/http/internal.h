@@ -95,6 +95,7 @@ struct gw_request {
     struct sl_buffer body;
     size_t bytes;     /* counted in the server's budget */
     size_t discarded; /* bytes of the body that came and are not kept here */
+    size_t max_body;  /* as it was when the request began */
     void *data;
     void (*free_data)(void *data);
 

@@ -149,8 +149,8 @@ static enum MHD_Result start_daemon(struct gw_loop *loop)
     /* A connection's memory is its head's room: libmicrohttpd writes all of it for every request, so it is
      * what a connection costs. */
     size_t memory = server->settings.max_header < 4096 ? 4096 : server->settings.max_header;
-    /* More than may be open: the surplus is answered with 503 instead of being left to wait. */
-    unsigned limit = server->settings.max_connections + 256;
+    /* Which connections are too many is said elsewhere, and may change: connection.c. */
+    const unsigned limit = INT_MAX;
     unsigned flags = MHD_USE_EPOLL | MHD_USE_ITC | MHD_ALLOW_SUSPEND_RESUME;
     const struct MHD_OptionItem plain = {MHD_OPTION_END, 0, NULL};
     /* Its own credentials serve nobody: each connection gets ours (tls.h). */

@@ -154,16 +154,10 @@ static void drop_body(struct gw_request *request)
     request->bytes = request->answer_size;
 }
 
-static size_t max_body(const struct gw_request *request)
-{
-    size_t max = request->route->route->max_body;
-    return max ? max : request->loop->server->settings.max_body;
-}
-
 static void refuse_size(struct gw_request *request)
 {
     gw_respond_errorf(request, 413, "body-too-large", "send at most that many bytes in one request",
-                      "the body is over this call's limit of %zu bytes", max_body(request));
+                      "the body is over this call's limit of %zu bytes", request->max_body);
 }
 
 /* Whether the query's names and values are text: no NUL, and UTF-8. */
@@ -293,11 +287,12 @@ static bool is_welcome(struct gw_request *request)
 static void admit(struct gw_request *request)
 {
     const struct gw_route *route = request->route->route;
-    sl_buffer_init(&request->body, max_body(request));
+    request->max_body = route->max_body ? route->max_body : request->loop->server->settings.max_body;
+    sl_buffer_init(&request->body, request->max_body);
     const char *length = MHD_lookup_connection_value(request->connection, MHD_HEADER_KIND, "Content-Length");
     int64_t bytes;
     /* What is no number libmicrohttpd refuses by itself. */
-    if (length && (!sl_parse_int(length, 0, INT64_MAX, &bytes) || (uint64_t)bytes > max_body(request)))
+    if (length && (!sl_parse_int(length, 0, INT64_MAX, &bytes) || (uint64_t)bytes > request->max_body))
         refuse_size(request);
     else if (gw_body_is_fit(request, length) && route->flags & GW_ROUTE_STREAMED && route->begin)
         route->begin(request);
@@ -366,7 +361,7 @@ static void overloaded(struct gw_request *request)
 /* A piece of the body for a route that takes it as it comes. */
 static void give_piece(struct gw_request *request, const char *data, size_t *size)
 {
-    if (*size > max_body(request) - request->discarded) {
+    if (*size > request->max_body - request->discarded) {
         refuse_size(request);
     } else {
         size_t taken = request->route->route->data(request, data, *size);
@@ -474,7 +469,7 @@ static void count(struct gw_request *request, bool whole)
     int class = request->status / 100 - 1;
     if (class >= 0 && class < GW_STATUS_CLASSES)
         atomic_fetch_add_explicit(&request->loop->counters[route].requests[class], 1, memory_order_relaxed);
-    if (server->log.level >= SL_LOG_DEBUG && server->log.callback)
+    if (sl_log_takes(&server->log, SL_LOG_DEBUG))
         SL_DEBUG(&server->log, "%s %s %d %zu %s application=%s request=%s correlation=%s%s",
                  request->method ? request->method : "?", request->path ? request->path : "?",
                  request->status, request->answer_size, request->route ? request->route->route->name : "none",

@@ -179,6 +179,20 @@ sl_status gw_server_start(const struct gw_server_settings *settings, const struc
     return status;
 }
 
+void gw_server_set_limits(struct gw_server *server, const struct gw_server_settings *settings)
+{
+    struct gw_server_settings limits = *settings;
+    complete(&limits);
+    server->settings.max_connections = limits.max_connections;
+    server->settings.max_requests = limits.max_requests;
+    server->settings.max_connections_per_address = limits.max_connections_per_address;
+    server->settings.max_body = limits.max_body;
+    server->settings.header_timeout_ms = limits.header_timeout_ms;
+    server->settings.body_rate = limits.body_rate;
+    server->settings.idle_timeout_ms = limits.idle_timeout_ms;
+    server->settings.stream_timeout_ms = limits.stream_timeout_ms;
+}
+
 void gw_server_open(struct gw_server *server)
 {
     atomic_store(&server->open, true);

@@ -95,18 +95,20 @@ struct gw_server_settings {
     const char *address;               /* loopback unless told otherwise */
     uint16_t port;                     /* 0: any */
     unsigned loops;                    /* 0: one a core */
-    unsigned max_connections;
-    unsigned max_requests;                /* in flight; over it 503 */
-    unsigned max_connections_per_address; /* 0: as many as there may be at all */
-    size_t max_body, max_header;
+    size_t max_header;
     struct gw_budget *budget; /* bodies and answers in memory count there; a body that does not fit gets 503
                                  with Retry-After; NULL: without bound */
-    int header_timeout_ms;    /* for a request's head, and for a connection to begin one */
-    size_t body_rate;         /* bytes a second that a body must come with over any header_timeout_ms, and an
+    /* These may be changed while it runs: gw_server_set_limits. */
+    _Atomic unsigned max_connections;
+    _Atomic unsigned max_requests;                /* in flight; over it 503 */
+    _Atomic unsigned max_connections_per_address; /* 0: as many as there may be at all */
+    _Atomic size_t max_body;
+    _Atomic int header_timeout_ms; /* for a request's head, and for a connection to begin one */
+    _Atomic size_t body_rate; /* bytes a second that a body must come with over any header_timeout_ms, and an
                                  answer be taken with over any idle_timeout_ms, or the connection ends */
-    int idle_timeout_ms;      /* between requests */
-    int stream_timeout_ms;    /* for answers written piece by piece: what is written is taken by the client's
-                                 side within it, or the connection ends; 0: as TCP has it */
+    _Atomic int idle_timeout_ms;   /* between requests */
+    _Atomic int stream_timeout_ms; /* for answers written piece by piece: what is written is taken by the
+                                      client's side within it, or the connection ends; 0: as TCP has it */
     const struct gw_route *routes;
     size_t route_count;
     bool closed; /* all requests get 503 until gw_server_open: for what must be made after the loops */
@@ -125,6 +127,8 @@ sl_status gw_server_reload_tls(struct gw_server *server, const struct gw_tls_set
 /* Whether the files can serve, without a server: as gw_server_reload_tls asks. */
 sl_status gw_server_check_tls(const struct gw_tls_settings *settings, const struct sl_log *log,
                               sl_error *error);
+/* Limits from now on; what is 0 gets a value that serves. Not from two threads at once. */
+void gw_server_set_limits(struct gw_server *server, const struct gw_server_settings *settings);
 uint16_t gw_server_port(const struct gw_server *server);
 /* No new connections and requests (503 with Connection: close); returns when every request begun is answered
  * and written, or after grace_ms. No handler is called any more then; the loops go on running, tasks may

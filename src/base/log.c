@@ -5,9 +5,17 @@
 
 #include "base/text.h"
 
+bool sl_log_takes(const struct sl_log *log, sl_log_level level)
+{
+    if (!log || !log->callback)
+        return false;
+    return level <= (log->changing ? (sl_log_level)atomic_load_explicit(log->changing, memory_order_relaxed)
+                                   : log->level);
+}
+
 void sl_log_write(const struct sl_log *log, sl_log_level level, const char *format, ...)
 {
-    if (!log || !log->callback || level > log->level)
+    if (!sl_log_takes(log, level))
         return;
     char text[2000];
     va_list arguments;

@@ -2,13 +2,20 @@
 #ifndef SL_BASE_LOG_H
 #define SL_BASE_LOG_H
 
+#include <stdatomic.h>
+#include <stdbool.h>
 #include <streamlayer/log.h>
 
 struct sl_log {
     sl_log_callback callback;
     void *opaque;
     sl_log_level level; /* lines above it are not made */
+    const atomic_int
+        *changing; /* where the level stands instead, if others may change it; outlives the log */
 };
+
+/* Whether a line of that level would be made. Any thread. */
+bool sl_log_takes(const struct sl_log *log, sl_log_level level);
 
 /* Lines are cut at 2,000 bytes and cleaned of control characters. Any thread. */
 void sl_log_write(const struct sl_log *log, sl_log_level level, const char *format, ...) SL_PRINTF(3, 4);

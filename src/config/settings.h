@@ -101,6 +101,12 @@ sl_status sl_config_section(const sl_config *config, const char *path,
                                           const char *origin),
                             void *opaque);
 
+/* Calls visit for each of the gateway's settings whose value is not the same in both: of numbers, durations
+ * and sizes by what they mean. path ends with the call. Errors: SL_INVALID_HANDLE, SL_OUT_OF_MEMORY. */
+sl_status sl_config_compare(const sl_config *before, const sl_config *after,
+                            void (*visit)(void *opaque, const struct sl_setting *setting, const char *path),
+                            void *opaque, sl_error *error);
+
 /* sl_config_each, with secrets as they are where secrets. */
 sl_status sl_config_walk(const sl_config *config, const char *below, bool secrets, sl_config_visitor visit,
                          void *opaque);

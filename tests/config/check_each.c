@@ -158,7 +158,7 @@ static void warn(void *opaque, sl_log_level level, const char *message)
 static void credentials(const sl_config *config)
 {
     struct sl_credentials found;
-    const struct sl_log log = {warn, NULL, SL_LOG_WARNING};
+    const struct sl_log log = {.callback = warn, .opaque = NULL, .level = SL_LOG_WARNING};
     sl_error error = {0};
     if (sl_credentials_load(config, &log, &found, &error) != SL_OK)
         complain(&error);

@@ -49,7 +49,7 @@ static int setup(void **state)
         "XDG_CONFIG_HOME"};
     for (size_t i = 0; i < sizeof variables / sizeof *variables; i++)
         unsetenv(variables[i]);
-    place->log = (struct sl_log){note, place, SL_LOG_DEBUG};
+    place->log = (struct sl_log){.callback = note, .opaque = place, .level = SL_LOG_DEBUG};
     assert_int_equal(sl_config_create(&place->config, &place->error), SL_OK);
     *state = place;
     return 0;

@@ -119,7 +119,7 @@ static int teardown(void **state)
 
 static void start(struct fixture *f, const char *more)
 {
-    const struct sl_log log = {note, f, SL_LOG_DEBUG};
+    const struct sl_log log = {.callback = note, .opaque = f, .level = SL_LOG_DEBUG};
     char text[1000];
     snprintf(text, sizeof text, SIGNER "file-path = c\n" SL_ROOT "http.retry.attempts = 0\n%s", more);
     assert_int_equal(sl_config_parse(f->config, text, strlen(text), "app.conf", &f->error), SL_OK);

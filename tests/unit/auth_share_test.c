@@ -254,7 +254,7 @@ static void renew(struct fixture *f)
 static void a_renewal_that_brings_what_is_over_leaves_the_old_token(void **state)
 {
     struct fixture *f = *state;
-    f->auth->log = (struct sl_log){count_warning, f, SL_LOG_WARNING};
+    f->auth->log = (struct sl_log){.callback = count_warning, .opaque = f, .level = SL_LOG_WARNING};
     one_asks(f, NULL, "Bearer one");
     f->over = true;
     renew(f);

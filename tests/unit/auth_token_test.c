@@ -103,7 +103,7 @@ static int teardown(void **state)
 
 static void start(struct fixture *f)
 {
-    const struct sl_log log = {silent, NULL, SL_LOG_DEBUG};
+    const struct sl_log log = {.callback = silent, .opaque = NULL, .level = SL_LOG_DEBUG};
     if (sl_auth_create(f->config, NULL, f->http, &log, &f->auth, &f->error) != SL_OK)
         fail_msg("%s", f->error.text);
 }

@@ -73,6 +73,7 @@ static int setup(void **state)
                      SL_OK);
     gateway->extended = true;
     gateway->max_blob = gateway->max_body = 1 << 20;
+    gateway->max_batch = 1000;
     if (gw_budget_create((size_t)64 << 20, &gateway->budget, &error) ||
         gw_blobs_open(fixture->directory, &gateway->blobs, &error) ||
         gw_workers_start(1, &gateway->disk_workers, &error) ||

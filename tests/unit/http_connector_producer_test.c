@@ -724,7 +724,7 @@ static void an_outage_is_told_once_and_then_now_and_then(void **state)
 {
     (void)state;
     struct lines lines = {0};
-    const struct sl_log log = {note_line, &lines, SL_LOG_INFO};
+    const struct sl_log log = {.callback = note_line, .opaque = &lines, .level = SL_LOG_INFO};
     struct sl_hc_outage outage = {0};
     sl_error error;
     sl_error_set(&error, SL_UNAVAILABLE, "nobody there");

@@ -91,7 +91,7 @@ static void log_lines_are_cut_between_characters(void **state)
         for (size_t at = before; at + 4 < sizeof text; at += 4)
             memcpy(text + at, "\xf0\x9f\x98\x80", 5);
         size_t length = 0;
-        const struct sl_log log = {take_line, &length, SL_LOG_INFO};
+        const struct sl_log log = {.callback = take_line, .opaque = &length, .level = SL_LOG_INFO};
         sl_log_write(&log, SL_LOG_INFO, "%s", text);
         assert_true(length > 1900);
     }
