@@ -57,8 +57,6 @@ void gw_stream_fail(struct gw_request *request, sl_status status, const sl_error
         struct gw_failure failure;
     } failures[] = {
         {SL_NOT_FOUND, {404, "no-such-subscription", "subscribe again"}},
-        {SL_INVALID_ARGUMENT,
-         {400, "bad-subscription-call", "seek to an offset that the layer has, or to its begin or end"}},
         {SL_CONFLICT,
          {409, "partition-not-assigned",
           "name only partitions of messages that this consumer got, and poll on: what is not committed comes "

@@ -55,6 +55,12 @@ static void done(struct gw_change *change)
     if (change->status == SL_INVALID_ARGUMENT && (change->kind == GW_PAUSE || change->kind == GW_RESUME))
         gw_respond_error(call->request, 400, "bad-partitions", change->error.text,
                          "name partitions that the layer has, or send no body for all of them");
+    else if (change->status == SL_INVALID_ARGUMENT && change->kind == GW_COMMIT)
+        gw_respond_error(call->request, 400, "bad-offsets", change->error.text,
+                         "commit the offsets of messages that were received; nothing was committed");
+    else if (change->status == SL_CONFLICT && change->late)
+        gw_respond_error(call->request, 409, "commit-too-late", change->error.text,
+                         "poll on: messages from there on come again; what else was named is committed");
     else if (change->status == SL_NOT_FOUND &&
              gw_subscription_ended(change->subscription, &why) != GW_END_NONE)
         gw_stream_gone(call->request, gw_subscription_ended(change->subscription, &why), &change->error);

@@ -18,13 +18,15 @@ enum gw_step {
     GW_STEP_SEEK,
     GW_STEP_RESUME,
     GW_STEP_POSITIONS,
+    GW_STEP_ENDS,
     GW_STEP_LEAVE
 };
 
 /* A Kafka partition that the group gave it. Offsets are those of the next message; -1: none. */
 struct gw_share {
     int32_t partition;
-    int64_t begin;     /* where the group had it when it was given */
+    int64_t begin;     /* where the group had it when it was given, or what was read since, if that is less */
+    int64_t end;       /* of the log, as far as is known: it may have grown */
     int64_t taken;     /* behind what was taken from librdkafka */
     int64_t sent;      /* behind what was written to the client */
     int64_t processed; /* behind what a later poll showed as received: for auto commit */
@@ -95,8 +97,9 @@ struct gw_subscription {
     struct gw_job job;
     struct gw_task back;
     rd_kafka_conf_t *conf;                 /* open */
-    rd_kafka_topic_partition_list_t *list; /* assign, revoke and leave (what to commit), seek, resume */
+    rd_kafka_topic_partition_list_t *list; /* assign, revoke and leave (what to commit), seek, resume, ends */
     int64_t seek_time_ms;                  /* a seek's, to a time; -1: the list says where to */
+    uint64_t expired;                      /* assign: messages that the group had to pass over */
     sl_partition_position known[GW_PARTITIONS_MAX]; /* positions: what Kafka says */
     size_t known_count;
     sl_status job_status;
@@ -119,7 +122,7 @@ struct gw_subscriptions {
     _Atomic size_t max;
     _Atomic int64_t idle_ms, lost_ms, join_ms;
     atomic_uint parked; /* polls */
-    atomic_ullong opened, redelivered;
+    atomic_ullong opened, redelivered, expired;
     struct gw_ended_ring *ended;
 
     pthread_mutex_t lock;
@@ -183,6 +186,9 @@ struct gw_share *gw_subscription_share(const struct gw_subscription *subscriptio
 void gw_subscription_reassigned(struct gw_subscription *subscription);
 
 /* subscription_poll.c: its loop's thread */
+/* Retention took so many messages before the group had them, or came after them (auto.offset.reset latest).
+ */
+void gw_subscription_note_expired(struct gw_subscription *subscription, uint64_t messages);
 void gw_subscription_serve(struct gw_subscription *subscription);
 void gw_subscription_end_poll(struct gw_subscription *subscription); /* the parked one, with what it has */
 void gw_subscription_forget(struct gw_subscription *subscription, int32_t partition); /* -1: all */

@@ -15,6 +15,8 @@ static void end(struct gw_change *change, sl_status status)
 sl_status gw_subscription_not_assigned(const struct gw_layer *layer, struct gw_change *change,
                                        int32_t partition)
 {
+    if (change->status)
+        return change->status; /* the first failure is told */
     change->status = SL_CONFLICT;
     if (partition >= layer->parallelization)
         return sl_error_set(&change->error, SL_CONFLICT,
@@ -26,6 +28,23 @@ sl_status gw_subscription_not_assigned(const struct gw_layer *layer, struct gw_c
                         (int)partition);
 }
 
+/* A commit that lies before where the group had the partition when it gave it: of messages from before it was
+ * away, and somebody else has got on since. It would set the group back. */
+static bool is_late(const struct gw_share *share, struct gw_change *change, int64_t offset)
+{
+    if (share->begin < 0 || offset + 1 >= share->begin)
+        return false;
+    if (change->status)
+        return true;
+    change->late = true;
+    change->status =
+        sl_error_set(&change->error, SL_CONFLICT,
+                     "offset %lld of Kafka partition %d comes too late: the partition was taken away "
+                     "and given again, and the group was at %lld by then",
+                     (long long)offset, (int)share->partition, (long long)share->begin);
+    return true;
+}
+
 /* The offsets of our partitions as a list, `more` added; a partition named twice counts with its highest
  * (commit) or last (seek). */
 static rd_kafka_topic_partition_list_t *list_of(struct gw_subscription *subscription,
@@ -34,10 +53,11 @@ static rd_kafka_topic_partition_list_t *list_of(struct gw_subscription *subscrip
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)subscription->share_count);
     for (size_t i = 0; i < change->count; i++) {
         sl_offset offset = change->offsets[i];
-        if (!gw_subscription_share(subscription, offset.partition)) {
+        const struct gw_share *share = gw_subscription_share(subscription, offset.partition);
+        if (!share)
             gw_subscription_not_assigned(subscription->layer, change, offset.partition);
+        if (!share || (highest && is_late(share, change, offset.offset)))
             continue;
-        }
         const char *topic = subscription->layer->topic;
         rd_kafka_topic_partition_t *found = rd_kafka_topic_partition_list_find(list, topic, offset.partition);
         if (!found) {
@@ -73,6 +93,68 @@ static void commit(struct gw_subscription *subscription, struct gw_change *chang
         change->error.retriable = retriable;
     }
     end(change, change->status);
+}
+
+/* Whether all that is to be committed is known to be written. What librdkafka was told with its last fetch
+ * may be old, so it can say yes, but not no. */
+static bool is_written(const struct gw_subscription *subscription, const struct gw_change *change)
+{
+    for (size_t i = 0; i < change->count; i++) {
+        sl_offset offset = change->offsets[i];
+        struct gw_share *share = gw_subscription_share(subscription, offset.partition);
+        int64_t begin, end;
+        if (!share || offset.offset < share->taken || offset.offset < share->end)
+            continue;
+        if (!rd_kafka_get_watermark_offsets(subscription->rk, subscription->layer->topic, offset.partition,
+                                            &begin, &end) &&
+            end > share->end)
+            share->end = end;
+        if (offset.offset >= share->end)
+            return false;
+    }
+    return true;
+}
+
+/* A commit that is first in the line, since it may name what is not written: Kafka is asked. */
+static void ask_ends(struct gw_subscription *subscription, const struct gw_change *change)
+{
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)subscription->share_count);
+    const char *topic = subscription->layer->topic;
+    for (size_t i = 0; i < change->count; i++) {
+        int32_t partition = change->offsets[i].partition;
+        if (gw_subscription_share(subscription, partition) &&
+            !rd_kafka_topic_partition_list_find(list, topic, partition))
+            rd_kafka_topic_partition_list_add(list, topic, partition)->offset = RD_KAFKA_OFFSET_END;
+    }
+    gw_subscription_set_list(subscription, list);
+    gw_subscription_start_job(subscription, GW_STEP_ENDS);
+}
+
+static void ends_done(struct gw_subscription *subscription)
+{
+    struct gw_change *change = subscription->orders;
+    const char *topic = subscription->layer->topic;
+    if (!change)
+        return; /* it was ended with the subscription */
+    sl_status status = subscription->job_status;
+    change->error = subscription->job_error;
+    for (size_t i = 0; i < change->count && !status; i++) {
+        sl_offset offset = change->offsets[i];
+        const rd_kafka_topic_partition_t *end =
+            rd_kafka_topic_partition_list_find(subscription->list, topic, offset.partition);
+        if (end && offset.offset >= end->offset)
+            status = sl_error_set(
+                &change->error, SL_INVALID_ARGUMENT,
+                "offset %lld of Kafka partition %d is not written yet: the next message there will "
+                "have %lld",
+                (long long)offset.offset, (int)offset.partition, (long long)end->offset);
+    }
+    if (status) {
+        gw_subscription_order_end(subscription, status);
+        return;
+    }
+    subscription->orders = change->next;
+    commit(subscription, change);
 }
 
 /* The first error of a commit: of the whole, or of a partition. */
@@ -229,6 +311,8 @@ void gw_subscription_order_next(struct gw_subscription *subscription)
         gw_subscription_resume(subscription, change);
     else if (change->kind == GW_POSITIONS)
         gw_subscription_positions(subscription);
+    else if (change->kind == GW_COMMIT)
+        ask_ends(subscription, change);
     else
         seek(subscription, change);
 }
@@ -243,7 +327,9 @@ static void seek_done(struct gw_subscription *subscription)
             gw_subscription_forget(subscription, partition);
             if (share) {
                 share->taken = subscription->list->elems[i].offset;
-                share->sent = -1; /* auto commit goes on from what is handed out next */
+                if (share->taken < share->begin)
+                    share->begin = share->taken; /* what lies there may be committed again */
+                share->sent = -1;                /* auto commit goes on from what is handed out next */
             }
         }
     if (!change)
@@ -256,6 +342,8 @@ void gw_subscription_order_done(struct gw_subscription *subscription, enum gw_st
 {
     if (step == GW_STEP_SEEK)
         seek_done(subscription);
+    else if (step == GW_STEP_ENDS)
+        ends_done(subscription);
     else if (step == GW_STEP_RESUME)
         gw_subscription_resume_done(subscription);
     else
@@ -313,7 +401,7 @@ static void change_arrived(struct gw_task *task)
         end(change, change->kind == GW_UNSUBSCRIBE ? SL_OK : status);
     } else {
         gw_subscription_called(subscription);
-        if (change->kind == GW_COMMIT) {
+        if (change->kind == GW_COMMIT && is_written(subscription, change)) {
             commit(subscription, change);
         } else {
             append(&subscription->orders, change);
@@ -325,6 +413,7 @@ static void change_arrived(struct gw_task *task)
 void gw_subscription_change(struct gw_change *change)
 {
     change->status = SL_OK;
+    change->late = false;
     change->next = NULL;
     change->position_count = 0;
     change->task.run = change_arrived;

@@ -105,11 +105,52 @@ static rd_kafka_resp_err_t commit_and_wait(const struct gw_subscription *subscri
     return code;
 }
 
+/* Offsets of these partitions: begin or end. NULL: *code says why not. */
+static rd_kafka_topic_partition_list_t *offsets_of(const struct gw_subscription *subscription,
+                                                   const rd_kafka_topic_partition_list_t *list, int64_t which,
+                                                   rd_kafka_resp_err_t *code)
+{
+    rd_kafka_topic_partition_list_t *known = rd_kafka_topic_partition_list_copy(list);
+    for (int i = 0; i < known->cnt; i++)
+        known->elems[i].offset = which;
+    *code = gw_broker_offsets(subscription->all->broker, known);
+    if (!*code)
+        return known;
+    rd_kafka_topic_partition_list_destroy(known);
+    return NULL;
+}
+
+/* Where the group stood, and retention has deleted the message since: it begins anew, which goes to fresh.
+ * What is passed over is counted. */
+static rd_kafka_resp_err_t find_expired(struct gw_subscription *subscription,
+                                        const rd_kafka_topic_partition_list_t *list,
+                                        rd_kafka_topic_partition_list_t *fresh)
+{
+    rd_kafka_resp_err_t code;
+    subscription->expired = 0;
+    if (fresh->cnt == list->cnt)
+        return RD_KAFKA_RESP_ERR_NO_ERROR;
+    rd_kafka_topic_partition_list_t *begins =
+        offsets_of(subscription, list, RD_KAFKA_OFFSET_BEGINNING, &code);
+    if (!begins)
+        return code;
+    for (int i = 0; i < list->cnt; i++) {
+        const rd_kafka_topic_partition_t *committed = &list->elems[i];
+        if (committed->offset < 0 || committed->offset >= begins->elems[i].offset)
+            continue;
+        subscription->expired += (uint64_t)(begins->elems[i].offset - committed->offset);
+        rd_kafka_topic_partition_list_add(fresh, committed->topic, committed->partition)->offset =
+            subscription->earliest ? RD_KAFKA_OFFSET_BEGINNING : RD_KAFKA_OFFSET_END;
+    }
+    rd_kafka_topic_partition_list_destroy(begins);
+    return RD_KAFKA_RESP_ERR_NO_ERROR;
+}
+
 /*
  * The start positions: what the group has committed; else begin or end. An end is fixed now and committed, so
  * that neither a rebalance nor a restart before the first commit can move it over messages that came since.
  */
-static rd_kafka_resp_err_t find_starts(const struct gw_subscription *subscription,
+static rd_kafka_resp_err_t find_starts(struct gw_subscription *subscription,
                                        rd_kafka_topic_partition_list_t *list)
 {
     rd_kafka_resp_err_t code =
@@ -124,6 +165,8 @@ static rd_kafka_resp_err_t find_starts(const struct gw_subscription *subscriptio
             rd_kafka_topic_partition_list_add(fresh, partition->topic, partition->partition)->offset =
                 subscription->earliest ? RD_KAFKA_OFFSET_BEGINNING : RD_KAFKA_OFFSET_END;
     }
+    if (!code)
+        code = find_expired(subscription, list, fresh);
     if (!code)
         code = gw_broker_offsets(subscription->all->broker, fresh);
     for (int i = 0; i < fresh->cnt && !code; i++)
@@ -166,6 +209,7 @@ static sl_status assign(struct gw_subscription *subscription, sl_error *error)
 {
     rd_kafka_topic_partition_list_t *list = subscription->list;
     rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR_NO_ERROR;
+    subscription->expired = 0;
     for (int tries = 0; tries < OFFSETS_TRIES; tries++) {
         code = list->cnt ? find_starts(subscription, list) : RD_KAFKA_RESP_ERR_NO_ERROR;
         if (!code || atomic_load(&subscription->ending) || atomic_load(&subscription->all->closed))
@@ -217,8 +261,29 @@ static rd_kafka_resp_err_t seek_to(rd_kafka_topic_t *topic, const rd_kafka_topic
     return code;
 }
 
-/* Makes positions of what is asked for: begin and end become offsets, and what is behind the end is refused.
- */
+/* What the log does not have becomes its begin or end, as the subscriber wants it who has no position. */
+static sl_status clamp(struct gw_subscription *subscription, rd_kafka_topic_partition_list_t *list,
+                       sl_error *error)
+{
+    rd_kafka_resp_err_t code;
+    rd_kafka_topic_partition_list_t *ends = NULL, *begins = offsets_of(subscription, list,
+                                                                       RD_KAFKA_OFFSET_BEGINNING, &code);
+    if (begins)
+        ends = offsets_of(subscription, list, RD_KAFKA_OFFSET_END, &code);
+    for (int i = 0; i < list->cnt && ends; i++) {
+        int64_t begin = begins->elems[i].offset, end = ends->elems[i].offset;
+        if (list->elems[i].offset < begin || list->elems[i].offset > end)
+            list->elems[i].offset = subscription->earliest ? begin : end;
+    }
+    sl_status status = ends ? SL_OK : kafka_error(error, code, "the partitions' begin and end are not known");
+    if (begins)
+        rd_kafka_topic_partition_list_destroy(begins);
+    if (ends)
+        rd_kafka_topic_partition_list_destroy(ends);
+    return status;
+}
+
+/* Makes positions of what is asked for. */
 static sl_status resolve(struct gw_subscription *subscription, sl_error *error)
 {
     rd_kafka_topic_partition_list_t *list = subscription->list;
@@ -227,28 +292,10 @@ static sl_status resolve(struct gw_subscription *subscription, sl_error *error)
             gw_broker_offsets_at(subscription->all->broker, list, subscription->seek_time_ms);
         return why ? kafka_error(error, why, "the offsets of that time are not known") : SL_OK;
     }
-    rd_kafka_topic_partition_list_t *known = rd_kafka_topic_partition_list_copy(list);
-    for (int i = 0; i < known->cnt; i++)
-        if (known->elems[i].offset != RD_KAFKA_OFFSET_BEGINNING)
-            known->elems[i].offset = RD_KAFKA_OFFSET_END;
-    rd_kafka_resp_err_t code = gw_broker_offsets(subscription->all->broker, known);
-    sl_status status = code ? kafka_error(error, code, "the partitions' begin and end are not known") : SL_OK;
-    for (int i = 0; i < list->cnt && !status; i++) {
-        rd_kafka_topic_partition_t *wanted = &list->elems[i];
-        const rd_kafka_topic_partition_t *found =
-            rd_kafka_topic_partition_list_find(known, wanted->topic, wanted->partition);
-        int64_t offset = found ? found->offset : 0;
-        if (wanted->offset > offset)
-            status =
-                sl_error_set(error, SL_INVALID_ARGUMENT,
-                             "offset %lld is behind the end of Kafka partition %d: the next message there "
-                             "will have %lld",
-                             (long long)wanted->offset, (int)wanted->partition, (long long)offset);
-        else if (wanted->offset < 0)
-            wanted->offset = offset;
-    }
-    rd_kafka_topic_partition_list_destroy(known);
-    return status;
+    if (list->elems[0].offset >= 0)
+        return clamp(subscription, list, error);
+    rd_kafka_resp_err_t code = gw_broker_offsets(subscription->all->broker, list);
+    return code ? kafka_error(error, code, "the partitions' begin and end are not known") : SL_OK;
 }
 
 /* Puts the first `count` back where they were: what is held of them goes on counting, and nothing is passed
@@ -265,8 +312,8 @@ static bool move_back(const struct gw_subscription *subscription, int count)
     return true;
 }
 
-/* All are looked at before the first is moved. What retention has deleted goes on at the first that is left.
- * One that cannot be moved brings those before it back, and itself where it may yet go. */
+/* All are looked at before the first is moved. One that cannot be moved brings those before it back, and
+ * itself where it may yet go. */
 static sl_status seek(struct gw_subscription *subscription, sl_error *error)
 {
     const rd_kafka_topic_partition_list_t *list = subscription->list;
@@ -294,6 +341,13 @@ static sl_status resume(struct gw_subscription *subscription, sl_error *error)
         return SL_OK;
     rd_kafka_pause_partitions(subscription->rk, list);
     return kafka_error(error, code, "the partitions could not be resumed");
+}
+
+/* Where the partitions end that a commit names. */
+static sl_status ask_ends(struct gw_subscription *subscription, sl_error *error)
+{
+    rd_kafka_resp_err_t code = gw_broker_offsets(subscription->all->broker, subscription->list);
+    return code ? kafka_error(error, code, "the partitions' ends are not known") : SL_OK;
 }
 
 /* What Kafka knows of the positions. */
@@ -402,6 +456,9 @@ static void run(struct gw_job *job)
         break;
     case GW_STEP_POSITIONS:
         status = ask_positions(subscription, error);
+        break;
+    case GW_STEP_ENDS:
+        status = ask_ends(subscription, error);
         break;
     case GW_STEP_LEAVE:
         leave(subscription);

@@ -97,11 +97,10 @@ static sl_status make_conf(struct gw_subscription *subscription, sl_error *error
     static const struct gw_kafka_default always[] = {
         {"enable.auto.commit", "false"},
         {"enable.auto.offset.store", "false"},
-        /* Start positions are given with each assignment. This is for a position that retention has passed:
-         * what is still there is delivered. */
-        {"auto.offset.reset", "earliest"},
     };
     const struct gw_subscribe *ask = subscription->subscribe;
+    /* Start positions are given with each assignment. This is for a position that retention passes later. */
+    const char *reset = subscription->earliest ? "earliest" : "latest";
     struct gw_broker *broker = subscription->all->broker;
     sl_status status = gw_kafka_conf(broker, "consumer", defaults, sizeof defaults / sizeof *defaults,
                                      &subscription->conf, error);
@@ -109,6 +108,8 @@ static sl_status make_conf(struct gw_subscription *subscription, sl_error *error
         status = gw_kafka_set(subscription->conf, ask->properties[i].name, ask->properties[i].value, error);
     for (size_t i = 0; i < sizeof always / sizeof *always && !status; i++)
         status = gw_kafka_set(subscription->conf, always[i].name, always[i].value, error);
+    if (!status)
+        status = gw_kafka_set(subscription->conf, "auto.offset.reset", reset, error);
     if (!status)
         status = gw_kafka_set(subscription->conf, "group.id", subscription->group, error);
     char client[128];
@@ -352,6 +353,7 @@ static void assigned(struct gw_subscription *subscription)
     if (subscription->job_status)
         SL_WARNING(&subscription->all->log, "group %s on %s: %s", subscription->group,
                    subscription->layer->topic, subscription->job_error.text);
+    gw_subscription_note_expired(subscription, subscription->expired);
     const rd_kafka_topic_partition_list_t *list = subscription->list;
     size_t count = subscription->job_broke ? 0 : (size_t)list->cnt;
     struct gw_share *shares = count ? calloc(count, sizeof *shares) : NULL;
@@ -362,6 +364,7 @@ static void assigned(struct gw_subscription *subscription)
     for (size_t i = 0; i < count; i++)
         shares[i] = (struct gw_share){.partition = list->elems[i].partition,
                                       .begin = list->elems[i].offset < 0 ? -1 : list->elems[i].offset,
+                                      .end = -1,
                                       .taken = -1,
                                       .sent = -1,
                                       .processed = -1,
@@ -405,6 +408,7 @@ void gw_subscription_job_back(struct gw_task *task)
     case GW_STEP_SEEK:
     case GW_STEP_RESUME:
     case GW_STEP_POSITIONS:
+    case GW_STEP_ENDS:
         gw_subscription_order_done(subscription, step);
         end_broken(subscription);
         break;

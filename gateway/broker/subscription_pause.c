@@ -125,7 +125,7 @@ void gw_subscription_positions_done(struct gw_subscription *subscription)
         position->paused = gw_subscription_is_paused(subscription, position->partition);
         position->position = share ? position_of(subscription, share) : -1;
         if (position->position < position->begin) /* retention has passed it */
-            position->position = position->begin;
+            position->position = subscription->earliest ? position->begin : position->end;
         position->lag = position->end > position->position ? position->end - position->position : 0;
     }
     gw_subscription_order_end(subscription, subscription->job_status);

@@ -69,6 +69,32 @@ static void ran_empty(struct gw_subscription *subscription)
                           subscription->shares[i].taken, 0);
 }
 
+void gw_subscription_note_expired(struct gw_subscription *subscription, uint64_t messages)
+{
+    if (!messages)
+        return;
+    atomic_fetch_add_explicit(&subscription->all->expired, messages, memory_order_relaxed);
+    SL_WARNING(
+        &subscription->all->log,
+        "group %s on %s: its position had expired: %llu messages were deleted by the layer's ttl, or passed "
+        "over, before the group had them; it goes on at the %s",
+        subscription->group, subscription->layer->topic, (unsigned long long)messages,
+        subscription->earliest ? "oldest that is left" : "end");
+}
+
+/* A message that is not the next one of its partition. Where the log begins behind that, it has expired; else
+ * it was never there (the mark of a transaction). */
+static void note_gap(struct gw_subscription *subscription, const struct gw_share *share, int64_t offset)
+{
+    int64_t begin, end, expected = gw_share_next(share);
+    if (expected < 0 || offset <= expected ||
+        rd_kafka_get_watermark_offsets(subscription->rk, subscription->layer->topic, share->partition, &begin,
+                                       &end) ||
+        begin <= expected)
+        return;
+    gw_subscription_note_expired(subscription, (uint64_t)(offset - expected));
+}
+
 /* The next message from librdkafka goes to the end of the line. False: there is none, or no memory for it
  * (it stays where it is: room is made first). */
 static bool take(struct gw_subscription *subscription)
@@ -95,6 +121,11 @@ static bool take(struct gw_subscription *subscription)
             if (gw_share_next(share) < 0)
                 share->begin = message->offset; /* now it is known */
         } else if (share) {
+            if (message->offset != gw_share_next(share))
+                note_gap(subscription, share, message->offset);
+            if (message->offset < share->begin)
+                share->begin =
+                    message->offset; /* a log that was cut off: it is read, so it may be committed */
             share->taken = message->offset + 1;
             subscription->run_bytes += message->len;
             subscription->run_messages++;

@@ -458,6 +458,12 @@ bool gw_subscriptions_metrics(struct gw_subscriptions *all, struct sl_buffer *te
         "# HELP streamlayer_redelivered_messages_total Messages handed out again because "
         "their answer was not written or not received.\n"
         "# TYPE streamlayer_redelivered_messages_total counter\n"
-        "streamlayer_redelivered_messages_total %llu\n",
-        count, atomic_load(&all->opened), atomic_load(&all->parked), atomic_load(&all->redelivered));
+        "streamlayer_redelivered_messages_total %llu\n"
+        "# HELP streamlayer_expired_messages_total Messages that were deleted by their layer's ttl, or "
+        "passed over "
+        "after that, before the group that reads them had them.\n"
+        "# TYPE streamlayer_expired_messages_total counter\n"
+        "streamlayer_expired_messages_total %llu\n",
+        count, atomic_load(&all->opened), atomic_load(&all->parked), atomic_load(&all->redelivered),
+        atomic_load(&all->expired));
 }

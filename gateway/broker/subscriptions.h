@@ -213,10 +213,12 @@ struct gw_change {
     void (*done)(struct gw_change *change);
 
     /* SL_OK: Kafka has it (commit), the next poll begins there (seek), it has left its group (unsubscribe).
-     * SL_CONFLICT: a partition that is not this consumer's (commit: the rest is committed all the same).
-     * SL_NOT_FOUND: the subscription is gone. SL_UNAVAILABLE, SL_TIMED_OUT: try again. */
+     * SL_CONFLICT: a partition that is not this consumer's, or a commit that is too late; commit: the rest is
+     * committed all the same. SL_INVALID_ARGUMENT: a commit of what is not written yet, and nothing is
+     * committed. SL_NOT_FOUND: the subscription is gone. SL_UNAVAILABLE, SL_TIMED_OUT: try again. */
     sl_status status;
     sl_error error;
+    bool late; /* SL_CONFLICT: what was to be committed lies before where the group has the partition */
 };
 void gw_subscription_change(struct gw_change *change); /* any thread */
 

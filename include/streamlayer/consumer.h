@@ -119,7 +119,9 @@ SL_API sl_status sl_consumer_commit_offsets(sl_consumer *consumer, const sl_offs
 
 /*
  * Goes on from elsewhere: each offset is the next message wanted of its Kafka partition. Messages received
- * and not yet polled are dropped; commits are not changed. Errors: SL_INVALID_ARGUMENT (a partition that is
+ * and not yet polled are dropped; commits are not changed. An offset that the layer does not have, before its
+ * begin or behind its end, becomes its begin or end, whichever the consumer starts at without a position
+ * (stream.consumer.start). Errors: SL_INVALID_ARGUMENT (a partition that is
  * not this consumer's), SL_UNAVAILABLE, SL_UNSUPPORTED (seek_to on a platform without our extensions).
  */
 SL_API sl_status sl_consumer_seek(sl_consumer *consumer, const sl_offset *offsets, size_t count,

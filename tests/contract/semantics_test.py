@@ -89,5 +89,95 @@ class Endings(SemanticsCase):
                          "there is no subscription never")
 
 
+class Offsets(SemanticsCase):
+    """Commits and seeks that name what is not there, or not any more."""
+
+    def committed(self, subscription):
+        answer = self.platform.get(subscription.url("positions"))
+        self.assertEqual(answer.status, 200, answer.text)
+        return {each["partition"]: each.get("committed") for each in answer.json()["positions"]}
+
+    def test_a_commit_that_is_too_late(self):
+        """The group has got on since: it is not set back. A seek back is what sets it back."""
+        self.layer()
+        self.publish(*(b"%d" % i for i in range(10)))
+        first = self.subscribe()
+        first.receive(10)
+        self.assertEqual(first.commit([{"partition": 0, "offset": 7}]).status, 200)
+        self.assertEqual(first.commit([{"partition": 0, "offset": 5}]).status, 200)  # of its own messages
+        self.assertEqual(first.commit([{"partition": 0, "offset": 7}]).status, 200)
+        self.subscriptions.pop().delete()
+        second = self.subscribe()
+        self.assertFails(second.commit([{"partition": 0, "offset": 6}]), 409, "commit-too-late",
+                         "offset 6 of Kafka partition 0 comes too late")
+        self.assertEqual(self.committed(second), {0: 8})
+        self.assertEqual(second.commit([{"partition": 0, "offset": 7}]).status, 200)  # as the group has it
+        self.assertEqual(second.seek([{"partition": 0, "offset": 3}]).status, 200)
+        self.assertEqual(data(second.receive(1)[0]), b"3")
+        self.assertEqual(second.commit([{"partition": 0, "offset": 3}]).status, 200)
+        self.assertEqual(self.committed(second), {0: 4})
+
+    def test_a_commit_after_the_partition_went_and_came_back(self):
+        """A rebalance while a batch is out: what another member has done meanwhile is not undone."""
+        self.layer(partitions=2)
+        first = self.subscribe("mode=parallel&consumerId=one")
+        first.query = f"mode=parallel&subscriptionId={first.id}&consumerId=one"
+        while len({each["offset"]["partition"] for each in first.poll()}) < 2:  # polled, and not committed
+            first.seek([{"partition": 0, "offset": 0}, {"partition": 1, "offset": 0}])
+            self.publish(*(b"%d" % i for i in range(20)))
+        other = self.subscribe(f"mode=parallel&subscriptionId={first.id}&consumerId=two")
+        other.query = f"mode=parallel&subscriptionId={first.id}&consumerId=two"
+        partition = other.answer.json()["partitions"][0]
+        offset = {"partition": partition, "offset": 0}
+        self.assertFails(first.commit([offset]), 409, "partition-not-assigned")
+        other.receive(2)
+        self.assertEqual(other.commit([{"partition": partition, "offset": 1}]).status, 200)
+        self.subscriptions.pop().delete()
+        wait_for(lambda: len(self.committed(first)) == 2, 60, "it has both again")
+        both = [offset, {"partition": 1 - partition, "offset": 0}]
+        self.assertFails(first.commit(both), 409, "commit-too-late", f"Kafka partition {partition} ")
+        self.assertEqual(self.committed(first), {partition: 2, 1 - partition: 1})  # the other one is committed
+
+    def test_a_commit_of_what_is_not_written(self):
+        self.layer(partitions=2)
+        subscription = self.subscribe()
+        self.publish(*(b"%d" % i for i in range(20)))
+        offsets = {each["offset"]["partition"]: each["offset"]["offset"] for each in subscription.receive(20)}
+        for behind in (1, 2 ** 62):
+            answer = subscription.commit([{"partition": 0, "offset": offsets[0]},
+                                          {"partition": 1, "offset": offsets[1] + behind}])
+            self.assertFails(answer, 400, "bad-offsets", f"the next message there will have {offsets[1] + 1}")
+        self.assertEqual(self.committed(subscription), {0: None, 1: None})
+        last = [{"partition": partition, "offset": offset} for partition, offset in offsets.items()]
+        self.assertEqual(subscription.commit(last).status, 200)
+
+    def test_a_commit_after_subscribing_anew(self):
+        """A client may commit what its subscription before got, though the new one has handed out nothing yet."""
+        self.layer()
+        self.publish(*(b"%d" % i for i in range(10)))
+        self.subscribe().receive(10)
+        self.subscriptions.pop().delete()
+        anew = self.subscribe()
+        self.assertEqual(anew.commit([{"partition": 0, "offset": 8}]).status, 200)
+        self.assertEqual(self.committed(anew), {0: 9})
+
+    def test_a_seek_beyond_the_log(self):
+        """To its begin or its end, as auto.offset.reset says, on either side; and each partition by itself."""
+        self.layer(partitions=2)
+        self.publish(*(b"%d" % i for i in range(20)))
+        for reset in ("earliest", "latest"):
+            subscription = self.subscribe(group_id=self.platform.name("g"), auto_offset_reset=reset)
+            answer = subscription.seek([{"partition": 0, "offset": 2 ** 62}, {"partition": 1, "offset": 1}])
+            self.assertEqual(answer.status, 200, answer.text)
+            positions = {each["partition"]: each for each in
+                         self.platform.get(subscription.url("positions")).json()["positions"]}
+            self.assertEqual(positions[0]["position"], positions[0]["begin" if reset == "earliest" else "end"])
+            self.assertEqual(positions[1]["position"], 1)
+            self.assertEqual(subscription.seek([{"partition": 0, "offset": positions[0]["end"]}]).status, 200)
+            positions = {each["partition"]: each for each in
+                         self.platform.get(subscription.url("positions")).json()["positions"]}
+            self.assertEqual(positions[0]["position"], positions[0]["end"])
+
+
 if __name__ == "__main__":
     streamlayer.main()

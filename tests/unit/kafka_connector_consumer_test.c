@@ -226,23 +226,26 @@ static void seeking_drops_what_was_received(void **state)
     mock->connector->consumer_close(consumer, NULL);
 }
 
-static void a_seek_behind_the_end_changes_nothing(void **state)
+/* It goes where the consumer starts when its group has no position. */
+static void a_seek_behind_the_end_goes_to_the_start(void **state)
 {
     struct kafka_mock *mock = *state;
     write_numbers(mock, 10);
-    void *consumer = open_consumer(mock, SL_START_BEGIN);
-    struct sl_batch *batch = poll_some(mock, consumer, 3, 2); /* leaves one pending */
-    int64_t next = (int64_t)batch->count;
+    void *consumer = open_consumer(mock, SL_START_END);
+    assert_int_equal(mock->connector->consumer_seek(consumer, &(sl_offset){0, 11}, 1, NULL), SL_OK);
+    write_record(mock, "k", 1, "next", 4, NULL);
+    struct sl_batch *batch = poll_some(mock, consumer, 1, 100);
+    assert_payload(batch->messages, "next");
     batch->release(batch);
-    const sl_offset both[] = {{0, 7}, {0, 11}};
-    sl_error error = {0};
-    assert_int_equal(mock->connector->consumer_seek(consumer, both, 2, &error), SL_INVALID_ARGUMENT);
-    assert_string_equal(error.text, "offset 11 is behind the end of Kafka partition 0: the next message "
-                                    "there will have 10");
+    mock->connector->consumer_close(consumer, NULL);
+    consumer = open_consumer(mock, SL_START_BEGIN);
+    batch = poll_some(mock, consumer, 3, 2); /* leaves one pending */
+    batch->release(batch);
+    assert_int_equal(mock->connector->consumer_seek(consumer, &(sl_offset){0, 1000}, 1, NULL), SL_OK);
     batch = poll_some(mock, consumer, 1, 100);
-    assert_int_equal(batch->messages->offset.offset, next);
+    assert_payload(batch->messages, "0");
     batch->release(batch);
-    assert_int_equal(mock->connector->consumer_seek(consumer, &(sl_offset){0, 10}, 1, NULL), SL_OK);
+    assert_int_equal(mock->connector->consumer_seek(consumer, &(sl_offset){0, 11}, 1, NULL), SL_OK);
     write_record(mock, "k", 1, "new", 3, NULL);
     batch = poll_some(mock, consumer, 1, 100);
     assert_payload(batch->messages, "new");
@@ -664,7 +667,7 @@ CASES_MAIN(
     cmocka_unit_test_setup_teardown(bounds_of_a_batch_are_kept, kafka_mock_setup, kafka_mock_teardown),
     cmocka_unit_test_setup_teardown(seeking_drops_what_was_received, kafka_mock_setup, kafka_mock_teardown),
     cmocka_unit_test_setup_teardown(seeks_may_follow_one_another, kafka_mock_setup, kafka_mock_teardown),
-    cmocka_unit_test_setup_teardown(a_seek_behind_the_end_changes_nothing, kafka_mock_setup, kafka_mock_teardown),
+    cmocka_unit_test_setup_teardown(a_seek_behind_the_end_goes_to_the_start, kafka_mock_setup, kafka_mock_teardown),
     cmocka_unit_test_setup_teardown(partitions_of_others_are_refused, kafka_mock_setup, kafka_mock_teardown),
     cmocka_unit_test_setup_teardown(a_commit_is_one_behind_the_message, kafka_mock_setup, kafka_mock_teardown),
     cmocka_unit_test_setup_teardown(a_start_at_the_end_is_committed, kafka_mock_setup, kafka_mock_teardown),

@@ -94,9 +94,6 @@ static const char *const for_producer[][2] = {
 static const char *const for_consumer[][2] = {
     {"enable.auto.commit", "false"},
     {"enable.auto.offset.store", "false"},
-    /* Start positions are always given explicitly. This is for one that retention has overtaken: going on at
-     * the oldest message that is left loses the least. */
-    {"auto.offset.reset", "earliest"},
     /* Eager: a rebalance takes all partitions and gives them anew, which keeps their account simple. */
     {"partition.assignment.strategy", "range,roundrobin"},
     {"session.timeout.ms", "10000"},
@@ -141,6 +138,10 @@ static sl_status set_consumer(rd_kafka_conf_t *conf, const struct sl_consumer_se
 {
     int64_t prefetch = settings->prefetch_bytes < INT32_MAX ? (int64_t)settings->prefetch_bytes : INT32_MAX;
     sl_status status = set_all(conf, for_consumer, COUNT(for_consumer), error);
+    /* Start positions are always given explicitly. This is for one that retention has overtaken. */
+    if (!status)
+        status =
+            set(conf, "auto.offset.reset", settings->start == SL_START_END ? "latest" : "earliest", error);
     if (!status)
         status = set(conf, "group.id", settings->group, error);
     if (!status)

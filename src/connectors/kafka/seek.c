@@ -50,42 +50,47 @@ static sl_status seek_list(struct sl_kafka_consumer *consumer, const rd_kafka_to
     return status;
 }
 
-/* Whether the offset is not behind the end as the last fetch told it. A question to the broker would wait
- * until the fetch under way is answered. */
+/* Whether the log has the offset, as far as the last fetch told. A question to the broker would wait until
+ * the fetch under way is answered. */
 static bool known_to_be_there(struct sl_kafka_consumer *consumer, const rd_kafka_topic_partition_t *wanted)
 {
     int64_t begin, end;
     return !rd_kafka_get_watermark_offsets(consumer->client->rk, consumer->topic, wanted->partition, &begin,
                                            &end) &&
-           wanted->offset <= end;
+           begin >= 0 && wanted->offset >= begin && wanted->offset <= end;
 }
 
-/* All are looked at before the first is moved. Behind the end, librdkafka would begin anew while what lies
- * before the offset is dropped: nothing would come, without a word. What retention has deleted goes on at the
- * first message that is left (auto.offset.reset). */
-static sl_status check_range(struct sl_kafka_consumer *consumer, const rd_kafka_topic_partition_list_t *list,
-                             sl_error *error)
+/* What the log does not have becomes its begin or end, whichever the consumer starts at where the group has
+ * no position. Behind the end, librdkafka would begin anew while what lies before the offset is dropped:
+ * nothing would come, without a word. All are looked at before the first is moved. */
+static sl_status clamp(struct sl_kafka_consumer *consumer, rd_kafka_topic_partition_list_t *list,
+                       sl_error *error)
 {
-    rd_kafka_topic_partition_list_t *ends = rd_kafka_topic_partition_list_new(list->cnt);
-    if (!ends)
-        return sl_error_oom(error);
-    for (int i = 0; i < list->cnt; i++)
+    rd_kafka_topic_partition_list_t *begins = rd_kafka_topic_partition_list_new(list->cnt), *ends = NULL;
+    for (int i = 0; begins && i < list->cnt; i++)
         if (!known_to_be_there(consumer, &list->elems[i]) &&
-            !rd_kafka_topic_partition_list_find(ends, consumer->topic, list->elems[i].partition))
-            rd_kafka_topic_partition_list_add(ends, consumer->topic, list->elems[i].partition);
-    sl_status status = ends->cnt ? sl_kafka_ends(consumer, ends, SL_START_END, error) : SL_OK;
+            !rd_kafka_topic_partition_list_find(begins, consumer->topic, list->elems[i].partition))
+            rd_kafka_topic_partition_list_add(begins, consumer->topic, list->elems[i].partition);
+    if (begins)
+        ends = rd_kafka_topic_partition_list_copy(begins);
+    sl_status status = ends ? SL_OK : sl_error_oom(error);
+    if (!status && begins->cnt)
+        status = sl_kafka_ends(consumer, begins, SL_START_BEGIN, error);
+    if (!status && begins->cnt)
+        status = sl_kafka_ends(consumer, ends, SL_START_END, error);
     for (int i = 0; i < list->cnt && !status; i++) {
-        const rd_kafka_topic_partition_t *wanted = &list->elems[i];
+        rd_kafka_topic_partition_t *wanted = &list->elems[i];
+        const rd_kafka_topic_partition_t *begin =
+            rd_kafka_topic_partition_list_find(begins, consumer->topic, wanted->partition);
         const rd_kafka_topic_partition_t *end =
             rd_kafka_topic_partition_list_find(ends, consumer->topic, wanted->partition);
-        if (end && wanted->offset > end->offset)
-            status =
-                sl_error_set(error, SL_INVALID_ARGUMENT,
-                             "offset %lld is behind the end of Kafka partition %d: the next message there "
-                             "will have %lld",
-                             (long long)wanted->offset, (int)wanted->partition, (long long)end->offset);
+        if (begin && end && (wanted->offset < begin->offset || wanted->offset > end->offset))
+            wanted->offset = consumer->start == SL_START_END ? end->offset : begin->offset;
     }
-    rd_kafka_topic_partition_list_destroy(ends);
+    if (begins)
+        rd_kafka_topic_partition_list_destroy(begins);
+    if (ends)
+        rd_kafka_topic_partition_list_destroy(ends);
     return status;
 }
 
@@ -96,7 +101,7 @@ sl_status sl_kafka_consumer_seek(void *consumer, const sl_offset *offsets, size_
     sl_status status = sl_kafka_make_list(self, offsets, count, false, &list, error);
     if (status)
         return status;
-    status = check_range(self, list, error);
+    status = clamp(self, list, error);
     if (!status)
         status = seek_list(self, list, error);
     rd_kafka_topic_partition_list_destroy(list);
