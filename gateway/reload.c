@@ -7,6 +7,8 @@
 #include "gateway/api/publish.h"
 #include "gateway/api/tokens.h"
 
+#include <string.h>
+
 #define CERTIFICATE SL_GATEWAY_ROOT "listen.tls.certificate"
 
 struct differences {
@@ -23,6 +25,8 @@ static void tell(void *opaque, const struct sl_setting *setting, const char *pat
         return;
     differences->count++;
     const char *origin = sl_config_origin(differences->after, path);
+    if (origin && !strcmp(origin, "default"))
+        origin = NULL;
     if (!setting->reload)
         SL_WARNING(&differences->gateway->log,
                    "reload: %s needs a restart: until then it stays as it was%s%s", path,

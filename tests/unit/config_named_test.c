@@ -253,6 +253,41 @@ static void they_are_written_out(void **state)
     sl_buffer_free(&text);
 }
 
+static void note_difference(void *opaque, const struct sl_setting *setting, const char *path)
+{
+    char *seen = opaque;
+    size_t length = strlen(seen);
+    snprintf(seen + length, 2000 - length, "%s%s\n", path + strlen("streamlayer.gateway."),
+             setting->reload ? " reload" : "");
+}
+
+static void differ(const char *before, const char *after, const char *expected)
+{
+    char seen[2000] = "";
+    sl_config *one = NULL, *other = NULL;
+    assert_int_equal(sl_config_clone(config, &one, NULL), SL_OK);
+    assert_int_equal(sl_config_clone(config, &other, NULL), SL_OK);
+    assert_int_equal(sl_config_parse(one, before, strlen(before), "t", &failure), SL_OK);
+    assert_int_equal(sl_config_parse(other, after, strlen(after), "t", &failure), SL_OK);
+    assert_int_equal(sl_config_compare(one, other, note_difference, seen, &failure), SL_OK);
+    assert_string_equal(seen, expected);
+    sl_config_destroy(&one);
+    sl_config_destroy(&other);
+}
+
+static void differences_are_found(void **state)
+{
+    (void)state;
+    differ("", "", "");
+    differ(HEROES ".bat.arms = 3", HEROES ".bat.arms = \"3\"", "");
+    differ(HEROES ".bat.arms = 3", HEROES ".bat.arms = 4", "heroes.bat.arms reload\n");
+    differ(HEROES ".bat.arms = 2", HEROES ".bat {}", ""); /* its default */
+    differ(HEROES ".bat.suit.cape = black", HEROES ".bat {}", "heroes.bat.suit.cape\n");
+    differ(HEROES ".bat.habits { a = 1 }", HEROES ".bat.habits { a = 2 }", "heroes.bat.habits\n");
+    differ("", HEROES ".bat.alias = x", "heroes.bat.arms reload\nheroes.bat.suit.cape\nheroes.bat.alias\n");
+    differ(HEROES ".bat.alias = x", "", "heroes.bat.arms reload\nheroes.bat.suit.cape\nheroes.bat.alias\n");
+}
+
 /* clang-format off */
 CASES_MAIN(
     cmocka_unit_test_setup_teardown(right_ones_pass, setup, teardown),
@@ -262,6 +297,7 @@ CASES_MAIN(
     cmocka_unit_test_setup_teardown(a_name_may_take_from_another, setup, teardown),
     cmocka_unit_test_setup_teardown(names_are_listed, setup, teardown),
     cmocka_unit_test_setup_teardown(a_lost_default_is_told, setup, teardown),
+    cmocka_unit_test_setup_teardown(differences_are_found, setup, teardown),
     cmocka_unit_test(secrets_are_known),
     cmocka_unit_test(they_are_found),
     cmocka_unit_test(a_typed_path_is_completed),
