@@ -39,7 +39,7 @@ struct single {
     /* What the request's headers say; theirs. */
     const char *content_type, *content_encoding, *content_length;
     const char *checksum_given, *trace_given, *key_given, *timestamp_given;
-    bool chunked, user_headers, out_of_memory;
+    bool user_headers, out_of_memory;
 
     struct sl_message message;
     struct sl_buffer body;
@@ -168,9 +168,6 @@ static bool pick_header(void *opaque, const char *name, const char *value)
             single->content_encoding = value;
         else if (!strcasecmp(name, "Content-Length"))
             single->content_length = value;
-        break;
-    case 't':
-        single->chunked |= !strcasecmp(name, "Transfer-Encoding");
         break;
     case 'x':
         if (!strcasecmp(name, "X-HERE-Checksum"))
@@ -334,13 +331,6 @@ static bool check_message(struct single *single)
     return length <= SL_PAYLOAD_INLINE_MAX || start_upload(single);
 }
 
-void gw_respond_length_required(struct gw_request *request)
-{
-    gw_respond_error(request, 411, "length-required",
-                     "the request has neither Content-Length nor Transfer-Encoding, so it has no body",
-                     "send the body's Content-Length (0 where it is meant to be empty), or send it chunked");
-}
-
 static void begin(struct gw_request *request)
 {
     struct gw_layer *layer = gw_request_layer(request);
@@ -355,13 +345,6 @@ static void begin(struct gw_request *request)
     single->request = request;
     single->gateway = gw_request_opaque(request);
     gw_request_each_header(request, pick_header, single);
-    if (!single->content_length &&
-        !single->chunked) { /* lost on the way; an empty message would be written */
-        free(single);
-        gw_layer_unlink(layer);
-        gw_respond_length_required(request);
-        return;
-    }
     if (single->gateway->extended && single->content_type &&
         gw_media_is(single->content_type, SL_MEDIA_CBOR_SEQ)) {
         free(single);
@@ -650,6 +633,7 @@ const struct gw_route gw_ingest_routes[] = {
      .name = "ingest.post"},
     {.method = "POST",
      .pattern = "/ingest/v1/catalogs/{hrn}/layers/{layer}/sdiiMessageList",
+     .flags = GW_ROUTE_LENGTH | GW_ROUTE_ANY_TYPE,
      .access = GW_ACCESS_WRITE,
      .handle = gw_sdii_post,
      .name = "ingest.sdii"},

@@ -14,9 +14,6 @@ void gw_batch_begin(struct gw_request *request, struct gw_layer *layer);
 size_t gw_batch_data(struct gw_request *request, const char *data, size_t size);
 void gw_batch_end(struct gw_request *request);
 
-/* Answers a request that does not say that it has a body. */
-void gw_respond_length_required(struct gw_request *request);
-
 /* sdii.c: a list of SDII messages, in the request's body. */
 void gw_sdii_post(struct gw_request *request);
 

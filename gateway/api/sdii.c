@@ -264,10 +264,6 @@ static void read_list(struct gw_job *job)
 static bool check_content(struct gw_request *request, const struct gw_layer *layer)
 {
     const char *type = gw_request_header(request, "Content-Type");
-    if (!gw_request_header(request, "Content-Length") && !gw_request_header(request, "Transfer-Encoding")) {
-        gw_respond_length_required(request);
-        return false;
-    }
     if (!type || !gw_media_is(type, MEDIA)) {
         gw_respond_errorf(request, 415, "wrong-content-type", "send the list as protobuf, with this type",
                           "an SDII list has Content-Type: " MEDIA "; this request has %.100s",
