@@ -117,28 +117,12 @@ static sl_status join_routes(struct gateway *gateway, size_t *total, sl_error *e
     return SL_OK;
 }
 
-/* A setting that is a number of some kind, and where it goes. */
-struct number {
-    const char *path;
-    sl_status (*read)(const sl_config *config, const char *path, int64_t *value, sl_error *error);
-    int64_t *value;
-};
-
-static sl_status read_numbers(const sl_config *config, const struct number *numbers, size_t count,
-                              sl_error *error)
-{
-    sl_status status = SL_OK;
-    for (size_t i = 0; i < count && !status; i++)
-        status = numbers[i].read(config, numbers[i].path, numbers[i].value, error);
-    return status;
-}
-
 static sl_status read_server_settings(const sl_config *config, struct gw_server_settings *settings,
                                       sl_error *error)
 {
     int64_t port, threads, connections, per_address, requests, body, header, rate, head_ms, idle_ms,
         stream_ms;
-    const struct number numbers[] = {
+    const struct sl_number numbers[] = {
         {GATEWAY "listen.port", sl_config_integer, &port},
         {GATEWAY "threads", sl_config_integer, &threads},
         {GATEWAY "limits.connections", sl_config_integer, &connections},
@@ -154,7 +138,7 @@ static sl_status read_server_settings(const sl_config *config, struct gw_server_
     settings->address = text_setting(config, GATEWAY "listen.address");
     if (!settings->address)
         settings->address = "127.0.0.1";
-    sl_status status = read_numbers(config, numbers, sizeof numbers / sizeof *numbers, error);
+    sl_status status = sl_config_numbers(config, numbers, sizeof numbers / sizeof *numbers, error);
     if (status)
         return status;
     settings->port = (uint16_t)port;
@@ -173,7 +157,7 @@ static sl_status read_server_settings(const sl_config *config, struct gw_server_
 
 sl_status gw_settings_read(const sl_config *config, struct gw_settings *settings, sl_error *error)
 {
-    const struct number numbers[] = {
+    const struct sl_number numbers[] = {
         {GATEWAY "limits.bytes-in-flight", sl_config_bytes, &settings->max_bytes},
         {GATEWAY "limits.blob", sl_config_bytes, &settings->max_blob},
         {GATEWAY "limits.batch-messages", sl_config_integer, &settings->max_batch},
@@ -187,7 +171,7 @@ sl_status gw_settings_read(const sl_config *config, struct gw_settings *settings
     gw_listen_apply(&settings->listen, &settings->server);
     if (!status)
         status = gw_subscription_settings_read(config, &settings->subscriptions, error);
-    return status ? status : read_numbers(config, numbers, sizeof numbers / sizeof *numbers, error);
+    return status ? status : sl_config_numbers(config, numbers, sizeof numbers / sizeof *numbers, error);
 }
 
 void gw_settings_free(struct gw_settings *settings)

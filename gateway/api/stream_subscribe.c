@@ -54,6 +54,7 @@ static void sent(void *opaque, bool whole)
 
 static void fail(struct gw_request *request, sl_status status, const sl_error *error)
 {
+    const struct gateway *gateway = gw_request_opaque(request);
     if (status == SL_CONFLICT)
         gw_respond_error(request, 409, "group-full", error->text,
                          "end one, or choose another consumer group (group.id in kafkaConsumerProperties; "
@@ -61,9 +62,10 @@ static void fail(struct gw_request *request, sl_status status, const sl_error *e
     else if (status == SL_INVALID_ARGUMENT)
         gw_respond_error(request, 409, "subscription-id-in-use", error->text,
                          "choose another subscriptionId, or subscribe as its other consumers did");
-    else if (status == SL_THROTTLED)
-        gw_respond_error(request, 503, "too-many-subscriptions", error->text,
-                         "end subscriptions, or raise the limit");
+    else if (status == SL_THROTTLED || status == SL_QUEUE_FULL)
+        gw_respond_error_after(request, status == SL_THROTTLED ? 429 : 503, "too-many-subscriptions",
+                               error->text, "end subscriptions, or raise the limit",
+                               gw_subscriptions_limits(gateway->subscriptions)->retry_after_s);
     else if (status == SL_TIMED_OUT)
         gw_respond_error(request, 503, "group-join-timed-out", error->text, "send again");
     else

@@ -34,6 +34,11 @@ static const struct reserved {
     {"consumer", "enable.auto.commit", "subscribers say whether to commit"},
     {"consumer", "enable.auto.offset.store", "the gateway keeps the positions"},
     {"consumer", "enable.partition.eof", "the gateway does not use it"},
+    {"consumer", "queued.max.messages.kbytes", "set " SL_GATEWAY_ROOT "limits.subscription-bytes"},
+    {"consumer", "fetch.max.bytes", "set " SL_GATEWAY_ROOT "limits.subscription-bytes"},
+    {"consumer", "fetch.message.max.bytes", "set " SL_GATEWAY_ROOT "limits.subscription-bytes"},
+    {"consumer", "max.partition.fetch.bytes", "set " SL_GATEWAY_ROOT "limits.subscription-bytes"},
+    {"consumer", "message.max.bytes", "set " SL_GATEWAY_ROOT "limits.subscription-bytes"},
     {"consumer", "partition.assignment.strategy", "the gateway keeps to range and roundrobin"},
 };
 

@@ -79,6 +79,8 @@ struct gw_subscription {
     bool rebalancing;     /* its partitions were taken, and none are given yet */
     struct gw_held *held; /* the first `given` were handed out and are not settled; the others wait */
     size_t held_count, held_capacity, given;
+    size_t prefetch;                  /* bytes of the budget for what librdkafka reads ahead */
+    size_t held_bytes, counted_bytes; /* what is held; what of it the budget knows */
     struct gw_poll *parked, *unsettled;
     unsigned holders; /* polls that brought nothing, and hold it all the same until they are settled */
     uint64_t turn;    /* polls that followed none */
@@ -119,7 +121,9 @@ struct gw_subscriptions {
     struct gw_workers *workers;
     struct sl_log log;
     struct gw_subscription_limits limits;
-    _Atomic size_t max;
+    struct gw_budget *budget;
+    atomic_size_t prefetching; /* that have something to read ahead */
+    _Atomic size_t max, application_max, group_max, prefetch_max;
     _Atomic int64_t idle_ms, lost_ms, join_ms;
     atomic_uint parked; /* polls */
     atomic_ullong opened, redelivered, expired;
@@ -142,6 +146,16 @@ static inline int64_t gw_first_call_ms(const struct gw_subscriptions *all)
     int64_t wait = lost_ms > GW_FIRST_CALL_MS ? lost_ms : GW_FIRST_CALL_MS;
     return wait < idle_ms ? wait : idle_ms;
 }
+
+/* subscription_memory.c */
+/* Takes what it may read ahead from the budget, and tells its configuration. SL_QUEUE_FULL: there is none. */
+sl_status gw_subscription_take_prefetch(struct gw_subscription *subscription, sl_error *error);
+void gw_subscription_give_prefetch(struct gw_subscription *subscription);
+size_t gw_held_bytes(const rd_kafka_message_t *message);
+void gw_subscription_let_go(struct gw_subscription *subscription, struct gw_held held);
+void gw_subscription_account(struct gw_subscription *subscription); /* when what is held has changed */
+/* Payload that an answer may have now. */
+size_t gw_subscription_answer_room(const struct gw_subscription *subscription);
 
 /* subscriptions.c: the registry */
 struct gw_subscription *gw_subscription_link(struct gw_subscription *subscription);

@@ -87,9 +87,6 @@ static sl_status make_conf(struct gw_subscription *subscription, sl_error *error
          * second, and whenever it has something else to do: prod() gives it that. */
         {"heartbeat.interval.ms", "150"},
         {"max.poll.interval.ms", "300000"},
-        {"queued.max.messages.kbytes", "8192"},
-        {"fetch.message.max.bytes", "2097152"},
-        {"fetch.max.bytes", "4194304"},
         /* A new position waits for the fetch under way; an idle consumer asks five times a second. */
         {"fetch.wait.max.ms", "200"},
         {"fetch.error.backoff.ms", "100"},
@@ -111,6 +108,8 @@ static sl_status make_conf(struct gw_subscription *subscription, sl_error *error
     if (!status)
         status = gw_kafka_set(subscription->conf, "auto.offset.reset", reset, error);
     if (!status)
+        status = gw_subscription_take_prefetch(subscription, error);
+    if (!status)
         status = gw_kafka_set(subscription->conf, "group.id", subscription->group, error);
     char client[128];
     snprintf(client, sizeof client, "sl-%.100s", subscription->application);
@@ -129,6 +128,7 @@ static void left(struct gw_subscription *subscription)
     if (subscription->wake_fd >= 0)
         close(subscription->wake_fd);
     subscription->wake_fd = -1;
+    gw_subscription_give_prefetch(subscription);
     drop_list(subscription);
     while (subscription->leavers) {
         struct gw_change *change = subscription->leavers;

@@ -16,7 +16,7 @@ void gw_subscription_forget(struct gw_subscription *subscription, int32_t partit
     for (size_t i = 0; i < subscription->held_count; i++) {
         struct gw_held held = subscription->held[i];
         if (partition < 0 || held.message->partition == partition) {
-            rd_kafka_event_destroy(held.event);
+            gw_subscription_let_go(subscription, held);
             continue;
         }
         subscription->held[kept++] = held;
@@ -28,6 +28,7 @@ void gw_subscription_forget(struct gw_subscription *subscription, int32_t partit
     subscription->repeated = repeated;
     if (!given)
         subscription->awaits_ack = false;
+    gw_subscription_account(subscription);
 }
 
 void gw_subscription_hold_back(struct gw_subscription *subscription)
@@ -46,10 +47,11 @@ void gw_subscription_hold_back(struct gw_subscription *subscription)
         }
         if (held.message->offset < share->taken)
             share->taken = held.message->offset;
-        rd_kafka_event_destroy(held.event);
+        gw_subscription_let_go(subscription, held);
     }
     subscription->held_count = kept;
     subscription->repeated = repeated;
+    gw_subscription_account(subscription);
 }
 
 /*
@@ -130,6 +132,7 @@ static bool take(struct gw_subscription *subscription)
             subscription->run_bytes += message->len;
             subscription->run_messages++;
             subscription->held[subscription->held_count++] = (struct gw_held){event, message};
+            subscription->held_bytes += gw_held_bytes(message);
             return true;
         }
         if (!message || message->err)
@@ -151,6 +154,9 @@ static void fill(struct gw_subscription *subscription, struct gw_poll *poll)
     const struct gw_subscription_limits *limits = &subscription->all->limits;
     size_t max_bytes =
         poll->max_bytes && poll->max_bytes < limits->poll_bytes ? poll->max_bytes : limits->poll_bytes;
+    size_t room = gw_subscription_answer_room(subscription);
+    if (max_bytes > room)
+        max_bytes = room; /* less than one message: that one comes all the same */
     size_t max_messages = poll->max_messages ? poll->max_messages : subscription->poll_messages;
     if (!max_messages || max_messages > limits->poll_messages)
         max_messages = limits->poll_messages;
@@ -174,6 +180,7 @@ static void fill(struct gw_subscription *subscription, struct gw_poll *poll)
             break;
     }
     free(message.headers);
+    gw_subscription_account(subscription);
 }
 
 /* Ends the parked poll as it is. */
@@ -242,12 +249,13 @@ static void arrived(struct gw_subscription *subscription, size_t count)
         struct gw_share *share = gw_subscription_share(subscription, held.message->partition);
         if (share)
             share->sent = held.message->offset + 1;
-        rd_kafka_event_destroy(held.event);
+        gw_subscription_let_go(subscription, held);
     }
     subscription->held_count -= count;
     if (subscription->held_count && count)
         memmove(subscription->held, subscription->held + count,
                 subscription->held_count * sizeof *subscription->held);
+    gw_subscription_account(subscription);
     bool all = count >= subscription->given;
     subscription->given = 0;
     subscription->repeated = 0;

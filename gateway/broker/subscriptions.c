@@ -14,28 +14,29 @@
 sl_status gw_subscription_settings_read(const sl_config *config, struct gw_subscription_settings *settings,
                                         sl_error *error)
 {
-    int64_t bytes = 0, messages = 0, max = 0;
-    sl_status status = sl_config_bytes(config, SL_GATEWAY_ROOT "limits.poll-bytes", &bytes, error);
-    if (!status)
-        status = sl_config_integer(config, SL_GATEWAY_ROOT "limits.batch-messages", &messages, error);
-    if (!status)
-        status = sl_config_integer(config, SL_GATEWAY_ROOT "limits.subscriptions", &max, error);
-    if (!status)
-        status =
-            sl_config_duration_ms(config, SL_GATEWAY_ROOT "limits.poll-wait", &settings->poll_wait_ms, error);
-    if (!status)
-        status = sl_config_duration_ms(config, SL_GATEWAY_ROOT "limits.subscription-idle", &settings->idle_ms,
-                                       error);
-    if (!status)
-        status = sl_config_duration_ms(config, SL_GATEWAY_ROOT "limits.subscription-lost", &settings->lost_ms,
-                                       error);
-    if (!status)
-        status =
-            sl_config_duration_ms(config, SL_GATEWAY_ROOT "limits.join-timeout", &settings->join_ms, error);
+    int64_t bytes, messages, max, application_max, group_max, prefetch;
+    const struct sl_number numbers[] = {
+        {SL_GATEWAY_ROOT "limits.poll-bytes", sl_config_bytes, &bytes},
+        {SL_GATEWAY_ROOT "limits.batch-messages", sl_config_integer, &messages},
+        {SL_GATEWAY_ROOT "limits.subscriptions", sl_config_integer, &max},
+        {SL_GATEWAY_ROOT "limits.application-subscriptions", sl_config_integer, &application_max},
+        {SL_GATEWAY_ROOT "limits.group-subscriptions", sl_config_integer, &group_max},
+        {SL_GATEWAY_ROOT "limits.subscription-bytes", sl_config_bytes, &prefetch},
+        {SL_GATEWAY_ROOT "limits.poll-wait", sl_config_duration_ms, &settings->poll_wait_ms},
+        {SL_GATEWAY_ROOT "limits.subscription-idle", sl_config_duration_ms, &settings->idle_ms},
+        {SL_GATEWAY_ROOT "limits.subscription-lost", sl_config_duration_ms, &settings->lost_ms},
+        {SL_GATEWAY_ROOT "limits.join-timeout", sl_config_duration_ms, &settings->join_ms},
+    };
+    sl_status status = sl_config_numbers(config, numbers, sizeof numbers / sizeof *numbers, error);
+    if (status)
+        return status;
     settings->poll_bytes = (size_t)bytes;
     settings->poll_messages = (size_t)messages;
     settings->max = (size_t)max;
-    return status;
+    settings->application_max = (size_t)application_max;
+    settings->group_max = (size_t)group_max;
+    settings->prefetch_max = (size_t)prefetch;
+    return SL_OK;
 }
 
 void gw_subscriptions_set(struct gw_subscriptions *all, const struct gw_subscription_settings *settings)
@@ -43,7 +44,11 @@ void gw_subscriptions_set(struct gw_subscriptions *all, const struct gw_subscrip
     all->limits.poll_bytes = settings->poll_bytes;
     all->limits.poll_messages = settings->poll_messages;
     all->limits.poll_wait_ms = settings->poll_wait_ms;
+    all->limits.retry_after_s = (int)((settings->lost_ms + 999) / 1000);
     all->max = settings->max;
+    all->application_max = settings->application_max;
+    all->group_max = settings->group_max;
+    all->prefetch_max = settings->prefetch_max;
     all->idle_ms = settings->idle_ms;
     all->lost_ms = settings->lost_ms;
     all->join_ms = settings->join_ms;
@@ -65,6 +70,7 @@ sl_status gw_subscriptions_open(const sl_config *config, const struct sl_log *lo
     }
     gw_subscriptions_set(all, &settings);
     all->broker = broker;
+    all->budget = broker->budget;
     all->server = server;
     all->workers = workers;
     if (log)
@@ -240,12 +246,15 @@ struct gw_subscription *gw_subscription_find(struct gw_subscriptions *all, const
     return found;
 }
 
-/* Under the lock: what a new subscription has to do with those that there are. */
+/* Under the lock: what a new subscription has to do with those that there are. None of the counts has the one
+ * that it replaces. */
 struct survey {
     const struct gw_subscribe *ask;
     const char *group;
     struct gw_subscription *replaced;
-    size_t members; /* of the group on this topic, without the one replaced */
+    size_t members;       /* of the group on this topic */
+    size_t group_members; /* on all layers */
+    size_t of_application, alive_of_application;
 };
 
 static sl_status survey_id(struct survey *survey, struct gw_subscription *other, sl_error *error)
@@ -271,6 +280,53 @@ static sl_status survey_id(struct survey *survey, struct gw_subscription *other,
     return SL_OK;
 }
 
+/* Those that are leaving have threads and memory, too. */
+static void count_all(const struct gw_subscriptions *all, struct survey *survey)
+{
+    const struct gw_subscribe *ask = survey->ask;
+    for (const struct gw_subscription *other = all->alive; other; other = other->next_alive) {
+        if (other == survey->replaced || strcmp(other->application, ask->application) != 0)
+            continue;
+        survey->alive_of_application++;
+        survey->of_application += other->listed;
+        if (!other->listed || strcmp(other->group, survey->group) != 0)
+            continue;
+        survey->group_members++;
+        survey->members += !strcmp(other->layer->topic, ask->layer->topic);
+    }
+}
+
+static sl_status group_is_full(const struct gw_subscriptions *all, const struct survey *survey,
+                               sl_error *error)
+{
+    static const char abandoned[] = "one that was abandoned ends by itself";
+    long long first_s = (long long)(gw_first_call_ms(all) + 999) / 1000, idle_s = (all->idle_ms + 999) / 1000;
+    if (survey->members >= (size_t)survey->ask->layer->parallelization)
+        return sl_error_set(
+            error, SL_CONFLICT,
+            "consumer group %s has %zu %s already, as many as layer %s has parallelization "
+            "(%s: %lld s after a subscribe that no call followed, else %lld s after its last call)",
+            survey->group, survey->members, sl_plural(survey->members, "subscription", "subscriptions"),
+            survey->ask->layer->id, abandoned, first_s, idle_s);
+    return sl_error_set(
+        error, SL_CONFLICT,
+        "consumer group %s has %zu %s on all its layers, as many as "
+        "streamlayer.gateway.limits.group-subscriptions allows (%s: %lld s after a subscribe that "
+        "no call followed, else %lld s after its last call)",
+        survey->group, survey->group_members,
+        sl_plural(survey->group_members, "subscription", "subscriptions"), abandoned, first_s, idle_s);
+}
+
+static sl_status too_many(const char *whose, size_t count, const char *limit, sl_status status,
+                          sl_error *error)
+{
+    return sl_error_set_retriable(
+        error, status,
+        "%s has %zu %s, as many as streamlayer.gateway.limits.%s allows, or as many "
+        "again are ending",
+        whose, count, sl_plural(count, "subscription", "subscriptions"), limit);
+}
+
 static sl_status survey_all(struct gw_subscriptions *all, struct survey *survey, sl_error *error)
 {
     const struct gw_subscribe *ask = survey->ask;
@@ -282,26 +338,15 @@ static sl_status survey_all(struct gw_subscriptions *all, struct survey *survey,
         }
     if (!survey->group)
         survey->group = ask->group_default;
-    for (struct gw_subscription *other = all->alive; other; other = other->next_alive)
-        survey->members += other->listed && other != survey->replaced &&
-                           same_layer(other, ask->application, ask->layer) &&
-                           !strcmp(other->group, survey->group);
-    if (survey->members >= (size_t)ask->layer->parallelization)
-        return sl_error_set(
-            error, SL_CONFLICT,
-            "consumer group %s has %zu %s already, as many as layer %s has "
-            "parallelization (one that was abandoned ends by itself: %lld s after a subscribe "
-            "that no call followed, else %lld s after its last call)",
-            survey->group, survey->members, sl_plural(survey->members, "subscription", "subscriptions"),
-            ask->layer->id, (long long)(gw_first_call_ms(all) + 999) / 1000,
-            (long long)(all->idle_ms + 999) / 1000);
-    /* Those that are still leaving their groups have threads and memory, too. */
+    count_all(all, survey);
+    if (survey->members >= (size_t)ask->layer->parallelization || survey->group_members >= all->group_max)
+        return group_is_full(all, survey, error);
+    if (survey->of_application >= all->application_max ||
+        survey->alive_of_application >= 2 * all->application_max)
+        return too_many("the application", survey->of_application, "application-subscriptions", SL_THROTTLED,
+                        error);
     if (all->listed_count - (survey->replaced != NULL) >= all->max || all->alive_count >= 2 * all->max)
-        return sl_error_set_retriable(error, SL_THROTTLED,
-                                      "there %s %zu %s, as many as "
-                                      "streamlayer.gateway.limits.subscriptions allows",
-                                      sl_plural(all->listed_count, "is", "are"), all->listed_count,
-                                      sl_plural(all->listed_count, "subscription", "subscriptions"));
+        return too_many("the gateway", all->listed_count, "subscriptions", SL_QUEUE_FULL, error);
     return SL_OK;
 }
 

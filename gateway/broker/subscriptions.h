@@ -26,7 +26,8 @@ sl_status gw_subscriptions_open(const sl_config *config, const struct sl_log *lo
 
 /* What may be changed while it runs (streamlayer.gateway.limits.*). */
 struct gw_subscription_settings {
-    size_t max, poll_bytes, poll_messages;
+    size_t max, application_max, group_max; /* subscriptions */
+    size_t prefetch_max, poll_bytes, poll_messages;
     int64_t poll_wait_ms, idle_ms, lost_ms, join_ms;
 };
 sl_status gw_subscription_settings_read(const sl_config *config, struct gw_subscription_settings *settings,
@@ -47,6 +48,7 @@ void gw_subscriptions_free(struct gw_subscriptions **all);
 struct gw_subscription_limits {
     _Atomic size_t poll_bytes, poll_messages;
     _Atomic int64_t poll_wait_ms;
+    _Atomic int retry_after_s; /* when one whose client is gone may have made room */
 };
 const struct gw_subscription_limits *gw_subscriptions_limits(const struct gw_subscriptions *subscriptions);
 
@@ -110,8 +112,8 @@ struct gw_subscribe {
     struct gw_subscription *subscription; /* SL_OK: linked for the caller; assigned, start positions fixed */
 };
 /* SL_OK: done will be called. Else refused, no done: SL_CONFLICT (the group has as many consumers as the
- * layer allows), SL_INVALID_ARGUMENT (the ids do not fit together), SL_THROTTLED (too many subscriptions),
- * SL_CLOSED, … Any thread. */
+ * layer allows), SL_INVALID_ARGUMENT (the ids do not fit together), SL_THROTTLED (the application has too
+ * many subscriptions), SL_QUEUE_FULL (all have; done may say it, too, of memory), SL_CLOSED, … Any thread. */
 sl_status gw_subscriptions_subscribe(struct gw_subscriptions *all, struct gw_subscribe *subscribe,
                                      sl_error *error);
 

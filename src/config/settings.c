@@ -291,6 +291,15 @@ sl_status sl_config_bytes(const sl_config *config, const char *path, int64_t *va
     return typed(config, path, SL_SIZE_BYTES, &found, value, error);
 }
 
+sl_status sl_config_numbers(const sl_config *config, const struct sl_number *numbers, size_t count,
+                            sl_error *error)
+{
+    sl_status status = SL_OK;
+    for (size_t i = 0; i < count && !status; i++)
+        status = numbers[i].read(config, numbers[i].path, numbers[i].value, error);
+    return status;
+}
+
 sl_status sl_config_choice(const sl_config *config, const char *path, const char **value, sl_error *error)
 {
     const struct hocon_value *found = NULL;

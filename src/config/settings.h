@@ -69,6 +69,14 @@ sl_status sl_config_integer(const sl_config *config, const char *path, int64_t *
 sl_status sl_config_boolean(const sl_config *config, const char *path, bool *value, sl_error *error);
 sl_status sl_config_duration_ms(const sl_config *config, const char *path, int64_t *value, sl_error *error);
 sl_status sl_config_bytes(const sl_config *config, const char *path, int64_t *value, sl_error *error);
+/* Several of them, up to the first that is wrong. */
+struct sl_number {
+    const char *path;
+    sl_status (*read)(const sl_config *config, const char *path, int64_t *value, sl_error *error);
+    int64_t *value;
+};
+sl_status sl_config_numbers(const sl_config *config, const struct sl_number *numbers, size_t count,
+                            sl_error *error);
 /* One of the choices; *value is the configuration's own text. */
 sl_status sl_config_choice(const sl_config *config, const char *path, const char **value, sl_error *error);
 

@@ -78,11 +78,14 @@ struct place {
     rd_kafka_mock_cluster_t *cluster;
     sl_config *config;
     struct gw_server *server;
+    struct gw_budget *budget;
     struct gw_broker *broker;
     struct gw_workers *workers;
     struct gw_subscriptions *subscriptions;
     struct gw_layer_counters counters;
     struct gw_layer layer;
+    struct gw_layer *layers[8]; /* others of its kind */
+    size_t layer_count;
 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -143,7 +146,8 @@ static void fill_topic(struct place *place)
     assert_true(counts[0] > 2 && counts[1] > 2);
 }
 
-static void open_place(struct place *place)
+/* With a limit set, unless NULL. */
+static void open_place_with(struct place *place, const char *limit, const char *value)
 {
     char text[512];
     sl_error error;
@@ -156,6 +160,8 @@ static void open_place(struct place *place)
     assert_int_equal(sl_config_set(place->config, SL_GATEWAY_ROOT "kafka.brokers",
                                    rd_kafka_mock_cluster_bootstraps(place->cluster), &error),
                      SL_OK);
+    if (limit)
+        assert_int_equal(sl_config_set(place->config, limit, value, &error), SL_OK);
     const struct gw_server_settings settings = {.address = "127.0.0.1",
                                                 .loops = 1,
                                                 .max_connections = 10,
@@ -163,7 +169,8 @@ static void open_place(struct place *place)
                                                 .max_header = 1000,
                                                 .idle_timeout_ms = 10000};
     if (gw_server_start(&settings, NULL, &place->server, &error) ||
-        gw_broker_open(place->config, NULL, NULL, &place->broker, &error) ||
+        gw_budget_create((size_t)64 << 20, &place->budget, &error) ||
+        gw_broker_open(place->config, NULL, place->budget, &place->broker, &error) ||
         gw_workers_start(2, &place->workers, &error) ||
         gw_subscriptions_open(place->config, NULL, place->broker, place->server, place->workers,
                               &place->subscriptions, &error))
@@ -177,6 +184,11 @@ static void open_place(struct place *place)
     fill_topic(place);
 }
 
+static void open_place(struct place *place)
+{
+    open_place_with(place, NULL, NULL);
+}
+
 static void close_place(struct place *place)
 {
     atomic_store(&seek_fails, 0);
@@ -188,6 +200,8 @@ static void close_place(struct place *place)
     gw_workers_stop(&place->workers);
     gw_subscriptions_free(&place->subscriptions);
     gw_broker_close(&place->broker, 100);
+    assert_int_equal(gw_budget_used(place->budget), 0); /* all is given back */
+    gw_budget_destroy(&place->budget);
     sl_config_destroy(&place->config);
     rd_kafka_mock_cluster_destroy(place->cluster);
     rd_kafka_destroy(place->owner);
@@ -582,6 +596,179 @@ static void a_commit_under_way_hears_of_the_stop(void **state)
     close_place(&place);
 }
 
+/* Asks without waiting to join: limits are looked at before. */
+static sl_status ask_for(struct place *place, struct subscribing *call, const char *application,
+                         const char *topic, const char *id, sl_error *error)
+{
+    struct gw_layer *layer = calloc(1, sizeof *layer);
+    assert_non_null(layer);
+    *layer = place->layer;
+    layer->topic = topic;
+    place->layers[place->layer_count++] = layer;
+    *call = (struct subscribing){.ask = {.done = subscribed,
+                                         .application = application,
+                                         .layer = layer,
+                                         .subscription_id = id,
+                                         .group_default = "g",
+                                         .earliest = true}};
+    return gw_subscriptions_subscribe(place->subscriptions, &call->ask, error);
+}
+
+/* Those that were taken in hear of the end, and give up what they have. */
+static void close_after(struct place *place, struct subscribing *calls, size_t count)
+{
+    gw_subscriptions_close(place->subscriptions, WAIT_MS);
+    for (size_t i = 0; i < count; i++) {
+        await(&calls[i].done, 1);
+        gw_subscription_unlink(calls[i].ask.subscription);
+    }
+    close_place(place);
+    while (place->layer_count)
+        free(place->layers[--place->layer_count]);
+}
+
+static void an_application_has_its_share_of_subscriptions(void **state)
+{
+    (void)state;
+    struct place place;
+    struct subscribing calls[3], refused;
+    sl_error error;
+    open_place_with(&place, SL_GATEWAY_ROOT "limits.application-subscriptions", "2");
+    assert_int_equal(ask_for(&place, &calls[0], "a", "t", "one", &error), SL_OK);
+    assert_int_equal(ask_for(&place, &calls[1], "a", "u", "two", &error), SL_OK);
+    assert_int_equal(ask_for(&place, &refused, "a", "v", NULL, &error), SL_THROTTLED);
+    assert_true(error.retriable);
+    assert_non_null(strstr(error.text, "limits.application-subscriptions"));
+    assert_int_equal(ask_for(&place, &calls[2], "b", "v", NULL, &error),
+                     SL_OK); /* others are not concerned */
+    close_after(&place, calls, 3);
+}
+
+static void what_is_replaced_does_not_count(void **state)
+{
+    (void)state;
+    struct place place;
+    struct subscribing calls[2];
+    sl_error error;
+    open_place_with(&place, SL_GATEWAY_ROOT "limits.application-subscriptions", "1");
+    assert_int_equal(ask_for(&place, &calls[0], "a", "t", "one", &error), SL_OK);
+    assert_int_equal(ask_for(&place, &calls[1], "a", "t", "one", &error), SL_OK);
+    close_after(&place, calls, 2);
+}
+
+static void a_group_has_its_share_on_all_layers(void **state)
+{
+    (void)state;
+    struct place place;
+    struct subscribing calls[3], refused;
+    sl_error error;
+    open_place_with(&place, SL_GATEWAY_ROOT "limits.group-subscriptions", "2");
+    assert_int_equal(ask_for(&place, &calls[0], "a", "t", NULL, &error), SL_OK);
+    assert_int_equal(ask_for(&place, &calls[1], "a", "u", NULL, &error), SL_OK);
+    assert_int_equal(ask_for(&place, &refused, "a", "v", NULL, &error), SL_CONFLICT);
+    assert_non_null(strstr(error.text, "limits.group-subscriptions"));
+    assert_int_equal(ask_for(&place, &calls[2], "b", "v", NULL, &error),
+                     SL_OK); /* another's group of that name */
+    close_after(&place, calls, 3);
+}
+
+static void all_have_their_limit(void **state)
+{
+    (void)state;
+    struct place place;
+    struct subscribing call, refused;
+    sl_error error;
+    open_place_with(&place, SL_GATEWAY_ROOT "limits.subscriptions", "1");
+    assert_int_equal(ask_for(&place, &call, "a", "t", NULL, &error), SL_OK);
+    assert_int_equal(ask_for(&place, &refused, "b", "t", NULL, &error), SL_QUEUE_FULL);
+    assert_true(error.retriable);
+    close_after(&place, &call, 1);
+}
+
+static size_t number_of(rd_kafka_conf_t *conf, const char *name)
+{
+    char text[64];
+    size_t size = sizeof text;
+    assert_int_equal(rd_kafka_conf_get(conf, name, text, &size), RD_KAFKA_CONF_OK);
+    return strtoul(text, NULL, 10);
+}
+
+/* The first ones have what they may, the last ones what is left, and never all of them more than half. */
+static void reading_ahead_has_half_of_the_budget(void **state)
+{
+    enum { MAX = 8, MORE = 100 };
+    (void)state;
+    struct gw_subscriptions all = {.max = MAX, .prefetch_max = 1 << 20};
+    struct gw_subscription subscriptions[MORE];
+    sl_error error;
+    size_t sum = 0, count = 0;
+    assert_int_equal(gw_budget_create((size_t)8 << 20, &all.budget, &error), SL_OK);
+    sl_status status = SL_OK;
+    for (; count < MORE; count++) {
+        subscriptions[count] = (struct gw_subscription){.all = &all, .conf = rd_kafka_conf_new()};
+        status = gw_subscription_take_prefetch(&subscriptions[count], &error);
+        sum += subscriptions[count].prefetch;
+        if (status)
+            break;
+    }
+    assert_int_equal(status, SL_QUEUE_FULL);
+    assert_true(count >= MAX);
+    assert_true(sum <= (size_t)4 << 20);
+    assert_int_equal(gw_budget_part_used(all.budget, GW_BUDGET_PREFETCH), sum);
+    assert_int_equal(gw_budget_used(all.budget), sum);
+    assert_int_equal(subscriptions[0].prefetch, 1 << 20);
+    assert_true(subscriptions[MAX - 1].prefetch > 0 && subscriptions[MAX - 1].prefetch < 1 << 20);
+    assert_int_equal(number_of(subscriptions[0].conf, "queued.max.messages.kbytes"), 512);
+    assert_int_equal(number_of(subscriptions[0].conf, "fetch.max.bytes"), 1 << 19);
+    assert_int_equal(number_of(subscriptions[0].conf, "fetch.message.max.bytes"), 1 << 19);
+    for (size_t i = 0; i <= count && i < MORE; i++) {
+        gw_subscription_give_prefetch(&subscriptions[i]);
+        rd_kafka_conf_destroy(subscriptions[i].conf);
+    }
+    assert_int_equal(gw_budget_used(all.budget), 0);
+    assert_int_equal(gw_budget_part_used(all.budget, GW_BUDGET_PREFETCH), 0);
+    gw_budget_destroy(&all.budget);
+}
+
+/* What was handed out is counted until it is known to have arrived; and when memory is short a poll brings
+ * one message. */
+static void what_is_held_counts(void **state)
+{
+    (void)state;
+    struct place place;
+    struct gw_subscription *subscription;
+    int seen[2 * MESSAGES] = {0};
+    size_t count = 0;
+    open_place(&place);
+    assert_int_equal(subscribe(&place, &subscription), SL_OK);
+    size_t idle = gw_budget_used(place.budget);
+    assert_int_equal(idle, (size_t)1 << 20); /* what it may read ahead */
+    size_t rest = gw_budget_room(place.budget) - 3;
+    assert_true(gw_budget_take(place.budget, rest));
+    while (!count)
+        assert_int_equal(poll_once(subscription, 10, seen, &count), SL_OK);
+    assert_int_equal(count, 1);
+    gw_budget_give(place.budget, rest);
+    struct polling call = {.poll = {.subscription = subscription,
+                                    .max_messages = 2,
+                                    .deadline_ms = sl_mono_ms() + WAIT_MS,
+                                    .received = -1,
+                                    .assignment = -1,
+                                    .add = add,
+                                    .done = polled,
+                                    .released = released},
+                           .seen = seen};
+    gw_subscription_poll(&call.poll);
+    await(&call.done, 1);
+    assert_true(call.poll.count > 0);
+    assert_true(gw_budget_used(place.budget) > idle);
+    gw_poll_settle(&call.poll, true);
+    await(&call.released, 1);
+    assert_int_equal(gw_budget_used(place.budget), idle);
+    gw_subscription_unlink(subscription);
+    close_place(&place);
+}
+
 CASES_MAIN(cmocka_unit_test(an_answer_lost_before_a_resume_comes_again),
            cmocka_unit_test(a_seek_that_fails_half_way_skips_nothing),
            cmocka_unit_test(a_seek_that_cannot_be_undone_ends_the_subscription),
@@ -589,4 +776,8 @@ CASES_MAIN(cmocka_unit_test(an_answer_lost_before_a_resume_comes_again),
            cmocka_unit_test(before_its_first_call_a_subscription_ends_sooner),
            cmocka_unit_test(a_poll_that_holds_keeps_the_subscription),
            cmocka_unit_test(what_is_refused_is_named), cmocka_unit_test(calls_while_it_is_stopped_hear_so),
-           cmocka_unit_test(a_commit_under_way_hears_of_the_stop))
+           cmocka_unit_test(a_commit_under_way_hears_of_the_stop),
+           cmocka_unit_test(an_application_has_its_share_of_subscriptions),
+           cmocka_unit_test(what_is_replaced_does_not_count),
+           cmocka_unit_test(a_group_has_its_share_on_all_layers), cmocka_unit_test(all_have_their_limit),
+           cmocka_unit_test(reading_ahead_has_half_of_the_budget), cmocka_unit_test(what_is_held_counts))
