@@ -6,7 +6,7 @@
 #include "base/time.h"
 #include "config/settings.h"
 #include "gateway/api/publish.h"
-#include "gateway/api/tokens.h"
+#include "gateway/api/token_settings.h"
 #include "gateway/broker/repeats.h"
 #include "gateway/broker/subscriptions.h"
 #include "gateway/gateway_internal.h"
@@ -67,7 +67,7 @@ static sl_status upgrade_stores(const struct gateway *gateway, const char *direc
     return status;
 }
 
-static sl_status open_stores(struct gateway *gateway, int64_t token_lifetime_ms, sl_error *error)
+static sl_status open_stores(struct gateway *gateway, const struct gw_settings *settings, sl_error *error)
 {
     const char *directory = text_setting(gateway->config, GATEWAY "data-directory");
     sl_status status = hold_directory(gateway, directory, error);
@@ -82,7 +82,7 @@ static sl_status open_stores(struct gateway *gateway, int64_t token_lifetime_ms,
     if (!status)
         status =
             gw_access_open(gateway->applications, gw_authorize_changed, gateway, &gateway->access, error);
-    return status ? status : gw_tokens_open(directory, token_lifetime_ms, &gateway->tokens, error);
+    return status ? status : gw_tokens_open_configured(gateway, settings, error);
 }
 
 static sl_status join_routes(struct gateway *gateway, size_t *total, sl_error *error)
@@ -91,11 +91,12 @@ static sl_status join_routes(struct gateway *gateway, size_t *total, sl_error *e
         const struct gw_route *routes;
         size_t count;
     } tables[] = {
-        {gw_ingest_routes, gw_ingest_route_count},     {gw_stream_routes, gw_stream_route_count},
-        {gw_endpoint_routes, gw_endpoint_route_count}, {gw_config_routes, gw_config_route_count},
-        {gw_lookup_routes, gw_lookup_route_count},     {gw_token_routes, gw_token_route_count},
-        {gw_status_routes, gw_status_route_count},     {gw_group_routes, gw_group_route_count},
-        {gw_blob_routes, gw_blob_route_count},         {gw_publish_routes, gw_publish_route_count},
+        {gw_ingest_routes, gw_ingest_route_count},       {gw_stream_routes, gw_stream_route_count},
+        {gw_endpoint_routes, gw_endpoint_route_count},   {gw_config_routes, gw_config_route_count},
+        {gw_lookup_routes, gw_lookup_route_count},       {gw_token_routes, gw_token_route_count},
+        {gw_status_routes, gw_status_route_count},       {gw_group_routes, gw_group_route_count},
+        {gw_blob_routes, gw_blob_route_count},           {gw_publish_routes, gw_publish_route_count},
+        {gw_token_key_routes, gw_token_key_route_count},
     };
     *total = 0;
     for (size_t i = 0; i < sizeof tables / sizeof *tables; i++)
@@ -163,7 +164,10 @@ sl_status gw_settings_read(const sl_config *config, struct gw_settings *settings
         {GATEWAY "limits.batch-messages", sl_config_integer, &settings->max_batch},
         {GATEWAY "limits.publications", sl_config_integer, &settings->publications},
         {GATEWAY "push.heartbeat", sl_config_duration_ms, &settings->heartbeat_ms},
-        {GATEWAY "token.lifetime", sl_config_duration_ms, &settings->token_lifetime_ms},
+        {GATEWAY "token.lifetime", sl_config_duration_ms, &settings->token.lifetime_ms},
+        {GATEWAY "token.key-lifetime", sl_config_duration_ms, &settings->token.key_lifetime_ms},
+        {GATEWAY "token.key-lead", sl_config_duration_ms, &settings->token.key_lead_ms},
+        {GATEWAY "token.jwks-refresh", sl_config_duration_ms, &settings->token.jwks_refresh_ms},
     };
     sl_status status = read_server_settings(config, &settings->server, error);
     if (!status)
@@ -268,7 +272,7 @@ static sl_status open_parts(struct gateway *gateway, struct gw_settings *setting
     if (!status)
         status = gw_budget_create((size_t)settings->max_bytes, &gateway->budget, error);
     if (!status)
-        status = open_stores(gateway, settings->token_lifetime_ms, error);
+        status = open_stores(gateway, settings, error);
     if (!status)
         status = open_repeats(gateway, error);
     if (!status)
@@ -290,6 +294,8 @@ static sl_status open_parts(struct gateway *gateway, struct gw_settings *setting
     if (!status)
         status = gw_subscriptions_open(gateway->config, &gateway->log, gateway->broker, gateway->server,
                                        gateway->workers, &gateway->subscriptions, error);
+    if (!status)
+        status = gw_token_clock_start(gateway, &gateway->token_clock, error);
     return status ? status : gw_sweeper_start(gateway, &gateway->sweeper, error);
 }
 
@@ -348,6 +354,8 @@ void gw_stop(struct gateway **out, int grace_ms)
         gw_subscriptions_close(gateway->subscriptions, sl_remaining_ms(deadline));
     if (gateway->server)
         gw_server_drain(gateway->server, sl_remaining_ms(deadline));
+    if (gateway->tokens)
+        gw_tokens_finish(gateway->tokens); /* who waits for an issuer is answered by the workers */
     if (gateway->token_workers)
         gw_workers_finish(gateway->token_workers);
     if (gateway->workers)
@@ -363,6 +371,7 @@ void gw_stop(struct gateway **out, int grace_ms)
     gw_workers_stop(&gateway->workers);
     gw_workers_stop(&gateway->disk_workers);
     gw_sweeper_free(&gateway->sweeper);
+    gw_token_clock_free(&gateway->token_clock);
     if (gateway->subscriptions) {
         gw_subscriptions_free(&gateway->subscriptions);
         SL_INFO(&gateway->log, "gateway: stopped");

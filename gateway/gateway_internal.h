@@ -2,6 +2,7 @@
 #ifndef GW_GATEWAY_INTERNAL_H
 #define GW_GATEWAY_INTERNAL_H
 
+#include "gateway/api/tokens.h"
 #include "gateway/broker/broker.h"
 #include "gateway/broker/subscriptions.h"
 #include "gateway/gateway.h"
@@ -32,7 +33,8 @@ struct gateway {
     struct gw_applications *applications; /* store/applications.h */
     struct gw_access *access;             /* store/access.h: the same in memory */
     atomic_llong application_requests;    /* limits.application-requests, a second; 0: as many as come */
-    struct gw_tokens *tokens;             /* api/token.c: signing and checking */
+    struct gw_tokens *tokens;             /* api/tokens.h: signing and checking */
+    struct gw_token_clock *token_clock;   /* api/token_key_calls.c: what time brings to them */
     struct gw_budget *budget;             /* limits.bytes-in-flight */
     struct gw_broker *broker;
     struct gw_subscriptions *subscriptions; /* broker/subscriptions.h */
@@ -46,7 +48,8 @@ struct gw_settings {
     struct gw_listen listen;
     struct gw_server_settings server;
     struct gw_subscription_settings subscriptions;
-    int64_t max_bytes, max_blob, max_batch, heartbeat_ms, publications, token_lifetime_ms;
+    int64_t max_bytes, max_blob, max_batch, heartbeat_ms, publications;
+    struct gw_token_times token;
 };
 /* settings is zeroed before, and freed by gw_settings_free also after a failure; it may point into config. */
 sl_status gw_settings_read(const sl_config *config, struct gw_settings *settings, sl_error *error);
@@ -105,13 +108,17 @@ void gw_authorize_changed(void *opaque, const struct gw_account *before, const s
 /* Each API's routes; gateway.c joins them into the server's table. */
 extern const struct gw_route gw_lookup_routes[], gw_config_routes[], gw_ingest_routes[], gw_stream_routes[],
     gw_endpoint_routes[], gw_token_routes[], gw_status_routes[], gw_group_routes[], gw_blob_routes[],
-    gw_publish_routes[];
+    gw_publish_routes[], gw_token_key_routes[];
 extern const size_t gw_lookup_route_count, gw_config_route_count, gw_ingest_route_count,
     gw_stream_route_count, gw_endpoint_route_count, gw_token_route_count, gw_status_route_count,
-    gw_group_route_count, gw_blob_route_count, gw_publish_route_count;
+    gw_group_route_count, gw_blob_route_count, gw_publish_route_count, gw_token_key_route_count;
 
 /* Whether a request may pass (the server's gw_authenticate; opaque is the gateway): its bearer token. */
 enum gw_verdict gw_tokens_authenticate(void *opaque, struct gw_request *request, struct gw_caller *caller);
+
+/* Makes and removes keys of tokens, asks their issuers, as time goes; until the loops stop. */
+sl_status gw_token_clock_start(struct gateway *gateway, struct gw_token_clock **out, sl_error *error);
+void gw_token_clock_free(struct gw_token_clock **clock); /* the loops and workers have stopped */
 
 sl_status gw_status_create(struct gw_status **status, sl_error *error);
 void gw_status_destroy(struct gw_status **status);

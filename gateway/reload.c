@@ -80,8 +80,10 @@ static sl_status prepare(struct gateway *gateway, const sl_config *config, struc
 /* What can fail for want of memory comes first, and changes nothing when it does. */
 static sl_status apply(struct gateway *gateway, const struct gw_settings *settings, sl_error *error)
 {
-    sl_status status =
-        settings->listen.secure ? gw_server_reload_tls(gateway->server, &settings->listen.tls, error) : SL_OK;
+    /* Times of tokens alone harm nobody, should the rest fail. */
+    sl_status status = gw_tokens_set_times(gateway->tokens, &settings->token, error);
+    if (!status && settings->listen.secure)
+        status = gw_server_reload_tls(gateway->server, &settings->listen.tls, error);
     if (status)
         return status;
     if (settings->listen.secure)
@@ -91,7 +93,9 @@ static sl_status apply(struct gateway *gateway, const struct gw_settings *settin
     gw_server_set_limits(gateway->server, &settings->server);
     gw_subscriptions_set(gateway->subscriptions, &settings->subscriptions);
     gw_publications_set_max(gateway->publications, (size_t)settings->publications);
-    gw_tokens_set_lifetime(gateway->tokens, settings->token_lifetime_ms);
+    sl_error problem = {0};
+    if (gw_tokens_reread(gateway->tokens, &problem))
+        SL_ERROR(&gateway->log, "reload: %s", problem.text);
     return SL_OK;
 }
 

@@ -3,6 +3,7 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "base/time.h"
+#include "gateway/api/oauth_header.h"
 #include "gateway/api/tokens.h"
 #include "gateway/gateway_internal.h"
 
@@ -11,10 +12,10 @@
 #include <string.h>
 #include <strings.h>
 
-#define PARAMETERS_MAX 64
 #define CLOCK_SKEW_S   300 /* how far a client's clock may be off */
 #define URLS_MAX       3
 #define LIFETIME_MIN_S 60
+#define SCOPE_MAX      1000 /* characters */
 
 /* A signed request on its way through a worker. */
 struct token_job {
@@ -22,10 +23,9 @@ struct token_job {
     struct gw_request *request;
     struct gateway *gateway;
     char *header, *form; /* what the parameters point into */
-    struct sl_oauth_parameter parameters[PARAMETERS_MAX];
-    size_t count;
+    struct gw_oauth oauth;
     char *urls[URLS_MAX]; /* as the client may know this endpoint */
-    char *grant;
+    char *grant, *scope;  /* scope NULL: none was asked for */
     int64_t lifetime_ms;
 };
 
@@ -36,62 +36,20 @@ static void job_free(struct token_job *job)
     for (size_t i = 0; i < URLS_MAX; i++)
         free(job->urls[i]);
     free(job->grant);
+    free(job->scope);
     free(job);
 }
 
 static const char *parameter(const struct token_job *job, const char *name)
 {
-    for (size_t i = 0; i < job->count; i++)
-        if (!strcmp(job->parameters[i].name, name))
-            return job->parameters[i].value;
-    return NULL;
-}
-
-static void plus_to_space(char *text)
-{
-    for (; *text; text++)
-        if (*text == '+')
-            *text = ' ';
-}
-
-/* Decodes one value in place; false when it is malformed or there are too many. */
-static bool add_parameter(struct token_job *job, char *name, char *value, bool form)
-{
-    if (form) {
-        plus_to_space(name);
-        plus_to_space(value);
-    }
-    long name_size = sl_percent_decode(name), value_size = sl_percent_decode(value);
-    if (job->count == PARAMETERS_MAX || name_size < 0 || value_size < 0 ||
-        strlen(name) != (size_t)name_size || strlen(value) != (size_t)value_size)
-        return false;
-    job->parameters[job->count++] = (struct sl_oauth_parameter){name, value};
-    return true;
+    return gw_oauth_value(&job->oauth, name);
 }
 
 /* Authorization: OAuth name="value", … */
 static bool parse_header(struct token_job *job, const char *header)
 {
     job->header = strdup(header);
-    char *c = job->header;
-    while (c && *c) {
-        c += strspn(c, " \t,");
-        if (!*c)
-            break;
-        char *name = c;
-        c += strcspn(c, "=");
-        if (c[0] != '=' || c[1] != '"')
-            return false;
-        *c = 0;
-        char *value = c + 2;
-        c = strchr(value, '"');
-        if (!c)
-            return false;
-        *c++ = 0;
-        if (!add_parameter(job, name, value, false))
-            return false;
-    }
-    return c != NULL;
+    return job->header && gw_oauth_read_header(&job->oauth, job->header);
 }
 
 /* RFC 5849, 3.4.1.3.1: the query's parameters are signed too. They are decoded, and stay while the request
@@ -99,30 +57,21 @@ static bool parse_header(struct token_job *job, const char *header)
 static bool take_query(void *opaque, const char *name, const char *value)
 {
     struct token_job *job = opaque;
-    if (job->count == PARAMETERS_MAX)
-        return false; /* the signature will not be right */
-    job->parameters[job->count++] = (struct sl_oauth_parameter){name, value};
-    return true;
+    return gw_oauth_add(&job->oauth, name, value); /* too many: the signature will not be right */
 }
 
 static bool parse_form(struct token_job *job, const struct sl_buffer *body)
 {
     job->form = body->size ? strndup(body->data, body->size) : strdup("");
-    if (!job->form || strlen(job->form) != body->size)
+    if (!job->form || strlen(job->form) != body->size || !gw_oauth_read_form(&job->oauth, job->form))
         return false;
-    for (char *pair, *rest = job->form; (pair = strsep(&rest, "&"));) {
-        char *value = strchr(pair, '=');
-        if (value)
-            *value++ = 0;
-        if (*pair && !add_parameter(job, pair, value ? value : pair + strlen(pair), true))
-            return false;
-    }
     const char *grant = parameter(job, "grant_type"), *expires = parameter(job, "expires_in");
     int64_t seconds;
     if (expires && sl_parse_int(expires, LIFETIME_MIN_S, INT32_MAX, &seconds))
         job->lifetime_ms = seconds * 1000;
     job->grant = strdup(grant ? grant : "");
-    return job->grant != NULL;
+    job->scope = sl_strdup(parameter(job, "scope"));
+    return job->grant && !job->scope == !parameter(job, "scope");
 }
 
 static bool parse_json(struct token_job *job, const struct sl_buffer *body)
@@ -131,14 +80,24 @@ static bool parse_json(struct token_job *job, const struct sl_buffer *body)
     const char *grant = json_string_value(json_object_get(value, "grantType"));
     if (!grant)
         grant = json_string_value(json_object_get(value, "grant_type"));
-    const json_t *expires = json_object_get(value, "expiresIn");
+    const json_t *expires = json_object_get(value, "expiresIn"), *scope = json_object_get(value, "scope");
     if (json_is_integer(expires) && json_integer_value(expires) >= LIFETIME_MIN_S &&
         json_integer_value(expires) <= INT32_MAX)
         job->lifetime_ms = json_integer_value(expires) * 1000;
     job->grant = strdup(grant ? grant : "");
-    bool good = value && job->grant;
+    job->scope = sl_strdup(json_string_value(scope));
+    bool good = value && job->grant && (!scope || json_is_null(scope) || job->scope);
     json_decref(value);
     return good;
+}
+
+/* RFC 6749, 3.3. */
+static bool is_scope(const char *scope)
+{
+    for (const char *c = scope; *c; c++)
+        if (*c < 0x20 || *c > 0x7e || *c == '"' || *c == '\\')
+            return false;
+    return *scope && strlen(scope) <= SCOPE_MAX;
 }
 
 /* The URLs that the signature may be over: the configured one, and by the Host header (a proxy may add TLS).
@@ -160,7 +119,8 @@ static bool signature_is_right(const struct token_job *job, const char *secret)
     bool right = false;
     for (size_t i = 0; i < URLS_MAX && job->urls[i] && !right; i++) {
         char signature[45];
-        right = sl_oauth_signature("POST", job->urls[i], job->parameters, job->count, secret, signature) &&
+        right = sl_oauth_signature("POST", job->urls[i], job->oauth.parameters, job->oauth.count, secret,
+                                   signature) &&
                 strlen(given) == 44 && !CRYPTO_memcmp(given, signature, 44);
     }
     return right;
@@ -175,6 +135,8 @@ static const char *fault_of(const struct token_job *job, int64_t *timestamp)
         if (!parameter(job, needed[i]) || !*parameter(job, needed[i]))
             return "the Authorization header lacks oauth_consumer_key, oauth_nonce, oauth_signature or "
                    "oauth_timestamp";
+    if (gw_oauth_repeated(&job->oauth))
+        return "an oauth_ parameter is there twice";
     const char *method = parameter(job, "oauth_signature_method");
     if (!method || strcmp(method, "HMAC-SHA256"))
         return "oauth_signature_method is not HMAC-SHA256";
@@ -227,13 +189,14 @@ static sl_status check(struct token_job *job, struct gw_account **account, bool 
                                     (timestamp + 2L * CLOCK_SKEW_S) * 1000, error);
 }
 
-/* Both spellings: official clients read accessToken, others access_token. */
-static json_t *token_json(const char *token, int64_t lifetime_ms)
+/* Both spellings: official clients read accessToken, others access_token. The scope that was asked for is
+ * echoed, as clients expect; what a token may do is a matter of grants. */
+static json_t *token_json(const char *token, int64_t lifetime_ms, const char *scope)
 {
     json_int_t seconds = lifetime_ms / 1000;
-    return json_pack("{s:s, s:s, s:I, s:s, s:s, s:I}", "accessToken", token, "tokenType", "bearer",
+    return json_pack("{s:s, s:s, s:I, s:s, s:s, s:I, s:s*}", "accessToken", token, "tokenType", "bearer",
                      "expiresIn", seconds, "access_token", token, "token_type", "bearer", "expires_in",
-                     seconds);
+                     seconds, "scope", scope);
 }
 
 static void give_token(struct gw_job *opaque)
@@ -251,7 +214,7 @@ static void give_token(struct gw_job *opaque)
                           "the grant type \"%.64s\" is not known", job->grant);
     else if (!status &&
              !(status = gw_tokens_sign(job->gateway->tokens, account->id, lifetime, &token, &error)))
-        gw_respond_json(job->request, 200, token_json(token, lifetime));
+        gw_respond_json(job->request, 200, token_json(token, lifetime, job->scope));
     if (late)
         refuse_time(job->request, error.text);
     else if (status == SL_UNAUTHENTICATED)
@@ -289,6 +252,10 @@ static void post_token(struct gw_request *request)
     } else if (!(form ? parse_form : parse_json)(job, gw_request_body(request))) {
         gw_respond_error(request, 400, "bad-body", "the body is neither a form nor a JSON object",
                          "send {\"grantType\":\"client_credentials\"} or grant_type=client_credentials");
+    } else if (job->scope && !is_scope(job->scope)) {
+        gw_respond_error(request, 400, "bad-parameter",
+                         "scope is not 1 to 1000 printable ASCII characters without \" and \\",
+                         "correct the scope, or leave it out: grants say what an application may do");
     } else if (!list_urls(job)) {
         gw_respond_json(request, 500, NULL);
     } else {
@@ -304,39 +271,115 @@ static void get_time(struct gw_request *request)
     gw_respond_json(request, 200, json_pack("{s:I}", "timestamp", (json_int_t)(sl_wall_ms() / 1000)));
 }
 
-enum gw_verdict gw_tokens_authenticate(void *opaque, struct gw_request *request, struct gw_caller *caller)
+/* A bearer token on its way through a worker, where its signature is checked. */
+struct bearer {
+    struct gw_job job;
+    struct gw_key_wait wait;
+    struct gateway *gateway;
+    struct gw_request *request;
+    bool waited; /* its issuer was asked */
+    char token[];
+};
+
+static void refuse_bearer(struct gw_request *request, const sl_error *error)
 {
-    struct gateway *gateway = opaque;
-    const char *authorization = gw_request_header(request, "Authorization");
-    struct gw_account *account = NULL;
-    char *application = NULL;
-    sl_error error = {0};
-    sl_status status;
-    if (!authorization)
-        status = sl_error_set(&error, SL_UNAUTHENTICATED, "the request has no bearer token");
-    else if (strncasecmp(authorization, "Bearer ", 7))
-        status =
-            sl_error_set(&error, SL_UNAUTHENTICATED, "the Authorization header does not begin with Bearer");
-    else
-        status = gw_tokens_check(gateway->tokens, authorization + 7 + strspn(authorization + 7, " "),
-                                 &application, &error);
-    if (!status && !(account = gw_access_find(gateway->access, application)))
-        status = sl_error_set(&error, SL_UNAUTHENTICATED,
-                              "the application that the bearer token was made for is deleted");
-    free(application);
-    if (status == SL_UNAUTHENTICATED) {
-        struct sl_buffer action;
+    struct sl_buffer action;
+    switch (error->status) {
+    case SL_UNAUTHENTICATED:
         sl_buffer_init(&action, 1000);
         sl_buffer_append_text(&action, "get a token from ");
         gw_request_public_url(request, &action);
         sl_buffer_append_text(&action, "/oauth2/token (streamlayer token prints one)");
-        gw_respond_error(request, 401, "unauthenticated", error.text,
+        gw_respond_error(request, 401, "unauthenticated", error->text,
                          action.data ? action.data : "get a token from /oauth2/token");
         sl_buffer_free(&action);
-    } else if (status) {
-        gw_respond_failure(request, &error);
+        break;
+    case SL_NOT_FOUND:
+        gw_respond_error(
+            request, 401, "unknown-application", error->text,
+            "have an administrator make the application: streamlayer app create NAME --issuer URL "
+            "--subject S");
+        break;
+    case SL_UNAVAILABLE:
+        gw_respond_error(request, 503, "issuer-unavailable", error->text,
+                         "send again after the time that Retry-After gives; the gateway's log says why");
+        break;
+    default:
+        gw_respond_failure(request, error);
+        break;
     }
-    return status ? GW_ANSWERED : gw_authorize(gateway, request, account, caller);
+}
+
+/* Any thread: the issuer has answered, or never will. */
+static void keys_came(struct gw_key_wait *wait)
+{
+    struct bearer *bearer = (struct bearer *)(void *)((char *)wait - offsetof(struct bearer, wait));
+    bearer->waited = true;
+    if (gw_work_try(bearer->gateway->token_workers, &bearer->job))
+        return;
+    gw_respond_error(bearer->request, 503, "shutting-down", "the gateway is being stopped", "try again");
+    free(bearer);
+}
+
+static void check_bearer(struct gw_job *job)
+{
+    struct bearer *bearer = (struct bearer *)job;
+    struct gateway *gateway = bearer->gateway;
+    struct gw_account *account = NULL;
+    struct gw_caller caller;
+    sl_error error = {0};
+    bool later;
+    sl_status status = gw_tokens_check(gateway->tokens, bearer->token, bearer->waited ? NULL : &bearer->wait,
+                                       &later, &account, &error);
+    if (later)
+        return; /* it is keys_came's */
+    if (status)
+        refuse_bearer(bearer->request, &error);
+    else if (gw_authorize(gateway, bearer->request, account, &caller) == GW_PASS)
+        gw_request_admit(bearer->request, &caller);
+    free(bearer);
+}
+
+static enum gw_verdict check_later(struct gateway *gateway, struct gw_request *request, const char *token)
+{
+    size_t size = strlen(token) + 1;
+    struct bearer *bearer = malloc(sizeof *bearer + size);
+    if (!bearer) {
+        gw_respond_json(request, 500, NULL);
+        return GW_ANSWERED;
+    }
+    *bearer = (struct bearer){
+        .job.run = check_bearer, .wait.ready = keys_came, .gateway = gateway, .request = request};
+    memcpy(bearer->token, token, size);
+    if (gw_work_try(gateway->token_workers, &bearer->job))
+        return GW_LATER;
+    free(bearer);
+    gw_respond_error(request, 503, "shutting-down", "the gateway is being stopped", "try again");
+    return GW_ANSWERED;
+}
+
+enum gw_verdict gw_tokens_authenticate(void *opaque, struct gw_request *request, struct gw_caller *caller)
+{
+    struct gateway *gateway = opaque;
+    const char *authorization = gw_request_header(request, "Authorization");
+    sl_error error = {0};
+    if (!authorization || strncasecmp(authorization, "Bearer ", 7) != 0) {
+        sl_error_set(&error, SL_UNAUTHENTICATED, "%s",
+                     authorization ? "the Authorization header does not begin with Bearer"
+                                   : "the request has no bearer token");
+        refuse_bearer(request, &error);
+        return GW_ANSWERED;
+    }
+    const char *token = authorization + 7 + strspn(authorization + 7, " ");
+    struct gw_account *account = gw_tokens_recall(gateway->tokens, token);
+    return account ? gw_authorize(gateway, request, account, caller) : check_later(gateway, request, token);
+}
+
+static void get_jwks(struct gw_request *request)
+{
+    struct gateway *gateway = gw_request_opaque(request);
+    gw_respond_header(request, "Cache-Control", "public, max-age=300");
+    gw_respond_json(request, 200, gw_token_keys_jwks(gw_tokens_keys(gateway->tokens), sl_wall_ms()));
 }
 
 const struct gw_route gw_token_routes[] = {
@@ -346,6 +389,16 @@ const struct gw_route gw_token_routes[] = {
      .max_body = (size_t)16 * 1024,
      .handle = post_token,
      .name = "token"},
+    {.method = "GET",
+     .pattern = "/oauth2/jwks",
+     .flags = GW_ROUTE_PUBLIC,
+     .handle = get_jwks,
+     .name = "jwks"},
+    {.method = "GET",
+     .pattern = "/.well-known/jwks.json",
+     .flags = GW_ROUTE_PUBLIC,
+     .handle = get_jwks,
+     .name = "jwks"},
     {.method = "GET", .pattern = "/timestamp", .flags = GW_ROUTE_PUBLIC, .handle = get_time, .name = "time"},
 };
 const size_t gw_token_route_count = sizeof gw_token_routes / sizeof *gw_token_routes;

@@ -5,146 +5,94 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "base/time.h"
+#include "gateway/api/jwt.h"
+#include "gateway/store/nonces.h"
 
-#include <cjose/cjose.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <jansson.h>
-#include <openssl/bn.h>
-#include <openssl/core_names.h>
-#include <openssl/crypto.h>
 #include <openssl/evp.h>
-#include <openssl/pem.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-#define DIGEST          32
-#define TOKEN_MAX       4096 /* characters in a token of ours: far less */
-#define APPLICATION_MAX 64
-#define CACHE_SETS      1024 /* of CACHE_WAYS tokens each */
-#define CACHE_WAYS      4
-#define NONCE_SLOTS     65536
-#define NONCE_PROBES    64 /* slots in which one nonce may lie */
+#define DIGEST      32
+#define CACHE_SETS  1024 /* of CACHE_WAYS tokens each */
+#define CACHE_WAYS  4
+#define CACHE_LOCKS 16 /* each of the sets whose number ends so: loops seldom meet at one */
+#define LEEWAY_S    60 /* how far an outside issuer's clock may be off */
+#define PRUNE_MS    60000
+#define OLD_ISSUER  "streamlayer" /* of tokens from before keys had names */
+#define CACHE_LINE  64
 
 struct cached {
     unsigned char digest[DIGEST];
-    int64_t expires_ms; /* wall clock; 0: free */
-    char application[APPLICATION_MAX];
+    int64_t expires_ms;         /* wall clock; 0: free */
+    unsigned epoch;             /* of when it was checked */
+    struct gw_account *account; /* linked */
 };
 
-struct nonce {
-    unsigned char digest[DIGEST];
-    int64_t until_ms;
+struct cache_lock {
+    _Alignas(CACHE_LINE) pthread_mutex_t mutex;
 };
 
 struct gw_tokens {
-    cjose_jwk_t *key;
+    struct cache_lock locks[CACHE_LOCKS];
+    struct cached *cache; /* CACHE_SETS * CACHE_WAYS */
+    atomic_uint epoch;    /* raised when a key is gone: what was remembered before counts no more */
     EVP_MD *sha256;
     _Atomic int64_t lifetime_ms;
-    pthread_mutex_t signing; /* one use of the key at a time */
-    pthread_mutex_t lock;    /* guards what follows */
-    struct cached *cache;    /* CACHE_SETS * CACHE_WAYS */
-    struct nonce *nonces;    /* NONCE_SLOTS */
+    char *issuer, *audience;
+    struct gw_token_keys *keys;
+    struct gw_issuers *issuers;
+    struct gw_nonces *nonces;
+    _Atomic int64_t pruned_ms; /* sl_mono_ms() of the last time that nonces were */
+    struct gw_access *access;
 };
 
-static sl_status key_error(sl_error *error, const char *file)
+static sl_status open_parts(struct gw_tokens *tokens, const struct gw_token_settings *settings,
+                            const struct sl_log *log, sl_error *error)
 {
-    return sl_error_set(
-        error, SL_IO,
-        "%s holds no P-256 private key in PEM: mend it, or remove it so that a new one is made "
-        "(which ends all tokens)",
-        file);
-}
-
-/* One of the key's numbers as 32 big-endian bytes. */
-static bool key_number(const EVP_PKEY *key, const char *name, unsigned char out[32])
-{
-    BIGNUM *number = NULL;
-    bool good = EVP_PKEY_get_bn_param(key, name, &number) == 1 && BN_bn2binpad(number, out, 32) == 32;
-    BN_clear_free(number);
-    return good;
-}
-
-static cjose_jwk_t *to_jwk(const EVP_PKEY *key)
-{
-    unsigned char d[32], x[32], y[32];
-    cjose_err problem;
-    cjose_jwk_t *jwk = NULL;
-    if (EVP_PKEY_is_a(key, "EC") && EVP_PKEY_get_bits(key) == 256 &&
-        key_number(key, OSSL_PKEY_PARAM_PRIV_KEY, d) && key_number(key, OSSL_PKEY_PARAM_EC_PUB_X, x) &&
-        key_number(key, OSSL_PKEY_PARAM_EC_PUB_Y, y)) {
-        const cjose_jwk_ec_keyspec spec = {
-            .crv = CJOSE_JWK_EC_P_256, .d = d, .dlen = 32, .x = x, .xlen = 32, .y = y, .ylen = 32};
-        jwk = cjose_jwk_create_EC_spec(&spec, &problem);
-    }
-    OPENSSL_cleanse(d, sizeof d);
-    return jwk;
-}
-
-/* Writes beside, then renames, so that a crash leaves no half of a key. */
-static sl_status write_key(EVP_PKEY *key, const char *file, sl_error *error)
-{
-    char *draft = sl_printf("%s.new", file);
-    if (!draft)
-        return sl_error_oom(error);
-    unlink(draft);
-    int fd = open(draft, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    FILE *out = fd < 0 ? NULL : fdopen(fd, "w");
-    bool good =
-        out && PEM_write_PrivateKey(out, key, NULL, NULL, 0, NULL, NULL) == 1 && !fflush(out) && !fsync(fd);
-    if (out)
-        good = !fclose(out) && good;
-    good = good && !rename(draft, file);
-    sl_status status =
-        good ? SL_OK : sl_error_set(error, SL_IO, "cannot write %s: %s", file, sl_errno_text(errno));
-    free(draft);
+    static const struct sl_http_settings no_http;
+    const struct gw_token_key_settings keys = {.lifetime_ms = settings->times.key_lifetime_ms,
+                                               .lead_ms = settings->times.key_lead_ms,
+                                               .token_ms = settings->times.lifetime_ms};
+    int64_t now_ms = sl_wall_ms();
+    sl_status status = gw_nonces_open(settings->data_directory, now_ms, &tokens->nonces, error);
+    if (!status)
+        status = gw_token_keys_open(settings->data_directory, &keys, now_ms, log, &tokens->keys, error);
+    if (!status)
+        status = gw_issuers_open(settings->issuers, settings->issuer_count, settings->issuer,
+                                 settings->times.jwks_refresh_ms, settings->http ? settings->http : &no_http,
+                                 log, &tokens->epoch, &tokens->issuers, error);
     return status;
 }
 
-static sl_status read_key(const char *file, EVP_PKEY **key, sl_error *error)
+sl_status gw_tokens_open(const struct gw_token_settings *settings, const struct sl_log *log,
+                         struct gw_tokens **out, sl_error *error)
 {
-    FILE *in = fopen(file, "re");
-    if (in) {
-        *key = PEM_read_PrivateKey(in, NULL, NULL, NULL);
-        fclose(in);
-        return *key ? SL_OK : key_error(error, file);
-    }
-    if (errno != ENOENT)
-        return sl_error_set(error, SL_IO, "cannot read %s: %s", file, sl_errno_text(errno));
-    *key = EVP_EC_gen("P-256");
-    return *key ? write_key(*key, file, error) : sl_error_set(error, SL_INTERNAL, "no key could be made");
-}
-
-sl_status gw_tokens_open(const char *data_directory, int64_t lifetime_ms, struct gw_tokens **out,
-                         sl_error *error)
-{
-    struct gw_tokens *tokens = calloc(1, sizeof *tokens);
+    struct gw_tokens *tokens = aligned_alloc(CACHE_LINE, sizeof *tokens);
     *out = tokens;
     if (!tokens)
         return sl_error_oom(error);
-    tokens->lifetime_ms = lifetime_ms;
-    pthread_mutex_init(&tokens->signing, NULL);
-    pthread_mutex_init(&tokens->lock, NULL);
+    memset(tokens, 0, sizeof *tokens);
+    for (size_t i = 0; i < CACHE_LOCKS; i++)
+        pthread_mutex_init(&tokens->locks[i].mutex, NULL);
+    atomic_store(&tokens->lifetime_ms, settings->times.lifetime_ms);
+    tokens->access = settings->access;
     tokens->cache = calloc((size_t)CACHE_SETS * CACHE_WAYS, sizeof *tokens->cache);
-    tokens->nonces = calloc(NONCE_SLOTS, sizeof *tokens->nonces);
     tokens->sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
-    char *file = sl_printf("%s/token-key.pem", data_directory);
-    EVP_PKEY *key = NULL;
-    sl_status status =
-        tokens->cache && tokens->nonces && tokens->sha256 && file ? SL_OK : sl_error_oom(error);
-    if (!status)
-        status = read_key(file, &key, error);
-    if (!status && !(tokens->key = to_jwk(key)))
-        status = key_error(error, file);
-    EVP_PKEY_free(key);
-    free(file);
+    tokens->issuer = strdup(settings->issuer);
+    tokens->audience = strdup(settings->audience);
+    sl_status status = tokens->cache && tokens->sha256 && tokens->issuer && tokens->audience
+                           ? open_parts(tokens, settings, log, error)
+                           : sl_error_oom(error);
     if (status)
         gw_tokens_close(out);
     return status;
+}
+
+void gw_tokens_finish(struct gw_tokens *tokens)
+{
+    gw_issuers_finish(tokens->issuers);
 }
 
 void gw_tokens_close(struct gw_tokens **out)
@@ -153,63 +101,95 @@ void gw_tokens_close(struct gw_tokens **out)
     if (!tokens)
         return;
     *out = NULL;
-    if (tokens->key)
-        cjose_jwk_release(tokens->key);
+    gw_issuers_close(&tokens->issuers);
+    gw_token_keys_close(&tokens->keys);
+    gw_nonces_close(&tokens->nonces);
     EVP_MD_free(tokens->sha256);
+    for (size_t i = 0; tokens->cache && i < (size_t)CACHE_SETS * CACHE_WAYS; i++)
+        gw_account_unlink(tokens->cache[i].account);
     free(tokens->cache);
-    free(tokens->nonces);
-    pthread_mutex_destroy(&tokens->signing);
-    pthread_mutex_destroy(&tokens->lock);
+    free(tokens->issuer);
+    free(tokens->audience);
+    for (size_t i = 0; i < CACHE_LOCKS; i++)
+        pthread_mutex_destroy(&tokens->locks[i].mutex);
     free(tokens);
-}
-
-void gw_tokens_set_lifetime(struct gw_tokens *tokens, int64_t lifetime_ms)
-{
-    tokens->lifetime_ms = lifetime_ms;
 }
 
 int64_t gw_tokens_lifetime_ms(const struct gw_tokens *tokens)
 {
-    return tokens->lifetime_ms;
+    return atomic_load(&tokens->lifetime_ms);
 }
 
-static char *sign(cjose_jwk_t *key, const char *payload)
+/* The keys first: they must stay for as long as the tokens that they sign from then on. */
+sl_status gw_tokens_set_times(struct gw_tokens *tokens, const struct gw_token_times *times, sl_error *error)
 {
-    cjose_err problem;
-    const char *compact = NULL;
-    char *token = NULL;
-    cjose_header_t *header = cjose_header_new(&problem);
-    cjose_jws_t *jws = NULL;
-    if (header && cjose_header_set(header, CJOSE_HDR_ALG, CJOSE_HDR_ALG_ES256, &problem) &&
-        cjose_header_set(header, "typ", "JWT", &problem) &&
-        (jws = cjose_jws_sign(key, header, (const uint8_t *)payload, strlen(payload), &problem)) &&
-        cjose_jws_export(jws, &compact, &problem))
-        token = strdup(compact);
-    cjose_jws_release(jws);
-    cjose_header_release(header);
-    return token;
+    const struct gw_token_key_settings keys = {
+        .lifetime_ms = times->key_lifetime_ms, .lead_ms = times->key_lead_ms, .token_ms = times->lifetime_ms};
+    sl_status status = gw_token_keys_set(tokens->keys, &keys, error);
+    if (status)
+        return status;
+    atomic_store(&tokens->lifetime_ms, times->lifetime_ms);
+    gw_issuers_set_refresh(tokens->issuers, times->jwks_refresh_ms);
+    return SL_OK;
+}
+
+sl_status gw_tokens_reread(struct gw_tokens *tokens, sl_error *error)
+{
+    gw_issuers_reread(tokens->issuers);
+    return gw_token_keys_reread(tokens->keys, sl_wall_ms(), error);
+}
+
+struct gw_token_keys *gw_tokens_keys(struct gw_tokens *tokens)
+{
+    return tokens->keys;
+}
+
+sl_status gw_tokens_tick(struct gw_tokens *tokens, int64_t *next_ms, sl_error *error)
+{
+    int64_t now_ms = sl_mono_ms(), wall_ms = sl_wall_ms(), keys_ms, issuers_ms;
+    sl_status status = gw_token_keys_tick(tokens->keys, wall_ms, &keys_ms, error);
+    gw_issuers_tick(tokens->issuers, now_ms, &issuers_ms);
+    if (now_ms >= atomic_load(&tokens->pruned_ms) + PRUNE_MS) {
+        sl_status pruned = gw_nonces_prune(tokens->nonces, wall_ms, status ? NULL : error);
+        atomic_store(&tokens->pruned_ms, now_ms);
+        status = status ? status : pruned;
+    }
+    *next_ms = atomic_load(&tokens->pruned_ms) + PRUNE_MS;
+    if (now_ms + (keys_ms - wall_ms) < *next_ms)
+        *next_ms = now_ms + (keys_ms - wall_ms);
+    if (issuers_ms < *next_ms)
+        *next_ms = issuers_ms;
+    return status;
+}
+
+sl_status gw_tokens_revoke_key(struct gw_tokens *tokens, const char *kid, sl_error *error)
+{
+    sl_status status = gw_token_keys_revoke(tokens->keys, kid, sl_wall_ms(), error);
+    if (!status)
+        atomic_fetch_add(&tokens->epoch, 1);
+    return status;
 }
 
 sl_status gw_tokens_sign(struct gw_tokens *tokens, const char *application, int64_t lifetime_ms, char **token,
                          sl_error *error)
 {
-    int64_t now = sl_wall_ms() / 1000;
-    char id[17];
+    int64_t now_ms = sl_wall_ms();
+    char id[33];
     *token = NULL;
-    if (!sl_random_hex(id, 16)) /* two tokens of one second must differ */
+    if (!sl_random_hex(id, 32)) /* two tokens of one second must differ */
         return sl_error_set(error, SL_INTERNAL, "the system's random source failed");
-    json_t *claims = json_pack("{s:s, s:s, s:I, s:I, s:s}", "iss", "streamlayer", "sub", application, "iat",
-                               (json_int_t)now, "exp", (json_int_t)(now + lifetime_ms / 1000), "jti", id);
+    json_t *claims = json_pack("{s:s, s:s, s:s, s:I, s:I, s:s}", "iss", tokens->issuer, "sub", application,
+                               "aud", tokens->audience, "iat", (json_int_t)(now_ms / 1000), "exp",
+                               (json_int_t)((now_ms + lifetime_ms) / 1000), "jti", id);
     char *payload = claims ? json_dumps(claims, JSON_COMPACT) : NULL;
     json_decref(claims);
-    if (payload) {
-        pthread_mutex_lock(&tokens->signing);
-        *token = sign(tokens->key, payload);
-        pthread_mutex_unlock(&tokens->signing);
-    }
+    sl_status status =
+        payload ? gw_token_keys_sign(tokens->keys, now_ms, payload, token, error) : sl_error_oom(error);
     free(payload);
-    return *token ? SL_OK : sl_error_oom(error);
+    return status;
 }
+
+/* --- What was checked before --- */
 
 static bool digest(const struct gw_tokens *tokens, const char *text, size_t size, unsigned char out[DIGEST])
 {
@@ -217,88 +197,155 @@ static bool digest(const struct gw_tokens *tokens, const char *text, size_t size
 }
 
 /* The set that a digest's token would lie in: the digest is as good as random. */
-static struct cached *cache_set(struct gw_tokens *tokens, const unsigned char *key)
+static size_t set_of(const unsigned char *key)
 {
-    return tokens->cache + (size_t)(key[0] | key[1] << 8) % CACHE_SETS * CACHE_WAYS;
+    return (size_t)(key[0] | key[1] << 8) % CACHE_SETS;
 }
 
-static bool cache_find(struct gw_tokens *tokens, const unsigned char *key, char application[APPLICATION_MAX])
-{
-    int64_t now = sl_wall_ms();
-    bool found = false;
-    pthread_mutex_lock(&tokens->lock);
-    struct cached *set = cache_set(tokens, key);
-    for (int i = 0; i < CACHE_WAYS && !found; i++)
-        if (set[i].expires_ms > now && !memcmp(set[i].digest, key, DIGEST)) {
-            memcpy(application, set[i].application, APPLICATION_MAX);
-            found = true;
-        }
-    pthread_mutex_unlock(&tokens->lock);
-    return found;
-}
-
-static void cache_put(struct gw_tokens *tokens, const unsigned char *key, const char *application,
-                      int64_t expires_ms)
-{
-    pthread_mutex_lock(&tokens->lock);
-    struct cached *place = cache_set(tokens, key);
-    for (struct cached *other = place + CACHE_WAYS - 1; other > cache_set(tokens, key); other--)
-        if (other->expires_ms < place->expires_ms)
-            place = other; /* the one that ends first makes room */
-    memcpy(place->digest, key, DIGEST);
-    snprintf(place->application, sizeof place->application, "%s", application);
-    place->expires_ms = expires_ms;
-    pthread_mutex_unlock(&tokens->lock);
-}
-
-/* The claims of a token that this key has signed; NULL: it has not. */
-static json_t *verified_claims(struct gw_tokens *tokens, const char *token, size_t size)
-{
-    cjose_err problem;
-    json_t *claims = NULL;
-    uint8_t *payload = NULL;
-    size_t payload_size = 0;
-    pthread_mutex_lock(&tokens->signing);
-    cjose_jws_t *jws = cjose_jws_import(token, size, &problem);
-    const char *algorithm =
-        jws ? cjose_header_get(cjose_jws_get_protected(jws), CJOSE_HDR_ALG, &problem) : NULL;
-    if (algorithm && !strcmp(algorithm, CJOSE_HDR_ALG_ES256) &&
-        cjose_jws_verify(jws, tokens->key, &problem) &&
-        cjose_jws_get_plaintext(jws, &payload, &payload_size, &problem))
-        claims = json_loadb((const char *)payload, payload_size, 0, NULL);
-    cjose_jws_release(jws);
-    pthread_mutex_unlock(&tokens->signing);
-    return claims;
-}
-
-sl_status gw_tokens_check(struct gw_tokens *tokens, const char *token, char **out, sl_error *error)
+struct gw_account *gw_tokens_recall(struct gw_tokens *tokens, const char *token)
 {
     unsigned char key[DIGEST];
-    char application[APPLICATION_MAX];
-    size_t size = strnlen(token, TOKEN_MAX + 1);
-    *out = NULL;
-    if (size > TOKEN_MAX)
-        return sl_error_set(error, SL_UNAUTHENTICATED, "the bearer token is none of this platform's");
-    if (!digest(tokens, token, size, key))
-        return sl_error_oom(error);
-    if (!cache_find(tokens, key, application)) {
-        json_t *claims = verified_claims(tokens, token, size);
-        const char *subject = json_string_value(json_object_get(claims, "sub"));
-        int64_t expires = json_integer_value(json_object_get(claims, "exp"));
-        bool good = subject && *subject && strlen(subject) < APPLICATION_MAX;
-        bool fresh = good && expires > sl_wall_ms() / 1000;
-        if (fresh) {
-            snprintf(application, sizeof application, "%s", subject);
-            cache_put(tokens, key, application, expires * 1000);
+    size_t size = strnlen(token, GW_JWT_MAX + 1);
+    if (size > GW_JWT_MAX || !digest(tokens, token, size, key))
+        return NULL;
+    int64_t now_ms = sl_wall_ms();
+    unsigned epoch = atomic_load_explicit(&tokens->epoch, memory_order_acquire);
+    struct cached *set = tokens->cache + set_of(key) * CACHE_WAYS;
+    pthread_mutex_t *lock = &tokens->locks[set_of(key) % CACHE_LOCKS].mutex;
+    struct gw_account *account = NULL;
+    pthread_mutex_lock(lock);
+    for (int i = 0; i < CACHE_WAYS && !account; i++)
+        if (set[i].account && set[i].expires_ms > now_ms && set[i].epoch == epoch &&
+            !memcmp(set[i].digest, key, DIGEST)) {
+            set[i].account = gw_access_renew(tokens->access, set[i].account);
+            if (!set[i].account)
+                break;
+            account = gw_account_link(set[i].account);
         }
-        json_decref(claims);
-        if (!fresh)
-            return sl_error_set(error, SL_UNAUTHENTICATED,
-                                good ? "the bearer token has expired"
-                                     : "the bearer token is none of this platform's");
+    pthread_mutex_unlock(lock);
+    return account;
+}
+
+static void remember(struct gw_tokens *tokens, const char *token, size_t size, struct gw_account *account,
+                     int64_t expires_ms, unsigned epoch)
+{
+    unsigned char key[DIGEST];
+    if (!digest(tokens, token, size, key))
+        return; /* it is checked again the next time */
+    struct cached *set = tokens->cache + set_of(key) * CACHE_WAYS, *place = set;
+    pthread_mutex_t *lock = &tokens->locks[set_of(key) % CACHE_LOCKS].mutex;
+    pthread_mutex_lock(lock);
+    for (struct cached *other = set; other < set + CACHE_WAYS; other++) {
+        if (!memcmp(other->digest, key, DIGEST)) {
+            place = other;
+            break;
+        }
+        if (other->expires_ms < place->expires_ms)
+            place = other; /* the one that ends first makes room */
     }
-    *out = strdup(application);
-    return *out ? SL_OK : sl_error_oom(error);
+    memcpy(place->digest, key, DIGEST);
+    struct gw_account *before = place->account;
+    place->account = gw_account_link(account);
+    place->expires_ms = expires_ms;
+    place->epoch = epoch;
+    pthread_mutex_unlock(lock);
+    gw_account_unlink(before);
+}
+
+/* --- Checking --- */
+
+static sl_status refuse(sl_error *error, const char *why)
+{
+    return sl_error_set(error, SL_UNAUTHENTICATED, "the bearer token %s", why);
+}
+
+/* leeway_s: by how much the clock that it was made by may be off. */
+static sl_status check_times(const struct gw_jwt *jwt, int64_t leeway_s, sl_error *error)
+{
+    int64_t now_s = sl_wall_ms() / 1000;
+    if (jwt->expires_s + leeway_s <= now_s)
+        return refuse(error, "has expired");
+    if (jwt->not_before_s > now_s + leeway_s)
+        return refuse(error, "is not good yet (nbf)");
+    return SL_OK;
+}
+
+/* Of the gateway's own: the key first, since until then nothing of it is to be believed. */
+static sl_status check_own(struct gw_tokens *tokens, const struct gw_jwt *jwt, const char *token, size_t size,
+                           struct gw_account **account, sl_error *error)
+{
+    struct gw_jwk *key = gw_token_keys_find(tokens->keys, jwt->kid, sl_wall_ms());
+    bool good = key && gw_jwk_verify(key, jwt->algorithm, token, size);
+    gw_jwk_unlink(key);
+    if (!key && strcmp(jwt->issuer, tokens->issuer) != 0 && strcmp(jwt->issuer, OLD_ISSUER) != 0)
+        return sl_error_set(error, SL_UNAUTHENTICATED,
+                            "the bearer token is of the issuer (iss) \"%.200s\", which is not known here",
+                            jwt->issuer);
+    if (!key)
+        return refuse(error, "is signed with a key that this platform does not have, or has no more");
+    if (!good)
+        return refuse(error, "has a wrong signature");
+    const char *subject = gw_jwt_text(jwt, "sub");
+    /* Those from before keys had names have no aud. */
+    if (strcmp(jwt->issuer, jwt->kid ? tokens->issuer : OLD_ISSUER) != 0 ||
+        (jwt->kid && !gw_jwt_is_for(jwt, tokens->audience)))
+        return refuse(error, "was made by (iss) or for (aud) another platform");
+    if (!subject)
+        return refuse(error, "does not say whom it is for (sub)");
+    sl_status status = check_times(jwt, 0, error);
+    if (!status && !(*account = gw_access_find(tokens->access, subject)))
+        status = sl_error_set(error, SL_UNAUTHENTICATED,
+                              "the application that the bearer token was made for is deleted");
+    return status;
+}
+
+static sl_status check_outside(struct gw_tokens *tokens, struct gw_issuer *issuer, const struct gw_jwt *jwt,
+                               const char *token, size_t size, struct gw_key_wait *wait, bool *later,
+                               struct gw_account **account, sl_error *error)
+{
+    struct gw_jwk *key;
+    /* What is over, or for others, is no reason to ask its issuer anything. */
+    sl_status status = check_times(jwt, LEEWAY_S, error);
+    if (!status && !gw_jwt_is_for(jwt, gw_issuer_audience(issuer)))
+        status =
+            refuse(error, "is for another audience (aud) than the one that is configured for its issuer");
+    if (!status)
+        status = gw_issuer_key(issuer, jwt->kid, jwt->algorithm, wait, later, &key, error);
+    if (status || *later)
+        return status;
+    bool good = gw_jwk_verify(key, jwt->algorithm, token, size);
+    gw_jwk_unlink(key);
+    if (!good)
+        return refuse(error, "has a wrong signature");
+    const char *subject = gw_jwt_text(jwt, gw_issuer_claim(issuer));
+    if (!subject || !*subject)
+        return sl_error_set(error, SL_UNAUTHENTICATED, "the bearer token has no %s claim that is a text",
+                            gw_issuer_claim(issuer));
+    if (!(*account = gw_access_find_subject(tokens->access, jwt->issuer, subject)))
+        return sl_error_set(error, SL_NOT_FOUND, "no application has the issuer %s and the subject %s",
+                            jwt->issuer, subject);
+    return SL_OK;
+}
+
+sl_status gw_tokens_check(struct gw_tokens *tokens, const char *token, struct gw_key_wait *wait, bool *later,
+                          struct gw_account **account, sl_error *error)
+{
+    struct gw_jwt jwt;
+    size_t size = strlen(token);
+    unsigned epoch = atomic_load(&tokens->epoch); /* before the key is looked for */
+    *later = false;
+    *account = NULL;
+    sl_status status = gw_jwt_parse(token, size, &jwt, error);
+    if (status)
+        return status;
+    struct gw_issuer *issuer = gw_issuers_find(tokens->issuers, jwt.issuer);
+    int64_t leeway_s = issuer ? LEEWAY_S : 0;
+    status = issuer ? check_outside(tokens, issuer, &jwt, token, size, wait, later, account, error)
+                    : check_own(tokens, &jwt, token, size, account, error);
+    if (!status && !*later)
+        remember(tokens, token, size, *account, (jwt.expires_s + leeway_s) * 1000, epoch);
+    gw_jwt_free(&jwt);
+    return status;
 }
 
 sl_status gw_tokens_remember_nonce(struct gw_tokens *tokens, const char *key_id, const char *nonce,
@@ -310,24 +357,7 @@ sl_status gw_tokens_remember_nonce(struct gw_tokens *tokens, const char *key_id,
     free(text);
     if (!made)
         return sl_error_oom(error);
-    int64_t now = sl_wall_ms();
-    struct nonce *room = NULL;
-    bool seen = false;
-    pthread_mutex_lock(&tokens->lock);
-    size_t first = (size_t)(key[0] | key[1] << 8);
-    for (size_t i = 0; i < NONCE_PROBES && !seen; i++) {
-        struct nonce *slot = &tokens->nonces[(first + i) % NONCE_SLOTS];
-        bool live = slot->until_ms > now;
-        seen = live && !memcmp(slot->digest, key, DIGEST);
-        if (!live && !room)
-            room = slot;
-    }
-    if (!seen && room) {
-        memcpy(room->digest, key, DIGEST);
-        room->until_ms = until_ms;
-    }
-    pthread_mutex_unlock(&tokens->lock);
-    if (seen)
-        return sl_error_set(error, SL_UNAUTHENTICATED, "the nonce was used before");
-    return room ? SL_OK : sl_error_set_retriable(error, SL_THROTTLED, "too many tokens are being asked for");
+    sl_status status = gw_nonces_remember(tokens->nonces, key, until_ms, error);
+    return status == SL_CONFLICT ? sl_error_set(error, SL_UNAUTHENTICATED, "the nonce was used before")
+                                 : status;
 }

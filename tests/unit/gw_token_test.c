@@ -17,7 +17,7 @@ struct fixture {
     uint16_t port;
     struct gateway gateway;
     struct gw_application application;
-    struct gw_route routes[3];
+    struct gw_route routes[5];
     char token_url[100];
 };
 
@@ -25,6 +25,17 @@ static void who(struct gw_request *request)
 {
     char *name = strdup(gw_request_application(request));
     gw_respond(request, 200, "text/plain", name, strlen(name), free, name);
+}
+
+static const struct gw_token_settings token_settings = {
+    .times.lifetime_ms = 3600000, .issuer = "https://gateway.example", .audience = "streamlayer"};
+
+static void open_tokens(const char *directory, struct gw_access *access, struct gw_tokens **tokens)
+{
+    struct gw_token_settings settings = token_settings;
+    settings.access = access;
+    settings.data_directory = directory;
+    assert_int_equal(gw_tokens_open(&settings, NULL, tokens, NULL), SL_OK);
 }
 
 static int setup(void **state)
@@ -36,17 +47,17 @@ static int setup(void **state)
     assert_int_equal(gw_application_ensure(fixture->directory, "me", &fixture->application, NULL), SL_OK);
     assert_int_equal(gw_applications_open(fixture->directory, &gateway->applications, NULL), SL_OK);
     assert_int_equal(gw_access_open(gateway->applications, NULL, NULL, &gateway->access, NULL), SL_OK);
-    assert_int_equal(gw_tokens_open(fixture->directory, 3600000, &gateway->tokens, NULL), SL_OK);
+    open_tokens(fixture->directory, gateway->access, &gateway->tokens);
     assert_int_equal(gw_workers_start(2, &gateway->token_workers, NULL), SL_OK);
     gateway->public_url = strdup("http://gateway.example:8080");
     gateway->public_url_set = true;
-    assert_int_equal(gw_token_route_count, 2);
-    memcpy(fixture->routes, gw_token_routes, 2 * sizeof *gw_token_routes);
-    fixture->routes[2] = (struct gw_route){
+    assert_int_equal(gw_token_route_count, 4);
+    memcpy(fixture->routes, gw_token_routes, 4 * sizeof *gw_token_routes);
+    fixture->routes[4] = (struct gw_route){
         .method = "GET", .pattern = "/who", .handle = who, .access = GW_ACCESS_NONE, .name = "who"};
     const struct gw_server_settings settings = {.loops = 1,
                                                 .routes = fixture->routes,
-                                                .route_count = 3,
+                                                .route_count = 5,
                                                 .authenticate = gw_tokens_authenticate,
                                                 .opaque = gateway};
     assert_int_equal(gw_server_start(&settings, NULL, &gateway->server, NULL), SL_OK);
@@ -78,7 +89,9 @@ struct ask {
     const char *secret, *key, *nonce, *url, *method, *grant;
     int64_t seconds_off;
     bool form;
-    int64_t timestamp; /* 0: now */
+    int64_t timestamp;    /* 0: now */
+    const char *scope;    /* of JSON, as it stands there; NULL: none */
+    const char *repeated; /* a parameter that the header has once more; NULL: none */
 };
 
 static void add(struct sl_oauth_parameter *parameters, size_t *count, const char *name, const char *value)
@@ -100,6 +113,8 @@ static void ask_token(struct fixture *fixture, struct ask ask, struct answer *an
     add(parameters, &count, "oauth_signature_method", ask.method ? ask.method : "HMAC-SHA256");
     add(parameters, &count, "oauth_timestamp", timestamp);
     add(parameters, &count, "oauth_version", "1.0");
+    if (ask.repeated)
+        add(parameters, &count, ask.repeated, "again");
     size_t in_header = count;
     if (ask.form) {
         add(parameters, &count, "grant_type", grant);
@@ -117,9 +132,12 @@ static void ask_token(struct fixture *fixture, struct ask ask, struct answer *an
     }
     sl_buffer_printf(&header, "oauth_signature=\"");
     sl_percent_encode(&header, signature, 44);
-    char body[200], request[4000];
-    snprintf(body, sizeof body,
-             ask.form ? "grant_type=%s&scope=a+b%%2bc" : "{\"grantType\":\"%s\",\"expiresIn\":600}", grant);
+    char body[2000], request[8000];
+    if (ask.form)
+        snprintf(body, sizeof body, "grant_type=%s&scope=a+b%%2bc", grant);
+    else
+        snprintf(body, sizeof body, "{\"grantType\":\"%s\",\"expiresIn\":600%s%s}", grant,
+                 ask.scope ? ",\"scope\":" : "", ask.scope ? ask.scope : "");
     snprintf(
         request, sizeof request,
         "POST /oauth2/token HTTP/1.1\r\nHost: 127.0.0.1:%u\r\n%s\"\r\nContent-Type: %s\r\nContent-Length: "
@@ -251,7 +269,8 @@ static void other_tokens_are_refused(void **state)
     struct fixture *fixture = *state;
     struct answer answer;
     char *token;
-    assert_int_equal(gw_tokens_sign(fixture->gateway.tokens, fixture->application.id, 60000, &token, NULL), SL_OK);
+    assert_int_equal(gw_tokens_sign(fixture->gateway.tokens, fixture->application.id, 60000, &token, NULL),
+                     SL_OK);
     ask_who(fixture, token, &answer);
     assert_string_equal(answer.body, fixture->application.id);
     /* One bit of the signature; the payload of another; no signature at all. */
@@ -279,7 +298,7 @@ static void other_tokens_are_refused(void **state)
     char elsewhere[] = "/tmp/gw-token-XXXXXX", command[100];
     struct gw_tokens *others;
     assert_non_null(mkdtemp(elsewhere));
-    assert_int_equal(gw_tokens_open(elsewhere, 60000, &others, NULL), SL_OK);
+    open_tokens(elsewhere, fixture->gateway.access, &others);
     assert_int_equal(gw_tokens_sign(others, "app", 60000, &token, NULL), SL_OK);
     ask_who(fixture, token, &answer);
     assert_int_equal(answer.status, 401);
@@ -292,52 +311,104 @@ static void other_tokens_are_refused(void **state)
 static void tokens_expire(void **state)
 {
     struct fixture *fixture = *state;
-    char *token, *application;
+    struct gw_account *account;
+    char *token;
     sl_error error = {0};
+    bool later;
     assert_int_equal(gw_tokens_sign(fixture->gateway.tokens, "app", -1000, &token, NULL), SL_OK);
-    assert_int_equal(gw_tokens_check(fixture->gateway.tokens, token, &application, &error),
+    assert_int_equal(gw_tokens_check(fixture->gateway.tokens, token, NULL, &later, &account, &error),
                      SL_UNAUTHENTICATED);
     assert_non_null(strstr(error.text, "expired"));
     free(token);
 }
 
-static void the_key_outlives_the_gateway(void **state)
+/* What clients ask for as scope comes back; what is no scope is refused. */
+static void a_scope_is_echoed(void **state)
 {
     struct fixture *fixture = *state;
-    char file[100], *token, *application;
-    struct stat info;
-    snprintf(file, sizeof file, "%s/token-key.pem", fixture->directory);
-    assert_int_equal(stat(file, &info), 0);
-    assert_int_equal(info.st_mode & 0777, 0600);
-    assert_int_equal(gw_tokens_sign(fixture->gateway.tokens, "app", 60000, &token, NULL), SL_OK);
-    struct gw_tokens *again;
-    assert_int_equal(gw_tokens_open(fixture->directory, 60000, &again, NULL), SL_OK);
-    assert_int_equal(gw_tokens_check(again, token, &application, NULL), SL_OK);
-    assert_string_equal(application, "app");
-    free(application);
-    free(token);
-    gw_tokens_close(&again);
-    FILE *out = fopen(file, "w");
-    fputs("no key", out);
-    fclose(out);
-    sl_error error = {0};
-    assert_int_equal(gw_tokens_open(fixture->directory, 60000, &again, &error), SL_IO);
-    assert_non_null(strstr(error.text, file));
-    assert_null(again);
+    struct answer answer;
+    ask_token(fixture, (struct ask){.form = true}, &answer);
+    assert_int_equal(answer.status, 200);
+    assert_non_null(strstr(answer.body, "\"scope\":\"a b+c\""));
+    ask_token(fixture, (struct ask){.scope = "\"hrn:here:authorization::org:project/p\""}, &answer);
+    assert_non_null(strstr(answer.body, "\"scope\":\"hrn:here:authorization::org:project/p\""));
+    ask_token(fixture, (struct ask){0}, &answer);
+    assert_null(strstr(answer.body, "scope"));
+    ask_token(fixture, (struct ask){.scope = "null"}, &answer);
+    assert_int_equal(answer.status, 200);
+    char longest[1100];
+    snprintf(longest, sizeof longest, "\"%01001d\"", 0);
+    const char *const wrong[] = {"7",         "\"\"",         "\"a\\\"b\"", "\"a\\\\b\"",
+                                 "\"a\\nb\"", "\"\xc3\xa4\"", longest};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        ask_token(fixture, (struct ask){.scope = wrong[i]}, &answer);
+        assert_int_equal(answer.status, 400);
+    }
+}
+
+static void parameters_that_are_there_twice_are_refused(void **state)
+{
+    struct fixture *fixture = *state;
+    struct answer answer;
+    ask_token(fixture, (struct ask){.repeated = "oauth_nonce"}, &answer);
+    assert_int_equal(answer.status, 401);
+    assert_non_null(strstr(answer.body, "twice"));
+    ask_token(fixture, (struct ask){.repeated = "other"}, &answer);
+    assert_int_equal(answer.status, 200);
+}
+
+/* What was captured is no good after a restart either. */
+static void nonces_outlive_the_gateway(void **state)
+{
+    struct fixture *fixture = *state;
+    struct answer answer;
+    const struct ask captured = {.nonce = "captured", .timestamp = sl_wall_ms() / 1000};
+    ask_token(fixture, captured, &answer);
+    assert_int_equal(answer.status, 200);
+    gw_tokens_close(&fixture->gateway.tokens);
+    open_tokens(fixture->directory, fixture->gateway.access, &fixture->gateway.tokens);
+    ask_token(fixture, captured, &answer);
+    assert_int_equal(answer.status, 401);
+    assert_non_null(strstr(answer.body, "nonce"));
+}
+
+static void keys_are_published(void **state)
+{
+    struct fixture *fixture = *state;
+    struct answer answer;
+    static const char *const paths[] = {"/oauth2/jwks", "/.well-known/jwks.json"};
+    for (size_t i = 0; i < 2; i++) {
+        char request[200];
+        snprintf(request, sizeof request, "GET %s HTTP/1.1\r\nHost: x\r\n\r\n", paths[i]);
+        client_ask(fixture->port, request, &answer);
+        assert_int_equal(answer.status, 200);
+        assert_non_null(strstr(answer.text, "Cache-Control: public, max-age=300"));
+        json_t *jwks = json_loads(answer.body, 0, NULL), *keys = json_object_get(jwks, "keys");
+        assert_int_equal(json_array_size(keys), 1);
+        const json_t *key = json_array_get(keys, 0);
+        assert_string_equal(json_string_value(json_object_get(key, "alg")), "ES256");
+        assert_int_equal(strlen(json_string_value(json_object_get(key, "kid"))), GW_THUMBPRINT);
+        assert_null(json_object_get(key, "d"));
+        json_decref(jwks);
+    }
 }
 
 static void many_tokens_are_remembered_and_forgotten(void **state)
 {
     struct fixture *fixture = *state;
+    struct gw_tokens *tokens = fixture->gateway.tokens;
     for (int i = 0; i < 6000; i++) { /* more than the cache holds */
-        char name[20], *token, *application;
-        snprintf(name, sizeof name, "app-%d", i);
-        assert_int_equal(gw_tokens_sign(fixture->gateway.tokens, name, 60000 + i, &token, NULL), SL_OK);
-        for (int j = 0; j < 2; j++) {
-            assert_int_equal(gw_tokens_check(fixture->gateway.tokens, token, &application, NULL), SL_OK);
-            assert_string_equal(application, name);
-            free(application);
-        }
+        struct gw_account *account;
+        char *token;
+        bool later;
+        assert_int_equal(gw_tokens_sign(tokens, fixture->application.id, 60000 + i, &token, NULL), SL_OK);
+        assert_null(gw_tokens_recall(tokens, token));
+        assert_int_equal(gw_tokens_check(tokens, token, NULL, &later, &account, NULL), SL_OK);
+        assert_string_equal(account->id, fixture->application.id);
+        gw_account_unlink(account);
+        account = gw_tokens_recall(tokens, token);
+        assert_string_equal(account->id, fixture->application.id);
+        gw_account_unlink(account);
         free(token);
     }
 }
@@ -352,5 +423,8 @@ CASES_MAIN(
     cmocka_unit_test_setup_teardown(malformed_requests_are_refused, setup, teardown),
     cmocka_unit_test_setup_teardown(other_tokens_are_refused, setup, teardown),
     cmocka_unit_test_setup_teardown(tokens_expire, setup, teardown),
-    cmocka_unit_test_setup_teardown(the_key_outlives_the_gateway, setup, teardown),
+    cmocka_unit_test_setup_teardown(a_scope_is_echoed, setup, teardown),
+    cmocka_unit_test_setup_teardown(parameters_that_are_there_twice_are_refused, setup, teardown),
+    cmocka_unit_test_setup_teardown(nonces_outlive_the_gateway, setup, teardown),
+    cmocka_unit_test_setup_teardown(keys_are_published, setup, teardown),
     cmocka_unit_test_setup_teardown(many_tokens_are_remembered_and_forgotten, setup, teardown))

@@ -1,0 +1,122 @@
+#include "gateway/api/token_settings.h"
+
+#include "base/error.h"
+#include "base/text.h"
+#include "config/settings.h"
+
+#include <stdlib.h>
+#include <streamlayer/version.h>
+#include <string.h>
+
+#define TOKEN           SL_GATEWAY_ROOT "token."
+#define ISSUERS         TOKEN "issuers"
+#define OWN_ISSUER      "streamlayer" /* where neither token.issuer nor public-url is set */
+#define ISSUERS_AT_MOST 100
+
+/* What lives until the tokens are open. */
+struct reading {
+    struct gw_token_settings settings;
+    struct gw_issuer_settings *issuers;
+    size_t count;
+    struct sl_proxy proxy, secure_proxy;
+    struct sl_http_settings http;
+};
+
+static const char *text_setting(const sl_config *config, const char *path)
+{
+    const char *value = sl_config_get(config, path);
+    return value && *value ? value : NULL;
+}
+
+/* A setting of one issuer's; NULL: it is not set. *oom is set where it could not be asked for. */
+static const char *of_issuer(const sl_config *config, const char *name, const char *what, bool *oom)
+{
+    char *path = sl_printf(ISSUERS ".%s.%s", name, what);
+    const char *value = path ? text_setting(config, path) : NULL;
+    *oom = *oom || !path;
+    free(path);
+    return value;
+}
+
+static sl_status read_issuers(const sl_config *config, struct reading *reading, sl_error *error)
+{
+    const char *name;
+    bool oom = false;
+    while (sl_config_name_at(config, ISSUERS, reading->count))
+        reading->count++;
+    if (reading->count > ISSUERS_AT_MOST)
+        return sl_error_set(error, SL_BAD_CONFIG, ISSUERS " has %zu names: at most %d are allowed",
+                            reading->count, ISSUERS_AT_MOST);
+    if (!(reading->issuers = calloc(reading->count + 1, sizeof *reading->issuers)))
+        return sl_error_oom(error);
+    for (size_t i = 0; (name = sl_config_name_at(config, ISSUERS, i)) && i < reading->count; i++)
+        reading->issuers[i] =
+            (struct gw_issuer_settings){.name = name,
+                                        .issuer = of_issuer(config, name, "issuer", &oom),
+                                        .audience = of_issuer(config, name, "audience", &oom),
+                                        .jwks_file = of_issuer(config, name, "jwks-file", &oom),
+                                        .jwks_url = of_issuer(config, name, "jwks-url", &oom),
+                                        .ca_file = of_issuer(config, name, "ca-file", &oom),
+                                        .claim = of_issuer(config, name, "claim", &oom)};
+    return oom ? sl_error_oom(error) : SL_OK;
+}
+
+static struct sl_http_proxy route_of(const struct sl_proxy *proxy)
+{
+    return (struct sl_http_proxy){.url = proxy->url, .shown = proxy->shown, .origin = proxy->origin};
+}
+
+/* The way to issuers: that of any client on this machine. */
+static sl_status read_http(const sl_config *config, struct reading *reading, sl_error *error)
+{
+    static const struct sl_http_names names = {.proxy_host = SL_ROOT "proxy.host",
+                                               .proxy_credentials =
+                                                   SL_ROOT "proxy.credentials.username and .password",
+                                               .no_proxy = SL_ROOT "proxy.exclude, no_proxy",
+                                               .ca_file = ISSUERS ".NAME.ca-file"};
+    sl_status status = sl_config_proxy(config, false, &reading->proxy, error);
+    if (!status)
+        status = sl_config_proxy(config, true, &reading->secure_proxy, error);
+    reading->http = (struct sl_http_settings){.proxy = route_of(&reading->proxy),
+                                              .secure_proxy = route_of(&reading->secure_proxy),
+                                              .no_proxy = sl_config_no_proxy(config),
+                                              .user_agent = "streamlayerd/" SL_VERSION,
+                                              .names = names};
+    return status;
+}
+
+static sl_status read_all(struct gateway *gateway, const struct gw_token_times *times,
+                          struct reading *reading, sl_error *error)
+{
+    const sl_config *config = gateway->config;
+    struct gw_token_settings *settings = &reading->settings;
+    settings->times = *times;
+    sl_status status = read_issuers(config, reading, error);
+    if (!status)
+        status = read_http(config, reading, error);
+    const char *issuer = text_setting(config, TOKEN "issuer");
+    if (!issuer)
+        issuer = text_setting(config, SL_GATEWAY_ROOT "public-url");
+    const char *audience = text_setting(config, TOKEN "audience");
+    settings->data_directory = text_setting(config, SL_GATEWAY_ROOT "data-directory");
+    settings->issuer = issuer ? issuer : OWN_ISSUER;
+    settings->audience = audience ? audience : OWN_ISSUER;
+    settings->issuers = reading->issuers;
+    settings->issuer_count = reading->count;
+    settings->http = &reading->http;
+    settings->access = gateway->access;
+    return status;
+}
+
+sl_status gw_tokens_open_configured(struct gateway *gateway, const struct gw_settings *settings,
+                                    sl_error *error)
+{
+    struct reading reading = {0};
+    sl_status status = read_all(gateway, &settings->token, &reading, error);
+    if (!status)
+        status = gw_tokens_open(&reading.settings, &gateway->log, &gateway->tokens, error);
+    free(reading.issuers);
+    sl_proxy_free(&reading.proxy);
+    sl_proxy_free(&reading.secure_proxy);
+    return status;
+}

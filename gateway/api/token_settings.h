@@ -1,0 +1,12 @@
+/* From the configuration to gw_tokens_open. */
+#ifndef GW_API_TOKEN_SETTINGS_H
+#define GW_API_TOKEN_SETTINGS_H
+
+#include "gateway/api/tokens.h"
+#include "gateway/gateway_internal.h"
+
+/* Opens the gateway's tokens as its configuration says. Errors: SL_BAD_CONFIG, SL_IO, SL_OUT_OF_MEMORY. */
+sl_status gw_tokens_open_configured(struct gateway *gateway, const struct gw_settings *settings,
+                                    sl_error *error);
+
+#endif
