@@ -102,6 +102,7 @@ struct gw_request {
     /* The loop thread's view of where it is. */
     bool begun, handled, suspended, paused, answered, gone;
     bool undecided; /* authenticate's verdict is to come; until then another thread may hold the request */
+    bool repeated;  /* the call that libmicrohttpd made for the headers is made again, after that verdict */
     bool query, parked;
     bool varies;   /* what it answers depends on the Origin */
     bool deserted; /* its client was gone before the answer */

@@ -345,7 +345,7 @@ static bool begin(struct gw_request *request, const char *method, const char *ve
     if (verdict == GW_PASS) {
         admit(request);
     } else if (verdict == GW_LATER && !request->answered) {
-        request->undecided = request->suspended = true;
+        request->undecided = request->suspended = request->repeated = true;
         gw_connection_wait(request->peer, GW_WAIT_OURS);
         MHD_suspend_connection(request->connection);
     }
@@ -447,6 +447,11 @@ enum MHD_Result gw_mhd_request(void *opaque, struct MHD_Connection *connection, 
         if (request->answered && (!clear || request->expect))
             return send_answer(request);
         return MHD_YES;
+    }
+    /* After a suspension in the call for the headers it is made again, before anything of the body comes. */
+    if (request->repeated) {
+        request->repeated = false;
+        return request->answered && request->expect ? send_answer(request) : MHD_YES;
     }
     if (*size)
         return take_piece(request, data, size) ? MHD_YES : MHD_NO;

@@ -155,6 +155,17 @@ static void who(struct gw_request *request)
     gw_respond(request, 200, "text/plain", name, strlen(name), free, name);
 }
 
+/* Its name, and the body. */
+static void who_and_what(struct gw_request *request)
+{
+    const struct sl_buffer *body = gw_request_body(request);
+    struct sl_buffer text;
+    sl_buffer_init(&text, 1000);
+    sl_buffer_printf(&text, "%s %.*s", gw_request_application(request), (int)body->size,
+                     body->data ? body->data : "");
+    gw_respond_buffer(request, 200, "text/plain", &text);
+}
+
 static void count_drained(void *opaque)
 {
     struct shared *shared = opaque;
@@ -231,7 +242,7 @@ static const struct gw_route routes[] = {
      .begin = refuse_early,
      .name = "early"},
     {.method = "GET", .pattern = "/who", .handle = who, .name = "who"},
-    {.method = "POST", .pattern = "/who/{answer}", .handle = who, .name = "who.post"},
+    {.method = "POST", .pattern = "/who/{answer}", .handle = who_and_what, .name = "who.post"},
 };
 
 static uint16_t start_with(struct shared *shared, struct gw_server_settings settings)
@@ -540,9 +551,12 @@ static void a_verdict_may_come_later(void **state)
     } cases[] = {
         {"GET /who HTTP/1.1\r\n" HOST "Authorization: later\r\n\r\n", 200, "late"},
         {"POST /who/yes HTTP/1.1\r\n" HOST "Authorization: later\r\nContent-Length: 3\r\n\r\nabc", 200,
-         "late"},
+         "late abc"},
         {"POST /who/no HTTP/1.1\r\n" HOST "Authorization: later\r\nContent-Length: 3\r\n\r\nabc", 401,
          "thought about it"},
+        {"POST /who/no HTTP/1.1\r\n" HOST "Authorization: later\r\nContent-Length: 3\r\nExpect: "
+         "100-continue\r\n\r\n",
+         401, "thought about it"},
     };
     for (int round = 0; round < 20; round++)
         for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -552,6 +566,20 @@ static void a_verdict_may_come_later(void **state)
             sem_wait(&shared.reached);
             pthread_join(shared.decider, NULL);
         }
+    /* Who asks before he sends is given leave after the verdict, and not before. */
+    int fd = client_connect(port);
+    static const char head[] = "POST /who/yes HTTP/1.1\r\n" HOST
+                               "Authorization: later\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n";
+    client_write(fd, head, strlen(head));
+    client_read(fd, &answer, false);
+    assert_int_equal(answer.status, 100);
+    sem_wait(&shared.reached);
+    pthread_join(shared.decider, NULL);
+    client_write(fd, "abc", 3);
+    client_read(fd, &answer, true);
+    assert_int_equal(answer.status, 200);
+    assert_string_equal(answer.body, "late abc");
+    close(fd);
     stop(&shared);
 }
 
