@@ -243,7 +243,7 @@ static void post_cleaning(struct gateway *gateway)
     if (!cleaning)
         return; /* the next start will do it */
     *cleaning = (struct cleaning){.job.run = clean, .gateway = gateway};
-    gw_work_post(gateway->workers, &cleaning->job);
+    gw_work_post(gateway->workers, NULL, &cleaning->job);
 }
 
 /* Knowing repeats is ours, too. */
@@ -280,11 +280,11 @@ static sl_status open_parts(struct gateway *gateway, struct gw_settings *setting
     if (!status)
         status = gw_status_create(&gateway->status, error);
     if (!status)
-        status = gw_workers_start(WORKERS, &gateway->workers, error);
+        status = gw_workers_start(WORKERS, WORKERS / 4, &gateway->workers, error);
     if (!status)
-        status = gw_workers_start(TOKEN_WORKERS, &gateway->token_workers, error);
+        status = gw_workers_start(TOKEN_WORKERS, TOKEN_WORKERS, &gateway->token_workers, error);
     if (!status)
-        status = gw_workers_start(DISK_WORKERS, &gateway->disk_workers, error);
+        status = gw_workers_start(DISK_WORKERS, DISK_WORKERS - 1, &gateway->disk_workers, error);
     if (!status)
         status = gw_broker_open(gateway->config, &gateway->log, gateway->budget, &gateway->broker, error);
     if (!status)
@@ -350,6 +350,8 @@ void gw_stop(struct gateway **out, int grace_ms)
     /* Polls are answered and groups left while the loops and workers still run; then what is in flight ends,
      * and with it the jobs that use Kafka; then Kafka has what it was given, or those who wait hear on their
      * loops that it has not; only then the loops go. */
+    if (gateway->workers)
+        gw_workers_lift_shares(gateway->workers);
     if (gateway->subscriptions)
         gw_subscriptions_close(gateway->subscriptions, sl_remaining_ms(deadline));
     if (gateway->server)

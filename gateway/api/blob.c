@@ -240,7 +240,7 @@ static void get_blob(struct gw_request *request)
         .range = whole ? NULL : gw_request_header(request, "Range"),
         .if_range = gw_request_header(request, "If-Range"),
     };
-    gw_work_post(get->gateway->disk_workers, &get->job);
+    gw_work_post(get->gateway->disk_workers, gw_request_application(request), &get->job);
 }
 
 /* --- The end of blobs, and of forgotten publications --- */
@@ -291,7 +291,7 @@ static void sweep_due(struct gw_timer *timer)
 {
     struct gw_sweeper *sweeper =
         (struct gw_sweeper *)(void *)((char *)timer - offsetof(struct gw_sweeper, timer));
-    gw_work_try(sweeper->gateway->disk_workers, &sweeper->job);
+    gw_work_try(sweeper->gateway->disk_workers, NULL, &sweeper->job);
 }
 
 static void set_timer(struct gw_task *task)
@@ -313,7 +313,7 @@ sl_status gw_sweeper_start(struct gateway *gateway, struct gw_sweeper **out, sl_
     sweeper->loop = gw_server_loop(gateway->server, 0);
     sweeper->job.run = run_sweep;
     sweeper->task.run = set_timer;
-    gw_work_post(gateway->disk_workers, &sweeper->job);
+    gw_work_post(gateway->disk_workers, NULL, &sweeper->job);
     return SL_OK;
 }
 

@@ -140,7 +140,7 @@ static sl_status read_specs(struct change *change, const json_t *layers, sl_erro
 static void go_on(struct change *change, sl_status status, const sl_error *error)
 {
     if (!status) {
-        gw_work_post(change->gateway->workers, &change->job);
+        gw_work_post(change->gateway->workers, gw_request_application(change->request), &change->job);
         return;
     }
     fail(change, error);

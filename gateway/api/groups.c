@@ -103,7 +103,7 @@ static struct call *call_new(struct gw_request *request, void (*run)(struct gw_j
 /* Hands the call to a worker, which answers. */
 static void go_on(struct call *call)
 {
-    gw_work_post(call->gateway->workers, &call->job);
+    gw_work_post(call->gateway->workers, gw_request_application(call->request), &call->job);
 }
 
 /* What groups look like. NULL: memory is out; nothing is left out of an answer for that. */

@@ -445,7 +445,7 @@ void gw_blob_forget(struct gateway *gateway, struct gw_layer *layer, const char 
     forgetting->gateway = gateway;
     forgetting->layer = gw_layer_link(layer);
     snprintf(forgetting->handle, sizeof forgetting->handle, "%s", handle);
-    if (gw_work_try(gateway->disk_workers, &forgetting->job))
+    if (gw_work_try(gateway->disk_workers, NULL, &forgetting->job))
         return;
     gw_layer_unlink(layer);
     free(forgetting); /* likewise */

@@ -327,7 +327,7 @@ static const char *check_blob(struct batch *batch, int *http, const char **code,
                                       .owner = gw_request_blob_owner(batch->request, batch->layer)};
         snprintf(question->handle, sizeof question->handle, "%s", message->data_handle);
         batch->waiting = true;
-        gw_work_post(batch->gateway->disk_workers, &question->job);
+        gw_work_post(batch->gateway->disk_workers, gw_request_application(batch->request), &question->job);
         return NULL;
     }
     if (question->error.status) {

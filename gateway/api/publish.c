@@ -132,7 +132,7 @@ static void post_partitions(struct gw_request *request)
     }
     call->layer = layer;
     call->job.run = read_partitions;
-    gw_work_post(call->gateway->disk_workers, &call->job);
+    gw_work_post(call->gateway->disk_workers, gw_request_application(request), &call->job);
 }
 
 /* --- Publications --- */
@@ -275,7 +275,7 @@ static void upload_partitions(struct gw_request *request)
         call->layer = layer;
         call->publication = publication;
         call->job.run = gather_partitions;
-        gw_work_post(gateway->disk_workers, &call->job);
+        gw_work_post(gateway->disk_workers, gw_request_application(request), &call->job);
         return;
     }
     if (publication)

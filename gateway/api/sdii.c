@@ -329,7 +329,7 @@ void gw_sdii_post(struct gw_request *request)
     sdii->gateway = gw_request_opaque(request);
     sdii->layer = layer;
     if (check_content(request, layer) && take_headers(sdii))
-        gw_work_post(sdii->gateway->disk_workers, &sdii->job);
+        gw_work_post(sdii->gateway->disk_workers, gw_request_application(request), &sdii->job);
     else
         sdii_free(sdii);
 }

@@ -109,7 +109,7 @@ static void ready(struct gw_request *request)
     if (start) {
         status->gateway = gateway;
         status->job.run = check_kafka;
-        gw_work_post(gateway->workers, &status->job);
+        gw_work_post(gateway->workers, NULL, &status->job);
     }
     if (fresh) {
         free(waiter);

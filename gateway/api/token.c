@@ -260,7 +260,7 @@ static void post_token(struct gw_request *request)
         gw_respond_json(request, 500, NULL);
     } else {
         gw_request_each_query(request, take_query, job);
-        gw_work_post(job->gateway->token_workers, &job->job);
+        gw_work_post(job->gateway->token_workers, NULL, &job->job);
         return;
     }
     job_free(job);
@@ -315,7 +315,7 @@ static void keys_came(struct gw_key_wait *wait)
 {
     struct bearer *bearer = (struct bearer *)(void *)((char *)wait - offsetof(struct bearer, wait));
     bearer->waited = true;
-    if (gw_work_try(bearer->gateway->token_workers, &bearer->job))
+    if (gw_work_try(bearer->gateway->token_workers, NULL, &bearer->job))
         return;
     gw_respond_error(bearer->request, 503, "shutting-down", "the gateway is being stopped", "try again");
     free(bearer);
@@ -351,7 +351,7 @@ static enum gw_verdict check_later(struct gateway *gateway, struct gw_request *r
     *bearer = (struct bearer){
         .job.run = check_bearer, .wait.ready = keys_came, .gateway = gateway, .request = request};
     memcpy(bearer->token, token, size);
-    if (gw_work_try(gateway->token_workers, &bearer->job))
+    if (gw_work_try(gateway->token_workers, NULL, &bearer->job))
         return GW_LATER;
     free(bearer);
     gw_respond_error(request, 503, "shutting-down", "the gateway is being stopped", "try again");

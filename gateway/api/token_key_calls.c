@@ -70,7 +70,7 @@ static void begin(struct gw_request *request, void (*run)(struct gw_job *job))
         return;
     }
     *call = (struct key_call){.job.run = run, .request = request, .gateway = gw_request_opaque(request)};
-    gw_work_post(call->gateway->token_workers, &call->job);
+    gw_work_post(call->gateway->token_workers, NULL, &call->job);
 }
 
 static void list_keys(struct gw_request *request)
@@ -139,7 +139,7 @@ static void tick_due(struct gw_timer *timer)
 {
     struct gw_token_clock *clock =
         (struct gw_token_clock *)(void *)((char *)timer - offsetof(struct gw_token_clock, timer));
-    gw_work_try(clock->gateway->token_workers, &clock->job);
+    gw_work_try(clock->gateway->token_workers, NULL, &clock->job);
 }
 
 static void set_timer(struct gw_task *task)
@@ -162,7 +162,7 @@ sl_status gw_token_clock_start(struct gateway *gateway, struct gw_token_clock **
     clock->loop = gw_server_loop(gateway->server, 0);
     clock->job.run = run_tick;
     clock->task.run = set_timer;
-    gw_work_post(gateway->token_workers, &clock->job);
+    gw_work_post(gateway->token_workers, NULL, &clock->job);
     return SL_OK;
 }
 

@@ -95,7 +95,7 @@ static void start(struct gw_upload *upload)
 {
     upload->busy = true;
     upload->job.run = run;
-    if (gw_work_try(upload->gateway->disk_workers, &upload->job))
+    if (gw_work_try(upload->gateway->disk_workers, gw_request_application(upload->request), &upload->job))
         return;
     sl_error_set_retriable(&upload->error, SL_CLOSED, "the gateway is being stopped");
     gw_loop_post(upload->loop, &upload->task);
@@ -240,7 +240,7 @@ void gw_upload_drop(struct gw_upload *upload)
     if (upload->busy)
         return; /* the job's end drops it */
     upload->job.run = run_drop;
-    if (!upload->file || !gw_work_try(upload->gateway->disk_workers, &upload->job))
+    if (!upload->file || !gw_work_try(upload->gateway->disk_workers, NULL, &upload->job))
         upload_free(upload);
 }
 

@@ -475,5 +475,5 @@ void gw_subscription_start_job(struct gw_subscription *subscription, enum gw_ste
 {
     subscription->step = step;
     subscription->job.run = run;
-    gw_work_post(subscription->all->workers, &subscription->job);
+    gw_work_post(subscription->all->workers, subscription->application, &subscription->job);
 }

@@ -46,7 +46,7 @@ static int setup(void **state)
                      SL_OK);
     assert_int_equal(gw_catalogs_publish_layer(gateway->catalogs, layer, NULL), SL_OK);
     gw_layer_unlink(layer);
-    assert_int_equal(gw_workers_start(1, &gateway->workers, NULL), SL_OK);
+    assert_int_equal(gw_workers_start(1, 1, &gateway->workers, NULL), SL_OK);
     gateway->public_url = strdup("http://127.0.0.1:1");
     gateway->extended = true;
     assert_true(gw_lookup_route_count + gw_config_route_count + gw_status_route_count <= 40);

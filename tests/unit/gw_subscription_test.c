@@ -171,7 +171,7 @@ static void open_place_with(struct place *place, const char *limit, const char *
     if (gw_server_start(&settings, NULL, &place->server, &error) ||
         gw_budget_create((size_t)64 << 20, &place->budget, &error) ||
         gw_broker_open(place->config, NULL, place->budget, &place->broker, &error) ||
-        gw_workers_start(2, &place->workers, &error) ||
+        gw_workers_start(2, 2, &place->workers, &error) ||
         gw_subscriptions_open(place->config, NULL, place->broker, place->server, place->workers,
                               &place->subscriptions, &error))
         fail_msg("%s", error.text);

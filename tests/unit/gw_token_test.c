@@ -48,7 +48,7 @@ static int setup(void **state)
     assert_int_equal(gw_applications_open(fixture->directory, &gateway->applications, NULL), SL_OK);
     assert_int_equal(gw_access_open(gateway->applications, NULL, NULL, &gateway->access, NULL), SL_OK);
     open_tokens(fixture->directory, gateway->access, &gateway->tokens);
-    assert_int_equal(gw_workers_start(2, &gateway->token_workers, NULL), SL_OK);
+    assert_int_equal(gw_workers_start(2, 2, &gateway->token_workers, NULL), SL_OK);
     gateway->public_url = strdup("http://gateway.example:8080");
     gateway->public_url_set = true;
     assert_int_equal(gw_token_route_count, 4);
