@@ -85,39 +85,6 @@ static sl_status open_stores(struct gateway *gateway, const struct gw_settings *
     return status ? status : gw_tokens_open_configured(gateway, settings, error);
 }
 
-static sl_status join_routes(struct gateway *gateway, size_t *total, sl_error *error)
-{
-    const struct {
-        const struct gw_route *routes;
-        size_t count;
-    } tables[] = {
-        {gw_ingest_routes, gw_ingest_route_count},       {gw_stream_routes, gw_stream_route_count},
-        {gw_endpoint_routes, gw_endpoint_route_count},   {gw_config_routes, gw_config_route_count},
-        {gw_lookup_routes, gw_lookup_route_count},       {gw_token_routes, gw_token_route_count},
-        {gw_status_routes, gw_status_route_count},       {gw_group_routes, gw_group_route_count},
-        {gw_blob_routes, gw_blob_route_count},           {gw_publish_routes, gw_publish_route_count},
-        {gw_token_key_routes, gw_token_key_route_count},
-    };
-    *total = 0;
-    for (size_t i = 0; i < sizeof tables / sizeof *tables; i++)
-        *total += tables[i].count;
-    gateway->routes = calloc(*total, sizeof *gateway->routes);
-    if (!gateway->routes)
-        return sl_error_oom(error);
-    struct gw_route *place = gateway->routes;
-    for (size_t i = 0; i < sizeof tables / sizeof *tables; i++)
-        for (size_t k = 0; k < tables[i].count; k++) {
-            const struct gw_route *route = &tables[i].routes[k];
-            if (!route->access == !(route->flags & GW_ROUTE_PUBLIC))
-                return sl_error_set(error, SL_INTERNAL, "the route %s %s does not say who may call it",
-                                    route->method, route->pattern);
-            if (gateway->extended || !(route->flags & GW_ROUTE_EXTENSION))
-                *place++ = *route;
-        }
-    *total = (size_t)(place - gateway->routes);
-    return SL_OK;
-}
-
 static sl_status read_server_settings(const sl_config *config, struct gw_server_settings *settings,
                                       sl_error *error)
 {
@@ -163,6 +130,7 @@ sl_status gw_settings_read(const sl_config *config, struct gw_settings *settings
         {GATEWAY "limits.blob", sl_config_bytes, &settings->max_blob},
         {GATEWAY "limits.batch-messages", sl_config_integer, &settings->max_batch},
         {GATEWAY "limits.publications", sl_config_integer, &settings->publications},
+        {GATEWAY "limits.application-requests", sl_config_integer, &settings->application_requests},
         {GATEWAY "push.heartbeat", sl_config_duration_ms, &settings->heartbeat_ms},
         {GATEWAY "token.lifetime", sl_config_duration_ms, &settings->token.lifetime_ms},
         {GATEWAY "token.key-lifetime", sl_config_duration_ms, &settings->token.key_lifetime_ms},
@@ -189,6 +157,7 @@ void gw_settings_keep(struct gateway *gateway, const struct gw_settings *setting
     gateway->max_blob = settings->max_blob;
     gateway->max_batch = settings->max_batch;
     gateway->heartbeat_ms = settings->heartbeat_ms;
+    gateway->application_requests = settings->application_requests;
 }
 
 static sl_status name_public_url(struct gateway *gateway, const struct gw_settings *settings, sl_error *error)
@@ -214,7 +183,7 @@ static sl_status start_server(struct gateway *gateway, struct gw_settings *all, 
     settings->authenticate = gw_tokens_authenticate;
     settings->opaque = gateway;
     settings->closed = true;
-    sl_status status = join_routes(gateway, &settings->route_count, error);
+    sl_status status = gw_routes_join(gateway->extended, &gateway->routes, &settings->route_count, error);
     settings->routes = gateway->routes;
     if (!status)
         status = gw_server_start(settings, &gateway->log, &gateway->server, error);
@@ -296,7 +265,9 @@ static sl_status open_parts(struct gateway *gateway, struct gw_settings *setting
                                        gateway->workers, &gateway->subscriptions, error);
     if (!status)
         status = gw_token_clock_start(gateway, &gateway->token_clock, error);
-    return status ? status : gw_sweeper_start(gateway, &gateway->sweeper, error);
+    if (!status)
+        status = gw_sweeper_start(gateway, &gateway->sweeper, error);
+    return status ? status : gw_watch_access_start(gateway, &gateway->watch, error);
 }
 
 static sl_status start(struct gateway *gateway, const sl_config *config, sl_error *error)
@@ -374,6 +345,7 @@ void gw_stop(struct gateway **out, int grace_ms)
     gw_workers_stop(&gateway->disk_workers);
     gw_sweeper_free(&gateway->sweeper);
     gw_token_clock_free(&gateway->token_clock);
+    gw_watch_access_free(&gateway->watch);
     if (gateway->subscriptions) {
         gw_subscriptions_free(&gateway->subscriptions);
         SL_INFO(&gateway->log, "gateway: stopped");

@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include <stdint.h>
+#include <stdio.h>
 #include <streamlayer/config.h>
 
 struct gateway;
@@ -29,6 +30,10 @@ uint16_t gw_port(const struct gateway *gateway);
 /* Clean shutdown: no new connections, requests in flight are answered (up to grace_ms), subscriptions leave
  * their groups, what was acknowledged is in Kafka. Blocks; NULLs the pointer. */
 void gw_stop(struct gateway **out, int grace_ms);
+
+/* Writes a line for each route: its method, its pattern, and who may call it: "public", "any" application, or
+ * the rights one of which it takes, "read,write". For tests and documents. False: it could not be written. */
+bool gw_routes_print(FILE *out);
 
 /*
  * An application and its key, for credentials.properties. Made in the store of a data directory (the gateway

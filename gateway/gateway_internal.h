@@ -31,8 +31,9 @@ struct gateway {
     struct gw_publications *publications; /* api/publish.h */
     struct gw_sweeper *sweeper;           /* api/blob.c: removes old blobs */
     struct gw_applications *applications; /* store/applications.h */
+    struct gw_watch_access *watch;        /* api/watch.c: follows other programs' changes of them */
     struct gw_access *access;             /* store/access.h: the same in memory */
-    atomic_llong application_requests;    /* limits.application-requests, a second; 0: as many as come */
+    _Atomic int64_t application_requests; /* limits.application-requests, a second; 0: as many as come */
     struct gw_tokens *tokens;             /* api/tokens.h: signing and checking */
     struct gw_token_clock *token_clock;   /* api/token_key_calls.c: what time brings to them */
     struct gw_budget *budget;             /* limits.bytes-in-flight */
@@ -48,7 +49,7 @@ struct gw_settings {
     struct gw_listen listen;
     struct gw_server_settings server;
     struct gw_subscription_settings subscriptions;
-    int64_t max_bytes, max_blob, max_batch, heartbeat_ms, publications;
+    int64_t max_bytes, max_blob, max_batch, heartbeat_ms, publications, application_requests;
     struct gw_token_times token;
 };
 /* settings is zeroed before, and freed by gw_settings_free also after a failure; it may point into config. */
@@ -102,16 +103,20 @@ const struct gw_account *gw_request_account(const struct gw_request *request);
  * depends on more than the route. */
 bool gw_request_may(const struct gw_request *request, unsigned rights);
 
+/* The same as of now: for what took its time. Blocks nothing. */
+bool gw_request_still_may(const struct gw_request *request, unsigned rights);
+
 /* Ends what an application must not do any more: gw_access_change, opaque is the gateway. Blocks. */
 void gw_authorize_changed(void *opaque, const struct gw_account *before, const struct gw_account *after);
 
 /* Each API's routes; gateway.c joins them into the server's table. */
 extern const struct gw_route gw_lookup_routes[], gw_config_routes[], gw_ingest_routes[], gw_stream_routes[],
     gw_endpoint_routes[], gw_token_routes[], gw_status_routes[], gw_group_routes[], gw_blob_routes[],
-    gw_publish_routes[], gw_token_key_routes[];
+    gw_publish_routes[], gw_token_key_routes[], gw_application_routes[];
 extern const size_t gw_lookup_route_count, gw_config_route_count, gw_ingest_route_count,
     gw_stream_route_count, gw_endpoint_route_count, gw_token_route_count, gw_status_route_count,
-    gw_group_route_count, gw_blob_route_count, gw_publish_route_count, gw_token_key_route_count;
+    gw_group_route_count, gw_blob_route_count, gw_publish_route_count, gw_token_key_route_count,
+    gw_application_route_count;
 
 /* Whether a request may pass (the server's gw_authenticate; opaque is the gateway): its bearer token. */
 enum gw_verdict gw_tokens_authenticate(void *opaque, struct gw_request *request, struct gw_caller *caller);
@@ -120,12 +125,20 @@ enum gw_verdict gw_tokens_authenticate(void *opaque, struct gw_request *request,
 sl_status gw_token_clock_start(struct gateway *gateway, struct gw_token_clock **out, sl_error *error);
 void gw_token_clock_free(struct gw_token_clock **clock); /* the loops and workers have stopped */
 
+/* routes.c: all of them, those of our extensions when extended; *routes is freed by the caller, whatever comes
+ * of it. Errors: SL_INTERNAL for a route that does not say who may call it. */
+sl_status gw_routes_join(bool extended, struct gw_route **routes, size_t *count, sl_error *error);
+
 sl_status gw_status_create(struct gw_status **status, sl_error *error);
 void gw_status_destroy(struct gw_status **status);
 
 /* Removes blobs that have outlived their layers, now and every few minutes, until the loops stop. */
 sl_status gw_sweeper_start(struct gateway *gateway, struct gw_sweeper **out, sl_error *error);
 void gw_sweeper_free(struct gw_sweeper **sweeper); /* the loops and workers have stopped */
+
+/* Looks every second whether another program has changed the applications, until the loops stop. */
+sl_status gw_watch_access_start(struct gateway *gateway, struct gw_watch_access **out, sl_error *error);
+void gw_watch_access_free(struct gw_watch_access **watch); /* the loops and workers have stopped */
 
 /* Deletes the topics of what is condemned (store/catalogs.h), of one catalog or of all (hrn NULL). Blocks. */
 sl_status gw_config_clean(struct gateway *gateway, const char *hrn, sl_error *error);

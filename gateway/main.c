@@ -199,6 +199,7 @@ int main(int argc, char **argv)
     static const struct option options[] = {{"config", required_argument, NULL, 'c'},
                                             {"help", no_argument, NULL, 'h'},
                                             {"version", no_argument, NULL, 'v'},
+                                            {"routes", no_argument, NULL, 'r'}, /* for tests */
                                             {NULL, 0, NULL, 0}};
     static struct call call;
     int option;
@@ -220,6 +221,8 @@ int main(int argc, char **argv)
         case 'h':
             fputs(usage, stdout);
             return 0;
+        case 'r':
+            return gw_routes_print(stdout) ? 0 : 1;
         case 'v':
             printf("streamlayerd %s\n", SL_VERSION);
             return 0;

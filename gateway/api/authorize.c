@@ -2,6 +2,7 @@
  * under way ends when they are taken. */
 #include "base/text.h"
 #include "gateway/api/publish.h"
+#include "gateway/broker/subscriptions.h"
 #include "gateway/gateway_internal.h"
 
 #include <stdio.h>
@@ -96,6 +97,18 @@ const char *gw_request_blob_owner(const struct gw_request *request, const struct
     return gw_request_may_read(request, layer) ? NULL : gw_request_application(request);
 }
 
+bool gw_request_still_may(const struct gw_request *request, unsigned rights)
+{
+    const struct gateway *gateway = gw_request_opaque(request);
+    const struct gw_account *then = gw_request_account(request);
+    if (!then || !atomic_load(&then->stale))
+        return gw_request_may(request, rights);
+    struct gw_account *now = gw_access_find(gateway->access, then->id);
+    bool may = now && rights & gw_account_rights(now, object_of(request));
+    gw_account_unlink(now);
+    return may;
+}
+
 /* Ending */
 
 static bool may_write(const void *opaque, const char *hrn)
@@ -104,8 +117,26 @@ static bool may_write(const void *opaque, const char *hrn)
     return account && gw_account_rights(account, hrn) & GW_RIGHT_WRITE;
 }
 
+struct loss {
+    struct gateway *gateway;
+    const struct gw_account *before, *after;
+};
+
+static void end_layer(void *opaque, const struct gw_layer *layer)
+{
+    const struct loss *loss = opaque;
+    unsigned lost = gw_account_rights(loss->before, layer->hrn) & ~gw_account_rights(loss->after, layer->hrn);
+    if (lost & GW_RIGHT_READ)
+        gw_subscriptions_end(loss->gateway->subscriptions, loss->before->id, layer->topic, GW_END_REVOKED);
+}
+
 void gw_authorize_changed(void *opaque, const struct gw_account *before, const struct gw_account *after)
 {
     struct gateway *gateway = opaque;
+    struct loss loss = {.gateway = gateway, .before = before, .after = after};
     gw_publications_end(gateway->publications, before->id, may_write, after);
+    if (!after)
+        gw_subscriptions_end(gateway->subscriptions, before->id, NULL, GW_END_REVOKED);
+    else
+        gw_catalogs_each_layer(gateway->catalogs, end_layer, &loss);
 }

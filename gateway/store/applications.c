@@ -50,6 +50,15 @@ const char *gw_rights_text(unsigned rights, char out[GW_RIGHTS_TEXT])
     return *out ? out : strcpy(out, "none");
 }
 
+/* 0: there is none of that name. */
+static unsigned right_named(const char *name, size_t size)
+{
+    for (size_t i = 0; i < RIGHTS_KNOWN; i++)
+        if (strlen(rights_known[i].name) == size && !memcmp(rights_known[i].name, name, size))
+            return rights_known[i].right;
+    return 0;
+}
+
 sl_status gw_rights_read(const json_t *names, unsigned allowed, unsigned *rights, sl_error *error)
 {
     char all[GW_RIGHTS_TEXT];
@@ -62,16 +71,30 @@ sl_status gw_rights_read(const json_t *names, unsigned allowed, unsigned *rights
     json_array_foreach(names, index, name)
     {
         const char *text = json_is_string(name) ? json_string_value(name) : "";
-        unsigned right = 0;
-        for (size_t i = 0; i < RIGHTS_KNOWN; i++)
-            if (allowed & rights_known[i].right && !strcmp(rights_known[i].name, text))
-                right = rights_known[i].right;
+        unsigned right = right_named(text, strlen(text)) & allowed;
         if (!right)
             return sl_error_set(error, SL_INVALID_ARGUMENT, "\"rights\"[%zu], \"%.40s\", is none of: %s",
                                 index, text, gw_rights_text(allowed, all));
         *rights |= right;
     }
     return SL_OK;
+}
+
+sl_status gw_rights_parse(const char *names, unsigned allowed, unsigned *rights, sl_error *error)
+{
+    char all[GW_RIGHTS_TEXT];
+    *rights = 0;
+    for (const char *name = names;; name++) {
+        size_t size = strcspn(name, ",");
+        unsigned right = right_named(name, size) & allowed;
+        if (!right)
+            return sl_error_set(error, SL_INVALID_ARGUMENT, "the right \"%.*s\" is none of: %s",
+                                (int)(size < 40 ? size : 40), name, gw_rights_text(allowed, all));
+        *rights |= right;
+        name += size;
+        if (!*name)
+            return SL_OK;
+    }
 }
 
 json_t *gw_rights_json(unsigned rights)
@@ -208,6 +231,28 @@ static sl_status add_key(struct gw_applications *applications, struct gw_applica
                      sl_wall_ms());
 }
 
+static sl_status grant_catalog(struct gw_applications *applications, const char *id, const char *hrn,
+                               unsigned add, unsigned remove, const char *granted_by, sl_error *error)
+{
+    add &= GW_RIGHTS_CATALOG;
+    remove &= GW_RIGHTS_CATALOG;
+    sl_status status = SL_OK;
+    if (remove & ~add)
+        status = gw_db_run(applications->db,
+                           "UPDATE grants SET rights = rights & ~?3 WHERE application = ?1 AND hrn = ?2",
+                           NULL, NULL, NULL, error, "ssi", id, hrn, (int64_t)remove);
+    if (!status && add)
+        status = gw_db_run(applications->db,
+                           "INSERT INTO grants (application, hrn, rights, granted_by, created_ms) "
+                           "VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (application, hrn) DO UPDATE "
+                           "SET rights = rights | ?3, granted_by = ?4, created_ms = ?5",
+                           NULL, NULL, NULL, error, "ssisi", id, hrn, (int64_t)add, granted_by, sl_wall_ms());
+    return status ? status
+                  : gw_db_run(applications->db,
+                              "DELETE FROM grants WHERE application = ? AND hrn = ? AND rights = 0", NULL,
+                              NULL, NULL, error, "ss", id, hrn);
+}
+
 /* In a transaction. */
 static sl_status insert(struct gw_applications *applications, const struct gw_application_spec *spec,
                         struct gw_application *made, sl_error *error)
@@ -220,7 +265,7 @@ static sl_status insert(struct gw_applications *applications, const struct gw_ap
                                  "INSERT INTO applications (id, name, issuer, subject, rights, created_ms) "
                                  "VALUES (?, ?, ?, ?, ?, ?)",
                                  NULL, NULL, NULL, error, "ssssii", made->id, spec->name, spec->issuer,
-                                 spec->subject, (int64_t)spec->rights, now);
+                                 spec->subject, (int64_t)(spec->rights & GW_RIGHTS_PLATFORM), now);
     if (status == SL_CONFLICT) {
         struct gw_application other;
         return resolve(applications, spec->name, &other, NULL)
@@ -231,13 +276,9 @@ static sl_status insert(struct gw_applications *applications, const struct gw_ap
     }
     if (!status && !spec->issuer)
         status = add_key(applications, made, error);
-    if (!status && spec->all)
-        status = gw_db_run(applications->db,
-                           "INSERT INTO grants (application, hrn, rights, granted_by, created_ms) "
-                           "VALUES (?, ?, ?, ?, ?)",
-                           NULL, NULL, NULL, error, "ssisi", made->id, GW_EVERY_CATALOG, (int64_t)spec->all,
-                           spec->granted_by, now);
-    return status;
+    return status ? status
+                  : grant_catalog(applications, made->id, GW_EVERY_CATALOG, spec->rights, 0, spec->granted_by,
+                                  error);
 }
 
 sl_status gw_applications_create(struct gw_applications *applications, const struct gw_application_spec *spec,
@@ -294,8 +335,7 @@ sl_status gw_application_ensure(const char *data_directory, const char *name,
                                 struct gw_application *application, sl_error *error)
 {
     struct gw_applications *applications;
-    const struct gw_application_spec spec = {
-        .name = name, .rights = GW_RIGHTS_PLATFORM, .all = GW_RIGHTS_CATALOG};
+    const struct gw_application_spec spec = {.name = name, .rights = GW_RIGHTS_ALL};
     sl_status status = gw_applications_open(data_directory, &applications, error);
     if (!status)
         status = gw_applications_ensure(applications, &spec, application, error);
@@ -305,24 +345,32 @@ sl_status gw_application_ensure(const char *data_directory, const char *name,
 
 /* Changing */
 
-static sl_status delete_row(struct gw_applications *applications, const char *named, sl_error *error)
+/* Whether somebody has the right admin beside the one with that id, if that one has it. */
+static sl_status check_last(struct gw_applications *applications, const char *id, const char *named,
+                            sl_error *error)
 {
-    struct gw_application application;
     int64_t others = 0, rights = 0;
-    sl_status status = resolve(applications, named, &application, error);
-    if (!status)
-        status = gw_db_run(applications->db, "SELECT rights FROM applications WHERE id = ?", read_integer,
-                           &rights, NULL, error, "s", application.id);
+    sl_status status = gw_db_run(applications->db, "SELECT rights FROM applications WHERE id = ?",
+                                 read_integer, &rights, NULL, error, "s", id);
     if (!status)
         status = gw_db_run(applications->db,
                            "SELECT count(*) FROM applications WHERE id <> ? AND (rights & ?) <> 0",
-                           read_integer, &others, NULL, error, "si", application.id, (int64_t)GW_RIGHT_ADMIN);
+                           read_integer, &others, NULL, error, "si", id, (int64_t)GW_RIGHT_ADMIN);
     if (!status && (unsigned)rights & GW_RIGHT_ADMIN && !others)
         status =
             sl_error_set(error, SL_CONFLICT,
                          "\"%.100s\" is the last application with the right admin: without it nobody could "
                          "make or delete applications over HTTP",
                          named);
+    return status;
+}
+
+static sl_status delete_row(struct gw_applications *applications, const char *named, sl_error *error)
+{
+    struct gw_application application;
+    sl_status status = resolve(applications, named, &application, error);
+    if (!status)
+        status = check_last(applications, application.id, named, error);
     if (!status)
         status = gw_db_run(applications->db, "DELETE FROM applications WHERE id = ?", NULL, NULL, NULL, error,
                            "s", application.id);
@@ -372,34 +420,35 @@ sl_status gw_applications_rotate(struct gw_applications *applications, const cha
                   : end(applications, rotate(applications, application, grace_ms, made, error), error);
 }
 
+/* In a transaction, as what follows. */
+static sl_status grant_platform(struct gw_applications *applications, const char *id, const char *named,
+                                unsigned add, unsigned remove, sl_error *error)
+{
+    sl_status status = remove & ~add & GW_RIGHT_ADMIN ? check_last(applications, id, named, error) : SL_OK;
+    return status ? status
+                  : gw_db_run(applications->db,
+                              "UPDATE applications SET rights = (rights & ~?2) | ?3 WHERE id = ?1", NULL,
+                              NULL, NULL, error, "sii", id, (int64_t)(remove & GW_RIGHTS_PLATFORM),
+                              (int64_t)(add & GW_RIGHTS_PLATFORM));
+}
+
 static sl_status grant(struct gw_applications *applications, const char *named, const char *hrn, unsigned add,
                        unsigned remove, const char *granted_by, sl_error *error)
 {
     struct gw_application application;
-    int64_t exists = !strcmp(hrn, GW_EVERY_CATALOG);
+    bool all = !strcmp(hrn, GW_EVERY_CATALOG);
+    int64_t exists = all;
     sl_status status = SL_OK;
-    if (!exists) /* in the same transaction: a grant must not wait for a catalog that is made later */
+    if (!all) /* in the same transaction: a grant must not wait for a catalog that is made later */
         status = gw_db_run(applications->db, "SELECT 1 FROM catalogs WHERE hrn = ? AND state = 1",
                            read_integer, &exists, NULL, error, "s", hrn);
     if (!status && !exists)
         status = sl_error_set(error, SL_UNSUPPORTED, "there is no catalog %.300s", hrn);
     if (!status)
         status = resolve(applications, named, &application, error);
-    if (!status && add)
-        status = gw_db_run(applications->db,
-                           "INSERT INTO grants (application, hrn, rights, granted_by, created_ms) "
-                           "VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (application, hrn) DO UPDATE "
-                           "SET rights = (rights & ~?6) | ?3, granted_by = ?4, created_ms = ?5",
-                           NULL, NULL, NULL, error, "ssisii", application.id, hrn, (int64_t)add, granted_by,
-                           sl_wall_ms(), (int64_t)remove);
-    else if (!status)
-        status = gw_db_run(applications->db,
-                           "UPDATE grants SET rights = rights & ~?3 WHERE application = ?1 AND hrn = ?2",
-                           NULL, NULL, NULL, error, "ssi", application.id, hrn, (int64_t)remove);
-    if (!status)
-        status =
-            gw_db_run(applications->db, "DELETE FROM grants WHERE rights = 0", NULL, NULL, NULL, error, "");
-    return status;
+    if (!status && all)
+        status = grant_platform(applications, application.id, named, add, remove, error);
+    return status ? status : grant_catalog(applications, application.id, hrn, add, remove, granted_by, error);
 }
 
 sl_status gw_applications_grant(struct gw_applications *applications, const char *application,
@@ -427,7 +476,15 @@ static bool set_time(json_t *object, const char *name, sqlite3_stmt *row, int co
            !json_object_set_new(object, name, json_integer(sqlite3_column_int64(row, column)));
 }
 
-#define COLUMNS "id, name, issuer, subject, rights, created_ms"
+/* Rights on every catalog and on the platform are one thing to see. */
+#define APPLICATIONS                                                                                         \
+    "SELECT a.id, a.name, a.issuer, a.subject, a.rights | coalesce(g.rights, 0), a.created_ms "              \
+    "FROM applications a LEFT JOIN grants g ON g.application = a.id AND g.hrn = '*' "
+/* ?1: the HRN, ?2: the rights to be seen, ?3: an application's id, or null. */
+#define GRANTS                                                                                               \
+    "SELECT ?1, (iif(?1 = '*', a.rights, 0) | coalesce(g.rights, 0)) & ?2 AS seen, g.granted_by, "           \
+    "coalesce(g.created_ms, a.created_ms), a.id, a.name "                                                    \
+    "FROM applications a LEFT JOIN grants g ON g.application = a.id AND g.hrn = ?1 "
 
 struct listing {
     json_t *items;
@@ -484,8 +541,8 @@ static sl_status describe(struct gw_applications *applications, const char *name
     if (!status)
         status = resolve(applications, named, &application, error);
     if (!status)
-        status = gw_db_run(applications->db, "SELECT " COLUMNS " FROM applications WHERE id = ?",
-                           list_application, &found, NULL, error, "s", application.id);
+        status = gw_db_run(applications->db, APPLICATIONS "WHERE a.id = ?", list_application, &found, NULL,
+                           error, "s", application.id);
     if (!status)
         status = gw_db_run(applications->db,
                            "SELECT key_id, created_ms, expires_ms FROM keys WHERE application = ? AND "
@@ -494,7 +551,7 @@ static sl_status describe(struct gw_applications *applications, const char *name
     if (!status)
         status = gw_db_run(applications->db,
                            "SELECT hrn, rights, granted_by, created_ms FROM grants WHERE application = ? "
-                           "ORDER BY hrn",
+                           "AND hrn <> '*' ORDER BY hrn",
                            list_grant, &grants, NULL, error, "s", application.id);
     json_t *one = status ? NULL : json_array_get(found.items, 0);
     if (!status && (found.failed || keys.failed || grants.failed ||
@@ -524,9 +581,8 @@ sl_status gw_applications_list_json(struct gw_applications *applications, const 
     if (!listing.items)
         return sl_error_oom(error);
     pthread_mutex_lock(&applications->lock);
-    sl_status status =
-        gw_db_run(applications->db, "SELECT " COLUMNS " FROM applications WHERE name > ? ORDER BY name",
-                  list_application, &listing, NULL, error, "s", after ? after : "");
+    sl_status status = gw_db_run(applications->db, APPLICATIONS "WHERE a.name > ? ORDER BY a.name",
+                                 list_application, &listing, NULL, error, "s", after ? after : "");
     pthread_mutex_unlock(&applications->lock);
     if (!status && listing.more) {
         const json_t *last = json_array_get(listing.items, limit - 1);
@@ -542,19 +598,26 @@ sl_status gw_applications_list_json(struct gw_applications *applications, const 
     return status;
 }
 
+static sl_status list_grants(struct gw_applications *applications, const char *hrn, unsigned seen,
+                             struct listing *listing, sl_error *error)
+{
+    return gw_db_run(applications->db, GRANTS "WHERE seen <> 0 ORDER BY a.name", list_grant, listing, NULL,
+                     error, "si", hrn, (int64_t)seen);
+}
+
 sl_status gw_applications_grants_json(struct gw_applications *applications, const char *hrn, json_t **items,
                                       sl_error *error)
 {
     struct listing listing = {.items = json_array()};
+    bool all = !strcmp(hrn, GW_EVERY_CATALOG);
     *items = NULL;
     if (!listing.items)
         return sl_error_oom(error);
     pthread_mutex_lock(&applications->lock);
     sl_status status =
-        gw_db_run(applications->db,
-                  "SELECT g.hrn, g.rights, g.granted_by, g.created_ms, a.id, a.name FROM grants g "
-                  "JOIN applications a ON a.id = g.application WHERE g.hrn IN (?, ?) ORDER BY a.name, g.hrn",
-                  list_grant, &listing, NULL, error, "ss", hrn, GW_EVERY_CATALOG);
+        list_grants(applications, hrn, all ? GW_RIGHTS_ALL : GW_RIGHTS_CATALOG, &listing, error);
+    if (!status && !all)
+        status = list_grants(applications, GW_EVERY_CATALOG, GW_RIGHTS_CATALOG, &listing, error);
     pthread_mutex_unlock(&applications->lock);
     if (!status && listing.failed)
         status = sl_error_oom(error);
@@ -563,6 +626,32 @@ sl_status gw_applications_grants_json(struct gw_applications *applications, cons
     else
         *items = listing.items;
     return status;
+}
+
+static sl_status describe_grant(struct gw_applications *applications, const char *named, const char *hrn,
+                                json_t **value, sl_error *error)
+{
+    struct gw_application application;
+    struct listing listing = {.items = json_array()};
+    sl_status status =
+        listing.items ? resolve(applications, named, &application, error) : sl_error_oom(error);
+    if (!status)
+        status = gw_db_run(applications->db, GRANTS "WHERE a.id = ?3", list_grant, &listing, NULL, error,
+                           "sis", hrn, (int64_t)GW_RIGHTS_ALL, application.id);
+    if (!status && (listing.failed || !json_array_size(listing.items)))
+        status = sl_error_oom(error);
+    *value = status ? NULL : json_incref(json_array_get(listing.items, 0));
+    json_decref(listing.items);
+    return status;
+}
+
+sl_status gw_applications_grant_json(struct gw_applications *applications, const char *application,
+                                     const char *hrn, json_t **value, sl_error *error)
+{
+    *value = NULL;
+    sl_status status = begin(applications, error);
+    return status ? status
+                  : end(applications, describe_grant(applications, application, hrn, value, error), error);
 }
 
 /* Reading it whole */

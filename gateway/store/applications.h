@@ -23,12 +23,15 @@ enum gw_right {
 };
 #define GW_RIGHTS_CATALOG  (GW_RIGHT_READ | GW_RIGHT_WRITE | GW_RIGHT_MANAGE)
 #define GW_RIGHTS_PLATFORM (GW_RIGHT_CREATE | GW_RIGHT_ADMIN)
+#define GW_RIGHTS_ALL      (GW_RIGHTS_CATALOG | GW_RIGHTS_PLATFORM)
 #define GW_EVERY_CATALOG   "*" /* a grant's HRN: catalogs to come, too */
 
 /* "read", …; NULL when there is no such right. */
 const char *gw_right_name(enum gw_right right);
 /* The rights in a list of their names, which must be among allowed. Errors: SL_INVALID_ARGUMENT. */
 sl_status gw_rights_read(const json_t *names, unsigned allowed, unsigned *rights, sl_error *error);
+/* The same of "read,write". */
+sl_status gw_rights_parse(const char *names, unsigned allowed, unsigned *rights, sl_error *error);
 /* The list; NULL: no memory. */
 json_t *gw_rights_json(unsigned rights);
 /* "read,write" in out, or "none". */
@@ -42,10 +45,9 @@ void gw_applications_close(struct gw_applications **applications);
 
 struct gw_application_spec {
     const char *name; /* 1 to 64 printable ASCII characters without blanks */
-    const char *issuer,
-        *subject;           /* of tokens that an outside issuer makes for it; or NULL both: it has a key */
-    unsigned rights;        /* on the platform */
-    unsigned all;           /* on every catalog */
+    /* Who makes its tokens elsewhere, and what they call it there; both NULL: it has a key. */
+    const char *issuer, *subject;
+    unsigned rights;        /* on every catalog, and on the platform */
     const char *granted_by; /* an application's id; NULL: whoever may write the data directory */
 };
 /* An application with a key that has no end, unless its tokens come from elsewhere. Errors:
@@ -65,8 +67,9 @@ sl_status gw_applications_delete(struct gw_applications *applications, const cha
 sl_status gw_applications_rotate(struct gw_applications *applications, const char *application,
                                  int64_t grace_ms, struct gw_application *made, sl_error *error);
 
-/* Takes the rights in remove from an application's grant on a catalog, or on every one (GW_EVERY_CATALOG),
- * and gives those in add. Errors: SL_UNSUPPORTED when there is no such catalog. */
+/* Takes the rights in remove from an application and gives those in add: on a catalog, or on every one and on
+ * the platform (GW_EVERY_CATALOG). Errors: SL_UNSUPPORTED when there is no such catalog; SL_CONFLICT when
+ * nobody would have the right admin any more. */
 sl_status gw_applications_grant(struct gw_applications *applications, const char *application,
                                 const char *hrn, unsigned add, unsigned remove, const char *granted_by,
                                 sl_error *error);
@@ -78,7 +81,11 @@ sl_status gw_applications_json(struct gw_applications *applications, const char 
  * freed by the caller: the last one's name when there are more, else NULL. */
 sl_status gw_applications_list_json(struct gw_applications *applications, const char *after, size_t limit,
                                     json_t **items, char **next, sl_error *error);
-/* The grants on a catalog, and on every one. */
+/* What an application may do on a catalog by itself, or on every one and on the platform:
+ * {"application","name", "hrn","rights",…}, with the rights that there are. */
+sl_status gw_applications_grant_json(struct gw_applications *applications, const char *application,
+                                     const char *hrn, json_t **value, sl_error *error);
+/* All grants on a catalog, those on every one among them; or the latter alone, with the platform's rights. */
 sl_status gw_applications_grants_json(struct gw_applications *applications, const char *hrn, json_t **items,
                                       sl_error *error);
 

@@ -135,6 +135,14 @@ const struct sl_setting sl_gateway_settings[] = {
      .meaning =
          "Requests under way at once, without polls and event streams that wait for messages; past it, "
          "a refusal with Retry-After."},
+    {.path = SL_GATEWAY_ROOT "limits.application-requests",
+     .type = SL_INTEGER,
+     .value = "0",
+     .max = 1000000,
+     .reload = true,
+     .meaning =
+         "Requests a second of one application, with bursts of two seconds' worth; past it, a refusal with "
+         "Retry-After. 0: as many as come."},
     {.path = SL_GATEWAY_ROOT "limits.body",
      .type = SL_SIZE_BYTES,
      .value = "20 MiB",

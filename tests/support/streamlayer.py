@@ -1,5 +1,6 @@
 """What the tests in Python share: the platform under test, HTTP against its gateway, names. Standard library only."""
 import base64
+import concurrent.futures
 import hashlib
 import hmac
 import http.client
@@ -11,6 +12,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 import unittest
 import urllib.parse
@@ -387,6 +389,23 @@ def oauth_header(url, key, secret, query="", form=(), nonce=None, timestamp=None
     return "OAuth " + ", ".join(f'{name}="{quote(value)}"' for name, value in oauth.items())
 
 
+class Background:
+    """A call on a thread of its own."""
+
+    def __init__(self, call, *arguments, **options):
+        self.outcome = concurrent.futures.Future()
+
+        def run():
+            try:
+                self.outcome.set_result(call(*arguments, **options))
+            except BaseException as error:  # pylint: disable=broad-except
+                self.outcome.set_exception(error)
+        threading.Thread(target=run, daemon=True).start()
+
+    def result(self, seconds):
+        return self.outcome.result(seconds)
+
+
 class Subscription:
     """One subscription of the stream API, used as the SDKs use it."""
 
@@ -423,7 +442,7 @@ class Subscription:
         return self.platform.put(self.url("seek") + "?" + self.query, {"offsets": offsets})
 
     def delete(self):
-        return self.platform.delete(self.url("subscribe") + "?" + self.query)
+        return self.platform.request("DELETE", self.url("subscribe") + "?" + self.query)
 
 
 def data(message):

@@ -71,7 +71,7 @@ static int teardown(void **state)
 static struct gw_application make(struct fixture *fixture, const char *name, unsigned rights, unsigned all)
 {
     struct gw_application made;
-    const struct gw_application_spec spec = {.name = name, .rights = rights, .all = all};
+    const struct gw_application_spec spec = {.name = name, .rights = rights | all};
     assert_int_equal(gw_applications_create(fixture->applications, &spec, &made, NULL), SL_OK);
     assert_int_equal(gw_access_refresh(fixture->access, false, NULL), SL_OK);
     return made;
@@ -138,7 +138,12 @@ static void rights_are_by_catalog(void **state)
     assert_int_equal(rights_of(fixture, one.id, HRN("m")), 1 | 4);
     assert_int_equal(rights_of(fixture, one.id, HRN("no-such")), 4);
     assert_int_equal(rights_of(fixture, one.id, NULL), 0); /* not on the platform */
-    assert_null(gw_access_find(fixture->access, "one"));   /* a name is no id */
+    grant(fixture, "one", GW_EVERY_CATALOG, GW_RIGHT_CREATE, 0);
+    assert_int_equal(rights_of(fixture, one.id, NULL), GW_RIGHT_CREATE);
+    assert_int_equal(rights_of(fixture, one.id, HRN("no-such")), 4 | GW_RIGHT_CREATE);
+    grant(fixture, "one", GW_EVERY_CATALOG, 0, GW_RIGHT_MANAGE | GW_RIGHT_CREATE);
+    assert_int_equal(rights_of(fixture, one.id, HRN("no-such")), 0);
+    assert_null(gw_access_find(fixture->access, "one")); /* a name is no id */
 }
 
 static void grants_add_set_and_take(void **state)
@@ -243,6 +248,12 @@ static void the_last_administrator_stays(void **state)
     assert_int_equal(gw_applications_delete(fixture->applications, "root", NULL), SL_OK);
     assert_int_equal(gw_applications_delete(fixture->applications, "app", NULL), SL_OK);
     assert_int_equal(gw_applications_delete(fixture->applications, "root2", NULL), SL_CONFLICT);
+    assert_int_equal(gw_applications_grant(fixture->applications, "root2", GW_EVERY_CATALOG, GW_RIGHT_CREATE,
+                                           GW_RIGHTS_ALL, NULL, NULL),
+                     SL_CONFLICT);
+    assert_int_equal(gw_applications_grant(fixture->applications, "root2", GW_EVERY_CATALOG, GW_RIGHT_ADMIN,
+                                           GW_RIGHTS_ALL, NULL, NULL),
+                     SL_OK);
 }
 
 static void keys_rotate(void **state)
@@ -322,6 +333,11 @@ static void what_cannot_be_is_refused(void **state)
     assert_int_equal(rights, GW_RIGHT_READ | GW_RIGHT_ADMIN);
     assert_int_equal(gw_rights_read(NULL, GW_RIGHTS_CATALOG, &rights, &error), SL_INVALID_ARGUMENT);
     json_decref(names);
+    assert_int_equal(gw_rights_parse("write,read", GW_RIGHTS_CATALOG, &rights, NULL), SL_OK);
+    assert_int_equal(rights, 3);
+    static const char *const bad[] = {"", ",", "read,", "read,,write", "admin", "rea", "reads", " read"};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        assert_int_equal(gw_rights_parse(bad[i], GW_RIGHTS_CATALOG, &rights, &error), SL_INVALID_ARGUMENT);
 }
 
 static void outside_subjects_are_found(void **state)
@@ -336,7 +352,7 @@ static void outside_subjects_are_found(void **state)
         char name[10];
         snprintf(name, sizeof name, "app%zu", i);
         const struct gw_application_spec spec = {
-            .name = name, .issuer = subjects[i][0], .subject = subjects[i][1], .all = GW_RIGHT_READ};
+            .name = name, .issuer = subjects[i][0], .subject = subjects[i][1], .rights = GW_RIGHT_READ};
         struct gw_application made;
         assert_int_equal(gw_applications_create(fixture->applications, &spec, &made, NULL), SL_OK);
         strcpy(ids[i], made.id);
@@ -358,7 +374,7 @@ static void what_others_change_is_seen(void **state)
     struct fixture *fixture = *state;
     struct gw_applications *others;
     struct gw_application made, second;
-    const struct gw_application_spec spec = {.name = "new", .all = GW_RIGHT_READ};
+    const struct gw_application_spec spec = {.name = "new", .rights = GW_RIGHT_READ};
     const struct gw_application_spec outside = {.name = "out", .issuer = "i", .subject = "s"};
     assert_int_equal(gw_applications_open(fixture->directory, &others, NULL), SL_OK);
     assert_int_equal(gw_applications_create(others, &spec, &made, NULL), SL_OK);
@@ -394,8 +410,8 @@ static void applications_are_shown_without_secrets(void **state)
     assert_null(strstr(text, root.key_secret));
     assert_null(strstr(text, "null"));
     assert_non_null(strstr(text, root.key_id));
-    assert_non_null(strstr(text, "\"rights\": [\"create\", \"admin\"]"));
-    assert_non_null(strstr(text, "\"hrn\": \"*\""));
+    assert_non_null(strstr(text, "\"rights\": [\"read\", \"create\", \"admin\"]"));
+    assert_non_null(strstr(text, "\"hrn\": \"" HRN("c") "\""));
     free(text);
     json_decref(value);
     assert_int_equal(gw_applications_list_json(fixture->applications, NULL, 1, &items, &next, NULL), SL_OK);
@@ -414,7 +430,16 @@ static void applications_are_shown_without_secrets(void **state)
     const json_t *first = json_array_get(items, 0);
     assert_string_equal(json_string_value(json_object_get(first, "name")), "app");
     assert_string_equal(json_string_value(json_object_get(first, "grantedBy")), root.id);
+    const json_t *last_item = json_array_get(items, 2); /* who administrates is not for all to see */
+    assert_int_equal(json_array_size(json_object_get(last_item, "rights")), 1);
     json_decref(items);
+    assert_int_equal(gw_applications_grants_json(fixture->applications, "*", &items, NULL), SL_OK);
+    assert_int_equal(json_array_size(items), 1);
+    assert_int_equal(json_array_size(json_object_get(json_array_get(items, 0), "rights")), 3);
+    json_decref(items);
+    assert_int_equal(gw_applications_grant_json(fixture->applications, "app", HRN("c"), &value, NULL), SL_OK);
+    assert_int_equal(json_array_size(json_object_get(value, "rights")), 2);
+    json_decref(value);
 }
 
 static void requests_are_rationed(void **state)
@@ -502,7 +527,7 @@ static void many_applications_are_held(void **state)
     char name[20];
     for (size_t i = 0; i < 50; i++) {
         snprintf(name, sizeof name, "app%zu", i);
-        const struct gw_application_spec spec = {.name = name, .all = (unsigned)i % 8};
+        const struct gw_application_spec spec = {.name = name, .rights = (unsigned)i % 8};
         assert_int_equal(gw_applications_create(fixture->applications, &spec, &made[i], NULL), SL_OK);
     }
     assert_int_equal(gw_access_refresh(fixture->access, false, NULL), SL_OK);

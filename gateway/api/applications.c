@@ -1,0 +1,418 @@
+/* config v1, ours: applications, their keys, and who is granted what. All of it waits for the disk, on a
+ * worker. */
+#include "gateway/api/stream.h"
+
+#include "base/error.h"
+#include "base/text.h"
+#include "base/time.h"
+
+#include <openssl/crypto.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define CONFIG       "/config/v1"
+#define BODY_MAX     ((size_t)64 << 10)
+#define LIST_DEFAULT 1000
+#define LIST_MAX     100000
+#define GRACE_MS     86400000 /* of the keys before a new one, where nothing is said */
+
+/* A call on its way through a worker. Strings are the request's or body's, which outlive it. */
+struct call {
+    struct gw_job job; /* first */
+    struct gw_request *request;
+    struct gateway *gateway;
+    const char *application, *hrn; /* of the path; hrn: GW_EVERY_CATALOG where the path has none */
+    json_t *body;                  /* may be NULL */
+    struct gw_application_spec spec;
+    unsigned add, remove;
+    int64_t number; /* grace_ms, or limit */
+};
+
+static void call_free(struct call *call)
+{
+    json_decref(call->body);
+    free(call);
+}
+
+/* NULL: answered. */
+static struct call *call_new(struct gw_request *request, void (*run)(struct gw_job *job))
+{
+    json_t *body;
+    if (!gw_stream_body(request, &body))
+        return NULL;
+    struct call *call = calloc(1, sizeof *call);
+    if (!call) {
+        json_decref(body);
+        gw_respond_json(request, 500, NULL);
+        return NULL;
+    }
+    const char *hrn = gw_request_parameter(request, "hrn");
+    call->job.run = run;
+    call->request = request;
+    call->gateway = gw_request_opaque(request);
+    call->application = gw_request_parameter(request, "application");
+    call->hrn = hrn ? hrn : GW_EVERY_CATALOG;
+    call->body = body;
+    call->spec.granted_by = gw_request_application(request);
+    return call;
+}
+
+/* Hands the call to a worker, which answers; or answers that its body is wrong. */
+static void go_on(struct call *call, sl_status status, const sl_error *error)
+{
+    if (!status) {
+        gw_work_post(call->gateway->disk_workers, &call->job);
+        return;
+    }
+    if (status == SL_INVALID_ARGUMENT)
+        gw_respond_error(call->request, 400, "bad-request", error->text,
+                         "correct the request and send it again");
+    else
+        gw_respond_failure(call->request, error);
+    call_free(call);
+}
+
+/* conflict: the code of what SL_CONFLICT is in this call. */
+static void fail(struct gw_request *request, const sl_error *error, const char *conflict, const char *action)
+{
+    if (error->status == SL_CONFLICT && conflict)
+        gw_respond_error(request, 409, conflict, error->text, action);
+    else if (error->status == SL_NOT_FOUND)
+        gw_respond_error(request, 404, "no-such-application", error->text,
+                         "correct its name or id; those that there are: streamlayer app list, or GET "
+                         "/config/v1/applications");
+    else if (error->status == SL_UNSUPPORTED)
+        gw_respond_error(request, 404, "no-such-catalog", error->text,
+                         "create the catalog first (streamlayer catalog create, or POST "
+                         "/config/v1/catalogs), or correct its HRN");
+    else if (error->status == SL_TOO_LARGE)
+        gw_respond_error(
+            request, 409, "too-many-keys", error->text,
+            "wait until some have ended, or end them all at once with \"graceMs\":0 (streamlayer "
+            "app rotate --now)");
+    else if (error->status == SL_INVALID_ARGUMENT)
+        gw_respond_error(request, 400, "bad-request", error->text, "correct the request and send it again");
+    else
+        gw_respond_failure(request, error);
+}
+
+#define LAST_ADMIN                                                                                           \
+    "last-admin", "give another application the right admin first: streamlayer grant NAME '*' admin"
+
+/* The file has the change: so do the next requests. What cannot be read now is read by the watch. */
+static void take_effect(struct gateway *gateway)
+{
+    sl_error error = {0};
+    if (gw_access_refresh(gateway->access, false, &error))
+        SL_WARNING(&gateway->log, "grants cannot be read anew: %s", error.text);
+}
+
+/* Unknown members are refused: a right that is misspelt must not be one that is not there. */
+static sl_status check_members(const json_t *body, const char *const *known, size_t count, sl_error *error)
+{
+    const char *name;
+    json_t *value;
+    json_object_foreach((json_t *)(uintptr_t)body, name, value)
+    {
+        size_t i = 0;
+        while (i < count && strcmp(name, known[i]) != 0)
+            i++;
+        if (i == count)
+            return sl_error_set(error, SL_INVALID_ARGUMENT, "\"%.40s\" is not known here", name);
+    }
+    return SL_OK;
+}
+
+/* An optional text. */
+static sl_status read_text(const json_t *body, const char *name, const char **text, sl_error *error)
+{
+    const json_t *value = json_object_get(body, name);
+    *text = json_string_value(value);
+    return value && !*text ? sl_error_set(error, SL_INVALID_ARGUMENT, "\"%s\" must be a text", name) : SL_OK;
+}
+
+/* Answers what holds a secret, which is shown this once. Takes the reference. */
+static void respond_secret(struct gw_request *request, json_t *value, const struct gw_application *made)
+{
+    struct sl_buffer url;
+    sl_buffer_init(&url, 1000);
+    bool good = value && gw_request_public_url(request, &url) && sl_buffer_append_text(&url, "/oauth2/token");
+    if (good && *made->key_id)
+        good = !json_object_set_new(value, "accessKeyId", json_string(made->key_id)) &&
+               !json_object_set_new(value, "accessKeySecret", json_string(made->key_secret)) &&
+               !json_object_set_new(value, "tokenEndpointUrl", json_string(url.data));
+    sl_buffer_free(&url);
+    if (!good) {
+        json_decref(value);
+        value = NULL;
+    }
+    gw_respond_header(request, "Cache-Control", "no-store");
+    gw_respond_json(request, 201, value);
+}
+
+/* POST applications */
+
+static void run_create(struct gw_job *job)
+{
+    struct call *call = (struct call *)job;
+    struct gateway *gateway = call->gateway;
+    struct gw_application made;
+    json_t *value = NULL;
+    sl_error error = {0};
+    if (gw_applications_create(gateway->applications, &call->spec, &made, &error)) {
+        fail(call->request, &error, "application-exists",
+             "choose another name, or delete the other one first (streamlayer app delete)");
+    } else {
+        take_effect(gateway);
+        gw_applications_json(gateway->applications, made.id, &value, NULL);
+        respond_secret(call->request, value, &made);
+    }
+    OPENSSL_cleanse(&made, sizeof made);
+    call_free(call);
+}
+
+static void create(struct gw_request *request)
+{
+    static const char *const members[] = {"name", "issuer", "subject", "rights"};
+    struct call *call = call_new(request, run_create);
+    if (!call)
+        return;
+    sl_error error = {0};
+    sl_status status = check_members(call->body, members, sizeof members / sizeof *members, &error);
+    if (!status)
+        status = read_text(call->body, "name", &call->spec.name, &error);
+    if (!status)
+        status = read_text(call->body, "issuer", &call->spec.issuer, &error);
+    if (!status)
+        status = read_text(call->body, "subject", &call->spec.subject, &error);
+    const json_t *rights = json_object_get(call->body, "rights");
+    if (!status && rights)
+        status = gw_rights_read(rights, GW_RIGHTS_ALL, &call->spec.rights, &error);
+    go_on(call, status, &error);
+}
+
+/* GET applications */
+
+static void run_list(struct gw_job *job)
+{
+    struct call *call = (struct call *)job;
+    json_t *items;
+    char *next;
+    sl_error error = {0};
+    if (gw_applications_list_json(call->gateway->applications, gw_request_query(call->request, "pageToken"),
+                                  (size_t)call->number, &items, &next, &error)) {
+        fail(call->request, &error, NULL, NULL);
+    } else {
+        gw_respond_json(call->request, 200,
+                        json_pack("{s:{s:o}, s:s*}", "results", "items", items, "nextPageToken", next));
+        free(next);
+    }
+    call_free(call);
+}
+
+static void list(struct gw_request *request)
+{
+    struct call *call = call_new(request, run_list);
+    if (!call)
+        return;
+    const char *limit = gw_request_query(request, "limit");
+    sl_error error = {0};
+    sl_status status = SL_OK;
+    call->number = LIST_DEFAULT;
+    if (limit && !sl_parse_int(limit, 1, LIST_MAX, &call->number))
+        status = sl_error_set(&error, SL_INVALID_ARGUMENT, "limit must be a number from 1 to %d", LIST_MAX);
+    go_on(call, status, &error);
+}
+
+/* GET applications/{application} */
+
+static void run_show(struct gw_job *job)
+{
+    struct call *call = (struct call *)job;
+    json_t *value;
+    sl_error error = {0};
+    if (gw_applications_json(call->gateway->applications, call->application, &value, &error))
+        fail(call->request, &error, NULL, NULL);
+    else
+        gw_respond_json(call->request, 200, value);
+    call_free(call);
+}
+
+static void show(struct gw_request *request)
+{
+    struct call *call = call_new(request, run_show);
+    if (call)
+        go_on(call, SL_OK, NULL);
+}
+
+/* DELETE applications/{application} */
+
+static void run_delete(struct gw_job *job)
+{
+    struct call *call = (struct call *)job;
+    sl_error error = {0};
+    if (gw_applications_delete(call->gateway->applications, call->application, &error)) {
+        fail(call->request, &error, LAST_ADMIN);
+    } else {
+        take_effect(call->gateway);
+        gw_respond(call->request, 204, NULL, "", 0, NULL, NULL);
+    }
+    call_free(call);
+}
+
+static void delete (struct gw_request *request)
+{
+    struct call *call = call_new(request, run_delete);
+    if (call)
+        go_on(call, SL_OK, NULL);
+}
+
+/* POST applications/{application}/keys */
+
+static void run_rotate(struct gw_job *job)
+{
+    struct call *call = (struct call *)job;
+    struct gateway *gateway = call->gateway;
+    struct gw_application made;
+    json_t *value = NULL;
+    sl_error error = {0};
+    if (gw_applications_rotate(gateway->applications, call->application, call->number, &made, &error)) {
+        fail(call->request, &error, NULL, NULL);
+    } else {
+        take_effect(gateway);
+        gw_applications_json(gateway->applications, made.id, &value, NULL);
+        respond_secret(call->request, value, &made);
+    }
+    OPENSSL_cleanse(&made, sizeof made);
+    call_free(call);
+}
+
+static void rotate(struct gw_request *request)
+{
+    static const char *const members[] = {"graceMs"};
+    struct call *call = call_new(request, run_rotate);
+    if (!call)
+        return;
+    sl_error error = {0};
+    const json_t *grace = json_object_get(call->body, "graceMs");
+    sl_status status = check_members(call->body, members, 1, &error);
+    call->number = grace ? json_integer_value(grace) : GRACE_MS;
+    if (!status && grace && (!json_is_integer(grace) || call->number < 0 || call->number > GW_GRACE_MAX_MS))
+        status = sl_error_set(&error, SL_INVALID_ARGUMENT,
+                              "\"graceMs\" must be a whole number of milliseconds from 0 to %lld",
+                              GW_GRACE_MAX_MS);
+    go_on(call, status, &error);
+}
+
+/* Grants */
+
+static void run_grants(struct gw_job *job)
+{
+    struct call *call = (struct call *)job;
+    json_t *items;
+    sl_error error = {0};
+    if (gw_applications_grants_json(call->gateway->applications, call->hrn, &items, &error))
+        fail(call->request, &error, NULL, NULL);
+    else
+        gw_respond_json(call->request, 200, json_pack("{s:o}", "grants", items));
+    call_free(call);
+}
+
+static void grants(struct gw_request *request)
+{
+    struct call *call = call_new(request, run_grants);
+    sl_error error = {0};
+    if (!call)
+        return;
+    if (strcmp(call->hrn, GW_EVERY_CATALOG) != 0 && !gw_catalogs_exists(call->gateway->catalogs, call->hrn)) {
+        sl_error_set(&error, SL_UNSUPPORTED, "there is no catalog %.300s", call->hrn);
+        fail(request, &error, NULL, NULL);
+        call_free(call);
+        return;
+    }
+    go_on(call, SL_OK, NULL);
+}
+
+static void run_grant(struct gw_job *job)
+{
+    struct call *call = (struct call *)job;
+    sl_error error = {0};
+    json_t *value = NULL;
+    if (gw_applications_grant(call->gateway->applications, call->application, call->hrn, call->add,
+                              call->remove, call->spec.granted_by, &error)) {
+        fail(call->request, &error, LAST_ADMIN);
+    } else {
+        take_effect(call->gateway);
+        if (!call->add)
+            gw_respond(call->request, 204, NULL, "", 0, NULL, NULL);
+        else if (!gw_applications_grant_json(call->gateway->applications, call->application, call->hrn,
+                                             &value, &error))
+            gw_respond_json(call->request, 200, value);
+        else
+            fail(call->request, &error, NULL, NULL);
+    }
+    call_free(call);
+}
+
+static unsigned rights_for(const struct call *call)
+{
+    return strcmp(call->hrn, GW_EVERY_CATALOG) ? GW_RIGHTS_CATALOG : GW_RIGHTS_ALL;
+}
+
+/* PUT sets, PATCH adds. */
+static void grant(struct gw_request *request)
+{
+    static const char *const members[] = {"rights"};
+    struct call *call = call_new(request, run_grant);
+    if (!call)
+        return;
+    sl_error error = {0};
+    sl_status status = check_members(call->body, members, 1, &error);
+    if (!status)
+        status = gw_rights_read(json_object_get(call->body, "rights"), rights_for(call), &call->add, &error);
+    if (!status && !call->add)
+        status = sl_error_set(&error, SL_INVALID_ARGUMENT, "\"rights\" is empty: DELETE takes them all");
+    if (!strcmp(gw_request_method(request), "PUT"))
+        call->remove = rights_for(call);
+    go_on(call, status, &error);
+}
+
+/* DELETE, all or those of ?rights=read,write */
+static void revoke(struct gw_request *request)
+{
+    struct call *call = call_new(request, run_grant);
+    if (!call)
+        return;
+    const char *text = gw_request_query(request, "rights");
+    sl_error error = {0};
+    sl_status status = SL_OK;
+    call->remove = rights_for(call);
+    if (text)
+        status = gw_rights_parse(text, rights_for(call), &call->remove, &error);
+    go_on(call, status, &error);
+}
+
+#define ROUTE(method_, pattern_, access_, handle_, name_)                                                    \
+    {                                                                                                        \
+        .method = (method_), .pattern = CONFIG pattern_, .flags = GW_ROUTE_EXTENSION, .access = (access_),   \
+        .max_body = BODY_MAX, .handle = (handle_), .name = (name_)                                           \
+    }
+/* An administrator could grant itself the right to manage: so it need not. */
+#define GRANTS (GW_ACCESS_MANAGE | GW_ACCESS_ADMIN)
+
+const struct gw_route gw_application_routes[] = {
+    ROUTE("GET", "/applications", GW_ACCESS_ADMIN, list, "config.application.list"),
+    ROUTE("POST", "/applications", GW_ACCESS_ADMIN, create, "config.application.create"),
+    ROUTE("GET", "/applications/{application}", GW_ACCESS_ADMIN, show, "config.application.get"),
+    ROUTE("DELETE", "/applications/{application}", GW_ACCESS_ADMIN, delete, "config.application.delete"),
+    ROUTE("POST", "/applications/{application}/keys", GW_ACCESS_ADMIN, rotate, "config.application.rotate"),
+    ROUTE("GET", "/grants", GW_ACCESS_ADMIN, grants, "config.grant.list"),
+    ROUTE("PUT", "/grants/{application}", GW_ACCESS_ADMIN, grant, "config.grant.set"),
+    ROUTE("PATCH", "/grants/{application}", GW_ACCESS_ADMIN, grant, "config.grant.add"),
+    ROUTE("DELETE", "/grants/{application}", GW_ACCESS_ADMIN, revoke, "config.grant.delete"),
+    ROUTE("GET", "/catalogs/{hrn}/grants", GRANTS, grants, "config.grant.list"),
+    ROUTE("PUT", "/catalogs/{hrn}/grants/{application}", GRANTS, grant, "config.grant.set"),
+    ROUTE("PATCH", "/catalogs/{hrn}/grants/{application}", GRANTS, grant, "config.grant.add"),
+    ROUTE("DELETE", "/catalogs/{hrn}/grants/{application}", GRANTS, revoke, "config.grant.delete"),
+};
+const size_t gw_application_route_count = sizeof gw_application_routes / sizeof *gw_application_routes;

@@ -1,0 +1,269 @@
+"""Applications, their keys and their grants over the config API."""
+import http.client
+import urllib.parse
+
+import streamlayer
+from accounts import Accounts
+from streamlayer import Subscription, TestCase, wait_for
+
+
+class Applications(TestCase):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.accounts = Accounts(cls.platform)
+
+    def make(self, *rights):
+        account = self.accounts.make(*rights)
+        self.addCleanup(account.delete)
+        return account
+
+    def expect(self, answer, status, code=None):
+        self.assertEqual(answer.status, status, answer.text)
+        if code:
+            self.assertEqual(answer.json()["code"], code, answer.text)
+        return answer
+
+    def test_applications_are_made_shown_and_deleted(self):
+        name = self.platform.name("app")
+        answer = self.expect(self.platform.post("/config/v1/applications", {"name": name, "rights": ["create"]}), 201)
+        self.assertEqual(answer.headers["cache-control"], "no-store")
+        made = answer.json()
+        self.assertEqual((made["name"], made["rights"], made["grants"]), (name, ["create"], []))
+        self.assertTrue(made["tokenEndpointUrl"].endswith("/oauth2/token"))
+        for named in (name, made["id"]):
+            shown = self.expect(self.platform.get(f"/config/v1/applications/{named}"), 200)
+            self.assertNotIn(made["accessKeySecret"], shown.text)
+            self.assertEqual([key["accessKeyId"] for key in shown.json()["keys"]], [made["accessKeyId"]])
+        listed, token = [], ""
+        while True:  # in pages
+            page = self.expect(self.platform.get(f"/config/v1/applications?limit=2&pageToken={token}"), 200)
+            self.assertLessEqual(len(page.json()["results"]["items"]), 2)
+            self.assertNotIn("Secret", page.text)
+            listed += [item["name"] for item in page.json()["results"]["items"]]
+            token = page.json().get("nextPageToken")
+            if not token:
+                break
+        self.assertIn(name, listed)
+        self.assertIn("default", listed)
+        self.assertEqual(listed, sorted(listed))
+        self.expect(self.platform.post("/config/v1/applications", {"name": name}), 409, "application-exists")
+        self.expect(self.platform.delete(f"/config/v1/applications/{name}"), 204)
+        self.expect(self.platform.get(f"/config/v1/applications/{name}"), 404, "no-such-application")
+        self.expect(self.platform.delete(f"/config/v1/applications/{name}"), 404, "no-such-application")
+
+    def test_applications_that_cannot_be(self):
+        for body in ({}, {"name": 5}, {"name": ""}, {"name": "a b"}, {"name": "a", "rights": "admin"},
+                     {"name": "a", "rights": ["root"]}, {"name": "a", "right": ["admin"]},
+                     {"name": "a", "issuer": "https://issuer.example"}, {"name": "0123456789abcdef0123"}):
+            self.expect(self.platform.post("/config/v1/applications", body), 400)
+        self.expect(self.platform.post("/config/v1/applications", b"[]"), 400, "bad-json")
+        self.expect(self.platform.get("/config/v1/applications?limit=0"), 400, "bad-request")
+
+    def test_application_of_an_outside_issuer_has_no_key(self):
+        name = self.platform.name("app")
+        body = {"name": name, "issuer": "https://issuer.example", "subject": name}
+        made = self.expect(self.platform.post("/config/v1/applications", body), 201).json()
+        self.addCleanup(self.platform.delete, f"/config/v1/applications/{name}")
+        self.assertNotIn("accessKeyId", made)
+        self.assertEqual((made["issuer"], made["subject"]), (body["issuer"], name))
+        self.expect(self.platform.post("/config/v1/applications", dict(body, name=name + "2")), 409,
+                    "application-exists")
+
+    def test_keys_rotate(self):
+        account = self.make()
+        self.assertEqual(account.ask_token().status, 200)
+        old = account.key, account.secret
+        url = f"/config/v1/applications/{account.name}/keys"
+        answer = self.expect(self.platform.post(url, {"graceMs": 3600000}), 201).json()
+        account.key, account.secret = answer["accessKeyId"], answer["accessKeySecret"]
+        self.assertEqual([("expires" in key) for key in answer["keys"]], [True, False])
+        self.assertEqual(account.ask_token().status, 200)
+        self.assertEqual(account.ask_token(*old).status, 200)
+        answer = self.expect(self.platform.post(url, {"graceMs": 0}), 201).json()
+        self.assertEqual(account.ask_token().status, 401)
+        self.assertEqual(account.ask_token(*old).status, 401)
+        account.key, account.secret = answer["accessKeyId"], answer["accessKeySecret"]
+        self.assertEqual(account.ask_token().status, 200)
+        for body in ({"graceMs": -1}, {"graceMs": "1"}, {"graceMs": 1 << 60}, {"grace": 5}):
+            self.expect(self.platform.post(url, body), 400, "bad-request")
+        self.expect(self.platform.post("/config/v1/applications/nobody/keys", {}), 404, "no-such-application")
+
+    def test_keys_have_a_bound(self):
+        account = self.make()
+        url = f"/config/v1/applications/{account.name}/keys"
+        for _ in range(15):
+            self.expect(self.platform.post(url), 201)
+        self.expect(self.platform.post(url), 409, "too-many-keys")
+        self.expect(self.platform.post(url, {"graceMs": 0}), 201)
+
+    def test_deleted_application_s_token_is_refused_at_once(self):
+        account = self.make()
+        self.expect(account.get("/config/v1/catalogs"), 200)
+        account.delete()
+        self.expect(account.get("/config/v1/catalogs"), 401, "unauthenticated")
+        self.assertEqual(account.ask_token().status, 401)
+
+    def test_grants_are_set_added_and_taken(self):
+        account, catalog = self.make(), self.platform.catalog()
+        url = f"/config/v1/catalogs/{catalog}/grants"
+        one = f"{url}/{account.name}"
+        answer = self.expect(self.platform.put(one, {"rights": ["read"]}), 200).json()
+        self.assertEqual((answer["application"], answer["hrn"], answer["rights"]), (account.id, catalog, ["read"]))
+        self.assertEqual(self.expect(self.platform.request("PATCH", one, {"rights": ["manage"]}), 200).json()["rights"],
+                         ["read", "manage"])
+        self.assertEqual(self.expect(self.platform.put(f"{url}/{account.id}", {"rights": ["write", "manage"]}),
+                                     200).json()["rights"], ["write", "manage"])
+        self.expect(self.platform.delete(one + "?rights=manage,read"), 204)
+        grants = {(grant["name"], grant["hrn"]): grant
+                  for grant in self.expect(self.platform.get(url), 200).json()["grants"]}
+        self.assertEqual(grants[account.name, catalog]["rights"], ["write"])
+        self.assertEqual(grants["default", "*"]["rights"], ["read", "write", "manage"])
+        self.assertEqual(grants["default", catalog]["rights"], ["read", "write", "manage"])  # it made it
+        self.expect(self.platform.delete(one), 204)
+        self.expect(self.platform.delete(one), 204)
+        self.expect(account.get(f"/config/v1/catalogs/{catalog}"), 403, "forbidden")
+        for body in ({}, {"rights": []}, {"rights": ["admin"]}, {"rights": "read"}, {"rights": ["read"], "x": 1}):
+            self.expect(self.platform.put(one, body), 400, "bad-request")
+        self.expect(self.platform.delete(one + "?rights=admin"), 400, "bad-request")
+        self.expect(self.platform.put(f"{url}/nobody", {"rights": ["read"]}), 404, "no-such-application")
+        self.expect(self.platform.put(f"/config/v1/catalogs/hrn:here:data::local:none/grants/{account.name}",
+                                      {"rights": ["read"]}), 404, "no-such-catalog")
+        self.expect(self.platform.get("/config/v1/catalogs/hrn:here:data::local:none/grants"), 404, "no-such-catalog")
+
+    def test_grants_on_the_platform(self):
+        account = self.make()
+        url = f"/config/v1/grants/{account.name}"
+        self.expect(account.post("/config/v1/catalogs", {"id": self.platform.name()}), 403, "forbidden")
+        answer = self.expect(self.platform.request("PATCH", url, {"rights": ["create", "read"]}), 200).json()
+        self.assertEqual((answer["hrn"], answer["rights"]), ("*", ["read", "create"]))
+        catalog = self.expect(account.post("/config/v1/catalogs", {"id": self.platform.name()}), 201).json()["hrn"]
+        self.expect(account.request("PATCH", f"/config/v1/catalogs/{catalog}", {"name": "mine"}), 200)
+        self.expect(account.delete_url(f"/config/v1/catalogs/{catalog}"), 204)
+        self.expect(account.get("/config/v1/grants"), 403, "forbidden")
+        self.expect(self.platform.request("PATCH", url, {"rights": ["admin"]}), 200)
+        names = [grant["name"] for grant in self.expect(account.get("/config/v1/grants"), 200).json()["grants"]]
+        self.assertIn(account.name, names)
+        self.expect(self.platform.delete(url), 204)
+        self.expect(account.get("/config/v1/grants"), 403, "forbidden")
+
+    def test_a_catalog_made_again_has_no_old_grants(self):
+        account, name = self.make(), self.platform.name()
+        catalog = self.platform.cli("catalog", "create", name).stdout.decode().strip()
+        account.grant(catalog, "read")
+        self.expect(account.get(f"/config/v1/catalogs/{catalog}"), 200)
+        self.platform.cli("catalog", "delete", catalog, "--yes")
+        self.expect(account.get(f"/config/v1/catalogs/{catalog}"), 403, "forbidden")
+        self.assertEqual(self.platform.cli("catalog", "create", name).stdout.decode().strip(), catalog)
+        self.expect(account.get(f"/config/v1/catalogs/{catalog}"), 403, "forbidden")
+
+    def test_refusals_do_not_tell_what_there_is(self):
+        account, catalog = self.make(), self.platform.catalog()
+        texts = set()
+        for hrn in (catalog, "hrn:here:data::local:none"):
+            for path in (f"/config/v1/catalogs/{hrn}", f"/lookup/v1/resources/{hrn}/apis",
+                         f"/stream/v2/catalogs/{hrn}/layers/l/partitions"):
+                body = self.expect(account.get(path), 403, "forbidden").json()
+                texts.add((path.replace(hrn, ""), body["cause"].replace(hrn, ""), body["action"].replace(hrn, "")))
+        self.assertEqual(len(texts), 3)
+
+    def test_catalogs_are_listed_to_those_with_a_right(self):
+        account = self.make()
+        mine = {self.platform.catalog() for _ in range(3)}
+        self.platform.catalog()
+        for catalog, right in zip(sorted(mine), ("read", "write", "manage")):
+            account.grant(catalog, right)
+        listed, token = [], ""
+        while True:
+            page = self.expect(account.get(f"/config/v1/catalogs?limit=2&pageToken={token}"), 200).json()
+            listed += [item["hrn"] for item in page["results"]["items"]]
+            token = page.get("nextPageToken")
+            if not token:
+                break
+        self.assertEqual(listed, sorted(mine))
+
+    def test_revoking_ends_subscriptions_and_publications(self):
+        account, catalog = self.make(), self.platform.catalog()
+        self.platform.layer(catalog, "l", parallelization=1)
+        self.platform.layer(catalog, "other", parallelization=1)
+        account.grant(catalog, "read", "write")
+        kept = self.make()
+        kept.grant(catalog, "read")
+        # Of parallelization 1: another's group does not stand in the way, the same one would.
+        subscription, others = Subscription(account, catalog, "l"), Subscription(kept, catalog, "l")
+        self.assertEqual(account.get(subscription.url("partitions")).status, 200)
+        publications = f"/publish/v2/catalogs/{catalog}/publications"
+        one = f"{publications}/{self.expect(account.post(publications, {'layerIds': ['l']}), 200).json()['id']}"
+        self.expect(self.platform.delete(f"/config/v1/catalogs/{catalog}/grants/{account.name}?rights=write"), 204)
+        self.expect(account.get(one), 403, "forbidden")
+        self.assertEqual(account.get(subscription.url("partitions")).status, 200)
+        account.grant(catalog, "write")
+        self.expect(account.get(one), 404, "no-such-publication")
+        self.expect(self.platform.delete(f"/config/v1/catalogs/{catalog}/grants/{account.name}?rights=read"), 204)
+        self.expect(account.get(subscription.url("partitions")), 403, "forbidden")
+        account.grant(catalog, "read")
+
+        def gone():
+            answer = account.get(subscription.url("partitions"))
+            return answer if answer.status != 200 else None
+        answer = wait_for(gone, 20, "the subscription outlives the right")
+        self.assertIn(answer.status, (403, 404), answer.text)
+        self.assertIn("may not read", answer.json()["cause"])
+        self.assertEqual(kept.get(others.url("partitions")).status, 200)
+        others.delete()
+        Subscription(account, catalog, "l").delete()  # its place in the group is free
+
+    def test_a_parked_poll_ends_with_its_right(self):
+        account, catalog = self.make(), self.platform.catalog()
+        self.platform.layer(catalog, "l", parallelization=1)
+        account.grant(catalog, "read")
+        subscription = Subscription(account, catalog, "l")
+        parked = streamlayer.Background(account.get, subscription.url("partitions") + "?maxWaitMs=20000")
+        push = Subscription(account, catalog, "l", query="mode=serial&subscriptionId=push",
+                            properties={"group.id": "push"})
+        parts = urllib.parse.urlsplit(push.url("partitions"))
+        stream = http.client.HTTPConnection(parts.hostname, parts.port, timeout=25)
+        self.addCleanup(stream.close)
+        stream.request("GET", parts.path, headers={"Accept": "text/event-stream",
+                                                   "Authorization": "Bearer " + account.token})
+        events = stream.getresponse()
+        self.assertEqual(events.status, 200)
+        account.delete()
+        self.assertIn(parked.result(25).status, (401, 403, 404))
+        self.assertIn("event: end", events.read().decode())
+        self.expect(account.get(subscription.url("partitions")), 401, "unauthenticated")
+
+    def test_subscriptions_of_another_application_are_not_there(self):
+        catalog = self.platform.catalog()
+        self.platform.layer(catalog, "l", parallelization=1)
+        one, other = self.make(), self.make()
+        for account in (one, other):
+            account.grant(catalog, "read")
+        subscription = Subscription(one, catalog, "l", query="mode=serial&subscriptionId=one")
+        for url in (subscription.url("partitions"),
+                    f"/stream/v2/catalogs/{catalog}/layers/l/partitions?subscriptionId=one"):
+            self.expect(other.get(url), 404, "no-such-subscription")
+        self.expect(other.put(subscription.url("offsets"), {"offsets": [{"partition": 0, "offset": 0}]}), 404)
+        self.expect(other.delete_url(subscription.url("subscribe")), 404, "no-such-subscription")
+        self.assertEqual(subscription.delete().status, 200)
+
+    def test_groups_are_the_application_s_own(self):
+        catalog = self.platform.catalog()
+        self.platform.layer(catalog, "l", parallelization=1)
+        one, other = self.make(), self.make()
+        for account in (one, other):
+            account.grant(catalog, "read")
+        base = f"/stream/v2/catalogs/{catalog}/layers/l/groups"
+        subscription = Subscription(one, catalog, "l", properties={"group.id": "mine"})
+        self.expect(one.get(f"{base}/mine"), 200)
+        self.expect(other.get(f"{base}/mine"), 404, "no-such-group")
+        self.expect(other.get(f"{base}/{one.id}.mine"), 404, "no-such-group")
+        self.assertEqual(self.expect(other.get(base), 200).json()["groups"], [])
+        # A reset makes what is not there: its own group, not the other's, which has a member.
+        self.expect(other.put(f"{base}/mine/offsets?dryRun=true", {"to": "end"}), 200)
+        self.expect(one.put(f"{base}/mine/offsets", {"to": "end"}), 409, "group-active")
+        subscription.delete()
+
+
+if __name__ == "__main__":
+    streamlayer.main()
