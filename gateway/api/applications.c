@@ -61,7 +61,7 @@ static struct call *call_new(struct gw_request *request, void (*run)(struct gw_j
 static void go_on(struct call *call, sl_status status, const sl_error *error)
 {
     if (!status) {
-        gw_work_post(call->gateway->disk_workers, &call->job);
+        gw_work_post(call->gateway->disk_workers, gw_request_application(call->request), &call->job);
         return;
     }
     if (status == SL_INVALID_ARGUMENT)

@@ -33,7 +33,7 @@ static void due(struct gw_timer *timer)
 {
     struct gw_watch_access *watch =
         (struct gw_watch_access *)(void *)((char *)timer - offsetof(struct gw_watch_access, timer));
-    gw_work_try(watch->gateway->token_workers, &watch->job);
+    gw_work_try(watch->gateway->token_workers, NULL, &watch->job);
 }
 
 static void set_timer(struct gw_task *task)
