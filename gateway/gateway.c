@@ -394,11 +394,8 @@ struct gw_layer *gw_request_layer(struct gw_request *request)
 bool gw_request_public_url(const struct gw_request *request, struct sl_buffer *url)
 {
     const struct gateway *gateway = gw_request_opaque(request);
-    const char *host = gateway->public_url_set ? NULL : gw_request_header(request, "Host");
-    static const char legal[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_:[]";
-    if (!host || !*host || strlen(host) > 255 || host[strspn(host, legal)])
-        return sl_buffer_append_text(url, gateway->public_url);
-    return sl_buffer_printf(url, "%s://%s", gw_request_is_encrypted(request) ? "https" : "http", host);
+    return (!gateway->public_url_set && gw_request_base_url(request, url)) ||
+           sl_buffer_append_text(url, gateway->public_url);
 }
 
 void gw_respond_failure(struct gw_request *request, const sl_error *error)

@@ -59,7 +59,7 @@ void gw_settings_free(struct gw_settings *settings);
 void gw_settings_keep(struct gateway *gateway, const struct gw_settings *settings);
 
 /* Appends the URL that this request's client reaches the gateway by: streamlayer.gateway.public-url, else
- * what its Host header says. No trailing slash. */
+ * what trusted proxies and its Host header say. No trailing slash. */
 bool gw_request_public_url(const struct gw_request *request, struct sl_buffer *url);
 
 /*

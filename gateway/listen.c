@@ -165,12 +165,29 @@ static sl_status read_cors(const sl_config *config, struct gw_cors *cors, sl_err
                : SL_OK;
 }
 
+static sl_status read_proxies(const sl_config *config, struct gw_networks *proxies, sl_error *error)
+{
+    char bad[100] = "";
+    sl_status status = gw_networks_parse(text_setting(config, LISTEN "trusted-proxies"), proxies, bad);
+    if (status == SL_OUT_OF_MEMORY)
+        return sl_error_oom(error);
+    return status ? sl_error_set(
+                        error, status,
+                        "%s: " LISTEN "trusted-proxies: \"%s\" is no address or network; write 192.0.2.7, "
+                        "10.0.0.0/8 or fd00::/8 (with nothing but zeros behind the prefix), several with "
+                        "commas between them",
+                        origin_of(config, LISTEN "trusted-proxies"), bad)
+                  : SL_OK;
+}
+
 sl_status gw_listen_read(const sl_config *config, struct gw_listen *listen, sl_error *error)
 {
     sl_status status = read_tls(config, listen, error);
     if (!status && !listen->secure)
         status = check_plain(config, error);
-    return status ? status : read_cors(config, &listen->cors, error);
+    if (!status)
+        status = read_cors(config, &listen->cors, error);
+    return status ? status : read_proxies(config, &listen->trusted_proxies, error);
 }
 
 void gw_listen_free(struct gw_listen *listen)
@@ -178,6 +195,7 @@ void gw_listen_free(struct gw_listen *listen)
     for (size_t i = 0; i < sizeof listen->tls_names / sizeof *listen->tls_names; i++)
         free(listen->tls_names[i]);
     gw_cors_free(&listen->cors);
+    gw_networks_free(&listen->trusted_proxies);
     *listen = (struct gw_listen){0};
 }
 
@@ -185,4 +203,5 @@ void gw_listen_apply(const struct gw_listen *listen, struct gw_server_settings *
 {
     settings->tls = listen->secure ? &listen->tls : NULL;
     settings->cors = &listen->cors;
+    settings->trusted_proxies = &listen->trusted_proxies;
 }

@@ -1,4 +1,5 @@
-/* The settings of the listening socket: address, TLS, which web pages may call. */
+/* The settings of the listening socket: address, TLS, which web pages may call, whose word on clients counts.
+ */
 #ifndef GW_LISTEN_H
 #define GW_LISTEN_H
 
@@ -12,6 +13,7 @@ struct gw_listen {
     struct gw_tls_settings tls;
     char *tls_names[3]; /* the settings' names in tls */
     struct gw_cors cors;
+    struct gw_networks trusted_proxies;
 };
 
 /* Reads the settings, and checks that they go together and that plain HTTP stays on this machine; the files

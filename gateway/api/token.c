@@ -13,7 +13,7 @@
 #include <strings.h>
 
 #define CLOCK_SKEW_S   300 /* how far a client's clock may be off */
-#define URLS_MAX       3
+#define URLS_MAX       4
 #define LIFETIME_MIN_S 60
 #define SCOPE_MAX      1000 /* characters */
 
@@ -100,17 +100,26 @@ static bool is_scope(const char *scope)
     return *scope && strlen(scope) <= SCOPE_MAX;
 }
 
-/* The URLs that the signature may be over: the configured one, and by the Host header (a proxy may add TLS).
- */
+/* The URLs that the signature may be over: the configured one, the one that trusted proxies tell, and by the
+ * Host header (a proxy may add TLS). */
 static bool list_urls(struct token_job *job)
 {
     const char *host = gw_request_header(job->request, "Host");
-    job->urls[0] = sl_printf("%s/oauth2/token", job->gateway->public_url);
-    if (!host)
-        return job->urls[0] != NULL;
-    job->urls[1] = sl_printf("http://%s/oauth2/token", host);
-    job->urls[2] = sl_printf("https://%s/oauth2/token", host);
-    return job->urls[0] && job->urls[1] && job->urls[2];
+    struct sl_buffer told;
+    size_t count = 0;
+    sl_buffer_init(&told, 1000);
+    job->urls[count++] = sl_printf("%s/oauth2/token", job->gateway->public_url);
+    if (gw_request_base_url(job->request, &told))
+        job->urls[count++] = sl_printf("%s/oauth2/token", told.data);
+    if (host) {
+        job->urls[count++] = sl_printf("http://%s/oauth2/token", host);
+        job->urls[count++] = sl_printf("https://%s/oauth2/token", host);
+    }
+    bool good = true;
+    for (size_t i = 0; i < count; i++)
+        good &= job->urls[i] != NULL;
+    sl_buffer_free(&told);
+    return good;
 }
 
 static bool signature_is_right(const struct token_job *job, const char *secret)

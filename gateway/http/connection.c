@@ -147,13 +147,13 @@ static bool take_in(struct gw_connection *connection, struct MHD_Connection *mhd
     struct gw_server *server = connection->loop->server;
     const struct gw_server_settings *settings = &server->settings;
     unsigned of_address = 0;
-    if (settings->max_connections_per_address)
+    if (settings->max_connections_per_address && !connection->trusted) /* a proxy's are those of many */
         connection->address = gw_addresses_enter(
             server->addresses, MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CLIENT_ADDRESS)->client_addr,
             &of_address);
     if (before >= settings->max_connections)
         connection->surplus = GW_SURPLUS_ALL;
-    else if (of_address > settings->max_connections_per_address)
+    else if (connection->address && of_address > settings->max_connections_per_address)
         connection->surplus = GW_SURPLUS_ADDRESS;
     return before < settings->max_connections + SURPLUS_ALL &&
            (connection->surplus != GW_SURPLUS_ADDRESS ||

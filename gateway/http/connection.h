@@ -42,9 +42,11 @@ struct gw_connection {
     enum gw_surplus surplus;
     bool hung_up; /* the client has closed its side */
     struct gw_request *streaming;
-    struct gw_address *address; /* NULL: not counted */
-    struct gw_tls *tls;         /* linked; NULL: plain HTTP */
-    char *subject;              /* of the client's certificate, once it was asked for */
+    struct gw_address *address;            /* NULL: not counted */
+    unsigned char remote[GW_ADDRESS_SIZE]; /* its address */
+    bool trusted;                          /* as a proxy, that tells who its clients are */
+    struct gw_tls *tls;                    /* linked; NULL: plain HTTP */
+    char *subject;                         /* of the client's certificate, once it was asked for */
     bool subject_sought;
 };
 

@@ -53,10 +53,22 @@ sl_status gw_cors_parse(const char *origins, struct gw_cors *cors, char bad[100]
         if (!any) {
             cors->count++;
             end += size + 1;
+            cors->size = (size_t)(end - cors->text);
         }
         at += size;
     }
     return SL_OK;
+}
+
+bool gw_cors_copy(const struct gw_cors *from, struct gw_cors *to)
+{
+    *to = *from;
+    to->text = from->size ? malloc(from->size) : NULL;
+    if (to->text)
+        memcpy(to->text, from->text, from->size);
+    else
+        to->count = 0;
+    return to->count == from->count;
 }
 
 void gw_cors_free(struct gw_cors *cors)

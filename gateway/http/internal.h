@@ -61,6 +61,8 @@ struct gw_server {
     atomic_ullong cuts[GW_WAITS]; /* connections that kept the server waiting too long, by what for */
     atomic_ullong surplus;        /* closed without a word */
     atomic_bool open, draining;
+    struct gw_cors cors;
+    struct gw_networks trusted_proxies;
     struct gw_tls *tls; /* for the loops to take; changed while none of them does, by one thread at a time */
     pthread_mutex_t lock;
     pthread_cond_t idle; /* in_flight came to nothing while draining */
@@ -86,10 +88,11 @@ struct gw_request {
     struct gw_request *next, *previous; /* in the loop's list, or its pool */
     const struct gw_compiled_route *route;
     const char *method;
-    const char *expect; /* the header Expect; NULL: none */
-    const char *cors;   /* for Access-Control-Allow-Origin; NULL: none */
-    char *path;         /* raw, without query */
-    char *split;        /* the segments' text */
+    unsigned char client[GW_ADDRESS_SIZE]; /* its address, as far as trusted proxies tell */
+    const char *expect;                    /* the header Expect; NULL: none */
+    const char *cors;                      /* for Access-Control-Allow-Origin; NULL: none */
+    char *path;                            /* raw, without query */
+    char *split;                           /* the segments' text */
     const char *segments[GW_SEGMENTS_MAX];
     struct gw_caller caller;
     struct sl_buffer body;
@@ -155,6 +158,9 @@ bool gw_framing_is_clear(struct gw_request *request, const char *version);
  * libmicrohttpd refuses the handshake. end: after the last. */
 bool gw_peer_begin(struct gw_connection *connection, struct gw_loop *loop, struct MHD_Connection *mhd);
 void gw_peer_end(struct gw_connection *connection);
+
+/* Finds out whose the request is, or answers: what a trusted proxy says of that contradicts itself. */
+bool gw_peer_is_clear(struct gw_request *request);
 
 /* rules.c: false: answered. length: of the header Content-Length; NULL: none. */
 bool gw_expectation_is_known(struct gw_request *request);

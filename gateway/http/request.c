@@ -337,7 +337,8 @@ static bool begin(struct gw_request *request, const char *method, const char *ve
     sl_buffer_init(&request->headers, 8000);
     if (!gw_framing_is_clear(request, version) || !is_welcome(request))
         return false;
-    if (!gw_expectation_is_known(request) || !find_route(request) || !has_room(request))
+    if (!gw_peer_is_clear(request) || !gw_expectation_is_known(request) || !find_route(request) ||
+        !has_room(request))
         return true;
     enum gw_verdict verdict = GW_PASS;
     if (!(request->route->route->flags & GW_ROUTE_PUBLIC) && server->settings.authenticate)

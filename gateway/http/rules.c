@@ -85,8 +85,8 @@ bool gw_body_is_fit(struct gw_request *request, const char *length)
 
 void gw_cors_judge(struct gw_request *request)
 {
-    const struct gw_cors *cors = request->loop->server->settings.cors;
-    if (!cors || (!cors->any && !cors->count))
+    const struct gw_cors *cors = &request->loop->server->cors;
+    if (!cors->any && !cors->count)
         return;
     request->varies = !cors->any;
     const char *origin = header(request, "Origin");
@@ -129,7 +129,7 @@ void gw_cors_preflight(struct gw_request *request, const char *methods)
     sl_buffer_init(&allowed, ALLOWED_MAX);
     sl_buffer_append_text(&allowed, ALLOWED_HEADERS);
     add_user_headers(header(request, "Access-Control-Request-Headers"), &allowed);
-    snprintf(age, sizeof age, "%u", request->loop->server->settings.cors->max_age_s);
+    snprintf(age, sizeof age, "%u", request->loop->server->cors.max_age_s);
     gw_respond_header(request, "Access-Control-Allow-Methods", methods);
     gw_respond_header(request, "Access-Control-Allow-Headers", allowed.data ? allowed.data : ALLOWED_HEADERS);
     gw_respond_header(request, "Access-Control-Max-Age", age);

@@ -164,7 +164,13 @@ sl_status gw_server_start(const struct gw_server_settings *settings, const struc
         status = gw_router_create(settings->routes, settings->route_count, &server->router, error);
     if (!status && settings->tls)
         status = gw_tls_load(settings->tls, log, &server->tls, error);
-    server->settings.tls = NULL; /* the caller's memory */
+    if (!status && ((settings->cors && !gw_cors_copy(settings->cors, &server->cors)) ||
+                    (settings->trusted_proxies &&
+                     !gw_networks_copy(settings->trusted_proxies, &server->trusted_proxies))))
+        status = sl_error_oom(error);
+    server->settings.tls = NULL; /* the caller's memory, as the other two's */
+    server->settings.cors = NULL;
+    server->settings.trusted_proxies = NULL;
     if (!status)
         status = gw_addresses_create(&server->addresses, error);
     if (!status)
@@ -338,6 +344,8 @@ void gw_server_stop(struct gw_server **out)
     free(server->loops);
     gw_router_destroy(&server->router);
     gw_tls_unlink(&server->tls);
+    gw_cors_free(&server->cors);
+    gw_networks_free(&server->trusted_proxies);
     gw_addresses_destroy(&server->addresses);
     pthread_cond_destroy(&server->idle);
     pthread_mutex_destroy(&server->lock);

@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "gateway/budget.h"
 #include "gateway/http/cors.h"
+#include "gateway/http/forwarded.h"
 #include <jansson.h>
 #include <stdint.h>
 #include <streamlayer/error.h>
@@ -91,10 +92,12 @@ struct gw_tls_settings {
 
 struct gw_server_settings {
     const struct gw_tls_settings *tls; /* NULL: plain HTTP */
-    const struct gw_cors *cors;        /* NULL: no web page may call; lives as long as the server */
-    const char *address;               /* loopback unless told otherwise */
-    uint16_t port;                     /* 0: any */
-    unsigned loops;                    /* 0: one a core */
+    const struct gw_cors *cors;        /* copied; NULL: no web page may call */
+    /* Whose Forwarded and X-Forwarded-* are believed, copied; NULL: nobody's. */
+    const struct gw_networks *trusted_proxies;
+    const char *address; /* loopback unless told otherwise */
+    uint16_t port;       /* 0: any */
+    unsigned loops;      /* 0: one a core */
     size_t max_header;
     struct gw_budget *budget; /* bodies and answers in memory count there; a body that does not fit gets 503
                                  with Retry-After; NULL: without bound */
@@ -188,6 +191,15 @@ void gw_request_each_header(const struct gw_request *request,
 /* Calls visit for each query parameter, decoded, in the order sent; strings are the request's. */
 void gw_request_each_query(const struct gw_request *request,
                            bool (*visit)(void *opaque, const char *name, const char *value), void *opaque);
+/* The address that it comes from: of its connection, or whom trusted proxies name. "192.0.2.7",
+ * "2001:db8::1". */
+void gw_request_client_address(const struct gw_request *request, char out[GW_ADDRESS_TEXT]);
+/* Whether that is this machine. */
+bool gw_request_is_local(const struct gw_request *request);
+/* Appends how its client reaches the server: "https://gateway.example:8443/prefix", by what trusted proxies
+ * say, its connection and its Host. false, and nothing is appended: no host is named, or none that is legal.
+ */
+bool gw_request_base_url(const struct gw_request *request, struct sl_buffer *url);
 /* Whether its connection speaks TLS. */
 bool gw_request_is_encrypted(const struct gw_request *request);
 /* The subject of the certificate that the client showed ("CN=edge-7,O=Fleet"), where it was verified; NULL:

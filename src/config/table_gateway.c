@@ -30,6 +30,10 @@ const struct sl_setting sl_gateway_settings[] = {
      .type = SL_BOOLEAN,
      .value = "false",
      .meaning = "Serve plain HTTP, without TLS, on addresses that other machines reach, too."},
+    {.path = SL_GATEWAY_ROOT "listen.trusted-proxies",
+     .type = SL_TEXT,
+     .meaning = "Proxies and balancers before the gateway, whose Forwarded and X-Forwarded-* are believed: "
+                "addresses and networks (10.0.0.0/8), separated by commas; without it, nobody's."},
     {.path = SL_GATEWAY_ROOT "listen.tls.certificate",
      .type = SL_FILE,
      .environment = "STREAMLAYER_GATEWAY_CERTIFICATE",
