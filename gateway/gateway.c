@@ -10,6 +10,7 @@
 #include "gateway/broker/repeats.h"
 #include "gateway/broker/subscriptions.h"
 #include "gateway/gateway_internal.h"
+#include "gateway/privileges.h"
 #include "gateway/store/applications.h"
 #include "gateway/store/blobs.h"
 #include "gateway/store/db.h"
@@ -71,6 +72,8 @@ static sl_status open_stores(struct gateway *gateway, const struct gw_settings *
 {
     const char *directory = text_setting(gateway->config, GATEWAY "data-directory");
     sl_status status = hold_directory(gateway, directory, error);
+    if (!status)
+        status = gw_data_directory_tighten(directory, &gateway->log, error);
     if (!status)
         status = upgrade_stores(gateway, directory, error);
     if (!status)
@@ -148,6 +151,7 @@ sl_status gw_settings_read(const sl_config *config, struct gw_settings *settings
 
 void gw_settings_free(struct gw_settings *settings)
 {
+    gw_bound_free(&settings->server.bound);
     gw_listen_free(&settings->listen);
 }
 
@@ -185,8 +189,10 @@ static sl_status start_server(struct gateway *gateway, struct gw_settings *all, 
     settings->closed = true;
     sl_status status = gw_routes_join(gateway->extended, &gateway->routes, &settings->route_count, error);
     settings->routes = gateway->routes;
-    if (!status)
+    if (!status) {
         status = gw_server_start(settings, &gateway->log, &gateway->server, error);
+        settings->bound = NULL;
+    }
     return status ? status : name_public_url(gateway, all, error);
 }
 
@@ -270,7 +276,25 @@ static sl_status open_parts(struct gateway *gateway, struct gw_settings *setting
     return status ? status : gw_watch_access_start(gateway, &gateway->watch, error);
 }
 
-static sl_status start(struct gateway *gateway, const sl_config *config, sl_error *error)
+/* The stores are opened by who will use them. */
+static sl_status give_up_privileges(const struct gateway *gateway, sl_error *error)
+{
+    struct gw_user user;
+    sl_status status = gw_user_read(gateway->config, &user, error);
+    if (!status)
+        status =
+            gw_user_make_directory(&user, text_setting(gateway->config, GATEWAY "data-directory"), error);
+    if (!status)
+        status = gw_user_become(&user, error);
+    if (!status && geteuid() == 0)
+        SL_WARNING(&gateway->log,
+                   "gateway: it runs as root, and need not: name a user of its own with " GATEWAY "user");
+    else if (!status && user.name)
+        SL_INFO(&gateway->log, "gateway: running as %s", user.name);
+    return status;
+}
+
+static sl_status start(struct gateway *gateway, const sl_config *config, bool confined, sl_error *error)
 {
     struct gw_settings settings = {0};
     sl_status status = sl_config_clone(config, &gateway->config, error);
@@ -279,12 +303,17 @@ static sl_status start(struct gateway *gateway, const sl_config *config, sl_erro
     if (!status)
         status = gw_settings_read(gateway->config, &settings, error);
     if (!status)
+        status = gw_server_bind(&settings.server, &gateway->log, &settings.server.bound, error);
+    if (!status && confined)
+        status = give_up_privileges(gateway, error);
+    if (!status)
         status = open_parts(gateway, &settings, error);
     gw_settings_free(&settings);
     return status;
 }
 
-sl_status gw_start(const sl_config *config, const struct sl_log *log, struct gateway **out, sl_error *error)
+static sl_status start_as(const sl_config *config, const struct sl_log *log, bool confined,
+                          struct gateway **out, sl_error *error)
 {
     *out = NULL;
     struct gateway *gateway = calloc(1, sizeof *gateway);
@@ -293,7 +322,7 @@ sl_status gw_start(const sl_config *config, const struct sl_log *log, struct gat
     gateway->lock_fd = -1;
     if (log)
         gateway->log = *log;
-    sl_status status = start(gateway, config, error);
+    sl_status status = start(gateway, config, confined, error);
     if (status) {
         gw_stop(&gateway, 0);
         return status;
@@ -304,6 +333,17 @@ sl_status gw_start(const sl_config *config, const struct sl_log *log, struct gat
             gw_server_loops(gateway->server), sl_plural(gw_server_loops(gateway->server), "loop", "loops"));
     *out = gateway;
     return SL_OK;
+}
+
+sl_status gw_start(const sl_config *config, const struct sl_log *log, struct gateway **out, sl_error *error)
+{
+    return start_as(config, log, false, out, error);
+}
+
+sl_status gw_start_confined(const sl_config *config, const struct sl_log *log, struct gateway **out,
+                            sl_error *error)
+{
+    return start_as(config, log, true, out, error);
 }
 
 uint16_t gw_port(const struct gateway *gateway)

@@ -6,6 +6,7 @@
 #define GW_GATEWAY_H
 
 #include "base/log.h"
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <streamlayer/config.h>
@@ -15,6 +16,20 @@ struct gateway;
 /* Opens the stores in the data directory, connects to Kafka, listens. When it returns SL_OK requests are
  * served (readiness at /ready tells whether Kafka answers). config is copied. */
 sl_status gw_start(const sl_config *config, const struct sl_log *log, struct gateway **out, sl_error *error);
+/* The same by a process that is nothing but the gateway: when its port is bound, and certificate and key are
+ * read, it becomes streamlayer.gateway.user, and gives up what else it may do beyond that. Also on errors.
+ * Before there are other threads. */
+sl_status gw_start_confined(const sl_config *config, const struct sl_log *log, struct gateway **out,
+                            sl_error *error);
+
+/*
+ * Whether gw_start_confined would take the configuration, as far as can be told without listening, connecting
+ * or making anything; the port is not tried, so that a gateway may run. tell is called for each fault, and
+ * for what is only worth knowing. For a process that ends with it: it becomes the user that the gateway
+ * becomes.
+ */
+typedef void (*gw_finding)(void *opaque, bool is_fault, const char *text);
+bool gw_check(const sl_config *config, gw_finding tell, void *opaque);
 
 /*
  * Applies a configuration that was loaded anew (and passed sl_config_check): the settings that a reload

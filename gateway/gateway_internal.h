@@ -44,7 +44,7 @@ struct gateway {
     int lock_fd;                            /* holds the data directory */
 };
 
-/* What gw_reload applies, read before anything is changed; gateway.c. */
+/* The settings of more than one part, read before anything is begun, or changed by a reload; gateway.c. */
 struct gw_settings {
     struct gw_listen listen;
     struct gw_server_settings server;
@@ -125,8 +125,8 @@ enum gw_verdict gw_tokens_authenticate(void *opaque, struct gw_request *request,
 sl_status gw_token_clock_start(struct gateway *gateway, struct gw_token_clock **out, sl_error *error);
 void gw_token_clock_free(struct gw_token_clock **clock); /* the loops and workers have stopped */
 
-/* routes.c: all of them, those of our extensions when extended; *routes is freed by the caller, whatever comes
- * of it. Errors: SL_INTERNAL for a route that does not say who may call it. */
+/* routes.c: all of them, those of our extensions when extended; *routes is freed by the caller, whatever
+ * comes of it. Errors: SL_INTERNAL for a route that does not say who may call it. */
 sl_status gw_routes_join(bool extended, struct gw_route **routes, size_t *count, sl_error *error);
 
 sl_status gw_status_create(struct gw_status **status, sl_error *error);

@@ -1,11 +1,11 @@
 /* streamlayerd: the gateway as a service. */
 #include "base/error.h"
-#include "base/secret.h"
 #include "base/text.h"
 #include "config/context.h"
 #include "config/settings.h"
 #include "gateway/gateway.h"
 #include "gateway/notify.h"
+#include "gateway/privileges.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -21,11 +21,17 @@
 static const char usage[] =
     "streamlayerd: the gateway that serves stream layers over HTTP, in front of Kafka\n"
     "\n"
-    "  streamlayerd [--config FILE] [-D PATH=VALUE]...\n"
+    "  streamlayerd [--config FILE] [-D PATH=VALUE]... [--user NAME]\n"
+    "  streamlayerd --check-config [--config FILE] [-D PATH=VALUE]... [--user NAME]\n"
     "\n"
     "  --config FILE   settings in HOCON; without it the usual places are read\n"
     "                  (docs/configuration.md)\n"
     "  -D PATH=VALUE   one setting, which wins over files\n"
+    "  --user NAME     started as root, become this user once the port is bound and the\n"
+    "                  certificate's key is read (streamlayer.gateway.user)\n"
+    "  --check-config  say what is wrong with the settings, and with the files, addresses and Kafka\n"
+    "                  properties that they name, and end: 0 a gateway can start with them, 1 it\n"
+    "                  cannot; nothing listens, is connected to or is made\n"
     "  --help          this text\n"
     "  --version       the version\n"
     "\n"
@@ -40,7 +46,7 @@ static const char usage[] =
     "               -D streamlayer.gateway.data-directory=/var/lib/streamlayer \\\n"
     "               -D streamlayer.gateway.listen.port=8080\n"
     "  kill -TERM PID                          # a clean end\n"
-    "  kill -HUP PID                           # a reload\n"
+    "  streamlayerd --check-config --config /etc/streamlayer/gateway.conf && kill -HUP PID\n"
     "  curl http://127.0.0.1:8080/ready        # whether Kafka answers\n";
 
 static void log_line(void *opaque, sl_log_level level, const char *text)
@@ -95,19 +101,52 @@ static void raise_descriptors(void)
 
 /* How it was called. */
 struct call {
-    const char *file;
+    const char *file, *user;
+    bool check;
     char *settings[256];
     int count;
 };
 
-static sl_status load(const struct call *call, sl_config **config, sl_error *error)
+/* What is wrong with the values in it is not asked yet. */
+static sl_status load_unchecked(const struct call *call, sl_config **config, sl_error *error)
 {
     sl_status status = sl_config_create(config, error);
     if (!status)
         status = sl_config_load_no_context(*config, call->file, error);
     for (int i = 0; i < call->count && !status; i++)
         status = set(*config, call->settings[i], error);
+    if (call->user && !status)
+        status = sl_config_set_from(*config, SL_GATEWAY_ROOT "user", call->user, "--user", error);
+    return status;
+}
+
+static sl_status load(const struct call *call, sl_config **config, sl_error *error)
+{
+    sl_status status = load_unchecked(call, config, error);
     return status ? status : sl_config_check(*config, error);
+}
+
+static void print_finding(void *opaque, bool is_fault, const char *text)
+{
+    (void)opaque;
+    fprintf(stderr, "%s%s\n", is_fault ? "" : "note: ", text);
+}
+
+static int check(const struct call *call)
+{
+    sl_config *config = NULL;
+    sl_error error = {0};
+    bool right = false;
+    sl_status status = load_unchecked(call, &config, &error);
+    if (!status)
+        right = gw_check(config, print_finding, NULL);
+    sl_config_destroy(&config);
+    if (status)
+        return fail(&error);
+    if (!right)
+        return 1;
+    puts("the configuration is right");
+    return fflush(stdout) ? 1 : 0;
 }
 
 /* What is this file's own of the configuration. */
@@ -172,7 +211,7 @@ static sl_status serve(const struct call *call, const sl_config *config, sl_erro
     signal(SIGPIPE, SIG_IGN);
     raise_descriptors();
     const struct sl_log log = {.callback = log_line, .level = SL_LOG_INFO, .changing = &own.level};
-    status = gw_start(config, &log, &gateway, error);
+    status = gw_start_confined(config, &log, &gateway, error);
     if (status)
         return status;
     gw_notify("READY=1");
@@ -197,13 +236,15 @@ static sl_status serve(const struct call *call, const sl_config *config, sl_erro
 int main(int argc, char **argv)
 {
     static const struct option options[] = {{"config", required_argument, NULL, 'c'},
+                                            {"user", required_argument, NULL, 'u'},
+                                            {"check-config", no_argument, NULL, 'C'},
                                             {"help", no_argument, NULL, 'h'},
                                             {"version", no_argument, NULL, 'v'},
                                             {"routes", no_argument, NULL, 'r'}, /* for tests */
                                             {NULL, 0, NULL, 0}};
     static struct call call;
     int option;
-    sl_forbid_cores();
+    gw_confine();
     /* NOLINTNEXTLINE(concurrency-mt-unsafe): there are no threads yet */
     while ((option = getopt_long(argc, argv, "D:c:h", options, NULL)) != -1) {
         switch (option) {
@@ -217,6 +258,12 @@ int main(int argc, char **argv)
                 return 2;
             }
             call.settings[call.count++] = optarg;
+            break;
+        case 'u':
+            call.user = optarg;
+            break;
+        case 'C':
+            call.check = true;
             break;
         case 'h':
             fputs(usage, stdout);
@@ -235,6 +282,8 @@ int main(int argc, char **argv)
         fprintf(stderr, "streamlayerd: \"%s\" is not expected: see streamlayerd --help\n", argv[optind]);
         return 2;
     }
+    if (call.check)
+        return check(&call);
     sl_config *config = NULL;
     sl_error error = {0};
     sl_status status = load(&call, &config, &error);

@@ -131,6 +131,16 @@ struct gw_request {
     char text[2 * GW_PATH_INLINE];
 };
 
+/* bind.c */
+struct gw_bound {
+    uint16_t port;
+    struct gw_tls *tls; /* NULL: plain HTTP */
+    unsigned count;     /* a socket a loop */
+    int fds[];          /* -1: handed on */
+};
+/* Has the sockets listen, and hands them and TLS to the server and its loops. */
+sl_status gw_bound_listen(struct gw_bound *bound, struct gw_server *server, sl_error *error);
+
 /* loop.c */
 sl_status gw_loop_init(struct gw_server *server, struct gw_loop *loop, sl_error *error);
 void gw_loop_free(struct gw_loop *loop);

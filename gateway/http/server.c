@@ -4,103 +4,12 @@
 #include "base/error.h"
 #include "base/time.h"
 
-#include <arpa/inet.h>
-#include <errno.h>
-#include <netdb.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <sched.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #define STREAMS_GRACE_MS 5000 /* for readers of streams that do not keep up */
-
-static unsigned cores(void)
-{
-    cpu_set_t set;
-    if (sched_getaffinity(0, sizeof set, &set))
-        return 1;
-    int count = CPU_COUNT(&set);
-    return count > 0 ? (unsigned)count : 1;
-}
-
-static sl_status resolve(const char *address, uint16_t port, struct addrinfo **found, sl_error *error)
-{
-    char service[8];
-    snprintf(service, sizeof service, "%u", (unsigned)port);
-    struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE};
-    int code = getaddrinfo(address, service, &hints, found);
-    if (code)
-        return sl_error_set(error, SL_BAD_CONFIG, "the listening address \"%s\" is not known: %s", address,
-                            gai_strerror(code));
-    return SL_OK;
-}
-
-static uint16_t *port_of(struct sockaddr *address)
-{
-    if (address->sa_family == AF_INET6)
-        return &((struct sockaddr_in6 *)(void *)address)->sin6_port;
-    return &((struct sockaddr_in *)(void *)address)->sin_port;
-}
-
-static sl_status bind_socket(int fd, struct gw_server *server, struct addrinfo *address, bool first,
-                             sl_error *error)
-{
-    int on = 1;
-    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on); /* connections inherit it */
-    /* The first of several loops binds without sharing, to learn that another program has the port;
-     * SO_REUSEPORT would quietly share it with another gateway of the same user. */
-    if (first) {
-        int probe = socket(address->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        bool taken = false;
-        if (probe >= 0) {
-            setsockopt(probe, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-            taken = *port_of(address->ai_addr) && bind(probe, address->ai_addr, address->ai_addrlen);
-            int reason = errno;
-            close(probe);
-            errno = reason;
-        }
-        if (taken)
-            goto failed;
-    }
-    setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
-    if (bind(fd, address->ai_addr, address->ai_addrlen) || listen(fd, SOMAXCONN))
-        goto failed;
-    struct sockaddr_storage bound;
-    socklen_t size = sizeof bound;
-    memset(&bound, 0, sizeof bound);
-    if (getsockname(fd, (struct sockaddr *)&bound, &size))
-        goto failed;
-    server->port = ntohs(*port_of((struct sockaddr *)&bound));
-    *port_of(address->ai_addr) = htons(server->port); /* the others follow the first */
-    return SL_OK;
-failed:
-    return sl_error_set(error, SL_IO, "cannot listen on %s port %u: %s", server->settings.address,
-                        (unsigned)ntohs(*port_of(address->ai_addr)), sl_errno_text(errno));
-}
-
-static sl_status listen_all(struct gw_server *server, sl_error *error)
-{
-    struct addrinfo *address = NULL;
-    sl_status status = resolve(server->settings.address, server->settings.port, &address, error);
-    for (unsigned i = 0; i < server->loop_count && !status; i++) {
-        int fd = socket(address->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-        if (fd < 0) {
-            status = sl_error_set(error, SL_IO, "cannot make a socket: %s", sl_errno_text(errno));
-        } else {
-            server->loops[i].listen_fd = fd;
-            status = bind_socket(fd, server, address, i == 0, error);
-        }
-    }
-    if (address)
-        freeaddrinfo(address);
-    return status;
-}
 
 static sl_status start_threads(struct gw_server *server, sl_error *error)
 {
@@ -123,10 +32,6 @@ static sl_status start_threads(struct gw_server *server, sl_error *error)
 /* What is not set gets a value that serves. */
 static void complete(struct gw_server_settings *settings)
 {
-    if (!settings->address)
-        settings->address = "127.0.0.1";
-    if (!settings->loops)
-        settings->loops = cores();
     if (!settings->max_connections)
         settings->max_connections = 10000;
     if (!settings->max_requests)
@@ -145,9 +50,12 @@ sl_status gw_server_start(const struct gw_server_settings *settings, const struc
                           struct gw_server **out, sl_error *error)
 {
     *out = NULL;
+    struct gw_bound *bound = settings->bound;
     struct gw_server *server = calloc(1, sizeof *server);
-    if (!server)
+    if (!server) {
+        gw_bound_free(&bound);
         return sl_error_oom(error);
+    }
     server->settings = *settings;
     complete(&server->settings);
     atomic_init(&server->open, !settings->closed);
@@ -155,26 +63,28 @@ sl_status gw_server_start(const struct gw_server_settings *settings, const struc
         server->log = *log;
     pthread_mutex_init(&server->lock, NULL);
     sl_cond_init(&server->idle);
-    server->loop_count = server->settings.loops;
-    server->loops = calloc(server->loop_count, sizeof *server->loops);
-    sl_status status = server->loops ? SL_OK : sl_error_oom(error);
+    server->settings.bound = NULL;
+    sl_status status = bound ? SL_OK : gw_server_bind(settings, log, &bound, error);
+    server->settings.tls = NULL; /* the caller's memory */
+    server->loop_count = bound ? bound->count : 0;
+    server->loops = calloc(server->loop_count ? server->loop_count : 1, sizeof *server->loops);
+    if (!status && !server->loops)
+        status = sl_error_oom(error);
     for (unsigned i = 0; i < server->loop_count && server->loops; i++)
         server->loops[i].listen_fd = server->loops[i].epoll_fd = server->loops[i].wake_fd = -1;
     if (!status)
         status = gw_router_create(settings->routes, settings->route_count, &server->router, error);
-    if (!status && settings->tls)
-        status = gw_tls_load(settings->tls, log, &server->tls, error);
     if (!status && ((settings->cors && !gw_cors_copy(settings->cors, &server->cors)) ||
                     (settings->trusted_proxies &&
                      !gw_networks_copy(settings->trusted_proxies, &server->trusted_proxies))))
         status = sl_error_oom(error);
-    server->settings.tls = NULL; /* the caller's memory, as the other two's */
-    server->settings.cors = NULL;
+    server->settings.cors = NULL; /* the caller's memory */
     server->settings.trusted_proxies = NULL;
     if (!status)
         status = gw_addresses_create(&server->addresses, error);
     if (!status)
-        status = listen_all(server, error);
+        status = gw_bound_listen(bound, server, error);
+    gw_bound_free(&bound);
     for (unsigned i = 0; i < server->loop_count && !status; i++)
         status = gw_loop_init(server, &server->loops[i], error);
     if (!status)

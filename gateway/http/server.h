@@ -90,7 +90,10 @@ struct gw_tls_settings {
     bool at_least_1_3; /* else at least 1.2 */
 };
 
+struct gw_bound; /* of gw_server_bind */
+
 struct gw_server_settings {
+    struct gw_bound *bound;            /* taken, also on errors; NULL: it binds by itself */
     const struct gw_tls_settings *tls; /* NULL: plain HTTP */
     const struct gw_cors *cors;        /* copied; NULL: no web page may call */
     /* Whose Forwarded and X-Forwarded-* are believed, copied; NULL: nobody's. */
@@ -118,6 +121,12 @@ struct gw_server_settings {
     gw_authenticate authenticate;
     void *opaque; /* for authenticate and gw_request_opaque */
 };
+
+/* Sockets bound to the settings' address and port, for their loops, and the files of their TLS read: what may
+ * need rights that the program then gives up. Nothing listens yet. Errors: SL_IO, SL_BAD_CONFIG. */
+sl_status gw_server_bind(const struct gw_server_settings *settings, const struct sl_log *log,
+                         struct gw_bound **out, sl_error *error);
+void gw_bound_free(struct gw_bound **bound); /* NULL-safe */
 
 sl_status gw_server_start(const struct gw_server_settings *settings, const struct sl_log *log,
                           struct gw_server **out, sl_error *error);

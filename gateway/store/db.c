@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -65,37 +64,6 @@ static const char *const steps[] = {
     "PRAGMA user_version = 2;",
 };
 #define SCHEMA_VERSION ((int64_t)(sizeof steps / sizeof *steps))
-
-sl_status gw_data_directory_ensure(const char *data_directory, sl_error *error)
-{
-    if (!data_directory || !*data_directory)
-        return sl_error_set(
-            error, SL_BAD_CONFIG,
-            "no data directory: set streamlayer.gateway.data-directory to where the gateway is "
-            "to keep its catalogs");
-    char *path = strdup(data_directory);
-    if (!path)
-        return sl_error_oom(error);
-    bool made = true;
-    for (char *c = path + 1; made && *c; c++) { /* its parents, too */
-        if (*c != '/')
-            continue;
-        *c = 0;
-        made = !mkdir(path, 0700) || errno == EEXIST;
-        *c = '/';
-    }
-    made = made && (!mkdir(path, 0700) || errno == EEXIST);
-    int reason = errno;
-    struct stat info;
-    if (made && (stat(path, &info) || !S_ISDIR(info.st_mode))) {
-        made = false;
-        reason = ENOTDIR;
-    }
-    free(path);
-    return made ? SL_OK
-                : sl_error_set(error, SL_IO, "cannot make the data directory %s: %s", data_directory,
-                               sl_errno_text(reason));
-}
 
 static bool read_version(void *opaque, sqlite3_stmt *row)
 {
@@ -229,6 +197,34 @@ sl_status gw_db_upgrade(const char *data_directory, int *from, char **backup, sl
     }
     *from = (int)version;
     sqlite3_close(db);
+    return status;
+}
+
+/* The head of an SQLite file; what lies in its journal yet is not seen. */
+enum { HEAD_SIZE = 100, HEAD_VERSION = 60 };
+
+sl_status gw_db_look(const char *data_directory, int64_t *version, int64_t *known, sl_error *error)
+{
+    unsigned char head[HEAD_SIZE];
+    *version = 0;
+    *known = SCHEMA_VERSION;
+    char *file = sl_printf("%s/catalogs.db", data_directory);
+    if (!file)
+        return sl_error_oom(error);
+    int fd = open(file, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    ssize_t size = fd >= 0 ? read(fd, head, sizeof head) : -1;
+    sl_status status = SL_OK;
+    if (size < 0 && errno != ENOENT)
+        status = sl_error_set(error, SL_IO, "%s: %s", file, sl_errno_text(errno));
+    else if (size > 0 && (size < HEAD_SIZE || memcmp(head, "SQLite format 3", 16) != 0))
+        status = sl_error_set(error, SL_IO, "%s: it is no SQLite file: put a copy of the store in its place",
+                              file);
+    else if (size > 0)
+        *version = (int64_t)head[HEAD_VERSION] << 24 | head[HEAD_VERSION + 1] << 16 |
+                   head[HEAD_VERSION + 2] << 8 | head[HEAD_VERSION + 3];
+    if (fd >= 0)
+        close(fd);
+    free(file);
     return status;
 }
 

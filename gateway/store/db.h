@@ -2,6 +2,7 @@
 #ifndef GW_STORE_DB_H
 #define GW_STORE_DB_H
 
+#include "gateway/store/directory.h"
 #include <sqlite3.h>
 #include <stdint.h>
 #include <streamlayer/error.h>
@@ -16,8 +17,10 @@ sl_status gw_db_open(const char *data_directory, sqlite3 **db, sl_error *error);
  * free; NULL when there was nothing to do. Errors: as above.
  */
 sl_status gw_db_upgrade(const char *data_directory, int *from, char **backup, sl_error *error);
-/* The data directory alone. */
-sl_status gw_data_directory_ensure(const char *data_directory, sl_error *error);
+
+/* What gw_db_upgrade would find, by a look at the file alone, which is not opened as a store is: *version, 0:
+ * there is none yet; *known: this program's. SL_IO: it cannot be read, or is no SQLite file. */
+sl_status gw_db_look(const char *data_directory, int64_t *version, int64_t *known, sl_error *error);
 
 /*
  * Runs one statement. formats: a letter an argument, 's' const char * (NULL: null), 'i' int64_t. row (may be

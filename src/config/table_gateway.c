@@ -93,6 +93,11 @@ const struct sl_setting sl_gateway_settings[] = {
      .type = SL_BOOLEAN,
      .value = "true",
      .meaning = "Serve, and tell in lookup, what goes beyond the official API (docs/protocol.md)."},
+    {.path = SL_GATEWAY_ROOT "user",
+     .type = SL_TEXT,
+     .meaning =
+         "streamlayerd, started as root, becomes this user once its port is bound and certificate and key "
+         "are read; the data directory is that user's."},
     {.path = SL_GATEWAY_ROOT "data-directory",
      .type = SL_FILE,
      .environment = "STREAMLAYER_GATEWAY_DATA_DIR",

@@ -342,6 +342,7 @@ static void what_cannot_be_served_is_refused_at_the_start(void **state)
                          SL_OK);
         assert_int_equal(
             sl_config_set(config, "streamlayer.gateway.data-directory", fixture->directory, NULL), SL_OK);
+        assert_int_equal(sl_config_set(config, "streamlayer.gateway.listen.port", "0", NULL), SL_OK);
         assert_int_equal(sl_config_set(config, wrong[i].path, wrong[i].value, NULL), SL_OK);
         assert_int_equal(gw_start(config, NULL, &gateway, &error), wrong[i].status);
         assert_null(gateway);

@@ -1,0 +1,138 @@
+#include "gateway/store/directory.h"
+
+#include "base/error.h"
+#include "base/text.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+sl_status gw_data_directory_check(const char *directory, sl_error *error)
+{
+    struct stat info;
+    if (!directory || !*directory)
+        return sl_error_set(
+            error, SL_BAD_CONFIG,
+            "no data directory: set streamlayer.gateway.data-directory to where the gateway is "
+            "to keep its catalogs");
+    if (stat(directory, &info))
+        return sl_error_set(error, errno == ENOENT ? SL_NOT_FOUND : SL_IO, "the data directory %s: %s",
+                            directory, sl_errno_text(errno));
+    if (!S_ISDIR(info.st_mode))
+        return sl_error_set(error, SL_IO, "the data directory %s: %s", directory, sl_errno_text(ENOTDIR));
+    if (info.st_mode & (S_IWGRP | S_IWOTH))
+        return sl_error_set(
+            error, SL_BAD_CONFIG,
+            "others may write to the data directory %s (its mode is %03o), and could put another "
+            "store in place of the gateway's: chmod go-w %s, or name a directory of its own",
+            directory, (unsigned)info.st_mode & 0777, directory);
+    if (access(directory, R_OK | W_OK | X_OK))
+        return sl_error_set(
+            error, SL_IO,
+            "the data directory %s cannot be used by the user that the gateway runs as (user id "
+            "%u): %s; give it to that user (chown -R), or name another directory",
+            directory, (unsigned)geteuid(), sl_errno_text(errno));
+    return SL_OK;
+}
+
+static bool make(const char *directory)
+{
+    char *path = strdup(directory);
+    bool made = path != NULL;
+    for (char *c = path + 1; made && *c; c++) { /* its parents, too */
+        if (*c != '/')
+            continue;
+        *c = 0;
+        made = !mkdir(path, 0700) || errno == EEXIST;
+        *c = '/';
+    }
+    made = made && (!mkdir(path, 0700) || errno == EEXIST);
+    int reason = errno;
+    free(path);
+    errno = reason;
+    return made;
+}
+
+sl_status gw_data_directory_ensure(const char *directory, sl_error *error)
+{
+    sl_status status = gw_data_directory_check(directory, error);
+    if (status != SL_NOT_FOUND)
+        return status;
+    if (!make(directory))
+        return sl_error_set(error, SL_IO, "cannot make the data directory %s: %s", directory,
+                            sl_errno_text(errno));
+    return gw_data_directory_check(directory, error);
+}
+
+/* Keys, and the store that has them, with what SQLite lays beside it and the copies of it. */
+static bool holds_secrets(const char *name)
+{
+    static const char *const begins[] = {"catalogs.db", "nonces.db", "token-key", "credentials.properties"};
+    size_t length = strlen(name);
+    for (size_t i = 0; i < sizeof begins / sizeof *begins; i++)
+        if (!strncmp(name, begins[i], strlen(begins[i])))
+            return true;
+    return length > 4 && !strcmp(name + length - 4, ".pem");
+}
+
+/* name: in the directory that fd is; shown: in the data directory. */
+static sl_status tighten(int fd, const char *name, const char *shown, const struct sl_log *log,
+                         sl_error *error)
+{
+    struct stat info;
+    if (fstatat(fd, name, &info, AT_SYMLINK_NOFOLLOW) || (!S_ISREG(info.st_mode) && !S_ISDIR(info.st_mode)))
+        return SL_OK;
+    if (info.st_uid != geteuid())
+        return sl_error_set(
+            error, SL_IO,
+            "%s belongs to another user (user id %u) than the one that the gateway runs as (user id "
+            "%u): give it to that user (chown -R)",
+            shown, (unsigned)info.st_uid, (unsigned)geteuid());
+    if (!(info.st_mode & 077))
+        return SL_OK;
+    if (fchmodat(fd, name, info.st_mode & 0700, 0))
+        return sl_error_set(error, SL_IO, "%s: others may read it, and its mode cannot be changed: %s", shown,
+                            sl_errno_text(errno));
+    SL_WARNING(log, "%s could be read by others (its mode was %03o): now by its owner alone", shown,
+               (unsigned)info.st_mode & 0777);
+    return SL_OK;
+}
+
+/* within: only what holds secrets, or all. */
+static sl_status tighten_all(const char *directory, bool all, const struct sl_log *log, sl_error *error)
+{
+    DIR *list = opendir(directory);
+    if (!list)
+        return errno == ENOENT || errno == ENOTDIR
+                   ? SL_OK
+                   : sl_error_set(error, SL_IO, "cannot read the directory %s: %s", directory,
+                                  sl_errno_text(errno));
+    sl_status status = SL_OK;
+    struct dirent *entry;
+    while (!status &&
+           (entry = readdir(list))) { /* NOLINT(concurrency-mt-unsafe): the stream is this call's own */
+        if (*entry->d_name == '.' || (!all && !holds_secrets(entry->d_name)))
+            continue;
+        char *shown = sl_printf("%s/%s", directory, entry->d_name);
+        status = shown ? tighten(dirfd(list), entry->d_name, shown, log, error) : sl_error_oom(error);
+        free(shown);
+    }
+    closedir(list);
+    return status;
+}
+
+sl_status gw_data_directory_tighten(const char *directory, const struct sl_log *log, sl_error *error)
+{
+    char *keys = sl_printf("%s/token-keys", directory);
+    if (!keys)
+        return sl_error_oom(error);
+    sl_status status = tighten_all(directory, false, log, error);
+    if (!status)
+        status = tighten_all(keys, true, log, error);
+    free(keys);
+    return status;
+}
