@@ -189,6 +189,8 @@ static int start_gateway(struct platform *platform, int64_t port)
     /* Pages that a developer serves on this machine, at whatever port. */
     if (!code && !sl_config_origin(platform->cli->config, GATEWAY "cors.origins"))
         code = set(platform, GATEWAY "cors.origins", "*");
+    if (!code && !sl_config_origin(platform->cli->config, GATEWAY "limits.throughput"))
+        code = set(platform, GATEWAY "limits.throughput", "false");
     /* One node keeps one copy; a cluster knows its own default. */
     if (!code && platform->local)
         code = set(platform, GATEWAY "kafka.replication-factor", "1");

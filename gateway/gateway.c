@@ -139,11 +139,14 @@ sl_status gw_settings_read(const sl_config *config, struct gw_settings *settings
         {GATEWAY "token.key-lifetime", sl_config_duration_ms, &settings->token.key_lifetime_ms},
         {GATEWAY "token.key-lead", sl_config_duration_ms, &settings->token.key_lead_ms},
         {GATEWAY "token.jwks-refresh", sl_config_duration_ms, &settings->token.jwks_refresh_ms},
+        {GATEWAY "limits.throttle-wait", sl_config_duration_ms, &settings->throttle_wait_ms},
     };
     sl_status status = read_server_settings(config, &settings->server, error);
     if (!status)
         status = gw_listen_read(config, &settings->listen, error);
     gw_listen_apply(&settings->listen, &settings->server);
+    if (!status)
+        status = sl_config_boolean(config, GATEWAY "limits.throughput", &settings->throughput, error);
     if (!status)
         status = gw_subscription_settings_read(config, &settings->subscriptions, error);
     return status ? status : sl_config_numbers(config, numbers, sizeof numbers / sizeof *numbers, error);
@@ -265,6 +268,11 @@ static sl_status open_parts(struct gateway *gateway, struct gw_settings *setting
     if (!status)
         status = start_server(gateway, settings, error);
     if (!status)
+        status =
+            gw_throttler_create(gw_server_loop(gateway->server, 0), sl_mono_us, &gateway->throttler, error);
+    if (!status)
+        gw_throttler_set(gateway->throttler, settings->throughput, settings->throttle_wait_ms * 1000);
+    if (!status)
         gw_broker_attach(gateway->broker, gw_server_loop(gateway->server, 0));
     if (!status)
         status = gw_subscriptions_open(gateway->config, &gateway->log, gateway->broker, gateway->server,
@@ -273,6 +281,8 @@ static sl_status open_parts(struct gateway *gateway, struct gw_settings *setting
         status = gw_token_clock_start(gateway, &gateway->token_clock, error);
     if (!status)
         status = gw_sweeper_start(gateway, &gateway->sweeper, error);
+    if (!status)
+        gw_subscriptions_set_throttler(gateway->subscriptions, gateway->throttler);
     return status ? status : gw_watch_access_start(gateway, &gateway->watch, error);
 }
 
@@ -358,6 +368,8 @@ void gw_stop(struct gateway **out, int grace_ms)
         return;
     *out = NULL;
     int64_t deadline = sl_deadline_ms(grace_ms < 0 ? INT_MAX : grace_ms);
+    if (gateway->throttler)
+        gw_throttler_stop(gateway->throttler);
     /* Polls are answered and groups left while the loops and workers still run; then what is in flight ends,
      * and with it the jobs that use Kafka; then Kafka has what it was given, or those who wait hear on their
      * loops that it has not; only then the loops go. */
@@ -390,6 +402,7 @@ void gw_stop(struct gateway **out, int grace_ms)
         gw_subscriptions_free(&gateway->subscriptions);
         SL_INFO(&gateway->log, "gateway: stopped");
     }
+    gw_throttler_destroy(&gateway->throttler);
     gw_publications_destroy(&gateway->publications);
     gw_broker_close(&gateway->broker, 0);
     gw_repeats_destroy(&gateway->repeats);

@@ -20,6 +20,7 @@ struct gateway {
     bool public_url_set; /* by the configuration */
     bool extended;       /* streamlayer.gateway.extensions: what is ours is served, and told in lookup */
     struct gw_server *server;
+    struct gw_throttler *throttler;   /* throttle.h: keeps the layers' throughput */
     struct gw_workers *workers;       /* what may wait for Kafka */
     struct gw_workers *token_workers; /* tokens: had while Kafka is silent and all others wait for it */
     struct gw_workers *disk_workers;  /* blobs: what waits for the disk only */
@@ -49,7 +50,9 @@ struct gw_settings {
     struct gw_listen listen;
     struct gw_server_settings server;
     struct gw_subscription_settings subscriptions;
-    int64_t max_bytes, max_blob, max_batch, heartbeat_ms, publications, application_requests;
+    bool throughput; /* the layers' is kept */
+    int64_t max_bytes, max_blob, max_batch, heartbeat_ms, publications, application_requests,
+        throttle_wait_ms;
     struct gw_token_times token;
 };
 /* settings is zeroed before, and freed by gw_settings_free also after a failure; it may point into config. */

@@ -6,6 +6,7 @@
 #include "base/text.h"
 #include "base/time.h"
 #include "gateway/api/failures.h"
+#include "gateway/api/intake.h"
 #include "gateway/api/publish.h"
 
 #include <fcntl.h>
@@ -33,12 +34,15 @@ struct put {
     struct gateway *gateway;
     struct gw_layer *layer;
     struct gw_upload *upload;
+    struct gw_intake intake;
     int64_t size;
 };
 
 static void put_free(void *data)
 {
     struct put *put = data;
+    if (!gw_intake_end(&put->intake, put_free, put))
+        return;
     gw_upload_drop(put->upload);
     gw_layer_unlink(put->layer);
     free(put);
@@ -94,6 +98,7 @@ static void put_begin(struct gw_request *request)
     put->request = request;
     put->gateway = gw_request_opaque(request);
     put->layer = layer;
+    gw_intake_begin(&put->intake, request);
     gw_request_set_data(request, put, put_free);
     int64_t length;
     const char *given = gw_request_header(request, "Content-Length");
@@ -101,6 +106,8 @@ static void put_begin(struct gw_request *request)
         refuse_size(put);
         return;
     }
+    if (!gw_intake_admits(request, layer))
+        return;
     put->upload = gw_upload_begin(request, layer, put_changed, put);
     if (!put->upload)
         gw_respond_error(request, 503, "overloaded", "too many bytes are in flight",
@@ -114,7 +121,10 @@ static size_t put_data(struct gw_request *request, const char *data, size_t size
         refuse_size(put);
         return size;
     }
+    if (!gw_intake_pay(&put->intake, put->layer, size))
+        return 0;
     size_t taken = gw_upload_data(put->upload, data, size);
+    gw_intake_untaken(&put->intake, size - taken);
     put->size += (int64_t)taken;
     return taken;
 }
@@ -133,6 +143,7 @@ struct get {
     struct gateway *gateway;
     struct gw_layer *layer;
     const char *handle, *owner, *range, *if_range; /* the request's */
+    struct gw_pass pass;
 };
 
 enum range { RANGE_NONE, RANGE_GOOD, RANGE_BEHIND };
@@ -192,6 +203,8 @@ static void answer_blob(const struct get *get, const struct gw_blob_info *info, 
     }
     if (*info->encoding)
         gw_respond_header(request, "Content-Encoding", info->encoding);
+    if (strcmp(gw_request_method(request), "HEAD"))
+        gw_throttle_settle(get->gateway->throttler, &get->layer->counters->out, count);
     /* The loop sends it, and must not wait for the disk. */
     posix_fadvise(fd, offset + first, count < AHEAD_MAX ? count : AHEAD_MAX, POSIX_FADV_WILLNEED);
     posix_fadvise(fd, offset + first, count, POSIX_FADV_SEQUENTIAL);
@@ -213,6 +226,12 @@ static void run_get(struct gw_job *job)
         answer_blob(get, &info, fd, offset);
     gw_layer_unlink(get->layer);
     free(get);
+}
+
+static void get_granted(struct gw_pass *pass)
+{
+    struct get *get = (struct get *)(void *)((char *)pass - offsetof(struct get, pass));
+    gw_work_post(get->gateway->disk_workers, pass->account, &get->job);
 }
 
 static void get_blob(struct gw_request *request)
@@ -240,7 +259,12 @@ static void get_blob(struct gw_request *request)
         .range = whole ? NULL : gw_request_header(request, "Range"),
         .if_range = gw_request_header(request, "If-Range"),
     };
-    gw_work_post(get->gateway->disk_workers, gw_request_application(request), &get->job);
+    get->pass = (struct gw_pass){.loop = gw_request_loop(request),
+                                 .account = gw_request_application(request),
+                                 .bytes = 1, /* the others when its size is known */
+                                 .granted = get_granted};
+    if (gw_throttle_enter(get->gateway->throttler, &layer->counters->out, &get->pass))
+        get_granted(&get->pass);
 }
 
 /* --- The end of blobs, and of forgotten publications --- */

@@ -9,6 +9,7 @@
 #include "base/time.h"
 #include "gateway/api/failures.h"
 #include "gateway/api/gzip.h"
+#include "gateway/api/intake.h"
 #include "gateway/api/upload.h"
 #include "gateway/broker/repeats.h"
 #include "wire/record.h"
@@ -31,6 +32,7 @@ struct single {
     struct gateway *gateway;
     struct gw_layer *layer;
     struct gw_repeat repeat;
+    struct gw_intake intake;
     bool writing; /* a report or a decision is to come */
     bool ended;   /* the request is gone: the report frees */
     bool first;   /* the repeat is to be settled */
@@ -149,6 +151,8 @@ static void single_free(void *data)
         single->ended = true;
         return;
     }
+    if (!gw_intake_end(&single->intake, single_free, single))
+        return;
     settle(single, false, (sl_offset){-1, -1});
     gw_upload_drop(single->upload);
     drop_parts(single);
@@ -354,8 +358,9 @@ static void begin(struct gw_request *request)
     single->layer = layer;
     sl_message_reset(&single->message);
     sl_buffer_init(&single->body, SL_PAYLOAD_INLINE_MAX);
+    gw_intake_begin(&single->intake, request);
     gw_request_set_data(request, single, single_free);
-    if (check_content(single) && take_parts(single))
+    if (check_content(single) && take_parts(single) && gw_intake_admits(request, layer))
         check_message(single);
 }
 
@@ -368,6 +373,7 @@ static bool is_batch(const struct gw_request *request)
 static size_t take_large(struct single *single, const char *piece, size_t size)
 {
     size_t taken = gw_upload_data(single->upload, piece, size);
+    gw_intake_untaken(&single->intake, size - taken);
     single->uploaded += (int64_t)taken;
     return taken;
 }
@@ -379,6 +385,8 @@ static size_t data(struct gw_request *request, const char *piece, size_t size)
     struct single *single = gw_request_data(request);
     if ((int64_t)size > single->gateway->max_body - single->uploaded - (int64_t)single->body.size) {
         refuse_size(single);
+    } else if (!gw_intake_pay(&single->intake, single->layer, size)) {
+        return 0;
     } else if (single->upload) {
         return take_large(single, piece, size);
     } else if (size > SL_PAYLOAD_INLINE_MAX - single->body.size) {

@@ -11,6 +11,7 @@
 #include "base/time.h"
 #include "config/settings.h"
 #include "gateway/api/failures.h"
+#include "gateway/api/intake.h"
 #include "gateway/broker/repeats.h"
 #include "gateway/store/blobs.h"
 #include "wire/record.h"
@@ -64,6 +65,7 @@ struct batch {
     struct record *held;  /* of the message next in the body, which cannot be written yet */
     bool waiting;         /* for what will be told of it; until then nothing more is taken */
     struct question question;
+    struct gw_intake intake;
     struct sl_buffer partial; /* the front of a record whose rest has not come */
     size_t reserved;
     struct sl_buffer answer;
@@ -110,12 +112,17 @@ static void settle(struct batch *batch, struct record *record, bool done)
 /* The request is gone: the batch goes, too, unless something is still to be told to it. */
 static void leave(struct batch *batch)
 {
-    if (batch->waiting)
+    if (batch->waiting || batch->intake.waits)
         return;
     if (batch->held)
         settle(batch, batch->held, false);
     if (!batch->unacknowledged)
         batch_free(batch);
+}
+
+static void leave_later(void *batch)
+{
+    leave(batch);
 }
 
 /* The request ends. */
@@ -124,6 +131,7 @@ static void batch_ended(void *data)
     struct batch *batch = data;
     batch->request = NULL;
     gw_timer_cancel(batch->loop, &batch->retry);
+    gw_intake_end(&batch->intake, leave_later, batch);
     leave(batch);
 }
 
@@ -512,6 +520,8 @@ static void pause(struct batch *batch)
 size_t gw_batch_data(struct gw_request *request, const char *data, size_t size)
 {
     struct batch *batch = gw_request_data(request);
+    if (!batch->stopped && !gw_intake_pay(&batch->intake, batch->layer, size))
+        return 0;
     struct sl_arena *arena = sl_arena_create();
     size_t taken = 0;
     if (!arena)
@@ -526,6 +536,7 @@ size_t gw_batch_data(struct gw_request *request, const char *data, size_t size)
         }
     }
     sl_arena_destroy(arena);
+    gw_intake_untaken(&batch->intake, size - taken);
     return batch->stopped ? size : taken;
 }
 
@@ -550,12 +561,13 @@ void gw_batch_begin(struct gw_request *request, struct gw_layer *layer)
     } else if (!(batch = calloc(1, sizeof *batch)) || !sl_random_hex(batch->prefix, PREFIX_DIGITS)) {
         gw_respond_error(request, 503, "out-of-memory", "the gateway is out of memory", "send again later");
     }
-    if (!batch || !*batch->prefix) {
+    if (!batch || !*batch->prefix || !gw_intake_admits(request, layer)) {
         free(batch);
         gw_layer_unlink(layer);
         return;
     }
     batch->ingest.batch = true;
+    gw_intake_begin(&batch->intake, request);
     batch->request = request;
     batch->gateway = gateway;
     batch->loop = gw_request_loop(request);

@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/time.h"
 #include "gateway/api/failures.h"
+#include "gateway/api/intake.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -100,8 +101,8 @@ static void write_partitions(struct gw_task *task)
     struct call *call = (struct call *)(void *)((char *)task - offsetof(struct call, task));
     call->publishing.done = partitions_written;
     gw_request_set_data(call->request, call, abandoned);
-    if (gw_publish_write(call->gateway, gw_request_loop(call->request), call->partitions,
-                         &call->publishing)) {
+    if (gw_publish_write(call->gateway, gw_request_loop(call->request), gw_request_application(call->request),
+                         call->partitions, &call->publishing)) {
         gw_request_set_data(call->request, NULL, NULL);
         out_of_memory(call->request);
         gw_partitions_free(call->partitions);
@@ -125,7 +126,7 @@ static void read_partitions(struct gw_job *job)
 static void post_partitions(struct gw_request *request)
 {
     struct gw_layer *layer = gw_request_layer(request);
-    struct call *call = layer ? call_new(request) : NULL;
+    struct call *call = layer && gw_intake_admits(request, layer) ? call_new(request) : NULL;
     if (!call) {
         gw_layer_unlink(layer);
         return;
@@ -342,7 +343,8 @@ static void submit(struct gw_request *request)
     default:
         call->publishing.done = submitted;
         gw_request_set_data(request, call, abandoned);
-        if (gw_publish_write(call->gateway, gw_request_loop(request), call->partitions, &call->publishing)) {
+        if (gw_publish_write(call->gateway, gw_request_loop(request), gw_request_application(request),
+                             call->partitions, &call->publishing)) {
             call->publishing.status = SL_OUT_OF_MEMORY;
             snprintf(call->publishing.text, sizeof call->publishing.text, "the gateway is out of memory");
             submitted(&call->publishing);

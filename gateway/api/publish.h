@@ -31,7 +31,8 @@ struct gw_partitions *gw_partitions_read(struct gw_request *request, struct gw_l
 void gw_partitions_free(struct gw_partitions *partitions); /* and those that follow */
 
 /* publish_write.c: writes what is not written yet, in order (one that waits for its repeat comes later). done
- * is called on the loop, once; partitions must stay until then. Loop's thread. */
+ * is called on the loop, once; partitions must stay until then. The application pays at the layers'
+ * throttles. Loop's thread. */
 struct gw_publishing {
     void (*done)(struct gw_publishing *publishing);
     sl_status status; /* results */
@@ -40,8 +41,8 @@ struct gw_publishing {
     size_t written;
     struct writing *writing; /* its own: NULL when it has ended */
 };
-sl_status gw_publish_write(struct gateway *gateway, struct gw_loop *loop, struct gw_partitions *partitions,
-                           struct gw_publishing *publishing);
+sl_status gw_publish_write(struct gateway *gateway, struct gw_loop *loop, const char *application,
+                           struct gw_partitions *partitions, struct gw_publishing *publishing);
 /* Answers what a publishing that failed came to; count: of all messages that were to be written. */
 void gw_publish_respond_failure(struct gw_request *request, const struct gw_publishing *publishing,
                                 size_t count);

@@ -32,6 +32,9 @@ struct writing {
     size_t waiting;                   /* slots with a decision to come */
     struct slot *free;
     struct slot *held, **held_end; /* to be written as soon as there is room, in this order */
+    char *account;                 /* the application that pays for them */
+    struct gw_pass pass;           /* of the next message */
+    bool paying, paid;             /* it waits at its layer's throttle, or may go */
     struct gw_timer retry;
     int64_t give_up_ms; /* while the queue is full; 0: it is not */
     struct slot slots[];
@@ -164,6 +167,34 @@ static bool is_first(struct slot *slot, const struct gw_partitions *partitions, 
     return slot->first;
 }
 
+static void granted(struct gw_pass *pass)
+{
+    struct writing *writing = (struct writing *)(void *)((char *)pass - offsetof(struct writing, pass));
+    writing->paying = false;
+    writing->paid = true;
+    advance(writing);
+}
+
+/* Whether the layer's throttle lets the next message go now; else it is told later. */
+static bool may_go(struct writing *writing)
+{
+    const struct gw_partitions *partitions = writing->partitions;
+    if (writing->paying)
+        return false;
+    if (writing->paid || writing->next == partitions->count)
+        return true;
+    const struct sl_message *message = &partitions->list[writing->next];
+    writing->pass = (struct gw_pass){.loop = writing->loop,
+                                     .account = writing->account,
+                                     .bytes = (int64_t)message->payload_size, /* a blob has paid */
+                                     .granted = granted};
+    writing->paying =
+        message->offset.offset < 0 &&
+        !gw_throttle_enter(writing->gateway->throttler, &partitions->layer->counters->in, &writing->pass);
+    writing->paid = !writing->paying;
+    return writing->paid;
+}
+
 /* Takes the next message that is not written into a free slot, and asks whether it is a repeat. */
 static void take_next(struct writing *writing)
 {
@@ -174,6 +205,7 @@ static void take_next(struct writing *writing)
         return;
     }
     size_t index = writing->next++;
+    writing->paid = false;
     if (partitions->list[index].offset.offset >= 0)
         return;
     struct slot *slot = writing->free;
@@ -217,14 +249,19 @@ static void advance(struct writing *writing)
 {
     struct gw_publishing *publishing = writing->publishing;
     gw_timer_cancel(writing->loop, &writing->retry);
-    while (write_held(writing) && writing->partitions && writing->free && !publishing->status)
+    while (write_held(writing) && writing->partitions && writing->free && !publishing->status &&
+           may_go(writing))
         take_next(writing);
-    if (publishing->status)
+    if (publishing->status) {
         drop_held(writing);
-    if (writing->in_flight || writing->waiting || writing->retry.slot ||
+        if (writing->paying && gw_throttle_leave(writing->gateway->throttler, &writing->pass))
+            writing->paying = false;
+    }
+    if (writing->in_flight || writing->waiting || writing->paying || writing->retry.slot ||
         (writing->partitions && !publishing->status))
         return;
     publishing->writing = NULL;
+    free(writing->account);
     free(writing);
     publishing->done(publishing);
 }
@@ -238,8 +275,8 @@ void gw_publish_give_up(struct gw_publishing *publishing)
     advance(writing);
 }
 
-sl_status gw_publish_write(struct gateway *gateway, struct gw_loop *loop, struct gw_partitions *partitions,
-                           struct gw_publishing *publishing)
+sl_status gw_publish_write(struct gateway *gateway, struct gw_loop *loop, const char *application,
+                           struct gw_partitions *partitions, struct gw_publishing *publishing)
 {
     size_t count = 0;
     for (const struct gw_partitions *each = partitions; each && count < WINDOW; each = each->next)
@@ -247,8 +284,10 @@ sl_status gw_publish_write(struct gateway *gateway, struct gw_loop *loop, struct
     if (count > WINDOW)
         count = WINDOW;
     struct writing *writing = calloc(1, sizeof *writing + (count + 1) * sizeof *writing->slots);
-    if (!writing)
+    if (!writing || !(writing->account = strdup(application))) {
+        free(writing);
         return SL_OUT_OF_MEMORY;
+    }
     writing->gateway = gateway;
     writing->loop = loop;
     writing->publishing = publishing;

@@ -10,6 +10,7 @@
 #include "base/text.h"
 #include "config/settings.h"
 #include "gateway/api/failures.h"
+#include "gateway/api/intake.h"
 #include "gateway/api/publish.h"
 #include "gateway/api/sdii_list.h"
 #include "wire/record.h"
@@ -95,7 +96,8 @@ static void write_list(struct gw_task *task)
     struct sdii *sdii = (struct sdii *)(void *)((char *)task - offsetof(struct sdii, task));
     sdii->publishing.done = list_written;
     gw_request_set_data(sdii->request, sdii, abandoned);
-    if (!gw_publish_write(sdii->gateway, gw_request_loop(sdii->request), sdii->partitions, &sdii->publishing))
+    if (!gw_publish_write(sdii->gateway, gw_request_loop(sdii->request), sdii->partitions->application,
+                          sdii->partitions, &sdii->publishing))
         return;
     gw_request_set_data(sdii->request, NULL, NULL);
     out_of_memory(sdii);
@@ -328,7 +330,7 @@ void gw_sdii_post(struct gw_request *request)
     sdii->request = request;
     sdii->gateway = gw_request_opaque(request);
     sdii->layer = layer;
-    if (check_content(request, layer) && take_headers(sdii))
+    if (check_content(request, layer) && take_headers(sdii) && gw_intake_admits(request, layer))
         gw_work_post(sdii->gateway->disk_workers, gw_request_application(request), &sdii->job);
     else
         sdii_free(sdii);

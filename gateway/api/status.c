@@ -155,6 +155,36 @@ static void layer_metrics(struct gw_catalogs *catalogs, struct sl_buffer *text)
     }
 }
 
+static void add_throttle(void *opaque, const struct gw_layer *layer)
+{
+    const struct series *series = opaque;
+    const struct gw_throttle *throttles[] = {&layer->counters->in, &layer->counters->out};
+    for (size_t i = 0; i < 2; i++) {
+        sl_buffer_printf(series->text, "%s{catalog=\"%s\",layer=\"%s\",direction=\"%s\"} ", series->name,
+                         layer->hrn, layer->id, i ? "out" : "in");
+        if (series->offset)
+            sl_buffer_printf(series->text, "%.6f\n", (double)atomic_load(&throttles[i]->waited_us) / 1e6);
+        else
+            sl_buffer_printf(series->text, "%u\n", atomic_load(&throttles[i]->waiting));
+    }
+}
+
+static void throttle_metrics(struct gw_catalogs *catalogs, struct sl_buffer *text)
+{
+    struct series series = {text, "streamlayer_throttle_waiting", 0};
+    sl_buffer_printf(text,
+                     "# HELP %s Requests and polls that wait for their layer's throughput.\n"
+                     "# TYPE %s gauge\n",
+                     series.name, series.name);
+    gw_catalogs_each_layer(catalogs, add_throttle, &series);
+    series = (struct series){text, "streamlayer_throttle_wait_seconds_total", 1};
+    sl_buffer_printf(text,
+                     "# HELP %s Time that requests and polls have waited for their layer's throughput.\n"
+                     "# TYPE %s counter\n",
+                     series.name, series.name);
+    gw_catalogs_each_layer(catalogs, add_throttle, &series);
+}
+
 /* Pages of memory in use, from the kernel; 0 where it does not say. */
 static unsigned long resident_pages(void)
 {
@@ -187,6 +217,8 @@ static void metrics(struct gw_request *request)
     struct sl_buffer text;
     sl_buffer_init(&text, (size_t)64 << 20);
     layer_metrics(gateway->catalogs, &text);
+    if (gateway->throttler)
+        throttle_metrics(gateway->catalogs, &text);
     gw_server_metrics(gateway->server, &text);
     gw_subscriptions_metrics(gateway->subscriptions, &text);
     gw_broker_metrics(gateway->broker, &text);

@@ -108,6 +108,9 @@ struct gw_subscription {
     bool job_broke; /* it failed so that the consumer is not what the shares say: the subscription must end */
     sl_error job_error;
 
+    struct gw_pass pass; /* of the next answer, at the layer's throttle */
+    bool paying;         /* it waits there; a link of the subscription is its */
+    bool paid;           /* the next answer may go, and pays what it takes beyond pass.bytes */
     struct gw_task begin_task, abandon_task, hurry_task;
     atomic_int ending; /* enum gw_end: why it is to end, once that was asked for */
     atomic_bool hurry_posted;
@@ -117,6 +120,7 @@ struct gw_subscription {
 
 struct gw_subscriptions {
     struct gw_broker *broker;
+    struct gw_throttler *throttler; /* NULL: throughput is not kept */
     struct gw_server *server;
     struct gw_workers *workers;
     struct sl_log log;
@@ -208,6 +212,9 @@ void gw_subscription_end_poll(struct gw_subscription *subscription); /* the park
 void gw_subscription_forget(struct gw_subscription *subscription, int32_t partition); /* -1: all */
 /* Lets go of what was taken and not given of paused partitions: the resume goes back to it. */
 void gw_subscription_hold_back(struct gw_subscription *subscription);
+
+/* It ends: its place at the layer's throttle, and what it has paid for nothing, is given back. */
+void gw_subscription_pay_no_more(struct gw_subscription *subscription);
 
 /* subscription_change.c: its loop's thread */
 /* Says that the partition is not this subscription's, or not even the layer's. */

@@ -125,6 +125,7 @@ static sl_status make_conf(struct gw_subscription *subscription, sl_error *error
 static void left(struct gw_subscription *subscription)
 {
     subscription->phase = GW_LEFT;
+    gw_subscription_pay_no_more(subscription);
     if (subscription->wake_fd >= 0)
         close(subscription->wake_fd);
     subscription->wake_fd = -1;

@@ -463,9 +463,15 @@ void gw_subscriptions_close(struct gw_subscriptions *all, int grace_ms)
     pthread_mutex_unlock(&all->lock);
 }
 
+void gw_subscriptions_set_throttler(struct gw_subscriptions *all, struct gw_throttler *throttler)
+{
+    all->throttler = throttler;
+}
+
 /* What did not leave in time: its loop and its worker are gone, so nothing else touches it. */
 static void discard(struct gw_subscription *subscription)
 {
+    gw_subscription_pay_no_more(subscription);
     gw_subscription_forget(subscription, -1);
     gw_subscription_destroy_consumer(subscription, false);
     gw_subscription_left(subscription);

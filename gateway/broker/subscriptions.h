@@ -35,6 +35,10 @@ sl_status gw_subscription_settings_read(const sl_config *config, struct gw_subsc
 /* From now on; what has a deadline keeps it. Not from two threads at once. */
 void gw_subscriptions_set(struct gw_subscriptions *all, const struct gw_subscription_settings *settings);
 
+/* Before the first subscription: what keeps the layers' throughput; NULL: nothing does. */
+struct gw_throttler;
+void gw_subscriptions_set_throttler(struct gw_subscriptions *all, struct gw_throttler *throttler);
+
 /*
  * Shutdown, first step, before the server is drained: parked polls are answered (empty), every subscription
  * leaves its group, and further calls are refused with SL_CLOSED. Returns when all have left, or after

@@ -73,6 +73,8 @@ static struct gw_layer *layer_new(const char *hrn, const char *topic, const stru
         return NULL;
     }
     atomic_init(&layer->counters->references, 1);
+    layer->counters->in.rate = (int64_t)spec->in_kbps * 1024;
+    layer->counters->out.rate = (int64_t)spec->out_kbps * 1024;
     return layer;
 }
 

@@ -9,6 +9,8 @@
 #ifndef GW_STORE_CATALOGS_H
 #define GW_STORE_CATALOGS_H
 
+#include "gateway/throttle.h"
+
 #include <jansson.h>
 #include <stdatomic.h>
 #include <stdint.h>
@@ -28,6 +30,7 @@ struct gw_layer {
     struct gw_layer_counters {
         atomic_int references;
         atomic_ullong messages_in, bytes_in, messages_out, bytes_out; /* bytes of payload */
+        struct gw_throttle in, out;                                   /* the layer's throughput */
     } * counters;
 };
 

@@ -279,6 +279,22 @@ const struct sl_setting sl_gateway_settings[] = {
      .max = 10000000,
      .reload = true,
      .meaning = "Messages in one request or one poll's answer at most."},
+    {.path = SL_GATEWAY_ROOT "limits.throughput",
+     .type = SL_BOOLEAN,
+     .value = "true",
+     .reload = true,
+     .meaning =
+         "Whether layers' dataInThroughputKbps and dataOutThroughputKbps are kept, by delaying what is "
+         "over them, fairly among applications. `streamlayer up` leaves it out: there is one user."},
+    {.path = SL_GATEWAY_ROOT "limits.throttle-wait",
+     .type = SL_DURATION_MS,
+     .value = "20 s",
+     .min = 0,
+     .max = 29 * SECONDS,
+     .reload = true,
+     .meaning =
+         "How long what is sent into a layer is delayed for its throughput; when it would be longer, a "
+         "request is refused before it is read, with 429."},
     {.path = SL_GATEWAY_ROOT "limits.publications",
      .type = SL_INTEGER,
      .value = "1000",

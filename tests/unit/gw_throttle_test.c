@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 #include "base/time.h"
-#include "gateway/broker/throttle.h"
+#include "gateway/throttle.h"
 
 #define RATE    1000000 /* bytes a second, so a byte takes a microsecond */
 #define SECOND  1000000
@@ -29,7 +29,8 @@ static int setup(void **state)
 {
     *state = bench = calloc(1, sizeof *bench);
     clock_now = 5 * SECOND;
-    assert_int_equal(gw_throttler_create(NULL, clock_us, 20 * SECOND, &bench->throttler, NULL), SL_OK);
+    assert_int_equal(gw_throttler_create(NULL, clock_us, &bench->throttler, NULL), SL_OK);
+    gw_throttler_set(bench->throttler, true, 20 * SECOND);
     bench->throttle.rate = RATE;
     return 0;
 }
@@ -46,10 +47,10 @@ static void note(struct gw_pass *pass)
     bench->order[bench->granted++] = (int)(pass - bench->passes);
 }
 
-static enum gw_throttle_answer enter(int place, const char *account, int64_t bytes)
+static bool enter(int place, const char *account, int64_t bytes)
 {
     bench->passes[place] = (struct gw_pass){.account = account, .bytes = bytes, .granted = note};
-    return gw_throttle_enter(bench->throttler, &bench->throttle, &bench->passes[place], NULL);
+    return gw_throttle_enter(bench->throttler, &bench->throttle, &bench->passes[place]);
 }
 
 static void expect_order(const int *order, int count)
@@ -73,15 +74,15 @@ static void without_a_rate_all_goes(void **state)
     (void)state;
     bench->throttle.rate = 0;
     for (int i = 0; i < 10; i++)
-        assert_int_equal(enter(0, "a", 1000 * RATE), GW_THROTTLE_GO);
+        assert_true(enter(0, "a", 1000 * RATE));
 }
 
 static void a_seconds_worth_goes_at_once(void **state)
 {
     (void)state;
     for (int i = 0; i < 11; i++)
-        assert_int_equal(enter(i, "a", RATE / 10), GW_THROTTLE_GO);
-    assert_int_equal(enter(11, "a", RATE / 10), GW_THROTTLE_WAIT);
+        assert_true(enter(i, "a", RATE / 10));
+    assert_false(enter(11, "a", RATE / 10));
     assert_int_equal(gw_throttler_run(bench->throttler), clock_now + SECOND / 10);
     assert_int_equal(bench->granted, 0);
     clock_now += SECOND / 10;
@@ -94,8 +95,8 @@ static void a_seconds_worth_goes_at_once(void **state)
 static void a_large_one_goes_and_the_next_waits_for_it(void **state)
 {
     (void)state;
-    assert_int_equal(enter(0, "a", 5 * RATE), GW_THROTTLE_GO);
-    assert_int_equal(enter(1, "b", 1), GW_THROTTLE_WAIT);
+    assert_true(enter(0, "a", 5 * RATE));
+    assert_false(enter(1, "b", 1));
     assert_int_equal(gw_throttler_run(bench->throttler), clock_now + 4 * SECOND);
 }
 
@@ -107,7 +108,7 @@ static void the_rate_is_kept_over_time(void **state)
     for (int step = 0; step < 1000; step++) {
         for (;;) {
             pass = (struct gw_pass){.account = "a", .bytes = 700, .granted = note};
-            if (gw_throttle_enter(bench->throttler, &bench->throttle, &pass, NULL) != GW_THROTTLE_GO)
+            if (!gw_throttle_enter(bench->throttler, &bench->throttle, &pass))
                 break;
             sent += pass.bytes;
         }
@@ -123,7 +124,7 @@ static void one_applications_passes_go_in_their_order(void **state)
     (void)state;
     enter(0, "a", 3 * RATE);
     for (int i = 1; i < 6; i++)
-        assert_int_equal(enter(i, "a", 100), GW_THROTTLE_WAIT);
+        assert_false(enter(i, "a", 100));
     clock_now += 10 * SECOND;
     gw_throttler_run(bench->throttler);
     expect_order((const int[]){1, 2, 3, 4, 5}, 5);
@@ -136,10 +137,10 @@ static void who_comes_later_does_not_overtake(void **state)
     enter(0, "a", 3 * RATE);
     enter(1, "a", 100);
     clock_now += 10 * SECOND;
-    assert_int_equal(enter(2, "a", 100), GW_THROTTLE_WAIT);
+    assert_false(enter(2, "a", 100));
     gw_throttler_run(bench->throttler);
     expect_order((const int[]){1, 2}, 2);
-    assert_int_equal(enter(3, "a", 100), GW_THROTTLE_GO);
+    assert_true(enter(3, "a", 100));
 }
 
 static void applications_take_turns(void **state)
@@ -204,34 +205,37 @@ static void who_leaves_is_not_called(void **state)
     assert_false(gw_throttle_leave(bench->throttler, &bench->passes[2]));
 }
 
-static void too_long_a_wait_is_refused(void **state)
+static int full(const char *account)
 {
-    int wait_s = 0;
+    return gw_throttle_full(bench->throttler, &bench->throttle, account);
+}
+
+static void too_long_a_wait_is_told(void **state)
+{
     (void)state;
-    enter(0, "a", 21 * RATE);
-    bench->passes[1] = (struct gw_pass){.account = "a", .bytes = 5 * RATE, .granted = note};
-    assert_int_equal(gw_throttle_enter(bench->throttler, &bench->throttle, &bench->passes[1], &wait_s),
-                     GW_THROTTLE_WAIT);
-    bench->passes[2] = (struct gw_pass){.account = "a", .bytes = 1, .granted = note};
-    assert_int_equal(gw_throttle_enter(bench->throttler, &bench->throttle, &bench->passes[2], &wait_s),
-                     GW_THROTTLE_REFUSED);
-    assert_in_range(wait_s, 25, 26);
-    assert_int_equal(bench->throttle.waiting, 1);
-    /* Another application waits for its turn only, and what has begun may wait as long as it takes. */
-    assert_int_equal(enter(3, "b", 1), GW_THROTTLE_WAIT);
-    bench->passes[4] = (struct gw_pass){.account = "a", .bytes = 1, .granted = note, .patient = true};
-    assert_int_equal(gw_throttle_enter(bench->throttler, &bench->throttle, &bench->passes[4], NULL),
-                     GW_THROTTLE_WAIT);
+    assert_int_equal(full("a"), 0);
+    assert_true(enter(0, "a", 21 * RATE));
+    assert_int_equal(full("a"), 0);
+    assert_false(enter(1, "a", 5 * RATE));
+    assert_in_range(full("a"), 25, 26);
+    assert_int_equal(full("b"), 0); /* which waits for its turn only */
+    clock_now += 6 * SECOND;
+    assert_int_equal(full("a"), 0);
+    assert_true(gw_throttle_leave(bench->throttler, &bench->passes[1]));
+    gw_throttle_settle(bench->throttler, &bench->throttle, 30 * RATE);
+    assert_in_range(full("b"), 44, 46);
+    bench->throttle.rate = 0;
+    assert_int_equal(full("b"), 0);
 }
 
 static void what_was_paid_can_be_settled(void **state)
 {
     (void)state;
-    assert_int_equal(enter(0, "a", 3 * RATE), GW_THROTTLE_GO);
+    assert_true(enter(0, "a", 3 * RATE));
     gw_throttle_settle(bench->throttler, &bench->throttle, -(3 * RATE - 10));
-    assert_int_equal(enter(1, "a", 10), GW_THROTTLE_GO);
+    assert_true(enter(1, "a", 10));
     gw_throttle_settle(bench->throttler, &bench->throttle, 2 * RATE);
-    assert_int_equal(enter(2, "a", 10), GW_THROTTLE_WAIT);
+    assert_false(enter(2, "a", 10));
     assert_int_equal(gw_throttler_run(bench->throttler), clock_now + SECOND + 20);
 }
 
@@ -243,6 +247,16 @@ static void a_new_rate_counts_at_once(void **state)
     bench->throttle.rate = 0;
     gw_throttler_run(bench->throttler);
     assert_int_equal(bench->granted, 1);
+    bench->throttle.rate = RATE;
+    assert_false(enter(2, "a", 10));
+    gw_throttler_set(bench->throttler, false, 0);
+    assert_true(enter(3, "a", 10));
+    assert_int_equal(full("a"), 0);
+    gw_throttler_set(bench->throttler, true, SECOND);
+    gw_throttler_stop(bench->throttler);
+    gw_throttler_run(bench->throttler);
+    assert_int_equal(bench->granted, 2);
+    assert_true(enter(4, "a", 1000 * RATE));
 }
 
 /* --- with loops --- */
@@ -273,10 +287,9 @@ static void *send_many(void *opaque)
         struct gw_pass *pass = calloc(1, sizeof *pass);
         *pass = (struct gw_pass){.account = account,
                                  .bytes = 5000,
-                                 .patient = true,
                                  .granted = goes,
                                  .loop = gw_server_loop(server, (unsigned)i % 2)};
-        if (gw_throttle_enter(shared, &busy, pass, NULL) == GW_THROTTLE_GO)
+        if (gw_throttle_enter(shared, &busy, pass))
             goes(pass);
         else if (i % 7 == 0 && gw_throttle_leave(shared, pass)) {
             atomic_fetch_add(&left, 1);
@@ -295,8 +308,7 @@ static void all_go_in_the_end(void **state)
     pthread_t threads[THREADS];
     (void)state;
     assert_int_equal(gw_server_start(&settings, NULL, &server, NULL), SL_OK);
-    assert_int_equal(gw_throttler_create(gw_server_loop(server, 0), sl_mono_us, 20 * SECOND, &shared, NULL),
-                     SL_OK);
+    assert_int_equal(gw_throttler_create(gw_server_loop(server, 0), sl_mono_us, &shared, NULL), SL_OK);
     busy.rate = 30000000;
     for (int i = 0; i < THREADS; i++)
         assert_int_equal(pthread_create(&threads[i], NULL, send_many, i % 2 ? odd : even), 0);
@@ -320,7 +332,7 @@ CASES_MAIN(
     cmocka_unit_test_setup_teardown(applications_take_turns, setup, teardown),
     cmocka_unit_test_setup_teardown(turns_are_counted_in_bytes, setup, teardown),
     cmocka_unit_test_setup_teardown(who_leaves_is_not_called, setup, teardown),
-    cmocka_unit_test_setup_teardown(too_long_a_wait_is_refused, setup, teardown),
+    cmocka_unit_test_setup_teardown(too_long_a_wait_is_told, setup, teardown),
     cmocka_unit_test_setup_teardown(what_was_paid_can_be_settled, setup, teardown),
     cmocka_unit_test_setup_teardown(a_new_rate_counts_at_once, setup, teardown),
     cmocka_unit_test(all_go_in_the_end))

@@ -4,8 +4,8 @@
  * Who has to wait does so in the order of coming within an application, and applications take turns by bytes,
  * so that one with many requests does not keep another's out.
  */
-#ifndef GW_BROKER_THROTTLE_H
-#define GW_BROKER_THROTTLE_H
+#ifndef GW_THROTTLE_H
+#define GW_THROTTLE_H
 
 #include "gateway/http/server.h"
 
@@ -33,7 +33,6 @@ struct gw_pass {
     struct gw_loop *loop;                  /* where granted is called */
     const char *account;                   /* the application; kept by the owner while it waits */
     int64_t bytes;                         /* what it pays */
-    bool patient;                          /* never refused: part of it went already */
     void (*granted)(struct gw_pass *pass); /* it may go, and has paid; it may be freed in there */
     /* The throttler's. */
     struct gw_throttle *throttle;
@@ -45,24 +44,27 @@ struct gw_pass {
     struct gw_task task;
 };
 
-enum gw_throttle_answer {
-    GW_THROTTLE_GO,      /* it may go now, and has paid */
-    GW_THROTTLE_WAIT,    /* granted follows, unless gw_throttle_leave comes first */
-    GW_THROTTLE_REFUSED, /* the wait would be longer than anybody should have to: nothing was paid */
-};
-
 /* home: the loop that looks after those that wait; NULL: nobody does, and granted is called by
- * gw_throttler_run (tests). Its clock is clock_us. Errors: SL_OUT_OF_MEMORY. */
-sl_status gw_throttler_create(struct gw_loop *home, int64_t (*clock_us)(void), int64_t max_wait_us,
-                              struct gw_throttler **out, sl_error *error);
+ * gw_throttler_run (tests). Its clock is clock_us. All rates are kept, and no wait is too long, until
+ * gw_throttler_set. Errors: SL_OUT_OF_MEMORY. */
+sl_status gw_throttler_create(struct gw_loop *home, int64_t (*clock_us)(void), struct gw_throttler **out,
+                              sl_error *error);
 /* Nobody waits any more, and the loops have stopped. NULL is allowed. */
 void gw_throttler_destroy(struct gw_throttler **throttler);
-/* The longest wait that is not refused. Any thread. */
-void gw_throttler_set_max_wait(struct gw_throttler *throttler, int64_t max_wait_us);
+/* Whether rates are kept at all, and the longest that anybody should have to wait (gw_throttle_full). Any
+ * thread. */
+void gw_throttler_set(struct gw_throttler *throttler, bool kept, int64_t max_wait_us);
+/* From now on all go at once, those that wait too: the gateway is being stopped. Any thread. */
+void gw_throttler_stop(struct gw_throttler *throttler);
 
-/* Any thread. *wait_s (may be NULL) is set when it is refused: after so many seconds there is room again. */
-enum gw_throttle_answer gw_throttle_enter(struct gw_throttler *throttler, struct gw_throttle *throttle,
-                                          struct gw_pass *pass, int *wait_s);
+/* Bytes a second, as it is kept; 0: unlimited, also without a throttler (NULL). Any thread. */
+int64_t gw_throttle_rate(const struct gw_throttler *throttler, const struct gw_throttle *throttle);
+/* True: it may go now, and has paid; likewise without a throttler (NULL). False: granted follows, unless
+ * gw_throttle_leave comes first. Any thread. */
+bool gw_throttle_enter(struct gw_throttler *throttler, struct gw_throttle *throttle, struct gw_pass *pass);
+/* Whether what comes now had to wait for longer than anybody should have to: the seconds until there is room
+ * again; 0: no. Any thread. */
+int gw_throttle_full(struct gw_throttler *throttler, struct gw_throttle *throttle, const char *account);
 /* Gives up waiting. False: it was granted meanwhile, and granted is called on its loop all the same. Any
  * thread. */
 bool gw_throttle_leave(struct gw_throttler *throttler, struct gw_pass *pass);

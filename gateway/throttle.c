@@ -1,4 +1,4 @@
-#include "gateway/broker/throttle.h"
+#include "gateway/throttle.h"
 
 #include "base/error.h"
 
@@ -14,6 +14,7 @@ struct gw_throttler {
     struct gw_loop *home;
     int64_t (*clock_us)(void);
     atomic_llong max_wait_us;
+    atomic_bool kept, stopped;
     pthread_mutex_t lock;
     struct gw_throttle *list; /* at which somebody waits */
     bool woken;               /* task is posted */
@@ -24,15 +25,16 @@ struct gw_throttler {
 static void tick(struct gw_timer *timer);
 static void wake(struct gw_task *task);
 
-sl_status gw_throttler_create(struct gw_loop *home, int64_t (*clock_us)(void), int64_t max_wait_us,
-                              struct gw_throttler **out, sl_error *error)
+sl_status gw_throttler_create(struct gw_loop *home, int64_t (*clock_us)(void), struct gw_throttler **out,
+                              sl_error *error)
 {
     struct gw_throttler *throttler = *out = calloc(1, sizeof *throttler);
     if (!throttler)
         return sl_error_oom(error);
     throttler->home = home;
     throttler->clock_us = clock_us;
-    atomic_init(&throttler->max_wait_us, max_wait_us);
+    atomic_init(&throttler->kept, true);
+    atomic_init(&throttler->max_wait_us, INT64_MAX);
     throttler->timer.run = tick;
     throttler->task.run = wake;
     pthread_mutex_init(&throttler->lock, NULL);
@@ -48,9 +50,35 @@ void gw_throttler_destroy(struct gw_throttler **throttler)
     *throttler = NULL;
 }
 
-void gw_throttler_set_max_wait(struct gw_throttler *throttler, int64_t max_wait_us)
+static void wake_home(struct gw_throttler *throttler)
 {
+    pthread_mutex_lock(&throttler->lock);
+    bool to_wake = throttler->home && !throttler->woken;
+    throttler->woken |= to_wake;
+    pthread_mutex_unlock(&throttler->lock);
+    if (to_wake)
+        gw_loop_post(throttler->home, &throttler->task);
+}
+
+void gw_throttler_set(struct gw_throttler *throttler, bool kept, int64_t max_wait_us)
+{
+    atomic_store(&throttler->kept, kept);
     atomic_store(&throttler->max_wait_us, max_wait_us);
+    wake_home(throttler);
+}
+
+void gw_throttler_stop(struct gw_throttler *throttler)
+{
+    atomic_store(&throttler->stopped, true);
+    wake_home(throttler);
+}
+
+int64_t gw_throttle_rate(const struct gw_throttler *throttler, const struct gw_throttle *throttle)
+{
+    return throttler && atomic_load_explicit(&throttler->kept, memory_order_relaxed) &&
+                   !atomic_load_explicit(&throttler->stopped, memory_order_relaxed)
+               ? atomic_load_explicit(&throttle->rate, memory_order_relaxed)
+               : 0;
 }
 
 static int64_t cost_us(int64_t bytes, int64_t rate)
@@ -75,7 +103,7 @@ static bool pay(struct gw_throttle *throttle, int64_t rate, int64_t bytes, int64
 
 void gw_throttle_settle(struct gw_throttler *throttler, struct gw_throttle *throttle, int64_t bytes)
 {
-    int64_t rate = atomic_load_explicit(&throttle->rate, memory_order_relaxed);
+    int64_t rate = gw_throttle_rate(throttler, throttle);
     if (rate && bytes > 0)
         pay(throttle, rate, bytes, throttler->clock_us(), true);
     else if (rate && bytes < 0)
@@ -173,9 +201,10 @@ static void call_granted(struct gw_task *task)
 }
 
 /* Lets go who may; *granted: those, to be told when the lock is given back. The moment of the next. */
-static int64_t run_one(struct gw_throttle *throttle, int64_t now_us, struct gw_pass **granted)
+static int64_t run_one(const struct gw_throttler *throttler, struct gw_throttle *throttle, int64_t now_us,
+                       struct gw_pass **granted)
 {
-    int64_t rate = atomic_load(&throttle->rate);
+    int64_t rate = gw_throttle_rate(throttler, throttle);
     for (struct gw_pass *first; (first = throttle->turn);) {
         if (throttle->accounts > 1 && first->credit < first->bytes) {
             first->credit += QUANTUM;
@@ -208,7 +237,7 @@ int64_t gw_throttler_run(struct gw_throttler *throttler)
     throttler->woken = false;
     for (struct gw_throttle *throttle = throttler->list, *next; throttle; throttle = next) {
         next = throttle->next;
-        int64_t one_us = run_one(throttle, now_us, &granted);
+        int64_t one_us = run_one(throttler, throttle, now_us, &granted);
         due_us = one_us < due_us ? one_us : due_us;
         if (!throttle->turn)
             unlist(throttler, throttle);
@@ -251,11 +280,11 @@ static void wake(struct gw_task *task)
     look_after((struct gw_throttler *)(void *)((char *)task - offsetof(struct gw_throttler, task)));
 }
 
-/* How long it would wait behind those that do: its application's own, each with a turn of all others'. */
-static int64_t expected_us(const struct gw_throttle *throttle, const struct gw_pass *pass, int64_t rate,
+/* How long one would wait behind those that do: its application's own, each with a turn of all others'. */
+static int64_t expected_us(const struct gw_throttle *throttle, const char *account, int64_t rate,
                            int64_t now_us)
 {
-    const struct gw_pass *first = first_of(throttle, pass->account);
+    const struct gw_pass *first = first_of(throttle, account);
     int64_t own = first ? first->account_bytes : 0;
     int64_t turns = own * (int64_t)(throttle->accounts + !first);
     int64_t ahead = turns < throttle->queued ? turns : throttle->queued;
@@ -263,44 +292,47 @@ static int64_t expected_us(const struct gw_throttle *throttle, const struct gw_p
     return (debt_us > 0 ? debt_us : 0) + cost_us(ahead, rate);
 }
 
-static enum gw_throttle_answer enter_slowly(struct gw_throttler *throttler, struct gw_throttle *throttle,
-                                            struct gw_pass *pass, int64_t rate, int *wait_s)
+int gw_throttle_full(struct gw_throttler *throttler, struct gw_throttle *throttle, const char *account)
 {
-    bool to_wake = false;
-    enum gw_throttle_answer answer = GW_THROTTLE_WAIT;
-    pthread_mutex_lock(&throttler->lock);
-    int64_t now_us = throttler->clock_us();
-    int64_t wait_us = pass->patient ? 0 : expected_us(throttle, pass, rate, now_us);
-    if (wait_us > atomic_load(&throttler->max_wait_us)) {
-        answer = GW_THROTTLE_REFUSED;
-        if (wait_s)
-            *wait_s = (int)(wait_us / 1000000) + 1;
+    int64_t rate = gw_throttle_rate(throttler, throttle);
+    if (!rate)
+        return 0;
+    int64_t max_us = atomic_load_explicit(&throttler->max_wait_us, memory_order_relaxed);
+    int64_t now_us = throttler->clock_us(), wait_us;
+    if (!atomic_load_explicit(&throttle->waiting, memory_order_relaxed)) {
+        wait_us = atomic_load_explicit(&throttle->paid_us, memory_order_relaxed) - now_us - BURST_US;
     } else {
-        pass->throttle = throttle;
-        pass->since_us = now_us;
-        line_up(throttle, pass);
-        if (!throttle->listed) {
-            throttle->listed = true;
-            throttle->next = throttler->list;
-            throttler->list = throttle;
-        }
-        to_wake = throttler->home && !throttler->woken;
-        throttler->woken |= to_wake;
+        pthread_mutex_lock(&throttler->lock);
+        wait_us = expected_us(throttle, account, rate, now_us);
+        pthread_mutex_unlock(&throttler->lock);
     }
-    pthread_mutex_unlock(&throttler->lock);
-    if (to_wake)
-        gw_loop_post(throttler->home, &throttler->task);
-    return answer;
+    return wait_us > max_us ? (int)(wait_us / 1000000) + 1 : 0;
 }
 
-enum gw_throttle_answer gw_throttle_enter(struct gw_throttler *throttler, struct gw_throttle *throttle,
-                                          struct gw_pass *pass, int *wait_s)
+static void enter_slowly(struct gw_throttler *throttler, struct gw_throttle *throttle, struct gw_pass *pass)
 {
-    int64_t rate = atomic_load_explicit(&throttle->rate, memory_order_relaxed);
+    pthread_mutex_lock(&throttler->lock);
+    pass->throttle = throttle;
+    pass->since_us = throttler->clock_us();
+    line_up(throttle, pass);
+    if (!throttle->listed) {
+        throttle->listed = true;
+        throttle->next = throttler->list;
+        throttler->list = throttle;
+    }
+    pthread_mutex_unlock(&throttler->lock);
+    wake_home(throttler);
+}
+
+bool gw_throttle_enter(struct gw_throttler *throttler, struct gw_throttle *throttle, struct gw_pass *pass)
+{
+    int64_t rate = gw_throttle_rate(throttler, throttle);
+    pass->throttle = NULL;
     if (!rate || (!atomic_load_explicit(&throttle->waiting, memory_order_relaxed) &&
                   pay(throttle, rate, pass->bytes, throttler->clock_us(), false)))
-        return GW_THROTTLE_GO;
-    return enter_slowly(throttler, throttle, pass, rate, wait_s);
+        return true;
+    enter_slowly(throttler, throttle, pass);
+    return false;
 }
 
 bool gw_throttle_leave(struct gw_throttler *throttler, struct gw_pass *pass)

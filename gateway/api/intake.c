@@ -1,0 +1,69 @@
+#include "gateway/api/intake.h"
+
+bool gw_intake_admits(struct gw_request *request, const struct gw_layer *layer)
+{
+    struct gateway *gateway = gw_request_opaque(request);
+    int wait_s = gw_throttle_full(gateway->throttler, &layer->counters->in, gw_request_application(request));
+    if (!wait_s)
+        return true;
+    char cause[200];
+    snprintf(cause, sizeof cause,
+             "layer %.100s takes %d KBps, and more than that is coming: this would wait for over %d s",
+             layer->id, layer->in_kbps, wait_s);
+    gw_respond_error_after(request, 429, "throttled", cause,
+                           "send less, or raise the layer's dataInThroughputKbps", wait_s);
+    return false;
+}
+
+void gw_intake_begin(struct gw_intake *intake, struct gw_request *request)
+{
+    intake->gateway = gw_request_opaque(request);
+    intake->request = request;
+}
+
+static void granted(struct gw_pass *pass)
+{
+    struct gw_intake *intake = (struct gw_intake *)(void *)pass;
+    intake->waits = false;
+    intake->paid += (size_t)pass->bytes;
+    if (intake->request)
+        gw_request_continue(intake->request);
+    else
+        intake->ended(intake->owner);
+}
+
+bool gw_intake_pay(struct gw_intake *intake, struct gw_layer *layer, size_t size)
+{
+    if (!intake->gateway->throttler)
+        return true;
+    if (intake->waits)
+        return false;
+    if (size > intake->paid) {
+        intake->pass = (struct gw_pass){.loop = gw_request_loop(intake->request),
+                                        .account = gw_request_application(intake->request),
+                                        .bytes = (int64_t)(size - intake->paid),
+                                        .granted = granted};
+        intake->waits = !gw_throttle_enter(intake->gateway->throttler, &layer->counters->in, &intake->pass);
+        if (intake->waits)
+            return false;
+        intake->paid = size;
+    }
+    intake->paid -= size;
+    return true;
+}
+
+void gw_intake_untaken(struct gw_intake *intake, size_t size)
+{
+    if (intake->gateway->throttler)
+        intake->paid += size;
+}
+
+bool gw_intake_end(struct gw_intake *intake, void (*ended)(void *owner), void *owner)
+{
+    if (intake->waits && gw_throttle_leave(intake->gateway->throttler, &intake->pass))
+        intake->waits = false;
+    intake->request = NULL;
+    intake->ended = ended;
+    intake->owner = owner;
+    return !intake->waits;
+}

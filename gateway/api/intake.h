@@ -1,0 +1,31 @@
+/* What a request brings into a layer, paid for at the layer's throttle (throttle.h) as it comes. */
+#ifndef GW_API_INTAKE_H
+#define GW_API_INTAKE_H
+
+#include "gateway/gateway_internal.h"
+
+/* Zero-initialised. All calls on the request's loop. */
+struct gw_intake {
+    struct gw_pass pass;
+    struct gateway *gateway;
+    struct gw_request *request; /* NULL: it is gone */
+    bool waits;                 /* the body is paused for it */
+    size_t paid;                /* and not taken yet */
+    void (*ended)(void *owner); /* gw_intake_end's */
+    void *owner;
+};
+
+/* Whether anything may be sent into the layer now; else the request is answered with 429. Before the body. */
+bool gw_intake_admits(struct gw_request *request, const struct gw_layer *layer);
+
+/* Begins; application must stay until the end. */
+void gw_intake_begin(struct gw_intake *intake, struct gw_request *request);
+/* Whether the next size bytes of the body may be taken. Else it is to be paused (nothing taken of it), and
+ * goes on by itself. */
+bool gw_intake_pay(struct gw_intake *intake, struct gw_layer *layer, size_t size);
+/* So many bytes of those that were paid for have not been taken, and come again. */
+void gw_intake_untaken(struct gw_intake *intake, size_t size);
+/* The request ends. False: its owner must stay until ended(owner). */
+bool gw_intake_end(struct gw_intake *intake, void (*ended)(void *owner), void *owner);
+
+#endif

@@ -1,0 +1,95 @@
+"""A layer's throughput is kept by delaying what is over it: nothing is lost for it, and only what would wait for too
+long is refused, before it is read. On a gateway of its own."""
+import re
+import threading
+
+import streamlayer
+from streamlayer import Platform, Running, TestCase, wait_for
+
+RATE = 100 * 1024
+TEXT = {"Content-Type": "text/plain"}
+
+
+class Throttle(TestCase):
+    def start(self, *more):
+        directory = self.scratch()
+        up = Running(self.platform.binaries, directory, directory + "/log", "--kafka", self.platform.brokers,
+                     "-D", "streamlayer.gateway.limits.throughput=true", *more)
+        self.addCleanup(lambda: up.stop() if up.process.poll() is None else None)
+        url = up.ready()
+        mine = Platform({"URL": url, "BIN": self.platform.binaries, "CONFIG": directory + "/application.conf",
+                         "BROKERS": self.platform.brokers})
+        answer = mine.post("/config/v1/catalogs", {"id": mine.name(), "layers": [
+            {"id": "slow", "contentType": "text/plain", "streamProperties": {
+                "dataInThroughputKbps": 100, "dataOutThroughputKbps": 100, "parallelization": 1}}]})
+        self.assertEqual(answer.status, 201, answer.text)
+        return mine, answer.json()["hrn"]
+
+    def metric(self, platform, name):
+        found = re.search(rf"^{name} ([0-9.]+)$", platform.get("/metrics", token=None).text, re.M)
+        self.assertTrue(found, name)
+        return float(found[1])
+
+    def throttled(self, platform, hrn, direction, what):
+        return self.metric(platform, rf'streamlayer_throttle_{what}{{catalog="{hrn}",layer="slow",'
+                                     rf'direction="{direction}"}}')
+
+    def send(self, platform, hrn, size):
+        return platform.post(f"/ingest/v1/catalogs/{hrn}/layers/slow", b"x" * size, headers=TEXT)
+
+    def test_throughput_is_kept_and_nothing_is_lost(self):
+        platform, hrn = self.start()
+        batch = {"partitions": [{"partition": f"p{i}", "data": "eHh4eHh4eHh4" * 500} for i in range(30)]}
+        answer = platform.post(f"/publish/v2/catalogs/{hrn}/layers/slow/partitions", batch)
+        self.assertEqual(answer.status, 204, answer.text)  # 135 KB: over a second's worth, by itself
+        for _ in range(3):
+            self.assertEqual(self.send(platform, hrn, 60 * 1024).status, 200)
+        self.assertGreater(self.throttled(platform, hrn, "in", "wait_seconds_total"), 0)
+        subscription = streamlayer.Subscription(platform, hrn, "slow", properties={"auto.offset.reset": "earliest"})
+        messages = []
+
+        def poll():
+            found = subscription.poll()
+            size = sum(len(streamlayer.data(message)) for message in found)
+            self.assertLessEqual(size, RATE, "more than a second's worth in one answer")
+            messages.extend(found)
+            return len(messages) >= 33
+        wait_for(poll, 60, "33 messages were expected")
+        self.assertEqual(len(messages), 33)
+        self.assertGreater(self.throttled(platform, hrn, "out", "wait_seconds_total"), 0)
+        subscription.delete()
+
+    def test_a_wait_that_would_be_too_long_is_refused(self):
+        platform, hrn = self.start("-D", "streamlayer.gateway.limits.throttle-wait=0ms")
+        answers = []
+        sender = threading.Thread(target=lambda: answers.append(self.send(platform, hrn, 6 * RATE)))
+        sender.start()
+        wait_for(lambda: self.throttled(platform, hrn, "in", "waiting") == 1, 30, "nobody waits at the throttle")
+        refused = self.send(platform, hrn, 10)
+        self.assertEqual((refused.status, refused.json()["code"]), (429, "throttled"), refused.text)
+        self.assertGreater(int(refused.headers["retry-after"]), 0)
+        self.assertIn("100 KBps", refused.json()["cause"])
+        sender.join()
+        self.assertEqual([answer.status for answer in answers], [200])
+
+    def test_who_waits_goes_when_the_gateway_is_stopped(self):
+        directory = self.scratch()
+        up = Running(self.platform.binaries, directory, directory + "/log", "--kafka", self.platform.brokers,
+                     "-D", "streamlayer.gateway.limits.throughput=true")
+        self.addCleanup(lambda: up.stop() if up.process.poll() is None else None)
+        mine = Platform({"URL": up.ready(), "BIN": self.platform.binaries,
+                         "CONFIG": directory + "/application.conf", "BROKERS": self.platform.brokers})
+        hrn = mine.post("/config/v1/catalogs", {"id": mine.name(), "layers": [
+            {"id": "slow", "contentType": "text/plain",
+             "streamProperties": {"dataInThroughputKbps": 100}}]}).json()["hrn"]
+        answers = []
+        sender = threading.Thread(target=lambda: answers.append(self.send(mine, hrn, 100 * RATE)))
+        sender.start()
+        wait_for(lambda: self.throttled(mine, hrn, "in", "waiting") == 1, 30, "nobody waits at the throttle")
+        self.assertEqual(up.stop(), 0, up.text()[-2000:])
+        sender.join()
+        self.assertEqual([answer.status for answer in answers], [200])
+
+
+if __name__ == "__main__":
+    streamlayer.main()
