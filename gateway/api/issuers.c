@@ -28,7 +28,7 @@ struct gw_issuer {
     struct sl_http *http; /* of one with a URL */
 
     pthread_mutex_t lock; /* guards what follows */
-    struct gw_jwk *keys[GW_ISSUER_KEYS_MAX];
+    struct gw_jwk *keys[GW_JWKS_KEYS_MAX];
     size_t count;
     bool had;         /* keys were got once */
     bool asking;      /* a request is under way */
@@ -48,27 +48,6 @@ struct gw_issuers {
 
 /* --- A JWKS --- */
 
-sl_status gw_jwks_parse(const char *text, size_t size, struct gw_jwk **keys, size_t *count, sl_error *error)
-{
-    json_t *document = json_loadb(text, size, JSON_REJECT_DUPLICATES, NULL);
-    const json_t *list = json_object_get(document, "keys");
-    size_t index;
-    json_t *value;
-    *count = 0;
-    if (!json_is_array(list)) {
-        json_decref(document);
-        return sl_error_set(error, SL_PROTOCOL, "it is no JWKS: a JSON object with a list \"keys\"");
-    }
-    json_array_foreach((json_t *)(uintptr_t)list, index, value)
-    {
-        struct gw_jwk *key = *count < GW_ISSUER_KEYS_MAX ? gw_jwk_of_json(value) : NULL;
-        if (key)
-            keys[(*count)++] = key;
-    }
-    json_decref(document);
-    return SL_OK;
-}
-
 static bool contains(struct gw_jwk *const *keys, size_t count, const struct gw_jwk *key)
 {
     for (size_t i = 0; i < count; i++)
@@ -80,7 +59,7 @@ static bool contains(struct gw_jwk *const *keys, size_t count, const struct gw_j
 /* The lock is held. What is there stays when the document is none. */
 static sl_status take_jwks(struct gw_issuer *issuer, const char *text, size_t size, sl_error *error)
 {
-    struct gw_jwk *keys[GW_ISSUER_KEYS_MAX];
+    struct gw_jwk *keys[GW_JWKS_KEYS_MAX];
     size_t count;
     sl_status status = gw_jwks_parse(text, size, keys, &count, error);
     if (status)

@@ -17,7 +17,6 @@
 struct gw_issuers;
 struct gw_issuer;
 
-#define GW_ISSUER_KEYS_MAX    64   /* in a JWKS; those past it are not looked at */
 #define GW_ISSUER_WAITERS_MAX 1000 /* tokens that wait for one issuer's keys */
 
 /* One as configured: streamlayer.gateway.token.issuers.NAME. Not copied before gw_issuers_open does. */
@@ -68,9 +67,5 @@ struct gw_key_wait {
  */
 sl_status gw_issuer_key(struct gw_issuer *issuer, const char *kid, const char *algorithm,
                         struct gw_key_wait *wait, bool *later, struct gw_jwk **key, sl_error *error);
-
-/* What a JWKS document holds that is of use: up to GW_ISSUER_KEYS_MAX linked keys. Errors: SL_PROTOCOL (it is
- * no JWKS), SL_OUT_OF_MEMORY. */
-sl_status gw_jwks_parse(const char *text, size_t size, struct gw_jwk **keys, size_t *count, sl_error *error);
 
 #endif

@@ -1,6 +1,8 @@
 #include "gateway/api/jwk.h"
 
+#include "base/error.h"
 #include "base/text.h"
+#include "gateway/api/jwt.h"
 
 #include <cjose/cjose.h>
 #include <openssl/bn.h>
@@ -14,7 +16,6 @@
 
 #define RSA_BITS_MIN 2048
 #define RSA_BITS_MAX 8192 /* a larger one makes every check slow */
-#define KID_MAX      256
 
 struct gw_jwk {
     atomic_uint links;
@@ -130,10 +131,26 @@ static bool is_for_signatures(const json_t *value)
     return !operations;
 }
 
+/* A number in base64url: cjose aborts on some texts that are none. */
+static bool is_number(const json_t *member)
+{
+    struct sl_buffer number;
+    sl_buffer_init(&number, RSA_BITS_MAX / 8 + 1);
+    bool good = json_string_length(member) &&
+                gw_base64url_decode(json_string_value(member), json_string_length(member), &number);
+    sl_buffer_free(&number);
+    return good;
+}
+
 /* The public members alone. */
 static cjose_jwk_t *import(const json_t *value)
 {
     static const char *const members[] = {"kty", "crv", "x", "y", "n", "e"};
+    for (size_t i = 2; i < sizeof members / sizeof *members; i++) {
+        const json_t *member = json_object_get(value, members[i]);
+        if (member && !is_number(member))
+            return NULL;
+    }
     json_t *plain = json_object();
     bool good = plain;
     for (size_t i = 0; i < sizeof members / sizeof *members; i++) {
@@ -193,12 +210,33 @@ struct gw_jwk *gw_jwk_of_json(const json_t *value)
     bool good = key->algorithms[0] != NULL;
     if (kid) {
         const char *name = json_string_value(kid);
-        good = good && name && *name && strlen(name) <= KID_MAX && (key->kid = strdup(name));
+        good = good && name && *name && strlen(name) <= GW_JWT_KID_MAX && (key->kid = strdup(name));
     }
     if (good)
         return key;
     gw_jwk_unlink(key);
     return NULL;
+}
+
+sl_status gw_jwks_parse(const char *text, size_t size, struct gw_jwk **keys, size_t *count, sl_error *error)
+{
+    json_t *document = json_loadb(text, size, JSON_REJECT_DUPLICATES, NULL);
+    const json_t *list = json_object_get(document, "keys");
+    size_t index;
+    json_t *value;
+    *count = 0;
+    if (!json_is_array(list)) {
+        json_decref(document);
+        return sl_error_set(error, SL_PROTOCOL, "it is no JWKS: a JSON object with a list \"keys\"");
+    }
+    json_array_foreach((json_t *)(uintptr_t)list, index, value)
+    {
+        struct gw_jwk *key = *count < GW_JWKS_KEYS_MAX ? gw_jwk_of_json(value) : NULL;
+        if (key)
+            keys[(*count)++] = key;
+    }
+    json_decref(document);
+    return SL_OK;
 }
 
 /* --- What they are for --- */

@@ -36,4 +36,9 @@ bool gw_jwk_verify(struct gw_jwk *key, const char *algorithm, const char *token,
 /* A compact JWS by an own key (ES256), released with free. NULL: no memory. */
 char *gw_jwk_sign(struct gw_jwk *key, const char *payload);
 
+#define GW_JWKS_KEYS_MAX 64 /* in a JWKS; those past it are not looked at */
+/* What a JWKS document holds that is of use: up to GW_JWKS_KEYS_MAX linked keys. Errors: SL_PROTOCOL (it is
+ * no JWKS), SL_OUT_OF_MEMORY. */
+sl_status gw_jwks_parse(const char *text, size_t size, struct gw_jwk **keys, size_t *count, sl_error *error);
+
 #endif

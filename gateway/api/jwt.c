@@ -13,9 +13,9 @@ static sl_status refuse(sl_error *error, const char *why)
     return sl_error_set(error, SL_UNAUTHENTICATED, "the bearer token %s", why);
 }
 
-/* Base64url without padding (RFC 7515, 2), canonical; as the text that it stands for. */
-static bool decode(const char *text, size_t size, struct sl_buffer *out)
+bool gw_base64url_decode(const char *text, size_t size, struct sl_buffer *out)
 {
+    size_t before = out->size;
     struct sl_buffer plain;
     sl_buffer_init(&plain, size + 4);
     if (!sl_buffer_reserve(&plain, size + 3)) {
@@ -34,7 +34,7 @@ static bool decode(const char *text, size_t size, struct sl_buffer *out)
     /* One text for the same bytes: what is left over in the last letter counts for nothing when decoded. */
     struct sl_buffer again;
     sl_buffer_init(&again, size + 4);
-    if (good && sl_base64_encode(&again, out->data, out->size))
+    if (good && sl_base64_encode(&again, out->data + before, out->size - before))
         good = again.size == plain.size && !memcmp(again.data, plain.data, plain.size);
     out->failed = out->failed || again.failed;
     sl_buffer_free(&again);
@@ -47,7 +47,7 @@ static sl_status read_object(const char *text, size_t size, json_t **object, sl_
 {
     struct sl_buffer json;
     sl_buffer_init(&json, GW_JWT_MAX);
-    bool good = size && decode(text, size, &json);
+    bool good = size && gw_base64url_decode(text, size, &json);
     bool oom = json.failed;
     *object = good ? json_loadb(json.data ? json.data : "", json.size, JSON_REJECT_DUPLICATES, NULL) : NULL;
     sl_buffer_free(&json);
@@ -162,7 +162,7 @@ sl_status gw_jwt_parse(const char *token, size_t size, struct gw_jwt *jwt, sl_er
     struct sl_buffer signature;
     sl_buffer_init(&signature, GW_JWT_MAX);
     sl_status status = SL_OK;
-    if (second + 1 == end || !decode(second + 1, (size_t)(end - second - 1), &signature))
+    if (second + 1 == end || !gw_base64url_decode(second + 1, (size_t)(end - second - 1), &signature))
         status =
             signature.failed ? sl_error_oom(error) : refuse(error, "has no signature, or a malformed one");
     size_t signed_by = signature.size;

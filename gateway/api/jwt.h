@@ -5,6 +5,7 @@
 #ifndef GW_API_JWT_H
 #define GW_API_JWT_H
 
+#include "base/buffer.h"
 #include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -30,6 +31,10 @@ struct gw_jwt {
  */
 sl_status gw_jwt_parse(const char *token, size_t size, struct gw_jwt *jwt, sl_error *error);
 void gw_jwt_free(struct gw_jwt *jwt);
+
+/* Base64url without padding (RFC 7515, 2): what is appended to out. false: it is something else, or another
+ * spelling of it; or out->failed. */
+bool gw_base64url_decode(const char *text, size_t size, struct sl_buffer *out);
 
 /* A claim that is a text; NULL: there is none, or it is something else. */
 const char *gw_jwt_text(const struct gw_jwt *jwt, const char *claim);
