@@ -8,7 +8,6 @@
 #include "gateway/api/ingest.h"
 
 #include "base/text.h"
-#include "config/settings.h"
 #include "gateway/api/failures.h"
 #include "gateway/api/intake.h"
 #include "gateway/api/publish.h"
@@ -135,9 +134,7 @@ static bool take_list(struct sdii *sdii)
 {
     const struct sl_buffer *body = gw_request_body(sdii->request);
     char text[GW_SDII_TEXT_MAX];
-    int64_t max = 0;
-    sl_config_integer(sdii->gateway->config, SL_GATEWAY_ROOT "limits.batch-messages", &max, NULL);
-    sdii->limits = (struct gw_sdii_limits){.max_messages = (size_t)max,
+    sdii->limits = (struct gw_sdii_limits){.max_messages = (size_t)sdii->gateway->max_batch,
                                            .max_message = SL_PAYLOAD_INLINE_MAX,
                                            .reserve = reserve,
                                            .release = release,

@@ -50,6 +50,8 @@ static inline void client_read(int fd, struct answer *answer, bool has_body)
     while (size < sizeof answer->text - 1 && (!wanted || size < wanted)) {
         struct pollfd ready = {fd, POLLIN, 0};
         size_t piece = wanted ? wanted - size : 1;
+        if (piece > sizeof answer->text - 1 - size)
+            piece = sizeof answer->text - 1 - size; /* the rest is not looked at */
         if (poll(&ready, 1, 20000) != 1)
             return;
         ssize_t got = recv(fd, answer->text + size, piece, 0);
