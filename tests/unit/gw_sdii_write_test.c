@@ -39,10 +39,10 @@ static void send_list(struct apis *apis, const char *trace, struct answer *answe
     apis_ask(apis, "a", "POST", LIST, headers, list, size, answer);
 }
 
-static void a_list_that_failed_half_way_is_finished_when_it_is_sent_again(void **state)
+static void fail_half_way(const char *queue)
 {
-    (void)state;
-    struct apis *apis = apis_start("application/x-protobuf", NULL, NULL);
+    struct apis *apis =
+        apis_start("application/x-protobuf", KAFKA "producer.queue.buffering.max.messages", queue);
     struct answer answer;
     rd_kafka_mock_push_request_errors(apis->cluster, 0 /* Produce */, 2, RD_KAFKA_RESP_ERR_NO_ERROR,
                                       RD_KAFKA_RESP_ERR_POLICY_VIOLATION);
@@ -68,6 +68,19 @@ static void a_list_that_failed_half_way_is_finished_when_it_is_sent_again(void *
     assert_int_equal(answer.status, 200);
     assert_int_equal(written(apis), 2 * COUNT);
     apis_stop(apis);
+}
+
+static void a_list_that_failed_half_way_is_finished_when_it_is_sent_again(void **state)
+{
+    (void)state;
+    fail_half_way("100000");
+}
+
+/* What waited for room when the list failed can be written by the next. */
+static void so_is_one_that_waited_for_room(void **state)
+{
+    (void)state;
+    fail_half_way("3");
 }
 
 static void *send_it(void *opaque)
@@ -117,5 +130,6 @@ static void what_kafka_does_not_take_is_503_and_settled(void **state)
 }
 
 CASES_MAIN(cmocka_unit_test(a_list_that_failed_half_way_is_finished_when_it_is_sent_again),
+           cmocka_unit_test(so_is_one_that_waited_for_room),
            cmocka_unit_test(lists_that_wait_for_each_other_go_on),
            cmocka_unit_test(what_kafka_does_not_take_is_503_and_settled))
