@@ -7,9 +7,9 @@
 #include <stddef.h>
 
 /* Why what begins with these bytes cannot be gzip, or NULL. whole: they are all of it; else more follow, and
- * what is not there yet is not missed. bytes may be NULL where size is 0. Static text, which says how to mend
+ * what is not there yet is not missed. start may be NULL where size is 0. Static text, which says how to mend
  * it, too. Any thread. */
-const char *gw_gzip_fault(const void *bytes, size_t size, bool whole);
+const char *gw_gzip_fault(const void *start, size_t size, bool whole);
 
 #define GW_GZIP_ACTION                                                                                       \
     "compress each payload with gzip before it is sent (streamlayer produce --compress does), or use a "     \

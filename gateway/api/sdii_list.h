@@ -33,13 +33,13 @@ enum gw_sdii_fault {
 
 #define GW_SDII_TEXT_MAX 256
 
-/* *list is the caller's, and lies in memory of its own: bytes need not stay. Fails for all of the list, text
+/* *out is the caller's, and lies in memory of its own: bytes need not stay. Fails for all of the list, text
  * saying where. */
 enum gw_sdii_fault gw_sdii_list_read(const void *bytes, size_t size, const struct gw_sdii_limits *limits,
-                                     struct gw_sdii_list **list, char text[GW_SDII_TEXT_MAX]);
+                                     struct gw_sdii_list **out, char text[GW_SDII_TEXT_MAX]);
 size_t gw_sdii_list_count(const struct gw_sdii_list *list);
 /* The bytes of a message, as they came: the list's. Never NULL. */
 const void *gw_sdii_list_message(const struct gw_sdii_list *list, size_t index, size_t *size);
-void gw_sdii_list_free(struct gw_sdii_list **list); /* NULL is allowed */
+void gw_sdii_list_free(struct gw_sdii_list **out); /* NULL is allowed */
 
 #endif

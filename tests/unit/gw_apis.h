@@ -116,6 +116,7 @@ static void apis_stop(struct apis *apis)
     gw_repeats_destroy(&gateway->repeats);
     gw_blobs_close(&gateway->blobs);
     gw_catalogs_close(&gateway->catalogs);
+    gw_budget_destroy(&gateway->budget);
     sl_config_destroy(&gateway->config);
     rd_kafka_mock_cluster_destroy(apis->cluster);
     rd_kafka_destroy(apis->owner);
