@@ -74,7 +74,7 @@ static struct apis *apis_start(const char *content_type, const char *setting, co
     gateway->max_batch = 1000;
     if (gw_budget_create((size_t)64 << 20, &gateway->budget, &error) ||
         gw_blobs_open(apis->directory, &gateway->blobs, &error) ||
-        gw_workers_start(1, &gateway->disk_workers, &error) ||
+        gw_workers_start(1, 1, &gateway->disk_workers, &error) ||
         gw_repeats_create(60000, 100000, &gateway->repeats, &error) ||
         gw_publications_create(10, gateway->budget, &gateway->publications, &error) ||
         gw_broker_open(gateway->config, NULL, gateway->budget, &gateway->broker, &error))
