@@ -1,4 +1,5 @@
 /* streamlayer up */
+#include "base/buffer.h"
 #include "base/error.h"
 #include "cli.h"
 #include "config/context.h"
@@ -7,7 +8,6 @@
 #include "kafka.h"
 #include "process.h"
 
-#include <curl/curl.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
@@ -203,7 +203,8 @@ static int start_gateway(struct platform *platform, int64_t port)
     if (sl_config_check(platform->cli->config, &error) ||
         gw_start(platform->cli->config, &log, &platform->gateway, &error))
         return cli_fail(platform->cli, &error);
-    snprintf(platform->url, sizeof platform->url, "http://127.0.0.1:%u", gw_port(platform->gateway));
+    snprintf(platform->url, sizeof platform->url, "%s://127.0.0.1:%u",
+             gw_speaks_tls(platform->gateway) ? "https" : "http", gw_port(platform->gateway));
     return CLI_OK;
 }
 
@@ -228,53 +229,27 @@ static int wait_for_brokers(const struct platform *platform)
     return CLI_OK;
 }
 
-static size_t ignore_body(char *data, size_t size, size_t count, void *opaque)
-{
-    (void)data;
-    (void)opaque;
-    return size * count;
-}
-
-/* Asks the gateway's own readiness check, which asks Kafka. */
+/* The readiness check that the gateway serves, asked of it directly: over HTTPS it might want a certificate.
+ */
 static int wait_until_ready(struct platform *platform)
 {
-    char url[96];
-    snprintf(url, sizeof url, "%s/ready", platform->url);
-    CURL *curl = curl_easy_init();
-    if (!curl) {
-        cli_out_of_memory(platform->cli);
-        return CLI_FAILED;
-    }
-    curl_easy_setopt(curl, CURLOPT_URL, url);
-    curl_easy_setopt(curl, CURLOPT_NOPROXY, "*");
-    curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, 5000L);
-    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, ignore_body);
     int64_t until_ms = cli_mono_ms() + READY_LIMIT_MS;
-    int code = -1;
-    while (code < 0) {
-        long status = 0;
-        if (!curl_easy_perform(curl))
-            curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
-        if (status == 200) {
-            code = CLI_OK;
-        } else if (cli_interrupted()) {
-            code = CLI_INTERRUPTED;
-        } else if (cli_mono_ms() > until_ms) {
-            code = cli_error_as(
+    sl_error error = {0};
+    while (gw_ready(platform->gateway, &error)) {
+        if (cli_interrupted())
+            return CLI_INTERRUPTED;
+        if (cli_mono_ms() > until_ms)
+            return cli_error_as(
                 platform->cli, SL_UNAVAILABLE,
-                "the gateway is up, but its check at %s does not pass: is Kafka at %s reachable? "
-                "(log: %s/gateway.log)",
-                url, platform->local ? platform->brokers : cli_value(platform->cli, "kafka"),
-                platform->directory);
-        } else {
-            if (platform->local)
-                cli_kafka_watch(&platform->kafka);
-            cli_sleep_ms(READY_POLL_MS);
-        }
+                "the gateway is up, but its check at %s/ready does not pass: %s: is Kafka at %s "
+                "reachable? (log: %s/gateway.log)",
+                platform->url, error.text,
+                platform->local ? platform->brokers : cli_value(platform->cli, "kafka"), platform->directory);
+        if (platform->local)
+            cli_kafka_watch(&platform->kafka);
+        cli_sleep_ms(READY_POLL_MS);
     }
-    curl_easy_cleanup(curl);
-    return code;
+    return CLI_OK;
 }
 
 static int write_credentials(const struct platform *platform)
@@ -308,6 +283,21 @@ static void quote(const char *text, char *out)
     *out = 0;
 }
 
+/* Over HTTPS, applications need the files of TLS that this command itself was given for its own calls. */
+static void add_tls(const struct platform *platform, struct sl_buffer *text)
+{
+    static const char *const names[] = {"ca-file", "certificate-file", "key-file"};
+    char setting[64], absolute[PATH_MAX], quoted[2 * PATH_MAX + 3];
+    for (size_t i = 0; i < sizeof names / sizeof *names && gw_speaks_tls(platform->gateway); i++) {
+        snprintf(setting, sizeof setting, "here.platform.data-client.tls.%s", names[i]);
+        const char *file = sl_config_get(platform->cli->config, setting);
+        if (!file || !*file || !realpath(file, absolute))
+            continue;
+        quote(absolute, quoted);
+        sl_buffer_printf(text, "  tls.%s = %s\n", names[i], quoted);
+    }
+}
+
 static int write_application_conf(const struct platform *platform)
 {
     static const char format[] = "# Written by `streamlayer up` at every start: changes made here are lost. "
@@ -319,6 +309,7 @@ static int write_application_conf(const struct platform *platform)
                                  "    discovery-service-url = \"%s/lookup/v1\"\n"
                                  "  }\n"
                                  "  request-signer.credentials.file-path = %s\n"
+                                 "%s"
                                  "\n"
                                  "  # How layers are reached: \"kafka-connector\" (directly; the default) or "
                                  "\"http-connector\" (through the\n"
@@ -336,17 +327,23 @@ static int write_application_conf(const struct platform *platform)
                                  "}\n";
     char path[FILE_MAX], credentials[FILE_MAX];
     char quoted_path[2 * FILE_MAX + 3], quoted_credentials[2 * FILE_MAX + 3];
-    char text[sizeof format + (size_t)4 * FILE_MAX + 128];
+    struct sl_buffer text, tls;
     path_in(platform, "application.conf", path);
     path_in(platform, "credentials.properties", credentials);
     quote(path, quoted_path);
     quote(credentials, quoted_credentials);
-    if ((size_t)snprintf(text, sizeof text, format, quoted_path, platform->url, quoted_credentials) >=
-        sizeof text) {
-        errno = ENAMETOOLONG;
-        return fail_errno(platform, path);
-    }
-    return cli_write_file(path, text, 0644) ? CLI_OK : fail_errno(platform, path);
+    sl_buffer_init(&text, (size_t)1 << 20);
+    sl_buffer_init(&tls, (size_t)1 << 20);
+    add_tls(platform, &tls);
+    errno = ENOMEM;
+    bool written = !tls.failed &&
+                   sl_buffer_printf(&text, format, quoted_path, platform->url, quoted_credentials,
+                                    tls.data ? tls.data : "") &&
+                   cli_write_file(path, text.data, 0644);
+    int code = written ? CLI_OK : fail_errno(platform, path);
+    sl_buffer_free(&text);
+    sl_buffer_free(&tls);
+    return code;
 }
 
 static const char *context_name(const struct platform *platform)

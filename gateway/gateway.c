@@ -356,6 +356,11 @@ sl_status gw_start_confined(const sl_config *config, const struct sl_log *log, s
     return start_as(config, log, true, out, error);
 }
 
+bool gw_speaks_tls(const struct gateway *gateway)
+{
+    return gw_server_speaks_tls(gateway->server);
+}
+
 uint16_t gw_port(const struct gateway *gateway)
 {
     return gw_server_port(gateway->server);
@@ -370,9 +375,9 @@ void gw_stop(struct gateway **out, int grace_ms)
     int64_t deadline = sl_deadline_ms(grace_ms < 0 ? INT_MAX : grace_ms);
     if (gateway->throttler)
         gw_throttler_stop(gateway->throttler);
-    /* Polls are answered and groups left while the loops and workers still run; then what is in flight ends,
-     * and with it the jobs that use Kafka; then Kafka has what it was given, or those who wait hear on their
-     * loops that it has not; only then the loops go. */
+    /* Polls are answered and groups left while the loops and workers still run; then what is in flight
+     * ends, and with it the jobs that use Kafka; then Kafka has what it was given, or those who wait hear
+     * on their loops that it has not; only then the loops go. */
     if (gateway->workers)
         gw_workers_lift_shares(gateway->workers);
     if (gateway->subscriptions)

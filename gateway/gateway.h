@@ -39,6 +39,12 @@ bool gw_check(const sl_config *config, gw_finding tell, void *opaque);
  */
 sl_status gw_reload(struct gateway *gateway, const sl_config *config, sl_error *error);
 
+/* Whether Kafka answers, as /ready tells. Blocks for up to 2 s. Errors: SL_UNAVAILABLE. */
+sl_status gw_ready(struct gateway *gateway, sl_error *error);
+
+/* Whether it speaks HTTPS, and nothing else. */
+bool gw_speaks_tls(const struct gateway *gateway);
+
 /* The port that it listens on. */
 uint16_t gw_port(const struct gateway *gateway);
 

@@ -49,6 +49,11 @@ void gw_status_destroy(struct gw_status **status)
     *status = NULL;
 }
 
+sl_status gw_ready(struct gateway *gateway, sl_error *error)
+{
+    return gw_broker_check(gateway->broker, READY_TIMEOUT_MS, error);
+}
+
 static void health(struct gw_request *request)
 {
     static const char up[] = "{\"status\":\"up\"}";

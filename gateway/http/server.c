@@ -114,6 +114,11 @@ void gw_server_open(struct gw_server *server)
     atomic_store(&server->open, true);
 }
 
+bool gw_server_speaks_tls(const struct gw_server *server)
+{
+    return server->tls != NULL;
+}
+
 uint16_t gw_server_port(const struct gw_server *server)
 {
     return server->port;

@@ -141,6 +141,7 @@ sl_status gw_server_check_tls(const struct gw_tls_settings *settings, const stru
                               sl_error *error);
 /* Limits from now on; what is 0 gets a value that serves. Not from two threads at once. */
 void gw_server_set_limits(struct gw_server *server, const struct gw_server_settings *settings);
+bool gw_server_speaks_tls(const struct gw_server *server);
 uint16_t gw_server_port(const struct gw_server *server);
 /* No new connections and requests (503 with Connection: close); returns when every request begun is answered
  * and written, or after grace_ms. No handler is called any more then; the loops go on running, tasks may
