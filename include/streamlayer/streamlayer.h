@@ -12,6 +12,7 @@
 #include <streamlayer/log.h>
 #include <streamlayer/message.h>
 #include <streamlayer/producer.h>
+#include <streamlayer/token_key.h>
 #include <streamlayer/version.h>
 
 #endif
