@@ -107,6 +107,7 @@ struct gw_request {
     bool undecided; /* authenticate's verdict is to come; until then another thread may hold the request */
     bool repeated;  /* the call that libmicrohttpd made for the headers is made again, after that verdict */
     bool query, parked;
+    bool blank;    /* in the URL */
     bool varies;   /* what it answers depends on the Origin */
     bool deserted; /* its client was gone before the answer */
 

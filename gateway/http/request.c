@@ -122,6 +122,15 @@ static const char *path_of(const char *uri)
     return path ? path : uri;
 }
 
+/* A blank or control character: two readers may end the URL at different places. libmicrohttpd looks for the
+ * last blank of the line. */
+static bool has_blank(const char *uri)
+{
+    while ((unsigned char)*uri > 0x20 && *uri != 0x7f)
+        uri++;
+    return *uri != 0;
+}
+
 void *gw_mhd_uri(void *opaque, const char *uri, struct MHD_Connection *connection)
 {
     struct gw_request *request = request_new(opaque);
@@ -137,6 +146,7 @@ void *gw_mhd_uri(void *opaque, const char *uri, struct MHD_Connection *connectio
     uri = path_of(uri);
     size_t length = strcspn(uri, "?");
     request->query = uri[length] != 0;
+    request->blank = has_blank(uri);
     request->path = length < GW_PATH_INLINE ? request->text : malloc(2 * (length + 1));
     if (!request->path)
         return request; /* gw_mhd_request gives up */
@@ -209,9 +219,9 @@ static bool find_route(struct gw_request *request)
 {
     struct gw_server *server = request->loop->server;
     int count = gw_path_split(request->split, request->segments);
-    if (count < 0 || !query_is_text(request)) {
+    if (count < 0 || request->blank || !query_is_text(request)) {
         gw_respond_error(request, 400, "bad-url",
-                         "the URL has a broken %-escape, a NUL or bytes that are no UTF-8",
+                         "the URL has a blank, a broken %-escape, a NUL or bytes that are no UTF-8",
                          "encode the URL as RFC 3986 says");
         return false;
     }

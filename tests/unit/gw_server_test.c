@@ -958,6 +958,11 @@ static void unclear_framing_is_refused(void **state)
         {"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n", 400},
         {"Content-Length : 5\r\n", 400},
         {"Content-Length: 5\r\nHost: y\r\n", 400},
+        {"X-A: b\r\n Content-Length: 5\r\n", 400},
+        {"Transfer-Encodin: chunked\r\n g\r\n", 400}, /* a name from two lines */
+        {"X-A: b\r\n\tc\r\n", 400},
+        {"X-A: b\rTransfer-Encoding: chunked\r\n", 400},
+        {" Content-Length: 5\r\n", 400},
         {"Transfer-Encoding: identity\r\n", 501},
         {"Transfer-Encoding: gzip, chunked\r\n", 501},
         {"Transfer-Encoding: xchunked\r\n", 501},
@@ -983,6 +988,17 @@ static void unclear_framing_is_refused(void **state)
         close(fd);
     }
     client_ask(port, "POST /echo HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", &answer);
+    assert_int_equal(answer.status, 400);
+    client_ask(port, "GET /hello HTTP/1.1\r\n\r\n", &answer);
+    assert_int_equal(answer.status, 400); /* no Host */
+    client_ask(port, "GET /hello HTTP/1.0\r\n\r\n", &answer);
+    assert_int_equal(answer.status, 200);
+    client_ask(port, "GET /hello HTTP/1.1\r\nHost:x\r\nX-A: \t b\r\nX-B:\r\nX-C:c\r\n\r\n", &answer);
+    assert_int_equal(answer.status, 200);
+    client_ask(port, "GET /hello /no HTTP/1.1\r\n" HOST "\r\n", &answer);
+    assert_int_equal(answer.status, 400);
+    assert_non_null(strstr(answer.body, "bad-url"));
+    client_ask(port, "GET /hello?a=\t HTTP/1.1\r\n" HOST "\r\n", &answer);
     assert_int_equal(answer.status, 400);
     client_ask(port, "POST /echo HTTP/1.1\r\n" HOST "Transfer-Encoding: Chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n",
                &answer);
