@@ -9,6 +9,7 @@
 #define SURPLUS_ALL     256
 #define SURPLUS_ADDRESS 16
 
+#define END_MS  50 /* after the client's end libmicrohttpd has read all that came before it */
 #define UNKNOWN UINT64_MAX
 /* The kernel's; its header for programs does not name the states. */
 #define TCP_STATE_CLOSED     7
@@ -64,6 +65,21 @@ static void cut(struct gw_connection *connection)
     shutdown(connection->watch.fd, SHUT_RDWR);
 }
 
+static void look_by(struct gw_connection *connection, int64_t due_ms)
+{
+    if ((!connection->timer.slot || due_ms < connection->timer.due_ms) &&
+        gw_timer_set(connection->loop, &connection->timer, due_ms))
+        cut(connection); /* without memory for its timer it could stay for ever */
+}
+
+/* libmicrohttpd reads what is there and does not see the end behind it: this shows it to it, and takes
+ * nothing away of what is there. */
+static void show_end(struct gw_connection *connection)
+{
+    if (connection->hung_up && !connection->end_shown && connection->wait != GW_WAIT_ANSWER)
+        connection->end_shown = !shutdown(connection->watch.fd, SHUT_RD);
+}
+
 void gw_connection_wait(struct gw_connection *connection, enum gw_wait wait)
 {
     connection->wait = wait;
@@ -71,9 +87,7 @@ void gw_connection_wait(struct gw_connection *connection, enum gw_wait wait)
     if (wait == GW_WAIT_OURS)
         return; /* the timer finds it so, and stays away */
     connection->deadline_ms = connection->loop->now_ms + patience_ms(connection);
-    if ((!connection->timer.slot || connection->deadline_ms < connection->timer.due_ms) &&
-        gw_timer_set(connection->loop, &connection->timer, connection->deadline_ms))
-        cut(connection); /* without memory for its timer it could stay for ever */
+    look_by(connection, connection->hung_up ? connection->loop->now_ms + END_MS : connection->deadline_ms);
 }
 
 /* Whether so much went over the connection since this was asked last that it may go on. */
@@ -99,6 +113,7 @@ static void on_time(struct gw_timer *timer)
     bool rated = connection->wait == GW_WAIT_BODY || connection->wait == GW_WAIT_ANSWER;
     if (connection->wait == GW_WAIT_OURS)
         return;
+    show_end(connection);
     if (connection->loop->now_ms >= connection->deadline_ms) {
         if (!rated || !keeps_up(connection)) {
             cut(connection);
@@ -117,6 +132,8 @@ static void hung_up(struct gw_watch *watch)
     struct gw_connection *connection =
         (struct gw_connection *)(void *)((char *)watch - offsetof(struct gw_connection, watch));
     connection->hung_up = true;
+    if (connection->wait != GW_WAIT_OURS)
+        look_by(connection, connection->loop->now_ms + END_MS);
     if (connection->streaming)
         gw_stream_hung_up(connection->streaming);
 }

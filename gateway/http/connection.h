@@ -40,7 +40,8 @@ struct gw_connection {
     enum gw_wait wait;
     uint64_t moved; /* body: bytes that came since the rate was looked at; answer: see acknowledged */
     enum gw_surplus surplus;
-    bool hung_up; /* the client has closed its side */
+    bool hung_up;   /* the client has closed its side */
+    bool end_shown; /* and libmicrohttpd knows */
     struct gw_request *streaming;
     struct gw_address *address;            /* NULL: not counted */
     unsigned char remote[GW_ADDRESS_SIZE]; /* its address */

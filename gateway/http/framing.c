@@ -75,8 +75,6 @@ static const char *fault_of(const struct heads *heads, const char *version)
         return "a carriage return stands in a header's value";
     if (heads->lengths > 1)
         return "there is more than one Content-Length";
-    if (!heads->hosts && strcmp(version, "HTTP/1.0") != 0)
-        return "there is no Host";
     if (heads->hosts > 1)
         return "there is more than one Host";
     if (heads->codings > 1)
@@ -85,6 +83,8 @@ static const char *fault_of(const struct heads *heads, const char *version)
         return "there are both Content-Length and Transfer-Encoding";
     if (heads->codings && !strcmp(version, "HTTP/1.0"))
         return "HTTP/1.0 has no Transfer-Encoding";
+    if (!heads->hosts && strcmp(version, "HTTP/1.0") != 0)
+        return "there is no Host";
     return NULL;
 }
 

@@ -133,8 +133,8 @@ const struct sl_setting sl_gateway_settings[] = {
      .min = 0,
      .max = 1000000,
      .reload = true,
-     .meaning = "The same of one address (IPv6: of one /64), whoever it forwards for; 0: no such limit, as "
-                "behind a proxy."},
+     .meaning = "The same of one address (IPv6: of one /64), those of listen.trusted-proxies excepted; 0: no "
+                "such limit."},
     {.path = SL_GATEWAY_ROOT "limits.requests",
      .type = SL_INTEGER,
      .value = "10000",
