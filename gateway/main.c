@@ -18,6 +18,8 @@
 #include <sys/resource.h>
 #include <time.h>
 
+#define USER SL_GATEWAY_ROOT "user"
+
 static const char usage[] =
     "streamlayerd: the gateway that serves stream layers over HTTP, in front of Kafka\n"
     "\n"
@@ -107,8 +109,7 @@ struct call {
     int count;
 };
 
-/* What is wrong with the values in it is not asked yet. */
-static sl_status load_unchecked(const struct call *call, sl_config **config, sl_error *error)
+static sl_status load_once(const struct call *call, sl_config **config, sl_error *error)
 {
     sl_status status = sl_config_create(config, error);
     if (!status)
@@ -116,7 +117,32 @@ static sl_status load_unchecked(const struct call *call, sl_config **config, sl_
     for (int i = 0; i < call->count && !status; i++)
         status = set(*config, call->settings[i], error);
     if (call->user && !status)
-        status = sl_config_set_from(*config, SL_GATEWAY_ROOT "user", call->user, "--user", error);
+        status = sl_config_set_from(*config, USER, call->user, "--user", error);
+    return status;
+}
+
+/* From the places of the user that the gateway becomes, as later when it is told to load them again. What is
+ * wrong with the values is not asked yet. */
+static sl_status load_unchecked(const struct call *call, sl_config **config, sl_error *error)
+{
+    bool moved = false;
+    sl_error later; /* a user who cannot be is told of when it is to be become */
+    sl_status status = load_once(call, config, error);
+    if (!status && sl_config_get(*config, USER))
+        (void)gw_user_move_home(*config, &moved, &later);
+    if (status || !moved)
+        return status;
+    sl_config *first = *config;
+    *config = NULL;
+    status = load_once(call, config, error);
+    const char *before = sl_config_get(first, USER), *after = status ? NULL : sl_config_get(*config, USER);
+    if (!status && (!after || strcmp(before, after) != 0))
+        status =
+            sl_error_set(error, SL_BAD_CONFIG,
+                         "%s: " USER " = %s: that user's gateway does not read it there: set it in the file "
+                         "that --config names, or with --user",
+                         sl_config_origin(first, USER), before);
+    sl_config_destroy(&first);
     return status;
 }
 

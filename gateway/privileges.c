@@ -10,6 +10,7 @@
 #include <grp.h>
 #include <linux/capability.h>
 #include <pwd.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -40,6 +41,7 @@ sl_status gw_user_read(const sl_config *config, struct gw_user *user, sl_error *
     if (!found)
         return refuse(config, name, "there is no such user: make it (adduser --system), or name another",
                       error);
+    snprintf(user->home, sizeof user->home, "%s", entry.pw_dir);
     user->uid = entry.pw_uid;
     user->gid = entry.pw_gid;
     if (geteuid() != 0 && geteuid() != user->uid)
@@ -49,6 +51,18 @@ sl_status gw_user_read(const sl_config *config, struct gw_user *user, sl_error *
             "the setting out",
             error);
     return SL_OK;
+}
+
+sl_status gw_user_move_home(const sl_config *config, bool *moved, sl_error *error)
+{
+    struct gw_user user;
+    const char *home = getenv("HOME"); /* NOLINT(concurrency-mt-unsafe): there are no threads yet */
+    sl_status status = gw_user_read(config, &user, error);
+    *moved = !status && user.name && geteuid() == 0 && (!home || strcmp(home, user.home) != 0);
+    /* NOLINTNEXTLINE(concurrency-mt-unsafe) */
+    if (*moved && (setenv("HOME", user.home, 1) || unsetenv("XDG_CONFIG_HOME")))
+        status = sl_error_oom(error);
+    return status;
 }
 
 sl_status gw_user_make_directory(const struct gw_user *user, const char *directory, sl_error *error)

@@ -1,0 +1,156 @@
+"""streamlayerd --check-config: everything that a start would stumble over, with nothing made and nobody asked."""
+import os
+import re
+import shutil
+import sqlite3
+import subprocess
+
+import daemon
+import reload_test
+import streamlayer
+from streamlayer import TestCase, write_text
+
+# What is set below streamlayer.gateway, and what is said about it. {d}: a directory with files, {data}: one that can
+# be the data directory.
+RIGHT = 'kafka.brokers = "127.0.0.1:1", data-directory = "{data}"'
+WRONG = (
+    ("no_brokers", 'data-directory = "{data}"', r"streamlayer\.gateway\.kafka\.brokers is not set"),
+    ("no_directory", 'kafka.brokers = "b:1"', r"no data directory: set streamlayer\.gateway\.data-directory"),
+    ("out_of_range", RIGHT + ", limits.body = 2 GiB", r"gateway\.conf:1: .*limits\.body = \"2 GiB\": out of range"),
+    ("unknown", RIGHT + ", limits.bodies = 1", r"unknown setting streamlayer\.gateway\.limits\.bodies; known there"),
+    ("syntax", RIGHT + "\n limits {", r"gateway\.conf:"),
+    ("plain_off_loopback", RIGHT + ", listen.address = 0.0.0.0", r"listen\.address = 0\.0\.0\.0: .*without TLS"),
+    ("foreign_address", RIGHT + ", listen { address = 192.0.2.1, plain-off-loopback = true }",
+     r"gateway\.conf:1: .*listen\.address = 192\.0\.2\.1: it cannot be listened on: Cannot assign requested address"),
+    ("unknown_address", RIGHT + ", listen.address = no-such-host.invalid", r"listen\.address = no-such-host\.invalid: no address"),
+    ("no_certificate", RIGHT + ", listen.tls { certificate = {d}/none.pem, key = {d}/first.key }", r"listen\.tls\.certificate.*none\.pem"),
+    ("no_key", RIGHT + ", listen.tls { certificate = {d}/first.pem }", r"listen\.tls\.certificate"),
+    ("another_key", RIGHT + ", listen.tls { certificate = {d}/first.pem, key = {d}/second.key }", r"listen\.tls\.key"),
+    ("no_pem", RIGHT + ", listen.tls { certificate = {d}/text, key = {d}/first.key }", r"listen\.tls\.certificate"),
+    ("key_alone", RIGHT + ", listen.tls.key = {d}/first.key", r"listen\.tls\.key = .*there is no streamlayer"),
+    ("no_client_ca", RIGHT + ", listen.tls { certificate = {d}/first.pem, key = {d}/first.key, client-certificates = required }",
+     r"client-certificates = required: there is no"),
+    ("kafka_property", RIGHT + ", kafka.producer { no.such.thing = 1 }", r"kafka\.producer\.no\.such\.thing"),
+    ("kafka_value", RIGHT + ", kafka.consumer { fetch.min.bytes = many }", r"kafka\.consumer\.fetch\.min\.bytes"),
+    ("kafka_reserved", RIGHT + ", kafka.producer { acks = 1 }", r"kafka\.producer\.acks cannot be set"),
+    ("kafka_ca", RIGHT + ', kafka.producer { security.protocol = ssl, ssl.ca.location = "{d}/none.pem" }', r"none\.pem"),
+    ("user", RIGHT + ", user = no-such-user", r"user = no-such-user: there is no such user"),
+    ("file_for_directory", 'kafka.brokers = "b:1", data-directory = "{d}/text"', r"the data directory .*/text: Not a directory"),
+    ("directory_of_all", 'kafka.brokers = "b:1", data-directory = "{d}/open"', r"others may write to the data directory"),
+    ("newer_store", 'kafka.brokers = "b:1", data-directory = "{d}/newer"', r"newer/catalogs\.db: .*a newer version"),
+    ("no_store", 'kafka.brokers = "b:1", data-directory = "{d}/broken"', r"broken/catalogs\.db: it is no SQLite file"),
+)
+
+
+def contents(directory):
+    """Names, sizes, modes and times of all that is in it."""
+    found = {}
+    for place, directories, files in os.walk(directory):
+        for name in directories + files:
+            about = os.lstat(os.path.join(place, name))
+            found[os.path.join(place, name)] = (about.st_size, about.st_mode, about.st_mtime_ns)
+    return found
+
+
+def store(directory, version):
+    os.mkdir(directory, 0o700)
+    with sqlite3.connect(directory + "/catalogs.db") as db:
+        db.execute(f"PRAGMA user_version = {version}")
+    db.close()
+
+
+class CheckConfig(TestCase):
+    def setUp(self):
+        self.place = self.scratch()
+        for name in ("first", "second"):
+            reload_test.certificate(self.place, name)
+        write_text(self.place + "/text", "no certificate\n")
+        os.mkdir(self.place + "/open")
+        os.chmod(self.place + "/open", 0o777)
+        store(self.place + "/newer", 1000)
+        store(self.place + "/older", 1)
+        os.mkdir(self.place + "/broken", 0o700)
+        write_text(self.place + "/broken/catalogs.db", "x" * 200)
+        os.chmod(self.place + "/broken/catalogs.db", 0o600)
+
+    def check(self, settings, *arguments, data=None):
+        """Exit status, standard output, standard error; nothing is made or changed."""
+        config = self.place + "/gateway.conf"
+        text = settings.replace("{data}", data or self.place + "/data").replace("{d}", self.place)
+        write_text(config, f"streamlayer.gateway {{ {text}\n}}\n")
+        before = contents(self.place)
+        done = subprocess.run([self.platform.binaries + "/streamlayerd", "--check-config", "--config", config, *arguments],
+                              capture_output=True, text=True, timeout=60, check=False, stdin=subprocess.DEVNULL)
+        self.assertEqual(contents(self.place), before)
+        self.assertNotRegex(done.stderr, streamlayer.SANITIZER_REPORT)
+        return done.returncode, done.stdout, done.stderr
+
+    def test_wrong_ones_are_told(self):
+        for name, settings, told in WRONG:
+            with self.subTest(name):
+                code, out, err = self.check(settings)
+                self.assertEqual((code, out), (1, ""), err)
+                faults = [line for line in err.splitlines() if not line.startswith("note: ")]
+                self.assertEqual(len(faults), 1, err)
+                self.assertRegex(faults[0], told)
+
+    def test_a_start_stumbles_over_the_same(self):
+        """Each is refused by the start, too: the check is no stricter."""
+        for name, settings, told in WRONG:
+            with self.subTest(name):
+                text = settings.replace("{data}", self.place + "/data").replace("{d}", self.place)
+                write_text(self.place + "/gateway.conf", f"streamlayer.gateway {{ listen.port = 0\n {text}\n}}\n")
+                done = subprocess.run([self.platform.binaries + "/streamlayerd", "--config", self.place + "/gateway.conf"],
+                                      capture_output=True, text=True, timeout=60, check=False, stdin=subprocess.DEVNULL)
+                self.assertEqual(done.returncode, 1, done.stderr)
+
+    def test_right_ones_pass(self):
+        tls = ", listen.tls { certificate = {d}/first.pem, key = {d}/first.key }"
+        for settings, note in (
+                (RIGHT, r"^note: .*/data is not there: the start makes it$"),
+                (RIGHT + tls, ""),
+                (RIGHT + tls + ", listen.address = 0.0.0.0", ""),
+                (RIGHT + ', kafka.producer { security.protocol = ssl, ssl.ca.location = "{d}/first.pem" }', ""),
+                ('kafka.brokers = "b:1", data-directory = "{d}/older"', r"^note: .*/older/catalogs\.db has schema 1: the start upgrades")):
+            code, out, err = self.check(settings)
+            self.assertEqual((code, out), (0, "the configuration is right\n"), err)
+            self.assertTrue(re.search(note, err, re.M), err)
+
+    def test_several_faults_are_told_at_once(self):
+        _, _, err = self.check(RIGHT + ", limits { body = none, header = none, bodies = 1 }")
+        for name in ("limits.body ", "limits.header ", "limits.bodies;"):
+            self.assertIn(name, err)
+        _, _, err = self.check('kafka { brokers = "b:1", producer { acks = 1 } }, data-directory = "{d}/open", user = no-such-user,'
+                               "listen.tls { certificate = {d}/none.pem, key = {d}/none.key }")
+        for name in ("acks", "others may write", "no-such-user", "none.pem"):
+            self.assertIn(name, err)
+
+    def test_no_secret_is_told(self):
+        _, _, err = self.check(RIGHT + ', kafka.producer { sasl.password = "hunter2hunter2", sasl.mechanisms = hunter2hunter2, no.such = 1 }')
+        self.assertNotIn("hunter2", err)
+
+    def test_beside_a_running_gateway(self):
+        """Its port, and its data directory, are in use."""
+        directory = self.scratch()
+        running = daemon.Daemon(self.platform, directory).start()
+        self.addCleanup(running.kill)
+        port = running.url().rsplit(":", 1)[1]
+        before = sorted(os.listdir(running.data))
+        code, out, err = self.check(RIGHT + f", listen.port = {port}", data=running.data)
+        self.assertEqual((code, out, err), (0, "the configuration is right\n", ""))
+        self.assertEqual(sorted(os.listdir(running.data)), before)
+        self.assertEqual(running.stop(), 0, running.text())
+        shutil.rmtree(running.data)
+
+    def test_called_wrongly(self):
+        code, _, err = self.check(RIGHT, "more")
+        self.assertEqual(code, 2, err)
+        code, _, err = self.check(RIGHT, "-D", "nothing")
+        self.assertEqual(code, 2, err)
+        code, _, err = self.check(RIGHT, "--config", self.place + "/none.conf")
+        self.assertEqual(code, 1, err)
+        self.assertIn("none.conf", err)
+
+
+if __name__ == "__main__":
+    streamlayer.main()
