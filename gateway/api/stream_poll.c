@@ -88,6 +88,10 @@ static void respond(struct polling *call)
         sl_error error;
         enum gw_end why = gw_subscription_ended(poll->subscription, &error);
         gw_stream_gone(request, why, &error);
+    } else if (poll->status == SL_UNAVAILABLE) {
+        gw_respond_error(request, 503, "kafka-unavailable",
+                         "Kafka has not answered the gateway for some seconds",
+                         "poll again after the time that Retry-After gives; nothing is lost");
     } else if (poll->status) {
         gw_respond_error(request, 503, "out-of-memory", "the gateway is out of memory", "poll again later");
     } else if (call->cbor) {

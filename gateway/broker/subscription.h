@@ -3,6 +3,7 @@
 #define GW_BROKER_SUBSCRIPTION_H
 
 #include "gateway/broker/internal.h"
+#include "gateway/broker/outage.h"
 #include "gateway/broker/subscriptions.h"
 
 #define GW_NODE_DIGITS   32
@@ -19,6 +20,7 @@ enum gw_step {
     GW_STEP_RESUME,
     GW_STEP_POSITIONS,
     GW_STEP_ENDS,
+    GW_STEP_LAG,
     GW_STEP_LEAVE
 };
 
@@ -31,6 +33,7 @@ struct gw_share {
     int64_t sent;      /* behind what was written to the client */
     int64_t processed; /* behind what a later poll showed as received: for auto commit */
     int64_t committed; /* by auto commit */
+    int64_t group;     /* behind what the group has committed, as far as is known */
 };
 
 struct gw_held {
@@ -54,8 +57,9 @@ struct gw_subscription {
 
     /* The registry's, under its lock. */
     struct gw_subscription *next_node, *next_alive, *previous_alive;
-    bool listed; /* can be found, and counts in its group */
-    bool ready;  /* joined */
+    atomic_llong lag; /* messages that its group has not committed; -1: not known */
+    bool listed;      /* can be found, and counts in its group */
+    bool ready;       /* joined */
 
     /* Its loop's own. */
     enum gw_phase phase;
@@ -72,6 +76,7 @@ struct gw_subscription {
     struct gw_watch watch;
     struct gw_timer tick, commit_timer;
     int64_t last_call_ms, idle_until_ms, joining_until_ms, leaving_until_ms, last_commit_ms;
+    int64_t measured_ms; /* lag */
     struct gw_share *shares;
     size_t share_count;
     int64_t assignment;   /* counts the changes of its partitions */
@@ -132,6 +137,7 @@ struct gw_subscriptions {
     atomic_uint parked; /* polls */
     atomic_ullong opened, redelivered, expired;
     struct gw_ended_ring *ended;
+    struct gw_outage *outage;
 
     pthread_mutex_t lock;
     pthread_cond_t changed;
@@ -248,6 +254,16 @@ void gw_subscription_resume(struct gw_subscription *subscription, struct gw_chan
 void gw_subscription_resume_done(struct gw_subscription *subscription);
 void gw_subscription_positions(struct gw_subscription *subscription);
 void gw_subscription_positions_done(struct gw_subscription *subscription);
+
+/* subscription_lag.c: its loop's thread. Measures what its group has not committed; now: though it was just
+ * done. */
+void gw_subscription_measure(struct gw_subscription *subscription, bool now);
+/* The same, once in a while: where messages wait that nobody polls, librdkafka fetches no more, and does not
+ * hear of the log's end; then Kafka is asked. May start a job. */
+void gw_subscription_find_lag(struct gw_subscription *subscription);
+void gw_subscription_lag_found(struct gw_subscription *subscription);
+/* Any thread. */
+bool gw_subscriptions_lag(struct gw_subscriptions *all, struct sl_buffer *text);
 
 /* subscription_message.c: points into the record; headers is grown as need be. False: memory is out. */
 bool gw_message_of_record(const rd_kafka_message_t *record, struct sl_message *message);

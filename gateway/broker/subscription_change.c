@@ -188,10 +188,25 @@ static sl_status commit_status(struct gw_change *change, rd_kafka_resp_err_t cod
     }
 }
 
+/* What Kafka took of a commit. */
+static void note_committed(const struct gw_subscription *subscription,
+                           const rd_kafka_topic_partition_list_t *list)
+{
+    for (int i = 0; list && i < list->cnt; i++) {
+        const rd_kafka_topic_partition_t *done = &list->elems[i];
+        struct gw_share *share =
+            done->err || done->offset < 0 ? NULL : gw_subscription_share(subscription, done->partition);
+        if (share)
+            share->group = done->offset;
+    }
+}
+
 void gw_subscription_committed(struct gw_subscription *subscription, rd_kafka_event_t *event)
 {
     struct gw_change *change = rd_kafka_event_opaque(event);
     rd_kafka_resp_err_t code = error_of(event);
+    if (!rd_kafka_event_error(event))
+        note_committed(subscription, rd_kafka_event_topic_partition_list(event));
     if (change) {
         struct gw_change **link = &subscription->commits;
         while (*link != change)

@@ -205,6 +205,8 @@ static void note_error(struct gw_subscription *subscription, rd_kafka_event_t *e
 {
     SL_WARNING(&subscription->all->log, "group %s on %s: %s", subscription->group, subscription->layer->topic,
                rd_kafka_event_error_string(event));
+    if (rd_kafka_event_error(event) == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN)
+        gw_outage_suspect(subscription->all->outage);
     if (rd_kafka_event_error_is_fatal(event))
         gw_subscription_leave(subscription, GW_END_KAFKA, rd_kafka_event_error_string(event));
 }
@@ -312,6 +314,8 @@ static void tick(struct gw_timer *timer)
         next = idle_until > now ? idle_until : now + 1000;
     else if (subscription->phase == GW_LEAVING)
         next = subscription->leaving_until_ms > now ? subscription->leaving_until_ms : now + 1000;
+    if (subscription->phase == GW_JOINED && !subscription->step && !subscription->rebalancing)
+        gw_subscription_find_lag(subscription);
     if (subscription->phase != GW_LEFT && gw_timer_set(subscription->loop, timer, next))
         gw_subscription_leave(subscription, GW_END_MEMORY, NULL); /* it could never end, without its timer */
     gw_subscription_work(subscription);
@@ -369,7 +373,8 @@ static void assigned(struct gw_subscription *subscription)
                                       .taken = -1,
                                       .sent = -1,
                                       .processed = -1,
-                                      .committed = -1};
+                                      .committed = -1,
+                                      .group = list->elems[i].offset < 0 ? -1 : list->elems[i].offset};
     free(subscription->shares);
     subscription->shares = shares;
     subscription->share_count = count;
@@ -412,6 +417,9 @@ void gw_subscription_job_back(struct gw_task *task)
     case GW_STEP_ENDS:
         gw_subscription_order_done(subscription, step);
         end_broken(subscription);
+        break;
+    case GW_STEP_LAG:
+        gw_subscription_lag_found(subscription);
         break;
     case GW_STEP_LEAVE:
         left(subscription);

@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define AWAY_TOLD_MS 5000 /* Kafka is away for so long before polls hear of it */
+
 void gw_subscription_forget(struct gw_subscription *subscription, int32_t partition)
 {
     size_t kept = 0, given = 0, repeated = 0;
@@ -245,6 +247,13 @@ static void fill(struct gw_subscription *subscription, struct gw_poll *poll)
     }
 }
 
+/* Kafka does not answer, so that nothing can come. Event streams wait for it: they have answered already. */
+static bool is_away(const struct gw_subscription *subscription, const struct gw_poll *poll)
+{
+    return !poll->holds && !subscription->unsettled &&
+           gw_outage_ms(subscription->all->outage) >= AWAY_TOLD_MS;
+}
+
 /* Ends the parked poll as it is. */
 static void finish(struct gw_subscription *subscription)
 {
@@ -256,6 +265,11 @@ static void finish(struct gw_subscription *subscription)
     poll->ended_ms = subscription->last_call_ms;
     if (poll->assignment >= 0)
         gw_subscription_assignment(subscription, &poll->now);
+    if (subscription->phase == GW_JOINED) {
+        if (!poll->count && !poll->status && is_away(subscription, poll))
+            poll->status = SL_UNAVAILABLE;
+        gw_subscription_measure(subscription, false);
+    }
     if (poll->count) {
         struct gw_layer_counters *counters = subscription->layer->counters;
         atomic_fetch_add_explicit(&counters->messages_out, poll->count, memory_order_relaxed);
@@ -290,7 +304,8 @@ void gw_subscription_serve(struct gw_subscription *subscription)
         gw_subscription_mark_processed(subscription);
         fill(subscription, poll);
     }
-    if (poll->count || poll->status || sl_mono_ms() >= poll->deadline_ms || has_news(subscription, poll))
+    if (poll->count || poll->status || sl_mono_ms() >= poll->deadline_ms || has_news(subscription, poll) ||
+        is_away(subscription, poll))
         finish(subscription);
 }
 

@@ -76,9 +76,12 @@ sl_status gw_subscriptions_open(const sl_config *config, const struct sl_log *lo
     if (log)
         all->log = *log;
     all->ended = gw_ended_create();
-    if (!all->ended) {
+    status = all->ended ? gw_outage_create(broker, workers, gw_server_loop(server, 0), &all->outage, error)
+                        : sl_error_oom(error);
+    if (status) {
+        gw_ended_destroy(all->ended);
         free(all);
-        return sl_error_oom(error);
+        return status;
     }
     pthread_mutex_init(&all->lock, NULL);
     sl_cond_init(&all->changed);
@@ -357,6 +360,7 @@ static struct gw_subscription *subscription_new(struct gw_subscriptions *all, st
         return NULL;
     fresh->all = all;
     fresh->wake_fd = -1;
+    atomic_init(&fresh->lag, -1);
     atomic_init(&fresh->references, 1); /* the loop's */
     fresh->layer = gw_layer_link(ask->layer);
     fresh->mode = ask->mode;
@@ -484,6 +488,7 @@ void gw_subscriptions_free(struct gw_subscriptions **all)
     while ((*all)->alive)
         discard((*all)->alive); /* NOLINT(clang-analyzer-unix.Malloc): it takes it off the list */
     gw_ended_destroy((*all)->ended);
+    gw_outage_destroy(&(*all)->outage);
     pthread_cond_destroy(&(*all)->changed);
     pthread_mutex_destroy(&(*all)->lock);
     free(*all);
@@ -495,6 +500,8 @@ bool gw_subscriptions_metrics(struct gw_subscriptions *all, struct sl_buffer *te
     pthread_mutex_lock(&all->lock);
     size_t count = all->listed_count;
     pthread_mutex_unlock(&all->lock);
+    if (!gw_subscriptions_lag(all, text))
+        return false;
     return sl_buffer_printf(
         text,
         "# HELP streamlayer_subscriptions Subscriptions that are open.\n"

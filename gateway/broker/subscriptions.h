@@ -175,7 +175,7 @@ struct gw_poll {
     void (*released)(struct gw_poll *poll); /* settled: the memory is the caller's again. Owner's loop. */
 
     /* SL_NOT_FOUND: the subscription is gone (gw_subscription_ended says why); SL_CLOSED: the gateway is
-     * being stopped; SL_OUT_OF_MEMORY */
+     * being stopped; SL_UNAVAILABLE: nothing came, and Kafka has been away for a while; SL_OUT_OF_MEMORY */
     sl_status status;
     size_t count, bytes;
     bool replaced;            /* another poll came in its place */

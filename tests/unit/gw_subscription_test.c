@@ -1,20 +1,13 @@
 /* Subscriptions, against librdkafka's mock cluster: what Kafka's client refuses on demand. */
-#include "support/cases.h"
+#include "gw_place.h"
 
 #include <dlfcn.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/time.h"
 #include "config/settings.h"
-#include "gateway/broker/subscription.h"
-
-#include <librdkafka/rdkafka_mock.h> /* needs rdkafka.h before it */
-
-#define WAIT_MS  60000
-#define MESSAGES 40
 
 /* In the place of librdkafka's: the seeks from the seek_fails-th (0: none) to the seek_fails_until-th do what
  * they do, and then say that they timed out. */
@@ -71,229 +64,6 @@ rd_kafka_resp_err_t rd_kafka_assign(rd_kafka_t *rk, const rd_kafka_topic_partiti
     rd_kafka_resp_err_t (*real)(rd_kafka_t *, const rd_kafka_topic_partition_list_t *);
     *(void **)&real = dlsym(RTLD_NEXT, "rd_kafka_assign");
     return list && atomic_load(&assign_fails) ? RD_KAFKA_RESP_ERR__INVALID_ARG : real(rk, list);
-}
-
-struct place {
-    rd_kafka_t *owner;
-    rd_kafka_mock_cluster_t *cluster;
-    sl_config *config;
-    struct gw_server *server;
-    struct gw_budget *budget;
-    struct gw_broker *broker;
-    struct gw_workers *workers;
-    struct gw_subscriptions *subscriptions;
-    struct gw_layer_counters counters;
-    struct gw_layer layer;
-    struct gw_layer *layers[8]; /* others of its kind */
-    size_t layer_count;
-};
-
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
-
-static void tell(int *done)
-{
-    pthread_mutex_lock(&lock);
-    ++*done;
-    pthread_cond_broadcast(&changed);
-    pthread_mutex_unlock(&lock);
-}
-
-static void await(const int *done, int count)
-{
-    struct timespec until;
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += WAIT_MS / 1000;
-    int code = 0;
-    pthread_mutex_lock(&lock);
-    while (*done < count && !code)
-        code = pthread_cond_timedwait(&changed, &lock, &until);
-    pthread_mutex_unlock(&lock);
-    assert_int_equal(code, 0);
-}
-
-struct sending {
-    struct gw_write write; /* first */
-    int done;
-};
-
-static void written(struct gw_write *write)
-{
-    tell(&((struct sending *)(void *)write)->done);
-}
-
-/* MESSAGES of them, over both partitions. */
-static void fill_topic(struct place *place)
-{
-    int counts[2] = {0, 0};
-    for (int i = 0; i < MESSAGES; i++) {
-        char key[16];
-        struct sl_message message = {.headers = NULL};
-        struct sending sending = {.write.done = written};
-        sl_error error;
-        sl_message_reset(&message);
-        message.partition_id = key;
-        message.partition_id_size = (size_t)snprintf(key, sizeof key, "key-%d", i);
-        message.payload = "x";
-        message.payload_size = 1;
-        assert_int_equal(gw_broker_write(place->broker, gw_server_loop(place->server, 0), "t", &message,
-                                         &sending.write, &error),
-                         SL_OK);
-        await(&sending.done, 1);
-        assert_int_equal(sending.write.status, SL_OK);
-        counts[sending.write.offset.partition]++;
-    }
-    assert_true(counts[0] > 2 && counts[1] > 2);
-}
-
-/* With a limit set, unless NULL. */
-static void open_place_with(struct place *place, const char *limit, const char *value)
-{
-    char text[512];
-    sl_error error;
-    memset(place, 0, sizeof *place);
-    place->owner = rd_kafka_new(RD_KAFKA_PRODUCER, rd_kafka_conf_new(), text, sizeof text);
-    place->cluster = rd_kafka_mock_cluster_new(place->owner, 1);
-    assert_non_null(place->cluster);
-    rd_kafka_mock_topic_create(place->cluster, "t", 2, 1);
-    assert_int_equal(sl_config_create(&place->config, &error), SL_OK);
-    assert_int_equal(sl_config_set(place->config, SL_GATEWAY_ROOT "kafka.brokers",
-                                   rd_kafka_mock_cluster_bootstraps(place->cluster), &error),
-                     SL_OK);
-    if (limit)
-        assert_int_equal(sl_config_set(place->config, limit, value, &error), SL_OK);
-    const struct gw_server_settings settings = {.address = "127.0.0.1",
-                                                .loops = 1,
-                                                .max_connections = 10,
-                                                .max_body = 1000,
-                                                .max_header = 1000,
-                                                .idle_timeout_ms = 10000};
-    if (gw_server_start(&settings, NULL, &place->server, &error) ||
-        gw_budget_create((size_t)64 << 20, &place->budget, &error) ||
-        gw_broker_open(place->config, NULL, place->budget, &place->broker, &error) ||
-        gw_workers_start(2, 2, &place->workers, &error) ||
-        gw_subscriptions_open(place->config, NULL, place->broker, place->server, place->workers,
-                              &place->subscriptions, &error))
-        fail_msg("%s", error.text);
-    place->layer = (struct gw_layer){.references = 1,
-                                     .hrn = "h",
-                                     .id = "l",
-                                     .topic = "t",
-                                     .parallelization = 2,
-                                     .counters = &place->counters};
-    fill_topic(place);
-}
-
-static void open_place(struct place *place)
-{
-    open_place_with(place, NULL, NULL);
-}
-
-static void close_place(struct place *place)
-{
-    atomic_store(&seek_fails, 0);
-    atomic_store(&assign_fails, false);
-    gw_subscriptions_close(place->subscriptions, WAIT_MS);
-    gw_workers_finish(place->workers);
-    gw_broker_finish(place->broker, 100);
-    gw_server_stop(&place->server);
-    gw_workers_stop(&place->workers);
-    gw_subscriptions_free(&place->subscriptions);
-    gw_broker_close(&place->broker, 100);
-    assert_int_equal(gw_budget_used(place->budget), 0); /* all is given back */
-    gw_budget_destroy(&place->budget);
-    sl_config_destroy(&place->config);
-    rd_kafka_mock_cluster_destroy(place->cluster);
-    rd_kafka_destroy(place->owner);
-}
-
-struct subscribing {
-    struct gw_subscribe ask; /* first */
-    int done;
-};
-
-static void subscribed(struct gw_subscribe *ask)
-{
-    tell(&((struct subscribing *)(void *)ask)->done);
-}
-
-static sl_status subscribe(struct place *place, struct gw_subscription **subscription)
-{
-    struct subscribing call = {.ask = {.done = subscribed,
-                                       .application = "a",
-                                       .layer = &place->layer,
-                                       .group_default = "g",
-                                       .earliest = true}};
-    sl_error error;
-    assert_int_equal(gw_subscriptions_subscribe(place->subscriptions, &call.ask, &error), SL_OK);
-    await(&call.done, 1);
-    *subscription = call.ask.subscription;
-    return call.ask.status;
-}
-
-struct polling {
-    struct gw_poll poll; /* first */
-    int *seen;           /* by partition and offset: how often */
-    int done, released;
-};
-
-static bool add(struct gw_poll *poll, const struct sl_message *message)
-{
-    struct polling *call = (struct polling *)(void *)poll;
-    call->seen[message->offset.partition * MESSAGES + message->offset.offset]++;
-    return true;
-}
-
-static void polled(struct gw_poll *poll)
-{
-    tell(&((struct polling *)(void *)poll)->done);
-}
-
-static void released(struct gw_poll *poll)
-{
-    tell(&((struct polling *)(void *)poll)->released);
-}
-
-static sl_status poll_once(struct gw_subscription *subscription, size_t max, int *seen, size_t *count)
-{
-    struct polling call = {.poll = {.subscription = subscription,
-                                    .max_messages = max,
-                                    .deadline_ms = sl_mono_ms() + 200,
-                                    .received = -1,
-                                    .assignment = -1,
-                                    .add = add,
-                                    .done = polled,
-                                    .released = released},
-                           .seen = seen};
-    gw_subscription_poll(&call.poll);
-    await(&call.done, 1);
-    gw_poll_settle(&call.poll, true);
-    await(&call.released, 1);
-    *count = call.poll.count;
-    return call.poll.status;
-}
-
-struct changing {
-    struct gw_change change; /* first */
-    int done;
-};
-
-static void changed_it(struct gw_change *change)
-{
-    tell(&((struct changing *)(void *)change)->done);
-}
-
-static sl_status change(struct gw_subscription *subscription, enum gw_change_kind kind)
-{
-    struct changing call = {.change = {.subscription = subscription, .kind = kind, .done = changed_it}};
-    gw_subscription_change(&call.change);
-    await(&call.done, 1);
-    return call.change.status;
-}
-
-static sl_status seek_to_end(struct gw_subscription *subscription)
-{
-    return change(subscription, GW_SEEK_END);
 }
 
 /* A poll that says of the answer before it that it did not arrive, while its partitions are being resumed. */
@@ -415,6 +185,7 @@ static void partitions_that_are_refused_end_the_subscription(void **state)
         status = poll_once(subscription, 0, seen, &got);
     assert_int_equal(status, SL_NOT_FOUND);
     gw_subscription_unlink(subscription);
+    atomic_store(&assign_fails, false);
     close_place(&place);
 }
 
@@ -437,31 +208,6 @@ static void before_its_first_call_a_subscription_ends_sooner(void **state)
     assert_int_equal(gw_first_call_ms(&longer), 60000);
     struct gw_subscriptions shorter = {.idle_ms = 2000, .lost_ms = 10000};
     assert_int_equal(gw_first_call_ms(&shorter), 2000);
-}
-
-/* Runs on the loop: no call came for long. */
-struct aging {
-    struct gw_task task; /* first */
-    struct gw_subscription *subscription;
-    bool alive; /* afterwards */
-    int done;
-};
-
-static void age(struct gw_task *task)
-{
-    struct aging *aging = (struct aging *)(void *)task;
-    aging->subscription->idle_until_ms = 0;
-    aging->subscription->tick.run(&aging->subscription->tick);
-    aging->alive = aging->subscription->phase == GW_JOINED;
-    tell(&aging->done);
-}
-
-static bool outlives_its_idle_time(struct gw_subscription *subscription)
-{
-    struct aging aging = {.task.run = age, .subscription = subscription};
-    gw_loop_post(subscription->loop, &aging.task);
-    await(&aging.done, 1);
-    return aging.alive;
 }
 
 /* A stream's comment that its reader does not take. */
