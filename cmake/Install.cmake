@@ -29,6 +29,12 @@ endif()
 if(SL_GATEWAY)
     install(TARGETS streamlayerd RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT gateway)
     install(TARGETS streamlayer RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT cli)
+    # A service, where systemd looks for those of packages; other service managers need neither file.
+    configure_file(${PROJECT_SOURCE_DIR}/packaging/systemd/streamlayerd.service.in
+                   ${PROJECT_BINARY_DIR}/streamlayerd.service @ONLY)
+    install(FILES ${PROJECT_BINARY_DIR}/streamlayerd.service DESTINATION lib/systemd/system COMPONENT gateway)
+    install(FILES ${PROJECT_SOURCE_DIR}/packaging/systemd/streamlayer.sysusers DESTINATION lib/sysusers.d
+            RENAME streamlayer.conf COMPONENT gateway)
 endif()
 
 # Manual pages, reference.conf and completions, printed by the programs themselves.
