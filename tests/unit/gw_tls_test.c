@@ -307,11 +307,13 @@ static void requests_are_served_over_tls(void **state)
     gw_server_stop(&server);
 }
 
-/* With TLS 1.3 a client hears of the refusal when it reads. */
+/* answer NULL: any. With TLS 1.3 a client hears of the refusal when it reads. */
 static bool is_served(uint16_t port, const struct identity *shown, const char *answer)
 {
     struct connection connection;
-    bool served = open_tls(&connection, port, shown, 0) && strcmp(ask(&connection), answer) == 0;
+    bool served = open_tls(&connection, port, shown, 0);
+    const char *body = served ? ask(&connection) : "";
+    served = *body && (!answer || strcmp(body, answer) == 0);
     close_tls(&connection);
     return served;
 }
@@ -329,11 +331,11 @@ static void clients_show_certificates_as_they_must(void **state)
     assert_int_equal(gw_server_reload_tls(server, &tls, &error), SL_OK);
     assert_true(is_served(port, NULL, "nobody encrypted https://gw.example"));
     assert_true(is_served(port, &client, "CN=edge-7 encrypted https://gw.example"));
-    assert_false(is_served(port, &stranger, "nobody encrypted https://gw.example"));
+    assert_false(is_served(port, &stranger, NULL));
     tls.clients = GW_CLIENT_CERTIFICATES_REQUIRED;
     assert_int_equal(gw_server_reload_tls(server, &tls, &error), SL_OK);
-    assert_false(is_served(port, NULL, "nobody encrypted https://gw.example"));
-    assert_false(is_served(port, &stranger, "nobody encrypted https://gw.example"));
+    assert_false(is_served(port, NULL, NULL));
+    assert_false(is_served(port, &stranger, NULL));
     assert_true(is_served(port, &client, "CN=edge-7 encrypted https://gw.example"));
     gw_server_stop(&server);
 }
