@@ -119,6 +119,7 @@ def run(root, name):
     for part in parts:
         # The documents' own platform gets a place and a port of its own.
         text = part.text.replace("/tmp/streamlayer", own).replace("8080", str(port))
+        text = text.replace("kafka.example.com:9092", platform.brokers)
         options = dict(option.split("=", 1) if "=" in option else (option, "") for option in part.mark[1].split()[1:])
         if part.mark[0] == "output":
             wanted += [line.strip() for line in text.split("\n") if line.strip()]
