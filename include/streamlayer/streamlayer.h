@@ -3,6 +3,7 @@
 #define STREAMLAYER_STREAMLAYER_H
 
 #include <streamlayer/admin.h>
+#include <streamlayer/application.h>
 #include <streamlayer/blob.h>
 #include <streamlayer/client.h>
 #include <streamlayer/config.h>

@@ -1,0 +1,25 @@
+/* A gateway's store of applications, for the commands that work on a data directory itself: there, nobody
+ * asks for a token. */
+#ifndef CLI_STORE_H
+#define CLI_STORE_H
+
+#include "cli.h"
+#include "gateway/store/applications.h"
+
+#define CLI_DATA_DIR_OPTION                                                                                  \
+    {                                                                                                        \
+        0, "data-dir", "DIR",                                                                                \
+            "work on this data directory of a gateway instead of asking the platform: whoever may write it " \
+            "needs no token, and the gateway need not run"                                                   \
+    }
+
+/* Whether --data-dir is given. */
+bool cli_has_store(const struct cli *cli);
+/* Opens the store of --data-dir, closed by gw_applications_close; makes it where it is not there yet and make
+ * is true. CLI_OK, or the exit code after a message. */
+int cli_store_open(struct cli *cli, bool make, struct gw_applications **store);
+/* Where the gateway of that directory gives tokens, as the configuration says, or --token-url. CLI_OK;
+ * released with free. */
+int cli_store_token_url(struct cli *cli, char **url);
+
+#endif

@@ -1,0 +1,149 @@
+"""app, grant and revoke: over HTTP, and on a data directory whether its gateway runs or not."""
+import json
+import os
+import re
+import stat
+import subprocess
+
+import streamlayer
+from streamlayer import TestCase, wait_for
+
+
+class ApplicationsOnTheCommandLine(TestCase):
+    def run_it(self, *arguments, code=0):
+        done = self.platform.cli(*arguments, check=False)
+        self.assertEqual(done.returncode, code, f"{arguments}: out {done.stdout!r}, err {done.stderr!r}")
+        self.assertNotRegex(done.stderr.decode(errors="replace"), streamlayer.SANITIZER_REPORT)
+        return (done.stderr if code else done.stdout).decode()
+
+    def create(self, *arguments):
+        """(name, what was printed)"""
+        name = self.platform.name("app")
+        text = self.run_it("app", "create", name, *arguments)
+        self.addCleanup(self.platform.cli, "app", "delete", name, "--yes", check=False)
+        return name, text
+
+    def as_application(self, credentials, *arguments, code=0):
+        """Runs a command with the credentials of a file."""
+        return self.run_it("-D", "here.platform.data-client.request-signer.credentials.file-path=" + credentials,
+                           *arguments, code=code)
+
+    def credentials(self, text):
+        self.assertRegex(text, r"(?m)^here\.access\.key\.secret = [0-9a-f]{64}$")
+        file = os.path.join(self.scratch(), "credentials.properties")
+        streamlayer.write_text(file, text)
+        os.chmod(file, 0o600)
+        return file
+
+    def test_app_is_given_rights_step_by_step(self):
+        hrn = self.platform.catalog()
+        self.platform.layer(hrn, "l", "text/plain")
+        name, text = self.create()
+        file = self.credentials(text)
+        self.as_application(file, "produce", hrn, "l", os.devnull, code=4)
+        said = json.loads(self.as_application(file, "catalog", "show", hrn, "--json", code=4))["error"]
+        self.assertIn(f"has not any of the rights read,write,manage on {hrn}", json.dumps(said))
+        self.run_it("grant", name, hrn, "read,write")
+        self.as_application(file, "catalog", "show", hrn)
+        self.as_application(file, "layer", "delete", hrn, "l", "--yes", code=4)
+        self.run_it("grant", name, hrn, "manage")
+        listed = [line.split() for line in self.run_it("app", "list", hrn).splitlines()]
+        self.assertIn([name, hrn, "read,write,manage"], [[row[0], *row[2:]] for row in listed])
+        self.run_it("revoke", name, hrn, "write")
+        self.assertIn(f"{hrn}  read,manage", re.sub(" +", "  ", self.run_it("app", "show", name)))
+        self.as_application(file, "layer", "delete", hrn, "l", "--yes")
+        self.run_it("revoke", name, hrn)
+        self.as_application(file, "catalog", "show", hrn, code=4)
+        self.run_it("grant", name, "*", "create")
+        made = self.as_application(file, "catalog", "create", self.platform.name()).strip()
+        self.as_application(file, "catalog", "delete", made, "--yes")
+
+    def test_app_json(self):
+        name, text = self.create("--right", "read", "--right", "write,create", "--json")
+        made = json.loads(text)
+        self.assertEqual((made["name"], made["rights"]), (name, ["read", "write", "create"]))
+        self.assertIn(name, [each["name"] for each in json.loads(self.run_it("app", "list", "--json"))])
+        shown = self.run_it("app", "show", made["id"], "--json")
+        self.assertNotIn(made["accessKeySecret"], shown)
+        self.assertEqual(json.loads(shown)["keys"][0]["accessKeyId"], made["accessKeyId"])
+        rotated = json.loads(self.run_it("app", "rotate", name, "--grace", "1h", "--json"))
+        self.assertEqual([("expires" in key) for key in rotated["keys"]], [True, False])
+        self.assertEqual(json.loads(self.run_it("app", "rotate", name, "--now", "--json"))["keys"][0].get("expires"), None)
+        self.run_it("app", "delete", name, code=2)  # nobody can be asked
+        self.run_it("app", "delete", name, "--yes")
+        self.assertIn("no application", self.run_it("app", "show", name, code=3))
+
+    def test_app_credentials_go_to_a_file_once(self):
+        file = os.path.join(self.scratch(), "a.properties")
+        name, text = self.create("--credentials", file)
+        self.assertNotIn("secret", text)
+        self.assertEqual(stat.S_IMODE(os.stat(file).st_mode), 0o600)
+        self.as_application(file, "token")
+        before = streamlayer.read_text(file)
+        self.assertIn("not overwritten", self.run_it("app", "rotate", name, "--credentials", file, code=1))
+        self.assertEqual(streamlayer.read_text(file), before)
+        other = file + ".2"
+        self.run_it("app", "create", name, "--credentials", other, code=1)  # the name is taken
+        self.assertFalse(os.path.exists(other))
+        self.run_it("app", "rotate", name, "--now", "--credentials", other)
+        self.as_application(other, "token")
+        self.as_application(file, "token", code=4)
+
+    def test_app_wrong_uses(self):
+        self.assertIn("no right", self.run_it("app", "create", "x", "--right", "root", code=2))
+        self.run_it("app", "create", "x", "--issuer", "https://issuer.example", code=2)
+        self.run_it("app", "rotate", "x", "--now", "--grace", "1h", code=2)
+        self.assertIn("no right", self.run_it("grant", "x", "hrn:here:data::local:none", "rea", code=2))
+        self.run_it("grant", "default", "hrn:here:data::local:none", "read", code=3)
+        self.run_it("grant", "nobody", "*", "read", code=3)
+        self.run_it("app", "delete", "nobody", "--yes", code=3)
+        self.assertIn("no gateway keeps its data", self.run_it("app", "list", "--data-dir", "/nonexistent", code=3))
+
+    def test_app_on_the_directory_of_a_running_gateway(self):
+        data = ["--data-dir", os.path.join(self.platform.environment["DIR"], "data")]
+        name, text = self.create(*data, "--token-url", self.platform.url + "/oauth2/token")
+        file, hrn = self.credentials(text), self.platform.catalog()
+        self.as_application(file, "token")  # it is seen at once
+        self.as_application(file, "catalog", "show", hrn, code=4)
+        self.run_it("grant", name, hrn, "read", *data)
+        wait_for(lambda: self.platform.cli(
+            "-D", "here.platform.data-client.request-signer.credentials.file-path=" + file, "catalog", "show", hrn,
+            check=False).returncode == 0, 20, "the grant is not seen")
+        self.assertIn(hrn, self.run_it("app", "show", name, *data))
+        self.assertIn(name, self.run_it("app", "list", hrn, *data))
+        self.run_it("app", "delete", name, "--yes", *data)
+        wait_for(lambda: self.platform.cli(
+            "-D", "here.platform.data-client.request-signer.credentials.file-path=" + file, "catalog", "show", hrn,
+            check=False).returncode == 4, 20, "the application outlives its deletion")
+
+    def test_app_is_the_first_administrator_of_a_new_directory(self):
+        data = os.path.join(self.scratch(), "gateway")
+        text = self.run_it("app", "create", "root", "--right", "create,admin", "--data-dir", data)
+        self.assertEqual(stat.S_IMODE(os.stat(data).st_mode), 0o700)
+        self.assertEqual(stat.S_IMODE(os.stat(data + "/catalogs.db").st_mode), 0o600)
+        self.assertIn("there is an application", self.run_it("app", "create", "root", "--data-dir", data, code=1))
+        self.assertIn("last application", self.run_it("app", "delete", "root", "--yes", "--data-dir", data, code=1))
+        self.assertIn("last application", self.run_it("revoke", "root", "*", "--data-dir", data, code=1))
+        log = os.path.join(data, "log")
+        with open(log, "wb") as output:
+            gateway = subprocess.Popen([self.platform.binaries + "/streamlayerd",
+                                        "-D", "streamlayer.gateway.kafka.brokers=" + self.platform.brokers,
+                                        "-D", "streamlayer.gateway.data-directory=" + data,
+                                        "-D", "streamlayer.gateway.listen.port=0"],
+                                       stdin=subprocess.DEVNULL, stdout=output, stderr=output)
+        try:
+            url = wait_for(lambda: re.search(r"listening, (http://\S+?),", streamlayer.read_text(log)), 60,
+                           "the gateway does not start").group(1)
+            file = self.credentials(re.sub(r"(?m)^(here.token.endpoint.url = ).*$", rf"\1{url}/oauth2/token", text))
+            other = ["-D", "here.platform.data-client.endpoint-locator.discovery-service-url=" + url + "/lookup/v1"]
+            wait_for(lambda: self.platform.get(url + "/ready", token=None).status == 200, 60, "it is not ready")
+            self.assertIn("root", self.as_application(file, *other, "app", "list"))
+            hrn = self.as_application(file, *other, "catalog", "create", self.platform.name()).strip()
+            self.as_application(file, *other, "catalog", "delete", hrn, "--yes")
+        finally:
+            gateway.terminate()
+            self.assertEqual(gateway.wait(60), 0, streamlayer.read_text(log)[-3000:])
+
+
+if __name__ == "__main__":
+    streamlayer.main()
