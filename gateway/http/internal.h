@@ -63,6 +63,7 @@ struct gw_server {
     atomic_bool open, draining;
     struct gw_cors cors;
     struct gw_networks trusted_proxies;
+    atomic_llong tls_not_after; /* of the certificate, seconds since 1970; 0: plain HTTP */
     struct gw_tls *tls; /* for the loops to take; changed while none of them does, by one thread at a time */
     pthread_mutex_t lock;
     pthread_cond_t idle; /* in_flight came to nothing while draining */

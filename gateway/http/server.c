@@ -65,6 +65,7 @@ sl_status gw_server_start(const struct gw_server_settings *settings, const struc
     sl_cond_init(&server->idle);
     server->settings.bound = NULL;
     sl_status status = bound ? SL_OK : gw_server_bind(settings, log, &bound, error);
+    atomic_init(&server->tls_not_after, server->tls ? gw_tls_not_after(server->tls) : 0);
     server->settings.tls = NULL; /* the caller's memory */
     server->loop_count = bound ? bound->count : 0;
     server->loops = calloc(server->loop_count ? server->loop_count : 1, sizeof *server->loops);
@@ -193,6 +194,7 @@ sl_status gw_server_reload_tls(struct gw_server *server, const struct gw_tls_set
         before = fresh;
         status = sl_error_oom(error);
     }
+    atomic_store(&server->tls_not_after, gw_tls_not_after(server->tls));
     gw_tls_unlink(&before);
     return status;
 }
@@ -322,5 +324,14 @@ bool gw_server_metrics(const struct gw_server *server, struct sl_buffer *text)
         "limit.\n# TYPE streamlayer_http_connections_surplus_total counter\n"
         "streamlayer_http_connections_surplus_total %llu\n",
         atomic_load(&server->surplus));
+    long long not_after = atomic_load(&server->tls_not_after);
+    if (not_after)
+        sl_buffer_printf(
+            text,
+            "# HELP streamlayer_tls_certificate_not_after_seconds When the certificate, or one of "
+            "its chain, ends, in seconds since 1970.\n"
+            "# TYPE streamlayer_tls_certificate_not_after_seconds gauge\n"
+            "streamlayer_tls_certificate_not_after_seconds %lld\n",
+            not_after);
     return !text->failed;
 }

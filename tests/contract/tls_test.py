@@ -316,6 +316,12 @@ class Reload(Https):
     def certificate(self, name):
         return ssl.PEM_cert_to_DER_cert(streamlayer.read_text(self.at(name)))
 
+    def ends(self, name):
+        """Seconds since 1970."""
+        done = subprocess.run(["openssl", "x509", "-noout", "-enddate", "-in", self.at(name)], check=True,
+                              capture_output=True, timeout=60)
+        return ssl.cert_time_to_seconds(done.stdout.decode().strip().split("=", 1)[1])
+
     def test_https_reload_drops_no_connection(self):
         daemon, platform = self.start()
         kept = platform.connect()
@@ -328,6 +334,8 @@ class Reload(Https):
             os.replace(self.at("next." + kind), self.at("server." + kind))
         self.hang_up(daemon, "SIGHUP: reloaded")
         self.assertEqual(self.shown(platform), self.certificate("server.pem"))
+        self.assertIn(f"\nstreamlayer_tls_certificate_not_after_seconds {self.ends('server.pem')}\n",
+                      platform.get("/metrics", token=None).text)
         self.assertEqual(self.health(kept)[0], 200)
         # What cannot serve changes nothing, and the log says what is wrong where.
         streamlayer.write_text(self.at("server.pem"), "garbage\n")
