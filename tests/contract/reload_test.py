@@ -10,18 +10,10 @@ import urllib.parse
 
 import daemon
 import streamlayer
+from daemon import certificate
 from streamlayer import TestCase
 
 OCTETS = {"Content-Type": "application/octet-stream"}
-
-
-def certificate(directory, name):
-    """A self-signed one for 127.0.0.1; returns its file and its key's."""
-    files = [f"{directory}/{name}.pem", f"{directory}/{name}.key"]
-    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
-                    "-subj", f"/CN={name}", "-addext", "subjectAltName=IP:127.0.0.1", "-out", files[0], "-keyout", files[1]],
-                   check=True, capture_output=True)
-    return files
 
 
 def shown(url):

@@ -1,8 +1,16 @@
 """stream v2: how subscriptions end, what is too late, seeks beyond the log, and shares with members on Kafka."""
+import http.client
+import json
+import socket
+import ssl
+import struct
+import subprocess
 import threading
+import urllib.parse
 
+import daemon
 import streamlayer
-from streamlayer import Subscription, TestCase, data, wait_for
+from streamlayer import Subscription, TestCase, data, last_offsets, wait_for
 
 WAIT_MS = 25000
 
@@ -177,6 +185,167 @@ class Offsets(SemanticsCase):
             positions = {each["partition"]: each for each in
                          self.platform.get(subscription.url("positions")).json()["positions"]}
             self.assertEqual(positions[0]["position"], positions[0]["end"])
+
+
+class Sharing(SemanticsCase):
+    """Members over HTTP and a member that talks to Kafka itself (kcat), in one group."""
+    PARTITIONS = 4
+
+    def setUp(self):
+        super().setUp()
+        self.lock, self.got, self.stop = threading.Lock(), [], threading.Event()  # got: (who, partition, offset)
+        self.refused = []
+
+    def poll_on(self, name, subscription):
+        """Polls and commits until it is told to stop, as a client does."""
+        while not self.stop.is_set():
+            answer = self.platform.get(f"{subscription.url('partitions')}?{subscription.query}&maxWaitMs=500")
+            messages = answer.json().get("messages", [])
+            with self.lock:
+                self.got.extend((name, each["offset"]["partition"], each["offset"]["offset"]) for each in messages)
+            commit = subscription.commit(last_offsets(messages)) if messages else answer
+            # 409: the group is sharing out anew; these come again, here or at another member.
+            if answer.status != 200 or commit.status not in (200, 409):
+                self.refused.append((answer.text, commit.text))
+
+    def read_on(self, process):
+        for line in process.stdout:
+            partition, offset = line.split()
+            with self.lock:
+                self.got.append(("kcat", int(partition), int(offset)))
+
+    def join(self, name):
+        """A member over HTTP."""
+        subscription = self.subscribe(f"mode=parallel&subscriptionId={self.group}&consumerId={name}")
+        subscription.query = f"mode=parallel&subscriptionId={self.group}&consumerId={name}"
+        thread = threading.Thread(target=self.poll_on, args=(name, subscription))
+        thread.start()
+        self.addCleanup(lambda: (self.stop.set(), thread.join()))
+        return subscription
+
+    def join_directly(self, group):
+        process = subprocess.Popen(
+            ["kcat", "-q", "-u", "-b", self.platform.brokers, "-X", "auto.offset.reset=earliest",
+             "-X", "session.timeout.ms=6000", "-X", "heartbeat.interval.ms=300", "-X", "auto.commit.interval.ms=200",
+             "-f", "%p %o\n", "-G", group, self.platform.topic(self.hrn, "layer")],
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+        thread = threading.Thread(target=self.read_on, args=(process,))
+        thread.start()
+
+        def leave():
+            process.terminate()  # it leaves the group
+            process.wait()
+            thread.join()
+            process.stdout.close()
+        self.addCleanup(lambda: process.poll() is None and leave())
+        return leave
+
+    def write(self, count):
+        """Returns what was written: (partition, offset)."""
+        before = self.ends()
+        self.publish(*(b"%d" % i for i in range(count)))
+        after = self.ends()
+        return {(k, offset) for k in range(self.PARTITIONS) for offset in range(before[k], after[k])}
+
+    def ends(self):
+        answer = self.platform.get(f"{self.platform.base('stream', 'v2', self.hrn)}/layers/layer/statistics")
+        return {each["partition"]: each["end"] for each in answer.json()["partitions"]}
+
+    def owners(self, written):
+        """Who got each partition's messages of these, as soon as all have come."""
+        def all_there():
+            with self.lock:
+                return written <= {(partition, offset) for _, partition, offset in self.got}
+        wait_for(all_there, 60, "all messages come")
+        with self.lock:
+            return {k: {who for who, partition, offset in self.got
+                        if partition == k and (partition, offset) in written} for k in range(self.PARTITIONS)}
+
+    def shared_by(self, names):
+        """Once the group has settled, each partition has one member, and each member has its part."""
+        def settled():
+            owners = self.owners(self.write(40))
+            return (set().union(*owners.values()) == names and all(len(each) == 1 for each in owners.values())
+                    and max(sum(1 for each in owners.values() if each == {name}) for name in names)
+                    <= -(-self.PARTITIONS // len(names)))
+        wait_for(settled, 90, f"{names} share the layer")
+
+    def test_members_over_http_and_kafka_share(self):
+        """They come and go while others poll; at each time every partition has one member, and nothing is lost."""
+        self.layer(partitions=self.PARTITIONS)
+        group = self.join("one").answer.json()["consumerGroup"]
+        self.shared_by({"one"})
+        leave = self.join_directly(group)
+        self.shared_by({"one", "kcat"})
+        self.join("two")
+        self.shared_by({"one", "two", "kcat"})
+        leave()
+        self.shared_by({"one", "two"})
+        every = {(k, offset) for k, end in self.ends().items() for offset in range(end)}
+        self.owners(every)
+        self.assertEqual(self.refused, [])
+
+
+class Unwritten(TestCase):
+    """An answer that its client did not take is given again, under TLS as without."""
+
+    def start(self):
+        """A gateway with TLS, its URL, and what speaks to it."""
+        directory = self.scratch()
+        files = daemon.certificate(directory, "gateway")
+        key = daemon.make_data(self.platform, directory)
+        running = daemon.Daemon(self.platform, directory,
+                                settings=f"listen.tls {{ certificate = {files[0]}, key = {files[1]} }}").start()
+        self.addCleanup(running.kill)
+        platform = daemon.platform_of(running, key)
+        with open(platform.config, "a", encoding="utf-8") as file:
+            file.write(f'here.platform.data-client.tls.ca-file = "{files[0]}"\n')
+        context = ssl.create_default_context(cafile=files[0])
+
+        def request(method, url, body=None, headers=None):
+            parts = urllib.parse.urlsplit(url if "://" in url else platform.url + url)
+            connection = http.client.HTTPSConnection(parts.hostname, parts.port, timeout=60, context=context)
+            connection.request(method, parts.path + "?" + parts.query, body,
+                               {"Authorization": "Bearer " + platform.token, **(headers or {})})
+            answer = connection.getresponse()
+            return connection, answer
+        return platform, request, context
+
+    def test_an_answer_under_tls_that_nobody_takes_comes_again(self):
+        platform, request, context = self.start()
+
+        def call(method, url, body=None, **headers):
+            connection, answer = request(method, url, body, {k.replace("_", "-"): v for k, v in headers.items()})
+            text = answer.read()
+            connection.close()
+            self.assertLess(answer.status, 300, text)
+            return json.loads(text) if text else None
+        hrn = platform.catalog()
+        platform.layer(hrn, "layer", parallelization=1)
+        node = call("POST", f"/stream/v2/catalogs/{hrn}/layers/layer/subscribe?mode=serial")["nodeBaseURL"]
+        self.assertTrue(node.startswith("https://"))
+        poll = f"{node}/layers/layer/partitions?maxWaitMs={WAIT_MS}"
+        for number, reset in enumerate((False, True)):
+            parts = urllib.parse.urlsplit(poll)
+            connection = http.client.HTTPSConnection(parts.hostname, parts.port, timeout=60,
+                                                     context=context)
+            connection.putrequest("GET", parts.path + "?" + parts.query)
+            connection.putheader("Authorization", "Bearer " + platform.token)
+            connection.endheaders()
+            wait_for(lambda: "\nstreamlayer_polls_waiting 1\n" in self.metrics(request), 30, "the poll waits")
+            if reset:
+                connection.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            connection.close()
+            call("POST", f"/ingest/v1/catalogs/{hrn}/layers/layer", b"%d" % number,
+                 Content_Type="application/octet-stream")
+            messages = call("GET", poll)["messages"]
+            self.assertEqual([data(each) for each in messages], [b"%d" % number])
+
+    def metrics(self, request):
+        connection, answer = request("GET", "/metrics")
+        text = answer.read().decode()
+        connection.close()
+        return text
 
 
 if __name__ == "__main__":
