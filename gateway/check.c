@@ -149,7 +149,7 @@ bool gw_check(const sl_config *config, gw_finding tell, void *opaque)
     told(&check, status, &error);
     if (!status && user.name && settings.listen.secure)
         check_reload(&check, &settings.listen.tls, &user);
-    told(&check, gw_broker_try(config, &error), &error);
+    told(&check, gw_brokers_try(config, &error), &error);
     check_directory(&check);
     gw_settings_free(&settings);
     return !check.faults;

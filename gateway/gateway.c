@@ -29,6 +29,8 @@
 #define TOKEN_WORKERS 2
 #define DISK_WORKERS  4
 
+#define CLUSTER_SETTING "streamlayer.gateway.kafka.clusters.%s"
+
 #define REPEATS_GRACE_MS 500 /* all that is left of them is done by the loops, at once */
 
 static const char *text_setting(const sl_config *config, const char *path)
@@ -209,7 +211,7 @@ static void clean(struct gw_job *job)
 {
     struct gateway *gateway = ((struct cleaning *)job)->gateway;
     sl_error error = {0};
-    if (gw_config_clean(gateway, NULL, &error))
+    if (gw_config_clean(gateway, NULL, NULL, &error))
         SL_WARNING(&gateway->log, "topics of deleted layers are left over, until the next start: %s",
                    error.text);
     free(job);
@@ -264,7 +266,7 @@ static sl_status open_parts(struct gateway *gateway, struct gw_settings *setting
     if (!status)
         status = gw_workers_start(DISK_WORKERS, DISK_WORKERS - 1, &gateway->disk_workers, error);
     if (!status)
-        status = gw_broker_open(gateway->config, &gateway->log, gateway->budget, &gateway->broker, error);
+        status = gw_brokers_open(gateway->config, &gateway->log, gateway->budget, &gateway->brokers, error);
     if (!status)
         status = start_server(gateway, settings, error);
     if (!status)
@@ -273,9 +275,9 @@ static sl_status open_parts(struct gateway *gateway, struct gw_settings *setting
     if (!status)
         gw_throttler_set(gateway->throttler, settings->throughput, settings->throttle_wait_ms * 1000);
     if (!status)
-        gw_broker_attach(gateway->broker, gw_server_loop(gateway->server, 0));
+        gw_brokers_attach(gateway->brokers, gateway->server);
     if (!status)
-        status = gw_subscriptions_open(gateway->config, &gateway->log, gateway->broker, gateway->server,
+        status = gw_subscriptions_open(gateway->config, &gateway->log, gateway->brokers, gateway->server,
                                        gateway->workers, &gateway->subscriptions, error);
     if (!status)
         status = gw_token_clock_start(gateway, &gateway->token_clock, error);
@@ -392,8 +394,8 @@ void gw_stop(struct gateway **out, int grace_ms)
         gw_workers_finish(gateway->workers);
     if (gateway->disk_workers)
         gw_workers_finish(gateway->disk_workers);
-    if (gateway->broker)
-        gw_broker_finish(gateway->broker, sl_remaining_ms(deadline));
+    if (gateway->brokers)
+        gw_brokers_finish(gateway->brokers, sl_remaining_ms(deadline));
     if (gateway->repeats)
         gw_repeats_finish(gateway->repeats, REPEATS_GRACE_MS);
     gw_server_stop(&gateway->server);
@@ -409,7 +411,7 @@ void gw_stop(struct gateway **out, int grace_ms)
     }
     gw_throttler_destroy(&gateway->throttler);
     gw_publications_destroy(&gateway->publications);
-    gw_broker_close(&gateway->broker, 0);
+    gw_brokers_close(&gateway->brokers);
     gw_repeats_destroy(&gateway->repeats);
     gw_status_destroy(&gateway->status);
     gw_tokens_close(&gateway->tokens);
@@ -427,7 +429,30 @@ void gw_stop(struct gateway **out, int grace_ms)
     free(gateway);
 }
 
+struct gw_broker *gw_layer_broker(const struct gateway *gateway, const struct gw_layer *layer)
+{
+    return gw_brokers_find(gateway->brokers, layer->cluster);
+}
+
+void gw_respond_no_cluster(struct gw_request *request, const char *cluster)
+{
+    gw_respond_errorf(request, 503, "cluster-not-configured",
+                      "ask whoever operates the gateway to name the cluster's brokers in its settings",
+                      "the Kafka cluster \"%s\" is not configured: there is no " CLUSTER_SETTING, cluster,
+                      cluster);
+}
+
 struct gw_layer *gw_request_layer(struct gw_request *request)
+{
+    struct gw_layer *layer = gw_request_layer_shown(request);
+    if (!layer || gw_layer_broker(gw_request_opaque(request), layer))
+        return layer;
+    gw_respond_no_cluster(request, layer->cluster);
+    gw_layer_unlink(layer);
+    return NULL;
+}
+
+struct gw_layer *gw_request_layer_shown(struct gw_request *request)
 {
     struct gateway *gateway = gw_request_opaque(request);
     const char *hrn = gw_request_parameter(request, "hrn"), *id = gw_request_parameter(request, "layer");

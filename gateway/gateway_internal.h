@@ -3,7 +3,7 @@
 #define GW_GATEWAY_INTERNAL_H
 
 #include "gateway/api/tokens.h"
-#include "gateway/broker/broker.h"
+#include "gateway/broker/brokers.h"
 #include "gateway/broker/subscriptions.h"
 #include "gateway/gateway.h"
 #include "gateway/http/server.h"
@@ -28,17 +28,17 @@ struct gateway {
     struct gw_blobs *blobs; /* store/blobs.h */
     /* limits.blob, limits.body, limits.batch-messages, push.heartbeat; a reload changes them. */
     _Atomic int64_t max_blob, max_body, max_batch, heartbeat_ms;
-    struct gw_repeats *repeats;           /* broker/repeats.h */
-    struct gw_publications *publications; /* api/publish.h */
-    struct gw_sweeper *sweeper;           /* api/blob.c: removes old blobs */
-    struct gw_applications *applications; /* store/applications.h */
-    struct gw_watch_access *watch;        /* api/watch.c: follows other programs' changes of them */
-    struct gw_access *access;             /* store/access.h: the same in memory */
-    _Atomic int64_t application_requests; /* limits.application-requests, a second; 0: as many as come */
-    struct gw_tokens *tokens;             /* api/tokens.h: signing and checking */
-    struct gw_token_clock *token_clock;   /* api/token_key_calls.c: what time brings to them */
-    struct gw_budget *budget;             /* limits.bytes-in-flight */
-    struct gw_broker *broker;
+    struct gw_repeats *repeats;             /* broker/repeats.h */
+    struct gw_publications *publications;   /* api/publish.h */
+    struct gw_sweeper *sweeper;             /* api/blob.c: removes old blobs */
+    struct gw_applications *applications;   /* store/applications.h */
+    struct gw_watch_access *watch;          /* api/watch.c: follows other programs' changes of them */
+    struct gw_access *access;               /* store/access.h: the same in memory */
+    _Atomic int64_t application_requests;   /* limits.application-requests, a second; 0: as many as come */
+    struct gw_tokens *tokens;               /* api/tokens.h: signing and checking */
+    struct gw_token_clock *token_clock;     /* api/token_key_calls.c: what time brings to them */
+    struct gw_budget *budget;               /* limits.bytes-in-flight */
+    struct gw_brokers *brokers;             /* all Kafka clusters: gw_layer_broker */
     struct gw_subscriptions *subscriptions; /* broker/subscriptions.h */
     struct gw_status *status;               /* api/status.c: whether Kafka answers */
     struct gw_route *routes;                /* all APIs' */
@@ -67,9 +67,17 @@ bool gw_request_public_url(const struct gw_request *request, struct sl_buffer *u
 
 /*
  * The layer that a request's {hrn} and {layer} name, linked; or NULL, and the request is answered with 404
- * saying which is missing.
+ * saying which is missing, or with 503 when the layer's cluster is not configured: gw_layer_broker of what is
+ * returned is never NULL.
  */
 struct gw_layer *gw_request_layer(struct gw_request *request);
+/* The same, whether its cluster is configured or not: for what asks nothing of Kafka. */
+struct gw_layer *gw_request_layer_shown(struct gw_request *request);
+
+/* The cluster that has the layer's topic; NULL: it is not configured. Any thread. */
+struct gw_broker *gw_layer_broker(const struct gateway *gateway, const struct gw_layer *layer);
+/* Answers 503 cluster-not-configured. */
+void gw_respond_no_cluster(struct gw_request *request, const char *cluster);
 
 /*
  * What a route asks of the application (struct gw_route's access): one of these rights, on the catalog that
@@ -115,11 +123,11 @@ void gw_authorize_changed(void *opaque, const struct gw_account *before, const s
 /* Each API's routes; gateway.c joins them into the server's table. */
 extern const struct gw_route gw_lookup_routes[], gw_config_routes[], gw_ingest_routes[], gw_stream_routes[],
     gw_endpoint_routes[], gw_token_routes[], gw_status_routes[], gw_group_routes[], gw_blob_routes[],
-    gw_publish_routes[], gw_token_key_routes[], gw_application_routes[];
+    gw_publish_routes[], gw_token_key_routes[], gw_application_routes[], gw_layer_routes[];
 extern const size_t gw_lookup_route_count, gw_config_route_count, gw_ingest_route_count,
     gw_stream_route_count, gw_endpoint_route_count, gw_token_route_count, gw_status_route_count,
     gw_group_route_count, gw_blob_route_count, gw_publish_route_count, gw_token_key_route_count,
-    gw_application_route_count;
+    gw_application_route_count, gw_layer_route_count;
 
 /* Whether a request may pass (the server's gw_authenticate; opaque is the gateway): its bearer token. */
 enum gw_verdict gw_tokens_authenticate(void *opaque, struct gw_request *request, struct gw_caller *caller);
@@ -143,8 +151,13 @@ void gw_sweeper_free(struct gw_sweeper **sweeper); /* the loops and workers have
 sl_status gw_watch_access_start(struct gateway *gateway, struct gw_watch_access **out, sl_error *error);
 void gw_watch_access_free(struct gw_watch_access **watch); /* the loops and workers have stopped */
 
-/* Deletes the topics of what is condemned (store/catalogs.h), of one catalog or of all (hrn NULL). Blocks. */
-sl_status gw_config_clean(struct gateway *gateway, const char *hrn, sl_error *error);
+/*
+ * Deletes the topics of what is condemned (store/catalogs.h): of one layer, of a catalog (layer NULL), of all
+ * (hrn NULL, too); never adopted ones, which are let go. What cannot be deleted now is left for another time,
+ * and the others are deleted all the same. Blocks. Errors: the first topic's; SL_BAD_CONFIG: its cluster is
+ * not configured.
+ */
+sl_status gw_config_clean(struct gateway *gateway, const char *hrn, const char *layer, sl_error *error);
 
 /* Answers what a failed call came to: the status as HTTP's, the text as the cause. */
 void gw_respond_failure(struct gw_request *request, const sl_error *error);

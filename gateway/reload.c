@@ -73,7 +73,7 @@ static sl_status prepare(struct gateway *gateway, const sl_config *config, struc
     if (!status)
         status = check_tls_stays(gateway, config, settings, error);
     if (!status)
-        status = gw_broker_try(config, error);
+        status = gw_brokers_try(config, error);
     return status;
 }
 

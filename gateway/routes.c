@@ -11,17 +11,12 @@ static const struct table {
     const struct gw_route *routes;
     const size_t *count;
 } tables[] = {
-    {gw_ingest_routes, &gw_ingest_route_count},
-    {gw_stream_routes, &gw_stream_route_count},
-    {gw_endpoint_routes, &gw_endpoint_route_count},
-    {gw_config_routes, &gw_config_route_count},
-    {gw_lookup_routes, &gw_lookup_route_count},
-    {gw_token_routes, &gw_token_route_count},
-    {gw_status_routes, &gw_status_route_count},
-    {gw_group_routes, &gw_group_route_count},
-    {gw_blob_routes, &gw_blob_route_count},
-    {gw_publish_routes, &gw_publish_route_count},
-    {gw_application_routes, &gw_application_route_count},
+    {gw_ingest_routes, &gw_ingest_route_count},       {gw_stream_routes, &gw_stream_route_count},
+    {gw_endpoint_routes, &gw_endpoint_route_count},   {gw_config_routes, &gw_config_route_count},
+    {gw_layer_routes, &gw_layer_route_count},         {gw_lookup_routes, &gw_lookup_route_count},
+    {gw_token_routes, &gw_token_route_count},         {gw_status_routes, &gw_status_route_count},
+    {gw_group_routes, &gw_group_route_count},         {gw_blob_routes, &gw_blob_route_count},
+    {gw_publish_routes, &gw_publish_route_count},     {gw_application_routes, &gw_application_route_count},
     {gw_token_key_routes, &gw_token_key_route_count},
 };
 #define TABLES (sizeof tables / sizeof *tables)

@@ -62,7 +62,7 @@ static void put_changed(void *owner, enum gw_upload_state state)
     if (state == GW_UPLOAD_FAILED)
         gw_upload_respond_error(put->upload, put->request);
     else if (state == GW_UPLOAD_SEALED)
-        gw_upload_keep(put->upload, put->layer->topic, gw_request_parameter(put->request, "handle"),
+        gw_upload_keep(put->upload, put->layer->key, gw_request_parameter(put->request, "handle"),
                        gw_request_header(put->request, "Content-Type"),
                        gw_request_header(put->request, "Content-Encoding"));
     else
@@ -219,7 +219,7 @@ static void run_get(struct gw_job *job)
     sl_error error = {0};
     int fd;
     int64_t offset;
-    if (gw_blob_open(get->gateway->blobs, get->layer->topic, get->handle, get->owner, &info, &fd, &offset,
+    if (gw_blob_open(get->gateway->blobs, get->layer->key, get->handle, get->owner, &info, &fd, &offset,
                      &error))
         gw_respond_blob_failure(get->request, &error);
     else
@@ -278,21 +278,21 @@ struct gw_sweeper {
 };
 
 struct search {
-    const char *topic;
+    const char *key;
     int64_t ttl_ms;
 };
 
 static void look_at(void *opaque, const struct gw_layer *layer)
 {
     struct search *search = opaque;
-    if (!strcmp(layer->topic, search->topic))
+    if (!strcmp(layer->key, search->key))
         search->ttl_ms = layer->ttl_ms;
 }
 
-static int64_t ttl_of(void *opaque, const char *topic)
+static int64_t ttl_of(void *opaque, const char *key)
 {
     struct gateway *gateway = opaque;
-    struct search search = {topic, -1};
+    struct search search = {key, -1};
     gw_catalogs_each_layer(gateway->catalogs, look_at, &search);
     return search.ttl_ms;
 }

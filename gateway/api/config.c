@@ -1,9 +1,8 @@
-/* config v1: catalogs and their layers. What changes something runs on a worker. */
+/* config v1: catalogs. What changes something runs on a worker. */
+#include "gateway/api/config.h"
+
 #include "base/error.h"
 #include "base/text.h"
-#include "gateway/api/layer_spec.h"
-#include "gateway/broker/subscriptions.h"
-#include "gateway/gateway_internal.h"
 #include "wire/hrn.h"
 
 #include <stdlib.h>
@@ -14,35 +13,27 @@
 #define LIST_MAX       1000000
 #define LAYERS_MAX     1000 /* in one request */
 
-/* A change on its way through a worker. Strings are the request's or body's, which outlive it. */
-struct change {
-    struct gw_job job;
-    struct gw_request *request;
-    struct gateway *gateway;
-    const char *hrn, *layer;
-    json_t *body;
-    const char *id, *name;
-    const char *creator; /* the application */
-    bool marketplace;
-    struct gw_layer_spec *specs; /* point into body */
-    size_t spec_count;
-};
-
-static void change_free(struct change *change)
+void gw_config_free(struct gw_config_call *change)
 {
     json_decref(change->body);
     free(change->specs);
     free(change);
 }
 
-static void fail(struct change *change, const sl_error *error)
+void gw_config_fail(struct gw_config_call *change, const sl_error *error)
 {
+    struct gw_request *request = change->request;
+    if (change->failure) {
+        gw_respond_error(request, change->failure->http, change->failure->code, error->text,
+                         change->failure->action);
+        return;
+    }
     if (error->status != SL_NOT_FOUND) {
-        gw_respond_failure(change->request, error);
+        gw_respond_failure(request, error);
         return;
     }
     bool catalog = change->hrn && gw_catalogs_exists(change->gateway->catalogs, change->hrn);
-    gw_respond_error(change->request, 404, catalog ? "no-such-layer" : "no-such-catalog", error->text,
+    gw_respond_error(request, 404, catalog ? "no-such-layer" : "no-such-catalog", error->text,
                      catalog
                          ? "correct the layer's id; those that there are: streamlayer layer list, or GET "
                            "/config/v1/catalogs/{hrn}"
@@ -73,13 +64,13 @@ static json_t *json_body(struct gw_request *request)
     return NULL;
 }
 
-/* Makes a change and reads the body where there is to be one; NULL when the request is answered. */
-static struct change *change_new(struct gw_request *request, void (*run)(struct gw_job *job), bool with_body)
+struct gw_config_call *gw_config_new(struct gw_request *request, void (*run)(struct gw_job *job),
+                                     bool with_body)
 {
     json_t *body = with_body ? json_body(request) : NULL;
     if (with_body && !body)
         return NULL;
-    struct change *change = calloc(1, sizeof *change);
+    struct gw_config_call *change = calloc(1, sizeof *change);
     if (!change) {
         json_decref(body);
         gw_respond_json(request, 500, NULL);
@@ -94,7 +85,7 @@ static struct change *change_new(struct gw_request *request, void (*run)(struct 
     return change;
 }
 
-static sl_status read_name(struct change *change, const char *otherwise, sl_error *error)
+static sl_status read_name(struct gw_config_call *change, const char *otherwise, sl_error *error)
 {
     const json_t *name = json_object_get(change->body, "name");
     change->name = name && !json_is_null(name) ? json_string_value(name) : otherwise;
@@ -104,7 +95,7 @@ static sl_status read_name(struct change *change, const char *otherwise, sl_erro
     return SL_OK;
 }
 
-static sl_status read_specs(struct change *change, const json_t *layers, sl_error *error)
+static sl_status read_specs(struct gw_config_call *change, const json_t *layers, sl_error *error)
 {
     if (!layers || json_is_null(layers))
         return SL_OK;
@@ -136,64 +127,31 @@ static sl_status read_specs(struct change *change, const json_t *layers, sl_erro
     return SL_OK;
 }
 
-/* Answers the failure and frees, or posts to the workers. */
-static void go_on(struct change *change, sl_status status, const sl_error *error)
+void gw_config_go_on(struct gw_config_call *change, sl_status status, const sl_error *error)
 {
     if (!status) {
         gw_work_post(change->gateway->workers, gw_request_application(change->request), &change->job);
         return;
     }
-    fail(change, error);
-    change_free(change);
+    gw_config_fail(change, error);
+    gw_config_free(change);
 }
 
-sl_status gw_config_clean(struct gateway *gateway, const char *hrn, sl_error *error)
+bool gw_config_may_adopt(struct gw_request *request, const struct gw_layer_spec *specs, size_t count)
 {
-    json_t *topics;
-    sl_status status = gw_catalogs_condemned(gateway->catalogs, hrn, &topics, error);
-    size_t index;
-    json_t *topic;
-    /* They leave their groups while their topic is still there. */
-    json_array_foreach(topics, index, topic)
-        gw_subscriptions_end(gateway->subscriptions, NULL, json_string_value(topic), GW_END_LAYER_DELETED);
-    json_array_foreach(topics, index, topic)
-    {
-        if (!status)
-            status = gw_broker_delete_topic(gateway->broker, json_string_value(topic), error);
-        if (!status)
-            status = gw_catalogs_forget_topic(gateway->catalogs, json_string_value(topic), error);
-    }
-    json_decref(topics);
-    return status ? status : gw_catalogs_forget_empty(gateway->catalogs, error);
-}
-
-/* The layer's topic first, then the layer: what can be found can be written to. */
-static sl_status make_layer(struct gateway *gateway, const char *hrn, const struct gw_layer_spec *spec,
-                            struct gw_layer **made, sl_error *error)
-{
-    struct gw_layer *layer;
-    sl_status status = gw_catalogs_begin_layer(gateway->catalogs, hrn, spec, &layer, error);
-    *made = NULL;
-    if (status)
-        return status;
-    status =
-        gw_broker_create_topic(gateway->broker, layer->topic, layer->parallelization, layer->ttl_ms, error);
-    if (!status)
-        status = gw_catalogs_publish_layer(gateway->catalogs, layer, error);
-    if (!status) {
-        *made = layer;
-        return SL_OK;
-    }
-    /* The topic may exist all the same. What cannot be deleted now is deleted at the next start. */
-    gw_catalogs_condemn_topic(gateway->catalogs, layer->topic, NULL);
-    if (!gw_broker_delete_topic(gateway->broker, layer->topic, NULL))
-        gw_catalogs_forget_topic(gateway->catalogs, layer->topic, NULL);
-    gw_layer_unlink(layer);
-    return status;
+    for (size_t i = 0; i < count; i++)
+        if (specs[i].topic && !gw_request_may(request, GW_ACCESS_ADMIN)) {
+            gw_respond_error(request, 403, "forbidden",
+                             "the application may not adopt topics (\"topic\"): that is an administrator's",
+                             "leave \"topic\" out, so that the layer gets a topic of its own, or ask an "
+                             "administrator to make the layer");
+            return false;
+        }
+    return true;
 }
 
 /* A catalog's grants came or went with it. Where they cannot be read now, the watch does it (api/watch.c). */
-static void note_grants(struct gateway *gateway)
+void gw_note_grants(struct gateway *gateway)
 {
     sl_error error = {0};
     if (gw_access_refresh(gateway->access, false, &error))
@@ -202,7 +160,7 @@ static void note_grants(struct gateway *gateway)
 
 static void run_create_catalog(struct gw_job *job)
 {
-    struct change *change = (struct change *)job;
+    struct gw_config_call *change = (struct gw_config_call *)job;
     struct gateway *gateway = change->gateway;
     sl_error error = {0};
     char *hrn = sl_printf("%s%s", GW_HRN_PREFIX, change->id);
@@ -211,29 +169,29 @@ static void run_create_catalog(struct gw_job *job)
                            : sl_error_oom(&error);
     bool made = !status, exists;
     if (made)
-        note_grants(gateway);
+        gw_note_grants(gateway);
     for (size_t i = 0; i < change->spec_count && !status; i++) {
         struct gw_layer *layer;
-        status = make_layer(gateway, hrn, &change->specs[i], &layer, &error);
+        status = gw_make_layer(change, hrn, &change->specs[i], &layer, &error);
         gw_layer_unlink(layer);
     }
     if (status) {
         if (made) { /* all or nothing */
             gw_catalogs_condemn(gateway->catalogs, hrn, NULL, NULL);
-            note_grants(gateway);
-            gw_config_clean(gateway, hrn, NULL);
+            gw_note_grants(gateway);
+            gw_config_clean(gateway, hrn, NULL, NULL);
         }
-        fail(change, &error);
+        gw_config_fail(change, &error);
     } else {
         gw_respond_json(change->request, 201, gw_catalogs_json(gateway->catalogs, hrn, &exists));
     }
     free(hrn);
-    change_free(change);
+    gw_config_free(change);
 }
 
 static void create_catalog(struct gw_request *request)
 {
-    struct change *change = change_new(request, run_create_catalog, true);
+    struct gw_config_call *change = gw_config_new(request, run_create_catalog, true);
     if (!change)
         return;
     sl_error error = {0};
@@ -247,7 +205,10 @@ static void create_catalog(struct gw_request *request)
         status = read_name(change, change->id, &error);
     if (!status)
         status = read_specs(change, json_object_get(change->body, "layers"), &error);
-    go_on(change, status, &error);
+    if (status || gw_config_may_adopt(request, change->specs, change->spec_count))
+        gw_config_go_on(change, status, &error);
+    else
+        gw_config_free(change);
 }
 
 static void no_catalog(struct gw_request *request, const char *hrn)
@@ -321,84 +282,30 @@ static void list_catalogs(struct gw_request *request)
 
 static void run_rename(struct gw_job *job)
 {
-    struct change *change = (struct change *)job;
+    struct gw_config_call *change = (struct gw_config_call *)job;
     sl_error error = {0};
     if (gw_catalogs_rename(change->gateway->catalogs, change->hrn, change->name, &error))
-        fail(change, &error);
+        gw_config_fail(change, &error);
     else
         respond_catalog(change->request, change->hrn);
-    change_free(change);
+    gw_config_free(change);
 }
 
 /* PATCH and PUT: the name is all that can be changed. */
 static void update_catalog(struct gw_request *request)
 {
-    struct change *change = change_new(request, run_rename, true);
+    struct gw_config_call *change = gw_config_new(request, run_rename, true);
     if (!change)
         return;
     sl_error error = {0};
-    go_on(change, read_name(change, NULL, &error), &error);
+    gw_config_go_on(change, read_name(change, NULL, &error), &error);
 }
 
-/* A catalog, or one layer of it. */
-static void run_delete(struct gw_job *job)
+static void delete_catalog(struct gw_request *request)
 {
-    struct change *change = (struct change *)job;
-    sl_error error = {0};
-    sl_status status = gw_catalogs_condemn(change->gateway->catalogs, change->hrn, change->layer, &error);
-    if (!status && !change->layer)
-        note_grants(change->gateway);
-    if (!status)
-        status = gw_config_clean(change->gateway, change->hrn, &error);
-    if (status)
-        fail(change, &error);
-    else
-        gw_respond(change->request, 204, NULL, "", 0, NULL, NULL);
-    change_free(change);
-}
-
-static void delete_any(struct gw_request *request)
-{
-    struct change *change = change_new(request, run_delete, false);
+    struct gw_config_call *change = gw_config_new(request, gw_run_delete, false);
     if (change)
-        go_on(change, SL_OK, NULL);
-}
-
-static void run_create_layer(struct gw_job *job)
-{
-    struct change *change = (struct change *)job;
-    sl_error error = {0};
-    struct gw_layer *layer;
-    if (make_layer(change->gateway, change->hrn, change->specs, &layer, &error))
-        fail(change, &error);
-    else
-        gw_respond_json(change->request, 201, gw_layer_json(layer));
-    gw_layer_unlink(layer);
-    change_free(change);
-}
-
-static void create_layer(struct gw_request *request)
-{
-    struct change *change = change_new(request, run_create_layer, true);
-    if (!change)
-        return;
-    sl_error error = {0};
-    sl_status status = SL_OK;
-    if (!gw_catalogs_marketplace(change->gateway->catalogs, change->hrn, &change->marketplace))
-        status = sl_error_set(&error, SL_NOT_FOUND, "there is no catalog %s", change->hrn);
-    else if (!(change->specs = calloc(1, sizeof *change->specs)))
-        status = sl_error_oom(&error);
-    else
-        status = gw_layer_spec_read(change->body, change->marketplace, change->specs, &error);
-    go_on(change, status, &error);
-}
-
-static void get_layer(struct gw_request *request)
-{
-    struct gw_layer *layer = gw_request_layer(request);
-    if (layer)
-        gw_respond_json(request, 200, gw_layer_json(layer));
-    gw_layer_unlink(layer);
+        gw_config_go_on(change, SL_OK, NULL);
 }
 
 #define CATALOGS "/config/v1/catalogs"
@@ -435,24 +342,8 @@ const struct gw_route gw_config_routes[] = {
      .name = "config.update"},
     {.method = "DELETE",
      .pattern = CATALOGS "/{hrn}",
-     .handle = delete_any,
+     .handle = delete_catalog,
      .access = GW_ACCESS_MANAGE,
      .name = "config.delete"},
-    {.method = "POST",
-     .pattern = CATALOGS "/{hrn}/layers",
-     .max_body = BODY_MAX,
-     .handle = create_layer,
-     .access = GW_ACCESS_MANAGE,
-     .name = "config.layer.create"},
-    {.method = "GET",
-     .pattern = CATALOGS "/{hrn}/layers/{layer}",
-     .handle = get_layer,
-     .access = GW_ACCESS_ANY,
-     .name = "config.layer.get"},
-    {.method = "DELETE",
-     .pattern = CATALOGS "/{hrn}/layers/{layer}",
-     .handle = delete_any,
-     .access = GW_ACCESS_MANAGE,
-     .name = "config.layer.delete"},
 };
 const size_t gw_config_route_count = sizeof gw_config_routes / sizeof *gw_config_routes;

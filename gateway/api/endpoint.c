@@ -23,7 +23,7 @@ static void handle(struct gw_request *request)
                           "catalog %s is on the Marketplace: its consumption is counted, so it is reached "
                           "through the http-connector only",
                           layer->hrn);
-    } else if (gw_broker_endpoint(gateway->broker, layer->topic, layer->ttl_ms,
+    } else if (gw_broker_endpoint(gw_layer_broker(gateway, layer), layer->topic, layer->ttl_ms,
                                   gw_request_application(request), &endpoint)) {
         gw_respond_error(request, 503, "out-of-memory", "the gateway is out of memory", "send again later");
     } else {

@@ -176,7 +176,8 @@ static void run_list(struct gw_job *job)
     struct gw_group *groups;
     size_t count;
     sl_error error = {0};
-    if (gw_groups_list(call->gateway->broker, call->layer, call->prefix, &groups, &count, &error)) {
+    if (gw_groups_list(gw_layer_broker(call->gateway, call->layer), call->layer, call->prefix, &groups,
+                       &count, &error)) {
         fail(call->request, &error);
     } else {
         json_t *array = json_array();
@@ -207,7 +208,8 @@ static void run_describe(struct gw_job *job)
     struct call *call = (struct call *)job;
     struct gw_group group;
     sl_error error = {0};
-    if (gw_group_describe(call->gateway->broker, call->layer, call->name, &group, &error))
+    if (gw_group_describe(gw_layer_broker(call->gateway, call->layer), call->layer, call->name, &group,
+                          &error))
         fail(call->request, &error);
     else if (!group.reads)
         gw_respond_errorf(call->request, 404, "no-such-group",
@@ -235,7 +237,8 @@ static void run_reset(struct gw_job *job)
     struct call *call = (struct call *)job;
     struct gw_group group = {0};
     sl_error error = {0};
-    if (gw_group_reset(call->gateway->broker, call->layer, call->name, &call->reset, &group, &error))
+    if (gw_group_reset(gw_layer_broker(call->gateway, call->layer), call->layer, call->name, &call->reset,
+                       &group, &error))
         fail(call->request, &error);
     else
         gw_respond_json(call->request, 200, group_json(call, &group));
@@ -354,7 +357,7 @@ static void run_statistics(struct gw_job *job)
     struct call *call = (struct call *)job;
     struct gw_group_partition partitions[GW_PARTITIONS_MAX];
     sl_error error = {0};
-    if (gw_layer_bounds(call->gateway->broker, call->layer, partitions, &error)) {
+    if (gw_layer_bounds(gw_layer_broker(call->gateway, call->layer), call->layer, partitions, &error)) {
         fail(call->request, &error);
     } else {
         json_t *array = json_array();

@@ -437,7 +437,7 @@ static void run_forget(struct gw_job *job)
 {
     struct forgetting *forgetting = (struct forgetting *)(void *)job;
     sl_error error;
-    if (gw_blob_remove(forgetting->gateway->blobs, forgetting->layer->topic, forgetting->handle, &error))
+    if (gw_blob_remove(forgetting->gateway->blobs, forgetting->layer->key, forgetting->handle, &error))
         SL_WARNING(&forgetting->gateway->log, "a blob that no message names stays until its ttl is over: %s",
                    error.text);
     gw_layer_unlink(forgetting->layer);
@@ -500,8 +500,9 @@ static void write_message(struct single *single)
     single->write.done = written;
     single->write.counted = single->reserved;
     single->writing = true;
-    sl_status status = gw_broker_write(single->gateway->broker, gw_request_loop(single->request),
-                                       single->layer->topic, &single->message, &single->write, &error);
+    sl_status status =
+        gw_broker_write(gw_layer_broker(single->gateway, single->layer), gw_request_loop(single->request),
+                        single->layer->topic, &single->message, &single->write, &error);
     if (status) {
         single->writing = false;
         answer_failure(single, status, error.retriable, error.text, true);
@@ -514,7 +515,7 @@ static void write_message(struct single *single)
 static void go_on(struct single *single)
 {
     if (single->upload)
-        gw_upload_keep(single->upload, single->layer->topic, single->handle, single->content_type,
+        gw_upload_keep(single->upload, single->layer->key, single->handle, single->content_type,
                        single->content_encoding);
     else
         write_message(single);
@@ -547,7 +548,7 @@ static void decide(struct single *single, const char *payload_checksum)
     single->repeat.decided = repeat_decided;
     single->writing = true;
     if (gw_repeats_enter(single->gateway->repeats, gw_request_application(single->request),
-                         single->layer->topic, &single->message, payload_checksum,
+                         single->layer->key, &single->message, payload_checksum,
                          &single->repeat) != GW_REPEAT_WAIT)
         repeat_decided(&single->repeat);
 }

@@ -253,8 +253,8 @@ static void run_question(struct gw_job *job)
 {
     struct question *question = (struct question *)(void *)job;
     struct batch *batch = (struct batch *)(void *)((char *)question - offsetof(struct batch, question));
-    gw_blob_find(batch->gateway->blobs, batch->layer->topic, question->handle, question->owner,
-                 &question->info, &question->error);
+    gw_blob_find(batch->gateway->blobs, batch->layer->key, question->handle, question->owner, &question->info,
+                 &question->error);
     gw_loop_post(batch->loop, &question->task);
 }
 
@@ -378,7 +378,7 @@ static const char *find_fault(struct batch *batch, struct record *record, int *h
     record->repeat.loop = batch->loop;
     record->repeat.decided = repeat_decided;
     enum gw_repeat_verdict verdict =
-        gw_repeats_enter(batch->gateway->repeats, gw_request_application(batch->request), batch->layer->topic,
+        gw_repeats_enter(batch->gateway->repeats, gw_request_application(batch->request), batch->layer->key,
                          message, NULL, &record->repeat);
     record->first = verdict == GW_REPEAT_FIRST;
     *wait = batch->waiting = verdict == GW_REPEAT_WAIT;
@@ -390,8 +390,8 @@ static bool produce(struct batch *batch, struct record *record)
 {
     sl_error error;
     record->bytes = batch->message.payload_size;
-    sl_status status = gw_broker_write(batch->gateway->broker, batch->loop, batch->layer->topic,
-                                       &batch->message, &record->write, &error);
+    sl_status status = gw_broker_write(gw_layer_broker(batch->gateway, batch->layer), batch->loop,
+                                       batch->layer->topic, &batch->message, &record->write, &error);
     if (status == SL_QUEUE_FULL)
         return false;
     if (status) {

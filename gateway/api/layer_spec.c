@@ -14,8 +14,12 @@
 #define OUT_DEFAULT     4000
 #define OUT_MAX         65500
 #define OUT_MARKETPLACE 2000
-#define MINUTE_MS       60000L
-#define HOUR_MS         (60 * MINUTE_MS)
+#define TTL_DEFAULT_MS  3600000L
+#define TOPIC_MAX       249 /* Kafka's own */
+#define CLUSTER_MAX     64
+#define NAME_LETTERS    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+
+#define PARALLELIZATION_DEFAULT 4
 
 /* A member; null counts as absent. */
 static const json_t *member(const json_t *object, const char *name)
@@ -61,6 +65,7 @@ static sl_status read_number(const json_t *object, const struct range *range, in
     return SL_INVALID_ARGUMENT;
 }
 
+/* What is absent is what *spec has; out_kbps 0: it follows in_kbps. */
 static sl_status read_properties(const json_t *layer, bool marketplace, struct gw_layer_spec *spec,
                                  sl_error *error)
 {
@@ -68,19 +73,19 @@ static sl_status read_properties(const json_t *layer, bool marketplace, struct g
     if (properties && !json_is_object(properties))
         return sl_error_set(error, SL_INVALID_ARGUMENT, "\"streamProperties\" must be an object");
     const int64_t out_max = marketplace ? OUT_MARKETPLACE : OUT_MAX;
-    const struct range in_range = {"dataInThroughputKbps", IN_DEFAULT, STEP, IN_MAX, STEP, " KBps"};
+    const struct range in_range = {"dataInThroughputKbps", spec->in_kbps, STEP, IN_MAX, STEP, " KBps"};
     int64_t in, out, partitions;
     sl_status status = read_number(properties, &in_range, &in, error);
     if (status)
         return status;
-    int64_t usual = in > OUT_DEFAULT ? in : OUT_DEFAULT;
+    int64_t usual = spec->out_kbps ? spec->out_kbps : in > OUT_DEFAULT ? in : OUT_DEFAULT;
     const struct range out_range = {"dataOutThroughputKbps",
                                     usual < out_max ? usual : out_max,
                                     STEP,
                                     out_max,
                                     STEP,
                                     marketplace ? " KBps (the catalog is on the Marketplace)" : " KBps"};
-    const struct range partition_range = {"parallelization", 4, 1, 32, 1, ""};
+    const struct range partition_range = {"parallelization", spec->parallelization, 1, 32, 1, ""};
     status = read_number(properties, &out_range, &out, error);
     if (!status && out < in)
         status = sl_error_set(
@@ -143,27 +148,142 @@ static sl_status read_types(const json_t *layer, struct gw_layer_spec *spec, sl_
     return SL_OK;
 }
 
+static sl_status read_ttl(const json_t *layer, struct gw_layer_spec *spec, sl_error *error)
+{
+    const struct range ttl = {
+        "ttl", spec->ttl_ms, GW_TTL_MIN_MS, GW_TTL_MAX_MS, 1, " ms (10 minutes to 72 hours)"};
+    return read_number(layer, &ttl, &spec->ttl_ms, error);
+}
+
+static sl_status read_name(const json_t *layer, struct gw_layer_spec *spec, sl_error *error)
+{
+    const char *name;
+    sl_status status = read_text(layer, "name", &name, error);
+    if (!status && name && (!*name || strlen(name) > 1000))
+        status = sl_error_set(error, SL_INVALID_ARGUMENT, "\"name\" must be a text of 1 to 1000 bytes");
+    if (!status && name)
+        spec->name = name;
+    return status;
+}
+
+/* Kafka's rule for topics; those that begin with two underscores are its own. */
+static sl_status check_topic(const char *topic, sl_error *error)
+{
+    size_t length = strlen(topic);
+    if (length < 1 || length > TOPIC_MAX || strspn(topic, NAME_LETTERS "._-") != length ||
+        !strcmp(topic, ".") || !strcmp(topic, ".."))
+        return sl_error_set(
+            error, SL_INVALID_ARGUMENT,
+            "\"topic\" must be a Kafka topic's name, 1 to %d characters of A-Z a-z 0-9 . _ -, "
+            "not \"%.260s\"",
+            TOPIC_MAX, topic);
+    if (!strncmp(topic, "__", 2))
+        return sl_error_set(error, SL_INVALID_ARGUMENT,
+                            "\"topic\" must not be \"%s\": names that begin with __ are Kafka's own", topic);
+    return SL_OK;
+}
+
+/* Where the layer's messages are. An adopted topic says by itself what it is, unless something else is asked
+ * for: then zeros stand for what the topic has. */
+static sl_status read_place(const json_t *layer, struct gw_layer_spec *spec, sl_error *error)
+{
+    sl_status status = read_text(layer, "cluster", &spec->cluster, error);
+    if (!status && spec->cluster &&
+        (!*spec->cluster || strlen(spec->cluster) > CLUSTER_MAX ||
+         spec->cluster[strspn(spec->cluster, NAME_LETTERS "_-")]))
+        status =
+            sl_error_set(error, SL_INVALID_ARGUMENT,
+                         "\"cluster\" must be the name of a Kafka cluster in the gateway's settings, not "
+                         "\"%.100s\"",
+                         spec->cluster);
+    if (!status)
+        status = read_text(layer, "topic", &spec->topic, error);
+    if (!status && spec->topic)
+        status = check_topic(spec->topic, error);
+    if (!status && spec->topic) {
+        spec->parallelization = 0;
+        spec->ttl_ms = 0;
+    }
+    return status;
+}
+
 sl_status gw_layer_spec_read(const json_t *value, bool marketplace, struct gw_layer_spec *spec,
                              sl_error *error)
 {
-    memset(spec, 0, sizeof *spec);
+    *spec = (struct gw_layer_spec){
+        .in_kbps = IN_DEFAULT, .parallelization = PARALLELIZATION_DEFAULT, .ttl_ms = TTL_DEFAULT_MS};
     if (!json_is_object(value))
         return sl_error_set(error, SL_INVALID_ARGUMENT, "a layer must be a JSON object");
     sl_status status = read_text(value, "id", &spec->id, error);
     if (!status)
         status = spec->id ? sl_layer_id_check(spec->id, error)
                           : sl_error_set(error, SL_INVALID_ARGUMENT, "\"id\" is missing: the layer's id");
+    spec->name = spec->id;
     if (!status)
-        status = read_text(value, "name", &spec->name, error);
-    if (!status && !spec->name)
-        spec->name = spec->id;
-    if (!status && (!*spec->name || strlen(spec->name) > 1000))
-        status = sl_error_set(error, SL_INVALID_ARGUMENT, "\"name\" must be a text of 1 to 1000 bytes");
+        status = read_name(value, spec, error);
     if (!status)
         status = read_types(value, spec, error);
     if (!status)
+        status = read_place(value, spec, error);
+    if (!status)
         status = read_properties(value, marketplace, spec, error);
-    const struct range ttl = {"ttl",        HOUR_MS, 10 * MINUTE_MS,
-                              72 * HOUR_MS, 1,       " ms (10 minutes to 72 hours)"};
-    return status ? status : read_number(value, &ttl, &spec->ttl_ms, error);
+    return status ? status : read_ttl(value, spec, error);
+}
+
+/* What a layer is for its whole life may stand in a change, as long as it stays. */
+static sl_status check_fixed(const json_t *value, const struct gw_layer *layer, sl_error *error)
+{
+    const struct {
+        const char *name, *is;
+    } fixed[] = {
+        {"id", layer->id},
+        {"layerType", "stream"},
+        {"contentType", layer->content_type},
+        {"contentEncoding", layer->content_encoding},
+        {"cluster", layer->cluster},
+        {"topic", layer->topic},
+    };
+    for (size_t i = 0; i < sizeof fixed / sizeof *fixed; i++) {
+        const char *text;
+        sl_status status = read_text(value, fixed[i].name, &text, error);
+        if (status)
+            return status;
+        if (text && strcmp(text, fixed[i].is ? fixed[i].is : "") != 0)
+            return sl_error_set(error, SL_INVALID_ARGUMENT,
+                                "\"%s\" of a layer cannot be changed: it is %s%s%s; make another layer",
+                                fixed[i].name, fixed[i].is ? "\"" : "", fixed[i].is ? fixed[i].is : "absent",
+                                fixed[i].is ? "\"" : "");
+    }
+    return SL_OK;
+}
+
+sl_status gw_layer_spec_change(const json_t *value, const struct gw_layer *layer, struct gw_layer_spec *spec,
+                               sl_error *error)
+{
+    *spec = (struct gw_layer_spec){
+        .id = layer->id,
+        .name = layer->name,
+        .content_type = layer->content_type,
+        .content_encoding = layer->content_encoding,
+        .parallelization = layer->parallelization,
+        .in_kbps = layer->in_kbps,
+        .out_kbps = layer->out_kbps,
+        .ttl_ms = layer->ttl_ms,
+        .cluster = layer->cluster,
+        .topic = layer->adopted ? layer->topic : NULL,
+    };
+    if (!json_is_object(value))
+        return sl_error_set(error, SL_INVALID_ARGUMENT, "a layer must be a JSON object");
+    sl_status status = check_fixed(value, layer, error);
+    if (!status)
+        status = read_name(value, spec, error);
+    if (!status)
+        status = read_properties(value, layer->marketplace, spec, error);
+    if (!status && spec->parallelization < layer->parallelization)
+        status =
+            sl_error_set(error, SL_INVALID_ARGUMENT,
+                         "\"parallelization\" can only grow: it is %d, and Kafka takes no partition away "
+                         "from a topic",
+                         layer->parallelization);
+    return status ? status : read_ttl(value, spec, error);
 }

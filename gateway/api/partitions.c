@@ -131,8 +131,8 @@ static bool check_blob(struct reading *reading, struct sl_message *message)
     const struct gw_partitions *partitions = reading->partitions;
     struct gw_blob_info info;
     sl_error error = {0};
-    if (gw_blob_find(partitions->gateway->blobs, partitions->layer->topic, message->data_handle,
-                     reading->owner, &info, &error)) {
+    if (gw_blob_find(partitions->gateway->blobs, partitions->layer->key, message->data_handle, reading->owner,
+                     &info, &error)) {
         const struct gw_failure *failure = gw_blob_failure_of(&error);
         int http = error.status == SL_NOT_FOUND ? 400 : failure->http; /* 404 is the layer's */
         return refuse(reading, http, failure->code, error.text);

@@ -111,8 +111,8 @@ static bool write_slot(struct slot *slot)
     struct writing *writing = slot->writing;
     slot->write.done = written;
     slot->write.counted = 0;
-    sl_status status = gw_broker_write(writing->gateway->broker, writing->loop, slot->layer->topic,
-                                       slot->message, &slot->write, &error);
+    sl_status status = gw_broker_write(gw_layer_broker(writing->gateway, slot->layer), writing->loop,
+                                       slot->layer->topic, slot->message, &slot->write, &error);
     if (!status) {
         writing->in_flight++;
         writing->give_up_ms = 0;

@@ -15,20 +15,27 @@
 #define READY_FRESH_MS   1000 /* how long an answer of Kafka's is good */
 #define READY_TIMEOUT_MS 2000
 
-/* Requests wait here for the one check that is under way. */
+/* Requests wait here for the one round of checks that is under way. */
 struct waiter {
     struct waiter *next;
     struct gw_request *request;
 };
 
+/* One cluster's check, a job of its own: one that is away does not hold up the others. */
+struct check {
+    struct gw_job job; /* first */
+    struct gw_status *status;
+    struct gw_broker *broker;
+    sl_error error; /* under the status' lock */
+};
+
 struct gw_status {
-    struct gw_job job;
-    struct gateway *gateway;
     pthread_mutex_t lock;
     struct waiter *waiting; /* under lock, as the rest */
-    bool checking;
-    int64_t checked_ms; /* sl_mono_ms(); 0: never */
-    sl_error error;
+    size_t checking;        /* clusters that have not answered yet */
+    int64_t checked_ms;     /* sl_mono_ms(); 0: never */
+    struct check *checks;   /* a cluster each, in the order of gw_brokers_at; made with the first round */
+    size_t count;
 };
 
 sl_status gw_status_create(struct gw_status **status, sl_error *error)
@@ -45,13 +52,14 @@ void gw_status_destroy(struct gw_status **status)
     if (!*status)
         return;
     pthread_mutex_destroy(&(*status)->lock);
+    free((*status)->checks);
     free(*status);
     *status = NULL;
 }
 
 sl_status gw_ready(struct gateway *gateway, sl_error *error)
 {
-    return gw_broker_check(gateway->broker, READY_TIMEOUT_MS, error);
+    return gw_broker_check(gw_brokers_at(gateway->brokers, 0), READY_TIMEOUT_MS, error);
 }
 
 static void health(struct gw_request *request)
@@ -60,35 +68,74 @@ static void health(struct gw_request *request)
     gw_respond(request, 200, "application/json", up, sizeof up - 1, NULL, NULL);
 }
 
-static void answer_ready(struct gw_request *request, const sl_error *error)
+/* What a round has found, as it is answered. The default cluster decides: while another one is away only its
+ * layers are, and say so. The lock is held. *error: why it is not ready. NULL: memory is out. */
+static json_t *describe(const struct gw_status *status, sl_error *error)
 {
-    static const char ready_text[] = "{\"status\":\"ready\"}";
-    if (error->status)
+    json_t *clusters = json_object();
+    *error = status->checks[0].error;
+    for (size_t i = 0; i < status->count; i++)
+        if (json_object_set_new(clusters, gw_broker_cluster(status->checks[i].broker),
+                                json_string(status->checks[i].error.status ? "away" : "ready"))) {
+            json_decref(clusters);
+            return NULL;
+        }
+    return json_pack("{s:s, s:o}", "status", "ready", "clusters", clusters);
+}
+
+/* Takes found. */
+static void answer_ready(struct gw_request *request, json_t *found, const sl_error *error)
+{
+    if (error->status) {
+        json_decref(found);
         gw_respond_error(request, 503, "not-ready", error->text,
                          "look whether Kafka runs and streamlayer.gateway.kafka.brokers names it");
-    else
-        gw_respond(request, 200, "application/json", ready_text, sizeof ready_text - 1, NULL, NULL);
+    } else {
+        gw_respond_json(request, 200, found);
+    }
 }
 
 /* On a worker. */
 static void check_kafka(struct gw_job *job)
 {
-    struct gw_status *status = (struct gw_status *)job;
+    struct check *check = (struct check *)job;
+    struct gw_status *status = check->status;
     sl_error error = {0};
-    error.status = gw_broker_check(status->gateway->broker, READY_TIMEOUT_MS, &error);
+    error.status = gw_broker_check(check->broker, READY_TIMEOUT_MS, &error);
+    struct waiter *waiter = NULL;
+    json_t *found = NULL;
     pthread_mutex_lock(&status->lock);
-    status->error = error;
-    status->checked_ms = sl_mono_ms();
-    status->checking = false;
-    struct waiter *waiter = status->waiting;
-    status->waiting = NULL;
+    check->error = error;
+    if (!--status->checking) {
+        status->checked_ms = sl_mono_ms();
+        waiter = status->waiting;
+        status->waiting = NULL;
+        found = describe(status, &error);
+    }
     pthread_mutex_unlock(&status->lock);
     while (waiter) {
         struct waiter *next = waiter->next;
-        answer_ready(waiter->request, &error);
+        answer_ready(waiter->request, json_incref(found), &error);
         free(waiter);
         waiter = next;
     }
+    json_decref(found);
+}
+
+/* The lock is held. False: memory is out. */
+static bool make_checks(struct gw_status *status, const struct gw_brokers *brokers)
+{
+    if (status->checks)
+        return true;
+    size_t count = gw_brokers_count(brokers);
+    status->checks = calloc(count, sizeof *status->checks);
+    if (!status->checks)
+        return false;
+    status->count = count;
+    for (size_t i = 0; i < count; i++)
+        status->checks[i] =
+            (struct check){.job.run = check_kafka, .status = status, .broker = gw_brokers_at(brokers, i)};
+    return true;
 }
 
 static void ready(struct gw_request *request)
@@ -96,29 +143,32 @@ static void ready(struct gw_request *request)
     struct gateway *gateway = gw_request_opaque(request);
     struct gw_status *status = gateway->status;
     struct waiter *waiter = malloc(sizeof *waiter);
-    if (!waiter) {
+    json_t *found = NULL;
+    sl_error error = {0};
+    pthread_mutex_lock(&status->lock);
+    if (!waiter || !make_checks(status, gateway->brokers)) {
+        pthread_mutex_unlock(&status->lock);
+        free(waiter);
         gw_respond_json(request, 500, NULL);
         return;
     }
     waiter->request = request;
-    pthread_mutex_lock(&status->lock);
     bool fresh = status->checked_ms && sl_mono_ms() - status->checked_ms < READY_FRESH_MS;
-    sl_error error = status->error;
     bool start = !fresh && !status->checking;
-    if (!fresh) {
+    if (fresh) {
+        found = describe(status, &error);
+    } else {
         waiter->next = status->waiting;
         status->waiting = waiter;
-        status->checking = true;
     }
+    if (start)
+        status->checking = status->count;
     pthread_mutex_unlock(&status->lock);
-    if (start) {
-        status->gateway = gateway;
-        status->job.run = check_kafka;
-        gw_work_post(gateway->workers, NULL, &status->job);
-    }
+    for (size_t i = 0; start && i < status->count; i++)
+        gw_work_post(gateway->workers, NULL, &status->checks[i].job);
     if (fresh) {
         free(waiter);
-        answer_ready(request, &error);
+        answer_ready(request, found, &error);
     }
 }
 
@@ -226,7 +276,7 @@ static void metrics(struct gw_request *request)
         throttle_metrics(gateway->catalogs, &text);
     gw_server_metrics(gateway->server, &text);
     gw_subscriptions_metrics(gateway->subscriptions, &text);
-    gw_broker_metrics(gateway->broker, &text);
+    gw_brokers_metrics(gateway->brokers, &text);
     gw_budget_metrics(gateway->budget, &text);
     gw_repeats_metrics(gateway->repeats, &text);
     process_metrics(&text);

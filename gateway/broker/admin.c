@@ -7,10 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#define ADMIN_TIMEOUT_MS    30000
-#define METADATA_TIMEOUT_MS 5000
-#define OFFSETS_TIMEOUT_MS  10000
-#define LEADER_PAUSE_MS     20
+#define OFFSETS_TIMEOUT_MS 10000
+#define LEADER_PAUSE_MS    20
 
 /* Kafka deletes closed segments only: a busy partition must close them well within its retention. */
 #define SEGMENTS_IN_TTL 6
@@ -38,10 +36,14 @@ sl_status gw_broker_check(struct gw_broker *broker, int timeout_ms, sl_error *er
     gw_broker_let_go(broker);
     if (metadata)
         rd_kafka_metadata_destroy(metadata);
-    if (!code)
+    if (!code) {
+        gw_broker_clear_trouble(broker);
         return SL_OK;
-    return sl_error_set_retriable(error, SL_UNAVAILABLE, "Kafka does not answer at %s: %s", broker->brokers,
-                                  rd_kafka_err2str(code));
+    }
+    sl_error_set_retriable(error, SL_UNAVAILABLE, "Kafka does not answer at %s: %s", broker->own.brokers,
+                           rd_kafka_err2str(code));
+    gw_broker_explain(broker, error);
+    return SL_UNAVAILABLE;
 }
 
 rd_kafka_resp_err_t gw_broker_offsets(struct gw_broker *broker, rd_kafka_topic_partition_list_t *list)
@@ -81,33 +83,39 @@ rd_kafka_resp_err_t gw_broker_offsets_at(struct gw_broker *broker, rd_kafka_topi
     return code;
 }
 
-static rd_kafka_AdminOptions_t *admin_options(rd_kafka_t *rk, rd_kafka_admin_op_t operation)
+rd_kafka_AdminOptions_t *gw_admin_options(rd_kafka_t *rk, rd_kafka_admin_op_t operation)
 {
     char text[GW_PROPERTY_TEXT_MAX];
     rd_kafka_AdminOptions_t *options = rd_kafka_AdminOptions_new(rk, operation);
     if (options) {
-        rd_kafka_AdminOptions_set_request_timeout(options, ADMIN_TIMEOUT_MS, text, sizeof text);
-        rd_kafka_AdminOptions_set_operation_timeout(options, ADMIN_TIMEOUT_MS, text, sizeof text);
+        rd_kafka_AdminOptions_set_request_timeout(options, GW_ADMIN_TIMEOUT_MS, text, sizeof text);
+        rd_kafka_AdminOptions_set_operation_timeout(options, GW_ADMIN_TIMEOUT_MS, text, sizeof text);
     }
     return options;
 }
 
-/*
- * Kafka's retention goes by the record's own timestamp: one older than the retention is deleted minutes after
- * it was acknowledged. bounded: Kafka refuses such a record instead (Kafka 3.6 and later; older ones refuse
- * the setting).
- */
-static rd_kafka_NewTopic_t *describe(const struct gw_broker *broker, const char *topic, int partitions,
-                                     int64_t retention_ms, bool bounded, sl_error *error)
+void gw_topic_retention(int64_t retention_ms, struct gw_topic_setting settings[GW_RETENTION_SETTINGS])
 {
-    char text[GW_PROPERTY_TEXT_MAX] = "", retention[24], segment[24], size[24];
     int64_t segment_ms = retention_ms / SEGMENTS_IN_TTL;
     if (segment_ms < SEGMENT_MIN_MS)
         segment_ms = SEGMENT_MIN_MS;
     if (segment_ms > SEGMENT_MAX_MS)
         segment_ms = SEGMENT_MAX_MS;
-    snprintf(retention, sizeof retention, "%lld", (long long)retention_ms);
-    snprintf(segment, sizeof segment, "%lld", (long long)segment_ms);
+    settings[0] = (struct gw_topic_setting){.name = "retention.ms"};
+    settings[1] = (struct gw_topic_setting){.name = "segment.ms"};
+    settings[2] = (struct gw_topic_setting){.name = GW_TIMESTAMP_BOUND};
+    snprintf(settings[0].value, sizeof settings[0].value, "%lld", (long long)retention_ms);
+    snprintf(settings[1].value, sizeof settings[1].value, "%lld", (long long)segment_ms);
+    snprintf(settings[2].value, sizeof settings[2].value, "%lld", (long long)retention_ms);
+}
+
+/* bounded: with GW_TIMESTAMP_BOUND, which Kafka before 3.6 refuses. */
+static rd_kafka_NewTopic_t *describe(const struct gw_broker *broker, const char *topic, int partitions,
+                                     int64_t retention_ms, bool bounded, sl_error *error)
+{
+    char text[GW_PROPERTY_TEXT_MAX] = "", size[24];
+    struct gw_topic_setting retention[GW_RETENTION_SETTINGS];
+    gw_topic_retention(retention_ms, retention);
     snprintf(size, sizeof size, "%d", GW_MESSAGE_MAX);
     rd_kafka_NewTopic_t *new_topic =
         rd_kafka_NewTopic_new(topic, partitions, broker->replication_factor, text, sizeof text);
@@ -115,19 +123,16 @@ static rd_kafka_NewTopic_t *describe(const struct gw_broker *broker, const char 
         sl_error_set(error, SL_INVALID_ARGUMENT, "topic %s with %d partitions: %s", topic, partitions, text);
         return NULL;
     }
-    const char *const settings[][2] = {{"cleanup.policy", "delete"},
-                                       {"retention.ms", retention},
-                                       {"segment.ms", segment},
-                                       {"max.message.bytes", size},
-                                       {"message.timestamp.before.max.ms", retention}};
-    size_t count = sizeof settings / sizeof *settings - !bounded;
-    for (size_t i = 0; i < count; i++)
-        if (rd_kafka_NewTopic_set_config(new_topic, settings[i][0], settings[i][1])) {
-            rd_kafka_NewTopic_destroy(new_topic);
-            sl_error_set(error, SL_INTERNAL, "topic %s: %s=%s", topic, settings[i][0], settings[i][1]);
-            return NULL;
-        }
-    return new_topic;
+    bool refused = rd_kafka_NewTopic_set_config(new_topic, "cleanup.policy", "delete") ||
+                   rd_kafka_NewTopic_set_config(new_topic, "max.message.bytes", size);
+    for (size_t i = 0; i < GW_RETENTION_SETTINGS && !refused; i++)
+        if (bounded || strcmp(retention[i].name, GW_TIMESTAMP_BOUND) != 0)
+            refused = rd_kafka_NewTopic_set_config(new_topic, retention[i].name, retention[i].value);
+    if (!refused)
+        return new_topic;
+    rd_kafka_NewTopic_destroy(new_topic);
+    sl_error_set(error, SL_INTERNAL, "topic %s: librdkafka does not take its settings", topic);
+    return NULL;
 }
 
 /* Whether every partition of the topic has a leader. */
@@ -163,15 +168,15 @@ static bool leaders_serve(struct gw_broker *broker, const char *topic, int parti
 }
 
 /* The controller has the topic; brokers learn of it and choose leaders a little later. */
-static sl_status await_leaders(struct gw_broker *broker, rd_kafka_t *rk, const char *topic, int partitions,
-                               sl_error *error)
+sl_status gw_admin_await(struct gw_broker *broker, rd_kafka_t *rk, const char *topic, int partitions,
+                         sl_error *error)
 {
-    int64_t until = sl_mono_ms() + ADMIN_TIMEOUT_MS;
+    int64_t until = sl_mono_ms() + GW_ADMIN_TIMEOUT_MS;
     rd_kafka_topic_t *handle = rd_kafka_topic_new(rk, topic, NULL);
     bool led = false;
     while (handle && !led && sl_mono_ms() < until) {
         const struct rd_kafka_metadata *metadata = NULL;
-        if (!rd_kafka_metadata(rk, 0, handle, &metadata, METADATA_TIMEOUT_MS))
+        if (!rd_kafka_metadata(rk, 0, handle, &metadata, GW_METADATA_TIMEOUT_MS))
             led = has_leaders(metadata, topic, partitions) && leaders_serve(broker, topic, partitions);
         if (metadata)
             rd_kafka_metadata_destroy(metadata);
@@ -183,7 +188,7 @@ static sl_status await_leaders(struct gw_broker *broker, rd_kafka_t *rk, const c
     rd_kafka_topic_destroy(handle);
     if (!led)
         return sl_error_set_retriable(error, SL_TIMED_OUT, "topic %s has no leaders after %d s", topic,
-                                      ADMIN_TIMEOUT_MS / 1000);
+                                      GW_ADMIN_TIMEOUT_MS / 1000);
     gw_producer_prepare(broker, topic);
     return SL_OK;
 }
@@ -215,11 +220,15 @@ static sl_status topic_result(rd_kafka_event_t *event, bool creating, const char
 }
 
 /* An administrator of its own for each operation: rare, and independent of the producer's being replaced. */
-static rd_kafka_t *admin_open(const struct gw_broker *broker, sl_error *error)
+rd_kafka_t *gw_admin_open(const struct gw_broker *broker, sl_error *error)
 {
     rd_kafka_conf_t *conf;
     char text[GW_PROPERTY_TEXT_MAX] = "";
-    if (gw_kafka_conf(broker, "producer", NULL, 0, &conf, error))
+    sl_status status = gw_kafka_conf(broker, "producer", NULL, 0, &conf, error);
+    /* Asking about a topic must not make it. */
+    if (!status && (status = gw_kafka_set(conf, "allow.auto.create.topics", "false", error)))
+        rd_kafka_conf_destroy(conf);
+    if (status)
         return NULL;
     rd_kafka_t *rk = rd_kafka_new(RD_KAFKA_PRODUCER, conf, text, sizeof text);
     if (!rk) {
@@ -236,10 +245,10 @@ static sl_status create(struct gw_broker *broker, rd_kafka_t *rk, const char *to
     if (!new_topic)
         return error->status;
     rd_kafka_queue_t *queue = rd_kafka_queue_new(rk);
-    rd_kafka_AdminOptions_t *options = admin_options(rk, RD_KAFKA_ADMIN_OP_CREATETOPICS);
+    rd_kafka_AdminOptions_t *options = gw_admin_options(rk, RD_KAFKA_ADMIN_OP_CREATETOPICS);
     rd_kafka_CreateTopics(rk, &new_topic, 1, options, queue);
-    sl_status status = topic_result(rd_kafka_queue_poll(queue, ADMIN_TIMEOUT_MS + METADATA_TIMEOUT_MS), true,
-                                    topic, code, error);
+    sl_status status = topic_result(rd_kafka_queue_poll(queue, GW_ADMIN_TIMEOUT_MS + GW_METADATA_TIMEOUT_MS),
+                                    true, topic, code, error);
     if (options)
         rd_kafka_AdminOptions_destroy(options);
     rd_kafka_queue_destroy(queue);
@@ -251,7 +260,7 @@ sl_status gw_broker_create_topic(struct gw_broker *broker, const char *topic, in
                                  int64_t retention_ms, sl_error *error)
 {
     sl_error reason = {.status = SL_KAFKA};
-    rd_kafka_t *rk = admin_open(broker, &reason);
+    rd_kafka_t *rk = gw_admin_open(broker, &reason);
     sl_status status = rk ? SL_OK : reason.status;
     if (rk) {
         rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR_NO_ERROR;
@@ -259,9 +268,11 @@ sl_status gw_broker_create_topic(struct gw_broker *broker, const char *topic, in
         if (status && code == RD_KAFKA_RESP_ERR_INVALID_CONFIG) /* before Kafka 3.6 */
             status = create(broker, rk, topic, partitions, retention_ms, false, &code, &reason);
         if (!status)
-            status = await_leaders(broker, rk, topic, partitions, &reason);
+            status = gw_admin_await(broker, rk, topic, partitions, &reason);
         rd_kafka_destroy(rk);
     }
+    if (status)
+        gw_broker_explain(broker, &reason);
     if (status && error)
         *error = reason;
     return status;
@@ -270,14 +281,14 @@ sl_status gw_broker_create_topic(struct gw_broker *broker, const char *topic, in
 sl_status gw_broker_delete_topic(struct gw_broker *broker, const char *topic, sl_error *error)
 {
     sl_error reason = {.status = SL_KAFKA};
-    rd_kafka_t *rk = admin_open(broker, &reason);
+    rd_kafka_t *rk = gw_admin_open(broker, &reason);
     rd_kafka_DeleteTopic_t *gone = rk ? rd_kafka_DeleteTopic_new(topic) : NULL;
     sl_status status = gone ? SL_OK : rk ? sl_error_oom(&reason) : reason.status;
     if (gone) {
         rd_kafka_queue_t *queue = rd_kafka_queue_new(rk);
-        rd_kafka_AdminOptions_t *options = admin_options(rk, RD_KAFKA_ADMIN_OP_DELETETOPICS);
+        rd_kafka_AdminOptions_t *options = gw_admin_options(rk, RD_KAFKA_ADMIN_OP_DELETETOPICS);
         rd_kafka_DeleteTopics(rk, &gone, 1, options, queue);
-        status = topic_result(rd_kafka_queue_poll(queue, ADMIN_TIMEOUT_MS + METADATA_TIMEOUT_MS), false,
+        status = topic_result(rd_kafka_queue_poll(queue, GW_ADMIN_TIMEOUT_MS + GW_METADATA_TIMEOUT_MS), false,
                               topic, NULL, &reason);
         if (options)
             rd_kafka_AdminOptions_destroy(options);
@@ -288,7 +299,9 @@ sl_status gw_broker_delete_topic(struct gw_broker *broker, const char *topic, sl
         rd_kafka_destroy(rk);
     if (!status)
         gw_producer_forget(broker, topic);
-    else if (error)
+    else
+        gw_broker_explain(broker, &reason);
+    if (status && error)
         *error = reason;
     return status;
 }

@@ -1,24 +1,21 @@
-/* Opening and closing, librdkafka's configuration, and what endpoint calls say. */
+/* Opening and closing, librdkafka's configuration, what its codes mean, and what endpoint calls say. */
 #include "gateway/broker/internal.h"
 
 #include "base/error.h"
 #include "base/text.h"
 #include "config/settings.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#define CA_MAX 1048576 /* bytes of a file of certificates */
-
 /* What the gateway's promises rest on, and where it is said instead. */
 static const struct reserved {
     const char *kind, *name, *instead;
 } reserved[] = {
-    {NULL, "bootstrap.servers", "set " SL_GATEWAY_ROOT "kafka.brokers"},
-    {NULL, "metadata.broker.list", "set " SL_GATEWAY_ROOT "kafka.brokers"},
+    {NULL, "bootstrap.servers", "the setting \"brokers\" beside it names them"},
+    {NULL, "metadata.broker.list", "the setting \"brokers\" beside it names them"},
     {NULL, "plugin.library.paths", "librdkafka's plug-ins are not used here"},
     {"producer", "enable.idempotence", "it is always on, so that nothing is lost, doubled or reordered"},
     {"producer", "enable.gapless.guarantee", "one lost message would stop all others"},
@@ -51,28 +48,44 @@ sl_status gw_kafka_set(rd_kafka_conf_t *conf, const char *name, const char *valu
 }
 
 struct section {
-    const char *kind;
+    const char *root, *kind; /* "client", "producer" or "consumer" */
     rd_kafka_conf_t *conf;
     sl_status status;
     sl_error *error;
 };
 
+/* What is for both is for none that is reserved in either. */
+static bool is_reserved(const struct reserved *name, const char *kind)
+{
+    return !name->kind || !strcmp(kind, "client") || !strcmp(name->kind, kind);
+}
+
 static bool pass_property(void *opaque, const char *name, const char *value, const char *origin)
 {
     struct section *section = opaque;
     for (size_t i = 0; i < sizeof reserved / sizeof *reserved; i++)
-        if (!strcmp(name, reserved[i].name) &&
-            (!reserved[i].kind || !strcmp(reserved[i].kind, section->kind))) {
-            section->status = sl_error_set(section->error, SL_BAD_CONFIG,
-                                           "%s: " SL_GATEWAY_ROOT "kafka.%s.%s cannot be set: %s", origin,
-                                           section->kind, name, reserved[i].instead);
+        if (!strcmp(name, reserved[i].name) && is_reserved(&reserved[i], section->kind)) {
+            section->status = sl_error_set(section->error, SL_BAD_CONFIG, "%s: %s.%s.%s cannot be set: %s",
+                                           origin, section->root, section->kind, name, reserved[i].instead);
             return false;
         }
     section->status = gw_kafka_set(section->conf, name, value, section->error);
     if (section->status)
-        sl_error_prefix(section->error, "%s: " SL_GATEWAY_ROOT "kafka.%s.%s", origin ? origin : "?",
-                        section->kind, name);
+        sl_error_prefix(section->error, "%s: %s.%s.%s", origin ? origin : "?", section->root, section->kind,
+                        name);
     return !section->status;
+}
+
+static sl_status pass_section(const struct gw_broker *broker, const char *kind, rd_kafka_conf_t *conf,
+                              sl_error *error)
+{
+    char path[GW_SETTING_MAX];
+    snprintf(path, sizeof path, "%s.%s", broker->root, kind);
+    struct section section = {.root = broker->root, .kind = kind, .conf = conf, .error = error};
+    sl_status status = sl_config_section(broker->config, path, pass_property, &section);
+    if (section.status)
+        return section.status;
+    return status ? sl_error_set(error, status, "%s: %s", path, sl_status_text(status)) : SL_OK;
 }
 
 static void on_log(const rd_kafka_t *rk, int level, const char *facility, const char *text)
@@ -82,7 +95,7 @@ static void on_log(const rd_kafka_t *rk, int level, const char *facility, const 
                       : level <= 4 ? SL_LOG_WARNING
                       : level <= 6 ? SL_LOG_INFO
                                    : SL_LOG_DEBUG;
-    sl_log_write(&broker->log, as, "kafka: %s: %s", facility, text);
+    sl_log_write(&broker->log, as, "kafka %s: %s: %s", broker->cluster, facility, text);
 }
 
 sl_status gw_kafka_conf(const struct gw_broker *broker, const char *kind,
@@ -101,21 +114,15 @@ sl_status gw_kafka_conf(const struct gw_broker *broker, const char *kind,
     /* The opaque of both kinds is the broker, for the log; rd_kafka_conf_set_opaque takes no const. */
     rd_kafka_conf_set_opaque(conf, (void *)(uintptr_t)broker);
     rd_kafka_conf_set_log_cb(conf, on_log);
-    sl_status status = gw_kafka_set(conf, "bootstrap.servers", broker->brokers, error);
+    sl_status status = gw_kafka_set(conf, "bootstrap.servers", broker->own.brokers, error);
     for (size_t i = 0; i < sizeof common / sizeof *common && !status; i++)
         status = gw_kafka_set(conf, common[i].name, common[i].value, error);
     for (size_t i = 0; i < count && !status; i++)
         status = gw_kafka_set(conf, defaults[i].name, defaults[i].value, error);
-    if (!status) {
-        char path[64];
-        snprintf(path, sizeof path, SL_GATEWAY_ROOT "kafka.%s", kind);
-        struct section section = {.kind = kind, .conf = conf, .error = error};
-        status = sl_config_section(broker->config, path, pass_property, &section);
-        if (section.status)
-            status = section.status;
-        else if (status)
-            sl_error_set(error, status, "%s: %s", path, sl_status_text(status));
-    }
+    if (!status)
+        status = pass_section(broker, "client", conf, error);
+    if (!status)
+        status = pass_section(broker, kind, conf, error);
     if (status)
         rd_kafka_conf_destroy(conf);
     else
@@ -195,90 +202,6 @@ sl_status gw_kafka_error(rd_kafka_resp_err_t code, const char *text, const char 
                         what, name, text);
 }
 
-static bool keep_security(void *opaque, const char *name, const char *value, const char *origin)
-{
-    struct gw_broker *broker = opaque;
-    char **kept = NULL;
-    (void)origin;
-    if (!strcmp(name, "security.protocol"))
-        kept = &broker->security_protocol;
-    else if (!strcmp(name, "sasl.mechanism") || !strcmp(name, "sasl.mechanisms"))
-        kept = &broker->sasl_mechanism;
-    else if (!strcmp(name, "ssl.ca.pem"))
-        kept = &broker->ca_pem;
-    if (!kept)
-        return true;
-    free(*kept);
-    *kept = sl_strdup(value);
-    return *kept != NULL;
-}
-
-struct ca_file {
-    struct sl_buffer text;
-    char *path;
-};
-
-static bool find_ca_file(void *opaque, const char *name, const char *value, const char *origin)
-{
-    struct ca_file *file = opaque;
-    (void)origin;
-    if (!strcmp(name, "ssl.ca.location")) {
-        free(file->path);
-        file->path = sl_strdup(value);
-    }
-    return true;
-}
-
-/* Applications that talk to Kafka directly must trust the same authority. */
-static sl_status read_ca(struct gw_broker *broker, sl_error *error)
-{
-    struct ca_file file = {.path = NULL};
-    sl_status status =
-        sl_config_section(broker->config, SL_GATEWAY_ROOT "kafka.producer", find_ca_file, &file);
-    if (!file.path || broker->ca_pem || !strcmp(file.path, "probe")) {
-        free(file.path);
-        return status;
-    }
-    sl_buffer_init(&file.text, CA_MAX);
-    FILE *in = fopen(file.path, "re");
-    char piece[4096];
-    size_t got;
-    while (in && (got = fread(piece, 1, sizeof piece, in)) > 0)
-        sl_buffer_append(&file.text, piece, got);
-    /* A directory of certificates is librdkafka's to understand; it cannot be handed on. */
-    bool directory = in && ferror(in) && errno == EISDIR;
-    if (!in || (ferror(in) && !directory) || file.text.failed)
-        status = sl_error_set(error, SL_BAD_CONFIG, SL_GATEWAY_ROOT "kafka.producer.ssl.ca.location: %s: %s",
-                              file.path, file.text.failed ? "too large" : sl_errno_text(errno));
-    else if (!directory)
-        broker->ca_pem = sl_buffer_take(&file.text);
-    if (in)
-        fclose(in);
-    sl_buffer_free(&file.text);
-    free(file.path);
-    return status;
-}
-
-static sl_status read_settings(struct gw_broker *broker, sl_error *error)
-{
-    const char *brokers = sl_config_get(broker->config, SL_GATEWAY_ROOT "kafka.brokers");
-    if (!brokers || !*brokers)
-        return sl_error_set(error, SL_BAD_CONFIG,
-                            SL_GATEWAY_ROOT
-                            "kafka.brokers is not set: name the Kafka cluster as HOST:PORT[,HOST:PORT…]");
-    broker->brokers = sl_strdup(brokers);
-    if (!broker->brokers)
-        return sl_error_oom(error);
-    int64_t factor;
-    sl_status status =
-        sl_config_integer(broker->config, SL_GATEWAY_ROOT "kafka.replication-factor", &factor, error);
-    if (status)
-        return status;
-    broker->replication_factor = (int)factor;
-    status = sl_config_section(broker->config, SL_GATEWAY_ROOT "kafka.producer", keep_security, broker);
-    return status ? status : read_ca(broker, error);
-}
-
 /* Tried now, so that a wrong name stops the start and not the first subscriber. */
 static sl_status try_section(const struct gw_broker *broker, const char *kind, sl_error *error)
 {
@@ -295,16 +218,37 @@ static void broker_free(struct gw_broker *broker)
     pthread_rwlock_destroy(&broker->lock);
     pthread_rwlock_destroy(&broker->keep);
     pthread_mutex_destroy(&broker->serving);
+    pthread_mutex_destroy(&broker->trouble_lock);
     sem_destroy(&broker->wanted);
     if (broker->reports.fd >= 0)
         close(broker->reports.fd);
-    free(broker->brokers);
-    free(broker->security_protocol);
-    free(broker->sasl_mechanism);
-    free(broker->ca_pem);
+    gw_access_data_free(&broker->own);
+    gw_access_data_free(&broker->clients);
+    free(broker->cluster);
+    free(broker->root);
     free(broker);
 }
 
+static sl_status read_settings(struct gw_broker *broker, sl_error *error)
+{
+    int64_t factor = -1;
+    char path[GW_SETTING_MAX];
+    snprintf(path, sizeof path, "%s.replication-factor", broker->root);
+    sl_status status = sl_config_integer(broker->config, path, &factor, error);
+    broker->replication_factor = (int)factor;
+    return status ? status : gw_broker_read_access(broker, error);
+}
+
+static sl_status name_cluster(struct gw_broker *broker, const char *cluster, sl_error *error)
+{
+    bool whole = !strcmp(cluster, GW_CLUSTER_DEFAULT);
+    broker->cluster = sl_strdup(cluster);
+    broker->root =
+        whole ? sl_strdup(SL_GATEWAY_ROOT "kafka") : sl_printf(SL_GATEWAY_ROOT "kafka.clusters.%s", cluster);
+    return broker->cluster && broker->root ? SL_OK : sl_error_oom(error);
+}
+
+/* NULL: memory is out. */
 static struct gw_broker *make(const struct sl_log *log, struct gw_budget *budget)
 {
     struct gw_broker *broker = calloc(1, sizeof *broker);
@@ -313,6 +257,7 @@ static struct gw_broker *make(const struct sl_log *log, struct gw_budget *budget
     pthread_rwlock_init(&broker->lock, NULL);
     pthread_rwlock_init(&broker->keep, NULL);
     pthread_mutex_init(&broker->serving, NULL);
+    pthread_mutex_init(&broker->trouble_lock, NULL);
     sem_init(&broker->wanted, 0, 0);
     broker->reports.fd = -1;
     broker->budget = budget;
@@ -321,18 +266,28 @@ static struct gw_broker *make(const struct sl_log *log, struct gw_budget *budget
     return broker;
 }
 
-sl_status gw_broker_open(const sl_config *config, const struct sl_log *log, struct gw_budget *budget,
-                         struct gw_broker **out, sl_error *error)
+/* All of it that needs no connection. */
+static sl_status prepare(struct gw_broker *broker, const sl_config *config, const char *cluster,
+                         sl_error *error)
+{
+    sl_status status = name_cluster(broker, cluster, error);
+    if (!status)
+        status = sl_config_clone(config, &broker->config, error);
+    if (!status)
+        status = read_settings(broker, error);
+    if (!status)
+        status = try_section(broker, "producer", error);
+    return status ? status : try_section(broker, "consumer", error);
+}
+
+sl_status gw_broker_open(const sl_config *config, const char *cluster, const struct sl_log *log,
+                         struct gw_budget *budget, struct gw_broker **out, sl_error *error)
 {
     *out = NULL;
     struct gw_broker *broker = make(log, budget);
     if (!broker)
         return sl_error_oom(error);
-    sl_status status = sl_config_clone(config, &broker->config, error);
-    if (!status)
-        status = read_settings(broker, error);
-    if (!status)
-        status = try_section(broker, "consumer", error);
+    sl_status status = prepare(broker, config, cluster, error);
     if (!status)
         status = gw_producer_open(broker, error);
     if (status)
@@ -342,20 +297,25 @@ sl_status gw_broker_open(const sl_config *config, const struct sl_log *log, stru
     return status;
 }
 
-sl_status gw_broker_try(const sl_config *config, sl_error *error)
+sl_status gw_broker_try(const sl_config *config, const char *cluster, sl_error *error)
 {
     struct gw_broker *broker = make(NULL, NULL);
     if (!broker)
         return sl_error_oom(error);
-    sl_status status = sl_config_clone(config, &broker->config, error);
-    if (!status)
-        status = read_settings(broker, error);
-    if (!status)
-        status = try_section(broker, "producer", error);
-    if (!status)
-        status = try_section(broker, "consumer", error);
+    sl_status status = prepare(broker, config, cluster, error);
     broker_free(broker);
     return status;
+}
+
+const char *gw_broker_cluster(const struct gw_broker *broker)
+{
+    return broker->cluster;
+}
+
+void gw_broker_end(struct gw_broker *broker, int64_t until_ms)
+{
+    if (broker->polling)
+        gw_producer_end(broker, until_ms);
 }
 
 void gw_broker_finish(struct gw_broker *broker, int grace_ms)
@@ -377,50 +337,37 @@ void gw_broker_close(struct gw_broker **broker, int grace_ms)
 sl_status gw_broker_endpoint(struct gw_broker *broker, const char *topic, int64_t ttl_ms,
                              const char *application, struct sl_endpoint *endpoint)
 {
+    const struct gw_access_data *clients = &broker->clients;
     *endpoint = (struct sl_endpoint){
         .topic = sl_strdup(topic),
         .client_id = sl_printf("sl-%s", application),
         .group_prefix = sl_printf("%s.", application),
-        .brokers = sl_strdup(broker->brokers),
-        .security_protocol = sl_strdup(broker->security_protocol),
-        .sasl_mechanism = sl_strdup(broker->sasl_mechanism),
-        .ca_pem = sl_strdup(broker->ca_pem),
+        .brokers = sl_strdup(clients->brokers),
+        .security_protocol = sl_strdup(clients->security_protocol),
+        .sasl_mechanism = sl_strdup(clients->sasl_mechanism),
+        .ca_pem = sl_strdup(clients->ca_pem),
         .ttl_ms = ttl_ms,
     };
     if (endpoint->topic && endpoint->client_id && endpoint->group_prefix && endpoint->brokers &&
-        !endpoint->security_protocol == !broker->security_protocol &&
-        !endpoint->sasl_mechanism == !broker->sasl_mechanism && !endpoint->ca_pem == !broker->ca_pem)
+        !endpoint->security_protocol == !clients->security_protocol &&
+        !endpoint->sasl_mechanism == !clients->sasl_mechanism && !endpoint->ca_pem == !clients->ca_pem)
         return SL_OK;
     sl_endpoint_free(endpoint);
     return SL_OUT_OF_MEMORY;
 }
 
-bool gw_broker_metrics(struct gw_broker *broker, struct sl_buffer *text)
+void gw_broker_count(struct gw_broker *broker, struct gw_broker_numbers *numbers)
 {
+    *numbers = (struct gw_broker_numbers){
+        .written = atomic_load(&broker->written),
+        .written_bytes = atomic_load(&broker->written_bytes),
+        .failed = atomic_load(&broker->failed),
+        .queue_full = atomic_load(&broker->queue_full),
+    };
     pthread_rwlock_rdlock(&broker->lock);
-    int queued = rd_kafka_outq_len(broker->producer);
-    size_t topics = gw_topics_count(broker->topics);
+    if (broker->producer) {
+        numbers->queued = (unsigned long long)rd_kafka_outq_len(broker->producer);
+        numbers->topics = gw_topics_count(broker->topics);
+    }
     pthread_rwlock_unlock(&broker->lock);
-    return sl_buffer_printf(
-        text,
-        "# HELP streamlayer_kafka_written_messages_total Messages that Kafka acknowledged.\n"
-        "# TYPE streamlayer_kafka_written_messages_total counter\n"
-        "streamlayer_kafka_written_messages_total %llu\n"
-        "# HELP streamlayer_kafka_written_bytes_total Payload of acknowledged messages.\n"
-        "# TYPE streamlayer_kafka_written_bytes_total counter\n"
-        "streamlayer_kafka_written_bytes_total %llu\n"
-        "# HELP streamlayer_kafka_failed_messages_total Messages that Kafka did not acknowledge.\n"
-        "# TYPE streamlayer_kafka_failed_messages_total counter\n"
-        "streamlayer_kafka_failed_messages_total %llu\n"
-        "# HELP streamlayer_kafka_queue_full_total Writes refused because the producer's queue was full.\n"
-        "# TYPE streamlayer_kafka_queue_full_total counter\n"
-        "streamlayer_kafka_queue_full_total %llu\n"
-        "# HELP streamlayer_kafka_queued_messages Messages that wait for Kafka's acknowledgement.\n"
-        "# TYPE streamlayer_kafka_queued_messages gauge\n"
-        "streamlayer_kafka_queued_messages %d\n"
-        "# HELP streamlayer_kafka_topics Topics that the producer holds open.\n"
-        "# TYPE streamlayer_kafka_topics gauge\n"
-        "streamlayer_kafka_topics %zu\n",
-        atomic_load(&broker->written), atomic_load(&broker->written_bytes), atomic_load(&broker->failed),
-        atomic_load(&broker->queue_full), queued, topics);
 }

@@ -1,11 +1,12 @@
 /*
- * Kafka, as the gateway uses it: one producer for all, topic administration, subscriptions. Knows nothing of
- * HTTP but the loops that its results are posted to.
+ * A Kafka cluster, as the gateway uses it: one producer for all, topic administration, subscriptions. Knows
+ * nothing of HTTP but the loops that its results are posted to. brokers.h has all clusters.
  */
 #ifndef GW_BROKER_BROKER_H
 #define GW_BROKER_BROKER_H
 
 #include "gateway/http/server.h"
+#include "gateway/store/catalogs.h"
 #include "wire/endpoint.h"
 #include "wire/message.h"
 #include <librdkafka/rdkafka.h>
@@ -14,13 +15,17 @@
 
 struct gw_broker;
 
-/* budget: where messages count until Kafka has them; borrowed; NULL: without bound. */
-sl_status gw_broker_open(const sl_config *config, const struct sl_log *log, struct gw_budget *budget,
-                         struct gw_broker **out, sl_error *error);
+/* cluster: GW_CLUSTER_DEFAULT, or a name in streamlayer.gateway.kafka.clusters. budget: where messages count
+ * until Kafka has them; borrowed; NULL: without bound. */
+sl_status gw_broker_open(const sl_config *config, const char *cluster, const struct sl_log *log,
+                         struct gw_budget *budget, struct gw_broker **out, sl_error *error);
 /* What gw_broker_open would say to the configuration, without a connection. */
-sl_status gw_broker_try(const sl_config *config, sl_error *error);
+sl_status gw_broker_try(const sl_config *config, const char *cluster, sl_error *error);
+const char *gw_broker_cluster(const struct gw_broker *broker);
 /* From now on that loop serves the delivery reports, its own without a detour. Once. */
 void gw_broker_attach(struct gw_broker *broker, struct gw_loop *loop);
+/* Begins what gw_broker_finish waits for, until then (sl_mono_ms), so that several may end at once. */
+void gw_broker_end(struct gw_broker *broker, int64_t until_ms);
 /* Flushes up to grace_ms; every record still unacknowledged is reported as failed. What loops write
  * afterwards is refused with SL_CLOSED; what they hold may be given back. */
 void gw_broker_finish(struct gw_broker *broker, int grace_ms);
@@ -34,6 +39,21 @@ sl_status gw_broker_check(struct gw_broker *broker, int timeout_ms, sl_error *er
 sl_status gw_broker_create_topic(struct gw_broker *broker, const char *topic, int partitions,
                                  int64_t retention_ms, sl_error *error);
 sl_status gw_broker_delete_topic(struct gw_broker *broker, const char *topic, sl_error *error);
+
+/* What a topic is now. Block likewise. Errors: SL_NOT_FOUND (there is none), SL_UNAVAILABLE, SL_TIMED_OUT,
+ * SL_KAFKA. */
+struct gw_topic_facts {
+    int partitions;
+    int64_t retention_ms; /* -1: for ever */
+};
+sl_status gw_broker_topic_facts(struct gw_broker *broker, const char *topic, struct gw_topic_facts *facts,
+                                sl_error *error);
+/* Gives the topic more partitions where it has fewer; returns when they can be written to. Never takes any.
+ */
+sl_status gw_broker_grow_topic(struct gw_broker *broker, const char *topic, int partitions, sl_error *error);
+/* Sets how long its messages stay. All else that somebody has set for the topic stays as it is. */
+sl_status gw_broker_keep_for(struct gw_broker *broker, const char *topic, int64_t retention_ms,
+                             sl_error *error);
 
 /*
  * Writes one message. Copies what it needs. SL_OK: done will be called once, on loop's thread. SL_QUEUE_FULL:
@@ -61,7 +81,10 @@ sl_status gw_broker_write(struct gw_broker *broker, struct gw_loop *loop, const 
 sl_status gw_broker_endpoint(struct gw_broker *broker, const char *topic, int64_t ttl_ms,
                              const char *application, struct sl_endpoint *endpoint);
 
-/* The lines for /metrics. */
-bool gw_broker_metrics(struct gw_broker *broker, struct sl_buffer *text);
+/* Counters and gauges for /metrics: the samples of all brokers are written together (brokers.c). */
+struct gw_broker_numbers {
+    unsigned long long written, written_bytes, failed, queue_full, queued, topics;
+};
+void gw_broker_count(struct gw_broker *broker, struct gw_broker_numbers *numbers);
 
 #endif

@@ -11,7 +11,9 @@
 
 #define GW_MESSAGE_MAX       2097152 /* bytes of a Kafka record: 1 MiB of payload, its key and headers */
 #define GW_PROPERTY_TEXT_MAX 512     /* what librdkafka says of a bad property */
-#define GW_OUTBOXES          64      /* loops whose reports are posted together */
+#define GW_TROUBLE_MAX       640
+#define GW_SETTING_MAX       160 /* bytes of the path of a cluster's setting, its name included */
+#define GW_OUTBOXES          64  /* loops whose reports are posted together */
 
 /* Reports for one loop, gathered while one round of delivery reports is served. */
 struct gw_outbox {
@@ -19,12 +21,24 @@ struct gw_outbox {
     struct gw_write *first, *last;
 };
 
+/* How a cluster is reached; NULL members: librdkafka's default, or none. */
+struct gw_access_data {
+    char *brokers;
+    char *security_protocol, *sasl_mechanism, *ca_pem;
+};
+
 struct gw_broker {
     sl_config *config;
     struct sl_log log;
-    char *brokers;
+    char *cluster;                      /* its name, for people and for layers */
+    char *root;                         /* of its settings, without a dot at the end */
+    struct gw_access_data own, clients; /* as the gateway reaches it; as endpoint calls tell */
     int replication_factor;
-    char *security_protocol, *sasl_mechanism, *ca_pem; /* for endpoint calls; NULL: none */
+
+    /* Why the last connection was not made, as librdkafka said it: the errors of calls only say that they
+     * timed out. "" when there is no trouble. */
+    pthread_mutex_t trouble_lock;
+    char trouble[GW_TROUBLE_MAX];
 
     /* The producer is replaced when Kafka's idempotence ends it for good: writers hold the lock shared. */
     pthread_rwlock_t lock;
@@ -55,7 +69,7 @@ struct gw_broker {
 };
 
 /* broker.c: a configuration of librdkafka's with the brokers, the log, our defaults, and over them the
- * properties of a pass-through section. kind: "producer" or "consumer". */
+ * properties of the pass-through sections: client, then the kind's. kind: "producer" or "consumer". */
 struct gw_kafka_default {
     const char *name, *value;
 };
@@ -64,8 +78,20 @@ sl_status gw_kafka_conf(const struct gw_broker *broker, const char *kind,
                         sl_error *error);
 sl_status gw_kafka_set(rd_kafka_conf_t *conf, const char *name, const char *value, sl_error *error);
 
+/* access.c: broker->own and ->clients from the settings. Errors: SL_BAD_CONFIG, SL_OUT_OF_MEMORY. */
+sl_status gw_broker_read_access(struct gw_broker *broker, sl_error *error);
+void gw_access_data_free(struct gw_access_data *data);
+
+/* access.c: what librdkafka says of connections, on whatever thread it says it. */
+void gw_broker_note_trouble(struct gw_broker *broker, rd_kafka_resp_err_t code, const char *reason);
+void gw_broker_clear_trouble(struct gw_broker *broker);
+/* Adds the trouble that there is to the error of a call that Kafka did not answer, and returns its status. */
+sl_status gw_broker_explain(struct gw_broker *broker, sl_error *error);
+
 /* producer.c */
 sl_status gw_producer_open(struct gw_broker *broker, sl_error *error);
+/* Begins the end: what is queued is flushed until then (sl_mono_ms). Does not wait. */
+void gw_producer_end(struct gw_broker *broker, int64_t until_ms);
 void gw_producer_close(struct gw_broker *broker, int grace_ms);
 /* A topic that was just made becomes known to the producer before the first write. */
 void gw_producer_prepare(struct gw_broker *broker, const char *topic);
@@ -85,6 +111,30 @@ rd_kafka_resp_err_t gw_broker_offsets(struct gw_broker *broker, rd_kafka_topic_p
  * the end. Blocks likewise. */
 rd_kafka_resp_err_t gw_broker_offsets_at(struct gw_broker *broker, rd_kafka_topic_partition_list_t *list,
                                          int64_t timestamp_ms);
+
+/* admin.c: an administrator of its own for one operation; NULL: error says why. */
+#define GW_ADMIN_TIMEOUT_MS    30000
+#define GW_METADATA_TIMEOUT_MS 5000
+rd_kafka_t *gw_admin_open(const struct gw_broker *broker, sl_error *error);
+/* NULL: memory is out, and librdkafka's own time-outs hold. */
+rd_kafka_AdminOptions_t *gw_admin_options(rd_kafka_t *rk, rd_kafka_admin_op_t operation);
+/* The controller has the topic, or more of it; brokers learn of it and choose leaders a little later. */
+sl_status gw_admin_await(struct gw_broker *broker, rd_kafka_t *rk, const char *topic, int partitions,
+                         sl_error *error);
+
+/*
+ * admin.c: the settings of a topic that follow from how long its messages stay. Kafka's retention goes by the
+ * record's own timestamp: one older than the retention is deleted minutes after it was acknowledged, and by
+ * GW_TIMESTAMP_BOUND Kafka refuses such a record instead (Kafka 3.6 and later; older ones refuse the
+ * setting).
+ */
+#define GW_RETENTION_SETTINGS 3
+#define GW_TIMESTAMP_BOUND    "message.timestamp.before.max.ms"
+struct gw_topic_setting {
+    const char *name;
+    char value[24];
+};
+void gw_topic_retention(int64_t retention_ms, struct gw_topic_setting settings[GW_RETENTION_SETTINGS]);
 
 /* The status that a code of librdkafka's means, and whether the same may work later. */
 sl_status gw_kafka_status(rd_kafka_resp_err_t code, bool *retriable);

@@ -151,11 +151,12 @@ static void on_error(rd_kafka_t *producer, int code, const char *reason, void *o
     if (code == RD_KAFKA_RESP_ERR__FATAL) {
         char text[256] = "";
         rd_kafka_resp_err_t cause = rd_kafka_fatal_error(producer, text, sizeof text);
-        SL_ERROR(&broker->log, "kafka: the producer ended and is being replaced: %s: %s",
+        SL_ERROR(&broker->log, "kafka %s: the producer ended and is being replaced: %s: %s", broker->cluster,
                  rd_kafka_err2name(cause), text);
         want_replacement(broker);
     } else {
-        SL_WARNING(&broker->log, "kafka: %s", reason);
+        gw_broker_note_trouble(broker, code, reason);
+        SL_WARNING(&broker->log, "kafka %s: %s", broker->cluster, reason);
     }
 }
 
@@ -278,7 +279,8 @@ static rd_kafka_t *replace(struct gw_broker *broker)
     if (!topics)
         return NULL;
     if (make_producer(broker, &fresh, &error)) {
-        SL_ERROR(&broker->log, "kafka: the producer could not be replaced: %s", error.text);
+        SL_ERROR(&broker->log, "kafka %s: the producer could not be replaced: %s", broker->cluster,
+                 error.text);
         gw_topics_destroy(topics);
         return NULL;
     }
@@ -401,12 +403,17 @@ void gw_broker_attach(struct gw_broker *broker, struct gw_loop *loop)
     gw_loop_post(loop, &broker->attach);
 }
 
-void gw_producer_close(struct gw_broker *broker, int grace_ms)
+void gw_producer_end(struct gw_broker *broker, int64_t until_ms)
 {
-    int64_t until = sl_deadline_ms(grace_ms);
-    atomic_store(&broker->flush_until_ms, until);
+    atomic_store(&broker->flush_until_ms, until_ms);
     atomic_store_explicit(&broker->stopping, true, memory_order_release);
     sem_post(&broker->wanted);
+}
+
+void gw_producer_close(struct gw_broker *broker, int grace_ms)
+{
+    if (!atomic_load(&broker->stopping))
+        gw_producer_end(broker, sl_deadline_ms(grace_ms));
     pthread_join(broker->poller, NULL);
 }
 

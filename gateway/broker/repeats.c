@@ -132,7 +132,7 @@ static void add_text(struct gathering *all, const char *text)
 }
 
 /* SHA-256, cut to 128 bits: nobody finds two messages of one application with the same. */
-static bool make_key(struct gw_repeats *repeats, const char *application, const char *topic,
+static bool make_key(struct gw_repeats *repeats, const char *application, const char *layer,
                      const struct sl_message *message, const char *payload_checksum, struct gw_repeat *repeat)
 {
     struct hasher *hasher = &repeats->hashers[((uintptr_t)repeat->loop / sizeof(struct gw_task)) % HASHERS];
@@ -143,7 +143,7 @@ static bool make_key(struct gw_repeats *repeats, const char *application, const 
     pthread_mutex_lock(&hasher->lock);
     all.good = EVP_DigestInit_ex(all.state, NULL, NULL);
     add_text(&all, application);
-    add_text(&all, topic);
+    add_text(&all, layer);
     add_text(&all, message->trace_id);
     add_part(&all, message->partition_id, message->partition_id_size);
     add_text(&all, payload_checksum);
@@ -312,10 +312,10 @@ enum gw_repeat_verdict gw_repeats_enter_at(struct gw_repeats *repeats, int64_t n
 }
 
 enum gw_repeat_verdict gw_repeats_enter(struct gw_repeats *repeats, const char *application,
-                                        const char *topic, const struct sl_message *message,
+                                        const char *layer, const struct sl_message *message,
                                         const char *payload_checksum, struct gw_repeat *repeat)
 {
-    if (!repeats->window_ms || !make_key(repeats, application, topic, message, payload_checksum, repeat)) {
+    if (!repeats->window_ms || !make_key(repeats, application, layer, message, payload_checksum, repeat)) {
         repeat->listed = false;
         return repeat->verdict = GW_REPEAT_FIRST;
     }

@@ -2,7 +2,7 @@
  * Repeats: a message that a client sends again because the answer was lost is not written twice. Asked before
  * a write, and told after it, for messages to which their client gave a trace id.
  *
- * What was written is remembered by a hash of application, topic, trace id, partition id and payload, in
+ * What was written is remembered by a hash of application, layer, trace id, partition id and payload, in
  * memory, for a window of time and up to a number of messages: 40 bytes each, had as they come. Any thread.
  */
 #ifndef GW_BROKER_REPEATS_H
@@ -38,10 +38,10 @@ struct gw_repeat {
     struct gw_repeat *waiting, **last; /* of one that is under way: who waits for it, in order */
 };
 
-/* loop and decided are set by the caller. payload_checksum: of a payload that is not in memory (a blob), else
- * NULL. Out of memory counts as FIRST: better twice than not at all. */
+/* loop and decided are set by the caller. layer: its key (store/catalogs.h). payload_checksum: of a payload
+ * that is not in memory (a blob), else NULL. Out of memory counts as FIRST: better twice than not at all. */
 enum gw_repeat_verdict gw_repeats_enter(struct gw_repeats *repeats, const char *application,
-                                        const char *topic, const struct sl_message *message,
+                                        const char *layer, const struct sl_message *message,
                                         const char *payload_checksum, struct gw_repeat *repeat);
 /* What became of one that was FIRST. Not written: the next that waits for it becomes FIRST. */
 void gw_repeats_settle(struct gw_repeats *repeats, struct gw_repeat *repeat, bool written, sl_offset offset);

@@ -2,6 +2,7 @@
 #ifndef GW_BROKER_SUBSCRIPTION_H
 #define GW_BROKER_SUBSCRIPTION_H
 
+#include "gateway/broker/brokers.h"
 #include "gateway/broker/internal.h"
 #include "gateway/broker/outage.h"
 #include "gateway/broker/subscriptions.h"
@@ -48,6 +49,8 @@ struct gw_subscription {
 
     /* Fixed when made. */
     struct gw_layer *layer;
+    struct gw_broker *broker; /* the layer's cluster */
+    struct gw_outage *outage; /* whether that is away */
     enum gw_subscription_mode mode;
     char node[GW_NODE_DIGITS + 1];
     char *application, *id, *consumer, *group;
@@ -124,7 +127,7 @@ struct gw_subscription {
 };
 
 struct gw_subscriptions {
-    struct gw_broker *broker;
+    const struct gw_brokers *brokers;
     struct gw_throttler *throttler; /* NULL: throughput is not kept */
     struct gw_server *server;
     struct gw_workers *workers;
@@ -137,7 +140,7 @@ struct gw_subscriptions {
     atomic_uint parked; /* polls */
     atomic_ullong opened, redelivered, expired;
     struct gw_ended_ring *ended;
-    struct gw_outage *outage;
+    struct gw_outage **outages; /* a cluster each, as gw_brokers_at */
 
     pthread_mutex_t lock;
     pthread_cond_t changed;
@@ -178,7 +181,7 @@ struct gw_ended_ring *gw_ended_create(void);
 void gw_ended_destroy(struct gw_ended_ring *ring);
 /* Whether it remembers the application's subscription of that node, or (NULL) of that id on the topic, and of
  * that consumer (NULL: any); then the error says why and when it ended. */
-bool gw_ended_explain(struct gw_ended_ring *ring, const char *application, const char *topic,
+bool gw_ended_explain(struct gw_ended_ring *ring, const char *application, const char *layer,
                       const char *node, const char *id, const char *consumer, sl_error *error);
 /* Its loop's thread, once, before the phase changes. */
 void gw_subscription_note_end(struct gw_subscription *subscription, enum gw_end why, const char *detail);

@@ -16,7 +16,7 @@
 
 /* One allocation, its texts behind it. */
 struct ended {
-    const char *application, *topic, *node, *id, *consumer, *text;
+    const char *application, *layer, *node, *id, *consumer, *text;
 };
 
 struct gw_ended_ring {
@@ -60,15 +60,15 @@ static uint64_t key_of(const char *application, const char *name)
 
 static struct ended *ended_new(const struct gw_subscription *subscription)
 {
-    const char *const texts[] = {subscription->application, subscription->layer->topic, subscription->node,
-                                 subscription->id,          subscription->consumer,     subscription->why};
+    const char *const texts[] = {subscription->application, subscription->layer->key, subscription->node,
+                                 subscription->id,          subscription->consumer,   subscription->why};
     size_t size = 0;
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         size += strlen(texts[i]) + 1;
     struct ended *entry = malloc(sizeof *entry + size);
     if (!entry)
         return NULL;
-    const char **const places[] = {&entry->application, &entry->topic,    &entry->node,
+    const char **const places[] = {&entry->application, &entry->layer,    &entry->node,
                                    &entry->id,          &entry->consumer, &entry->text};
     char *at = (char *)(entry + 1);
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
@@ -98,18 +98,18 @@ static void remember(const struct gw_subscription *subscription)
 }
 
 /* A node is one subscription's for ever; an id is a client's choice, and good for one layer. */
-static bool is_meant(const struct ended *entry, const char *application, const char *topic, const char *node,
+static bool is_meant(const struct ended *entry, const char *application, const char *layer, const char *node,
                      const char *id, const char *consumer)
 {
     if (strcmp(entry->application, application) != 0)
         return false;
     if (node)
         return !strcmp(entry->node, node);
-    return !strcmp(entry->id, id) && !strcmp(entry->topic, topic) &&
+    return !strcmp(entry->id, id) && !strcmp(entry->layer, layer) &&
            (!consumer || !strcmp(entry->consumer, consumer));
 }
 
-bool gw_ended_explain(struct gw_ended_ring *ring, const char *application, const char *topic,
+bool gw_ended_explain(struct gw_ended_ring *ring, const char *application, const char *layer,
                       const char *node, const char *id, const char *consumer, sl_error *error)
 {
     if (!node && !id)
@@ -119,7 +119,7 @@ bool gw_ended_explain(struct gw_ended_ring *ring, const char *application, const
     pthread_mutex_lock(&ring->lock);
     for (size_t back = 1; back <= ENDED_MAX && !found; back++) {
         size_t place = (ring->next + ENDED_MAX - back) % ENDED_MAX;
-        if (keys[place] == key && is_meant(ring->entries[place], application, topic, node, id, consumer))
+        if (keys[place] == key && is_meant(ring->entries[place], application, layer, node, id, consumer))
             found = ring->entries[place];
     }
     if (found)
@@ -208,7 +208,7 @@ void gw_subscription_abandon(struct gw_subscription *subscription, enum gw_end w
     gw_loop_post(subscription->loop, &subscription->abandon_task);
 }
 
-void gw_subscriptions_end(struct gw_subscriptions *all, const char *application, const char *topic,
+void gw_subscriptions_end(struct gw_subscriptions *all, const char *application, const char *layer,
                           enum gw_end why)
 {
     if (!all)
@@ -216,7 +216,7 @@ void gw_subscriptions_end(struct gw_subscriptions *all, const char *application,
     pthread_mutex_lock(&all->lock);
     for (struct gw_subscription *next = all->alive; next; next = next->next_alive)
         if ((!application || !strcmp(next->application, application)) &&
-            (!topic || !strcmp(next->layer->topic, topic)))
+            (!layer || !strcmp(next->layer->key, layer)))
             gw_subscription_abandon(next, why); /* posts only */
     pthread_mutex_unlock(&all->lock);
 }

@@ -113,7 +113,7 @@ static rd_kafka_topic_partition_list_t *offsets_of(const struct gw_subscription 
     rd_kafka_topic_partition_list_t *known = rd_kafka_topic_partition_list_copy(list);
     for (int i = 0; i < known->cnt; i++)
         known->elems[i].offset = which;
-    *code = gw_broker_offsets(subscription->all->broker, known);
+    *code = gw_broker_offsets(subscription->broker, known);
     if (!*code)
         return known;
     rd_kafka_topic_partition_list_destroy(known);
@@ -168,7 +168,7 @@ static rd_kafka_resp_err_t find_starts(struct gw_subscription *subscription,
     if (!code)
         code = find_expired(subscription, list, fresh);
     if (!code)
-        code = gw_broker_offsets(subscription->all->broker, fresh);
+        code = gw_broker_offsets(subscription->broker, fresh);
     for (int i = 0; i < fresh->cnt && !code; i++)
         rd_kafka_topic_partition_list_set_offset(list, fresh->elems[i].topic, fresh->elems[i].partition,
                                                  fresh->elems[i].offset);
@@ -289,12 +289,12 @@ static sl_status resolve(struct gw_subscription *subscription, sl_error *error)
     rd_kafka_topic_partition_list_t *list = subscription->list;
     if (subscription->seek_time_ms >= 0) {
         rd_kafka_resp_err_t why =
-            gw_broker_offsets_at(subscription->all->broker, list, subscription->seek_time_ms);
+            gw_broker_offsets_at(subscription->broker, list, subscription->seek_time_ms);
         return why ? kafka_error(error, why, "the offsets of that time are not known") : SL_OK;
     }
     if (list->elems[0].offset >= 0)
         return clamp(subscription, list, error);
-    rd_kafka_resp_err_t code = gw_broker_offsets(subscription->all->broker, list);
+    rd_kafka_resp_err_t code = gw_broker_offsets(subscription->broker, list);
     return code ? kafka_error(error, code, "the partitions' begin and end are not known") : SL_OK;
 }
 
@@ -346,14 +346,14 @@ static sl_status resume(struct gw_subscription *subscription, sl_error *error)
 /* Where the partitions end that a commit names, or that the lag is of. */
 static sl_status ask_ends(struct gw_subscription *subscription, sl_error *error)
 {
-    rd_kafka_resp_err_t code = gw_broker_offsets(subscription->all->broker, subscription->list);
+    rd_kafka_resp_err_t code = gw_broker_offsets(subscription->broker, subscription->list);
     return code ? kafka_error(error, code, "the partitions' ends are not known") : SL_OK;
 }
 
 /* What Kafka knows of the positions. */
 static sl_status ask_positions(struct gw_subscription *subscription, sl_error *error)
 {
-    struct gw_broker *broker = subscription->all->broker;
+    struct gw_broker *broker = subscription->broker;
     const char *topic = subscription->layer->topic;
     int count = (int)subscription->known_count;
     sl_partition_position *known = subscription->known;

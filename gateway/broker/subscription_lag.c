@@ -44,7 +44,7 @@ void gw_subscription_measure(struct gw_subscription *subscription, bool now)
 
 void gw_subscription_find_lag(struct gw_subscription *subscription)
 {
-    if (!rd_kafka_queue_length(subscription->messages) || gw_outage_ms(subscription->all->outage)) {
+    if (!rd_kafka_queue_length(subscription->messages) || gw_outage_ms(subscription->outage)) {
         gw_subscription_measure(subscription, true);
         return;
     }

@@ -98,7 +98,7 @@ static sl_status make_conf(struct gw_subscription *subscription, sl_error *error
     const struct gw_subscribe *ask = subscription->subscribe;
     /* Start positions are given with each assignment. This is for a position that retention passes later. */
     const char *reset = subscription->earliest ? "earliest" : "latest";
-    struct gw_broker *broker = subscription->all->broker;
+    struct gw_broker *broker = subscription->broker;
     sl_status status = gw_kafka_conf(broker, "consumer", defaults, sizeof defaults / sizeof *defaults,
                                      &subscription->conf, error);
     for (size_t i = 0; i < ask->property_count && !status; i++)
@@ -206,7 +206,7 @@ static void note_error(struct gw_subscription *subscription, rd_kafka_event_t *e
     SL_WARNING(&subscription->all->log, "group %s on %s: %s", subscription->group, subscription->layer->topic,
                rd_kafka_event_error_string(event));
     if (rd_kafka_event_error(event) == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN)
-        gw_outage_suspect(subscription->all->outage);
+        gw_outage_suspect(subscription->outage);
     if (rd_kafka_event_error_is_fatal(event))
         gw_subscription_leave(subscription, GW_END_KAFKA, rd_kafka_event_error_string(event));
 }

@@ -250,8 +250,7 @@ static void fill(struct gw_subscription *subscription, struct gw_poll *poll)
 /* Kafka does not answer, so that nothing can come. Event streams wait for it: they have answered already. */
 static bool is_away(const struct gw_subscription *subscription, const struct gw_poll *poll)
 {
-    return !poll->holds && !subscription->unsettled &&
-           gw_outage_ms(subscription->all->outage) >= AWAY_TOLD_MS;
+    return !poll->holds && !subscription->unsettled && gw_outage_ms(subscription->outage) >= AWAY_TOLD_MS;
 }
 
 /* Ends the parked poll as it is. */

@@ -54,9 +54,30 @@ void gw_subscriptions_set(struct gw_subscriptions *all, const struct gw_subscrip
     all->join_ms = settings->join_ms;
 }
 
-sl_status gw_subscriptions_open(const sl_config *config, const struct sl_log *log, struct gw_broker *broker,
-                                struct gw_server *server, struct gw_workers *workers,
-                                struct gw_subscriptions **out, sl_error *error)
+static sl_status open_outages(struct gw_subscriptions *all, sl_error *error)
+{
+    size_t count = gw_brokers_count(all->brokers);
+    struct gw_loop *loop = gw_server_loop(all->server, 0);
+    sl_status status = SL_OK;
+    all->outages = calloc(count, sizeof *all->outages);
+    if (!all->outages)
+        return sl_error_oom(error);
+    for (size_t i = 0; i < count && !status; i++)
+        status =
+            gw_outage_create(gw_brokers_at(all->brokers, i), all->workers, loop, &all->outages[i], error);
+    return status;
+}
+
+static void close_outages(struct gw_subscriptions *all)
+{
+    for (size_t i = 0; all->outages && i < gw_brokers_count(all->brokers); i++)
+        gw_outage_destroy(&all->outages[i]);
+    free(all->outages);
+}
+
+sl_status gw_subscriptions_open(const sl_config *config, const struct sl_log *log,
+                                const struct gw_brokers *brokers, struct gw_server *server,
+                                struct gw_workers *workers, struct gw_subscriptions **out, sl_error *error)
 {
     *out = NULL;
     struct gw_subscriptions *all = calloc(1, sizeof *all);
@@ -69,16 +90,16 @@ sl_status gw_subscriptions_open(const sl_config *config, const struct sl_log *lo
         return status;
     }
     gw_subscriptions_set(all, &settings);
-    all->broker = broker;
-    all->budget = broker->budget;
+    all->brokers = brokers;
+    all->budget = gw_brokers_at(brokers, 0)->budget;
     all->server = server;
     all->workers = workers;
     if (log)
         all->log = *log;
     all->ended = gw_ended_create();
-    status = all->ended ? gw_outage_create(broker, workers, gw_server_loop(server, 0), &all->outage, error)
-                        : sl_error_oom(error);
+    status = all->ended ? open_outages(all, error) : sl_error_oom(error);
     if (status) {
+        close_outages(all);
         gw_ended_destroy(all->ended);
         free(all);
         return status;
@@ -198,8 +219,7 @@ void gw_subscription_left(struct gw_subscription *subscription)
 static bool same_layer(const struct gw_subscription *subscription, const char *application,
                        const struct gw_layer *layer)
 {
-    return !strcmp(subscription->application, application) &&
-           !strcmp(subscription->layer->topic, layer->topic);
+    return !strcmp(subscription->application, application) && !strcmp(subscription->layer->key, layer->key);
 }
 
 struct gw_subscription *gw_subscription_find(struct gw_subscriptions *all, const char *application,
@@ -237,7 +257,7 @@ struct gw_subscription *gw_subscription_find(struct gw_subscriptions *all, const
     }
     if (!found && atomic_load(&all->closed))
         sl_error_set_retriable(error, SL_CLOSED, "the gateway is being stopped");
-    else if (!found && !gw_ended_explain(all->ended, application, layer->topic, node, subscription_id,
+    else if (!found && !gw_ended_explain(all->ended, application, layer->key, node, subscription_id,
                                          consumer_id, error))
         sl_error_set(error, SL_NOT_FOUND,
                      "there is no subscription %s of this application on layer %s (it ended, or was idle too "
@@ -363,6 +383,11 @@ static struct gw_subscription *subscription_new(struct gw_subscriptions *all, st
     atomic_init(&fresh->lag, -1);
     atomic_init(&fresh->references, 1); /* the loop's */
     fresh->layer = gw_layer_link(ask->layer);
+    for (size_t i = 0; i < gw_brokers_count(all->brokers); i++)
+        if (!strcmp(gw_broker_cluster(gw_brokers_at(all->brokers, i)), ask->layer->cluster)) {
+            fresh->broker = gw_brokers_at(all->brokers, i);
+            fresh->outage = all->outages[i];
+        }
     fresh->mode = ask->mode;
     bool made = sl_random_hex(fresh->node, GW_NODE_DIGITS);
     fresh->application = sl_strdup(ask->application);
@@ -375,7 +400,7 @@ static struct gw_subscription *subscription_new(struct gw_subscriptions *all, st
     fresh->subscribe = ask;
     unsigned loops = gw_server_loops(all->server);
     fresh->loop = gw_server_loop(all->server, (unsigned)(bucket_of(fresh->node) % loops));
-    if (made && fresh->application && fresh->id && fresh->consumer)
+    if (made && fresh->broker && fresh->application && fresh->id && fresh->consumer)
         return fresh;
     subscription_free(fresh);
     return NULL;
@@ -488,7 +513,7 @@ void gw_subscriptions_free(struct gw_subscriptions **all)
     while ((*all)->alive)
         discard((*all)->alive); /* NOLINT(clang-analyzer-unix.Malloc): it takes it off the list */
     gw_ended_destroy((*all)->ended);
-    gw_outage_destroy(&(*all)->outage);
+    close_outages(*all);
     pthread_cond_destroy(&(*all)->changed);
     pthread_mutex_destroy(&(*all)->lock);
     free(*all);

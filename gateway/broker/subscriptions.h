@@ -11,7 +11,7 @@
 #ifndef GW_BROKER_SUBSCRIPTIONS_H
 #define GW_BROKER_SUBSCRIPTIONS_H
 
-#include "gateway/broker/broker.h"
+#include "gateway/broker/brokers.h"
 #include "gateway/store/catalogs.h"
 #include "gateway/worker.h"
 #include <streamlayer/consumer.h>
@@ -20,9 +20,9 @@ struct gw_subscriptions;
 struct gw_subscription; /* counted by references */
 
 /* Everything given is borrowed and must outlive it; the server must have its loops. */
-sl_status gw_subscriptions_open(const sl_config *config, const struct sl_log *log, struct gw_broker *broker,
-                                struct gw_server *server, struct gw_workers *workers,
-                                struct gw_subscriptions **out, sl_error *error);
+sl_status gw_subscriptions_open(const sl_config *config, const struct sl_log *log,
+                                const struct gw_brokers *brokers, struct gw_server *server,
+                                struct gw_workers *workers, struct gw_subscriptions **out, sl_error *error);
 
 /* What may be changed while it runs (streamlayer.gateway.limits.*). */
 struct gw_subscription_settings {
@@ -72,12 +72,12 @@ enum gw_end {
 };
 
 /*
- * Ends those of an application (NULL: of all) on a layer's topic (NULL: on all layers): each leaves its group
- * at once, and a poll that waits is answered with the reason. Returns before that. One that is subscribed
- * meanwhile is not ended: whoever subscribes looks again afterwards whether it may. all NULL: nothing. Any
- * thread.
+ * Ends those of an application (NULL: of all) on a layer, named by its key (NULL: on all layers): each leaves
+ * its group at once, and a poll that waits is answered with the reason. Returns before that. One that is
+ * subscribed meanwhile is not ended: whoever subscribes looks again afterwards whether it may. all NULL:
+ * nothing. Any thread.
  */
-void gw_subscriptions_end(struct gw_subscriptions *all, const char *application, const char *topic,
+void gw_subscriptions_end(struct gw_subscriptions *all, const char *application, const char *layer,
                           enum gw_end why);
 
 enum gw_subscription_mode { GW_SERIAL, GW_PARALLEL };

@@ -43,18 +43,48 @@ void gw_layer_unlink(struct gw_layer *layer)
     free(layer);
 }
 
-/* A layer with all its strings in one piece of memory. */
-static struct gw_layer *layer_new(const char *hrn, const char *topic, const struct gw_layer_spec *spec)
+static struct gw_layer_counters *counters_link(struct gw_layer_counters *counters)
 {
-    const char *strings[] = {hrn, spec->id, spec->name, topic, spec->content_type, spec->content_encoding};
+    if (counters)
+        atomic_fetch_add_explicit(&counters->references, 1, memory_order_relaxed);
+    else if ((counters = calloc(1, sizeof *counters)))
+        atomic_init(&counters->references, 1);
+    return counters;
+}
+
+/* What the layer's throttles keep from now on. */
+static void set_rates(const struct gw_layer *layer)
+{
+    atomic_store(&layer->counters->in.rate, (int64_t)layer->in_kbps * 1024);
+    atomic_store(&layer->counters->out.rate, (int64_t)layer->out_kbps * 1024);
+}
+
+/* The caller's; NULL: memory is out. */
+static char *key_of(const char *topic, const char *cluster)
+{
+    return strcmp(cluster, GW_CLUSTER_DEFAULT) ? sl_printf("%s@%s", topic, cluster) : sl_strdup(topic);
+}
+
+/* A layer with all its strings in one piece of memory. counters: those of what it was before; NULL: new ones.
+ */
+static struct gw_layer *layer_new(const char *hrn, const char *topic, const struct gw_layer_spec *spec,
+                                  struct gw_layer_counters *counters)
+{
+    const char *cluster = spec->cluster ? spec->cluster : GW_CLUSTER_DEFAULT;
+    char *key = key_of(topic, cluster);
+    const char *strings[] = {hrn,     spec->id, spec->name, topic, spec->content_type, spec->content_encoding,
+                             cluster, key};
     size_t size = sizeof(struct gw_layer);
     for (size_t i = 0; i < sizeof strings / sizeof *strings; i++)
         size += strings[i] ? strlen(strings[i]) + 1 : 0;
-    struct gw_layer *layer = calloc(1, size);
-    if (!layer)
+    struct gw_layer *layer = key ? calloc(1, size) : NULL;
+    if (!layer) {
+        free(key);
         return NULL;
-    const char **members[] = {&layer->hrn,   &layer->id,           &layer->name,
-                              &layer->topic, &layer->content_type, &layer->content_encoding};
+    }
+    const char **members[] = {&layer->hrn,     &layer->id,           &layer->name,
+                              &layer->topic,   &layer->content_type, &layer->content_encoding,
+                              &layer->cluster, &layer->key};
     char *text = (char *)(layer + 1);
     for (size_t i = 0; i < sizeof strings / sizeof *strings; i++)
         if (strings[i]) {
@@ -62,19 +92,20 @@ static struct gw_layer *layer_new(const char *hrn, const char *topic, const stru
             *members[i] = memcpy(text, strings[i], taken);
             text += taken;
         }
+    free(key);
+    layer->adopted = spec->topic != NULL;
     layer->parallelization = spec->parallelization;
     layer->in_kbps = spec->in_kbps;
     layer->out_kbps = spec->out_kbps;
     layer->ttl_ms = spec->ttl_ms;
     atomic_init(&layer->references, 1);
-    layer->counters = calloc(1, sizeof *layer->counters);
+    layer->counters = counters_link(counters);
     if (!layer->counters) {
         free(layer);
         return NULL;
     }
-    atomic_init(&layer->counters->references, 1);
-    layer->counters->in.rate = (int64_t)spec->in_kbps * 1024;
-    layer->counters->out.rate = (int64_t)spec->out_kbps * 1024;
+    if (!counters)
+        set_rates(layer);
     return layer;
 }
 
@@ -215,8 +246,10 @@ static bool load_layer(void *opaque, sqlite3_stmt *row)
         .in_kbps = sqlite3_column_int(row, 7),
         .out_kbps = sqlite3_column_int(row, 8),
         .ttl_ms = sqlite3_column_int64(row, 9),
+        .cluster = gw_db_text(row, 10),
+        .topic = sqlite3_column_int(row, 11) ? gw_db_text(row, 3) : NULL,
     };
-    struct gw_layer *layer = layer_new(catalog->hrn, gw_db_text(row, 3), &spec);
+    struct gw_layer *layer = layer_new(catalog->hrn, gw_db_text(row, 3), &spec, NULL);
     load->failed = !layer;
     if (layer) {
         layer->marketplace = catalog->marketplace;
@@ -246,7 +279,7 @@ sl_status gw_catalogs_open(const char *data_directory, struct gw_catalogs **out,
         status = gw_db_run(
             catalogs->db,
             "SELECT hrn, id, name, topic, content_type, content_encoding, parallelization, in_kbps, "
-            "out_kbps, ttl_ms FROM layers WHERE state = 1",
+            "out_kbps, ttl_ms, cluster, adopted FROM layers WHERE state = 1",
             load_layer, &load, NULL, error, "");
     if (!status && load.failed)
         status = sl_error_oom(error);
@@ -313,12 +346,13 @@ bool gw_catalogs_marketplace(struct gw_catalogs *catalogs, const char *hrn, bool
 json_t *gw_layer_json(const struct gw_layer *layer)
 {
     json_t *value = json_pack(
-        "{s:s, s:s, s:s, s:s, s:{s:i, s:i, s:i}, s:I, s:s}", "id", layer->id, "name", layer->name,
+        "{s:s, s:s, s:s, s:s, s:{s:i, s:i, s:i}, s:I, s:s, s:s}", "id", layer->id, "name", layer->name,
         "layerType", "stream", "contentType", layer->content_type, "streamProperties", "dataInThroughputKbps",
         layer->in_kbps, "dataOutThroughputKbps", layer->out_kbps, "parallelization", layer->parallelization,
-        "ttl", (json_int_t)layer->ttl_ms, "topic", layer->topic);
-    if (value && layer->content_encoding &&
-        json_object_set_new(value, "contentEncoding", json_string(layer->content_encoding))) {
+        "ttl", (json_int_t)layer->ttl_ms, "topic", layer->topic, "cluster", layer->cluster);
+    if (value && ((layer->content_encoding &&
+                   json_object_set_new(value, "contentEncoding", json_string(layer->content_encoding))) ||
+                  (layer->adopted && json_object_set_new(value, "adopted", json_true())))) {
         json_decref(value);
         return NULL;
     }
@@ -473,6 +507,35 @@ static char *topic_name(const char *catalog_id, const char *layer_id)
     return sl_random_hex(creation, 12) ? sl_printf("sl.%s.%s.%s", catalog_id, layer_id, creation) : NULL;
 }
 
+static bool keep_owner(void *opaque, sqlite3_stmt *row)
+{
+    *(char **)opaque = sl_printf("the layer \"%s\" of %s", gw_db_text(row, 1), gw_db_text(row, 0));
+    return false;
+}
+
+/* What is in the way of a new layer: one with its id, or one that has the topic it is to adopt. */
+static void explain_conflict(struct gw_catalogs *catalogs, const struct catalog *catalog,
+                             const struct gw_layer_spec *spec, const struct gw_layer *layer, sl_error *error)
+{
+    char *owner = NULL;
+    if (find_layer(catalog, spec->id)) {
+        sl_error_set(error, SL_CONFLICT, "the catalog %s has a layer \"%s\" already", catalog->hrn, spec->id);
+        return;
+    }
+    if (spec->topic)
+        gw_db_run(catalogs->db, "SELECT hrn, id FROM layers WHERE cluster = ? AND topic = ?", keep_owner,
+                  &owner, NULL, NULL, "ss", layer->cluster, layer->topic);
+    if (owner)
+        sl_error_set(error, SL_CONFLICT, "the topic %s belongs to %s already", spec->topic, owner);
+    else
+        sl_error_set(
+            error, SL_CONFLICT,
+            "the catalog %s has a layer \"%s\" that is just being made or deleted: try again, and if "
+            "that does not help, delete it once more",
+            catalog->hrn, spec->id);
+    free(owner);
+}
+
 sl_status gw_catalogs_begin_layer(struct gw_catalogs *catalogs, const char *hrn,
                                   const struct gw_layer_spec *spec, struct gw_layer **out, sl_error *error)
 {
@@ -481,29 +544,24 @@ sl_status gw_catalogs_begin_layer(struct gw_catalogs *catalogs, const char *hrn,
     sl_status status = SL_OK;
     pthread_mutex_lock(&catalogs->change);
     const struct catalog *catalog = find_catalog(catalogs, hrn);
-    char *topic = catalog ? topic_name(catalog->id, spec->id) : NULL;
+    char *topic = !catalog ? NULL : spec->topic ? sl_strdup(spec->topic) : topic_name(catalog->id, spec->id);
     if (!catalog)
         status = no_catalog(hrn, error);
-    else if (!topic || !(layer = layer_new(hrn, topic, spec)))
+    else if (!topic || !(layer = layer_new(hrn, topic, spec, NULL)))
         status = sl_error_oom(error);
     else
         layer->marketplace = catalog->marketplace;
-    if (!status)
+    if (!status && layer)
         status = gw_db_run(catalogs->db,
                            "INSERT INTO layers (hrn, id, name, topic, content_type, content_encoding, "
-                           "parallelization, in_kbps, out_kbps, ttl_ms, state, created_ms) "
-                           "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?)",
-                           NULL, NULL, NULL, error, "ssssssiiiii", hrn, spec->id, spec->name, topic,
+                           "parallelization, in_kbps, out_kbps, ttl_ms, cluster, adopted, state, created_ms) "
+                           "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?)",
+                           NULL, NULL, NULL, error, "ssssssiiiisii", hrn, spec->id, spec->name, topic,
                            spec->content_type, spec->content_encoding, (int64_t)spec->parallelization,
-                           (int64_t)spec->in_kbps, (int64_t)spec->out_kbps, spec->ttl_ms, sl_wall_ms());
+                           (int64_t)spec->in_kbps, (int64_t)spec->out_kbps, spec->ttl_ms, layer->cluster,
+                           (int64_t)layer->adopted, sl_wall_ms());
     if (status == SL_CONFLICT)
-        sl_error_set(
-            error, SL_CONFLICT,
-            find_layer(catalog, spec->id)
-                ? "the catalog %s has a layer \"%s\" already"
-                : "the catalog %s has a layer \"%s\" that is just being made or deleted: try again, and if "
-                  "that does not help, delete it once more",
-            hrn, spec->id);
+        explain_conflict(catalogs, catalog, spec, layer, error);
     pthread_mutex_unlock(&catalogs->change);
     free(topic);
     if (status)
@@ -519,8 +577,9 @@ sl_status gw_catalogs_publish_layer(struct gw_catalogs *catalogs, struct gw_laye
     pthread_mutex_lock(&catalogs->change);
     struct catalog *catalog = find_catalog(catalogs, layer->hrn);
     sl_status status =
-        catalog ? gw_db_run(catalogs->db, "UPDATE layers SET state = 1 WHERE topic = ? AND state = 0", NULL,
-                            NULL, &changed, error, "s", layer->topic)
+        catalog ? gw_db_run(catalogs->db,
+                            "UPDATE layers SET state = 1 WHERE cluster = ? AND topic = ? AND state = 0", NULL,
+                            NULL, &changed, error, "ss", layer->cluster, layer->topic)
                 : no_catalog(layer->hrn, error);
     if (!status && !changed)
         status = sl_error_set(error, SL_NOT_FOUND, "the layer \"%s\" was deleted while it was being made",
@@ -534,6 +593,57 @@ sl_status gw_catalogs_publish_layer(struct gw_catalogs *catalogs, struct gw_laye
             sl_error_oom(error);
     }
     pthread_mutex_unlock(&catalogs->change);
+    return status;
+}
+
+/* Puts fresh into the place of layer, under the change lock. */
+static sl_status replace_layer(struct gw_catalogs *catalogs, struct catalog *catalog,
+                               const struct gw_layer *layer, struct gw_layer *fresh, sl_error *error)
+{
+    sl_status status =
+        gw_db_run(catalogs->db,
+                  "UPDATE layers SET name = ?, parallelization = ?, in_kbps = ?, out_kbps = ?, ttl_ms = ? "
+                  "WHERE hrn = ? AND id = ?",
+                  NULL, NULL, NULL, error, "siiiiss", fresh->name, (int64_t)fresh->parallelization,
+                  (int64_t)fresh->in_kbps, (int64_t)fresh->out_kbps, fresh->ttl_ms, layer->hrn, layer->id);
+    if (status)
+        return status;
+    pthread_rwlock_wrlock(&catalogs->lock);
+    struct gw_layer **place = &catalog->layers[layer_place(catalog, layer->id)];
+    struct gw_layer *old = *place;
+    *place = gw_layer_link(fresh);
+    pthread_rwlock_unlock(&catalogs->lock);
+    set_rates(fresh);
+    gw_layer_unlink(old);
+    return SL_OK;
+}
+
+sl_status gw_catalogs_update_layer(struct gw_catalogs *catalogs, const struct gw_layer *layer,
+                                   const struct gw_layer_spec *spec, struct gw_layer **out, sl_error *error)
+{
+    *out = NULL;
+    sl_status status = SL_OK;
+    pthread_mutex_lock(&catalogs->change);
+    struct catalog *catalog = find_catalog(catalogs, layer->hrn);
+    const struct gw_layer *found = catalog ? find_layer(catalog, layer->id) : NULL;
+    struct gw_layer *fresh = NULL;
+    if (!found || strcmp(found->key, layer->key) != 0)
+        status = sl_error_set(error, SL_NOT_FOUND, "the layer \"%s\" was deleted while it was being changed",
+                              layer->id);
+    else if (found != layer)
+        status = sl_error_set(error, SL_CONFLICT, "the layer \"%s\" was changed by another request meanwhile",
+                              layer->id);
+    else if (!(fresh = layer_new(layer->hrn, layer->topic, spec, layer->counters)))
+        status = sl_error_oom(error);
+    if (!status && fresh) {
+        fresh->marketplace = layer->marketplace;
+        status = replace_layer(catalogs, catalog, layer, fresh, error);
+    }
+    pthread_mutex_unlock(&catalogs->change);
+    if (status)
+        gw_layer_unlink(fresh);
+    else
+        *out = fresh;
     return status;
 }
 
@@ -607,30 +717,38 @@ sl_status gw_catalogs_condemn(struct gw_catalogs *catalogs, const char *hrn, con
     return status;
 }
 
-sl_status gw_catalogs_condemn_topic(struct gw_catalogs *catalogs, const char *topic, sl_error *error)
+sl_status gw_catalogs_condemn_begun(struct gw_catalogs *catalogs, const struct gw_layer *layer,
+                                    sl_error *error)
 {
     pthread_mutex_lock(&catalogs->change);
-    sl_status status = gw_db_run(catalogs->db, "UPDATE layers SET state = 2 WHERE topic = ?", NULL, NULL,
-                                 NULL, error, "s", topic);
+    sl_status status = gw_db_run(catalogs->db, "UPDATE layers SET state = 2 WHERE cluster = ? AND topic = ?",
+                                 NULL, NULL, NULL, error, "ss", layer->cluster, layer->topic);
     pthread_mutex_unlock(&catalogs->change);
     return status;
 }
 
 static bool add_topic(void *opaque, sqlite3_stmt *row)
 {
-    return !json_array_append_new(opaque, json_string(gw_db_text(row, 0)));
+    const char *topic = gw_db_text(row, 0), *cluster = gw_db_text(row, 1);
+    char *key = key_of(topic, cluster);
+    json_t *item = key ? json_pack("{s:s, s:s, s:s, s:b}", "topic", topic, "cluster", cluster, "key", key,
+                                   "adopted", sqlite3_column_int(row, 2))
+                       : NULL;
+    free(key);
+    return !json_array_append_new(opaque, item);
 }
 
-sl_status gw_catalogs_condemned(struct gw_catalogs *catalogs, const char *hrn, json_t **topics,
-                                sl_error *error)
+sl_status gw_catalogs_condemned(struct gw_catalogs *catalogs, const char *hrn, const char *layer,
+                                json_t **topics, sl_error *error)
 {
     *topics = json_array();
     if (!*topics)
         return sl_error_oom(error);
     pthread_mutex_lock(&catalogs->change);
-    sl_status status = gw_db_run(
-        catalogs->db, "SELECT topic FROM layers WHERE state = 2 AND hrn = coalesce(?, hrn) ORDER BY topic",
-        add_topic, *topics, NULL, error, "s", hrn);
+    sl_status status = gw_db_run(catalogs->db,
+                                 "SELECT topic, cluster, adopted FROM layers WHERE state = 2 AND hrn = "
+                                 "coalesce(?, hrn) AND id = coalesce(?, id) ORDER BY cluster, topic",
+                                 add_topic, *topics, NULL, error, "ss", hrn, layer);
     pthread_mutex_unlock(&catalogs->change);
     if (status) {
         json_decref(*topics);
@@ -639,11 +757,13 @@ sl_status gw_catalogs_condemned(struct gw_catalogs *catalogs, const char *hrn, j
     return status;
 }
 
-sl_status gw_catalogs_forget_topic(struct gw_catalogs *catalogs, const char *topic, sl_error *error)
+sl_status gw_catalogs_forget_topic(struct gw_catalogs *catalogs, const char *cluster, const char *topic,
+                                   sl_error *error)
 {
     pthread_mutex_lock(&catalogs->change);
     sl_status status =
-        gw_db_run(catalogs->db, "DELETE FROM layers WHERE topic = ?", NULL, NULL, NULL, error, "s", topic);
+        gw_db_run(catalogs->db, "DELETE FROM layers WHERE cluster = ? AND topic = ? AND state = 2", NULL,
+                  NULL, NULL, error, "ss", cluster, topic);
     pthread_mutex_unlock(&catalogs->change);
     return status;
 }

@@ -21,14 +21,19 @@ struct gw_catalogs;
 struct gw_layer {
     atomic_int references;
     const char *hrn, *id, *name;
-    const char *topic; /* readable, legal for Kafka, unique: carries a creation id */
+    const char *topic;   /* legal for Kafka; one that we made is readable, and carries a creation id */
+    const char *cluster; /* the Kafka cluster that the topic is in, by its name in the settings */
+    const char *key;     /* of what is kept for the layer: the topic, "@CLUSTER" behind it unless that is the
+                          * default one: no two layers have the same */
+    bool adopted;        /* the topic was there before the layer and outlives it: it is never deleted */
     const char *content_type, *content_encoding; /* encoding: NULL or "gzip" */
     int parallelization, in_kbps, out_kbps;
     int64_t ttl_ms;
     bool marketplace; /* the catalog's */
-    /* Counted by the APIs, shown at /metrics. Shared by all makings of the layer. */
+    /* Counted by the APIs, shown at /metrics. Shared by what the layer was and is, through its changes. */
     struct gw_layer_counters {
         atomic_int references;
+        atomic_bool changing; /* a change of the layer is under way: another one is refused meanwhile */
         atomic_ullong messages_in, bytes_in, messages_out, bytes_out; /* bytes of payload */
         struct gw_throttle in, out;                                   /* the layer's throughput */
     } * counters;
@@ -63,7 +68,8 @@ json_t *gw_layer_json(const struct gw_layer *layer);
  * what is deleted is out of sight before its topic goes; what a crash leaves half-way is condemned at the
  * next start.
  */
-#define GW_HRN_PREFIX "hrn:here:data::local:"
+#define GW_HRN_PREFIX      "hrn:here:data::local:"
+#define GW_CLUSTER_DEFAULT "default" /* the Kafka cluster of streamlayer.gateway.kafka itself */
 
 /* creator: the application that may read, write and manage it from its first moment; NULL: none. Errors:
  * SL_CONFLICT. */
@@ -76,6 +82,8 @@ struct gw_layer_spec {
     const char *id, *name, *content_type, *content_encoding; /* encoding: NULL: none */
     int parallelization, in_kbps, out_kbps;
     int64_t ttl_ms;
+    const char *cluster; /* NULL: the default one */
+    const char *topic;   /* one that is there already and is adopted; NULL: a new one */
 };
 /* Reserves the id and names the topic; *out is the caller's reference to the layer, not to be found yet.
  * Errors: SL_NOT_FOUND (no such catalog), SL_CONFLICT. */
@@ -84,17 +92,26 @@ sl_status gw_catalogs_begin_layer(struct gw_catalogs *catalogs, const char *hrn,
 /* Its topic is there: it can be found. Errors: SL_NOT_FOUND (condemned meanwhile). */
 sl_status gw_catalogs_publish_layer(struct gw_catalogs *catalogs, struct gw_layer *layer, sl_error *error);
 
+/* Makes the layer what spec says of name, parallelization, throughput and ttl; its other members are the
+ * layer's. *out: what it is now, the caller's reference. Errors: SL_NOT_FOUND (deleted meanwhile),
+ * SL_CONFLICT (layer is not what it is any more). */
+sl_status gw_catalogs_update_layer(struct gw_catalogs *catalogs, const struct gw_layer *layer,
+                                   const struct gw_layer_spec *spec, struct gw_layer **out, sl_error *error);
+
 /* Takes a layer, or the catalog with all its layers and grants (layer NULL), out of sight for good. Also
  * SL_OK for what is condemned already, so that a deletion may be tried again. Errors: SL_NOT_FOUND. */
 sl_status gw_catalogs_condemn(struct gw_catalogs *catalogs, const char *hrn, const char *layer,
                               sl_error *error);
 /* The same for a layer that was begun and never published. */
-sl_status gw_catalogs_condemn_topic(struct gw_catalogs *catalogs, const char *topic, sl_error *error);
-/* The topics of the condemned layers of a catalog, or of all (hrn NULL): a JSON array of strings. */
-sl_status gw_catalogs_condemned(struct gw_catalogs *catalogs, const char *hrn, json_t **topics,
-                                sl_error *error);
-/* The topic is gone, and so is its layer; a condemned catalog goes with its last layer. */
-sl_status gw_catalogs_forget_topic(struct gw_catalogs *catalogs, const char *topic, sl_error *error);
+sl_status gw_catalogs_condemn_begun(struct gw_catalogs *catalogs, const struct gw_layer *layer,
+                                    sl_error *error);
+/* The topics of the condemned: of one layer, of a catalog's layers (layer NULL), of all (hrn NULL, too). A
+ * JSON array of {"topic","cluster","key","adopted"}; an adopted topic must not be deleted. */
+sl_status gw_catalogs_condemned(struct gw_catalogs *catalogs, const char *hrn, const char *layer,
+                                json_t **topics, sl_error *error);
+/* The topic is gone, or let go, and so is its layer; a condemned catalog goes with its last layer. */
+sl_status gw_catalogs_forget_topic(struct gw_catalogs *catalogs, const char *cluster, const char *topic,
+                                   sl_error *error);
 sl_status gw_catalogs_forget_empty(struct gw_catalogs *catalogs, sl_error *error);
 
 #endif

@@ -11,6 +11,46 @@
 
 static const char *const client_certificates[] = {"none", "optional", "required", NULL};
 static const char *const tls_versions[] = {"1.2", "1.3", NULL};
+static const char *const protocols[] = {"plaintext", "ssl", "sasl_plaintext", "sasl_ssl", NULL};
+
+/* One Kafka cluster, all but its brokers. */
+/* clang-format off */
+#define CLUSTER(root)                                                                                        \
+    {.path = root ".replication-factor",                                                                     \
+     .type = SL_INTEGER,                                                                                     \
+     .value = "-1",                                                                                          \
+     .min = -1,                                                                                              \
+     .max = 100,                                                                                             \
+     .meaning = "Replicas of a new layer's topic; -1: the cluster's default."},                              \
+    {.path = root ".client",                                                                                 \
+     .type = SL_SECTION,                                                                                     \
+     .meaning = "Settings of librdkafka for all that the gateway does with the cluster, as they are: how it "\
+                "proves who it is, whom it trusts."},                                                        \
+    {.path = root ".producer",                                                                               \
+     .type = SL_SECTION,                                                                                     \
+     .meaning = "Settings of librdkafka for the gateway's producer; they win over those of client."},        \
+    {.path = root ".consumer",                                                                               \
+     .type = SL_SECTION,                                                                                     \
+     .meaning = "Settings of librdkafka for the gateway's consumers; they win over those of client."},       \
+    {.path = root ".advertised.brokers",                                                                     \
+     .type = SL_TEXT,                                                                                        \
+     .meaning = "The brokers that applications are told that use kafka-connector; without it, the "         \
+                "gateway's own."},                                                                           \
+    {.path = root ".advertised.security-protocol",                                                           \
+     .type = SL_CHOICE,                                                                                      \
+     .choices = protocols,                                                                                   \
+     .noun = "protocol",                                                                                     \
+     .meaning = "How those brokers are spoken to; without it, as the gateway does."},                        \
+    {.path = root ".advertised.sasl-mechanism",                                                              \
+     .type = SL_TEXT,                                                                                        \
+     .meaning = "The SASL mechanism there; without it, the gateway's own."},                                 \
+    {.path = root ".advertised.ca-file",                                                                     \
+     .type = SL_FILE,                                                                                        \
+     .readable = true,                                                                                       \
+     .meaning = "The CA certificates (PEM) to trust there; without it, the gateway's own. Applications are " \
+                "given what is in it."}
+/* clang-format on */
+
 static const char *const levels[] = {"error", "warning", "info", "debug", NULL};
 
 const struct sl_setting sl_gateway_settings[] = {
@@ -107,18 +147,15 @@ const struct sl_setting sl_gateway_settings[] = {
      .type = SL_TEXT,
      .environment = "STREAMLAYER_GATEWAY_BROKERS",
      .meaning = "The Kafka cluster: host:port, separated by commas."},
-    {.path = SL_GATEWAY_ROOT "kafka.replication-factor",
-     .type = SL_INTEGER,
-     .value = "-1",
-     .min = -1,
-     .max = 100,
-     .meaning = "Replicas of a new layer's topic; -1: the cluster's default."},
-    {.path = SL_GATEWAY_ROOT "kafka.producer",
-     .type = SL_SECTION,
-     .meaning = "Settings of librdkafka for the gateway's producer, as they are."},
-    {.path = SL_GATEWAY_ROOT "kafka.consumer",
-     .type = SL_SECTION,
-     .meaning = "Settings of librdkafka for the gateway's consumers, as they are."},
+    CLUSTER(SL_GATEWAY_ROOT "kafka"),
+    {.path = SL_GATEWAY_ROOT "kafka.clusters",
+     .type = SL_NAMED,
+     .meaning = "More Kafka clusters, each by a name that layers are made with; the one above is called "
+                "default."},
+    {.path = SL_GATEWAY_ROOT "kafka.clusters." SL_NAME ".brokers",
+     .type = SL_TEXT,
+     .meaning = "That cluster: host:port, separated by commas."},
+    CLUSTER(SL_GATEWAY_ROOT "kafka.clusters." SL_NAME),
 
     {.path = SL_GATEWAY_ROOT "limits.connections",
      .type = SL_INTEGER,

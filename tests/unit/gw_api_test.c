@@ -49,9 +49,11 @@ static int setup(void **state)
     assert_int_equal(gw_workers_start(1, 1, &gateway->workers, NULL), SL_OK);
     gateway->public_url = strdup("http://127.0.0.1:1");
     gateway->extended = true;
-    assert_true(gw_lookup_route_count + gw_config_route_count + gw_status_route_count <= 40);
+    assert_true(
+        gw_lookup_route_count + gw_config_route_count + gw_layer_route_count + gw_status_route_count <= 40);
     size_t count = add_routes(fixture->routes, gw_lookup_routes, gw_lookup_route_count);
     count += add_routes(fixture->routes + count, gw_config_routes, gw_config_route_count);
+    count += add_routes(fixture->routes + count, gw_layer_routes, gw_layer_route_count);
     count += add_routes(fixture->routes + count, gw_status_routes, gw_status_route_count);
     const struct gw_server_settings settings = {.loops = 1,
                                                 .routes = fixture->routes,

@@ -77,7 +77,7 @@ static struct apis *apis_start(const char *content_type, const char *setting, co
         gw_workers_start(1, 1, &gateway->disk_workers, &error) ||
         gw_repeats_create(60000, 100000, &gateway->repeats, &error) ||
         gw_publications_create(10, gateway->budget, &gateway->publications, &error) ||
-        gw_broker_open(gateway->config, NULL, gateway->budget, &gateway->broker, &error))
+        gw_brokers_open(gateway->config, NULL, gateway->budget, &gateway->brokers, &error))
         fail_msg("%s", error.text);
     const struct {
         const struct gw_route *routes;
@@ -99,7 +99,7 @@ static struct apis *apis_start(const char *content_type, const char *setting, co
                                                 .opaque = gateway};
     if (gw_server_start(&settings, NULL, &gateway->server, &error))
         fail_msg("%s", error.text);
-    gw_broker_attach(gateway->broker, gw_server_loop(gateway->server, 0));
+    gw_brokers_attach(gateway->brokers, gateway->server);
     return apis;
 }
 
@@ -108,11 +108,11 @@ static void apis_stop(struct apis *apis)
     struct gateway *gateway = &apis->gateway;
     char command[100];
     gw_workers_finish(gateway->disk_workers);
-    gw_broker_finish(gateway->broker, 1000);
+    gw_brokers_finish(gateway->brokers, 1000);
     gw_server_stop(&gateway->server);
     gw_workers_stop(&gateway->disk_workers);
     gw_publications_destroy(&gateway->publications);
-    gw_broker_close(&gateway->broker, 0);
+    gw_brokers_close(&gateway->brokers);
     gw_repeats_destroy(&gateway->repeats);
     gw_blobs_close(&gateway->blobs);
     gw_catalogs_close(&gateway->catalogs);

@@ -64,7 +64,7 @@ static void open_place(struct place *place, const char *delivery_timeout)
                                                 .idle_timeout_ms = 10000};
     if (gw_server_start(&settings, NULL, &place->server, &error) ||
         gw_budget_create((size_t)64 << 20, &place->budget, &error) ||
-        gw_broker_open(place->config, NULL, place->budget, &place->broker, &error))
+        gw_broker_open(place->config, GW_CLUSTER_DEFAULT, NULL, place->budget, &place->broker, &error))
         fail_msg("%s", error.text);
 }
 
@@ -331,7 +331,7 @@ static sl_status try_settings(const char *path, const char *value, sl_error *err
     assert_int_equal(sl_config_create(&config, error), SL_OK);
     set(config, SL_GATEWAY_ROOT "kafka.brokers", "127.0.0.1:1");
     set(config, path, value);
-    sl_status status = gw_broker_open(config, NULL, NULL, &broker, error);
+    sl_status status = gw_broker_open(config, GW_CLUSTER_DEFAULT, NULL, NULL, &broker, error);
     gw_broker_close(&broker, 0);
     sl_config_destroy(&config);
     return status;

@@ -36,7 +36,7 @@ static void open_place(struct place *place)
     snprintf(brokers, sizeof brokers, "127.0.0.1:%d", ntohs(address.sin_port));
     if (sl_config_create(&place->config, &error) ||
         sl_config_set(place->config, SL_GATEWAY_ROOT "kafka.brokers", brokers, &error) ||
-        gw_broker_open(place->config, NULL, NULL, &place->broker, &error))
+        gw_broker_open(place->config, GW_CLUSTER_DEFAULT, NULL, NULL, &place->broker, &error))
         fail_msg("%s", error.text);
     strcpy(place->topic, "t");
     place->layer.topic = place->topic;

@@ -94,15 +94,18 @@ void open_place_with(struct place *place, const char *limit, const char *value)
                                                 .idle_timeout_ms = 10000};
     if (gw_server_start(&settings, NULL, &place->server, &error) ||
         gw_budget_create((size_t)64 << 20, &place->budget, &error) ||
-        gw_broker_open(place->config, NULL, place->budget, &place->broker, &error) ||
+        gw_brokers_open(place->config, NULL, place->budget, &place->brokers, &error) ||
         gw_workers_start(2, 2, &place->workers, &error) ||
-        gw_subscriptions_open(place->config, NULL, place->broker, place->server, place->workers,
+        gw_subscriptions_open(place->config, NULL, place->brokers, place->server, place->workers,
                               &place->subscriptions, &error))
         fail_msg("%s", error.text);
+    place->broker = gw_brokers_find(place->brokers, GW_CLUSTER_DEFAULT);
     place->layer = (struct gw_layer){.references = 1,
                                      .hrn = "h",
                                      .id = "l",
                                      .topic = "t",
+                                     .key = "t",
+                                     .cluster = GW_CLUSTER_DEFAULT,
                                      .parallelization = 2,
                                      .counters = &place->counters};
     fill_topic(place);
@@ -117,11 +120,11 @@ void close_place(struct place *place)
 {
     gw_subscriptions_close(place->subscriptions, WAIT_MS);
     gw_workers_finish(place->workers);
-    gw_broker_finish(place->broker, 100);
+    gw_brokers_finish(place->brokers, 100);
     gw_server_stop(&place->server);
     gw_workers_stop(&place->workers);
     gw_subscriptions_free(&place->subscriptions);
-    gw_broker_close(&place->broker, 100);
+    gw_brokers_close(&place->brokers);
     assert_int_equal(gw_budget_used(place->budget), 0); /* all is given back */
     gw_budget_destroy(&place->budget);
     sl_config_destroy(&place->config);

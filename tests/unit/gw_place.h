@@ -19,7 +19,8 @@ struct place {
     sl_config *config;
     struct gw_server *server;
     struct gw_budget *budget;
-    struct gw_broker *broker;
+    struct gw_brokers *brokers;
+    struct gw_broker *broker; /* the default one */
     struct gw_workers *workers;
     struct gw_subscriptions *subscriptions;
     struct gw_layer_counters counters;

@@ -123,7 +123,8 @@ static void topics_are_legal_and_never_the_same(void **state)
         assert_int_equal(strspn(topics[i], "abcdefghijklmnopqrstuvwxyz0123456789.-_"), strlen(topics[i]));
         gw_layer_unlink(layer);
         assert_int_equal(gw_catalogs_condemn(fixture->catalogs, hrn, id, NULL), SL_OK);
-        assert_int_equal(gw_catalogs_forget_topic(fixture->catalogs, topics[i], NULL), SL_OK);
+        assert_int_equal(gw_catalogs_forget_topic(fixture->catalogs, GW_CLUSTER_DEFAULT, topics[i], NULL),
+                         SL_OK);
     }
     assert_string_not_equal(topics[0], topics[1]);
 }
@@ -148,7 +149,7 @@ static void what_exists_is_not_made_again(void **state)
 static void condemned(struct fixture *fixture, const char *hrn, size_t count)
 {
     json_t *topics;
-    assert_int_equal(gw_catalogs_condemned(fixture->catalogs, hrn, &topics, NULL), SL_OK);
+    assert_int_equal(gw_catalogs_condemned(fixture->catalogs, hrn, NULL, &topics, NULL), SL_OK);
     assert_int_equal(json_array_size(topics), count);
     json_decref(topics);
 }
@@ -172,7 +173,7 @@ static void deleting_goes_on_where_it_ended(void **state)
     spec.id = "a";
     assert_int_equal(gw_catalogs_begin_layer(fixture->catalogs, HRN, &spec, &layer, &error), SL_CONFLICT);
     condemned(fixture, HRN, 1);
-    assert_int_equal(gw_catalogs_forget_topic(fixture->catalogs, held->topic, NULL), SL_OK);
+    assert_int_equal(gw_catalogs_forget_topic(fixture->catalogs, held->cluster, held->topic, NULL), SL_OK);
     gw_layer_unlink(held);
     condemned(fixture, HRN, 0);
     assert_int_equal(gw_catalogs_condemn(fixture->catalogs, HRN, NULL, NULL), SL_OK);
@@ -184,10 +185,13 @@ static void deleting_goes_on_where_it_ended(void **state)
     assert_int_equal(gw_catalogs_create(fixture->catalogs, "c", "c", false, NULL, &error), SL_CONFLICT);
     assert_non_null(strstr(error.text, "still being deleted"));
     json_t *topics;
-    assert_int_equal(gw_catalogs_condemned(fixture->catalogs, NULL, &topics, NULL), SL_OK);
-    assert_int_equal(
-        gw_catalogs_forget_topic(fixture->catalogs, json_string_value(json_array_get(topics, 0)), NULL),
-        SL_OK);
+    assert_int_equal(gw_catalogs_condemned(fixture->catalogs, NULL, NULL, &topics, NULL), SL_OK);
+    const json_t *topic = json_array_get(topics, 0);
+    assert_true(json_is_false(json_object_get(topic, "adopted")));
+    assert_int_equal(gw_catalogs_forget_topic(fixture->catalogs,
+                                              json_string_value(json_object_get(topic, "cluster")),
+                                              json_string_value(json_object_get(topic, "topic")), NULL),
+                     SL_OK);
     json_decref(topics);
     assert_int_equal(gw_catalogs_forget_empty(fixture->catalogs, NULL), SL_OK);
     assert_int_equal(gw_catalogs_create(fixture->catalogs, "c", "c", false, NULL, NULL), SL_OK);

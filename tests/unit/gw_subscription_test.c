@@ -349,7 +349,7 @@ static sl_status ask_for(struct place *place, struct subscribing *call, const ch
     struct gw_layer *layer = calloc(1, sizeof *layer);
     assert_non_null(layer);
     *layer = place->layer;
-    layer->topic = topic;
+    layer->topic = layer->key = topic;
     place->layers[place->layer_count++] = layer;
     *call = (struct subscribing){.ask = {.done = subscribed,
                                          .application = application,

@@ -1,0 +1,189 @@
+/* How a cluster is reached, by the gateway and by applications that talk to it directly; and why it is not.
+ */
+#include "gateway/broker/internal.h"
+
+#include "base/error.h"
+#include "base/text.h"
+#include "config/settings.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define CA_MAX 1048576 /* bytes of a file of certificates */
+
+void gw_access_data_free(struct gw_access_data *data)
+{
+    free(data->brokers);
+    free(data->security_protocol);
+    free(data->sasl_mechanism);
+    free(data->ca_pem);
+    *data = (struct gw_access_data){0};
+}
+
+/* The cluster's own setting, in its section; NULL: not set, or empty. */
+static const char *setting(const struct gw_broker *broker, const char *name)
+{
+    char path[GW_SETTING_MAX];
+    snprintf(path, sizeof path, "%s.%s", broker->root, name);
+    const char *value = sl_config_get(broker->config, path);
+    return value && *value ? value : NULL;
+}
+
+struct own_access {
+    struct gw_access_data *data;
+    char *ca_file; /* ssl.ca.location */
+    bool failed;   /* memory is out */
+};
+
+static bool keep_property(void *opaque, const char *name, const char *value, const char *origin)
+{
+    struct own_access *own = opaque;
+    char **kept = NULL;
+    (void)origin;
+    if (!strcmp(name, "security.protocol"))
+        kept = &own->data->security_protocol;
+    else if (!strcmp(name, "sasl.mechanism") || !strcmp(name, "sasl.mechanisms"))
+        kept = &own->data->sasl_mechanism;
+    else if (!strcmp(name, "ssl.ca.pem"))
+        kept = &own->data->ca_pem;
+    else if (!strcmp(name, "ssl.ca.location"))
+        kept = &own->ca_file;
+    if (!kept)
+        return true;
+    free(*kept);
+    *kept = sl_strdup(value);
+    own->failed = !*kept;
+    return !own->failed;
+}
+
+/* *pem stays NULL for a directory of certificates: that is librdkafka's to understand, and cannot be handed
+ * on. what: the setting that names the file, below the cluster's section. */
+static sl_status read_ca(const struct gw_broker *broker, const char *what, const char *path, char **pem,
+                         sl_error *error)
+{
+    struct sl_buffer text;
+    sl_buffer_init(&text, CA_MAX);
+    FILE *in = fopen(path, "re");
+    char piece[4096];
+    size_t got;
+    sl_status status = SL_OK;
+    while (in && (got = fread(piece, 1, sizeof piece, in)) > 0)
+        sl_buffer_append(&text, piece, got);
+    bool directory = in && ferror(in) && errno == EISDIR;
+    if (!in || (ferror(in) && !directory) || text.failed)
+        status = sl_error_set(error, SL_BAD_CONFIG, "%s.%s: %s: %s", broker->root, what, path,
+                              text.failed ? "too large" : sl_errno_text(errno));
+    else if (!directory && !(*pem = sl_buffer_take(&text)))
+        status = sl_error_set(error, SL_BAD_CONFIG, "%s.%s: %s: is empty", broker->root, what, path);
+    if (in)
+        fclose(in);
+    sl_buffer_free(&text);
+    return status;
+}
+
+/* What the gateway's own producer uses: applications that talk to Kafka directly must trust the same
+ * authority, and speak the same. */
+static sl_status read_own(struct gw_broker *broker, sl_error *error)
+{
+    struct own_access own = {.data = &broker->own};
+    const char *brokers = setting(broker, "brokers");
+    if (!brokers)
+        return sl_error_set(error, SL_BAD_CONFIG,
+                            "%s.brokers is not set: name the Kafka cluster as HOST:PORT[,HOST:PORT…]",
+                            broker->root);
+    broker->own.brokers = sl_strdup(brokers);
+    char client[GW_SETTING_MAX], producer[GW_SETTING_MAX];
+    snprintf(client, sizeof client, "%s.client", broker->root);
+    snprintf(producer, sizeof producer, "%s.producer", broker->root);
+    /* A list of objects in it is told by whoever passes the properties on. */
+    sl_config_section(broker->config, client, keep_property, &own);
+    if (!own.failed)
+        sl_config_section(broker->config, producer, keep_property, &own);
+    sl_status status = !broker->own.brokers || own.failed ? sl_error_oom(error) : SL_OK;
+    if (!status && own.ca_file && !broker->own.ca_pem && strcmp(own.ca_file, "probe") != 0)
+        status = read_ca(broker, "client.ssl.ca.location", own.ca_file, &broker->own.ca_pem, error);
+    free(own.ca_file);
+    return status;
+}
+
+static bool is_plain(const char *protocol, const char *without)
+{
+    return !protocol || !strcasestr(protocol, without);
+}
+
+/* What is advertised, else the gateway's own; without what the protocol has no use for. */
+static sl_status read_clients(struct gw_broker *broker, sl_error *error)
+{
+    const struct gw_access_data *own = &broker->own;
+    struct gw_access_data *clients = &broker->clients;
+    const char *brokers = setting(broker, "advertised.brokers");
+    const char *protocol = setting(broker, "advertised.security-protocol");
+    const char *mechanism = setting(broker, "advertised.sasl-mechanism");
+    const char *ca_file = setting(broker, "advertised.ca-file");
+    protocol = protocol ? protocol : own->security_protocol;
+    mechanism = is_plain(protocol, "sasl") ? NULL : mechanism ? mechanism : own->sasl_mechanism;
+    const char *ca = is_plain(protocol, "ssl") || ca_file ? NULL : own->ca_pem;
+    clients->brokers = sl_strdup(brokers ? brokers : own->brokers);
+    clients->security_protocol = sl_strdup(protocol);
+    clients->sasl_mechanism = sl_strdup(mechanism);
+    clients->ca_pem = sl_strdup(ca);
+    if (!clients->brokers || !clients->security_protocol != !protocol ||
+        !clients->sasl_mechanism != !mechanism || !clients->ca_pem != !ca)
+        return sl_error_oom(error);
+    return ca_file && !is_plain(protocol, "ssl")
+               ? read_ca(broker, "advertised.ca-file", ca_file, &clients->ca_pem, error)
+               : SL_OK;
+}
+
+sl_status gw_broker_read_access(struct gw_broker *broker, sl_error *error)
+{
+    sl_status status = read_own(broker, error);
+    return status ? status : read_clients(broker, error);
+}
+
+/* What to look at, for the codes that tell a wrong setting. */
+static const char *cure_of(rd_kafka_resp_err_t code)
+{
+    if (code == RD_KAFKA_RESP_ERR__AUTHENTICATION || code == RD_KAFKA_RESP_ERR_SASL_AUTHENTICATION_FAILED)
+        return "client { sasl.mechanism, sasl.username, sasl.password }";
+    if (code == RD_KAFKA_RESP_ERR__SSL)
+        return "client { security.protocol, ssl.ca.location }";
+    return NULL;
+}
+
+void gw_broker_note_trouble(struct gw_broker *broker, rd_kafka_resp_err_t code, const char *reason)
+{
+    if (code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN) /* says nothing of why */
+        return;
+    const char *cure = cure_of(code);
+    pthread_mutex_lock(&broker->trouble_lock);
+    if (cure)
+        snprintf(broker->trouble, sizeof broker->trouble, "%.400s: look at %s.%s", reason, broker->root,
+                 cure);
+    else
+        snprintf(broker->trouble, sizeof broker->trouble, "%.400s", reason);
+    pthread_mutex_unlock(&broker->trouble_lock);
+}
+
+void gw_broker_clear_trouble(struct gw_broker *broker)
+{
+    pthread_mutex_lock(&broker->trouble_lock);
+    broker->trouble[0] = 0;
+    pthread_mutex_unlock(&broker->trouble_lock);
+}
+
+sl_status gw_broker_explain(struct gw_broker *broker, sl_error *error)
+{
+    if (!error || (error->status != SL_UNAVAILABLE && error->status != SL_TIMED_OUT))
+        return error ? error->status : SL_OK;
+    char trouble[GW_TROUBLE_MAX];
+    pthread_mutex_lock(&broker->trouble_lock);
+    memcpy(trouble, broker->trouble, sizeof trouble);
+    pthread_mutex_unlock(&broker->trouble_lock);
+    if (!trouble[0])
+        return error->status;
+    const sl_error bare = *error;
+    return sl_error_set_retriable(error, bare.status, "%s; %s", bare.text, trouble);
+}
