@@ -173,11 +173,16 @@ class Sdii(TestCase):
 
     def test_sdii_long_lists(self):
         """Longer than what is written at once, and of many bytes."""
+        layer = {"id": "fast", "contentType": PROTOBUF, "streamProperties": {
+            "parallelization": 1, "dataInThroughputKbps": 32800, "dataOutThroughputKbps": 65500}}
+        config = self.platform.base("config", "v1")
+        self.assertEqual(self.platform.post(f"{config}/catalogs/{self.hrn}/layers", layer).status, 201)
+        url = f"{self.base}/fast/sdiiMessageList"
         sent = [message(b"%d" % number) for number in range(5000)]
-        _, ids = self.ids(self.post(iter([message_list(*sent[:2500]), message_list(*sent[2500:])])))
+        _, ids = self.ids(self.post(iter([message_list(*sent[:2500]), message_list(*sent[2500:])]), url=url))
         large = [message(b"%d" % number, 900000) for number in range(20)]
-        self.ids(self.post(message_list(*large)))
-        got = self.messages(5020)
+        self.ids(self.post(message_list(*large), url=url))
+        got = self.messages(5020, "fast")
         self.assertEqual([data(each) for each in got[:5000]], sent)
         self.assertEqual([each["metaData"]["partition"] for each in got[:5000]], ids)
         self.assertTrue([data(each) for each in got[5000:]] == large)
