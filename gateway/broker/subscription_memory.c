@@ -11,7 +11,7 @@
 #define PREFETCH_MIN ((size_t)4096)
 #define RECORD_BYTES 256 /* that librdkafka keeps of a message beside payload and key */
 
-/* Each that may come yet has a little laid by, so that the first ones cannot have everything. */
+/* Each that may come yet has a little laid by. */
 static size_t little(const struct gw_subscriptions *all)
 {
     size_t share = gw_budget_part_max(all->budget, GW_BUDGET_PREFETCH) / (4 * all->max);
@@ -19,6 +19,7 @@ static size_t little(const struct gw_subscriptions *all)
     return share < all->prefetch_max ? share : all->prefetch_max;
 }
 
+/* Of what is not laid by, each has an eighth at most: so few have much, and many still something. */
 static size_t wanted(struct gw_subscriptions *all)
 {
     size_t max = gw_budget_part_max(all->budget, GW_BUDGET_PREFETCH);
@@ -26,9 +27,10 @@ static size_t wanted(struct gw_subscriptions *all)
     size_t ahead = atomic_load(&all->prefetching), least = little(all);
     size_t laid_by = ahead + 1 < all->max ? least * (all->max - ahead - 1) : 0;
     size_t spare = used < max && laid_by < max - used ? max - used - laid_by : 0;
-    if (spare > all->prefetch_max)
-        spare = all->prefetch_max;
-    return spare > least ? spare : least;
+    size_t share = spare / 8, most = all->prefetch_max;
+    if (share > most)
+        share = most;
+    return share > least ? share : least;
 }
 
 static bool take(struct gw_subscription *subscription, size_t bytes)
@@ -45,7 +47,7 @@ static bool take(struct gw_subscription *subscription, size_t bytes)
     return true;
 }
 
-/* One half for librdkafka's queue, which stops fetching when it is full, the other for the fetch under way.
+/* Three quarters for librdkafka's queue, which stops fetching when it is full, one for the fetch under way.
  */
 sl_status gw_subscription_take_prefetch(struct gw_subscription *subscription, sl_error *error)
 {
@@ -57,9 +59,10 @@ sl_status gw_subscription_take_prefetch(struct gw_subscription *subscription, sl
             "are in flight (streamlayer.gateway.limits.bytes-in-flight), or "
             "subscriptions have their half of them");
     char number[24];
-    snprintf(number, sizeof number, "%zu", subscription->prefetch / 2 / 1024);
+    size_t fetch = subscription->prefetch / 4;
+    snprintf(number, sizeof number, "%zu", (subscription->prefetch - fetch) / 1024);
     sl_status status = gw_kafka_set(subscription->conf, "queued.max.messages.kbytes", number, error);
-    snprintf(number, sizeof number, "%zu", subscription->prefetch / 2);
+    snprintf(number, sizeof number, "%zu", fetch);
     for (size_t i = 0; i < sizeof fetches / sizeof *fetches && !status; i++)
         status = gw_kafka_set(subscription->conf, fetches[i], number, error);
     return status;

@@ -243,7 +243,7 @@ const struct sl_setting sl_gateway_settings[] = {
          "as that has parallelization."},
     {.path = SL_GATEWAY_ROOT "limits.subscription-bytes",
      .type = SL_SIZE_BYTES,
-     .value = "1 MiB",
+     .value = "8 MiB",
      .min = 64 * KIB,
      .max = GIB,
      .reload = true,

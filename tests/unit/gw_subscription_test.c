@@ -444,7 +444,7 @@ static void reading_ahead_has_half_of_the_budget(void **state)
 {
     enum { MAX = 8, MORE = 100 };
     (void)state;
-    struct gw_subscriptions all = {.max = MAX, .prefetch_max = 1 << 20};
+    struct gw_subscriptions all = {.max = MAX, .prefetch_max = 256 << 10};
     struct gw_subscription subscriptions[MORE];
     sl_error error;
     size_t sum = 0, count = 0;
@@ -462,11 +462,12 @@ static void reading_ahead_has_half_of_the_budget(void **state)
     assert_true(sum <= (size_t)4 << 20);
     assert_int_equal(gw_budget_part_used(all.budget, GW_BUDGET_PREFETCH), sum);
     assert_int_equal(gw_budget_used(all.budget), sum);
-    assert_int_equal(subscriptions[0].prefetch, 1 << 20);
-    assert_true(subscriptions[MAX - 1].prefetch > 0 && subscriptions[MAX - 1].prefetch < 1 << 20);
-    assert_int_equal(number_of(subscriptions[0].conf, "queued.max.messages.kbytes"), 512);
-    assert_int_equal(number_of(subscriptions[0].conf, "fetch.max.bytes"), 1 << 19);
-    assert_int_equal(number_of(subscriptions[0].conf, "fetch.message.max.bytes"), 1 << 19);
+    assert_int_equal(subscriptions[0].prefetch, 256 << 10);
+    assert_true(subscriptions[MAX - 1].prefetch > 0);
+    assert_true(subscriptions[count - 1].prefetch < 256 << 10);
+    assert_int_equal(number_of(subscriptions[0].conf, "queued.max.messages.kbytes"), 192);
+    assert_int_equal(number_of(subscriptions[0].conf, "fetch.max.bytes"), 64 << 10);
+    assert_int_equal(number_of(subscriptions[0].conf, "fetch.message.max.bytes"), 64 << 10);
     for (size_t i = 0; i <= count && i < MORE; i++) {
         gw_subscription_give_prefetch(&subscriptions[i]);
         rd_kafka_conf_destroy(subscriptions[i].conf);
@@ -488,7 +489,7 @@ static void what_is_held_counts(void **state)
     open_place(&place);
     assert_int_equal(subscribe(&place, &subscription), SL_OK);
     size_t idle = gw_budget_used(place.budget);
-    assert_int_equal(idle, (size_t)1 << 20); /* what it may read ahead */
+    assert_true(idle > 0); /* what it may read ahead */
     size_t rest = gw_budget_room(place.budget) - 3;
     assert_true(gw_budget_take(place.budget, rest));
     while (!count)
