@@ -23,7 +23,7 @@ struct gw_tls;
 sl_status gw_tls_load(const struct gw_tls_settings *settings, const struct sl_log *log, struct gw_tls **out,
                       sl_error *error);
 struct gw_tls *gw_tls_link(struct gw_tls *tls);
-void gw_tls_unlink(struct gw_tls **tls); /* NULL-safe */
+void gw_tls_unlink(struct gw_tls **link); /* NULL-safe */
 
 /* When the certificate, or one of its chain, ends: seconds since 1970. */
 int64_t gw_tls_not_after(const struct gw_tls *tls);
