@@ -271,6 +271,31 @@ class Shutdown(TestCase):
             answer = platform.request(method, subscription.url(what))
             self.assertEqual((answer.status, answer.json()["code"]), (404, "no-such-path"), what)
 
+    def test_behind_a_trusted_proxy(self):
+        """URLs are the client's, a token may be asked for at them, and contradictions are refused."""
+        _, platform = self.start("-D", "streamlayer.gateway.listen.trusted-proxies=127.0.0.1")
+        hrn = platform.catalog()
+        platform.layer(hrn, "layer", parallelization=1)
+        proxied = {"Host": "inner:80", "X-Forwarded-For": "1.2.3.4, 203.0.113.5", "X-Forwarded-Proto": "https",
+                   "X-Forwarded-Host": "streams.example.com", "X-Forwarded-Port": "8443", "X-Forwarded-Prefix": "/sl"}
+        outside = "https://streams.example.com:8443/sl"
+        answer = platform.get(f"/lookup/v1/resources/{hrn}/apis/stream/v2", headers=proxied)
+        self.assertEqual(answer.json()[0]["baseURL"], f"{outside}/stream/v2/catalogs/{hrn}")
+        answer = platform.post(f"/stream/v2/catalogs/{hrn}/layers/layer/subscribe?mode=serial", headers=proxied)
+        self.assertTrue(answer.json()["nodeBaseURL"].startswith(outside + "/stream/v2/"), answer.text)
+        self.assertIn(outside + "/oauth2/token", platform.get("/config/v1/catalogs", headers=proxied, token="x").text)
+        keys = streamlayer.read_credentials(os.path.dirname(platform.config) + "/credentials.properties")
+        for url, status in ((outside + "/oauth2/token", 200), ("https://other.example.com/oauth2/token", 401)):
+            signed = streamlayer.oauth_header(url, keys["here.access.key.id"], keys["here.access.key.secret"])
+            answer = platform.post("/oauth2/token", {"grantType": "client_credentials"}, token=None,
+                                   headers={**proxied, "Authorization": signed})
+            self.assertEqual(answer.status, status, answer.text)
+        answer = platform.get("/health", token=None, headers={**proxied, "Forwarded": "for=198.51.100.7"})
+        self.assertEqual((answer.status, answer.json()["code"]), (400, "bad-forwarded"))
+        # Others' words do not count: the shared platform trusts nobody.
+        answer = self.platform.get("/lookup/v1/platform/apis/config/v1", headers={**proxied, "Host": "inner:80"})
+        self.assertEqual(answer.json()[0]["baseURL"], "http://inner:80/config/v1")
+
     def test_a_poll_while_stopping_is_503(self):
         """Its subscription is gone, but not for a client that comes back: it is told to try again."""
         up, platform = self.start()

@@ -103,6 +103,19 @@ static void the_others_are_read_from_the_right(void **state)
     SAYS("10.1.1.1 - - 0 -", .host = "[::1", .prefix = "/a?b");
 }
 
+/* Of more proxies than anybody has in a row, the nearest count. */
+static void endless_chains_end(void **state)
+{
+    char standard[2000] = "for=203.0.113.5", others[2000] = "203.0.113.5";
+    (void)state;
+    for (int i = 1; i <= 40; i++) {
+        snprintf(standard + strlen(standard), 40, ", for=10.0.0.%d", i);
+        snprintf(others + strlen(others), 40, ", 10.0.0.%d", i);
+    }
+    SAYS("10.0.0.9 - - 0 -", .forwarded = standard);
+    SAYS("10.0.0.9 - - 0 -", .clients = others);
+}
+
 static void only_trusted_proxies_are_believed(void **state)
 {
     (void)state;
@@ -233,12 +246,43 @@ static void urls_and_addresses_are_the_clients(void **state)
     gw_server_stop(&server);
 }
 
+/* All its clients' connections come from a proxy's address. */
+static void a_proxys_connections_are_not_counted(void **state)
+{
+    struct gw_networks trusted;
+    (void)state;
+    assert_int_equal(gw_networks_parse("127.0.0.1", &trusted, NULL), SL_OK);
+    for (int trust = 0; trust < 2; trust++) {
+        struct gw_server_settings settings = {.routes = routes,
+                                              .route_count = 1,
+                                              .loops = 1,
+                                              .max_connections_per_address = 2,
+                                              .trusted_proxies = trust ? &trusted : NULL};
+        struct gw_server *server;
+        struct answer answer;
+        int held[3];
+        assert_int_equal(gw_server_start(&settings, NULL, &server, NULL), SL_OK);
+        for (int i = 0; i < 3; i++) {
+            held[i] = client_connect(gw_server_port(server));
+            client_write(held[i], "GET /who HTTP/1.1\r\nHost: x\r\n\r\n", 30);
+            client_read(held[i], &answer, true);
+            assert_int_equal(answer.status, i < 2 || trust ? 200 : 429);
+        }
+        for (int i = 0; i < 3; i++)
+            close(held[i]);
+        gw_server_stop(&server);
+    }
+    gw_networks_free(&trusted);
+}
+
 /* clang-format off */
 CASES_MAIN(
     cmocka_unit_test(the_standard_header_is_read_from_the_right),
     cmocka_unit_test(a_malformed_header_is_not_believed),
     cmocka_unit_test(the_others_are_read_from_the_right),
+    cmocka_unit_test(endless_chains_end),
     cmocka_unit_test(only_trusted_proxies_are_believed),
     cmocka_unit_test(the_two_kinds_must_agree),
     cmocka_unit_test(networks_are_checked),
-    cmocka_unit_test(urls_and_addresses_are_the_clients))
+    cmocka_unit_test(urls_and_addresses_are_the_clients),
+    cmocka_unit_test(a_proxys_connections_are_not_counted))
