@@ -1,5 +1,6 @@
 /* What a start would stumble over, told beforehand: nothing listens, nothing is connected to, nothing is
  * made. */
+#include "gateway/api/token_settings.h"
 #include "gateway/gateway_internal.h"
 #include "gateway/privileges.h"
 
@@ -149,6 +150,7 @@ bool gw_check(const sl_config *config, gw_finding tell, void *opaque)
     told(&check, status, &error);
     if (!status && user.name && settings.listen.secure)
         check_reload(&check, &settings.listen.tls, &user);
+    told(&check, gw_tokens_check_config(config, &error), &error);
     told(&check, gw_brokers_try(config, &error), &error);
     check_directory(&check);
     gw_settings_free(&settings);

@@ -5,7 +5,7 @@
 #include "base/error.h"
 #include "config/settings.h"
 #include "gateway/api/publish.h"
-#include "gateway/api/tokens.h"
+#include "gateway/api/token_settings.h"
 
 #include <string.h>
 
@@ -72,6 +72,8 @@ static sl_status prepare(struct gateway *gateway, const sl_config *config, struc
     sl_status status = gw_settings_read(config, settings, error);
     if (!status)
         status = check_tls_stays(gateway, config, settings, error);
+    if (!status)
+        status = gw_tokens_check_config(config, error);
     if (!status)
         status = gw_brokers_try(config, error);
     return status;

@@ -21,6 +21,7 @@
 #define ASK_AGAIN_MS       30000 /* for a key that is not known, at most so often */
 #define ASK_FIRST_MS       5000  /* the same while there never was any */
 #define SECTION            SL_GATEWAY_ROOT "token.issuers."
+#define CA_FILE            SECTION "NAME.ca-file"
 
 struct gw_issuer {
     struct gw_issuers *all;
@@ -99,29 +100,40 @@ static sl_status read_all(int fd, struct sl_buffer *text, sl_error *error)
     }
 }
 
+static sl_status read_bytes(const char *file, struct stat *info, struct sl_buffer *text, sl_error *error)
+{
+    int fd = open(file, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    sl_status status = SL_OK;
+    if (fd < 0 || fstat(fd, info))
+        status = sl_error_set(error, SL_IO, "%s", sl_errno_text(errno));
+    else if (!S_ISREG(info->st_mode))
+        status = sl_error_set(error, SL_IO, "it is no file");
+    if (!status)
+        status = read_all(fd, text, error);
+    if (fd >= 0)
+        close(fd);
+    return status;
+}
+
+static void prefix_file(const char *name, const char *file, sl_error *error)
+{
+    sl_error_prefix(error, SECTION "%s.jwks-file: %s", name, file);
+}
+
 /* The lock is held. */
 static sl_status read_file(struct gw_issuer *issuer, sl_error *error)
 {
     struct stat info;
     struct sl_buffer text;
     sl_buffer_init(&text, JWKS_MAX);
-    int fd = open(issuer->file, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    sl_status status = SL_OK;
-    if (fd < 0 || fstat(fd, &info))
-        status = sl_error_set(error, SL_IO, "%s", sl_errno_text(errno));
-    else if (!S_ISREG(info.st_mode))
-        status = sl_error_set(error, SL_IO, "it is no file");
-    if (!status)
-        status = read_all(fd, &text, error);
+    sl_status status = read_bytes(issuer->file, &info, &text, error);
     if (!status)
         status = take_jwks(issuer, text.data ? text.data : "", text.size, error);
     if (!status)
         issuer->seen = info;
-    if (fd >= 0)
-        close(fd);
     sl_buffer_free(&text);
     if (status)
-        sl_error_prefix(error, SECTION "%s.jwks-file: %s", issuer->name, issuer->file);
+        prefix_file(issuer->name, issuer->file, error);
     return status;
 }
 
@@ -240,6 +252,51 @@ static sl_status check(const struct gw_issuer_settings *settings, const char *ow
     return SL_OK;
 }
 
+/* What the settings point to. */
+static sl_status check_files(const struct gw_issuer_settings *settings, sl_error *error)
+{
+    struct gw_jwk *keys[GW_JWKS_KEYS_MAX];
+    struct stat info;
+    struct sl_buffer text;
+    size_t count = 0;
+    if (!settings->jwks_file) {
+        const struct sl_http_settings http = {.tls.ca_file = settings->ca_file, .names.ca_file = CA_FILE};
+        sl_status status = sl_tls_check(&http, NULL, error);
+        if (status)
+            sl_error_prefix(error, SECTION "%s", settings->name);
+        return status;
+    }
+    sl_buffer_init(&text, JWKS_MAX);
+    sl_status status = read_bytes(settings->jwks_file, &info, &text, error);
+    if (!status)
+        status = gw_jwks_parse(text.data ? text.data : "", text.size, keys, &count, error);
+    while (count)
+        gw_jwk_unlink(keys[--count]);
+    sl_buffer_free(&text);
+    if (!status)
+        return SL_OK;
+    prefix_file(settings->name, settings->jwks_file, error);
+    return error->status = SL_BAD_CONFIG;
+}
+
+sl_status gw_issuers_check(const struct gw_issuer_settings *settings, size_t count, const char *own,
+                           sl_error *error)
+{
+    sl_error unused;
+    sl_status status = SL_OK;
+    if (!error)
+        error = &unused;
+    for (size_t i = 0; i < count && !status; i++) {
+        status = check(&settings[i], own, error);
+        for (size_t k = 0; k < i && !status; k++)
+            if (!strcmp(settings[i].issuer, settings[k].issuer))
+                status = bad(&settings[i], "issuer", "is another one's, too: each has its own", error);
+        if (!status)
+            status = check_files(&settings[i], error);
+    }
+    return status;
+}
+
 static sl_status start_url(struct gw_issuer *issuer, const struct gw_issuer_settings *settings,
                            const struct sl_http_settings *http, sl_error *error)
 {
@@ -294,18 +351,13 @@ sl_status gw_issuers_open(const struct gw_issuer_settings *settings, size_t coun
     issuers->epoch = epoch;
     if (log)
         issuers->log = *log;
-    sl_status status = SL_OK;
+    sl_status status = gw_issuers_check(settings, count, own, error);
     for (size_t i = 0; i < count && !status; i++) {
-        status = check(&settings[i], own, error);
-        for (size_t k = 0; k < i && !status; k++)
-            if (!strcmp(settings[i].issuer, settings[k].issuer))
-                status = bad(&settings[i], "issuer", "is another one's, too: each has its own", error);
         struct gw_issuer *issuer = &issuers->list[i];
         pthread_mutex_init(&issuer->lock, NULL);
         issuer->all = issuers;
         issuers->count++;
-        if (!status)
-            status = open_one(issuer, &settings[i], http, error);
+        status = open_one(issuer, &settings[i], http, error);
     }
     if (status)
         gw_issuers_close(out);

@@ -29,6 +29,13 @@ struct gw_issuer_settings {
 };
 
 /*
+ * Whether they can be opened: files are read, nobody is asked. own: the gateway's own issuer, which no other
+ * may be. Blocks. Errors: SL_BAD_CONFIG, which names the setting; SL_OUT_OF_MEMORY.
+ */
+sl_status gw_issuers_check(const struct gw_issuer_settings *settings, size_t count, const char *own,
+                           sl_error *error);
+
+/*
  * http: how URLs are reached (time-outs and the CA file are set here). own: the gateway's own issuer, which
  * no other may be. epoch is raised when a key is gone, so that who remembers what it signed forgets it.
  * Blocks. Errors: SL_BAD_CONFIG, which names the setting; SL_OUT_OF_MEMORY.

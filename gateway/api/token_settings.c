@@ -85,12 +85,9 @@ static sl_status read_http(const sl_config *config, struct reading *reading, sl_
     return status;
 }
 
-static sl_status read_all(struct gateway *gateway, const struct gw_token_times *times,
-                          struct reading *reading, sl_error *error)
+static sl_status read_all(const sl_config *config, struct reading *reading, sl_error *error)
 {
-    const sl_config *config = gateway->config;
     struct gw_token_settings *settings = &reading->settings;
-    settings->times = *times;
     sl_status status = read_issuers(config, reading, error);
     if (!status)
         status = read_http(config, reading, error);
@@ -104,19 +101,35 @@ static sl_status read_all(struct gateway *gateway, const struct gw_token_times *
     settings->issuers = reading->issuers;
     settings->issuer_count = reading->count;
     settings->http = &reading->http;
-    settings->access = gateway->access;
     return status;
+}
+
+static void reading_free(struct reading *reading)
+{
+    free(reading->issuers);
+    sl_proxy_free(&reading->proxy);
+    sl_proxy_free(&reading->secure_proxy);
 }
 
 sl_status gw_tokens_open_configured(struct gateway *gateway, const struct gw_settings *settings,
                                     sl_error *error)
 {
     struct reading reading = {0};
-    sl_status status = read_all(gateway, &settings->token, &reading, error);
+    sl_status status = read_all(gateway->config, &reading, error);
+    reading.settings.times = settings->token;
+    reading.settings.access = gateway->access;
     if (!status)
         status = gw_tokens_open(&reading.settings, &gateway->log, &gateway->tokens, error);
-    free(reading.issuers);
-    sl_proxy_free(&reading.proxy);
-    sl_proxy_free(&reading.secure_proxy);
+    reading_free(&reading);
+    return status;
+}
+
+sl_status gw_tokens_check_config(const sl_config *config, sl_error *error)
+{
+    struct reading reading = {0};
+    sl_status status = read_all(config, &reading, error);
+    if (!status)
+        status = gw_issuers_check(reading.issuers, reading.count, reading.settings.issuer, error);
+    reading_free(&reading);
     return status;
 }

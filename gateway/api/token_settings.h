@@ -8,5 +8,8 @@
 /* Opens the gateway's tokens as its configuration says. Errors: SL_BAD_CONFIG, SL_IO, SL_OUT_OF_MEMORY. */
 sl_status gw_tokens_open_configured(struct gateway *gateway, const struct gw_settings *settings,
                                     sl_error *error);
+/* Whether it can: files are read, nothing is made and nobody asked. Errors: SL_BAD_CONFIG, SL_OUT_OF_MEMORY.
+ */
+sl_status gw_tokens_check_config(const sl_config *config, sl_error *error);
 
 #endif
