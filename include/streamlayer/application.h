@@ -34,13 +34,11 @@ typedef enum sl_right {
 
 /* An application to make. */
 typedef struct sl_application_spec {
-    size_t struct_size; /* sizeof(sl_application_spec): lets the struct grow */
-    const char *name;   /* 1 to 64 printable ASCII characters without blanks */
-    unsigned rights;    /* sl_right: on every catalog and on the platform; 0: none */
-    /* An outside issuer that makes the application's tokens, and what it calls it; NULL both: it has a key.
-     */
-    const char *issuer;
-    const char *subject;
+    size_t struct_size;  /* sizeof(sl_application_spec): lets the struct grow */
+    const char *name;    /* 1 to 64 printable ASCII characters without blanks */
+    unsigned rights;     /* sl_right: on every catalog and on the platform; 0: none */
+    const char *issuer;  /* an outside issuer that makes the application's tokens; NULL: it has a key */
+    const char *subject; /* what that issuer calls it; NULL without one */
 } sl_application_spec;
 
 /* Makes an application. *application (may be NULL) has its key's secret, which is told this once. Released
