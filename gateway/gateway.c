@@ -5,6 +5,7 @@
 #include "base/text.h"
 #include "base/time.h"
 #include "config/settings.h"
+#include "gateway/access_log.h"
 #include "gateway/api/publish.h"
 #include "gateway/api/token_settings.h"
 #include "gateway/broker/repeats.h"
@@ -185,6 +186,33 @@ static sl_status name_public_url(struct gateway *gateway, const struct gw_settin
     return gateway->public_url ? SL_OK : sl_error_oom(error);
 }
 
+/* Who may read them is a setting: gateway/api/status.c looks where from. */
+static void guard_metrics(struct gateway *gateway, size_t routes)
+{
+    const char *readers = sl_config_get(gateway->config, GATEWAY "metrics.access");
+    gateway->metrics_open = readers && strcmp(readers, "loopback") != 0;
+    for (size_t i = 0; i < routes && gateway->routes; i++)
+        if (!strcmp(gateway->routes[i].name, "metrics") && readers && !strcmp(readers, "token")) {
+            gateway->routes[i].flags &= ~(unsigned)GW_ROUTE_PUBLIC;
+            gateway->routes[i].access = GW_ACCESS_ADMIN;
+        }
+}
+
+static sl_status open_access_log(struct gateway *gateway, struct gw_server_settings *settings,
+                                 sl_error *error)
+{
+    const char *file = text_setting(gateway->config, GATEWAY "access-log.file");
+    const char *format = text_setting(gateway->config, GATEWAY "access-log.format");
+    if (!file)
+        return SL_OK;
+    unsigned loops = gw_server_loops_of(settings);
+    sl_status status =
+        gw_access_log_open(file, format && !strcmp(format, "json") ? GW_ACCESS_JSON : GW_ACCESS_COMBINED,
+                           loops, &gateway->log, &gateway->access_log, error);
+    settings->access_log = gateway->access_log;
+    return status;
+}
+
 static sl_status start_server(struct gateway *gateway, struct gw_settings *all, sl_error *error)
 {
     struct gw_server_settings *settings = &all->server;
@@ -194,6 +222,9 @@ static sl_status start_server(struct gateway *gateway, struct gw_settings *all, 
     settings->closed = true;
     sl_status status = gw_routes_join(gateway->extended, &gateway->routes, &settings->route_count, error);
     settings->routes = gateway->routes;
+    guard_metrics(gateway, settings->route_count);
+    if (!status)
+        status = open_access_log(gateway, settings, error);
     if (!status) {
         status = gw_server_start(settings, &gateway->log, &gateway->server, error);
         settings->bound = NULL;
@@ -399,6 +430,7 @@ void gw_stop(struct gateway **out, int grace_ms)
     if (gateway->repeats)
         gw_repeats_finish(gateway->repeats, REPEATS_GRACE_MS);
     gw_server_stop(&gateway->server);
+    gw_access_log_close(&gateway->access_log);
     gw_workers_stop(&gateway->token_workers);
     gw_workers_stop(&gateway->workers);
     gw_workers_stop(&gateway->disk_workers);

@@ -21,6 +21,8 @@ struct gateway {
     bool extended;       /* streamlayer.gateway.extensions: what is ours is served, and told in lookup */
     struct gw_server *server;
     struct gw_throttler *throttler;   /* throttle.h: keeps the layers' throughput */
+    struct gw_access_log *access_log; /* NULL: none */
+    bool metrics_open;                /* they are read from elsewhere, too */
     struct gw_workers *workers;       /* what may wait for Kafka */
     struct gw_workers *token_workers; /* tokens: had while Kafka is silent and all others wait for it */
     struct gw_workers *disk_workers;  /* blobs: what waits for the disk only */

@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "config/settings.h"
+#include "gateway/access_log.h"
 #include "gateway/api/publish.h"
 #include "gateway/api/token_settings.h"
 
@@ -90,6 +91,9 @@ static sl_status apply(struct gateway *gateway, const struct gw_settings *settin
         return status;
     if (settings->listen.secure)
         SL_INFO(&gateway->log, "reload: the files of TLS were read again");
+    status = gateway->access_log ? gw_access_log_reopen(gateway->access_log, error) : SL_OK;
+    if (status)
+        return status;
     gw_settings_keep(gateway, settings);
     gw_budget_set_max(gateway->budget, (size_t)settings->max_bytes);
     gw_server_set_limits(gateway->server, &settings->server);

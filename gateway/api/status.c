@@ -5,9 +5,11 @@
 #include "gateway/broker/subscriptions.h"
 #include "gateway/gateway_internal.h"
 
+#include <dirent.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <streamlayer/version.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -36,6 +38,7 @@ struct gw_status {
     int64_t checked_ms;     /* sl_mono_ms(); 0: never */
     struct check *checks;   /* a cluster each, in the order of gw_brokers_at; made with the first round */
     size_t count;
+    int64_t begun_ms;       /* wall clock; fixed */
 };
 
 sl_status gw_status_create(struct gw_status **status, sl_error *error)
@@ -43,6 +46,7 @@ sl_status gw_status_create(struct gw_status **status, sl_error *error)
     *status = calloc(1, sizeof **status);
     if (!*status)
         return sl_error_oom(error);
+    (*status)->begun_ms = sl_wall_ms();
     pthread_mutex_init(&(*status)->lock, NULL);
     return SL_OK;
 }
@@ -252,6 +256,36 @@ static unsigned long resident_pages(void)
     return second ? strtoul(second, NULL, 10) : 0;
 }
 
+/* Descriptors open now; -1 where the kernel does not say. */
+static long open_descriptors(void)
+{
+    DIR *files = opendir("/proc/self/fd");
+    if (!files)
+        return -1;
+    long count = -3; /* ., .. and the directory's own */
+    while (readdir(files))
+        count++;
+    closedir(files);
+    return count;
+}
+
+static void build_metrics(const struct gw_status *status, struct sl_buffer *text)
+{
+    struct rlimit limit = {0};
+    getrlimit(RLIMIT_NOFILE, &limit);
+    sl_buffer_printf(text,
+                     "# HELP streamlayer_build_info What runs.\n# TYPE streamlayer_build_info gauge\n"
+                     "streamlayer_build_info{version=\"%s\"} 1\n"
+                     "# HELP process_start_time_seconds Start time of the process since unix epoch in "
+                     "seconds.\n# TYPE process_start_time_seconds gauge\nprocess_start_time_seconds %.3f\n"
+                     "# HELP process_open_fds Number of open file descriptors.\n"
+                     "# TYPE process_open_fds gauge\nprocess_open_fds %ld\n"
+                     "# HELP process_max_fds Maximum number of open file descriptors.\n"
+                     "# TYPE process_max_fds gauge\nprocess_max_fds %llu\n",
+                     SL_VERSION, (double)status->begun_ms / 1000, open_descriptors(),
+                     (unsigned long long)limit.rlim_cur);
+}
+
 static void process_metrics(struct sl_buffer *text)
 {
     struct rusage usage = {0};
@@ -266,9 +300,24 @@ static void process_metrics(struct sl_buffer *text)
                      resident_pages() * (unsigned long)sysconf(_SC_PAGESIZE), cpu);
 }
 
+/* An IPv4 or IPv6 address of the machine's own. */
+static bool is_loopback(const char *address)
+{
+    return !strncmp(address, "127.", 4) || !strcmp(address, "::1") || !strncmp(address, "::ffff:127.", 11);
+}
+
 static void metrics(struct gw_request *request)
 {
     struct gateway *gateway = gw_request_opaque(request);
+    char client[GW_ADDRESS_TEXT];
+    gw_request_client_address(request, client);
+    if (!gateway->metrics_open && !is_loopback(client)) {
+        gw_respond_errorf(request, 403, "forbidden",
+                          "read them on the gateway's machine, or have its operator set "
+                          "streamlayer.gateway.metrics.access to token or open",
+                          "/metrics is for the gateway's own machine; this request is from %s", client);
+        return;
+    }
     struct sl_buffer text;
     sl_buffer_init(&text, (size_t)64 << 20);
     layer_metrics(gateway->catalogs, &text);
@@ -280,6 +329,7 @@ static void metrics(struct gw_request *request)
     gw_budget_metrics(gateway->budget, &text);
     gw_repeats_metrics(gateway->repeats, &text);
     process_metrics(&text);
+    build_metrics(gateway->status, &text);
     gw_respond_buffer(request, 200, "text/plain; version=0.0.4", &text);
 }
 

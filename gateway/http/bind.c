@@ -99,10 +99,17 @@ static sl_status bind_all(struct gw_bound *bound, const struct gw_server_setting
     return status;
 }
 
+unsigned gw_server_loops_of(const struct gw_server_settings *settings)
+{
+    if (settings->bound)
+        return settings->bound->count;
+    return settings->loops ? settings->loops : cores();
+}
+
 sl_status gw_server_bind(const struct gw_server_settings *settings, const struct sl_log *log,
                          struct gw_bound **out, sl_error *error)
 {
-    unsigned count = settings->loops ? settings->loops : cores();
+    unsigned count = gw_server_loops_of(settings);
     struct gw_bound *bound = *out = calloc(1, sizeof *bound + count * sizeof *bound->fds);
     if (!bound)
         return sl_error_oom(error);

@@ -18,8 +18,15 @@
 #define GW_POOL_MAX        512 /* ended requests kept for reuse, a loop */
 #define GW_STATUS_CLASSES  5   /* 1xx to 5xx */
 
+/* What took longer than all of gw_latency_bounds_us counts in the last one. */
+#define GW_LATENCY_BOUNDS 14
+extern const int gw_latency_bounds_us[GW_LATENCY_BOUNDS];
+
 struct gw_route_counters {
     atomic_ullong requests[GW_STATUS_CLASSES];
+    atomic_ullong latency[GW_LATENCY_BOUNDS + 1]; /* of those that were answered */
+    atomic_ullong latency_us;
+    atomic_ullong bytes_in, bytes_out; /* of bodies */
 };
 
 struct gw_loop {
@@ -118,6 +125,11 @@ struct gw_request {
     struct MHD_Response *response;
     struct sl_buffer headers; /* NAME NUL VALUE NUL… */
     size_t answer_size;
+    uint64_t answer_bytes; /* of its body: what was given to be written */
+    uint64_t body_bytes;   /* of the request's that came */
+    int64_t begun_us;
+    char *query_text; /* for the access log; NULL: none */
+    const char *version;
     void (*sent)(void *opaque, bool whole);
     void *sent_opaque;
     struct gw_stream stream;
@@ -182,6 +194,9 @@ bool gw_body_is_fit(struct gw_request *request, const char *length);
 void gw_cors_judge(struct gw_request *request);
 bool gw_cors_add(const struct gw_request *request, struct MHD_Response *response);
 void gw_cors_preflight(struct gw_request *request, const char *methods);
+
+/* ended.c: counts a request and notes it in the access log, while libmicrohttpd still has its headers */
+void gw_request_account(struct gw_request *request, bool whole);
 
 /* stream.c */
 void gw_stream_hung_up(struct gw_request *request);

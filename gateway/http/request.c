@@ -147,6 +147,9 @@ void *gw_mhd_uri(void *opaque, const char *uri, struct MHD_Connection *connectio
     size_t length = strcspn(uri, "?");
     request->query = uri[length] != 0;
     request->blank = has_blank(uri);
+    request->begun_us = sl_mono_us();
+    if (request->query && request->loop->server->settings.access_log)
+        request->query_text = sl_strdup(uri + length); /* libmicrohttpd decodes it where it stands */
     request->path = length < GW_PATH_INLINE ? request->text : malloc(2 * (length + 1));
     if (!request->path)
         return request; /* gw_mhd_request gives up */
@@ -453,6 +456,7 @@ enum MHD_Result gw_mhd_request(void *opaque, struct MHD_Connection *connection, 
     if (!request->begun) {
         request->begun = true;
         gw_connection_wait(request->peer, GW_WAIT_BODY);
+        request->version = version;
         bool clear = begin(request, method, version);
         /* A client that asks before it sends its body gets the answer instead of leave to send. */
         if (request->answered && (!clear || request->expect))
@@ -464,8 +468,12 @@ enum MHD_Result gw_mhd_request(void *opaque, struct MHD_Connection *connection, 
         request->repeated = false;
         return request->answered && request->expect ? send_answer(request) : MHD_YES;
     }
-    if (*size)
-        return take_piece(request, data, size) ? MHD_YES : MHD_NO;
+    if (*size) {
+        size_t offered = *size;
+        bool goes_on = take_piece(request, data, size);
+        request->body_bytes += offered - *size;
+        return goes_on ? MHD_YES : MHD_NO;
+    }
     if (!request->answered && !request->handled) {
         request->handled = true;
         request->route->route->handle(request);
@@ -476,21 +484,6 @@ enum MHD_Result gw_mhd_request(void *opaque, struct MHD_Connection *connection, 
     gw_connection_wait(request->peer, GW_WAIT_OURS);
     MHD_suspend_connection(connection);
     return MHD_YES;
-}
-
-static void count(struct gw_request *request, bool whole)
-{
-    struct gw_server *server = request->loop->server;
-    size_t route = request->route ? request->route->index : server->settings.route_count;
-    int class = request->status / 100 - 1;
-    if (class >= 0 && class < GW_STATUS_CLASSES)
-        atomic_fetch_add_explicit(&request->loop->counters[route].requests[class], 1, memory_order_relaxed);
-    if (sl_log_takes(&server->log, SL_LOG_DEBUG))
-        SL_DEBUG(&server->log, "%s %s %d %zu %s application=%s request=%s correlation=%s%s",
-                 request->method ? request->method : "?", request->path ? request->path : "?",
-                 request->status, request->answer_size, request->route ? request->route->route->name : "none",
-                 request->caller.application ? request->caller.application : "-", request->id,
-                 request->correlation, whole ? "" : " (not written whole)");
 }
 
 void gw_mhd_completed(void *opaque, struct MHD_Connection *connection, void **context,
@@ -517,10 +510,11 @@ void gw_mhd_completed(void *opaque, struct MHD_Connection *connection, void **co
         gw_connection_wait(request->peer, GW_WAIT_IDLE);
     if (request->free_data)
         request->free_data(request->data);
-    count(request, whole);
+    gw_request_account(request, whole);
     sl_buffer_free(&request->body);
     if (request->path != request->text)
         free(request->path);
+    free(request->query_text);
     gw_budget_give(server->settings.budget, request->bytes);
     request->connection = NULL;
     request->free_data = NULL;

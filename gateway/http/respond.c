@@ -209,6 +209,7 @@ void gw_give_answer(struct gw_request *request, int status, const char *content_
     request->response = response;
     request->status = status;
     request->answer_size = response ? in_memory : 0;
+    request->answer_bytes += request->answer_size;
     request->bytes += request->answer_size;
     gw_budget_add(request->loop->server->settings.budget, request->answer_size);
     if (gw_loop_is_current(request->loop)) {
@@ -251,6 +252,7 @@ void gw_respond_file(struct gw_request *request, int status, const char *content
         response = MHD_create_response_from_fd_at_offset64((uint64_t)size, fd, (uint64_t)offset);
         if (!response)
             close(fd);
+        request->answer_bytes = (uint64_t)size;
         gw_give_answer(request, status, content_type, response, 0);
     } else {
         close(fd); /* it has its answer */
@@ -289,23 +291,6 @@ bool gw_respond_json(struct gw_request *request, int status, json_t *body)
     return !failed;
 }
 
-/* A JSON string of text that may hold anything: what is no UTF-8 is shown as '?'. */
-static void append_quoted(struct sl_buffer *out, const char *text)
-{
-    bool utf8 = sl_utf8_length(text, strlen(text)) >= 0;
-    sl_buffer_append(out, "\"", 1);
-    for (const char *c = text; *c; c++) {
-        unsigned char byte = (unsigned char)*c;
-        if (byte == '"' || byte == '\\')
-            sl_buffer_printf(out, "\\%c", byte);
-        else if (byte < 0x20 || byte == 0x7f)
-            sl_buffer_printf(out, "\\u%04x", byte);
-        else
-            sl_buffer_append(out, byte < 0x80 || utf8 ? c : "?", 1);
-    }
-    sl_buffer_append(out, "\"", 1);
-}
-
 /* name (NULL: none) and number: one more member. after_s: of Retry-After, 0: none. */
 static void respond_error(struct gw_request *request, int status, const char *code, const char *cause,
                           const char *action, const char *name, int number, int after_s)
@@ -313,15 +298,15 @@ static void respond_error(struct gw_request *request, int status, const char *co
     struct sl_buffer body;
     sl_buffer_init(&body, (size_t)64 * 1024);
     sl_buffer_append_text(&body, "{\"title\":");
-    append_quoted(&body, MHD_get_reason_phrase_for((unsigned)status));
+    sl_buffer_append_quoted(&body, MHD_get_reason_phrase_for((unsigned)status));
     sl_buffer_printf(&body, ",\"status\":%d,\"code\":", status);
-    append_quoted(&body, code);
+    sl_buffer_append_quoted(&body, code);
     sl_buffer_append_text(&body, ",\"cause\":");
-    append_quoted(&body, cause);
+    sl_buffer_append_quoted(&body, cause);
     sl_buffer_append_text(&body, ",\"action\":");
-    append_quoted(&body, action);
+    sl_buffer_append_quoted(&body, action);
     sl_buffer_append_text(&body, ",\"correlationId\":");
-    append_quoted(&body, request->correlation);
+    sl_buffer_append_quoted(&body, request->correlation);
     if (name)
         sl_buffer_printf(&body, ",\"%s\":%d", name, number);
     sl_buffer_append_text(&body, "}");

@@ -18,6 +18,7 @@
 #include <stdint.h>
 #include <streamlayer/error.h>
 
+struct gw_access_log;
 struct gw_server;
 struct gw_loop;
 struct gw_request;
@@ -117,6 +118,7 @@ struct gw_server_settings {
                                       client's side within it, or the connection ends; 0: as TCP has it */
     const struct gw_route *routes;
     size_t route_count;
+    struct gw_access_log *access_log; /* NULL: none is written; outlives the server */
     bool closed; /* all requests get 503 until gw_server_open: for what must be made after the loops */
     gw_authenticate authenticate;
     void *opaque; /* for authenticate and gw_request_opaque */
@@ -150,6 +152,8 @@ void gw_server_drain(struct gw_server *server, int grace_ms);
 /* Stops the loops and frees all. Nobody may hold a request then. */
 void gw_server_stop(struct gw_server **out);
 
+/* How many loops a server of these settings has. */
+unsigned gw_server_loops_of(const struct gw_server_settings *settings);
 unsigned gw_server_loops(const struct gw_server *server);
 struct gw_loop *gw_server_loop(struct gw_server *server, unsigned index);
 

@@ -38,6 +38,7 @@ static ssize_t next_bytes(void *opaque, uint64_t position, char *bytes, size_t m
         size_t left = stream->size - stream->at, count = left < max ? left : max;
         memcpy(bytes, stream->piece + stream->at, count);
         stream->at += count;
+        request->answer_bytes += count;
         return (ssize_t)count;
     }
     if (stream->ended)

@@ -1,5 +1,7 @@
 #include "base/buffer.h"
 
+#include "base/text.h"
+
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -101,4 +103,31 @@ char *sl_buffer_take(struct sl_buffer *buffer)
     data[buffer->size] = 0;
     sl_buffer_init(buffer, buffer->max);
     return data;
+}
+
+bool sl_buffer_append_quoted(struct sl_buffer *buffer, const char *text)
+{
+    size_t before = buffer->size, size = strlen(text);
+    bool utf8 = sl_utf8_length(text, size) >= 0;
+    bool fits = sl_buffer_append(buffer, "\"", 1);
+    for (const char *c = text; *c && fits;) {
+        size_t plain = 0;
+        while (c[plain] && c[plain] != '"' && c[plain] != '\\' && (unsigned char)c[plain] >= 0x20 &&
+               c[plain] != 0x7f && (utf8 || (unsigned char)c[plain] < 0x80))
+            plain++;
+        if (plain)
+            fits = sl_buffer_append(buffer, c, plain);
+        else if (*c == '"' || *c == '\\')
+            fits = sl_buffer_printf(buffer, "\\%c", *c);
+        else if ((unsigned char)*c < 0x80)
+            fits = sl_buffer_printf(buffer, "\\u%04x", (unsigned char)*c);
+        else
+            fits = sl_buffer_append(buffer, "?", 1);
+        c += plain ? plain : 1;
+    }
+    if (fits && sl_buffer_append(buffer, "\"", 1))
+        return true;
+    if (buffer->size > before)
+        buffer->data[buffer->size = before] = 0;
+    return false;
 }

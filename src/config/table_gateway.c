@@ -11,6 +11,8 @@
 
 static const char *const client_certificates[] = {"none", "optional", "required", NULL};
 static const char *const tls_versions[] = {"1.2", "1.3", NULL};
+static const char *const log_formats[] = {"combined", "json", NULL};
+static const char *const metrics_readers[] = {"loopback", "token", "open", NULL};
 static const char *const protocols[] = {"plaintext", "ssl", "sasl_plaintext", "sasl_ssl", NULL};
 
 /* One Kafka cluster, all but its brokers. */
@@ -157,6 +159,22 @@ const struct sl_setting sl_gateway_settings[] = {
      .meaning = "That cluster: host:port, separated by commas."},
     CLUSTER(SL_GATEWAY_ROOT "kafka.clusters." SL_NAME),
 
+    {.path = SL_GATEWAY_ROOT "access-log.file",
+     .type = SL_TEXT,
+     .value = "",
+     .meaning = "Where each request is noted: a file, which a reload opens anew, or - for standard output; "
+                "empty: nowhere."},
+    {.path = SL_GATEWAY_ROOT "access-log.format",
+     .type = SL_CHOICE,
+     .value = "combined",
+     .choices = log_formats,
+     .meaning = "How: as web servers do, or as JSON, with durations, routes and the ids of requests."},
+    {.path = SL_GATEWAY_ROOT "metrics.access",
+     .type = SL_CHOICE,
+     .value = "loopback",
+     .choices = metrics_readers,
+     .meaning = "Who may read /metrics: this machine, applications with the right admin (token), or anybody "
+                "(open). They name catalogs and layers."},
     {.path = SL_GATEWAY_ROOT "limits.connections",
      .type = SL_INTEGER,
      .value = "10000",
