@@ -214,17 +214,18 @@ static void layer_metrics(struct gw_catalogs *catalogs, struct sl_buffer *text)
     }
 }
 
+/* Of those that somebody has waited at. */
 static void add_throttle(void *opaque, const struct gw_layer *layer)
 {
     const struct series *series = opaque;
     const struct gw_throttle *throttles[] = {&layer->counters->in, &layer->counters->out};
     for (size_t i = 0; i < 2; i++) {
-        sl_buffer_printf(series->text, "%s{catalog=\"%s\",layer=\"%s\",direction=\"%s\"} ", series->name,
-                         layer->hrn, layer->id, i ? "out" : "in");
-        if (series->offset)
-            sl_buffer_printf(series->text, "%.6f\n", (double)atomic_load(&throttles[i]->waited_us) / 1e6);
-        else
-            sl_buffer_printf(series->text, "%u\n", atomic_load(&throttles[i]->waiting));
+        unsigned waiting = atomic_load(&throttles[i]->waiting);
+        double waited_s = (double)atomic_load(&throttles[i]->waited_us) / 1e6;
+        if (waiting || waited_s > 0)
+            sl_buffer_printf(series->text, "%s{catalog=\"%s\",layer=\"%s\",direction=\"%s\"} %.6g\n",
+                             series->name, layer->hrn, layer->id, i ? "out" : "in",
+                             series->offset ? waited_s : waiting);
     }
 }
 

@@ -60,7 +60,7 @@ static void note(const struct gw_request *request, int64_t duration_us, bool who
     sl_buffer_free(&target);
 }
 
-void gw_request_account(struct gw_request *request, bool whole)
+void gw_request_note_end(struct gw_request *request, bool whole)
 {
     struct gw_server *server = request->loop->server;
     int64_t duration_us = sl_mono_us() - request->begun_us;

@@ -196,7 +196,7 @@ bool gw_cors_add(const struct gw_request *request, struct MHD_Response *response
 void gw_cors_preflight(struct gw_request *request, const char *methods);
 
 /* ended.c: counts a request and notes it in the access log, while libmicrohttpd still has its headers */
-void gw_request_account(struct gw_request *request, bool whole);
+void gw_request_note_end(struct gw_request *request, bool whole);
 
 /* stream.c */
 void gw_stream_hung_up(struct gw_request *request);

@@ -510,7 +510,7 @@ void gw_mhd_completed(void *opaque, struct MHD_Connection *connection, void **co
         gw_connection_wait(request->peer, GW_WAIT_IDLE);
     if (request->free_data)
         request->free_data(request->data);
-    gw_request_account(request, whole);
+    gw_request_note_end(request, whole);
     sl_buffer_free(&request->body);
     if (request->path != request->text)
         free(request->path);

@@ -43,13 +43,13 @@ class Metrics(TestCase):
         platform = self.start()
         self.use(platform)
         text = platform.get("/metrics", token=None).text
-        found = re.findall(r'^streamlayer_http_request_duration_seconds_bucket{route="ingest",le="([^"]+)"} (\d+)$', text,
+        found = re.findall(r'^streamlayer_http_request_duration_seconds_bucket{route="ingest.post",le="([^"]+)"} (\d+)$', text,
                            re.M)
         counts = [int(count) for _, count in found]
         self.assertEqual(counts, sorted(counts))
         self.assertEqual((found[-1][0], counts[-1]), ("+Inf", 3))
-        self.assertRegex(text, r'(?m)^streamlayer_http_request_duration_seconds_count{route="ingest"} 3$')
-        self.assertRegex(text, r'(?m)^streamlayer_http_request_bytes_total{route="ingest"} 15$')
+        self.assertRegex(text, r'(?m)^streamlayer_http_request_duration_seconds_count{route="ingest.post"} 3$')
+        self.assertRegex(text, r'(?m)^streamlayer_http_request_bytes_total{route="ingest.post"} 15$')
 
     def test_metrics_for_administrators(self):
         platform = self.start("-D", "streamlayer.gateway.metrics.access=token")
@@ -76,7 +76,7 @@ class Metrics(TestCase):
         self.assertEqual(mine["requestId"], answer.headers["x-request-id"])
         self.assertTrue(mine["application"] and mine["complete"])
         self.assertGreater(mine["duration"], 0)
-        posts = [each for each in entries() if each.get("route") == "ingest"]
+        posts = [each for each in entries() if each.get("route") == "ingest.post"]
         self.assertEqual([each["status"] for each in posts], [200] * 3)
         self.assertTrue(all(hrn in each["target"] for each in posts))
 

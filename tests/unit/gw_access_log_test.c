@@ -1,5 +1,6 @@
 #include "support/cases.h"
 
+#include <sched.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -36,7 +37,7 @@ static void combined_is_what_web_servers_write(void **state)
 {
     (void)state;
     char *line = line_of(&usual, GW_ACCESS_COMBINED);
-    assert_string_equal(line, "192.0.2.7 - app1 [04/Dec/2026:01:21:34 +0000] \"POST "
+    assert_string_equal(line, "192.0.2.7 - app1 [04/Dec/2026:00:01:34 +0000] \"POST "
                               "/ingest/v1/catalogs/hrn/layers/l?a=b HTTP/1.1\" 200 17 \"-\" \"curl/8\"\n");
     free(line);
 }
@@ -47,7 +48,7 @@ static void json_is_an_object_a_line(void **state)
     char *line = line_of(&usual, GW_ACCESS_JSON);
     json_t *value = json_loads(line, 0, NULL);
     assert_non_null(value);
-    assert_string_equal(json_string_value(json_object_get(value, "time")), "2026-12-04T01:21:34.250Z");
+    assert_string_equal(json_string_value(json_object_get(value, "time")), "2026-12-04T00:01:34.250Z");
     assert_string_equal(json_string_value(json_object_get(value, "application")), "app1");
     assert_string_equal(json_string_value(json_object_get(value, "target")), usual.target);
     assert_int_equal(json_integer_value(json_object_get(value, "status")), 200);
@@ -72,7 +73,7 @@ static void nothing_breaks_a_line(void **state)
     entry.version = NULL;
     char *line = line_of(&entry, GW_ACCESS_COMBINED);
     assert_string_equal(line,
-                        "- - - [04/Dec/2026:01:21:34 +0000] \"POST /a\\\"b\\\\c\\x0ad\\xff\\x1b[31m -\" 200 17 "
+                        "- - - [04/Dec/2026:00:01:34 +0000] \"POST /a\\\"b\\\\c\\x0ad\\xff\\x1b[31m -\" 200 17 "
                         "\"-\" \"x\\\" 200 0 \\\"\\x0d\\x0a1.2.3.4 - - [\"\n");
     free(line);
     line = line_of(&entry, GW_ACCESS_JSON);
