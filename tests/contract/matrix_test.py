@@ -74,6 +74,8 @@ ROWS = {
     ("DELETE", CATALOG): Row("manage", 204),
     ("POST", CATALOG + "/layers"): Row("manage", 400, {}),
     ("GET", CATALOG + LAYER): Row(ANY_RIGHT, 200),
+    ("PUT", CATALOG + LAYER): Row("manage", 404, {"name": "a name"}, layer="none"),
+    ("PATCH", CATALOG + LAYER): Row("manage", 404, {"name": "a name"}, layer="none"),
     ("DELETE", CATALOG + LAYER): Row("manage", 404, layer="none"),
     # lookup, at both its places
     **lookup("/lookup/v1"),
