@@ -45,7 +45,7 @@ sl_status gw_issuers_open(const struct gw_issuer_settings *settings, size_t coun
                           atomic_uint *epoch, struct gw_issuers **out, sl_error *error);
 /* Ends what is under way: who waits is called. */
 void gw_issuers_finish(struct gw_issuers *issuers);
-void gw_issuers_close(struct gw_issuers **issuers);
+void gw_issuers_close(struct gw_issuers **out);
 
 void gw_issuers_set_refresh(struct gw_issuers *issuers, int64_t refresh_ms);
 /* Files that were changed. Blocks. */

@@ -32,7 +32,7 @@ struct gw_token_key_settings {
 sl_status gw_token_keys_open(const char *data_directory, const struct gw_token_key_settings *settings,
                              int64_t now_ms, const struct sl_log *log, struct gw_token_keys **out,
                              sl_error *error);
-void gw_token_keys_close(struct gw_token_keys **keys);
+void gw_token_keys_close(struct gw_token_keys **out);
 
 /* For keys that are made, and tokens that are signed, from now on. Blocks. Errors: SL_IO: nothing is changed.
  */
