@@ -94,8 +94,8 @@ void gw_nonces_close(struct gw_nonces **nonces)
     *nonces = NULL;
 }
 
-/* The lock is held. *new: it was not there. */
-static sl_status insert(struct gw_nonces *nonces, const unsigned char *digest, int64_t until_ms, bool *new,
+/* The lock is held. *fresh: it was not there. */
+static sl_status insert(struct gw_nonces *nonces, const unsigned char *digest, int64_t until_ms, bool *fresh,
                         sl_error *error)
 {
     sqlite3_reset(nonces->insert);
@@ -104,7 +104,7 @@ static sl_status insert(struct gw_nonces *nonces, const unsigned char *digest, i
         return failure(nonces, error);
     bool done = sqlite3_step(nonces->insert) == SQLITE_DONE;
     sl_status status = done ? SL_OK : failure(nonces, error);
-    *new = done &&sqlite3_changes(nonces->db) == 1;
+    *fresh = done && sqlite3_changes(nonces->db) == 1;
     sqlite3_reset(nonces->insert);
     return status;
 }
@@ -112,16 +112,16 @@ static sl_status insert(struct gw_nonces *nonces, const unsigned char *digest, i
 sl_status gw_nonces_remember(struct gw_nonces *nonces, const unsigned char digest[GW_NONCE_DIGEST],
                              int64_t until_ms, sl_error *error)
 {
-    bool new = false;
+    bool fresh = false;
     pthread_mutex_lock(&nonces->lock);
     sl_status status = SL_OK;
     if (nonces->count >= GW_NONCES_MAX)
         status = sl_error_set_retriable(error, SL_THROTTLED, "too many tokens are being asked for");
     else
-        status = insert(nonces, digest, until_ms, &new, error);
-    nonces->count += new;
+        status = insert(nonces, digest, until_ms, &fresh, error);
+    nonces->count += fresh;
     pthread_mutex_unlock(&nonces->lock);
-    if (!status && !new)
+    if (!status && !fresh)
         status = sl_error_set(error, SL_CONFLICT, "it was used before");
     return status;
 }

@@ -390,6 +390,14 @@ static void keys_outlive_the_issuer(void **state)
     open_url(fixture);
     assert_int_equal(check(fixture, first, NULL, NULL), SL_OK);
     gw_server_stop(&fixture->server);
+    /* It is asked again, in vain. */
+    const struct gw_token_times times = {.lifetime_ms = 3600000};
+    int64_t next_ms;
+    assert_int_equal(gw_tokens_set_times(fixture->tokens, &times, NULL), SL_OK);
+    assert_int_equal(gw_tokens_tick(fixture->tokens, &next_ms, NULL), SL_OK);
+    char *unknown = usual_token(fixture, 0, "unknown");
+    assert_int_equal(check(fixture, unknown, NULL, NULL), SL_UNAUTHENTICATED); /* after its answer */
+    free(unknown);
     assert_int_equal(check(fixture, second, NULL, NULL), SL_OK);
     free(first);
     free(second);
