@@ -128,7 +128,7 @@ struct gw_server_settings {
  * need rights that the program then gives up. Nothing listens yet. Errors: SL_IO, SL_BAD_CONFIG. */
 sl_status gw_server_bind(const struct gw_server_settings *settings, const struct sl_log *log,
                          struct gw_bound **out, sl_error *error);
-void gw_bound_free(struct gw_bound **bound); /* NULL-safe */
+void gw_bound_free(struct gw_bound **out); /* NULL-safe */
 
 sl_status gw_server_start(const struct gw_server_settings *settings, const struct sl_log *log,
                           struct gw_server **out, sl_error *error);
