@@ -46,6 +46,7 @@ WRONG = (
      r"token\.issuers\.a\.jwks-file: .*/text: it is no JWKS"),
     ("issuer_ca", RIGHT + ', token.issuers.a { issuer = "https://i", audience = x, jwks-url = "https://i/", ca-file = {d}/text }',
      r"ca-file.*/text"),
+    ("cluster_property", RIGHT + ', kafka.clusters.east { brokers = "b:1", producer { no.such = 1 } }', r"no\.such"),
     ("user", RIGHT + ", user = no-such-user", r"user = no-such-user: there is no such user"),
     ("file_for_directory", 'kafka.brokers = "b:1", data-directory = "{d}/text"', r"the data directory .*/text: Not a directory"),
     ("directory_of_all", 'kafka.brokers = "b:1", data-directory = "{d}/open"', r"others may write to the data directory"),
