@@ -15,6 +15,7 @@
 #define CLOCK_SKEW_S   300 /* how far a client's clock may be off */
 #define URLS_MAX       4
 #define LIFETIME_MIN_S 60
+#define ISSUER_AFTER_S 5    /* an issuer that is away is asked no sooner */
 #define SCOPE_MAX      1000 /* characters */
 
 /* A signed request on its way through a worker. */
@@ -310,8 +311,9 @@ static void refuse_bearer(struct gw_request *request, const sl_error *error)
             "--subject S");
         break;
     case SL_UNAVAILABLE:
-        gw_respond_error(request, 503, "issuer-unavailable", error->text,
-                         "send again after the time that Retry-After gives; the gateway's log says why");
+        gw_respond_error_after(request, 503, "issuer-unavailable", error->text,
+                               "send again after the time that Retry-After gives; the gateway's log says why",
+                               ISSUER_AFTER_S);
         break;
     default:
         gw_respond_failure(request, error);
