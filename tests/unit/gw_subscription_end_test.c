@@ -85,7 +85,7 @@ static void kafka_is_away_and_comes_back(void **state)
     struct place place;
     struct gw_subscription *subscription;
     int seen[2 * MESSAGES] = {0};
-    size_t count;
+    size_t count = 0;
     open_place(&place);
     assert_int_equal(subscribe(&place, &subscription), SL_OK);
     assert_int_equal(seek_to_end(subscription), SL_OK);
