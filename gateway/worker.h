@@ -20,7 +20,7 @@ void gw_workers_lift_shares(struct gw_workers *workers);
 /* Runs what is queued, then joins; what is posted later is left lying. Any thread but a worker's. */
 void gw_workers_finish(struct gw_workers *workers);
 /* The same, and releases: nobody may post any more. */
-void gw_workers_stop(struct gw_workers **workers);
+void gw_workers_stop(struct gw_workers **out);
 
 /* Any thread. The job is the caller's memory, untouched once run is called. account is only read meanwhile;
  * NULL: the gateway itself, which has no share to keep to. Without memory for its queue an account's job goes

@@ -78,7 +78,7 @@ struct gw_addresses;
 struct gw_address;
 struct sockaddr;
 sl_status gw_addresses_create(struct gw_addresses **out, sl_error *error);
-void gw_addresses_destroy(struct gw_addresses **addresses);
+void gw_addresses_destroy(struct gw_addresses **out);
 /* Counts one more; count: how many there are now. NULL: no address, or no memory; then it is not counted. */
 struct gw_address *gw_addresses_enter(struct gw_addresses *addresses, const struct sockaddr *address,
                                       unsigned *count);
