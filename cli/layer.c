@@ -1,4 +1,4 @@
-/* streamlayer layer create|list|show|delete */
+/* streamlayer layer create|update|list|show|delete */
 #include "cli.h"
 
 #include <jansson.h>
@@ -16,6 +16,9 @@ static const struct cli_option layer_create_options[] = {
     {0, "in-kbps", "N", "KBps in, 100 to 32800 in steps of 100 (default 1000)"},
     {0, "out-kbps", "N", "KBps out, 100 to 65500 in steps of 100 (default 4000)"},
     {0, "ttl", "DURATION", "how long messages stay, 10m to 72h, such as 90m, 2h, 3d (default 1h)"},
+    {0, "cluster", "NAME", "the Kafka cluster, by its name in the gateway's settings\n(default: default)"},
+    {0, "topic", "TOPIC",
+     "adopt this Kafka topic, which is there already, instead of\nmaking one; for administrators"},
     {0, NULL, NULL, NULL},
 };
 
@@ -41,6 +44,8 @@ static int layer_create(struct cli *cli)
         .in_kbps = (int)in,
         .out_kbps = (int)out,
         .ttl_ms = ttl_ms,
+        .cluster = cli_value(cli, "cluster"),
+        .topic = cli_value(cli, "topic"),
     };
     sl_error error = {0};
     if (sl_layer_create(cli->client, cli->operands[0], &spec, &error))
@@ -54,16 +59,75 @@ const struct cli_command cli_layer_create_command = {
     .min_operands = 2,
     .max_operands = 2,
     .summary = "make a stream layer in a catalog",
+    .details = "With --topic the layer adopts a topic that is there: its partitions are the layer's, and its "
+               "retention the ttl where that is one (else --ttl says how long messages are taken to stay). "
+               "The topic's own settings are left alone, and it outlives the layer: deleting the layer never "
+               "deletes it.",
     .examples =
         "  streamlayer layer create hrn:here:data::local:traffic cars --content-type application/json\n"
-        "  streamlayer layer create HRN LAYER -t application/x-protobuf -p 8 --ttl 24h\n",
+        "  streamlayer layer create HRN LAYER -t application/x-protobuf -p 8 --ttl 24h\n"
+        "  streamlayer layer create HRN LAYER -t application/json --cluster eu --topic orders\n",
     .options = layer_create_options,
     .changes = true,
-    .related = "catalog create,produce",
+    .related = "catalog create,layer update,produce",
     .run = layer_create,
 };
 
-static json_t *layer_json(const sl_layer_spec *layer, const char *topic)
+static const struct cli_option layer_update_options[] = {
+    {'n', "name", "NAME", "a name for people"},
+    {'p', "parallelization", "N", "Kafka partitions, up to 32; it can only grow"},
+    {0, "in-kbps", "N", "KBps in, 100 to 32800 in steps of 100"},
+    {0, "out-kbps", "N", "KBps out, 100 to 65500 in steps of 100"},
+    {0, "ttl", "DURATION", "how long messages stay, 10m to 72h, such as 90m, 2h, 3d"},
+    {0, NULL, NULL, NULL},
+};
+
+static int layer_update(struct cli *cli)
+{
+    int64_t parallelization = 0, in = 0, out = 0, ttl_ms = 0;
+    if (!cli_number(cli, "parallelization", 1, 32, &parallelization) ||
+        !cli_number(cli, "in-kbps", 100, 32800, &in) || !cli_number(cli, "out-kbps", 100, 65500, &out) ||
+        !cli_duration_ms(cli, "ttl", 600000, 72 * 3600000LL, &ttl_ms))
+        return CLI_USAGE;
+    const sl_layer_spec changes = {
+        .struct_size = sizeof changes,
+        .name = cli_value(cli, "name"),
+        .parallelization = (int)parallelization,
+        .in_kbps = (int)in,
+        .out_kbps = (int)out,
+        .ttl_ms = ttl_ms,
+    };
+    if (!changes.name && !parallelization && !in && !out && !ttl_ms)
+        return cli_usage_error(
+            cli, "nothing is to be changed: give --name, --parallelization, --in-kbps, --out-kbps or --ttl");
+    int code = cli_connect(cli);
+    if (code)
+        return code;
+    sl_error error = {0};
+    if (sl_layer_update(cli->client, cli->operands[0], cli->operands[1], &changes, &error))
+        return cli_fail(cli, &error);
+    return CLI_OK;
+}
+
+const struct cli_command cli_layer_update_command = {
+    .name = "layer update",
+    .operands = "HRN LAYER",
+    .min_operands = 2,
+    .max_operands = 2,
+    .summary = "change a layer's name, throughput, ttl or parallelization",
+    .details =
+        "What is not named stays as it is, and who reads and writes goes on. With more Kafka partitions "
+        "a partition id may lie in another one than before: order across the change is not kept. A "
+        "topic that was adopted is changed by those whose it is.",
+    .examples = "  streamlayer layer update hrn:here:data::local:traffic cars --ttl 24h\n"
+                "  streamlayer layer update HRN LAYER --parallelization 8 --out-kbps 8000\n",
+    .options = layer_update_options,
+    .changes = true,
+    .related = "layer show,layer create",
+    .run = layer_update,
+};
+
+static json_t *layer_json(const sl_layer_spec *layer, const char *topic, bool adopted)
 {
     json_t *object =
         json_pack("{s:s, s:s, s:s, s:i, s:i, s:i, s:I}", "id", layer->id, "name", layer->name, "contentType",
@@ -73,6 +137,10 @@ static json_t *layer_json(const sl_layer_spec *layer, const char *topic)
         json_object_set_new(object, "contentEncoding", json_string(layer->content_encoding));
     if (object && topic)
         json_object_set_new(object, "topic", json_string(topic));
+    if (object && layer->cluster)
+        json_object_set_new(object, "cluster", json_string(layer->cluster));
+    if (object && adopted)
+        json_object_set_new(object, "adopted", json_true());
     return object;
 }
 
@@ -89,7 +157,7 @@ static void print_json(const struct cli *cli, json_t *value)
     json_decref(value);
 }
 
-static void print_layer(const sl_layer_spec *layer, const char *topic)
+static void print_layer(const sl_layer_spec *layer, const char *topic, bool adopted)
 {
     char ttl[32];
     cli_format_duration(layer->ttl_ms, ttl);
@@ -101,7 +169,9 @@ static void print_layer(const sl_layer_spec *layer, const char *topic)
         "parallelization   %d\nin                %d KBps\nout               %d KBps\nmessages stay     %s\n",
         layer->parallelization, layer->in_kbps, layer->out_kbps, ttl);
     if (topic)
-        printf("Kafka topic       %s\n", topic);
+        printf("Kafka topic       %s%s\n", topic, adopted ? " (adopted: it outlives the layer)" : "");
+    if (layer->cluster && strcmp(layer->cluster, "default") != 0)
+        printf("Kafka cluster     %s\n", layer->cluster);
 }
 
 static void print_layers(const struct cli *cli, const sl_catalog *catalog)
@@ -114,7 +184,8 @@ static void print_layers(const struct cli *cli, const sl_catalog *catalog)
     for (size_t i = 0; sl_catalog_layer_at(catalog, i, &layer); i++) {
         char partitions[16], in[16], out[16], ttl[32];
         if (cli->json) {
-            json_array_append_new(array, layer_json(&layer, sl_catalog_layer_topic(catalog, i)));
+            json_array_append_new(array, layer_json(&layer, sl_catalog_layer_topic(catalog, i),
+                                                    sl_catalog_layer_adopted(catalog, i)));
             continue;
         }
         snprintf(partitions, sizeof partitions, "%d", layer.parallelization);
@@ -232,10 +303,10 @@ static json_t *rates_json(const struct traffic *traffic)
                      rate(traffic, before->gateway_bytes_out, now->gateway_bytes_out));
 }
 
-static void print_whole_json(const struct cli *cli, const sl_layer_spec *layer, const char *topic,
+static void print_whole_json(const struct cli *cli, const sl_layer_spec *layer, bool adopted,
                              const struct traffic *traffic)
 {
-    json_t *object = layer_json(layer, topic);
+    json_t *object = layer_json(layer, layer->topic, adopted);
     if (traffic->told)
         json_object_set_new(object, "statistics", statistics_json(&traffic->now));
     if (traffic->told && traffic->seconds > 0)
@@ -244,16 +315,16 @@ static void print_whole_json(const struct cli *cli, const sl_layer_spec *layer, 
 }
 
 /* The layer as the catalog has it, then what it holds and what goes through it. */
-static int show(struct cli *cli, const sl_layer_spec *layer, const char *topic)
+static int show(struct cli *cli, const sl_layer_spec *layer, bool adopted)
 {
     struct traffic traffic = {0};
     if (!cli->json) {
-        print_layer(layer, topic);
+        print_layer(layer, layer->topic, adopted);
         fflush(stdout); /* what follows takes a second */
     }
     int code = sample(cli, !cli_flag(cli, "no-rates"), &traffic);
     if (cli->json)
-        print_whole_json(cli, layer, topic, &traffic);
+        print_whole_json(cli, layer, adopted, &traffic);
     else if (!code)
         print_traffic(&traffic);
     return code ? code : cli_flush_output(cli);
@@ -274,7 +345,7 @@ static int layer_show(struct cli *cli)
     while (sl_catalog_layer_at(catalog, at, &layer) && strcmp(layer.id, wanted) != 0)
         at++;
     if (sl_catalog_layer_at(catalog, at, &layer)) {
-        code = show(cli, &layer, sl_catalog_layer_topic(catalog, at));
+        code = show(cli, &layer, sl_catalog_layer_adopted(catalog, at));
     } else {
         code = cli_error_as(cli, SL_NOT_FOUND,
                             "catalog %s has no layer \"%s\"; `streamlayer layer list %s` shows those it has",
@@ -331,7 +402,8 @@ const struct cli_command cli_layer_delete_command = {
     .min_operands = 2,
     .max_operands = 2,
     .summary = "delete a layer and its messages",
-    .details = "Asks first; where nobody can be asked, not on a terminal, --yes is needed.",
+    .details = "A topic that the layer adopted stays, with its messages. Asks first; where nobody can be "
+               "asked, not on a terminal, --yes is needed.",
     .examples = "  streamlayer layer delete hrn:here:data::local:traffic cars\n"
                 "  streamlayer layer delete hrn:here:data::local:traffic cars --yes\n",
     .options = layer_delete_options,

@@ -36,6 +36,7 @@ const struct cli_command *const cli_commands[] = {
     &cli_catalog_show_command,
     &cli_catalog_delete_command,
     &cli_layer_create_command,
+    &cli_layer_update_command,
     &cli_layer_list_command,
     &cli_layer_show_command,
     &cli_layer_delete_command,

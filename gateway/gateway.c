@@ -237,24 +237,25 @@ struct cleaning {
     struct gateway *gateway;
 };
 
-/* What an earlier run left half-way. */
+/* What an earlier run left half-way, and what could not be deleted when it was asked for. */
 static void clean(struct gw_job *job)
 {
     struct gateway *gateway = ((struct cleaning *)job)->gateway;
     sl_error error = {0};
     if (gw_config_clean(gateway, NULL, NULL, &error))
-        SL_WARNING(&gateway->log, "topics of deleted layers are left over, until the next start: %s",
+        SL_WARNING(&gateway->log, "topics of deleted layers are left over, and are tried again later: %s",
                    error.text);
     free(job);
 }
 
-static void post_cleaning(struct gateway *gateway)
+void gw_clean_later(struct gateway *gateway)
 {
     struct cleaning *cleaning = malloc(sizeof *cleaning);
     if (!cleaning)
-        return; /* the next start will do it */
+        return; /* the next one will do it */
     *cleaning = (struct cleaning){.job.run = clean, .gateway = gateway};
-    gw_work_post(gateway->workers, NULL, &cleaning->job);
+    if (!gw_work_try(gateway->workers, NULL, &cleaning->job))
+        free(cleaning);
 }
 
 /* Knowing repeats is ours, too. */
@@ -370,7 +371,7 @@ static sl_status start_as(const sl_config *config, const struct sl_log *log, boo
         gw_stop(&gateway, 0);
         return status;
     }
-    post_cleaning(gateway);
+    gw_clean_later(gateway);
     gw_server_open(gateway->server);
     SL_INFO(&gateway->log, "gateway: listening, %s, %u %s", gateway->public_url,
             gw_server_loops(gateway->server), sl_plural(gw_server_loops(gateway->server), "loop", "loops"));

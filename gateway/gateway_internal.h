@@ -160,6 +160,8 @@ void gw_watch_access_free(struct gw_watch_access **watch); /* the loops and work
  * not configured.
  */
 sl_status gw_config_clean(struct gateway *gateway, const char *hrn, const char *layer, sl_error *error);
+/* The same for all, on a worker; what fails is logged. Any thread. */
+void gw_clean_later(struct gateway *gateway);
 
 /* Answers what a failed call came to: the status as HTTP's, the text as the cause. */
 void gw_respond_failure(struct gw_request *request, const sl_error *error);

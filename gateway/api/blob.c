@@ -316,6 +316,7 @@ static void sweep_due(struct gw_timer *timer)
     struct gw_sweeper *sweeper =
         (struct gw_sweeper *)(void *)((char *)timer - offsetof(struct gw_sweeper, timer));
     gw_work_try(sweeper->gateway->disk_workers, NULL, &sweeper->job);
+    gw_clean_later(sweeper->gateway); /* topics: what waits for Kafka is not the disk's */
 }
 
 static void set_timer(struct gw_task *task)

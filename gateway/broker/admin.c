@@ -167,9 +167,24 @@ static bool leaders_serve(struct gw_broker *broker, const char *topic, int parti
     return serve;
 }
 
-/* The controller has the topic; brokers learn of it and choose leaders a little later. */
+/* The producer learns of new partitions of a topic that it knows by itself, in minutes, and until then has no
+ * leaders for them. */
+static void refresh_producer(struct gw_broker *broker, const char *topic)
+{
+    const struct rd_kafka_metadata *metadata = NULL;
+    rd_kafka_t *producer = gw_broker_keep(broker);
+    rd_kafka_topic_t *handle = rd_kafka_topic_new(producer, topic, NULL);
+    if (handle) {
+        rd_kafka_metadata(producer, 0, handle, &metadata, GW_METADATA_TIMEOUT_MS);
+        rd_kafka_topic_destroy(handle);
+    }
+    gw_broker_let_go(broker);
+    if (metadata)
+        rd_kafka_metadata_destroy(metadata);
+}
+
 sl_status gw_admin_await(struct gw_broker *broker, rd_kafka_t *rk, const char *topic, int partitions,
-                         sl_error *error)
+                         bool grown, sl_error *error)
 {
     int64_t until = sl_mono_ms() + GW_ADMIN_TIMEOUT_MS;
     rd_kafka_topic_t *handle = rd_kafka_topic_new(rk, topic, NULL);
@@ -177,7 +192,10 @@ sl_status gw_admin_await(struct gw_broker *broker, rd_kafka_t *rk, const char *t
     while (handle && !led && sl_mono_ms() < until) {
         const struct rd_kafka_metadata *metadata = NULL;
         if (!rd_kafka_metadata(rk, 0, handle, &metadata, GW_METADATA_TIMEOUT_MS))
-            led = has_leaders(metadata, topic, partitions) && leaders_serve(broker, topic, partitions);
+            led = has_leaders(metadata, topic, partitions);
+        if (led && grown)
+            refresh_producer(broker, topic);
+        led = led && leaders_serve(broker, topic, partitions);
         if (metadata)
             rd_kafka_metadata_destroy(metadata);
         if (!led)
@@ -268,7 +286,7 @@ sl_status gw_broker_create_topic(struct gw_broker *broker, const char *topic, in
         if (status && code == RD_KAFKA_RESP_ERR_INVALID_CONFIG) /* before Kafka 3.6 */
             status = create(broker, rk, topic, partitions, retention_ms, false, &code, &reason);
         if (!status)
-            status = gw_admin_await(broker, rk, topic, partitions, &reason);
+            status = gw_admin_await(broker, rk, topic, partitions, false, &reason);
         rd_kafka_destroy(rk);
     }
     if (status)

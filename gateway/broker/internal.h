@@ -118,9 +118,10 @@ rd_kafka_resp_err_t gw_broker_offsets_at(struct gw_broker *broker, rd_kafka_topi
 rd_kafka_t *gw_admin_open(const struct gw_broker *broker, sl_error *error);
 /* NULL: memory is out, and librdkafka's own time-outs hold. */
 rd_kafka_AdminOptions_t *gw_admin_options(rd_kafka_t *rk, rd_kafka_admin_op_t operation);
-/* The controller has the topic, or more of it; brokers learn of it and choose leaders a little later. */
+/* The controller has the topic, or (grown) more of it; brokers learn of it and choose leaders a little later.
+ */
 sl_status gw_admin_await(struct gw_broker *broker, rd_kafka_t *rk, const char *topic, int partitions,
-                         sl_error *error);
+                         bool grown, sl_error *error);
 
 /*
  * admin.c: the settings of a topic that follow from how long its messages stay. Kafka's retention goes by the

@@ -168,21 +168,6 @@ static sl_status add_partitions(const struct asking *asking, int partitions, sl_
     return code ? gw_kafka_error(code, text, "add partitions to topic", asking->topic, error) : SL_OK;
 }
 
-/* The producer learns of new partitions by itself, in minutes; now is better. */
-static void tell_producer(const struct asking *asking)
-{
-    const struct rd_kafka_metadata *metadata = NULL;
-    rd_kafka_t *producer = gw_broker_keep(asking->broker);
-    rd_kafka_topic_t *handle = rd_kafka_topic_new(producer, asking->topic, NULL);
-    if (handle) {
-        rd_kafka_metadata(producer, 0, handle, &metadata, GW_METADATA_TIMEOUT_MS);
-        rd_kafka_topic_destroy(handle);
-    }
-    gw_broker_let_go(asking->broker);
-    if (metadata)
-        rd_kafka_metadata_destroy(metadata);
-}
-
 sl_status gw_broker_grow_topic(struct gw_broker *broker, const char *topic, int partitions, sl_error *error)
 {
     struct asking asking;
@@ -194,9 +179,7 @@ sl_status gw_broker_grow_topic(struct gw_broker *broker, const char *topic, int 
     if (!status && there < partitions)
         status = add_partitions(&asking, partitions, &reason);
     if (!status)
-        status = gw_admin_await(broker, asking.rk, topic, partitions, &reason);
-    if (!status && there < partitions)
-        tell_producer(&asking);
+        status = gw_admin_await(broker, asking.rk, topic, partitions, there < partitions, &reason);
     return finish(&asking, status, &reason, error);
 }
 

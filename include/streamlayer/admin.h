@@ -31,6 +31,9 @@ typedef struct sl_layer_spec {
     int in_kbps;                  /* KBps in, 100 to 32,800 in steps of 100 */
     int out_kbps;                 /* KBps out, 100 to 65,500 in steps of 100, at least in_kbps */
     int64_t ttl_ms;               /* how long messages stay, milliseconds: 10 minutes to 72 hours */
+    const char *cluster;          /* the Kafka cluster, by the name that the platform has for it */
+    const char *topic;            /* a Kafka topic that is there already: the layer adopts it, takes its
+                                   * partitions and retention, and never changes or deletes it */
 } sl_layer_spec;
 
 /* id: 1 to 64 characters of a-z, 0-9, '-', '_' and '.', beginning with a letter or digit. The platform
@@ -50,7 +53,14 @@ SL_API sl_status sl_catalog_delete(sl_client *client, const char *hrn, sl_error 
 /* Makes a layer, ready to be written and read when this returns. */
 SL_API sl_status sl_layer_create(sl_client *client, const char *hrn, const sl_layer_spec *spec,
                                  sl_error *error);
-/* Deletes the layer and all its messages. */
+/*
+ * Changes a layer: of changes, name, parallelization (which can only grow), in_kbps, out_kbps and ttl_ms;
+ * zero and NULL leave what is there. Who reads and writes goes on. With more Kafka partitions a partition id
+ * may lie in another one than before, so order across the change is not kept.
+ */
+SL_API sl_status sl_layer_update(sl_client *client, const char *hrn, const char *layer,
+                                 const sl_layer_spec *changes, sl_error *error);
+/* Deletes the layer and all its messages; of one that adopted its topic, only the layer. */
 SL_API sl_status sl_layer_delete(sl_client *client, const char *hrn, const char *layer, sl_error *error);
 
 /* Release, and set the pointer to NULL; NULL is allowed. */
@@ -71,6 +81,9 @@ SL_API size_t sl_catalog_layer_count(const sl_catalog *catalog);
 /* The layer at index (from 0): fills *spec, whose struct_size the caller has set; strings belong to the
  * catalog. false when there is none. */
 SL_API bool sl_catalog_layer_at(const sl_catalog *catalog, size_t index, sl_layer_spec *spec);
+
+/* Whether the layer at index adopted its topic. */
+SL_API bool sl_catalog_layer_adopted(const sl_catalog *catalog, size_t index);
 
 /* The Kafka topic behind the layer at index, or NULL where the platform does not say. */
 SL_API const char *sl_catalog_layer_topic(const sl_catalog *catalog, size_t index);

@@ -1,6 +1,8 @@
 /* Administration over config v1: JSON in, objects of the caller's out. */
+#include <stddef.h>
 #include <stdlib.h>
 #include <streamlayer/admin.h>
+#include <string.h>
 
 #include "base/error.h"
 #include "base/text.h"
@@ -202,6 +204,7 @@ static json_t *layer_json(const sl_layer_spec *spec)
     bool good = properties && layer && put_text(layer, "id", spec->id) &&
                 put_text(layer, "name", spec->name) && put_text(layer, "contentType", spec->content_type) &&
                 put_text(layer, "contentEncoding", spec->content_encoding) &&
+                put_text(layer, "cluster", spec->cluster) && put_text(layer, "topic", spec->topic) &&
                 put_number(layer, "ttl", spec->ttl_ms) &&
                 put_number(properties, "parallelization", spec->parallelization) &&
                 put_number(properties, "dataInThroughputKbps", spec->in_kbps) &&
@@ -214,13 +217,28 @@ static json_t *layer_json(const sl_layer_spec *spec)
     return NULL;
 }
 
-sl_status sl_layer_create(sl_client *client, const char *hrn, const sl_layer_spec *spec, sl_error *error)
+/* What the struct ended with before it grew. */
+#define FIRST_SPEC_SIZE offsetof(sl_layer_spec, cluster)
+
+/* A spec of any version as one of this one. */
+static sl_status take_spec(const sl_layer_spec *given, const char *function, sl_layer_spec *spec,
+                           sl_error *error)
 {
+    if (!given || given->struct_size < FIRST_SPEC_SIZE)
+        return sl_error_set(error, SL_INVALID_ARGUMENT,
+                            "%s: the sl_layer_spec is NULL, or its struct_size is not sizeof(sl_layer_spec)",
+                            function);
+    *spec = (sl_layer_spec){0};
+    memcpy(spec, given, given->struct_size < sizeof *spec ? given->struct_size : sizeof *spec);
+    return SL_OK;
+}
+
+sl_status sl_layer_create(sl_client *client, const char *hrn, const sl_layer_spec *given, sl_error *error)
+{
+    sl_layer_spec whole, *spec = &whole;
     sl_status status = sl_client_check(client, error);
-    if (!status && (!spec || spec->struct_size < sizeof *spec))
-        status =
-            sl_error_set(error, SL_INVALID_ARGUMENT,
-                         "sl_layer_create: spec is NULL, or its struct_size is not sizeof(sl_layer_spec)");
+    if (!status)
+        status = take_spec(given, "sl_layer_create", spec, error);
     if (!status)
         status = sl_hrn_check(hrn, error);
     if (!status)
@@ -235,6 +253,42 @@ sl_status sl_layer_create(sl_client *client, const char *hrn, const sl_layer_spe
     if (!in)
         return sl_error_set(error, SL_INVALID_ARGUMENT, "a text of the layer is not UTF-8, or memory is out");
     return call(client, "POST", in, NULL, error, "catalogs/%s/layers", hrn);
+}
+
+/* What of a layer can be changed, and is to be. */
+static json_t *changes_json(const sl_layer_spec *changes)
+{
+    json_t *properties = json_object(), *layer = json_object();
+    bool good = properties && layer && put_text(layer, "name", changes->name) &&
+                put_number(layer, "ttl", changes->ttl_ms) &&
+                put_number(properties, "parallelization", changes->parallelization) &&
+                put_number(properties, "dataInThroughputKbps", changes->in_kbps) &&
+                put_number(properties, "dataOutThroughputKbps", changes->out_kbps) &&
+                !json_object_set(layer, "streamProperties", properties);
+    json_decref(properties);
+    if (good)
+        return layer;
+    json_decref(layer);
+    return NULL;
+}
+
+sl_status sl_layer_update(sl_client *client, const char *hrn, const char *layer, const sl_layer_spec *changes,
+                          sl_error *error)
+{
+    sl_layer_spec spec;
+    sl_status status = sl_client_check(client, error);
+    if (!status)
+        status = take_spec(changes, "sl_layer_update", &spec, error);
+    if (!status)
+        status = sl_hrn_check(hrn, error);
+    if (!status)
+        status = sl_layer_id_check(layer, error);
+    if (status)
+        return status;
+    json_t *in = changes_json(&spec);
+    if (!in)
+        return sl_error_set(error, SL_INVALID_ARGUMENT, "the layer's name is not UTF-8, or memory is out");
+    return call(client, "PATCH", in, NULL, error, "catalogs/%s/layers/%s", hrn, layer);
 }
 
 sl_status sl_layer_delete(sl_client *client, const char *hrn, const char *layer, sl_error *error)
@@ -316,11 +370,12 @@ static int number_of(const json_t *object, const char *name)
 bool sl_catalog_layer_at(const sl_catalog *catalog, size_t index, sl_layer_spec *spec)
 {
     const json_t *layer = layer_at(catalog, index);
-    if (!layer || !spec || spec->struct_size < sizeof *spec)
+    if (!layer || !spec || spec->struct_size < FIRST_SPEC_SIZE)
         return false;
+    size_t size = spec->struct_size < sizeof *spec ? spec->struct_size : sizeof *spec;
     const json_t *properties = json_object_get(layer, "streamProperties");
-    *spec = (sl_layer_spec){
-        .struct_size = sizeof *spec,
+    const sl_layer_spec found = {
+        .struct_size = spec->struct_size,
         .id = text_of(layer, "id"),
         .name = text_of(layer, "name"),
         .content_type = text_of(layer, "contentType"),
@@ -329,8 +384,16 @@ bool sl_catalog_layer_at(const sl_catalog *catalog, size_t index, sl_layer_spec 
         .in_kbps = number_of(properties, "dataInThroughputKbps"),
         .out_kbps = number_of(properties, "dataOutThroughputKbps"),
         .ttl_ms = json_integer_value(json_object_get(layer, "ttl")),
+        .cluster = text_of(layer, "cluster"),
+        .topic = text_of(layer, "topic"),
     };
+    memcpy(spec, &found, size);
     return true;
+}
+
+bool sl_catalog_layer_adopted(const sl_catalog *catalog, size_t index)
+{
+    return json_is_true(json_object_get(layer_at(catalog, index), "adopted"));
 }
 
 const char *sl_catalog_layer_topic(const sl_catalog *catalog, size_t index)

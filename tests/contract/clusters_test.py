@@ -1,0 +1,261 @@
+"""What stands behind layers: several Kafka clusters, topics that are adopted, changes, SASL and TLS to the brokers."""
+import os
+import shutil
+import sqlite3
+import tempfile
+
+import daemon
+import kafka
+import streamlayer
+from streamlayer import Subscription, TestCase, data, wait_for
+
+EARLIEST = {"auto.offset.reset": "earliest"}
+
+
+class Clusters(TestCase):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.place = tempfile.mkdtemp(prefix="streamlayer-clusters-")
+        cls.addClassCleanup(shutil.rmtree, cls.place, True)
+        cls.key = daemon.make_data(cls.platform, cls.place)
+
+    def start(self, settings="", brokers=None):
+        """A gateway of the test's own, and how it is spoken to."""
+        running = daemon.Daemon(self.platform, self.place, settings=settings, brokers=brokers)
+        streamlayer.write_text(running.log, "")
+        running.start()
+        self.addCleanup(running.kill)
+        running.url()
+        return running, daemon.platform_of(running, self.key)
+
+    def restart(self, running, settings=""):
+        self.stop(running)
+        return self.start(settings)
+
+    def stop(self, running):
+        self.assertEqual(running.stop(), 0, running.text())
+        self.assertNotRegex(running.text(), streamlayer.SANITIZER_REPORT)
+
+    def kafka(self, *settings):
+        directory = self.place + "/other"
+        os.mkdir(directory)
+        started = kafka.Kafka(directory, *settings)
+        self.addCleanup(started.stop)
+        return started
+
+    def refused(self, answer, status, code, *words):
+        self.assertEqual(answer.status, status, answer.text)
+        self.assertEqual(answer.json()["code"], code, answer.text)
+        for word in words:
+            self.assertIn(word, answer.text)
+
+    def through(self, platform, hrn, layer, text):
+        """One message goes in and comes out."""
+        platform.publish(hrn, layer, text)
+        subscription = Subscription(platform, hrn, layer, properties=EARLIEST)
+        self.assertIn(text, [data(message) for message in subscription.receive(1)])
+        subscription.delete()
+
+    def layers(self):
+        with sqlite3.connect(self.place + "/data/catalogs.db") as store:
+            return dict(store.execute("SELECT id, state FROM layers"))
+
+    # --- Several clusters ---
+
+    def test_layers_are_on_several_clusters(self):
+        other = self.kafka()
+        settings = f'kafka.clusters.eu.brokers = "{other.brokers}"'
+        running, platform = self.start(settings)
+        hrn = platform.catalog()
+        platform.layer(hrn, "here")
+        platform.cli("layer", "create", hrn, "there", "--content-type", "application/octet-stream", "--cluster", "eu")
+        layers = f"/config/v1/catalogs/{hrn}/layers"
+        here, there = (platform.get(f"{layers}/{layer}").json() for layer in ("here", "there"))
+        self.assertEqual((here["cluster"], there["cluster"]), ("default", "eu"))
+        self.assertEqual(kafka.partitions(platform.brokers, here["topic"]), 4)
+        self.assertEqual(kafka.partitions(platform.brokers, there["topic"]), 0)
+        self.assertEqual(kafka.partitions(other.brokers, there["topic"]), 4)
+        self.through(platform, hrn, "here", b"near")
+        self.through(platform, hrn, "there", b"far")
+        self.assertEqual(kafka.values(other.brokers, there["topic"]), ["far"])
+        endpoint = platform.get(f"{platform.base('stream', 'v2', hrn)}/layers/there/endpoint").json()
+        self.assertEqual(endpoint["bootstrapServers"], [{"hostname": "127.0.0.1", "port": int(other.brokers.split(":")[1])}])
+        self.assertEqual(platform.get("/ready", token=None).json()["clusters"], {"default": "ready", "eu": "ready"})
+        metrics = platform.get("/metrics").text
+        for cluster in ("default", "eu"):
+            self.assertIn(f'streamlayer_kafka_written_messages_total{{cluster="{cluster}"}} 1\n', metrics)
+        self.refused(platform.post(layers, {"id": "x", "contentType": "a/b", "cluster": "us"}), 400, "bad-request",
+                     "default, eu")
+
+        # The cluster is taken out of the settings: its layer says so, all else goes on.
+        running, platform = self.restart(running)
+        self.refused(platform.post(f"{platform.base('ingest', 'v1', hrn)}/layers/there", b"x",
+                                   headers={"Content-Type": "application/octet-stream"}),
+                     503, "cluster-not-configured", "kafka.clusters.eu")
+        self.assertEqual(platform.get(f"{layers}/there").json()["cluster"], "eu")
+        self.through(platform, hrn, "here", b"again")
+        self.refused(platform.request("PATCH", f"{layers}/there", {"ttl": 7200000}), 503, "cluster-not-configured")
+        self.refused(platform.delete(f"{layers}/there"), 503, "cluster-not-configured", there["topic"])
+        self.assertEqual(platform.get(f"{layers}/there").status, 404)
+        # One that cannot be deleted does not keep the next from it.
+        self.assertEqual(platform.delete(f"/config/v1/catalogs/{hrn}").status, 503)
+        wait_for(lambda: not kafka.partitions(platform.brokers, here["topic"]), 30, "the other layer's topic is there")
+        self.assertEqual(self.layers(), {"there": 2})
+
+        # And in again: what was to be deleted is.
+        running, platform = self.restart(running, settings)
+        wait_for(lambda: not kafka.partitions(other.brokers, there["topic"]), 60, "the topic is still there")
+        wait_for(lambda: not self.layers(), 30, "the layer is still in the store")
+        self.stop(running)
+
+    # --- Adopting ---
+
+    def test_topics_are_adopted_and_never_deleted(self):
+        other = self.kafka("auto.create.topics.enable=true", "num.partitions=3", "log.retention.ms=7200000")
+        brokers, topic = other.brokers, "orders"
+        running, platform = self.start(brokers=brokers)
+        kafka.kcat(brokers, "-P", "-t", topic, "-k", "k", text=b"old")
+        kafka.set_topic(brokers, topic, "flush.ms", "123456")
+        hrn = platform.catalog()
+        layers = f"/config/v1/catalogs/{hrn}/layers"
+        ask = {"id": "orders", "contentType": "text/plain", "topic": topic}
+        self.refused(platform.post(layers, {**ask, "topic": topic + "-none"}), 404, "topic-missing", topic + "-none")
+        self.refused(platform.post(layers, {**ask, "topic": "__consumer_offsets"}), 400, "bad-request", "Kafka's own")
+        self.refused(platform.post(layers, {**ask, "topic": "a/b"}), 400, "bad-request", "A-Z a-z 0-9")
+        self.refused(platform.post(layers, {**ask, "streamProperties": {"parallelization": 4}}), 400, "bad-request", "must be 3")
+        self.refused(platform.post(layers, {**ask, "ttl": 3600000}), 400, "bad-request", "7200000")
+        self.assertEqual(platform.get(layers + "/orders").status, 404)
+        self.assertEqual(kafka.partitions(brokers, topic + "-none"), 0)  # asking has not made it
+        before = kafka.topic_settings(brokers, topic)
+
+        platform.cli("layer", "create", hrn, "orders", "--content-type", "text/plain", "--topic", topic)
+        layer = platform.get(layers + "/orders").json()
+        self.assertEqual((layer["topic"], layer["adopted"], layer["ttl"], layer["streamProperties"]["parallelization"]),
+                         (topic, True, 7200000, 3))
+        self.assertIn(b"adopted", platform.cli("layer", "show", hrn, "orders", "--no-rates").stdout)
+        self.refused(platform.post(layers, {**ask, "id": "again"}), 409, "conflict", "orders")
+        platform.publish(hrn, "orders", b"new", content_type="text/plain")
+        subscription = Subscription(platform, hrn, "orders", properties=EARLIEST)
+        self.assertEqual(sorted(data(message) for message in subscription.receive(2)), [b"new", b"old"])
+        subscription.delete()
+        self.refused(platform.request("PATCH", layers + "/orders", {"streamProperties": {"parallelization": 8}}), 400, "bad-request")
+        self.assertEqual(kafka.topic_settings(brokers, topic), before)
+
+        def still_there():
+            self.assertEqual(kafka.values(brokers, topic), ["new", "old"])
+            self.assertEqual(kafka.partitions(brokers, topic), 3)
+
+        self.assertEqual(platform.delete(layers + "/orders").status, 204)
+        still_there()
+        self.assertEqual(platform.post(layers, ask).status, 201)  # it was let go
+        self.assertEqual(platform.delete(f"/config/v1/catalogs/{hrn}").status, 204)
+        still_there()
+        hrn = platform.catalog()
+        layers = f"/config/v1/catalogs/{hrn}/layers"
+        self.assertEqual(platform.post(layers, ask).status, 201)
+        # A crash half-way: begun, and never said to be there.
+        self.stop(running)
+        with sqlite3.connect(self.place + "/data/catalogs.db") as store:
+            store.execute("UPDATE layers SET state = 0")
+        running, platform = self.start(brokers=brokers)
+        wait_for(lambda: not self.layers(), 30, "what was half made is still in the store")
+        still_there()
+        self.stop(running)
+
+    # --- Changing ---
+
+    def test_a_layer_is_changed(self):
+        running, platform = self.start()
+        brokers, hrn = platform.brokers, platform.catalog()
+        platform.layer(hrn, "cars", parallelization=2)
+        url = f"/config/v1/catalogs/{hrn}/layers/cars"
+        topic = platform.get(url).json()["topic"]
+        kafka.set_topic(brokers, topic, "flush.ms", "123456")
+        platform.publish(hrn, "cars", b"before")
+        subscription = Subscription(platform, hrn, "cars", properties=EARLIEST)
+        self.assertEqual(len(subscription.receive(1)), 1)
+        platform.cli("layer", "update", hrn, "cars", "--name", "All cars", "--ttl", "2h", "--parallelization", "5",
+                     "--in-kbps", "2000", "--out-kbps", "8000")
+        for again in range(2):  # as it is, and as the store has it
+            layer = platform.get(url).json()
+            self.assertEqual((layer["name"], layer["ttl"], layer["topic"], layer["contentType"]),
+                             ("All cars", 7200000, topic, "application/octet-stream"))
+            self.assertEqual(layer["streamProperties"], {"dataInThroughputKbps": 2000, "dataOutThroughputKbps": 8000,
+                                                         "parallelization": 5})
+            if not again:
+                self.assertIn(f'streamlayer_messages_in_total{{catalog="{hrn}",layer="cars"}} 1\n', platform.get("/metrics").text)
+                self.assertEqual(kafka.partitions(brokers, topic), 5)
+                settings = kafka.topic_settings(brokers, topic)
+                self.assertEqual((settings["flush.ms"], settings["retention.ms"], settings["message.timestamp.before.max.ms"],
+                                  settings["cleanup.policy"], settings["max.message.bytes"]),
+                                 ("123456", "7200000", "7200000", "delete", "2097152"))
+                # Who reads goes on.
+                platform.publish(hrn, "cars", b"after", X_HERE_Message_Key="k")
+                subscription.delete()
+                running, platform = self.restart(running)
+        for change, words in (({"streamProperties": {"parallelization": 4}}, "can only grow"),
+                              ({"streamProperties": {"parallelization": 33}}, "1 to 32"),
+                              ({"ttl": 1000}, "10 minutes"), ({"contentType": "a/b"}, "cannot be changed"),
+                              ({"cluster": "eu"}, "cannot be changed"), ({"name": ""}, "name"),
+                              ({"streamProperties": {"dataOutThroughputKbps": 1000}}, "at least")):
+            self.refused(platform.request("PATCH", url, change), 400, "bad-request", words)
+        self.assertEqual(platform.get(url).json(), layer)
+        self.assertEqual(platform.put(url, layer).json(), layer)
+        self.assertEqual(platform.request("PATCH", url, {}).json(), layer)
+        self.refused(platform.request("PATCH", url + "x", {}), 404, "no-such-layer")
+        self.assertEqual(platform.cli("layer", "update", hrn, "cars", check=False).returncode, 2)
+        subscription = Subscription(platform, hrn, "cars", properties=EARLIEST)
+        self.assertEqual(sorted(data(message) for message in subscription.receive(2)), [b"after", b"before"])
+        self.stop(running)
+
+    # --- SASL and TLS to the brokers ---
+
+    def test_brokers_that_want_sasl_and_tls(self):
+        other = self.kafka()
+
+        def client(password=kafka.PASSWORD, ca="ca"):
+            return (f'kafka.client {{ security.protocol = sasl_ssl, sasl.mechanism = PLAIN, sasl.username = {kafka.USER}, '
+                    f'sasl.password = "{password}", ssl.ca.location = "{other.directory}/{ca}.pem" }}\n')
+
+        running, platform = self.start(client(), other.secure_brokers)
+        hrn = platform.catalog()
+        platform.layer(hrn, "layer")
+        self.through(platform, hrn, "layer", b"guarded")
+        self.assertEqual(platform.get("/ready", token=None).status, 200)
+        url = f"{platform.base('stream', 'v2', hrn)}/layers/layer/endpoint"
+        security = platform.get(url).json()["security"]
+        self.assertEqual((security["protocol"], security["mechanism"]), ("sasl_ssl", "PLAIN"))
+        self.assertEqual(platform.get(f"{platform.base('stream', 'v2', hrn)}/layers/layer/groups").status, 200)
+        self.assertNotIn(kafka.PASSWORD, running.text())
+        self.stop(running)
+
+        # Applications are told something else than what the gateway uses.
+        running, platform = self.start(client() + "kafka.advertised { brokers = \"outside.example:9999\", security-protocol = ssl, "
+                                       f'ca-file = "{other.directory}/stranger.pem" }}', other.secure_brokers)
+        endpoint = platform.get(url.replace(url.split("/stream/")[0], platform.url)).json()
+        self.assertEqual(endpoint["bootstrapServers"], [{"hostname": "outside.example", "port": 9999}])
+        with open(other.directory + "/stranger.pem", encoding="ascii") as file:
+            stranger = file.read()
+        self.assertEqual(endpoint["security"]["protocol"], "ssl")
+        self.assertNotIn("mechanism", endpoint["security"])
+        self.assertIn(stranger, endpoint["security"].values())
+        self.stop(running)
+
+        for settings, setting in ((client(password="wrong-one"), "sasl.password"), (client(ca="stranger"), "ssl.ca.location")):
+            running, platform = self.start(settings, other.secure_brokers)
+            self.ready_says(platform, "kafka.client", setting)
+            self.assertRegex(running.text(), "(?i)sasl|certificate")
+            self.assertNotIn("wrong-one", running.text())
+            running.kill()
+
+    def ready_says(self, platform, *words):
+        def look():
+            answer = platform.get("/ready", token=None)
+            self.assertEqual(answer.status, 503, answer.text)
+            return all(word in answer.json()["cause"] for word in words)
+        wait_for(look, 30, f"/ready does not say {words}: {platform.get('/ready', token=None).text}")
+
+
+if __name__ == "__main__":
+    streamlayer.main()
