@@ -324,7 +324,7 @@ class Unwritten(TestCase):
         platform.layer(hrn, "layer", parallelization=1)
         node = call("POST", f"/stream/v2/catalogs/{hrn}/layers/layer/subscribe?mode=serial")["nodeBaseURL"]
         self.assertTrue(node.startswith("https://"))
-        poll = f"{node}/layers/layer/partitions?maxWaitMs={WAIT_MS}"
+        poll = f"{node}/layers/layer/partitions?maxWaitMs=2000"
         for number in range(6):  # more than a connection takes that nobody reads from
             call("POST", f"/ingest/v1/catalogs/{hrn}/layers/layer", b"%d" % number * 1000000,
                  Content_Type="application/octet-stream")
@@ -339,8 +339,8 @@ class Unwritten(TestCase):
                 connection.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             connection.close()
         offsets = []
-        while len(offsets) < 6:
-            offsets += [each["offset"]["offset"] for each in call("GET", poll)["messages"]]
+        wait_for(lambda: offsets.extend(each["offset"]["offset"] for each in call("GET", poll)["messages"])
+                 or len(offsets) >= 6, 30, "all come again")
         self.assertEqual(offsets, list(range(6)))
 
 
