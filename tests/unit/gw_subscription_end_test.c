@@ -233,7 +233,11 @@ static void why_one_ended_is_remembered(void **state)
     assert_int_equal(poll_once(subscription, 1, seen, &count), SL_OK);
     assert_false(outlives_its_idle_time(subscription));
     find(&place, "a", gw_subscription_node(subscription), NULL, "no call came for 300 s");
-    struct gw_subscription copy = *subscription; /* not alive: only what is remembered of it counts */
+    struct gw_subscription copy = {.all = place.subscriptions,
+                                   .layer = &place.layer,
+                                   .application = (char[]){"a"},
+                                   .id = (char[]){"many"},
+                                   .consumer = (char[]){"many"}};
     memset(copy.node, 'x', sizeof copy.node - 1);
     for (int i = 0; i < 4096; i++) {
         copy.phase = GW_JOINED;
