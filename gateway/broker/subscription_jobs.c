@@ -161,9 +161,11 @@ static rd_kafka_resp_err_t find_starts(struct gw_subscription *subscription,
     for (int i = 0; i < list->cnt && !code; i++) {
         const rd_kafka_topic_partition_t *partition = &list->elems[i];
         code = partition->err;
+        /* One that the layer had not when this was subscribed: all in it came since. */
+        bool later = partition->partition >= subscription->layer->parallelization;
         if (partition->offset < 0)
             rd_kafka_topic_partition_list_add(fresh, partition->topic, partition->partition)->offset =
-                subscription->earliest ? RD_KAFKA_OFFSET_BEGINNING : RD_KAFKA_OFFSET_END;
+                subscription->earliest || later ? RD_KAFKA_OFFSET_BEGINNING : RD_KAFKA_OFFSET_END;
     }
     if (!code)
         code = find_expired(subscription, list, fresh);

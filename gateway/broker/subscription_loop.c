@@ -90,6 +90,7 @@ static sl_status make_conf(struct gw_subscription *subscription, sl_error *error
         /* A new position waits for the fetch under way; an idle consumer asks five times a second. */
         {"fetch.wait.max.ms", "200"},
         {"fetch.error.backoff.ms", "100"},
+        {"topic.metadata.refresh.interval.ms", "60000"}, /* a layer may have got more partitions */
     };
     static const struct gw_kafka_default always[] = {
         {"enable.auto.commit", "false"},

@@ -197,6 +197,84 @@ static void deleting_goes_on_where_it_ended(void **state)
     assert_int_equal(gw_catalogs_create(fixture->catalogs, "c", "c", false, NULL, NULL), SL_OK);
 }
 
+static void a_layer_is_changed(void **state)
+{
+    struct fixture *fixture = *state;
+    sl_error error = {0};
+    bool exists;
+    struct gw_layer *now, *late;
+    assert_int_equal(gw_catalogs_create(fixture->catalogs, "c", "c", false, NULL, NULL), SL_OK);
+    make(fixture, "l");
+    struct gw_layer *before = gw_catalogs_find(fixture->catalogs, HRN, "l", &exists);
+    before->counters->messages_in = 7;
+    struct gw_layer_spec spec = plain;
+    spec.name = "another name";
+    spec.parallelization = 8;
+    spec.in_kbps = 2000;
+    spec.ttl_ms = 7200000;
+    assert_int_equal(gw_catalogs_update_layer(fixture->catalogs, before, &spec, &now, NULL), SL_OK);
+    assert_ptr_equal(now->counters, before->counters); /* what was counted goes on */
+    assert_int_equal(now->counters->messages_in, 7);
+    assert_int_equal(now->counters->in.rate, 2000 * 1024);
+    assert_string_equal(before->name, "a layer"); /* whoever holds it goes on with what it was */
+    assert_int_equal(gw_catalogs_update_layer(fixture->catalogs, before, &spec, &late, &error), SL_CONFLICT);
+    assert_null(late);
+    gw_layer_unlink(now);
+    reopen(fixture);
+    now = gw_catalogs_find(fixture->catalogs, HRN, "l", &exists);
+    assert_string_equal(now->name, "another name");
+    assert_int_equal(now->parallelization, 8);
+    assert_int_equal(now->ttl_ms, 7200000);
+    assert_string_equal(now->topic, before->topic);
+    gw_layer_unlink(now);
+    assert_int_equal(gw_catalogs_condemn(fixture->catalogs, HRN, "l", NULL), SL_OK);
+    assert_int_equal(gw_catalogs_update_layer(fixture->catalogs, before, &spec, &late, &error), SL_NOT_FOUND);
+    gw_layer_unlink(before);
+}
+
+static void topics_are_adopted_once_a_cluster(void **state)
+{
+    struct fixture *fixture = *state;
+    sl_error error = {0};
+    bool exists;
+    struct gw_layer *layer, *other;
+    assert_int_equal(gw_catalogs_create(fixture->catalogs, "c", "c", false, NULL, NULL), SL_OK);
+    struct gw_layer_spec spec = plain;
+    spec.topic = "orders";
+    assert_int_equal(gw_catalogs_begin_layer(fixture->catalogs, HRN, &spec, &layer, NULL), SL_OK);
+    assert_int_equal(gw_catalogs_publish_layer(fixture->catalogs, layer, NULL), SL_OK);
+    spec.id = "m";
+    assert_int_equal(gw_catalogs_begin_layer(fixture->catalogs, HRN, &spec, &other, &error), SL_CONFLICT);
+    assert_non_null(strstr(error.text, "orders belongs to the layer \"l\" of " HRN));
+    spec.cluster = "eu"; /* another topic, of the same name */
+    assert_int_equal(gw_catalogs_begin_layer(fixture->catalogs, HRN, &spec, &other, NULL), SL_OK);
+    assert_int_equal(gw_catalogs_publish_layer(fixture->catalogs, other, NULL), SL_OK);
+    assert_string_equal(layer->key, "orders");
+    assert_string_equal(other->key, "orders@eu");
+    gw_layer_unlink(layer);
+    gw_layer_unlink(other);
+    reopen(fixture);
+    layer = gw_catalogs_find(fixture->catalogs, HRN, "m", &exists);
+    assert_true(layer->adopted);
+    assert_string_equal(layer->cluster, "eu");
+    assert_string_equal(layer->topic, "orders");
+    gw_layer_unlink(layer);
+    json_t *topics;
+    assert_int_equal(gw_catalogs_condemn(fixture->catalogs, HRN, "m", NULL), SL_OK);
+    assert_int_equal(gw_catalogs_condemned(fixture->catalogs, HRN, "m", &topics, NULL), SL_OK);
+    const json_t *topic = json_array_get(topics, 0);
+    assert_true(json_is_true(json_object_get(topic, "adopted")));
+    assert_string_equal(json_string_value(json_object_get(topic, "key")), "orders@eu");
+    json_decref(topics);
+    /* One that lives is not forgotten. */
+    assert_int_equal(gw_catalogs_forget_topic(fixture->catalogs, GW_CLUSTER_DEFAULT, "orders", NULL), SL_OK);
+    assert_int_equal(gw_catalogs_forget_topic(fixture->catalogs, "eu", "orders", NULL), SL_OK);
+    reopen(fixture);
+    layer = gw_catalogs_find(fixture->catalogs, HRN, "l", &exists);
+    assert_non_null(layer);
+    gw_layer_unlink(layer);
+}
+
 static void what_was_half_made_is_condemned(void **state)
 {
     struct fixture *fixture = *state;
@@ -484,6 +562,8 @@ CASES_MAIN(
     cmocka_unit_test_setup_teardown(topics_are_legal_and_never_the_same, setup, teardown),
     cmocka_unit_test_setup_teardown(what_exists_is_not_made_again, setup, teardown),
     cmocka_unit_test_setup_teardown(deleting_goes_on_where_it_ended, setup, teardown),
+    cmocka_unit_test_setup_teardown(a_layer_is_changed, setup, teardown),
+    cmocka_unit_test_setup_teardown(topics_are_adopted_once_a_cluster, setup, teardown),
     cmocka_unit_test_setup_teardown(what_was_half_made_is_condemned, setup, teardown),
     cmocka_unit_test_setup_teardown(catalogs_are_listed_in_pages, setup, teardown),
     cmocka_unit_test_setup_teardown(json_has_no_null, setup, teardown),
