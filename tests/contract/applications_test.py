@@ -2,6 +2,7 @@
 import http.client
 import urllib.parse
 
+import daemon
 import streamlayer
 from accounts import Accounts
 from streamlayer import Subscription, TestCase, wait_for
@@ -263,6 +264,29 @@ class Applications(TestCase):
         self.expect(other.put(f"{base}/mine/offsets?dryRun=true", {"to": "end"}), 200)
         self.expect(one.put(f"{base}/mine/offsets", {"to": "end"}), 409, "group-active")
         subscription.delete()
+
+    def test_requests_a_second_are_rationed_by_application(self):
+        directory = self.scratch()
+        keys = [self.platform.cli("app", "create", name, "--right", "read", "--data-dir", directory + "/data").stdout.decode()
+                for name in ("busy", "calm")]
+        running = daemon.Daemon(self.platform, directory, settings="limits.application-requests = 1").start()
+        self.addCleanup(running.kill)
+        busy, calm = [daemon.platform_of(running, key).token for key in keys]
+        gateway = daemon.platform_of(running, keys[0])
+        wait_for(lambda: gateway.get("/ready", token=None).status == 200, 60, "it is not ready")
+
+        def refused():
+            answer = gateway.get("/config/v1/catalogs", token=busy)
+            return answer if answer.status != 200 else None
+        answer = wait_for(refused, 30, "nothing is refused")
+        self.expect(answer, 429, "too-many-requests")
+        self.assertGreaterEqual(int(answer.headers["retry-after"]), 1)
+        self.assertEqual(gateway.get("/config/v1/catalogs", token=calm).status, 200)  # others are served meanwhile
+        running.configure("limits.application-requests = 0")
+        self.assertIn("limits.application-requests = 0", running.hup())
+        for _ in range(50):
+            self.expect(gateway.get("/config/v1/catalogs", token=busy), 200)
+        self.assertEqual(running.stop(), 0)
 
 
 if __name__ == "__main__":
