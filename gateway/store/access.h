@@ -54,7 +54,7 @@ typedef void (*gw_access_change)(void *opaque, const struct gw_account *before,
  */
 sl_status gw_access_open(struct gw_applications *applications, gw_access_change changed, void *opaque,
                          struct gw_access **out, sl_error *error);
-void gw_access_close(struct gw_access **access);
+void gw_access_close(struct gw_access **out);
 
 /* Reads the file anew: after a change of one's own, or (only_if_changed) when somebody else has changed it.
  * On failure what is known stays. Blocks. */

@@ -47,7 +47,9 @@ const char *gw_rights_text(unsigned rights, char out[GW_RIGHTS_TEXT])
             size_t size = strlen(out);
             snprintf(out + size, GW_RIGHTS_TEXT - size, "%s%s", size ? "," : "", rights_known[i].name);
         }
-    return *out ? out : strcpy(out, "none");
+    if (!*out)
+        snprintf(out, GW_RIGHTS_TEXT, "none");
+    return out;
 }
 
 /* 0: there is none of that name. */
