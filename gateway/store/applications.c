@@ -31,14 +31,6 @@ static const struct {
                     {GW_RIGHT_ADMIN, "admin"}};
 #define RIGHTS_KNOWN (sizeof rights_known / sizeof *rights_known)
 
-const char *gw_right_name(enum gw_right right)
-{
-    for (size_t i = 0; i < RIGHTS_KNOWN; i++)
-        if (rights_known[i].right == right)
-            return rights_known[i].name;
-    return NULL;
-}
-
 const char *gw_rights_text(unsigned rights, char out[GW_RIGHTS_TEXT])
 {
     *out = 0;

@@ -26,8 +26,6 @@ enum gw_right {
 #define GW_RIGHTS_ALL      (GW_RIGHTS_CATALOG | GW_RIGHTS_PLATFORM)
 #define GW_EVERY_CATALOG   "*" /* a grant's HRN: catalogs to come, too */
 
-/* "read", …; NULL when there is no such right. */
-const char *gw_right_name(enum gw_right right);
 /* The rights in a list of their names, which must be among allowed. Errors: SL_INVALID_ARGUMENT. */
 sl_status gw_rights_read(const json_t *names, unsigned allowed, unsigned *rights, sl_error *error);
 /* The same of "read,write". */

@@ -74,7 +74,8 @@ class Gateways(TestCase):
         got = platform.cli("consume", hrn, "layer", "--count", "3", "--raw", *http, "-D",
                            "here.platform.data-client.stream.consumer.start=begin").stdout
         self.assertTrue(got == b"onetwo" + body, f"{len(got)} bytes came")
-        for refused in (("group", "list", hrn, "layer"), ("group", "describe", hrn, "layer", "g"),
+        for refused in (("app", "list"), ("grant", "default", hrn, "read"),
+                        ("group", "list", hrn, "layer"), ("group", "describe", hrn, "layer", "g"),
                         ("consume", hrn, "layer", "--offset", "@-10m", *http), ("consume", hrn, "layer", "--offset", "begin", *http)):
             done = platform.cli(*refused, check=False)
             self.assertNotEqual(done.returncode, 0, refused)
