@@ -9,6 +9,7 @@ import urllib.parse
 
 import streamlayer
 import wrong
+from accounts import Accounts
 from streamlayer import TestCase
 
 LAYERS = {
@@ -66,6 +67,15 @@ class Fixture:
         self.names["sha"] = "84d89877f0d4041efb6bf91a16f0248f2fd573e6af05c19f96bedb9f882f7882"  # of 0123456789
         self.names["sha62"] = self.names["sha"][2:]
         self.tokens = {"owner": token}
+        accounts = Accounts(platform)
+        self.accounts = []
+        for name, rights in (("reader", ["read"]), ("writer", ["write"]), ("stranger", [])):
+            account = accounts.make()
+            self.accounts.append(account)
+            if rights:
+                self.want(platform.put(f"/config/v1/catalogs/{self.hrn}/grants/{account.name}", {"rights": rights}),
+                          200)
+            self.tokens[name], self.names[name] = account.token, account.name
 
     def sign(self):
         return streamlayer.oauth_header(*(self.credentials[name] for name in (
@@ -93,6 +103,8 @@ class Fixture:
     def close(self):
         for each in (self.serial, *self.parallel):
             each.delete()
+        for account in self.accounts:
+            account.delete()
         for hrn in (self.hrn, self.market):
             self.platform.delete(f"/config/v1/catalogs/{hrn}")
 

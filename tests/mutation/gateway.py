@@ -1,0 +1,252 @@
+#!/usr/bin/env python3
+"""Deletes each check of the gateway's network side in turn, and looks which row of tests/contract/wrong notices. A check
+that none does is printed, unless equivalent-gateway.txt lists it with a reason.
+
+gateway.py BUILD [--only FILE] [--sample N] [--list]
+
+BUILD is a build of the release. All mutants are in one program, `streamlayer up`, which reads in a file that it shares
+with this one which of them it is to be; so it need not be started anew for each. BUILD/mutation-gateway/matrix.tsv: for
+each mutant its place, what was done, and the row that noticed.
+"""
+
+import argparse
+import concurrent.futures
+import glob
+import json
+import mmap
+import os
+import re
+import shlex
+import shutil
+import struct
+import subprocess
+import sys
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.dirname(os.path.dirname(HERE))
+for folder in ("support", "contract"):
+    sys.path.insert(0, os.path.join(ROOT, "tests", folder))
+import source  # noqa: E402
+import streamlayer  # noqa: E402
+import wrong  # noqa: E402
+import wrong_test  # noqa: E402
+from mutate import with_keys  # noqa: E402
+
+SOURCES = ("gateway/api/*.c", "gateway/http/framing.c", "gateway/http/rules.c", "gateway/http/request.c",
+           "gateway/http/cors.c")
+# What no request can bring about: memory or room that is out, a stop, Kafka's own failures.
+NOT_OURS = re.compile(r"out-of-memory|sl_error_oom|overloaded|shutting-down|\"starting\"|not-ready|\"internal\"|disk-full|"
+                      r"blob-store-failed|queue-full|too-many-connections|issuer-unavailable|random")
+
+source.MAKERS = {"gw_respond_error", "gw_respond_errorf", "gw_respond_error_after", "gw_respond_error_with", "refuse",
+                 "refuse_size", "refuse_bearer", "refuse_rate", "sl_error_set", "gw_respond_failure", "fail", "no_catalog",
+                 "answer_wrong_method", "stop", "forbid", "gw_stream_fail", "unknown", "unclear"}
+source.DENIERS = {"framing.c:fault_of": r'return "', "ingest.c:gw_message_fault": r'return "'}
+source.CHECKERS = r"(?:check_members|read_text|check_content|take_headers)"
+
+CHOICE = r"""
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+static const volatile int none = -1;
+const volatile int *sl_mutant_at = &none;
+__attribute__((constructor)) static void choose(void)
+{
+    const char *name = getenv("SL_MUTANT_FILE");
+    int fd = name ? open(name, O_RDONLY | O_CLOEXEC) : -1;
+    void *shared = fd < 0 ? MAP_FAILED : mmap(NULL, sizeof(int), PROT_READ, MAP_SHARED, fd, 0);
+    if (shared != MAP_FAILED)
+        sl_mutant_at = shared;
+}
+"""
+
+
+class Source(source.Source):
+    def makes_in(self, start, end):
+        for match in self.makes.finditer(self.code, start, end):
+            opened = self.code.find("(", match.start())
+            call = self.text[match.start():source.closing(self.code, opened) + 1] if opened >= 0 else match[0]
+            if not NOT_OURS.search(call):
+                return True
+        return False
+
+
+def commands_of(build):
+    with open(os.path.join(build, "compile_commands.json"), encoding="utf-8") as file:
+        return {entry["file"]: entry["command"] for entry in json.load(file)}
+
+
+def compile_one(command, path, out, header):
+    words = [word for word in shlex.split(command) if word != "ccache" and not word.startswith(("-W", "-O", "-MD"))]
+    kept, skip = [], False
+    for word in words:
+        if skip:
+            skip = False
+        elif word in ("-o", "-c", "-MT", "-MF"):
+            skip = True
+        else:
+            kept.append(word)
+    subprocess.run([*kept, "-w", "-O1", "-g0", "-include", header, "-c", path, "-o", out], check=True)
+
+
+def build_mutants(build, jobs):
+    tree = os.path.join(build, "mutation-gateway")
+    shutil.rmtree(tree, ignore_errors=True)
+    os.makedirs(tree + "/bin")
+    header = tree + "/mutant.h"
+    with open(header, "w", encoding="utf-8") as file:
+        file.write("extern const volatile int *sl_mutant_at;\n#define sl_mutant (*sl_mutant_at)\n")
+    mutants, todo, commands = [], [], commands_of(build)
+    for path in sorted(path for pattern in SOURCES for path in glob.glob(os.path.join(ROOT, pattern))):
+        name = os.path.relpath(path, ROOT)
+        with open(path, encoding="utf-8") as file:
+            one = Source(os.path.basename(path), file.read(), name)
+        for number, (line, function, operator, what) in enumerate(one.plan(len(mutants)), len(mutants)):
+            mutants.append((number, f"{name}:{line}", function, operator, what))
+        changed = os.path.join(tree, name.replace("/", "_"))
+        with open(changed, "w", encoding="utf-8") as file:
+            file.write(f'#line 1 "{path}"\n' + one.written())
+        todo.append((commands[path], changed, changed[:-2] + ".o", header))
+    choice = tree + "/choice.c"
+    with open(choice, "w", encoding="utf-8") as file:
+        file.write(CHOICE)
+    subprocess.run(["cc", "-c", choice, "-o", tree + "/choice.o", "-fPIE"], check=True)
+    with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
+        list(pool.map(lambda each: compile_one(*each), todo))
+    link = subprocess.run(["ninja", "-C", build, "-t", "commands", "bin/streamlayer"], check=True, capture_output=True,
+                          encoding="utf-8").stdout.strip().splitlines()[-1]
+    link = link.split("&&")[1].strip()
+    objects = " ".join([each[2] for each in todo] + [tree + "/choice.o"])
+    link = re.sub(r"-o bin/streamlayer\b", f"-o {tree}/bin/streamlayer {objects} -Wl,--allow-multiple-definition", link)
+    subprocess.run(link, shell=True, check=True, cwd=build)
+    return tree, with_keys(mutants)
+
+
+class Gateway:
+    """The program with the mutants, and the fixture in it."""
+
+    def __init__(self, tree, build, brokers):
+        self.tree, self.build, self.brokers = tree, build, brokers
+        self.shared = open(tree + "/chosen", "w+b")
+        self.shared.write(struct.pack("i", -1))
+        self.shared.flush()
+        self.memory = mmap.mmap(self.shared.fileno(), 4)
+        os.environ["SL_MUTANT_FILE"] = tree + "/chosen"
+        self.up = self.fixture = None
+        self.starts = 0
+
+    def choose(self, number):
+        self.memory[:] = struct.pack("i", number)
+
+    def start(self):
+        self.stop()
+        self.starts += 1
+        data = f"{self.tree}/data-{self.starts}"
+        self.up = streamlayer.Running(self.tree + "/bin", data, f"{self.tree}/log", "--kafka", self.brokers)
+        url = self.up.ready()
+        platform = streamlayer.Platform({"URL": url, "BIN": self.build + "/bin", "CONFIG": data + "/application.conf",
+                                         "CREDENTIALS": data + "/credentials.properties", "BROKERS": self.brokers})
+        self.fixture = wrong_test.Fixture(platform)
+        self.before = self.fixture.written()
+
+    def stop(self):
+        if self.up and self.up.process.poll() is None:
+            self.up.kill()
+        self.up = None
+
+    def is_sound(self):
+        """Whether it is as it was when it was made."""
+        try:
+            fixture = self.fixture
+            return (self.up.process.poll() is None and fixture.written() == self.before and
+                    fixture.serial.poll() == [] and
+                    fixture.platform.get(f"{fixture.names['U']}/publications/{fixture.names['publication']}").status == 200)
+        except (AssertionError, OSError, ValueError):
+            return False
+
+    def red_row(self, rows, number):
+        """The first row that notices; None: none."""
+        self.choose(number)
+        try:
+            for row in rows:
+                if wrong_test.fault_of(self.fixture, row):
+                    return row.name
+            self.choose(-1)
+            return None if self.is_sound() else "(something was written, or broke)"
+        finally:
+            self.choose(-1)
+
+
+def order_of(rows, place):
+    """Those first that are likely to notice."""
+    stem = os.path.basename(place).split(":")[0].split(".")[0].split("_")[0]
+    return sorted(rows, key=lambda row: not row.place.startswith(stem))
+
+
+def equivalents():
+    found, reason = {}, ""
+    with open(os.path.join(HERE, "equivalent-gateway.txt"), encoding="utf-8") as file:
+        for line in map(str.rstrip, file):
+            if line.startswith("# "):
+                reason = line[2:]
+            elif line:
+                found[line] = reason
+    return found
+
+
+def main():
+    options = argparse.ArgumentParser(usage=__doc__)
+    options.add_argument("build")
+    options.add_argument("--only")
+    options.add_argument("--sample", type=int, default=1)
+    options.add_argument("--list", action="store_true")
+    given = options.parse_args()
+    build = os.path.abspath(given.build)
+    tree, mutants = build_mutants(build, os.cpu_count())
+    chosen = [mutant for mutant in mutants if not given.only or given.only in mutant.place][::given.sample]
+    if given.list:
+        print("\n".join(f"{mutant.number}\t{mutant.place}\t{mutant.key}" for mutant in chosen))
+        return 0
+    kafka = streamlayer.Running(build + "/bin", tree + "/kafka", tree + "/kafka.log")
+    gateway = None
+    results, begun = {}, time.monotonic()
+    try:
+        kafka.ready()
+        with open(tree + "/kafka/application.conf", encoding="utf-8") as file:
+            url = re.search(r"https?://[0-9.]+:\d+", file.read())[0]
+        own = streamlayer.Platform({"URL": url, "BIN": build + "/bin", "CONFIG": tree + "/kafka/application.conf"})
+        catalog = own.catalog()
+        own.layer(catalog, "probe")
+        endpoint = own.get(f"{own.base('stream', 'v2', catalog)}/layers/probe/endpoint").json()["bootstrapServers"]
+        gateway = Gateway(tree, build, ",".join(f"{each['hostname']}:{each['port']}" for each in endpoint))
+        gateway.start()
+        rows = wrong.all_rows()
+        if red := gateway.red_row(rows, -1):
+            raise SystemExit(f"without any change this row is red: {red}")
+        for mutant in chosen:
+            results[mutant.number] = gateway.red_row(order_of(rows, mutant.place), mutant.number)
+            if results[mutant.number] and not gateway.is_sound():
+                gateway.start()
+            print(f"{mutant.place}\t{mutant.operator}\t{results[mutant.number] or 'NOT NOTICED'}", flush=True)
+    finally:
+        if gateway:
+            gateway.stop()
+        kafka.stop()
+    with open(tree + "/matrix.tsv", "w", encoding="utf-8") as file:
+        file.writelines("\t".join([mutant.place, mutant.function, mutant.operator, mutant.what,
+                                   results[mutant.number] or ""]) + "\n" for mutant in chosen)
+    known = equivalents()
+    survivors = [mutant for mutant in chosen if not results[mutant.number]]
+    faults = [mutant for mutant in survivors if mutant.key not in known]
+    for mutant in faults:
+        print(f"no row notices: {mutant.place}: {mutant.key}")
+    print(f"{len(chosen)} mutants, {len(chosen) - len(survivors)} noticed, {len(survivors)} not, "
+          f"{len(survivors) - len(faults)} of these equivalent; {time.monotonic() - begun:.0f} s, "
+          f"the gateway was started {gateway.starts} times")
+    return 1 if faults else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
