@@ -174,6 +174,13 @@ static int set(const struct platform *platform, const char *path, const char *va
                                                                      : CLI_OK;
 }
 
+/* Whether whoever starts it has said so. */
+static bool is_set(const struct platform *platform, const char *path)
+{
+    const char *origin = sl_config_origin(platform->cli->config, path);
+    return origin && strcmp(origin, "default") != 0;
+}
+
 static int start_gateway(struct platform *platform, int64_t port)
 {
     char text[24];
@@ -187,9 +194,9 @@ static int start_gateway(struct platform *platform, int64_t port)
         code = set(platform, GATEWAY "kafka.brokers",
                    platform->local ? platform->brokers : cli_value(platform->cli, "kafka"));
     /* Pages that a developer serves on this machine, at whatever port. */
-    if (!code && !sl_config_origin(platform->cli->config, GATEWAY "cors.origins"))
+    if (!code && !is_set(platform, GATEWAY "cors.origins"))
         code = set(platform, GATEWAY "cors.origins", "*");
-    if (!code && !sl_config_origin(platform->cli->config, GATEWAY "limits.throughput"))
+    if (!code && !is_set(platform, GATEWAY "limits.throughput"))
         code = set(platform, GATEWAY "limits.throughput", "false");
     /* One node keeps one copy; a cluster knows its own default. */
     if (!code && platform->local)
