@@ -284,7 +284,7 @@ const struct cli_command cli_app_create_command = {
                 "  streamlayer app create root --right create,admin --data-dir /var/lib/streamlayer\n",
     .options = app_create_options,
     .changes = true,
-    .related = "grant,app rotate",
+    .related = "grant",
     .run = app_create,
 };
 

@@ -9,6 +9,7 @@ import subprocess
 import time
 
 import streamlayer
+from accounts import Accounts
 from restart_test import Kafka
 from streamlayer import Platform, Running, Subscription, TestCase, wait_for
 
@@ -224,6 +225,10 @@ class GroupsOnTheCommandLine(TestCase):
         url = f"{self.platform.base('stream', 'v2', self.hrn)}/layers/layer/groups"
         first = self.platform.put(f"{url}/{self.group}/offsets", {"to": "begin"})
         self.assertEqual(first.status, 200, first.text)
+        readers = [Accounts(self.platform).make() for _ in range(3)]
+        for each in readers:
+            each.grant(self.hrn, "read")
+            self.assertEqual(each.get(f"{url}/nothing").status, 404)
         kafka.process.send_signal(signal.SIGSTOP)
         try:
             answers = self.at_once(lambda: self.platform.get(f"{url}/{self.group}"),
@@ -232,8 +237,8 @@ class GroupsOnTheCommandLine(TestCase):
                                    lambda: self.platform.put(f"{url}/{self.group}/offsets", {"to": "end"}))
             self.assertEqual([answer.status for answer in answers], [503] * 4, [answer.text for answer in answers])
             self.assertTrue(all(answer.headers["retry-after"] for answer in answers))
-            # More than ask Kafka at once are told so.
-            answers = self.at_once(*[lambda: self.platform.get(f"{url}/{self.group}")] * 12)
+            # More than ask Kafka at once are told so. One application alone has not so many workers.
+            answers = self.at_once(*[lambda each=each: each.get(f"{url}/{self.group}") for each in readers] * 4)
             self.assertEqual({(answer.status, answer.json()["code"]) for answer in answers},
                              {(503, "kafka-timed-out"), (503, "overloaded")})
         finally:
