@@ -435,7 +435,7 @@ const struct cli_command cli_app_list_command = {
     .examples = "  streamlayer app list\n"
                 "  streamlayer app list hrn:here:data::local:traffic\n",
     .options = store_options,
-    .related = "app show,grant",
+    .related = "grant",
     .run = app_list,
 };
 
@@ -520,7 +520,6 @@ const struct cli_command cli_app_show_command = {
     .details = "NAME is its name or its id. RIGHTS above are those on every catalog and on the platform.",
     .examples = "  streamlayer app show fleet\n",
     .options = store_options,
-    .related = "app list",
     .run = app_show,
 };
 
@@ -566,7 +565,6 @@ const struct cli_command cli_app_delete_command = {
     .examples = "  streamlayer app delete fleet --yes\n",
     .options = app_delete_options,
     .changes = true,
-    .related = "app list",
     .run = app_delete,
 };
 
