@@ -26,6 +26,7 @@ static const struct cli_option consume_options[] = {
     {'F', "file-per-message", NULL, "write each message to a file of its own in DIR"},
     {0, "name", "FORMAT", "the names of those files (default %p-%o); one that is there is replaced"},
     {0, "no-resolve", NULL, "do not fetch payloads over 1 MiB: such a message has its data handle only"},
+    {0, "compressed", NULL, "payloads of a layer whose content encoding is gzip come as they were sent"},
     {'q', "quiet", NULL, "no progress and no summary"},
     {0, NULL, NULL, NULL},
 };
@@ -253,6 +254,8 @@ static int consume(struct cli *cli)
     int code = read_options(&consume, cli);
     if (cli_flag(cli, "no-resolve"))
         consume.source.resolve = 0;
+    if (cli_flag(cli, "compressed"))
+        consume.source.inflate = 0;
     if (!code)
         code = open_sink(&consume, cli);
     if (!code)

@@ -9,8 +9,9 @@
 static const struct cli_option layer_create_options[] = {
     {'t', "content-type", "TYPE", "media type of the payloads, such as application/json (required)"},
     {0, "content-encoding", "CODING",
-     "gzip: the payloads are compressed, by the application that\nwrites them: the platform stores what it "
-     "gets, and this\ncommand neither compresses nor unpacks"},
+     "gzip: the payloads are compressed. The client library and\nthis command do so and undo it; who writes "
+     "over "
+     "HTTP by\nother means compresses, and the platform stores what it gets"},
     {'n', "name", "NAME", "a name for people; without it the id"},
     {'p', "parallelization", "N", "Kafka partitions, 1 to 32 (default 4)"},
     {0, "in-kbps", "N", "KBps in, 100 to 32800 in steps of 100 (default 1000)"},

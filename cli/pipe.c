@@ -206,6 +206,13 @@ static int send_message(struct pipe *pipe, const sl_message *message)
     int code = wait_for_turn(pipe);
     if (code)
         return code;
+    sl_offset offset = sl_message_offset(message);
+    if (sl_message_compressed(message) && !sl_producer_content_encoding(pipe->producer))
+        return cli_error_as(
+            pipe->source.cli, SL_PROTOCOL,
+            "the message at %d:%lld cannot be written: its payload could not be inflated, and "
+            "the layer that it goes to has no content encoding",
+            offset.partition, (long long)offset.offset);
     struct flight *flight = take_off(pipe, message);
     if (!flight) {
         cli_out_of_memory(pipe->source.cli);
@@ -226,7 +233,6 @@ static int send_message(struct pipe *pipe, const sl_message *message)
         return CLI_OK;
     if (status == SL_QUEUE_FULL)
         return cli_interrupted() ? CLI_INTERRUPTED : CLI_FAILED;
-    sl_offset offset = sl_message_offset(message);
     return cli_error_as(pipe->source.cli, status, "the message at %d:%lld cannot be written: %s",
                         offset.partition, (long long)offset.offset, error.text);
 }
@@ -321,6 +327,8 @@ static int open_producer(struct pipe *pipe)
     } else if (connector && sl_producer_options_set_connector(options, connector)) {
         code = cli_usage_error(cli, "\"%s\" is no connector: kafka-connector or http-connector is needed",
                                connector);
+    } else if (sl_producer_options_set_compress(options, true)) { /* what is no gzip yet */
+        code = CLI_FAILED;
     } else if (sl_producer_create(cli->client, cli->operands[2], cli->operands[3], options, &pipe->producer,
                                   &error)) {
         code = cli_fail(cli, &error);
@@ -350,6 +358,8 @@ static int run(struct pipe *pipe)
     struct cli *cli = pipe->source.cli;
     /* The writing side first: nothing is read that has nowhere to go. */
     int code = open_producer(pipe);
+    /* From gzip to gzip payloads go as they are; else they are what they were before they were compressed. */
+    pipe->source.inflate = !sl_producer_content_encoding(pipe->producer);
     if (!code)
         code = cli_source_open(&pipe->source, cli_value(cli, "from-connector"));
     if (code) {
@@ -422,7 +432,9 @@ const struct cli_command cli_pipe_command = {
         "configured by itself (here.platform.data-client.stream.connector). Messages keep partition id, "
         "payload, "
         "timestamp, headers, trace id, checksum and CRC; a payload over 1 MiB is fetched from its blob and "
-        "stored in a new one, of the second layer.\n"
+        "stored in a new one, of the second layer. Payloads go as they are between layers of the same "
+        "content "
+        "encoding; between others they are compressed (gzip) or inflated.\n"
         "\n"
         "A message is committed on the reading side once it and all before it in its partition are "
         "delivered, so "

@@ -1,5 +1,4 @@
 /* streamlayer produce */
-#include "compress.h"
 #include "format.h"
 #include "lines.h"
 #include "position.h"
@@ -32,7 +31,8 @@ static const struct cli_option produce_options[] = {
     {0, "crlf", NULL, "lines may end in CR LF: the CR is then no part of the message"},
     {0, "ndjson", NULL, "each line is a message as `consume --json` writes it; blank lines are passed over"},
     {'F', "file-per-message", NULL, "each FILE is one message"},
-    {0, "compress", NULL, "gzip each payload, for layers whose content encoding is gzip"},
+    {0, "compressed", NULL,
+     "the payloads are gzip already: they go as they are to a layer whose content encoding is gzip"},
     {0, "rate", "RATE", "so many messages (100, 0.5) or bytes (5MB/s) a second, evenly"},
     {'q', "quiet", NULL, "no progress and no summary"},
     {0, NULL, NULL, NULL},
@@ -51,10 +51,9 @@ struct produce {
     struct header *headers;
     size_t header_count;
     int64_t timestamp_ms; /* -1: none */
-    bool keyed, ndjson, whole, encoding_known;
+    bool keyed, ndjson, whole;
     size_t max; /* bytes of a payload */
     struct cli_record record;
-    struct cli_compressor *compressor; /* NULL: payloads go as they are */
     struct cli_rate rate;
     struct cli_progress progress;
     pthread_mutex_t lock;
@@ -185,54 +184,15 @@ static int wait_for_turn(struct produce *produce)
     return CLI_OK;
 }
 
-/* Whether the layer's content encoding is gzip; where the platform does not say, it is as wanted. */
-static bool is_gzip_layer(const struct produce *produce, bool wanted)
-{
-    sl_catalog *catalog = NULL;
-    sl_layer_spec layer = {.struct_size = sizeof layer};
-    bool gzip = wanted;
-    if (sl_catalog_get(produce->cli->client, produce->cli->operands[0], &catalog, NULL))
-        return wanted;
-    for (size_t at = 0; sl_catalog_layer_at(catalog, at, &layer); at++)
-        if (!strcmp(layer.id, produce->cli->operands[1]))
-            gzip = layer.content_encoding && !strcmp(layer.content_encoding, "gzip");
-    sl_catalog_destroy(&catalog);
-    return gzip;
-}
-
-/* Consumers go by what the layer says: looked at with the first payload. */
-static void check_encoding(struct produce *produce, const unsigned char *payload, size_t size)
-{
-    bool gzip = size >= 2 && payload[0] == 0x1f && payload[1] == 0x8b;
-    if (produce->encoding_known)
-        return;
-    produce->encoding_known = true;
-    if (produce->compressor && !is_gzip_layer(produce, true))
-        cli_warning(produce->cli,
-                    "--compress: the layer's content encoding is not gzip, so consumers cannot know that the "
-                    "payloads are compressed");
-    else if (!produce->compressor && !gzip && is_gzip_layer(produce, false))
-        cli_warning(produce->cli,
-                    "the layer's content encoding is gzip, but the payloads go as they are, which "
-                    "is not gzip: --compress compresses them");
-}
-
 /* Sends what the message now has, waiting for its turn and for room in the queue. */
 static int send_message(struct produce *produce, const struct cli_lines *lines)
 {
     sl_error error = {0};
     sl_status status;
     size_t size;
-    const void *payload = sl_message_payload(produce->message, &size);
-    if (payload)
-        check_encoding(produce, payload, size);
-    if (payload && produce->compressor) {
-        if (!cli_compress(produce->compressor, payload, size, &payload, &size))
-            return refuse_as(produce, lines, SL_OUT_OF_MEMORY, "out of memory");
-        /* The checksum was of what is not sent. */
-        (void)sl_message_set_checksum(produce->message, NULL);
-        (void)sl_message_set_payload(produce->message, payload, size);
-    }
+    (void)sl_message_payload(produce->message, &size);
+    if (cli_flag(produce->cli, "compressed"))
+        (void)sl_message_set_compressed(produce->message, true);
     int code = wait_for_turn(produce);
     if (code)
         return code;
@@ -505,9 +465,7 @@ static int prepare(struct produce *produce)
     if (sl_config_bytes(produce->cli->config, MAX_SIZE, &max, &error))
         return cli_fail(produce->cli, &error);
     produce->max = (uint64_t)max < SIZE_MAX / 4 ? (size_t)max : SIZE_MAX / 4;
-    if (!cli_flag(produce->cli, "compress") || (produce->compressor = cli_compressor_create()) != NULL)
-        return CLI_OK;
-    return cli_out_of_memory(produce->cli);
+    return CLI_OK;
 }
 
 static int produce(struct cli *cli)
@@ -525,7 +483,6 @@ static int produce(struct cli *cli)
         code = run(&produce);
     sl_message_destroy(&produce.message);
     cli_record_free(&produce.record);
-    cli_compressor_destroy(&produce.compressor);
     sl_buffer_free(&produce.key_delimiter);
     sl_buffer_free(&produce.delimiter);
     for (size_t i = 0; i < produce.header_count; i++)
@@ -540,36 +497,38 @@ const struct cli_command cli_produce_command = {
     .min_operands = 2,
     .max_operands = -1,
     .summary = "write lines or files to a layer, each a message",
-    .details = "Each line of the files, or of standard input without any (- names it too), is one message; "
-               "the newline "
-               "is not part of it, a carriage return before it is (unless --crlf is given), an empty line is "
-               "an empty "
-               "message. Payloads over 1 MiB are stored as blobs and resolved by consumers; "
-               "stream.blob.max-size bounds them (256 MiB).\n"
-               "\n"
-               "Returns when each message is delivered or has failed; when one failed, or was refused, the "
-               "exit code is "
-               "not 0. Ctrl-C stops reading, gives what is under way two seconds, tells how "
-               "many messages were delivered and how many were not, and exits with 130.\n"
-               "\n"
-               "It stops at the first line that cannot be a message, or file that cannot be read: what is "
-               "before it is "
-               "sent, what is from there on is not, and standard error says how many messages were delivered "
-               "and where "
-               "it stopped (FILE:LINE), so that the rest can be sent later. On a terminal it shows its "
-               "progress and a "
-               "summary; --verbose shows the summary everywhere, --json prints it as JSON.\n"
-               "\n"
-               "With --ndjson each line is an object with payload or payloadBase64 and, as wanted, key, "
-               "headers (a list "
-               "of name and value or valueBase64), timestamp (ms since 1970), traceId, checksum (SHA-256) "
-               "and crc; a "
-               "payload that is an object or a list is sent as its JSON. --key and --timestamp are for lines "
-               "that have "
-               "none, --header adds to those of the line. Blank lines are passed over. What `consume --json` "
-               "writes beyond that "
-               "(partition, offset, "
-               "dataHandle, dataSize) is left alone.",
+    .details =
+        "Each line of the files, or of standard input without any (- names it too), is one message; "
+        "the newline "
+        "is not part of it, a carriage return before it is (unless --crlf is given), an empty line is "
+        "an empty "
+        "message. Payloads over 1 MiB are stored as blobs and resolved by consumers; "
+        "stream.blob.max-size bounds them (256 MiB). Of a layer whose content encoding is gzip they are "
+        "compressed on the way, unless they are --compressed.\n"
+        "\n"
+        "Returns when each message is delivered or has failed; when one failed, or was refused, the "
+        "exit code is "
+        "not 0. Ctrl-C stops reading, gives what is under way two seconds, tells how "
+        "many messages were delivered and how many were not, and exits with 130.\n"
+        "\n"
+        "It stops at the first line that cannot be a message, or file that cannot be read: what is "
+        "before it is "
+        "sent, what is from there on is not, and standard error says how many messages were delivered "
+        "and where "
+        "it stopped (FILE:LINE), so that the rest can be sent later. On a terminal it shows its "
+        "progress and a "
+        "summary; --verbose shows the summary everywhere, --json prints it as JSON.\n"
+        "\n"
+        "With --ndjson each line is an object with payload or payloadBase64 and, as wanted, key, "
+        "headers (a list "
+        "of name and value or valueBase64), timestamp (ms since 1970), traceId, checksum (SHA-256) "
+        "and crc; a "
+        "payload that is an object or a list is sent as its JSON. --key and --timestamp are for lines "
+        "that have "
+        "none, --header adds to those of the line. Blank lines are passed over. What `consume --json` "
+        "writes beyond that "
+        "(partition, offset, "
+        "dataHandle, dataSize) is left alone.",
     .examples =
         "  streamlayer produce hrn:here:data::local:traffic cars positions.ndjson --key car-17\n"
         "  printf 'car-17\\t{\"speed\":50}\\n' | streamlayer produce HRN LAYER --key-delimiter '\\t'\n"

@@ -77,6 +77,8 @@ void cli_record_write(struct sl_buffer *text, const sl_message *message)
     const void *payload = sl_message_payload(message, &size);
     if (payload || !handle)
         ok = ok && set_bytes(object, "payload", payload, size);
+    if (payload && sl_message_compressed(message))
+        ok = ok && !json_object_set_new(object, "compressed", json_true());
     sl_offset offset = sl_message_offset(message);
     ok = ok && set_text(object, "dataHandle", handle) &&
          set_number(object, "dataSize", sl_message_data_size(message)) &&
@@ -296,6 +298,7 @@ static bool read_payload(struct cli_record *record, const struct cli_span *json,
 static bool read_rest(struct cli_record *record, sl_message *message, char *why)
 {
     const json_t *timestamp = json_object_get(record->object, "timestamp");
+    const json_t *compressed = json_object_get(record->object, "compressed");
     const char *trace_id, *checksum, *crc;
     if (!string_of(record->object, "traceId", &trace_id, why) ||
         !string_of(record->object, "checksum", &checksum, why) ||
@@ -311,6 +314,10 @@ static bool read_rest(struct cli_record *record, sl_message *message, char *why)
         wrong = "\"checksum\" is no SHA-256 of 64 hex digits";
     else if (crc && sl_message_set_crc(message, crc))
         wrong = "\"crc\" is not 1 to 32 printable ASCII characters";
+    else if (compressed && !json_is_boolean(compressed))
+        wrong = "\"compressed\" is neither true nor false";
+    else if (compressed)
+        (void)sl_message_set_compressed(message, json_is_true(compressed));
     if (wrong)
         snprintf(why, CLI_RECORD_WHY, "%s", wrong);
     return !wrong;
@@ -428,7 +435,7 @@ bool cli_record_read(struct cli_record *record, const char *line, size_t size, s
 {
     static const char *const fields[] = {"key",        "keyBase64", "payload",  "payloadBase64", "headers",
                                          "timestamp",  "traceId",   "checksum", "crc",           "partition",
-                                         "dataHandle", "dataSize",  "offset"};
+                                         "dataHandle", "dataSize",  "offset",   "compressed"};
     json_error_t error = {0};
     struct cli_span payload;
     cli_record_free(record);

@@ -82,6 +82,7 @@ int cli_source_prepare(struct cli_source *source, struct cli *cli)
                                   .commits = !cli_flag(cli, "no-commit"),
                                   .follow = cli_flag(cli, "follow"),
                                   .resolve = -1,
+                                  .inflate = -1,
                                   .count = -1};
     int code = CLI_OK;
     const char *text;
@@ -133,6 +134,7 @@ int cli_source_open(struct cli_source *source, const char *connector)
     if (sl_consumer_options_create(&options) || sl_consumer_options_set_auto_commit(options, false, 1000) ||
         sl_consumer_options_set_start(options, start_of(source)) ||
         (source->resolve >= 0 && sl_consumer_options_set_resolve(options, source->resolve)) ||
+        (source->inflate >= 0 && sl_consumer_options_set_inflate(options, source->inflate)) ||
         (source->placed && sl_consumer_options_set_rebalance(options, on_rebalance, source))) {
         cli_out_of_memory(cli);
         code = CLI_FAILED;

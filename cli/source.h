@@ -59,6 +59,7 @@ struct cli_source {
     sl_consumer *consumer;
     bool commits, follow;
     int resolve;          /* whether polls fetch blobs; -1: as configured */
+    int inflate;          /* whether gzip is inflated; -1: as configured */
     size_t batch_max;     /* messages a poll; 0: as many as come */
     int64_t count, taken; /* count -1: no limit */
     int64_t idle_ms;      /* -1: never */

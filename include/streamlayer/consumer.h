@@ -51,6 +51,10 @@ SL_API sl_status sl_consumer_options_set_auto_commit(sl_consumer_options *option
  * the message has its data handle only, and sl_consumer_resolve fetches it. Wins over
  * stream.consumer.resolve. */
 SL_API sl_status sl_consumer_options_set_resolve(sl_consumer_options *options, bool on);
+/* Payloads of layers whose content encoding is gzip: true, they are inflated (to at most
+ * stream.consumer.max-inflated; what is over that, or is no gzip, comes as it was sent: sl_message_compressed
+ * tells); false, all come as they were sent. Wins over stream.consumer.inflate. */
+SL_API sl_status sl_consumer_options_set_inflate(sl_consumer_options *options, bool on);
 
 /* What happened to this consumer's share of the layer. */
 typedef enum sl_rebalance {
@@ -167,7 +171,8 @@ SL_API sl_status sl_consumer_positions(sl_consumer *consumer, sl_partition_posit
  * while others poll.
  *   Ownership: *data is NUL-terminated behind its *size bytes and released with sl_free.
  *   Errors: SL_NOT_FOUND (the blob is gone), SL_CHECKSUM_MISMATCH, SL_INVALID_ARGUMENT (no data handle),
- *   SL_TOO_LARGE (over stream.blob.max-size), SL_UNAVAILABLE, SL_FORBIDDEN, SL_OUT_OF_MEMORY.
+ *   SL_TOO_LARGE (over stream.blob.max-size, or inflated over stream.consumer.max-inflated), SL_PROTOCOL (to
+ *   be inflated, and no gzip), SL_UNAVAILABLE, SL_FORBIDDEN, SL_OUT_OF_MEMORY.
  */
 SL_API SL_MUST_CHECK sl_status sl_consumer_resolve(sl_consumer *consumer, const sl_message *message,
                                                    void **data, size_t *size, sl_error *error);

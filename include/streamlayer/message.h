@@ -69,8 +69,14 @@ SL_API sl_status sl_message_set_timestamp_ms(sl_message *message, int64_t timest
 /* A trace id: printable ASCII, 1 to 128 characters, NUL-terminated; NULL removes it. */
 SL_API sl_status sl_message_set_trace_id(sl_message *message, const char *trace_id);
 
+/* The payload is gzip already: on a layer with that content encoding it goes as it is, instead of being
+ * compressed (stream.producer.compress). Without effect on others. */
+SL_API sl_status sl_message_set_compressed(sl_message *message, bool on);
+
 /* The SHA-256 of the payload, 64 hex digits. It is compared with the payload before anything is sent;
- * a mismatch fails the send with SL_CHECKSUM_MISMATCH. NULL removes it. */
+ * a mismatch fails the send with SL_CHECKSUM_MISMATCH. NULL removes it. Where the library compresses the
+ * payload, the checksum that travels is that of the compressed bytes; a consumer that inflates them compares
+ * it and gives the payload's. */
 SL_API sl_status sl_message_set_checksum(sl_message *message, const char *sha256_hex);
 
 /* A CRC of the application's own, 1 to 32 printable ASCII characters; it is carried, not checked. */
@@ -104,6 +110,10 @@ SL_API const char *sl_message_crc(const sl_message *message);
 
 /* The blob that holds the payload when it is over SL_PAYLOAD_INLINE_MAX; else NULL. */
 SL_API const char *sl_message_data_handle(const sl_message *message);
+
+/* The payload is as it was sent to a layer whose content encoding is gzip, not inflated: the consumer does
+ * not (stream.consumer.inflate), or could not, and has logged why. sl_producer_send sends it as it is. */
+SL_API bool sl_message_compressed(const sl_message *message);
 
 /* The payload's bytes as the writer stated them, uncompressed and compressed; -1 when not stated. */
 SL_API int64_t sl_message_data_size(const sl_message *message);

@@ -14,6 +14,10 @@
  * Payloads over SL_PAYLOAD_INLINE_MAX are stored as blobs, and the message carries the data handle. That
  * happens beside other messages; those with the same partition id wait for it, so their order holds.
  *
+ * Of a layer whose content encoding is gzip, payloads are compressed when they are sent, unless the message
+ * says that it is (sl_message_set_compressed), or the program or the configuration that none are to be. The
+ * queue's bounds and statistics count payloads as they were given.
+ *
  * Threads: every function may be called from any thread, but close only once and last.
  */
 #ifndef STREAMLAYER_PRODUCER_H
@@ -57,6 +61,9 @@ SL_API sl_status sl_producer_options_set_connector(sl_producer_options *options,
 /* The queue's bounds, which win over stream.producer.queue.*: messages, and bytes of payload. */
 SL_API sl_status sl_producer_options_set_queue(sl_producer_options *options, size_t max_messages,
                                                size_t max_bytes);
+/* Whether payloads for layers whose content encoding is gzip are compressed: wins over
+ * stream.producer.compress. false: the program sends gzip itself. */
+SL_API sl_status sl_producer_options_set_compress(sl_producer_options *options, bool on);
 
 /* Statistics every interval_ms milliseconds (100 or more; callback NULL: none), as sl_producer_statistics
  * gives them. Called on a thread of the library's; it must not close the producer. */
@@ -99,6 +106,9 @@ SL_API size_t sl_producer_queued(const sl_producer *producer, size_t *bytes);
  */
 SL_API SL_MUST_CHECK sl_status sl_producer_statistics(const sl_producer *producer, char **json,
                                                       sl_error *error);
+
+/* The content encoding that the producer compresses payloads to: "gzip"; NULL: none. Static text. */
+SL_API const char *sl_producer_content_encoding(const sl_producer *producer);
 
 /* The connector in use: "kafka-connector" or "http-connector". Static text. */
 SL_API const char *sl_producer_connector(const sl_producer *producer);

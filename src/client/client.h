@@ -61,16 +61,18 @@ sl_status sl_client_call_json_within(struct sl_client *client, const char *metho
 sl_status sl_client_endpoint(struct sl_client *client, const char *hrn, const char *layer, const char *side,
                              struct sl_endpoint *endpoint, sl_error *error);
 
-/* What a producer or consumer is opened on, and the memory behind it. side: "producer" or "consumer". */
+/* What a producer or consumer is opened on, and the memory behind it. side: "producer" or "consumer".
+ * encoded: asks for the layer's facts, too. */
 struct sl_opening {
     struct sl_target target;
     struct sl_endpoint endpoint;
+    struct sl_layer_facts facts;
     struct sl_property *properties;
     bool failed; /* no memory, while properties were gathered */
 };
 sl_status sl_opening_prepare(struct sl_opening *opening, struct sl_client *client,
                              const struct sl_connector *connector, const char *hrn, const char *layer,
-                             const char *side, sl_error *error);
+                             const char *side, bool encoded, sl_error *error);
 void sl_opening_free(struct sl_opening *opening);
 /* Adds to the error of a connector's open what the client knows of the way there: a proxy that HTTP goes
  * through lets nothing else pass. */

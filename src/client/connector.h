@@ -7,21 +7,22 @@
  * It may link src/base and src/wire statically, for itself.
  *
  * What the core (producer.c, consumer.c) does, so that connectors need not: argument checks, the bounded
- * queue and back-pressure, exactly one report a message, trace ids, checksums, auto commit, group names,
- * serialising poll, seek and close (commit may come while a poll runs, from another thread).
+ * queue and back-pressure, exactly one report a message, trace ids, checksums, gzip, auto commit, group
+ * names, serialising poll, seek and close (commit may come while a poll runs, from another thread).
  */
 #ifndef SL_CLIENT_CONNECTOR_H
 #define SL_CLIENT_CONNECTOR_H
 
 #include "base/buffer.h"
 #include "base/log.h"
+#include "client/layer.h"
 #include "wire/endpoint.h"
 #include "wire/message.h"
 #include <streamlayer/consumer.h>
 #include <streamlayer/producer.h>
 
 #define SL_CONNECTOR_MAGIC 0x5354524cu
-#define SL_CONNECTOR_ABI   3u
+#define SL_CONNECTOR_ABI   4u
 
 struct sl_client; /* the core's: only the http-connector, which is linked with it, looks inside */
 
@@ -68,6 +69,7 @@ struct sl_target {
     const char *hrn;
     const char *layer;
     struct sl_client *client;
+    const struct sl_layer_facts *facts;   /* NULL, or empty: the core has not asked */
     const struct sl_endpoint *endpoint;   /* direct connectors only; else NULL */
     const struct sl_property *properties; /* direct connectors only */
     size_t property_count;

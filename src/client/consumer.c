@@ -167,8 +167,8 @@ static sl_status settings_read(struct sl_consumer *consumer, const sl_consumer_o
                                struct sl_consumer_settings *settings, sl_error *error)
 {
     const sl_config *config = consumer->client->config;
-    int64_t poll_bytes, prefetch_bytes, interval_ms, join_ms, blob_bytes, transfers;
-    bool on, resolve;
+    int64_t poll_bytes, prefetch_bytes, interval_ms, join_ms, blob_bytes, transfers, inflated_bytes;
+    bool on, resolve, inflate;
     const char *start;
     sl_status status = sl_config_bytes(config, SL_ROOT "stream.consumer.poll.max-bytes", &poll_bytes, error);
     if (!status)
@@ -186,6 +186,10 @@ static sl_status settings_read(struct sl_consumer *consumer, const sl_consumer_o
     if (!status)
         status = sl_config_boolean(config, SL_ROOT "stream.consumer.resolve", &resolve, error);
     if (!status)
+        status = sl_config_boolean(config, SL_ROOT "stream.consumer.inflate", &inflate, error);
+    if (!status)
+        status = sl_config_bytes(config, SL_ROOT "stream.consumer.max-inflated", &inflated_bytes, error);
+    if (!status)
         status = sl_config_bytes(config, SL_ROOT "stream.blob.max-size", &blob_bytes, error);
     if (!status)
         status = sl_config_integer(config, SL_ROOT "stream.blob.transfers", &transfers, error);
@@ -197,6 +201,8 @@ static sl_status settings_read(struct sl_consumer *consumer, const sl_consumer_o
         options && options->auto_commit > 0 ? (int64_t)options->auto_commit_interval_ms : interval_ms;
     consumer->commit_due_ms = sl_mono_ms() + consumer->auto_commit_ms;
     consumer->resolve = options && options->resolve >= 0 ? options->resolve : resolve;
+    consumer->resolver.inflate = options && options->inflate >= 0 ? options->inflate : inflate;
+    consumer->resolver.max_inflated = (uint64_t)inflated_bytes < SIZE_MAX ? (size_t)inflated_bytes : SIZE_MAX;
     consumer->resolver.max_size = (size_t)blob_bytes;
     consumer->resolver.at_once = (size_t)transfers;
     settings->statistics_ms = options && options->statistics ? options->statistics_ms : 0;
@@ -229,14 +235,16 @@ static char *kafka_group(const struct sl_endpoint *endpoint, const char *hrn, co
     return group;
 }
 
+/* encoded: whether the layer's content encoding matters. */
 static sl_status open_connector(struct sl_consumer *consumer, const char *hrn, const char *layer,
-                                struct sl_consumer_settings *settings, sl_error *error)
+                                bool encoded, struct sl_consumer_settings *settings, sl_error *error)
 {
     struct sl_opening opening;
-    sl_status status =
-        sl_opening_prepare(&opening, consumer->client, consumer->connector, hrn, layer, "consumer", error);
+    sl_status status = sl_opening_prepare(&opening, consumer->client, consumer->connector, hrn, layer,
+                                          "consumer", encoded, error);
     if (status)
         return status;
+    consumer->gzip = sl_layer_facts_gzip(&opening.facts);
     char *group = NULL;
     if (consumer->connector->direct) {
         settings->group = group = kafka_group(&opening.endpoint, hrn, layer, settings->group);
@@ -307,7 +315,8 @@ sl_status sl_consumer_create(sl_client *client, const char *hrn, const char *lay
         status = sl_connector_find(client, "consumer", hrn, layer, options ? options->connector : NULL,
                                    &made->connector, error);
     if (!status)
-        status = open_connector(made, hrn, layer, &settings, error);
+        status = open_connector(
+            made, hrn, layer, made->resolver.inflate || (options && options->inflate >= 0), &settings, error);
     if (!status && options && settings.statistics_ms) {
         status = sl_reporter_start(settings.statistics_ms, statistics_source, made, options->statistics,
                                    options->statistics_opaque, &made->reporter, error);
@@ -410,19 +419,33 @@ static sl_status poll_held(struct sl_consumer *consumer, int timeout_ms, size_t 
         return status;
     struct sl_resolved counts = {0};
     int64_t at_least = sl_mono_ms() + RESOLVE_MS;
-    status = sl_held_resolve(consumer->held, &consumer->resolver,
-                             deadline_ms > at_least ? deadline_ms : at_least, &counts, error);
+    if (consumer->resolve)
+        status = sl_held_resolve(consumer->held, &consumer->resolver,
+                                 deadline_ms > at_least ? deadline_ms : at_least, &counts, error);
     pthread_mutex_lock(&consumer->lock);
     consumer->resolved.messages += counts.messages;
     consumer->resolved.bytes += counts.bytes;
     consumer->resolved.failures += counts.failures;
     pthread_mutex_unlock(&consumer->lock);
     if (!status && sl_held_count(consumer->held) &&
-        !(*batch = sl_held_hand_out(consumer->held, max_messages)))
+        !(*batch = sl_held_hand_out(consumer->held, &consumer->resolver, max_messages, consumer->poll_bytes)))
         status = sl_error_oom(error);
     if (!status && !sl_held_count(consumer->held))
         sl_held_destroy(&consumer->held);
     return status;
+}
+
+/* Until they are inflated. */
+static void mark_compressed(struct sl_batch *batch)
+{
+    for (size_t i = 0; i < batch->count; i++)
+        batch->messages[i].compressed = batch->messages[i].payload || batch->messages[i].data_handle;
+}
+
+/* Whether something is to be done with the batch before it is handed out. */
+static bool is_held(const struct sl_consumer *consumer, const struct sl_batch *batch)
+{
+    return (consumer->gzip && consumer->resolver.inflate) || (consumer->resolve && sl_batch_has_blobs(batch));
 }
 
 static sl_status poll_once(struct sl_consumer *consumer, int timeout_ms, size_t max_messages,
@@ -432,11 +455,14 @@ static sl_status poll_once(struct sl_consumer *consumer, int timeout_ms, size_t 
         sl_status status = sl_consumer_end_quiet(consumer, error);
         if (!status)
             status = poll_connector(consumer, timeout_ms, max_messages, consumer->poll_bytes, batch, error);
-        if (status || !*batch || !consumer->resolve || !sl_batch_has_blobs(*batch))
+        if (!status && *batch && consumer->gzip)
+            mark_compressed(*batch);
+        if (status || !*batch || !is_held(consumer, *batch))
             return status;
         consumer->held = sl_held_create(*batch);
         if (!consumer->held) {
-            SL_WARNING(&consumer->client->log, "no memory to fetch the payloads that lie in blobs");
+            SL_WARNING(&consumer->client->log,
+                       "no memory to fetch payloads that lie in blobs, or to inflate them");
             return SL_OK;
         }
         *batch = NULL;

@@ -16,6 +16,7 @@ struct sl_consumer_options {
     int auto_commit; /* -1: as configured, 0: off, 1: on */
     int auto_commit_interval_ms;
     int resolve; /* as auto_commit */
+    int inflate; /* so, too */
     sl_rebalance_callback rebalance;
     void *rebalance_opaque;
     int statistics_ms;
@@ -33,6 +34,7 @@ struct sl_consumer {
     struct sl_resolver resolver; /* hrn and layer are the consumer's, too */
     size_t poll_bytes;
     bool auto_commit, resolve;
+    bool gzip; /* the layer's content encoding */
     int64_t auto_commit_ms;
     sl_rebalance_callback rebalance;
     void *rebalance_opaque;

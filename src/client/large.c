@@ -351,8 +351,8 @@ static void settle(struct sl_large *large, struct item *item)
     sl_http_response_free(&item->transfer.response);
     explain(large, item);
     item->message.data_handle = item->handle;
-    item->message.data_size = (int64_t)item->message.payload_size;
-    item->message.compressed_size = -1;
+    if (item->message.compressed_size < 0) /* else both are stated */
+        item->message.data_size = (int64_t)item->message.payload_size;
     item->message.payload = NULL;
     item->message.payload_size = 0;
     pthread_mutex_lock(&large->lock);

@@ -22,19 +22,13 @@ static bool add_property(void *opaque, const char *name, const char *value, cons
     return !opening->failed;
 }
 
-sl_status sl_opening_prepare(struct sl_opening *opening, struct sl_client *client,
-                             const struct sl_connector *connector, const char *hrn, const char *layer,
-                             const char *side, sl_error *error)
+/* What only direct connectors need. */
+static sl_status prepare_direct(struct sl_opening *opening, struct sl_client *client, const char *side,
+                                sl_error *error)
 {
-    memset(opening, 0, sizeof *opening);
-    opening->target = (struct sl_target){.hrn = hrn, .layer = layer, .client = client};
-    sl_status status = sl_hrn_check(hrn, error);
-    if (!status)
-        status = sl_layer_id_check(layer, error);
-    if (status || !connector->direct)
-        return status;
     char *path = sl_printf(SL_ROOT "stream.kafka.%s", side);
-    status = path ? sl_config_section(client->config, path, add_property, opening) : sl_error_oom(error);
+    sl_status status =
+        path ? sl_config_section(client->config, path, add_property, opening) : sl_error_oom(error);
     free(path);
     if (!status && opening->failed)
         status = sl_error_oom(error);
@@ -44,14 +38,30 @@ sl_status sl_opening_prepare(struct sl_opening *opening, struct sl_client *clien
             sl_config_duration_ms(client->config, SL_ROOT "stream.kafka.connect-timeout", &connect_ms, error);
     opening->target.connect_timeout_ms = (int)connect_ms;
     if (!status)
-        status = sl_client_endpoint(client, hrn, layer, side, &opening->endpoint, error);
-    if (status) {
-        sl_opening_free(opening);
-        return status;
-    }
+        status = sl_client_endpoint(client, opening->target.hrn, opening->target.layer, side,
+                                    &opening->endpoint, error);
     opening->target.endpoint = &opening->endpoint;
     opening->target.properties = opening->properties;
-    return SL_OK;
+    return status;
+}
+
+sl_status sl_opening_prepare(struct sl_opening *opening, struct sl_client *client,
+                             const struct sl_connector *connector, const char *hrn, const char *layer,
+                             const char *side, bool encoded, sl_error *error)
+{
+    memset(opening, 0, sizeof *opening);
+    opening->target =
+        (struct sl_target){.hrn = hrn, .layer = layer, .client = client, .facts = &opening->facts};
+    sl_status status = sl_hrn_check(hrn, error);
+    if (!status)
+        status = sl_layer_id_check(layer, error);
+    if (!status && connector->direct)
+        status = prepare_direct(opening, client, side, error);
+    if (!status && encoded)
+        status = sl_layer_facts_try(client, hrn, layer, &opening->facts, error);
+    if (status)
+        sl_opening_free(opening);
+    return status;
 }
 
 void sl_opening_explain(const struct sl_client *client, const struct sl_connector *connector,
@@ -82,5 +92,6 @@ void sl_opening_free(struct sl_opening *opening)
     }
     free(opening->properties);
     sl_endpoint_free(&opening->endpoint);
+    sl_layer_facts_free(&opening->facts);
     memset(opening, 0, sizeof *opening);
 }

@@ -32,7 +32,10 @@ sl_status sl_producer_options_create(sl_producer_options **options)
     if (!options)
         return SL_INVALID_ARGUMENT;
     *options = calloc(1, sizeof **options);
-    return *options ? SL_OK : SL_OUT_OF_MEMORY;
+    if (!*options)
+        return SL_OUT_OF_MEMORY;
+    (*options)->compress = -1;
+    return SL_OK;
 }
 
 void sl_producer_options_destroy(sl_producer_options **options)
@@ -68,6 +71,14 @@ sl_status sl_producer_options_set_queue(sl_producer_options *options, size_t max
     return SL_OK;
 }
 
+sl_status sl_producer_options_set_compress(sl_producer_options *options, bool on)
+{
+    if (!options)
+        return SL_INVALID_ARGUMENT;
+    options->compress = on;
+    return SL_OK;
+}
+
 sl_status sl_producer_options_set_statistics(sl_producer_options *options, int interval_ms,
                                              sl_statistics_callback callback, void *opaque)
 {
@@ -88,6 +99,7 @@ sl_status sl_consumer_options_create(sl_consumer_options **options)
         return SL_OUT_OF_MEMORY;
     (*options)->auto_commit = -1;
     (*options)->resolve = -1;
+    (*options)->inflate = -1;
     return SL_OK;
 }
 
@@ -135,6 +147,14 @@ sl_status sl_consumer_options_set_resolve(sl_consumer_options *options, bool on)
     if (!options)
         return SL_INVALID_ARGUMENT;
     options->resolve = on;
+    return SL_OK;
+}
+
+sl_status sl_consumer_options_set_inflate(sl_consumer_options *options, bool on)
+{
+    if (!options)
+        return SL_INVALID_ARGUMENT;
+    options->inflate = on;
     return SL_OK;
 }
 

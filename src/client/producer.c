@@ -18,6 +18,7 @@
 #include "client/tickets.h"
 #include "client/trace.h"
 #include "client/window.h"
+#include "wire/gzip.h"
 #include "wire/hrn.h"
 
 #define SL_PRODUCER_MAGIC 0x960d0ce5u
@@ -42,6 +43,8 @@ struct sl_producer {
     size_t max_messages, max_bytes, max_payload;
     struct sl_trace_source traces;
     struct sl_large *large;
+    bool compress; /* payloads that are not gzip yet */
+    struct sl_gzip_pool gzips;
     struct sl_reporter *reporter; /* of statistics; NULL: none */
     char *hrn, *layer;
     int64_t opened_ms;
@@ -279,6 +282,16 @@ static sl_status queue_limits(struct sl_producer *producer, const sl_producer_op
     return SL_OK;
 }
 
+/* Whether payloads are to be compressed if the layer is one for it. */
+static sl_status compresses(const struct sl_producer *producer, const struct sl_producer_options *options,
+                            bool *on, sl_error *error)
+{
+    *on = options->compress;
+    return options->compress >= 0
+               ? SL_OK
+               : sl_config_boolean(producer->client->config, SL_ROOT "stream.producer.compress", on, error);
+}
+
 static sl_status prepare_large(struct sl_producer *producer, int64_t delivery_ms, sl_error *error)
 {
     const sl_config *config = producer->client->config;
@@ -302,21 +315,26 @@ static sl_status prepare_large(struct sl_producer *producer, int64_t delivery_ms
     return sl_large_create(&settings, &producer->large, error);
 }
 
-static sl_status open_connector(struct sl_producer *producer, int statistics_ms, sl_error *error)
+static sl_status open_connector(struct sl_producer *producer, const struct sl_producer_options *options,
+                                sl_error *error)
 {
     struct sl_client *client = producer->client;
     int64_t delivery_ms;
     sl_status status = sl_config_duration_ms(client->config, SL_ROOT "stream.producer.delivery-timeout",
                                              &delivery_ms, error);
+    bool compress = false;
+    if (!status)
+        status = compresses(producer, options, &compress, error);
     if (!status)
         status = prepare_large(producer, delivery_ms, error);
     if (status)
         return status;
     struct sl_opening opening;
     status = sl_opening_prepare(&opening, client, producer->connector, producer->hrn, producer->layer,
-                                "producer", error);
+                                "producer", compress, error);
     if (status)
         return status;
+    producer->compress = sl_layer_facts_gzip(&opening.facts);
     const struct sl_host host = {.abi = SL_CONNECTOR_ABI,
                                  .log = client->log,
                                  .delivered = delivered,
@@ -327,7 +345,7 @@ static sl_status open_connector(struct sl_producer *producer, int statistics_ms,
     const struct sl_producer_settings settings = {.delivery_timeout_ms = (int)delivery_ms,
                                                   .queue_messages = producer->max_messages,
                                                   .queue_bytes = producer->max_bytes,
-                                                  .statistics_ms = statistics_ms};
+                                                  .statistics_ms = options->statistics_ms};
     status = producer->connector->producer_open(&host, &opening.target, &settings, &producer->state, error);
     sl_opening_explain(client, producer->connector, status, error);
     sl_opening_free(&opening);
@@ -344,6 +362,7 @@ static void producer_free(struct sl_producer *producer)
         free(epoch);
     }
     sl_large_destroy(&producer->large);
+    sl_gzip_pool_free(&producer->gzips);
     pthread_cond_destroy(&producer->room);
     pthread_cond_destroy(&producer->open);
     pthread_cond_destroy(&producer->done);
@@ -366,6 +385,7 @@ static struct sl_producer *producer_create(struct sl_client *client, const char 
     pthread_mutex_init(&made->lock, NULL);
     pthread_mutex_init(&made->reporting, NULL);
     sl_window_init(&made->window);
+    sl_gzip_pool_init(&made->gzips);
     sl_cond_init(&made->room);
     sl_cond_init(&made->open);
     sl_cond_init(&made->done);
@@ -386,7 +406,7 @@ static sl_status source(const void *owner, char **json, sl_error *error)
 static sl_status open_producer(struct sl_producer *producer, const struct sl_producer_options *options,
                                sl_error *error)
 {
-    static const struct sl_producer_options none = {0};
+    static const struct sl_producer_options none = {.compress = -1};
     if (!options)
         options = &none;
     producer->delivery = options->delivery;
@@ -403,7 +423,7 @@ static sl_status open_producer(struct sl_producer *producer, const struct sl_pro
     if (!status) {
         /* Over Kafka few messages have a trace id: it has its own means to tell a repeat. */
         sl_tickets_init(&producer->tickets, producer->connector->direct ? 0 : SL_TRACE_SIZE);
-        status = open_connector(producer, options->statistics_ms, error);
+        status = open_connector(producer, options, error);
     }
     if (!status && options->statistics_ms) {
         status = sl_reporter_start(options->statistics_ms, source, producer, options->statistics,
@@ -563,10 +583,36 @@ static sl_status complete(struct sl_producer *producer, struct sl_ticket *ticket
         message->partition_id = message->trace_id;
         message->partition_id_size = strlen(message->trace_id);
     }
-    if (message->data_handle) { /* fetched from another layer: a payload like any */
-        message->data_handle = NULL;
+    /* Fetched from another layer, or inflated: a payload like any. What is compressed as it was stays so. */
+    if ((message->data_handle || message->compressed_size >= 0) &&
+        message->compressed_size != (int64_t)message->payload_size)
         message->data_size = message->compressed_size = -1;
-    }
+    if (message->payload)
+        message->data_handle = NULL;
+    return SL_OK;
+}
+
+/* Into *gzip, which the caller gives back; checksum: room for one, 65 bytes. */
+static sl_status compress(struct sl_producer *producer, struct sl_message *message, struct sl_gzip **gzip,
+                          char *checksum, sl_error *error)
+{
+    const void *out;
+    size_t size;
+    *gzip = sl_gzip_pool_take(&producer->gzips);
+    if (!*gzip || !sl_gzip_compress(*gzip, message->payload, message->payload_size, &out, &size))
+        return sl_error_oom(error);
+    if (size > producer->max_payload)
+        return sl_error_set(error, SL_TOO_LARGE,
+                            "the payload has %zu bytes as gzip; " SL_ROOT "stream.blob.max-size allows %zu",
+                            size, producer->max_payload);
+    if (message->checksum && !sl_sha256_hex(out, size, checksum))
+        return sl_error_set(error, SL_INTERNAL, "SHA-256 failed");
+    message->checksum = message->checksum ? checksum : NULL; /* of the bytes sent */
+    message->data_size = (int64_t)message->payload_size;
+    message->compressed_size = (int64_t)size;
+    message->payload = out;
+    message->payload_size = size;
+    message->compressed = true;
     return SL_OK;
 }
 
@@ -629,9 +675,14 @@ sl_status sl_producer_send(sl_producer *producer, const sl_message *message, voi
     if (status)
         return status;
     struct sl_message whole = *message;
+    struct sl_gzip *gzip = NULL;
+    char checksum[65];
     status = complete(producer, ticket, &whole, error);
+    if (!status && producer->compress && whole.payload && !whole.compressed)
+        status = compress(producer, &whole, &gzip, checksum, error);
     if (!status)
         status = hand_over(producer, &whole, ticket, deadline, error);
+    sl_gzip_pool_give(&producer->gzips, gzip);
     if (status) {
         struct returned returned = {0};
         gather(&returned, ticket);
@@ -729,6 +780,11 @@ sl_status sl_producer_statistics(const sl_producer *producer, char **json, sl_er
     status = sl_statistics_finish(fields, &own, json, error);
     sl_buffer_free(&own);
     return status;
+}
+
+const char *sl_producer_content_encoding(const sl_producer *producer)
+{
+    return !check_handle(producer, NULL) && producer->compress ? "gzip" : NULL;
 }
 
 const char *sl_producer_connector(const sl_producer *producer)

@@ -10,6 +10,7 @@ struct sl_producer_options {
     char *connector;     /* NULL: as configured */
     size_t max_messages; /* 0: as configured */
     size_t max_bytes;
+    int compress;      /* -1: as configured, 0: off, 1: on */
     int statistics_ms; /* 0: none */
     sl_statistics_callback statistics;
     void *statistics_opaque;

@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "client/blob.h"
+#include "wire/gzip.h"
 
 struct sl_held {
     atomic_size_t references; /* the holder's, and each batch's that was handed out of it */
@@ -20,6 +21,8 @@ struct sl_held {
 struct slice {
     struct sl_batch base; /* first: the library knows only this */
     struct sl_held *held;
+    void **data; /* inflated payloads, and their checksums */
+    size_t data_count;
 };
 
 static bool lies_in_blob(const struct sl_message *message)
@@ -114,18 +117,19 @@ void sl_held_drop(struct sl_held *held, const int32_t *partitions, size_t count,
     held->end = kept;
 }
 
-/* A checksum that is stated is verified. */
-static sl_status check(const struct sl_message *message, const struct sl_blob_fetch *fetch, sl_error *error)
+/* A checksum that is stated is verified, of what was sent: a blob or a payload to be inflated. */
+static sl_status check(const struct sl_message *message, const void *data, size_t size, sl_error *error)
 {
     char sum[65];
     if (!message->checksum)
         return SL_OK;
-    if (!sl_sha256_hex(fetch->data, fetch->size, sum))
+    if (!sl_sha256_hex(data, size, sum))
         return sl_error_set(error, SL_INTERNAL, "SHA-256 failed");
     if (strcasecmp(sum, message->checksum))
         return sl_error_set(error, SL_CHECKSUM_MISMATCH,
-                            "the blob %s has the SHA-256 %s, not the checksum %s that its message states",
-                            message->data_handle, sum, message->checksum);
+                            "the %s%s has the SHA-256 %s, not the checksum %s that its message states",
+                            message->data_handle ? "blob " : "payload",
+                            message->data_handle ? message->data_handle : "", sum, message->checksum);
     return SL_OK;
 }
 
@@ -162,7 +166,8 @@ static sl_status take(struct sl_held *held, size_t at, struct sl_blob_fetch *fet
                       const struct sl_resolver *resolver, struct sl_resolved *counts, sl_error *error)
 {
     struct sl_message *message = &held->messages[at];
-    sl_status status = fetch->status ? fetch->status : check(message, fetch, &fetch->error);
+    sl_status status =
+        fetch->status ? fetch->status : check(message, fetch->data, fetch->size, &fetch->error);
     if (status && is_passing(&fetch->error)) {
         if (error)
             *error = fetch->error;
@@ -223,10 +228,87 @@ static void release(struct sl_batch *base)
 {
     struct slice *slice = (struct slice *)base;
     unlink_held(slice->held);
+    for (size_t i = 0; i < slice->data_count; i++)
+        free(slice->data[i]);
+    free(slice->data);
     free(slice);
 }
 
-struct sl_batch *sl_held_hand_out(struct sl_held *held, size_t max_messages)
+static bool is_to_be_inflated(const struct sl_resolver *resolver, const struct sl_message *message)
+{
+    return resolver->inflate && message->compressed && message->payload;
+}
+
+/* The checksum that it states becomes that of the inflated payload: whoever looks at both, or sends both on,
+ * finds them to match. */
+static sl_status inflate_one(struct slice *slice, struct sl_message *message,
+                             const struct sl_resolver *resolver, sl_error *error)
+{
+    void *data = NULL;
+    char *sum = NULL;
+    size_t size;
+    /* A blob was looked at when it was fetched. */
+    sl_status status =
+        message->data_handle ? SL_OK : check(message, message->payload, message->payload_size, error);
+    if (!status)
+        status = sl_gzip_inflate(message->payload, message->payload_size, resolver->max_inflated, &data,
+                                 &size, error);
+    if (!status && message->checksum) {
+        sum = malloc(65);
+        if (!sum)
+            status = sl_error_oom(error);
+        else if (!sl_sha256_hex(data, size, sum))
+            status = sl_error_set(error, SL_INTERNAL, "SHA-256 failed");
+    }
+    if (status) {
+        free(data);
+        free(sum);
+        return status;
+    }
+    slice->data[slice->data_count++] = data;
+    if (sum) {
+        slice->data[slice->data_count++] = sum;
+        message->checksum = sum;
+    }
+    message->payload = data;
+    message->payload_size = size;
+    message->compressed = false;
+    return SL_OK;
+}
+
+/* Inflates the messages of the slice, and ends it where there is enough. false: no memory for the first. */
+static bool inflate_slice(struct slice *slice, const struct sl_resolver *resolver, size_t max_bytes)
+{
+    size_t count = 0, bytes = 0;
+    for (size_t i = 0; i < slice->base.count; i++)
+        count += is_to_be_inflated(resolver, &slice->base.messages[i]);
+    if (!count)
+        return true;
+    slice->data = calloc(count, 2 * sizeof *slice->data);
+    if (!slice->data)
+        return false;
+    for (count = 0; count < slice->base.count && bytes < max_bytes; count++) {
+        struct sl_message *message = &slice->base.messages[count];
+        sl_error error = {0};
+        sl_status status =
+            is_to_be_inflated(resolver, message) ? inflate_one(slice, message, resolver, &error) : SL_OK;
+        if (status == SL_OUT_OF_MEMORY)
+            break; /* those before it go, and leave room */
+        if (status)
+            SL_WARNING(&resolver->client->log,
+                       "layer %s of %s, Kafka partition %d, offset %lld: the layer's content encoding is "
+                       "gzip, and the message comes as it was sent: %s%s",
+                       resolver->layer, resolver->hrn, (int)message->offset.partition,
+                       (long long)message->offset.offset, error.text,
+                       status == SL_TOO_LARGE ? "; " SL_ROOT "stream.consumer.max-inflated bounds it" : "");
+        bytes += message->payload_size;
+    }
+    slice->base.count = count;
+    return count > 0;
+}
+
+struct sl_batch *sl_held_hand_out(struct sl_held *held, const struct sl_resolver *resolver,
+                                  size_t max_messages, size_t max_bytes)
 {
     struct slice *slice = calloc(1, sizeof *slice);
     if (!slice)
@@ -236,8 +318,13 @@ struct sl_batch *sl_held_hand_out(struct sl_held *held, size_t max_messages)
         count = max_messages;
     slice->base = (struct sl_batch){SL_BATCH_MAGIC, count, held->messages + held->first, release};
     slice->held = held;
+    if (!inflate_slice(slice, resolver, max_bytes)) {
+        free(slice->data);
+        free(slice);
+        return NULL;
+    }
     atomic_fetch_add_explicit(&held->references, 1, memory_order_relaxed);
-    held->first += count;
+    held->first += slice->base.count;
     return &slice->base;
 }
 
@@ -247,7 +334,16 @@ sl_status sl_resolve_one(const struct sl_resolver *resolver, const struct sl_mes
     struct sl_blob_fetch fetch = {.handle = message->data_handle};
     (void)sl_blobs_fetch(resolver->client, resolver->hrn, resolver->layer, &fetch, 1, 1, resolver->max_size,
                          deadline_ms);
-    sl_status status = fetch.status ? fetch.status : check(message, &fetch, &fetch.error);
+    sl_status status = fetch.status ? fetch.status : check(message, fetch.data, fetch.size, &fetch.error);
+    if (!status && resolver->inflate && message->compressed) {
+        void *out = NULL;
+        size_t out_size = 0;
+        status =
+            sl_gzip_inflate(fetch.data, fetch.size, resolver->max_inflated, &out, &out_size, &fetch.error);
+        free(fetch.data);
+        fetch.data = out;
+        fetch.size = out_size;
+    }
     if (status) {
         free(fetch.data);
         if (error)

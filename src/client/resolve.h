@@ -1,4 +1,5 @@
-/* Payloads that lie in blobs, fetched before their messages are handed out. */
+/* What is done with messages before they are handed out: payloads that lie in blobs are fetched, gzip is
+ * inflated. */
 #ifndef SL_CLIENT_RESOLVE_H
 #define SL_CLIENT_RESOLVE_H
 
@@ -9,6 +10,8 @@ struct sl_resolver {
     struct sl_client *client;
     char *hrn, *layer;
     size_t at_once, max_size;
+    bool inflate; /* messages that are compressed */
+    size_t max_inflated;
 };
 
 struct sl_resolved {
@@ -16,8 +19,8 @@ struct sl_resolved {
 };
 
 /*
- * A received batch that is not handed out yet, or not whole: some of its payloads lie in blobs. What fails in
- * passing leaves it as it is, so that nothing is lost and the order stays.
+ * A received batch that is not handed out yet, or not whole: some of its payloads lie in blobs, or are to be
+ * inflated. What fails in passing leaves it as it is, so that nothing is lost and the order stays.
  */
 struct sl_held;
 
@@ -39,10 +42,13 @@ void sl_held_drop(struct sl_held *held, const int32_t *partitions, size_t count,
  */
 sl_status sl_held_resolve(struct sl_held *held, const struct sl_resolver *resolver, int64_t deadline_ms,
                           struct sl_resolved *counts, sl_error *error);
-/* The next messages, at most so many, once resolved. NULL: no memory. */
-struct sl_batch *sl_held_hand_out(struct sl_held *held, size_t max_messages);
+/* The next messages, at most so many, once resolved; with what is to be inflated inflated, as far as
+ * max_bytes of payload go, and one message at least. What cannot be inflated comes as it was sent, which is
+ * logged. NULL: no memory. */
+struct sl_batch *sl_held_hand_out(struct sl_held *held, const struct sl_resolver *resolver,
+                                  size_t max_messages, size_t max_bytes);
 
-/* One message's payload; *data is released with free. */
+/* One message's payload, inflated if it is to be; *data is released with free. */
 sl_status sl_resolve_one(const struct sl_resolver *resolver, const struct sl_message *message,
                          int64_t deadline_ms, void **data, size_t *size, sl_error *error);
 

@@ -64,6 +64,12 @@ const struct sl_setting sl_client_settings[] = {
      .max = DAYS,
      .meaning = "How long a message may take, retries included, before it is reported as timed out."},
 
+    {.path = SL_ROOT "stream.producer.compress",
+     .type = SL_BOOLEAN,
+     .value = "true",
+     .meaning =
+         "Compress payloads for layers whose content encoding is gzip; false: the program sends gzip."},
+
     {.path = SL_ROOT "stream.consumer.group",
      .type = SL_TEXT,
      .environment = "STREAMLAYER_GROUP",
@@ -107,6 +113,17 @@ const struct sl_setting sl_client_settings[] = {
      .type = SL_BOOLEAN,
      .value = "true",
      .meaning = "Polls fetch payloads that lie in blobs; without, messages have their data handle only."},
+    {.path = SL_ROOT "stream.consumer.inflate",
+     .type = SL_BOOLEAN,
+     .value = "true",
+     .meaning = "Inflate payloads of layers whose content encoding is gzip; false: the layer is not asked, "
+                "payloads come as sent."},
+    {.path = SL_ROOT "stream.consumer.max-inflated",
+     .type = SL_SIZE_BYTES,
+     .value = "256 MiB",
+     .min = KIB,
+     .max = 64 * GIB,
+     .meaning = "The largest payload that is inflated; one that would be larger comes as it was sent."},
     {.path = SL_ROOT "stream.blob.max-size",
      .type = SL_SIZE_BYTES,
      .value = "256 MiB",

@@ -148,6 +148,14 @@ sl_status sl_message_set_checksum(sl_message *message, const char *sha256_hex)
     return SL_OK;
 }
 
+sl_status sl_message_set_compressed(sl_message *message, bool on)
+{
+    sl_status status = writable(message);
+    if (!status)
+        message->compressed = on;
+    return status;
+}
+
 sl_status sl_message_set_crc(sl_message *message, const char *crc)
 {
     sl_status status = writable(message);
@@ -217,6 +225,11 @@ int64_t sl_message_data_size(const sl_message *message)
 int64_t sl_message_compressed_size(const sl_message *message)
 {
     return message ? message->compressed_size : -1;
+}
+
+bool sl_message_compressed(const sl_message *message)
+{
+    return message && message->compressed;
 }
 
 sl_offset sl_message_offset(const sl_message *message)

@@ -18,6 +18,7 @@ struct sl_header {
 struct sl_message {
     unsigned magic;
     bool received;            /* belongs to a batch */
+    bool compressed;          /* the payload is gzip as it stands: of layers with that encoding only */
     const char *partition_id; /* NULL: none */
     size_t partition_id_size;
     const void *payload; /* NULL: a null value, unless data_handle is set */

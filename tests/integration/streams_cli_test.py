@@ -265,11 +265,45 @@ class Streams(TestCase):
         self.layer("layer", 1, "--content-encoding", "gzip")
         self.layer("plain")
         text = b"text " * 1000
-        done = self.produce(text, "--compress")
-        self.assertEqual(done.stderr, b"")
-        self.assertEqual(gzip.decompress(self.look("--offset", "begin:end", "--raw")), text)
-        self.assertIn(b"--compress compresses", self.produce(text).stderr)
-        self.assertIn(b"is not gzip", self.produce(text, "--compress", layer="plain").stderr)
+        for connector in CONNECTORS:
+            done = self.run_it("-D", f"{CONNECTOR}producer={connector}", "produce", self.hrn, "layer", input=text)
+            self.assertEqual(done.stderr, b"")
+        everything = ["--offset", "begin:end", "--raw"]
+        for connector in CONNECTORS:
+            self.assertEqual(self.look(*everything, connector=connector), text * 2)
+            sent = self.look(*everything, "--compressed", connector=connector)
+            self.assertEqual(gzip.decompress(sent), text * 2)
+        # What is gzip already goes as it is; what says so and is not is refused over HTTP.
+        with open(self.scratch() + "/own.gz", "wb") as file:
+            file.write(gzip.compress(b"own"))
+        self.run_it("produce", self.hrn, "layer", "-F", "--compressed", file.name)
+        self.assertEqual(self.look("--offset", "-1:end", "--raw"), b"own")
+        record = self.records("--offset", "-1:end", "--compressed")[0]
+        self.assertTrue(record["compressed"])
+        self.produce(json.dumps(record).encode(), "--ndjson")
+        self.assertEqual(self.look("--offset", "begin:end", "--raw"), text * 2 + b"own" * 2)
+        done = self.run_it("-D", f"{CONNECTOR}producer=http-connector", "produce", self.hrn, "layer", "--compressed",
+                           input=b"plain", code=2)
+        self.assertIn(b"gzip", done.stderr)
+
+    def test_pipe_compresses(self):
+        """From gzip to gzip byte by byte; else what it is worth."""
+        text = b"text " * 1000
+        for name in ("layer", "copy"):
+            self.layer(name, 1, "--content-encoding", "gzip")
+        for name in ("plain", "again"):
+            self.layer(name)
+        self.produce(text)
+        for number, (source, target) in enumerate((("layer", "copy"), ("copy", "plain"), ("plain", "again"),
+                                                   ("again", "layer"))):
+            self.run_it("pipe", self.hrn, source, self.hrn, target, "--offset", "-1:end", "--group",
+                        f"{self.group}-{number}")
+        whole = ["--offset", "begin:end", "--raw", "--compressed"]
+        sent = self.look(*whole, layer="copy")
+        self.assertEqual(gzip.decompress(sent), text)
+        self.assertEqual(self.look(*whole, layer="plain"), text)
+        self.assertEqual(self.look(*whole, layer="again"), text)
+        self.assertEqual(self.look(*whole), sent * 2)
 
     def test_rate(self):
         """Never faster: 20 messages at 50 a second, the first at once, take 0.36 s (bursts are of 20 ms)."""

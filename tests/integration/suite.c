@@ -149,7 +149,7 @@ sl_client *client_make(void)
     return client_make_with(NULL, NULL);
 }
 
-void layer_make(sl_client *client, int partitions, struct layer *layer)
+static void make_layer(sl_client *client, int partitions, const char *encoding, struct layer *layer)
 {
     static unsigned made;
     sl_error error = {0};
@@ -165,6 +165,7 @@ void layer_make(sl_client *client, int partitions, struct layer *layer)
     const sl_layer_spec spec = {.struct_size = sizeof spec,
                                 .id = LAYER,
                                 .content_type = "application/octet-stream",
+                                .content_encoding = encoding,
                                 .parallelization = partitions};
     must(sl_layer_create(client, layer->hrn, &spec, &error), &error);
     must(sl_catalog_get(client, layer->hrn, &catalog, &error), &error);
@@ -172,6 +173,16 @@ void layer_make(sl_client *client, int partitions, struct layer *layer)
     const char *topic = sl_catalog_layer_topic(catalog, 0);
     snprintf(layer->topic, sizeof layer->topic, "%s", topic ? topic : "");
     sl_catalog_destroy(&catalog);
+}
+
+void layer_make(sl_client *client, int partitions, struct layer *layer)
+{
+    make_layer(client, partitions, NULL, layer);
+}
+
+void layer_make_gzip(sl_client *client, int partitions, struct layer *layer)
+{
+    make_layer(client, partitions, "gzip", layer);
 }
 
 /* --- producing

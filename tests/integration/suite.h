@@ -51,6 +51,8 @@ struct layer {
 };
 #define LAYER "layer-1"
 void layer_make(sl_client *client, int partitions, struct layer *layer);
+/* One whose content encoding is gzip. */
+void layer_make_gzip(sl_client *client, int partitions, struct layer *layer);
 
 /* Counts what a producer reports. Zero-initialised with tally_init. */
 struct tally {

@@ -22,68 +22,6 @@ char *sl_hc_layer_url(const char *base, const char *layer, const char *tail)
     return sl_buffer_take(&url);
 }
 
-static const json_t *find_layer(const json_t *catalog, const char *id)
-{
-    const json_t *layers = json_object_get(catalog, "layers");
-    for (size_t i = 0; i < json_array_size(layers); i++) {
-        const json_t *layer = json_array_get(layers, i);
-        const char *name = json_string_value(json_object_get(layer, "id"));
-        if (name && !strcmp(name, id))
-            return layer;
-    }
-    return NULL;
-}
-
-static sl_status read_layer(const json_t *layer, const char *hrn, const char *id, struct sl_hc_layer *out,
-                            sl_error *error)
-{
-    const char *kind = json_string_value(json_object_get(layer, "layerType"));
-    if (kind && strcmp(kind, "stream"))
-        return sl_error_set(error, SL_INVALID_ARGUMENT, "layer %s of %s is a %s layer, not a stream layer",
-                            id, hrn, kind);
-    const char *type = json_string_value(json_object_get(layer, "contentType"));
-    const char *encoding = json_string_value(json_object_get(layer, "contentEncoding"));
-    out->content_type = strdup(type && *type ? type : "application/octet-stream");
-    out->content_encoding = sl_strdup(encoding && *encoding ? encoding : NULL);
-    return !out->content_type || (!out->content_encoding && encoding && *encoding) ? sl_error_oom(error)
-                                                                                   : SL_OK;
-}
-
-sl_status sl_hc_layer_get(struct sl_client *client, const char *hrn, const char *id,
-                          struct sl_hc_layer *layer, sl_error *error)
-{
-    memset(layer, 0, sizeof *layer);
-    char *base = NULL;
-    sl_status status = sl_client_base_url(client, hrn, "config", "v1", &base, NULL, error);
-    if (status)
-        return status;
-    char *url = sl_printf("%s/catalogs/%s", base, hrn);
-    free(base);
-    if (!url)
-        return sl_error_oom(error);
-    json_t *catalog = NULL;
-    status = sl_client_call_json(client, "GET", url, NULL, &catalog, error);
-    free(url);
-    if (status)
-        return status;
-    const json_t *found = find_layer(catalog, id);
-    if (found)
-        status = read_layer(found, hrn, id, layer, error);
-    else
-        status = sl_error_set(error, SL_NOT_FOUND, "the catalog %s has no layer %s", hrn, id);
-    json_decref(catalog);
-    if (status)
-        sl_hc_layer_free(layer);
-    return status;
-}
-
-void sl_hc_layer_free(struct sl_hc_layer *layer)
-{
-    free(layer->content_type);
-    free(layer->content_encoding);
-    memset(layer, 0, sizeof *layer);
-}
-
 sl_status sl_hc_backoff_init(struct sl_hc_backoff *backoff, const sl_config *config, sl_error *error)
 {
     sl_status status = sl_config_duration_ms(config, SL_ROOT "http.retry.backoff", &backoff->first_ms, error);

@@ -12,16 +12,6 @@
 /* "{base}/layers/{layer}{tail}", released with free. */
 char *sl_hc_layer_url(const char *base, const char *layer, const char *tail);
 
-/* What the catalog says of a layer. Members are released with sl_hc_layer_free. */
-struct sl_hc_layer {
-    char *content_type;
-    char *content_encoding; /* NULL: none */
-};
-/* SL_NOT_FOUND when the catalog has no such layer, SL_INVALID_ARGUMENT when it is no stream layer. */
-sl_status sl_hc_layer_get(struct sl_client *client, const char *hrn, const char *id,
-                          struct sl_hc_layer *layer, sl_error *error);
-void sl_hc_layer_free(struct sl_hc_layer *layer);
-
 /* How long to wait before trying again: grows with the failures in a row, and has chance in it. */
 struct sl_hc_backoff {
     int64_t first_ms, most_ms;

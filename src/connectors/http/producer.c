@@ -252,7 +252,10 @@ static sl_status prepare(struct sl_hc_producer *producer, const struct sl_target
             return status;
     }
     sl_error why;
-    status = sl_hc_layer_get(target->client, target->hrn, target->layer, &producer->layer, &why);
+    if (target->facts && target->facts->content_type)
+        status = sl_layer_facts_copy(target->facts, &producer->layer) ? SL_OK : sl_error_oom(&why);
+    else
+        status = sl_layer_facts_get(target->client, target->hrn, target->layer, &producer->layer, &why);
     /* Who may write need not be allowed to look at the catalog; a batch has no use for the content type. */
     if (status && !(producer->extended && status == SL_FORBIDDEN)) {
         if (error)
@@ -274,7 +277,7 @@ static void free_producer(struct sl_hc_producer *producer)
         producer->spare = batch->next;
         sl_hc_batch_free(batch);
     }
-    sl_hc_layer_free(&producer->layer);
+    sl_layer_facts_free(&producer->layer);
     free(producer->hrn);
     free(producer->id);
     free(producer->ingest);

@@ -36,7 +36,7 @@ struct sl_hc_producer {
     struct sl_client *client;
     bool extended, publishes; /* the platform has our extensions; it offers the publish API */
     char *hrn, *id;           /* the catalog's and the layer's */
-    struct sl_hc_layer layer;
+    struct sl_layer_facts layer;
     int64_t request_timeout_ms, delivery_timeout_ms;
     size_t max_messages, queue_messages, queue_bytes;
     pthread_t sender;

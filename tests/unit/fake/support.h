@@ -21,6 +21,9 @@ static inline sl_client *fake_client(const char *directory)
         {"here.platform.data-client.endpoint-locator.discovery-service-env", "custom"},
         {"here.platform.data-client.endpoint-locator.discovery-service-url", "http://127.0.0.1:9/lookup/v1"},
         {"here.platform.data-client.request-signer.credentials.here-token", "t"},
+        /* Nobody is there to ask for the layer's content encoding. */
+        {"here.platform.data-client.stream.producer.compress", "false"},
+        {"here.platform.data-client.stream.consumer.inflate", "false"},
     };
     for (size_t i = 0; i < sizeof settings / sizeof *settings; i++)
         assert_int_equal(sl_config_set(config, settings[i][0], settings[i][1], &error), SL_OK);
