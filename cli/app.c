@@ -642,6 +642,5 @@ const struct cli_command cli_app_rotate_command = {
                 "  streamlayer app rotate fleet --now\n",
     .options = app_rotate_options,
     .changes = true,
-    .related = "app create",
     .run = app_rotate,
 };
