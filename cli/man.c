@@ -182,7 +182,8 @@ static void put_see_also(FILE *out, const struct cli_command *command)
     for (const char *at = command->related; at && *at;) {
         size_t size = strcspn(at, ",");
         snprintf(name, sizeof name, "%.*s", (int)size, at);
-        put_reference(out, name, false);
+        if (!group || strncmp(name, command->name, group + 1) != 0) /* else it stands there already */
+            put_reference(out, name, false);
         at += size + (at[size] == ',');
     }
     fputs(".BR streamlayerd (8)\n", out);
