@@ -168,11 +168,13 @@ const struct sl_setting sl_gateway_settings[] = {
      .type = SL_CHOICE,
      .value = "combined",
      .choices = log_formats,
+     .noun = "format",
      .meaning = "How: as web servers do, or as JSON, with durations, routes and the ids of requests."},
     {.path = SL_GATEWAY_ROOT "metrics.access",
      .type = SL_CHOICE,
      .value = "loopback",
      .choices = metrics_readers,
+     .noun = "word",
      .meaning = "Who may read /metrics: this machine, applications with the right admin (token), or anybody "
                 "(open). They name catalogs and layers."},
     {.path = SL_GATEWAY_ROOT "limits.connections",

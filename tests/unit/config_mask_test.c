@@ -147,7 +147,7 @@ static void the_tables_own_names_are_what_it_says(void **state)
           SIGNER,
           SIGNER ".here-account.here-token-endpoint-url=http://a/b\n" SIGNER
                  ".here-account.here-token-scope=project\n");
-    shows("", SL_GATEWAY_ROOT "token", SL_GATEWAY_ROOT "token.lifetime=1 h\n");
+    shows("", SL_GATEWAY_ROOT "token.lifetime", SL_GATEWAY_ROOT "token.lifetime=1 h\n");
 }
 
 static void all_that_lies_below_a_secret(void **state)
