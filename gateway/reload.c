@@ -83,17 +83,16 @@ static sl_status prepare(struct gateway *gateway, const sl_config *config, struc
 /* What can fail for want of memory comes first, and changes nothing when it does. */
 static sl_status apply(struct gateway *gateway, const struct gw_settings *settings, sl_error *error)
 {
-    /* Times of tokens alone harm nobody, should the rest fail. */
-    sl_status status = gw_tokens_set_times(gateway->tokens, &settings->token, error);
+    /* The same file anew, and times of tokens alone, harm nobody, should the rest fail. */
+    sl_status status = gateway->access_log ? gw_access_log_reopen(gateway->access_log, error) : SL_OK;
+    if (!status)
+        status = gw_tokens_set_times(gateway->tokens, &settings->token, error);
     if (!status && settings->listen.secure)
         status = gw_server_reload_tls(gateway->server, &settings->listen.tls, error);
     if (status)
         return status;
     if (settings->listen.secure)
         SL_INFO(&gateway->log, "reload: the files of TLS were read again");
-    status = gateway->access_log ? gw_access_log_reopen(gateway->access_log, error) : SL_OK;
-    if (status)
-        return status;
     gw_settings_keep(gateway, settings);
     gw_budget_set_max(gateway->budget, (size_t)settings->max_bytes);
     gw_server_set_limits(gateway->server, &settings->server);

@@ -17,7 +17,7 @@ struct gw_throttler {
     atomic_bool kept, stopped;
     pthread_mutex_t lock;
     struct gw_throttle *list; /* at which somebody waits */
-    bool woken;               /* task is posted */
+    bool woken;               /* task lies in the home loop's mailbox */
     struct gw_task task;
     struct gw_timer timer; /* the home loop's */
 };
@@ -64,6 +64,17 @@ void gw_throttler_set(struct gw_throttler *throttler, bool kept, int64_t max_wai
 {
     atomic_store(&throttler->kept, kept);
     atomic_store(&throttler->max_wait_us, max_wait_us);
+    wake_home(throttler);
+}
+
+void gw_throttle_set_rate(struct gw_throttle *throttle, int64_t rate)
+{
+    if (atomic_exchange(&throttle->rate, rate) != rate)
+        atomic_store(&throttle->paid_us, 0);
+}
+
+void gw_throttler_changed(struct gw_throttler *throttler)
+{
     wake_home(throttler);
 }
 
@@ -234,7 +245,6 @@ int64_t gw_throttler_run(struct gw_throttler *throttler)
     struct gw_pass *granted = NULL, *in_order = NULL;
     int64_t due_us = INT64_MAX, now_us = throttler->clock_us();
     pthread_mutex_lock(&throttler->lock);
-    throttler->woken = false;
     for (struct gw_throttle *throttle = throttler->list, *next; throttle; throttle = next) {
         next = throttle->next;
         int64_t one_us = run_one(throttler, throttle, now_us, &granted);
@@ -267,7 +277,7 @@ static void look_after(struct gw_throttler *throttler)
     if (due_us == INT64_MAX)
         gw_timer_cancel(throttler->home, &throttler->timer);
     else if (gw_timer_set(throttler->home, &throttler->timer, due_us / 1000 + 1))
-        gw_loop_post(throttler->home, &throttler->task); /* no memory for a timer: again, at once */
+        wake_home(throttler); /* no memory for a timer: again, at once */
 }
 
 static void tick(struct gw_timer *timer)
@@ -277,7 +287,12 @@ static void tick(struct gw_timer *timer)
 
 static void wake(struct gw_task *task)
 {
-    look_after((struct gw_throttler *)(void *)((char *)task - offsetof(struct gw_throttler, task)));
+    struct gw_throttler *throttler =
+        (struct gw_throttler *)(void *)((char *)task - offsetof(struct gw_throttler, task));
+    pthread_mutex_lock(&throttler->lock);
+    throttler->woken = false;
+    pthread_mutex_unlock(&throttler->lock);
+    look_after(throttler);
 }
 
 /* How long one would wait behind those that do: its application's own, each with a turn of all others'. */

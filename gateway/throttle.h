@@ -54,6 +54,10 @@ void gw_throttler_destroy(struct gw_throttler **throttler);
 /* Whether rates are kept at all, and the longest that anybody should have to wait (gw_throttle_full). Any
  * thread. */
 void gw_throttler_set(struct gw_throttler *throttler, bool kept, int64_t max_wait_us);
+/* A new rate, with which it begins anew: what was owed at the old one is forgiven. Any thread; those that
+ * wait hear of it by gw_throttler_changed. */
+void gw_throttle_set_rate(struct gw_throttle *throttle, int64_t rate);
+void gw_throttler_changed(struct gw_throttler *throttler);
 /* From now on all go at once, those that wait too: the gateway is being stopped. Any thread. */
 void gw_throttler_stop(struct gw_throttler *throttler);
 

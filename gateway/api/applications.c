@@ -47,6 +47,14 @@ static struct call *call_new(struct gw_request *request, void (*run)(struct gw_j
         return NULL;
     }
     const char *hrn = gw_request_parameter(request, "hrn");
+    if (hrn &&
+        !strcmp(hrn, GW_EVERY_CATALOG)) { /* it was let in for its rights on catalogs, not the platform's */
+        gw_respond_error(request, 404, "no-such-catalog", "* is no catalog's HRN",
+                         "use /config/v1/grants for what is granted on every catalog");
+        json_decref(body);
+        free(call);
+        return NULL;
+    }
     call->job.run = run;
     call->request = request;
     call->gateway = gw_request_opaque(request);

@@ -127,7 +127,7 @@ static void end_layer(void *opaque, const struct gw_layer *layer)
     const struct loss *loss = opaque;
     unsigned lost = gw_account_rights(loss->before, layer->hrn) & ~gw_account_rights(loss->after, layer->hrn);
     if (lost & GW_RIGHT_READ)
-        gw_subscriptions_end(loss->gateway->subscriptions, loss->before->id, layer->topic, GW_END_REVOKED);
+        gw_subscriptions_end(loss->gateway->subscriptions, loss->before->id, layer->key, GW_END_REVOKED);
 }
 
 void gw_authorize_changed(void *opaque, const struct gw_account *before, const struct gw_account *after)

@@ -242,6 +242,10 @@ static void get_blob(struct gw_request *request)
     struct gw_layer *layer = gw_request_layer(request);
     if (!layer)
         return;
+    if (!gw_outlet_admits(request, layer)) {
+        gw_layer_unlink(layer);
+        return;
+    }
     struct get *get = malloc(sizeof *get);
     if (!get) {
         gw_layer_unlink(layer);

@@ -271,6 +271,8 @@ static sl_status change_layer(struct gw_config_call *change, const struct gw_lay
     if (!status)
         status = gw_catalogs_update_layer(change->gateway->catalogs, layer, &spec, &now, error);
     if (!status)
+        gw_throttler_changed(change->gateway->throttler);
+    if (!status)
         gw_respond_json(change->request, 200, gw_layer_json(now));
     gw_layer_unlink(now);
     return status;

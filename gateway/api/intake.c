@@ -1,18 +1,32 @@
 #include "gateway/api/intake.h"
 
-bool gw_intake_admits(struct gw_request *request, const struct gw_layer *layer)
+static bool admits(struct gw_request *request, const struct gw_layer *layer, bool out)
 {
     struct gateway *gateway = gw_request_opaque(request);
-    int wait_s = gw_throttle_full(gateway->throttler, &layer->counters->in, gw_request_application(request));
+    struct gw_throttle *throttle = out ? &layer->counters->out : &layer->counters->in;
+    int wait_s = gw_throttle_full(gateway->throttler, throttle, gw_request_application(request));
     if (!wait_s)
         return true;
     char cause[200];
     snprintf(cause, sizeof cause,
-             "layer %.100s takes %d KBps, and more than that is coming: this would wait for over %d s",
-             layer->id, layer->in_kbps, wait_s);
+             "layer %.100s %s %d KBps, and more than that is %s: this would wait for over %d s", layer->id,
+             out ? "gives" : "takes", out ? layer->out_kbps : layer->in_kbps, out ? "asked for" : "coming",
+             wait_s);
     gw_respond_error_after(request, 429, "throttled", cause,
-                           "send less, or raise the layer's dataInThroughputKbps", wait_s);
+                           out ? "read less, or raise the layer's dataOutThroughputKbps"
+                               : "send less, or raise the layer's dataInThroughputKbps",
+                           wait_s);
     return false;
+}
+
+bool gw_intake_admits(struct gw_request *request, const struct gw_layer *layer)
+{
+    return admits(request, layer, false);
+}
+
+bool gw_outlet_admits(struct gw_request *request, const struct gw_layer *layer)
+{
+    return admits(request, layer, true);
 }
 
 void gw_intake_begin(struct gw_intake *intake, struct gw_request *request)

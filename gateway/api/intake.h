@@ -18,6 +18,9 @@ struct gw_intake {
 /* Whether anything may be sent into the layer now; else the request is answered with 429. Before the body. */
 bool gw_intake_admits(struct gw_request *request, const struct gw_layer *layer);
 
+/* The same of what is read. */
+bool gw_outlet_admits(struct gw_request *request, const struct gw_layer *layer);
+
 /* Begins; application must stay until the end. */
 void gw_intake_begin(struct gw_intake *intake, struct gw_request *request);
 /* Whether the next size bytes of the body may be taken. Else it is to be paused (nothing taken of it), and

@@ -264,7 +264,8 @@ static void upload_partitions(struct gw_request *request)
 {
     struct gateway *gateway = gw_request_opaque(request);
     struct gw_layer *layer = gw_request_layer(request);
-    struct gw_publication *publication = layer ? find_publication(request) : NULL;
+    struct gw_publication *publication =
+        layer && gw_intake_admits(request, layer) ? find_publication(request) : NULL;
     struct call *call = NULL;
     if (publication && !gw_publication_has_layer(publication, layer->id))
         gw_respond_errorf(request, 400, "layer-not-in-publication",

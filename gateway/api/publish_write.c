@@ -157,7 +157,7 @@ static bool is_first(struct slot *slot, const struct gw_partitions *partitions, 
     slot->repeat.loop = slot->writing->loop;
     slot->repeat.decided = repeat_decided;
     enum gw_repeat_verdict verdict =
-        gw_repeats_enter(slot->writing->gateway->repeats, partitions->application, slot->layer->topic, &known,
+        gw_repeats_enter(slot->writing->gateway->repeats, partitions->application, slot->layer->key, &known,
                          partitions->hashes[index], &slot->repeat);
     slot->first = verdict == GW_REPEAT_FIRST;
     if (verdict == GW_REPEAT_WRITTEN)

@@ -105,7 +105,7 @@ static bool layer_is_there(const struct subscribing *call)
     const struct gateway *gateway = gw_request_opaque(call->request);
     bool exists;
     struct gw_layer *layer = gw_catalogs_find(gateway->catalogs, call->layer->hrn, call->layer->id, &exists);
-    bool there = layer && !strcmp(layer->topic, call->layer->topic);
+    bool there = layer && !strcmp(layer->key, call->layer->key);
     gw_layer_unlink(layer);
     return there;
 }

@@ -223,8 +223,10 @@ static void give_token(struct gw_job *opaque)
         gw_respond_errorf(job->request, 400, "unsupported-grant", "ask with grantType client_credentials",
                           "the grant type \"%.64s\" is not known", job->grant);
     else if (!status &&
-             !(status = gw_tokens_sign(job->gateway->tokens, account->id, lifetime, &token, &error)))
+             !(status = gw_tokens_sign(job->gateway->tokens, account->id, lifetime, &token, &error))) {
+        gw_respond_header(job->request, "Cache-Control", "no-store");
         gw_respond_json(job->request, 200, token_json(token, lifetime, job->scope));
+    }
     if (late)
         refuse_time(job->request, error.text);
     else if (status == SL_UNAUTHENTICATED)

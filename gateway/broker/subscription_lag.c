@@ -71,7 +71,7 @@ static int by_group(const void *one, const void *other)
 {
     const struct gw_subscription *a = *(struct gw_subscription *const *)one,
                                  *b = *(struct gw_subscription *const *)other;
-    int order = strcmp(a->layer->topic, b->layer->topic);
+    int order = strcmp(a->layer->key, b->layer->key);
     return order ? order : strcmp(a->group, b->group);
 }
 

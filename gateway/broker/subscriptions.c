@@ -315,7 +315,7 @@ static void count_all(const struct gw_subscriptions *all, struct survey *survey)
         if (!other->listed || strcmp(other->group, survey->group) != 0)
             continue;
         survey->group_members++;
-        survey->members += !strcmp(other->layer->topic, ask->layer->topic);
+        survey->members += !strcmp(other->layer->key, ask->layer->key);
     }
 }
 

@@ -261,7 +261,7 @@ static bool has_room(struct gw_request *request)
     struct gw_server *server = request->loop->server;
     if (atomic_load_explicit(&server->draining, memory_order_relaxed)) {
         gw_respond_error(request, 503, "shutting-down", "the gateway is being stopped", "try again");
-    } else if (!atomic_load_explicit(&server->open, memory_order_relaxed)) {
+    } else if (!atomic_load_explicit(&server->open, memory_order_acquire)) {
         gw_respond_error(request, 503, "starting", "the gateway is being started", "try again");
     } else if (too_many_requests(request)) {
         gw_respond_errorf(request, 503, "overloaded",

@@ -55,8 +55,8 @@ static struct gw_layer_counters *counters_link(struct gw_layer_counters *counter
 /* What the layer's throttles keep from now on. */
 static void set_rates(const struct gw_layer *layer)
 {
-    atomic_store(&layer->counters->in.rate, (int64_t)layer->in_kbps * 1024);
-    atomic_store(&layer->counters->out.rate, (int64_t)layer->out_kbps * 1024);
+    gw_throttle_set_rate(&layer->counters->in, (int64_t)layer->in_kbps * 1024);
+    gw_throttle_set_rate(&layer->counters->out, (int64_t)layer->out_kbps * 1024);
 }
 
 /* The caller's; NULL: memory is out. */

@@ -69,6 +69,9 @@ class Fixture:
         self.tokens = {"owner": token}
         accounts = Accounts(platform)
         self.accounts = []
+        manager = accounts.make("manage")  # of every catalog
+        self.accounts.append(manager)
+        self.tokens["manager"], self.names["manager"] = manager.token, manager.name
         for name, rights in (("reader", ["read"]), ("writer", ["write"]), ("stranger", [])):
             account = accounts.make()
             self.accounts.append(account)
