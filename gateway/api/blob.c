@@ -100,12 +100,13 @@ static void put_begin(struct gw_request *request)
     put->layer = layer;
     gw_intake_begin(&put->intake, request);
     gw_request_set_data(request, put, put_free);
-    int64_t length;
+    int64_t length = 0;
     const char *given = gw_request_header(request, "Content-Length");
     if (given && sl_parse_int(given, 0, INT64_MAX, &length) && length > put->gateway->max_blob) {
         refuse_size(put);
         return;
     }
+    put->intake.whole = length;
     if (!gw_intake_admits(request, layer))
         return;
     put->upload = gw_upload_begin(request, layer, put_changed, put);

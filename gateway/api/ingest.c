@@ -332,6 +332,7 @@ static bool check_message(struct single *single)
         return true;
     if (length > single->gateway->max_body)
         return refuse_size(single);
+    single->intake.whole = length;
     return length <= SL_PAYLOAD_INLINE_MAX || start_upload(single);
 }
 

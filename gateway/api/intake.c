@@ -53,11 +53,20 @@ bool gw_intake_pay(struct gw_intake *intake, struct gw_layer *layer, size_t size
     if (intake->waits)
         return false;
     if (size > intake->paid) {
+        if (intake->whole > (int64_t)size) {
+            size_t left = (size_t)intake->whole - size; /* is paid with it */
+            intake->whole = 0;
+            if (!gw_intake_pay(intake, layer, size + left))
+                return false;
+            intake->paid += left;
+            return true;
+        }
         intake->pass = (struct gw_pass){.loop = gw_request_loop(intake->request),
                                         .account = gw_request_application(intake->request),
                                         .bytes = (int64_t)(size - intake->paid),
                                         .granted = granted};
-        intake->waits = !gw_throttle_enter(intake->gateway->throttler, &layer->counters->in, &intake->pass);
+        intake->throttle = &layer->counters->in;
+        intake->waits = !gw_throttle_enter(intake->gateway->throttler, intake->throttle, &intake->pass);
         if (intake->waits)
             return false;
         intake->paid = size;
@@ -76,6 +85,9 @@ bool gw_intake_end(struct gw_intake *intake, void (*ended)(void *owner), void *o
 {
     if (intake->waits && gw_throttle_leave(intake->gateway->throttler, &intake->pass))
         intake->waits = false;
+    if (intake->paid && intake->throttle) /* for what never came */
+        gw_throttle_settle(intake->gateway->throttler, intake->throttle, -(int64_t)intake->paid);
+    intake->paid = 0;
     intake->request = NULL;
     intake->ended = ended;
     intake->owner = owner;

@@ -8,9 +8,12 @@
 struct gw_intake {
     struct gw_pass pass;
     struct gateway *gateway;
-    struct gw_request *request; /* NULL: it is gone */
-    bool waits;                 /* the body is paused for it */
-    size_t paid;                /* and not taken yet */
+    struct gw_throttle *throttle; /* at which it paid; NULL: not yet */
+    struct gw_request *request;   /* NULL: it is gone */
+    bool waits;                   /* the body is paused for it */
+    size_t paid;                  /* and not taken yet */
+    int64_t whole;              /* the body's size where it is known: paid at once, before any of it is taken,
+                                   so that those behind know how long they would wait; set by the owner */
     void (*ended)(void *owner); /* gw_intake_end's */
     void *owner;
 };

@@ -65,7 +65,7 @@ sl_status gw_server_start(const struct gw_server_settings *settings, const struc
     sl_cond_init(&server->idle);
     server->settings.bound = NULL;
     sl_status status = bound ? SL_OK : gw_server_bind(settings, log, &bound, error);
-    atomic_init(&server->tls_not_after, server->tls ? gw_tls_not_after(server->tls) : 0);
+    atomic_init(&server->tls_not_after, 0);
     server->settings.tls = NULL; /* the caller's memory */
     server->loop_count = bound ? bound->count : 0;
     server->loops = calloc(server->loop_count ? server->loop_count : 1, sizeof *server->loops);
@@ -86,6 +86,8 @@ sl_status gw_server_start(const struct gw_server_settings *settings, const struc
     if (!status)
         status = gw_bound_listen(bound, server, error);
     gw_bound_free(&bound);
+    if (server->tls)
+        atomic_store(&server->tls_not_after, gw_tls_not_after(server->tls));
     for (unsigned i = 0; i < server->loop_count && !status; i++)
         status = gw_loop_init(server, &server->loops[i], error);
     if (!status)

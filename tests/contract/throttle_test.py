@@ -13,10 +13,10 @@ TEXT = {"Content-Type": "text/plain"}
 class Throttle(TestCase):
     def start(self, *more):
         directory = self.scratch()
-        up = Running(self.platform.binaries, directory, directory + "/log", "--kafka", self.platform.brokers,
-                     "-D", "streamlayer.gateway.limits.throughput=true", *more)
-        self.addCleanup(lambda: up.stop() if up.process.poll() is None else None)
-        url = up.ready()
+        self.up = Running(self.platform.binaries, directory, directory + "/log", "--kafka", self.platform.brokers,
+                          "-D", "streamlayer.gateway.limits.throughput=true", *more)
+        self.addCleanup(lambda: self.up.stop() if self.up.process.poll() is None else None)
+        url = self.up.ready()
         mine = Platform({"URL": url, "BIN": self.platform.binaries, "CONFIG": directory + "/application.conf",
                          "BROKERS": self.platform.brokers})
         answer = mine.post("/config/v1/catalogs", {"id": mine.name(), "layers": [
@@ -60,32 +60,41 @@ class Throttle(TestCase):
 
     def test_a_wait_that_would_be_too_long_is_refused(self):
         platform, hrn = self.start("-D", "streamlayer.gateway.limits.throttle-wait=0ms")
-        answers = []
-        sender = threading.Thread(target=lambda: answers.append(self.send(platform, hrn, 6 * RATE)))
-        sender.start()
-        wait_for(lambda: self.throttled(platform, hrn, "in", "waiting") == 1, 30, "nobody waits at the throttle")
+        self.assertEqual(self.send(platform, hrn, 9 * RATE).status, 200)  # one goes, however large
         refused = self.send(platform, hrn, 10)
         self.assertEqual((refused.status, refused.json()["code"]), (429, "throttled"), refused.text)
         self.assertGreater(int(refused.headers["retry-after"]), 0)
         self.assertIn("100 KBps", refused.json()["cause"])
-        sender.join()
-        self.assertEqual([answer.status for answer in answers], [200])
+        self.assertEqual(sum(self.ends(platform, hrn)), 1)
+
+    def test_what_is_let_in_does_not_wait_for_longer(self):
+        """Of many that come at once so many are let in as go in time; the others are told when to come again."""
+        platform, hrn = self.start("-D", "streamlayer.gateway.limits.throttle-wait=5s")
+        answers, senders = [], []
+        for number in range(5):
+            senders.append(threading.Thread(target=lambda: answers.append(self.send(platform, hrn, 3 * RATE))))
+            senders[-1].start()
+            wait_for(lambda: len(answers) + self.throttled(platform, hrn, "in", "waiting") >= number + 1, 30,
+                     "one is neither answered nor waits")
+        for sender in senders:
+            sender.join()
+        statuses = sorted(answer.status for answer in answers)
+        self.assertEqual(set(statuses), {200, 429}, [answer.text for answer in answers])
+        self.assertGreaterEqual(statuses.count(429), 2, statuses)
+        self.assertEqual(sum(self.ends(platform, hrn)), statuses.count(200))
+
+    def ends(self, platform, hrn):
+        answer = platform.get(f"/stream/v2/catalogs/{hrn}/layers/slow/statistics")
+        return [each["end"] for each in answer.json()["partitions"]]
 
     def test_who_waits_goes_when_the_gateway_is_stopped(self):
-        directory = self.scratch()
-        up = Running(self.platform.binaries, directory, directory + "/log", "--kafka", self.platform.brokers,
-                     "-D", "streamlayer.gateway.limits.throughput=true")
-        self.addCleanup(lambda: up.stop() if up.process.poll() is None else None)
-        mine = Platform({"URL": up.ready(), "BIN": self.platform.binaries,
-                         "CONFIG": directory + "/application.conf", "BROKERS": self.platform.brokers})
-        hrn = mine.post("/config/v1/catalogs", {"id": mine.name(), "layers": [
-            {"id": "slow", "contentType": "text/plain",
-             "streamProperties": {"dataInThroughputKbps": 100}}]}).json()["hrn"]
+        platform, hrn = self.start("-D", "streamlayer.gateway.limits.throttle-wait=29s")
+        self.assertEqual(self.send(platform, hrn, 20 * RATE).status, 200)
         answers = []
-        sender = threading.Thread(target=lambda: answers.append(self.send(mine, hrn, 100 * RATE)))
+        sender = threading.Thread(target=lambda: answers.append(self.send(platform, hrn, 10)))
         sender.start()
-        wait_for(lambda: self.throttled(mine, hrn, "in", "waiting") == 1, 30, "nobody waits at the throttle")
-        self.assertEqual(up.stop(), 0, up.text()[-2000:])
+        wait_for(lambda: self.throttled(platform, hrn, "in", "waiting") == 1, 30, "nobody waits at the throttle")
+        self.assertEqual(self.up.stop(), 0, self.up.text()[-2000:])
         sender.join()
         self.assertEqual([answer.status for answer in answers], [200])
 
