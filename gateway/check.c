@@ -12,11 +12,13 @@
 #include <errno.h>
 #include <netdb.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define DIRECTORY SL_GATEWAY_ROOT "data-directory"
+#define DIRECTORY  SL_GATEWAY_ROOT "data-directory"
+#define ACCESS_LOG SL_GATEWAY_ROOT "access-log.file"
 
 struct check {
     const sl_config *config;
@@ -134,6 +136,28 @@ static void check_directory(struct check *check)
     told(check, status, &error);
 }
 
+static void check_access_log(struct check *check)
+{
+    const char *file = sl_config_get(check->config, ACCESS_LOG),
+               *origin = sl_config_origin(check->config, ACCESS_LOG);
+    if (!file || !*file || !strcmp(file, "-"))
+        return;
+    char *directory = sl_strdup(file), *slash = directory ? strrchr(directory, '/') : NULL;
+    sl_error error = {0};
+    if (slash)
+        slash[slash == directory] = 0;
+    bool is_there = !access(file, F_OK);
+    if (is_there ? access(file, W_OK) : access(slash ? directory : ".", W_OK | X_OK))
+        told(check,
+             sl_error_set(&error, SL_BAD_CONFIG,
+                          "%s: " ACCESS_LOG
+                          " = %s: it cannot be written: %s; name a file in a directory that the "
+                          "gateway may write, or - for standard output",
+                          origin ? origin : "-", file, sl_errno_text(errno)),
+             &error);
+    free(directory);
+}
+
 bool gw_check(const sl_config *config, gw_finding tell, void *opaque)
 {
     struct check check = {config, tell, opaque, 0};
@@ -152,6 +176,7 @@ bool gw_check(const sl_config *config, gw_finding tell, void *opaque)
         check_reload(&check, &settings.listen.tls, &user);
     told(&check, gw_tokens_check_config(config, &error), &error);
     told(&check, gw_brokers_try(config, &error), &error);
+    check_access_log(&check);
     check_directory(&check);
     gw_settings_free(&settings);
     return !check.faults;

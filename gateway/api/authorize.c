@@ -32,15 +32,15 @@ static void forbid(struct gw_request *request, const struct gw_account *account,
             action, sizeof action,
             "ask whoever manages the catalog, or an administrator, for a grant (streamlayer grant %s %.300s "
             "%s), or correct the HRN",
-            account->name, hrn, several ? "read" : rights);
+            account->name, hrn, rights);
     else
         snprintf(
             action, sizeof action,
             "ask an administrator to do it, or for an application with the right %s (streamlayer app create "
             "NAME --right %s)",
             rights, rights);
-    gw_respond_errorf(request, 403, "forbidden", action, "the application %s (%s) has not %s %s%s%.300s",
-                      account->name, account->id, several ? "any of the rights" : "the right", rights,
+    gw_respond_errorf(request, 403, "forbidden", action, "the application %s (%s) has %s %s%s%.300s",
+                      account->name, account->id, several ? "none of the rights" : "not the right", rights,
                       hrn ? " on " : "", hrn ? hrn : "");
 }
 

@@ -47,6 +47,8 @@ WRONG = (
     ("issuer_ca", RIGHT + ', token.issuers.a { issuer = "https://i", audience = x, jwks-url = "https://i/", ca-file = {d}/text }',
      r"ca-file.*/text"),
     ("cluster_property", RIGHT + ', kafka.clusters.east { brokers = "b:1", producer { no.such = 1 } }', r"no\.such"),
+    ("access_log", RIGHT + ", access-log.file = {d}/none/access.log",
+     r"gateway\.conf:1: .*access-log\.file = .*: it cannot be written: No such file or directory"),
     ("user", RIGHT + ", user = no-such-user", r"user = no-such-user: there is no such user"),
     ("file_for_directory", 'kafka.brokers = "b:1", data-directory = "{d}/text"', r"the data directory .*/text: Not a directory"),
     ("directory_of_all", 'kafka.brokers = "b:1", data-directory = "{d}/open"', r"others may write to the data directory"),

@@ -42,7 +42,7 @@ class ApplicationsOnTheCommandLine(TestCase):
         file = self.credentials(text)
         self.as_application(file, "produce", hrn, "l", os.devnull, code=4)
         said = json.loads(self.as_application(file, "catalog", "show", hrn, "--json", code=4))["error"]
-        self.assertIn(f"has not any of the rights read,write,manage on {hrn}", json.dumps(said))
+        self.assertIn(f"has none of the rights read,write,manage on {hrn}", json.dumps(said))
         self.run_it("grant", name, hrn, "read,write")
         self.as_application(file, "catalog", "show", hrn)
         self.as_application(file, "layer", "delete", hrn, "l", "--yes", code=4)
