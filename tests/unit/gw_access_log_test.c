@@ -72,9 +72,9 @@ static void nothing_breaks_a_line(void **state)
     entry.client = NULL;
     entry.version = NULL;
     char *line = line_of(&entry, GW_ACCESS_COMBINED);
-    assert_string_equal(line,
-                        "- - - [04/Dec/2026:00:01:34 +0000] \"POST /a\\\"b\\\\c\\x0ad\\xff\\x1b[31m -\" 200 17 "
-                        "\"-\" \"x\\\" 200 0 \\\"\\x0d\\x0a1.2.3.4 - - [\"\n");
+    assert_string_equal(
+        line, "- - - [04/Dec/2026:00:01:34 +0000] \"POST /a\\\"b\\\\c\\x0ad\\xff\\x1b[31m -\" 200 17 "
+              "\"-\" \"x\\\" 200 0 \\\"\\x0d\\x0a1.2.3.4 - - [\"\n");
     free(line);
     line = line_of(&entry, GW_ACCESS_JSON);
     json_t *value = json_loads(line, 0, NULL);
@@ -176,8 +176,8 @@ static void a_file_that_cannot_be_is_told(void **state)
     struct gw_access_log *access;
     sl_error error = {0};
     (void)state;
-    assert_int_equal(
-        gw_access_log_open("/nowhere/at/all/log", GW_ACCESS_COMBINED, 1, NULL, &access, &error), SL_IO);
+    assert_int_equal(gw_access_log_open("/nowhere/at/all/log", GW_ACCESS_COMBINED, 1, NULL, &access, &error),
+                     SL_IO);
     assert_null(access);
     assert_non_null(strstr(error.text, "streamlayer.gateway.access-log.file"));
     assert_non_null(strstr(error.text, "/nowhere/at/all/log"));
