@@ -37,6 +37,8 @@ static void read_settings(const sl_config *config, bool right)
         bool flag;
         const char *word;
         sl_status status = SL_OK;
+        if (sl_setting_is_named(setting)) /* of names that the input may have */
+            continue;
         switch (setting->type) {
         case SL_INTEGER:
             status = sl_config_integer(config, setting->path, &number, &error);
