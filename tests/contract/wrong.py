@@ -16,7 +16,7 @@ class Row:
         self.name, self.place = name, place
         self.application, self.raw, self.length, self.signed = "owner", False, True, False
         self.method = self.target = self.code = self.cause = None
-        self.headers, self.body, self.status = [], b"", None
+        self.headers, self.body, self.status, self.host = [], b"", None, True
 
 
 def cbor(value):
@@ -72,6 +72,8 @@ def read_rows(name):
                 row.application = line[4:]
             elif line == "@raw":
                 row.raw = True
+            elif line == "@no-host":
+                row.host = False
             elif line == "@signed":
                 row.signed = True
             elif line == "@no-length":
@@ -112,7 +114,7 @@ def fill(text, names):
 def request_bytes(row, names, tokens, host, sign):
     if row.raw:
         lines = [fill(line, names) for line in row.headers]
-        if not any(line.lower().startswith("host:") for line in lines):
+        if row.host and not any(line.lower().startswith("host:") for line in lines):
             lines.insert(1, f"Host: {host}")
         return "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + fill(row.body.decode("latin-1"),
                                                                           names).encode("latin-1")

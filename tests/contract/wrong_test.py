@@ -63,7 +63,7 @@ class Fixture:
         self.names.update({
             "cut_token": token[:-20], "changed_token": f"{head}.{changed}.{signature}",
             "unsigned_token": f"{none}.{payload}.", "long": "a" * 40000, "a129": "a" * 129, "a501": "a" * 501,
-            "now": str(int(time.time())), "key": self.credentials["here.access.key.id"]})
+            "cr": "\r", "now": str(int(time.time())), "key": self.credentials["here.access.key.id"]})
         self.names["sha"] = "84d89877f0d4041efb6bf91a16f0248f2fd573e6af05c19f96bedb9f882f7882"  # of 0123456789
         self.names["sha62"] = self.names["sha"][2:]
         self.tokens = {"owner": token}

@@ -144,7 +144,7 @@ class Gateway:
         self.stop()
         self.starts += 1
         data = f"{self.tree}/data-{self.starts}"
-        self.up = streamlayer.Running(self.tree + "/bin", data, f"{self.tree}/log", "--kafka", self.brokers)
+        self.up = streamlayer.Running(self.tree + "/bin", data, f"{self.tree}/log-{self.starts}", "--kafka", self.brokers)
         url = self.up.ready()
         platform = streamlayer.Platform({"URL": url, "BIN": self.build + "/bin", "CONFIG": data + "/application.conf",
                                          "CREDENTIALS": data + "/credentials.properties", "BROKERS": self.brokers})
