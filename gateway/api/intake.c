@@ -48,28 +48,20 @@ static void granted(struct gw_pass *pass)
 
 bool gw_intake_pay(struct gw_intake *intake, struct gw_layer *layer, size_t size)
 {
-    if (!intake->gateway->throttler)
-        return true;
     if (intake->waits)
         return false;
     if (size > intake->paid) {
-        if (intake->whole > (int64_t)size) {
-            size_t left = (size_t)intake->whole - size; /* is paid with it */
-            intake->whole = 0;
-            if (!gw_intake_pay(intake, layer, size + left))
-                return false;
-            intake->paid += left;
-            return true;
-        }
+        size_t wanted = intake->whole > (int64_t)size ? (size_t)intake->whole : size;
+        intake->whole = 0;
         intake->pass = (struct gw_pass){.loop = gw_request_loop(intake->request),
                                         .account = gw_request_application(intake->request),
-                                        .bytes = (int64_t)(size - intake->paid),
+                                        .bytes = (int64_t)(wanted - intake->paid),
                                         .granted = granted};
         intake->throttle = &layer->counters->in;
         intake->waits = !gw_throttle_enter(intake->gateway->throttler, intake->throttle, &intake->pass);
         if (intake->waits)
             return false;
-        intake->paid = size;
+        intake->paid = wanted;
     }
     intake->paid -= size;
     return true;
@@ -77,8 +69,7 @@ bool gw_intake_pay(struct gw_intake *intake, struct gw_layer *layer, size_t size
 
 void gw_intake_untaken(struct gw_intake *intake, size_t size)
 {
-    if (intake->gateway->throttler)
-        intake->paid += size;
+    intake->paid += size;
 }
 
 bool gw_intake_end(struct gw_intake *intake, void (*ended)(void *owner), void *owner)

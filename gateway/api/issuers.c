@@ -445,11 +445,6 @@ struct gw_issuer *gw_issuers_find(struct gw_issuers *issuers, const char *issuer
     return NULL;
 }
 
-const char *gw_issuer_name(const struct gw_issuer *issuer)
-{
-    return issuer->issuer;
-}
-
 const char *gw_issuer_audience(const struct gw_issuer *issuer)
 {
     return issuer->audience;

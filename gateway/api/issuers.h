@@ -56,7 +56,6 @@ void gw_issuers_tick(struct gw_issuers *issuers, int64_t now_ms, int64_t *next_m
 
 /* The one that tokens with that iss are of, or NULL. */
 struct gw_issuer *gw_issuers_find(struct gw_issuers *issuers, const char *issuer);
-const char *gw_issuer_name(const struct gw_issuer *issuer); /* its iss */
 const char *gw_issuer_audience(const struct gw_issuer *issuer);
 const char *gw_issuer_claim(const struct gw_issuer *issuer);
 

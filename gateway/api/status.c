@@ -301,18 +301,12 @@ static void process_metrics(struct sl_buffer *text)
                      resident_pages() * (unsigned long)sysconf(_SC_PAGESIZE), cpu);
 }
 
-/* An IPv4 or IPv6 address of the machine's own. */
-static bool is_loopback(const char *address)
-{
-    return !strncmp(address, "127.", 4) || !strcmp(address, "::1") || !strncmp(address, "::ffff:127.", 11);
-}
-
 static void metrics(struct gw_request *request)
 {
     struct gateway *gateway = gw_request_opaque(request);
-    char client[GW_ADDRESS_TEXT];
-    gw_request_client_address(request, client);
-    if (!gateway->metrics_open && !is_loopback(client)) {
+    if (!gateway->metrics_open && !gw_request_is_local(request)) {
+        char client[GW_ADDRESS_TEXT];
+        gw_request_client_address(request, client);
         gw_respond_errorf(request, 403, "forbidden",
                           "read them on the gateway's machine, or have its operator set "
                           "streamlayer.gateway.metrics.access to token or open",
@@ -322,8 +316,7 @@ static void metrics(struct gw_request *request)
     struct sl_buffer text;
     sl_buffer_init(&text, (size_t)64 << 20);
     layer_metrics(gateway->catalogs, &text);
-    if (gateway->throttler)
-        throttle_metrics(gateway->catalogs, &text);
+    throttle_metrics(gateway->catalogs, &text);
     gw_server_metrics(gateway->server, &text);
     gw_subscriptions_metrics(gateway->subscriptions, &text);
     gw_brokers_metrics(gateway->brokers, &text);

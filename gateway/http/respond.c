@@ -91,11 +91,6 @@ void gw_request_each_query(const struct gw_request *request,
         MHD_get_connection_values(request->connection, MHD_GET_ARGUMENT_KIND, visit_value, &state);
 }
 
-const char *gw_request_id(const struct gw_request *request)
-{
-    return request->id;
-}
-
 const char *gw_request_correlation_id(const struct gw_request *request)
 {
     return request->correlation;

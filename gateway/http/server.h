@@ -219,9 +219,7 @@ bool gw_request_is_encrypted(const struct gw_request *request);
 /* The subject of the certificate that the client showed ("CN=edge-7,O=Fleet"), where it was verified; NULL:
  * none. */
 const char *gw_request_client_subject(const struct gw_request *request);
-/* What this request alone has, and the answer's X-Request-Id: no client chooses it. */
-const char *gw_request_id(const struct gw_request *request);
-/* What the client sent to know its calls by, or the same id. */
+/* What the client sent to know its calls by, or the request's own id, the answer's X-Request-Id. */
 const char *gw_request_correlation_id(const struct gw_request *request);
 const struct sl_buffer *gw_request_body(const struct gw_request *request);
 /* It waits for something to tell, a poll for messages: until its answer it is not counted among max_requests.
