@@ -129,6 +129,8 @@ def fault_of(fixture, row):
         answer = json.loads(body)
     except ValueError:
         return f"{status}, and no JSON: {body[:200]!r}"
+    if not isinstance(answer, dict):
+        return f"{status}, and no object: {body[:200]!r}"
     if status != row.status or answer.get("code") != row.code:
         return f"{status} {answer.get('code')} in the place of {row.status} {row.code}: {answer.get('cause')}"
     for member in ("title", "cause", "action", "correlationId"):
