@@ -307,7 +307,8 @@ static int64_t expected_us(const struct gw_throttle *throttle, const char *accou
     return (debt_us > 0 ? debt_us : 0) + cost_us(ahead, rate);
 }
 
-int gw_throttle_full(struct gw_throttler *throttler, struct gw_throttle *throttle, const char *account)
+int gw_throttle_full(struct gw_throttler *throttler, struct gw_throttle *throttle, const char *account,
+                     int64_t waited_us)
 {
     int64_t rate = gw_throttle_rate(throttler, throttle);
     if (!rate)
@@ -321,7 +322,7 @@ int gw_throttle_full(struct gw_throttler *throttler, struct gw_throttle *throttl
         wait_us = expected_us(throttle, account, rate, now_us);
         pthread_mutex_unlock(&throttler->lock);
     }
-    return wait_us > max_us ? (int)(wait_us / 1000000) + 1 : 0;
+    return wait_us > 0 && wait_us > max_us - waited_us ? (int)(wait_us / 1000000) + 1 : 0;
 }
 
 static void enter_slowly(struct gw_throttler *throttler, struct gw_throttle *throttle, struct gw_pass *pass)

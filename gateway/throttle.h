@@ -66,9 +66,10 @@ int64_t gw_throttle_rate(const struct gw_throttler *throttler, const struct gw_t
 /* True: it may go now, and has paid; likewise without a throttler (NULL). False: granted follows, unless
  * gw_throttle_leave comes first. Any thread. */
 bool gw_throttle_enter(struct gw_throttler *throttler, struct gw_throttle *throttle, struct gw_pass *pass);
-/* Whether what comes now had to wait for longer than anybody should have to: the seconds until there is room
- * again; 0: no. Any thread. */
-int gw_throttle_full(struct gw_throttler *throttler, struct gw_throttle *throttle, const char *account);
+/* Whether what comes now, and has waited for so long already, had to wait for longer than anybody should have
+ * to: the seconds until there is room again; 0: no. Any thread. */
+int gw_throttle_full(struct gw_throttler *throttler, struct gw_throttle *throttle, const char *account,
+                     int64_t waited_us);
 /* Gives up waiting. False: it was granted meanwhile, and granted is called on its loop all the same. Any
  * thread. */
 bool gw_throttle_leave(struct gw_throttler *throttler, struct gw_pass *pass);

@@ -1,22 +1,28 @@
 #include "gateway/api/intake.h"
 
+int gw_intake_wait_s(struct gateway *gateway, const struct gw_layer *layer, bool out, const char *application,
+                     int64_t waited_us, char why[GW_WAIT_TEXT])
+{
+    struct gw_throttle *throttle = out ? &layer->counters->out : &layer->counters->in;
+    int wait_s = gw_throttle_full(gateway->throttler, throttle, application, waited_us);
+    if (wait_s)
+        snprintf(why, GW_WAIT_TEXT,
+                 "layer %.100s %s %d KBps, and more than that is %s: this would wait for over %d s",
+                 layer->id, out ? "gives" : "takes", out ? layer->out_kbps : layer->in_kbps,
+                 out ? "asked for" : "coming", wait_s);
+    return wait_s;
+}
+
 static bool admits(struct gw_request *request, const struct gw_layer *layer, bool out)
 {
-    struct gateway *gateway = gw_request_opaque(request);
-    struct gw_throttle *throttle = out ? &layer->counters->out : &layer->counters->in;
-    int wait_s = gw_throttle_full(gateway->throttler, throttle, gw_request_application(request));
-    if (!wait_s)
-        return true;
-    char cause[200];
-    snprintf(cause, sizeof cause,
-             "layer %.100s %s %d KBps, and more than that is %s: this would wait for over %d s", layer->id,
-             out ? "gives" : "takes", out ? layer->out_kbps : layer->in_kbps, out ? "asked for" : "coming",
-             wait_s);
-    gw_respond_error_after(request, 429, "throttled", cause,
-                           out ? "read less, or raise the layer's dataOutThroughputKbps"
-                               : "send less, or raise the layer's dataInThroughputKbps",
-                           wait_s);
-    return false;
+    char why[GW_WAIT_TEXT];
+    int wait_s =
+        gw_intake_wait_s(gw_request_opaque(request), layer, out, gw_request_application(request), 0, why);
+    if (wait_s)
+        gw_respond_error_after(request, 429, "throttled", why,
+                               out ? "read less, or raise the layer's dataOutThroughputKbps" : GW_SEND_LESS,
+                               wait_s);
+    return !wait_s;
 }
 
 bool gw_intake_admits(struct gw_request *request, const struct gw_layer *layer)

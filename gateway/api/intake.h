@@ -18,6 +18,13 @@ struct gw_intake {
     void *owner;
 };
 
+/* Whether what the application sends into the layer now (out: asks for), having waited for waited_us, would
+ * wait for too long: the seconds to say in Retry-After, and why; 0: no. Any thread. */
+#define GW_WAIT_TEXT 200
+int gw_intake_wait_s(struct gateway *gateway, const struct gw_layer *layer, bool out, const char *application,
+                     int64_t waited_us, char why[GW_WAIT_TEXT]);
+#define GW_SEND_LESS "send less, or raise the layer's dataInThroughputKbps"
+
 /* Whether anything may be sent into the layer now; else the request is answered with 429. Before the body. */
 bool gw_intake_admits(struct gw_request *request, const struct gw_layer *layer);
 

@@ -55,6 +55,13 @@ static void call_free(struct call *call)
 void gw_publish_respond_failure(struct gw_request *request, const struct gw_publishing *publishing,
                                 size_t count)
 {
+    if (publishing->status == SL_THROTTLED) {
+        char cause[400];
+        snprintf(cause, sizeof cause, "%s (%zu of %zu messages are in their layers)", publishing->text,
+                 publishing->written, count);
+        gw_respond_error_after(request, 429, "throttled", cause, GW_SEND_LESS, publishing->after_s);
+        return;
+    }
     const struct gw_failure *failure = gw_failure_of(publishing->status, publishing->retriable);
     gw_respond_errorf(request, failure->http, failure->code, failure->action,
                       "%s (%zu of %zu messages are in their layers)", publishing->text, publishing->written,

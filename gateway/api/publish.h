@@ -32,11 +32,13 @@ void gw_partitions_free(struct gw_partitions *partitions); /* and those that fol
 
 /* publish_write.c: writes what is not written yet, in order (one that waits for its repeat comes later). done
  * is called on the loop, once; partitions must stay until then. The application pays at the layers'
- * throttles. Loop's thread. */
+ * throttles, for each request's messages at once, before the first of them is written; where that would make
+ * it wait for too long in all, the status is SL_THROTTLED. Loop's thread. */
 struct gw_publishing {
     void (*done)(struct gw_publishing *publishing);
     sl_status status; /* results */
     bool retriable;
+    int after_s; /* SL_THROTTLED: when to come again */
     char text[256];
     size_t written;
     struct writing *writing; /* its own: NULL when it has ended */

@@ -2,6 +2,7 @@
 #include "gateway/api/publish.h"
 
 #include "base/time.h"
+#include "gateway/api/intake.h"
 #include "gateway/broker/repeats.h"
 
 #include <stdio.h>
@@ -33,8 +34,10 @@ struct writing {
     struct slot *free;
     struct slot *held, **held_end; /* to be written as soon as there is room, in this order */
     char *account;                 /* the application that pays for them */
-    struct gw_pass pass;           /* of the next message */
-    bool paying, paid;             /* it waits at its layer's throttle, or may go */
+    struct gw_pass pass;           /* of the partitions at hand */
+    bool paying, paid;             /* they wait at their layer's throttle, or may go */
+    int64_t due;                   /* bytes of them that were paid for and not taken yet */
+    int64_t since_us, waited_us;   /* at throttles: from then on, and before */
     struct gw_timer retry;
     int64_t give_up_ms; /* while the queue is full; 0: it is not */
     struct slot slots[];
@@ -172,27 +175,57 @@ static void granted(struct gw_pass *pass)
     struct writing *writing = (struct writing *)(void *)((char *)pass - offsetof(struct writing, pass));
     writing->paying = false;
     writing->paid = true;
+    writing->waited_us += sl_mono_us() - writing->since_us;
     advance(writing);
 }
 
-/* Whether the layer's throttle lets the next message go now; else it is told later. */
+/* What the partitions at hand pay. A blob has paid. */
+static int64_t cost_of(const struct gw_partitions *partitions)
+{
+    int64_t bytes = 0;
+    for (size_t i = 0; i < partitions->count; i++)
+        if (partitions->list[i].offset.offset < 0)
+            bytes += (int64_t)partitions->list[i].payload_size;
+    return bytes;
+}
+
+/* Whether their layer's throttle lets the partitions at hand go now; else it is told later, or has failed. */
 static bool may_go(struct writing *writing)
 {
     const struct gw_partitions *partitions = writing->partitions;
-    if (writing->paying)
-        return false;
-    if (writing->paid || writing->next == partitions->count)
-        return true;
-    const struct sl_message *message = &partitions->list[writing->next];
-    writing->pass = (struct gw_pass){.loop = writing->loop,
-                                     .account = writing->account,
-                                     .bytes = (int64_t)message->payload_size, /* a blob has paid */
-                                     .granted = granted};
-    writing->paying =
-        message->offset.offset < 0 &&
-        !gw_throttle_enter(writing->gateway->throttler, &partitions->layer->counters->in, &writing->pass);
+    struct gw_publishing *publishing = writing->publishing;
+    if (writing->paying || writing->paid)
+        return writing->paid;
+    writing->due = cost_of(partitions);
+    if (writing->due) {
+        char why[GW_WAIT_TEXT];
+        publishing->after_s = gw_intake_wait_s(writing->gateway, partitions->layer, false, writing->account,
+                                               writing->waited_us, why);
+        if (publishing->after_s) {
+            writing->due = 0;
+            failed(writing, SL_THROTTLED, true, why);
+            return false;
+        }
+        writing->pass = (struct gw_pass){
+            .loop = writing->loop, .account = writing->account, .bytes = writing->due, .granted = granted};
+        writing->since_us = sl_mono_us();
+        writing->paying =
+            !gw_throttle_enter(writing->gateway->throttler, &partitions->layer->counters->in, &writing->pass);
+    }
     writing->paid = !writing->paying;
     return writing->paid;
+}
+
+/* It has failed: what was paid for and will not be written is given back. */
+static void stop_paying(struct writing *writing)
+{
+    if (writing->paying && gw_throttle_leave(writing->gateway->throttler, &writing->pass))
+        writing->paying = false;
+    else if (writing->partitions && writing->paid && writing->due)
+        gw_throttle_settle(writing->gateway->throttler, &writing->partitions->layer->counters->in,
+                           -writing->due);
+    if (!writing->paying)
+        writing->due = 0;
 }
 
 /* Takes the next message that is not written into a free slot, and asks whether it is a repeat. */
@@ -202,12 +235,13 @@ static void take_next(struct writing *writing)
     if (writing->next == partitions->count) {
         writing->partitions = partitions->next;
         writing->next = 0;
+        writing->paid = false;
         return;
     }
     size_t index = writing->next++;
-    writing->paid = false;
     if (partitions->list[index].offset.offset >= 0)
         return;
+    writing->due -= (int64_t)partitions->list[index].payload_size;
     struct slot *slot = writing->free;
     writing->free = slot->next;
     slot->writing = writing;
@@ -254,8 +288,7 @@ static void advance(struct writing *writing)
         take_next(writing);
     if (publishing->status) {
         drop_held(writing);
-        if (writing->paying && gw_throttle_leave(writing->gateway->throttler, &writing->pass))
-            writing->paying = false;
+        stop_paying(writing);
     }
     if (writing->in_flight || writing->waiting || writing->paying || writing->retry.slot ||
         (writing->partitions && !publishing->status))

@@ -1,5 +1,6 @@
 """A layer's throughput is kept by delaying what is over it: nothing is lost for it, and only what would wait for too
 long is refused, before it is read. On a gateway of its own."""
+import base64
 import re
 import threading
 
@@ -86,6 +87,40 @@ class Throttle(TestCase):
     def ends(self, platform, hrn):
         answer = platform.get(f"/stream/v2/catalogs/{hrn}/layers/slow/statistics")
         return [each["end"] for each in answer.json()["partitions"]]
+
+    def publication(self, platform, hrn, lists, size):
+        base = f"/publish/v2/catalogs/{hrn}"
+        at = f"{base}/publications/{platform.post(base + '/publications', {'layerIds': ['slow']}).json()['id']}"
+        for number in range(lists):
+            partition = {"partition": f"p{number}", "data": base64.b64encode(b"x" * size).decode()}
+            answer = platform.post(f"{base}/layers/slow{at[len(base):]}/partitions", {"partitions": [partition]})
+            self.assertEqual(answer.status, 204, answer.text)
+        return lambda: platform.put(at)
+
+    def expect_throttled(self, answer, done, count):
+        self.assertEqual((answer.status, answer.json()["code"]), (429, "throttled"), answer.text)
+        self.assertGreater(int(answer.headers["retry-after"]), 0)
+        self.assertIn(f"({done} of {count} messages are in their layers)", answer.json()["cause"])
+
+    def test_a_submit_that_would_wait_too_long_is_refused_before_it_writes(self):
+        platform, hrn = self.start("-D", "streamlayer.gateway.limits.throttle-wait=0ms")
+        submit = self.publication(platform, hrn, 2, 10)
+        self.assertEqual(self.send(platform, hrn, 9 * RATE).status, 200)
+        self.expect_throttled(submit(), 0, 2)
+        self.assertEqual(sum(self.ends(platform, hrn)), 1)
+
+    def test_a_submit_goes_on_where_it_was_refused(self):
+        platform, hrn = self.start("-D", "streamlayer.gateway.limits.throttle-wait=2s")
+        submit = self.publication(platform, hrn, 5, 2 * RATE)
+        self.expect_throttled(submit(), 2, 5)  # the third had to wait for more than what was left of two seconds
+        self.assertEqual(sum(self.ends(platform, hrn)), 2)
+
+        def submitted():
+            answer = submit()
+            self.assertIn(answer.status, (204, 429), answer.text)
+            return answer.status == 204
+        wait_for(submitted, 60, "the submit never came to its end")
+        self.assertEqual(sum(self.ends(platform, hrn)), 5)
 
     def test_who_waits_goes_when_the_gateway_is_stopped(self):
         platform, hrn = self.start("-D", "streamlayer.gateway.limits.throttle-wait=29s")

@@ -207,7 +207,7 @@ static void who_leaves_is_not_called(void **state)
 
 static int full(const char *account)
 {
-    return gw_throttle_full(bench->throttler, &bench->throttle, account);
+    return gw_throttle_full(bench->throttler, &bench->throttle, account, 0);
 }
 
 static void too_long_a_wait_is_told(void **state)
@@ -221,6 +221,7 @@ static void too_long_a_wait_is_told(void **state)
     assert_int_equal(full("b"), 0); /* which waits for its turn only */
     clock_now += 6 * SECOND;
     assert_int_equal(full("a"), 0);
+    assert_int_equal(gw_throttle_full(bench->throttler, &bench->throttle, "a", 2 * SECOND), 20);
     assert_true(gw_throttle_leave(bench->throttler, &bench->passes[1]));
     gw_throttle_settle(bench->throttler, &bench->throttle, 30 * RATE);
     assert_in_range(full("b"), 44, 46);
