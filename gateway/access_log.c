@@ -86,7 +86,7 @@ static bool add_combined(const struct gw_access_entry *entry, struct sl_buffer *
 /* A member that is known. */
 static bool add_member(struct sl_buffer *line, const char *name, const char *text)
 {
-    return !text || (sl_buffer_printf(line, ",\"%s\":", name) && sl_buffer_append_quoted(line, text));
+    return !text || (sl_buffer_printf(line, ",\"%s\":", name) && sl_buffer_append_quoted_text(line, text));
 }
 
 static bool add_json(const struct gw_access_entry *entry, struct sl_buffer *line)

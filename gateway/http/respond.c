@@ -293,15 +293,15 @@ static void respond_error(struct gw_request *request, int status, const char *co
     struct sl_buffer body;
     sl_buffer_init(&body, (size_t)64 * 1024);
     sl_buffer_append_text(&body, "{\"title\":");
-    sl_buffer_append_quoted(&body, MHD_get_reason_phrase_for((unsigned)status));
+    sl_buffer_append_quoted_text(&body, MHD_get_reason_phrase_for((unsigned)status));
     sl_buffer_printf(&body, ",\"status\":%d,\"code\":", status);
-    sl_buffer_append_quoted(&body, code);
+    sl_buffer_append_quoted_text(&body, code);
     sl_buffer_append_text(&body, ",\"cause\":");
-    sl_buffer_append_quoted(&body, cause);
+    sl_buffer_append_quoted_text(&body, cause);
     sl_buffer_append_text(&body, ",\"action\":");
-    sl_buffer_append_quoted(&body, action);
+    sl_buffer_append_quoted_text(&body, action);
     sl_buffer_append_text(&body, ",\"correlationId\":");
-    sl_buffer_append_quoted(&body, request->correlation);
+    sl_buffer_append_quoted_text(&body, request->correlation);
     if (name)
         sl_buffer_printf(&body, ",\"%s\":%d", name, number);
     sl_buffer_append_text(&body, "}");

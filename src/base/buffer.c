@@ -105,29 +105,50 @@ char *sl_buffer_take(struct sl_buffer *buffer)
     return data;
 }
 
-bool sl_buffer_append_quoted(struct sl_buffer *buffer, const char *text)
+/* How many bytes from text on stand for themselves in a JSON string. */
+static size_t plain_size(const char *text, size_t size)
 {
-    size_t before = buffer->size, size = strlen(text);
-    bool utf8 = sl_utf8_length(text, size) >= 0;
+    size_t plain = 0;
+    while (plain < size) {
+        unsigned char c = (unsigned char)text[plain];
+        size_t whole = c < 0x80 ? 1 : sl_utf8_first(text + plain, size - plain);
+        if (!whole || c < 0x20 || c == '"' || c == '\\' || c == 0x7f)
+            break;
+        plain += whole;
+    }
+    return plain;
+}
+
+/* One byte that does not. */
+static bool append_escaped(struct sl_buffer *buffer, unsigned char c)
+{
+    static const char controls[] = "\b\f\n\r\t", letters[] = "bfnrt";
+    const char *control = c ? strchr(controls, c) : NULL;
+    if (c >= 0x80)
+        return sl_buffer_append_text(buffer, "\xef\xbf\xbd"); /* U+FFFD */
+    if (control)
+        return sl_buffer_printf(buffer, "\\%c", letters[control - controls]);
+    return sl_buffer_printf(buffer, c == '"' || c == '\\' ? "\\%c" : "\\u%04x", c);
+}
+
+bool sl_buffer_append_quoted(struct sl_buffer *buffer, const char *text, size_t size)
+{
+    size_t before = buffer->size;
     bool fits = sl_buffer_append(buffer, "\"", 1);
-    for (const char *c = text; *c && fits;) {
-        size_t plain = 0;
-        while (c[plain] && c[plain] != '"' && c[plain] != '\\' && (unsigned char)c[plain] >= 0x20 &&
-               c[plain] != 0x7f && (utf8 || (unsigned char)c[plain] < 0x80))
-            plain++;
-        if (plain)
-            fits = sl_buffer_append(buffer, c, plain);
-        else if (*c == '"' || *c == '\\')
-            fits = sl_buffer_printf(buffer, "\\%c", *c);
-        else if ((unsigned char)*c < 0x80)
-            fits = sl_buffer_printf(buffer, "\\u%04x", (unsigned char)*c);
-        else
-            fits = sl_buffer_append(buffer, "?", 1);
-        c += plain ? plain : 1;
+    for (size_t at = 0; at < size && fits;) {
+        size_t plain = plain_size(text + at, size - at);
+        fits = plain ? sl_buffer_append(buffer, text + at, plain)
+                     : append_escaped(buffer, (unsigned char)text[at]);
+        at += plain ? plain : 1;
     }
     if (fits && sl_buffer_append(buffer, "\"", 1))
         return true;
     if (buffer->size > before)
         buffer->data[buffer->size = before] = 0;
     return false;
+}
+
+bool sl_buffer_append_quoted_text(struct sl_buffer *buffer, const char *text)
+{
+    return sl_buffer_append_quoted(buffer, text, strlen(text));
 }

@@ -25,8 +25,9 @@ void sl_buffer_reset(struct sl_buffer *buffer); /* empty, memory kept, failure f
 bool sl_buffer_append(struct sl_buffer *buffer, const void *data, size_t size);
 bool sl_buffer_append_text(struct sl_buffer *buffer, const char *text);
 bool sl_buffer_printf(struct sl_buffer *buffer, const char *format, ...) SL_PRINTF(2, 3);
-/* As a JSON string, in its quotes; text may hold anything: bytes of what is no UTF-8 are shown as '?'. */
-bool sl_buffer_append_quoted(struct sl_buffer *buffer, const char *text);
+/* As a JSON string, in its quotes; text may hold anything: each byte that is not UTF-8 becomes U+FFFD. */
+bool sl_buffer_append_quoted(struct sl_buffer *buffer, const char *text, size_t size);
+bool sl_buffer_append_quoted_text(struct sl_buffer *buffer, const char *text);
 /* Room for size more bytes, to be written by the caller at data + size, who then adds to size. */
 bool sl_buffer_reserve(struct sl_buffer *buffer, size_t size);
 /* Drops the first size bytes. */

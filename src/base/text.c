@@ -35,8 +35,7 @@ long sl_utf8_length(const char *text, size_t size)
     return length;
 }
 
-/* The bytes of the well-formed character that text begins with; 0: there is none. */
-static size_t character_size(const char *text, size_t left)
+size_t sl_utf8_first(const char *text, size_t left)
 {
     for (size_t size = 1; size <= 4 && size <= left; size++)
         if (sl_utf8_length(text, size) == 1)
@@ -58,7 +57,7 @@ static bool is_cut(const char *text, size_t left)
 void sl_clean_line(char *text)
 {
     for (size_t left = strlen(text), size; left; text += size, left -= size) {
-        size = character_size(text, left);
+        size = sl_utf8_first(text, left);
         unsigned char first = (unsigned char)text[0];
         if (!size && is_cut(text, left)) {
             *text = 0;

@@ -9,6 +9,8 @@
 
 /* The number of code points, or -1 when the bytes are not well-formed UTF-8 (RFC 3629). */
 long sl_utf8_length(const char *text, size_t size);
+/* The bytes of the well-formed character that text begins with; 0: there is none. */
+size_t sl_utf8_first(const char *text, size_t left);
 
 /* Makes one line of well-formed UTF-8 of text: controls (C0, DEL and C1) become spaces, what is malformed
  * becomes question marks, and a character that was cut at the end goes. */

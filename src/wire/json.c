@@ -4,66 +4,6 @@
 #include "base/text.h"
 #include "wire/record.h"
 
-static bool plain(const char *text, size_t size)
-{
-    for (size_t i = 0; i < size; i++)
-        if (text[i] < 0x20 || text[i] > 0x7e || text[i] == '"' || text[i] == '\\')
-            return false;
-    return true;
-}
-
-static bool append_quoted_utf8(struct sl_buffer *buffer, const char *text, size_t size)
-{
-    json_t *value = json_stringn(text, size);
-    if (!value) {
-        buffer->failed = true;
-        return false;
-    }
-    size_t needed = json_dumpb(value, NULL, 0, JSON_ENCODE_ANY);
-    bool ok = needed && sl_buffer_reserve(buffer, needed);
-    if (ok) {
-        buffer->size += json_dumpb(value, buffer->data + buffer->size, needed, JSON_ENCODE_ANY);
-        buffer->data[buffer->size] = 0;
-    } else {
-        buffer->failed = true;
-    }
-    json_decref(value);
-    return ok;
-}
-
-/* U+FFFD in the place of each byte that is not part of a code point. */
-static bool append_quoted_mended(struct sl_buffer *buffer, const char *text, size_t size)
-{
-    struct sl_buffer mended;
-    sl_buffer_init(&mended, buffer->max);
-    for (size_t i = 0; i < size;) {
-        size_t step = 1;
-        while (step <= 4 && step <= size - i && sl_utf8_length(text + i, step) != 1)
-            step++;
-        bool whole = step <= 4 && step <= size - i;
-        sl_buffer_append(&mended, whole ? text + i : "\xef\xbf\xbd", whole ? step : 3);
-        i += whole ? step : 1;
-    }
-    bool ok = !mended.failed && append_quoted_utf8(buffer, mended.data ? mended.data : "", mended.size);
-    if (!ok)
-        buffer->failed = true;
-    sl_buffer_free(&mended);
-    return ok;
-}
-
-static bool append_quoted(struct sl_buffer *buffer, const char *text, size_t size)
-{
-    if (plain(text, size)) {
-        if (!sl_buffer_reserve(buffer, size + 2))
-            return false;
-        return sl_buffer_append(buffer, "\"", 1) && sl_buffer_append(buffer, text, size) &&
-               sl_buffer_append(buffer, "\"", 1);
-    }
-    if (sl_utf8_length(text, size) >= 0)
-        return append_quoted_utf8(buffer, text, size);
-    return append_quoted_mended(buffer, text, size);
-}
-
 static bool append_number(struct sl_buffer *buffer, const char *before, int64_t number)
 {
     char digits[24];
@@ -80,7 +20,7 @@ static void append_number_member(struct sl_buffer *buffer, const char *before, i
 static void append_text_member(struct sl_buffer *buffer, const char *before, const char *text)
 {
     if (text && sl_buffer_append_text(buffer, before))
-        append_quoted(buffer, text, strlen(text));
+        sl_buffer_append_quoted_text(buffer, text);
 }
 
 static void append_base64(struct sl_buffer *buffer, const char *before, const void *data, size_t size)
@@ -97,7 +37,7 @@ static void append_headers(struct sl_buffer *buffer, const struct sl_message *me
     for (size_t i = 0; i < message->header_count; i++) {
         const struct sl_header *header = &message->headers[i];
         sl_buffer_append_text(buffer, i ? ",{\"name\":" : "{\"name\":");
-        append_quoted(buffer, header->name, strlen(header->name));
+        sl_buffer_append_quoted_text(buffer, header->name);
         if (header->value)
             append_base64(buffer, ",\"value\":\"", header->value, header->size);
         sl_buffer_append(buffer, "}", 1);
@@ -111,7 +51,8 @@ bool sl_message_json_encode(struct sl_buffer *buffer, const struct sl_message *m
     size_t size_before = buffer->size;
     buffer->failed = false;
     sl_buffer_append_text(buffer, "{\"metaData\":{\"partition\":");
-    append_quoted(buffer, message->partition_id ? message->partition_id : "", message->partition_id_size);
+    sl_buffer_append_quoted(buffer, message->partition_id ? message->partition_id : "",
+                            message->partition_id_size);
     if (message->payload)
         append_base64(buffer, ",\"data\":\"", message->payload, message->payload_size);
     append_text_member(buffer, ",\"dataHandle\":", message->data_handle);
