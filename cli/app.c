@@ -181,32 +181,45 @@ static int read_rights(const struct cli *cli, unsigned *rights)
     return CLI_OK;
 }
 
-static int create_stored(struct cli *cli, const sl_application_spec *spec, struct place *place)
+/* The end of a command that makes a key: nothing was made where code says so. */
+static int finish(const struct cli *cli, int code, struct place *place, sl_application **application)
 {
-    struct gw_applications *store;
-    struct gw_application made = {0};
-    sl_error error = {0};
-    char *url;
-    int code = cli_store_token_url(cli, &url);
-    if (!code)
-        code = cli_store_open(cli, true, &store);
-    if (code) {
+    if (code)
         place_drop(place);
-        free(url);
-        return code;
-    }
-    const struct gw_application_spec stored = {
-        .name = spec->name, .issuer = spec->issuer, .subject = spec->subject, .rights = spec->rights};
-    if (gw_applications_create(store, &stored, &made, &error)) {
+    else
+        code = tell_answer(cli, place, *application);
+    sl_application_destroy(application);
+    return code;
+}
+
+/* The same in the store. */
+static int finish_stored(struct cli *cli, int code, struct place *place, struct gw_applications **store,
+                         struct gw_application *made, char *url)
+{
+    if (code)
         place_drop(place);
-        code = cli_fail(cli, &error);
-    } else {
-        code = tell_stored(cli, place, store, &made, url);
-    }
-    explicit_bzero(&made, sizeof made);
-    gw_applications_close(&store);
+    else
+        code = tell_stored(cli, place, *store, made, url);
+    explicit_bzero(made, sizeof *made);
+    gw_applications_close(store);
     free(url);
     return code;
+}
+
+static int create_stored(struct cli *cli, const sl_application_spec *spec, struct place *place)
+{
+    struct gw_applications *store = NULL;
+    struct gw_application made = {0};
+    sl_error error = {0};
+    char *url = NULL;
+    int code = spec->issuer ? CLI_OK : cli_store_token_url(cli, &url);
+    if (!code)
+        code = cli_store_open(cli, true, &store);
+    const struct gw_application_spec stored = {
+        .name = spec->name, .issuer = spec->issuer, .subject = spec->subject, .rights = spec->rights};
+    if (!code && gw_applications_create(store, &stored, &made, &error))
+        code = cli_fail(cli, &error);
+    return finish_stored(cli, code, place, &store, &made, url);
 }
 
 static int app_create(struct cli *cli)
@@ -232,12 +245,7 @@ static int app_create(struct cli *cli)
     code = cli_connect(cli);
     if (!code && sl_application_create(cli->client, &spec, &application, &error))
         code = cli_fail(cli, &error);
-    if (code)
-        place_drop(&place);
-    else
-        code = tell_answer(cli, &place, application);
-    sl_application_destroy(&application);
-    return code;
+    return finish(cli, code, &place, &application);
 }
 
 #define CREDENTIALS_OPTION                                                                                   \
@@ -249,8 +257,8 @@ static int app_create(struct cli *cli)
 #define TOKEN_URL_OPTION                                                                                     \
     {                                                                                                        \
         0, "token-url", "URL",                                                                               \
-            "with --data-dir: where the gateway gives tokens, for the credentials (default: as the "         \
-            "configuration of the gateway says)"                                                             \
+            "with --data-dir: where the gateway gives tokens, for the credentials (default: as its "         \
+            "configuration, --config, says)"                                                                 \
     }
 
 static const struct cli_option app_create_options[] = {
@@ -278,10 +286,12 @@ const struct cli_command cli_app_create_command = {
         "printed.\n\n"
         "The first administrator of a gateway is made with --data-dir, by whoever may write its data "
         "directory "
-        "(run it as the gateway's user); the gateway sees it at once, running or not.",
+        "(run it as the gateway's user); the gateway sees it at once, running or not. Before its first start "
+        "the directory is made, when --config names the gateway's configuration.",
     .examples = "  streamlayer app create fleet --credentials fleet.properties\n"
                 "  streamlayer app create operator --right create,admin\n"
-                "  streamlayer app create root --right create,admin --data-dir /var/lib/streamlayer\n",
+                "  streamlayer --config /etc/streamlayer/gateway.conf app create root \\\n"
+                "      --right create,admin --data-dir /var/lib/streamlayer\n",
     .options = app_create_options,
     .changes = true,
     .related = "grant",
@@ -314,13 +324,6 @@ static void add_row(struct cli_table *table, const char *name, const char *id, c
     cli_table_row(table, cells);
 }
 
-static unsigned stored_rights(const json_t *value)
-{
-    unsigned rights = 0;
-    gw_rights_read(json_object_get(value, "rights"), GW_RIGHTS_ALL, &rights, NULL);
-    return rights;
-}
-
 static const char *text_of(const json_t *object, const char *name)
 {
     return json_string_value(json_object_get(object, name));
@@ -349,7 +352,7 @@ static int list_stored(struct cli *cli, const char *hrn)
         char text[SL_RIGHTS_TEXT];
         json_array_foreach(items, index, item)
         {
-            sl_rights_text(stored_rights(item), text);
+            sl_rights_text(sl_rights_known(json_object_get(item, "rights")), text);
             if (hrn)
                 add_row(table, text_of(item, "name"), text_of(item, "application"), text_of(item, "hrn"),
                         text);
@@ -453,7 +456,7 @@ static int print_application(const struct cli *cli, const json_t *value)
 {
     char rights[SL_RIGHTS_TEXT];
     printf("name    %s\nid      %s\nrights  %s\n", text_of(value, "name"), text_of(value, "id"),
-           sl_rights_text(stored_rights(value), rights));
+           sl_rights_text(sl_rights_known(json_object_get(value, "rights")), rights));
     if (text_of(value, "issuer"))
         printf("issuer  %s, as %s\n", text_of(value, "issuer"), text_of(value, "subject"));
     static const char *const key_titles[] = {"KEY", "MADE", "ENDS"};
@@ -472,7 +475,8 @@ static int print_application(const struct cli *cli, const json_t *value)
     }
     json_array_foreach(json_object_get(value, "grants"), index, item)
     {
-        const char *cells[] = {text_of(item, "hrn"), sl_rights_text(stored_rights(item), rights)};
+        const char *cells[] = {text_of(item, "hrn"),
+                               sl_rights_text(sl_rights_known(json_object_get(item, "rights")), rights)};
         cli_table_row(grants, cells);
     }
     putchar('\n');
@@ -581,14 +585,7 @@ static int rotate_stored(struct cli *cli, int64_t grace_ms, struct place *place)
         code = cli_store_open(cli, false, &store);
     if (!code && gw_applications_rotate(store, cli->operands[0], grace_ms, &made, &error))
         code = cli_fail(cli, &error);
-    if (code)
-        place_drop(place);
-    else
-        code = tell_stored(cli, place, store, &made, url);
-    explicit_bzero(&made, sizeof made);
-    gw_applications_close(&store);
-    free(url);
-    return code;
+    return finish_stored(cli, code, place, &store, &made, url);
 }
 
 static int app_rotate(struct cli *cli)
@@ -611,12 +608,7 @@ static int app_rotate(struct cli *cli)
     code = cli_connect(cli);
     if (!code && sl_application_rotate(cli->client, cli->operands[0], grace_ms, &application, &error))
         code = cli_fail(cli, &error);
-    if (code)
-        place_drop(&place);
-    else
-        code = tell_answer(cli, &place, application);
-    sl_application_destroy(&application);
-    return code;
+    return finish(cli, code, &place, &application);
 }
 
 static const struct cli_option app_rotate_options[] = {

@@ -3,13 +3,12 @@
 
 #include <string.h>
 
-/* The third operand. *rights keeps what it has where there is none. */
+/* The third operand: 0, all, where there is none. */
 static int read_rights(const struct cli *cli, unsigned *rights)
 {
     sl_error error = {0};
-    if (cli->operand_count < 3)
-        return CLI_OK;
-    if (sl_rights_parse(cli->operands[2], rights, &error))
+    *rights = 0;
+    if (cli->operand_count > 2 && sl_rights_parse(cli->operands[2], rights, &error))
         return cli_usage_error(cli, "%s", error.text);
     return CLI_OK;
 }
@@ -21,7 +20,7 @@ static int change_stored(struct cli *cli, unsigned add, unsigned remove)
     sl_error error = {0};
     const char *hrn = cli->operands[1];
     bool all = !strcmp(hrn, GW_EVERY_CATALOG);
-    if (add & ~(unsigned)(all ? GW_RIGHTS_ALL : GW_RIGHTS_CATALOG))
+    if (add & ~(unsigned)(all ? SL_RIGHTS_ALL : SL_RIGHTS_CATALOG))
         return cli_usage_error(cli, "create and admin are rights on the platform: grant them on '*'");
     int code = cli_store_open(cli, false, &store);
     if (code)
@@ -33,19 +32,28 @@ static int change_stored(struct cli *cli, unsigned add, unsigned remove)
     return status ? cli_fail(cli, &error) : CLI_OK;
 }
 
-static int grant(struct cli *cli)
+/* Gives the rights, or takes them. */
+static int change(struct cli *cli, bool gives)
 {
-    unsigned rights = 0;
+    unsigned rights;
     sl_error error = {0};
     int code = read_rights(cli, &rights);
     if (code)
         return code;
     if (cli_has_store(cli))
-        return change_stored(cli, rights, 0);
+        return gives ? change_stored(cli, rights, 0) : change_stored(cli, 0, rights ? rights : SL_RIGHTS_ALL);
     code = cli_connect(cli);
-    if (!code && sl_grant_add(cli->client, cli->operands[0], cli->operands[1], rights, &error))
-        code = cli_fail(cli, &error);
-    return code;
+    if (code)
+        return code;
+    sl_status (*call)(sl_client *, const char *, const char *, unsigned, sl_error *) =
+        gives ? sl_grant_add : sl_grant_take;
+    return call(cli->client, cli->operands[0], cli->operands[1], rights, &error) ? cli_fail(cli, &error)
+                                                                                 : CLI_OK;
+}
+
+static int grant(struct cli *cli)
+{
+    return change(cli, true);
 }
 
 static const struct cli_option options[] = {
@@ -74,17 +82,7 @@ const struct cli_command cli_grant_command = {
 
 static int revoke(struct cli *cli)
 {
-    unsigned rights = 0;
-    sl_error error = {0};
-    int code = read_rights(cli, &rights);
-    if (code)
-        return code;
-    if (cli_has_store(cli))
-        return change_stored(cli, 0, rights ? rights : GW_RIGHTS_ALL);
-    code = cli_connect(cli);
-    if (!code && sl_grant_take(cli->client, cli->operands[0], cli->operands[1], rights, &error))
-        code = cli_fail(cli, &error);
-    return code;
+    return change(cli, false);
 }
 
 const struct cli_command cli_revoke_command = {

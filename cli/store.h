@@ -15,10 +15,11 @@
 
 /* Whether --data-dir is given. */
 bool cli_has_store(const struct cli *cli);
-/* Opens the store of --data-dir, closed by gw_applications_close; makes it where it is not there yet and make
- * is true. CLI_OK, or the exit code after a message. */
+/* Opens the store of --data-dir, closed by gw_applications_close; makes it where it is not there yet, make is
+ * true, and the configuration is of the gateway that is to have it. CLI_OK, or the exit code after a message.
+ */
 int cli_store_open(struct cli *cli, bool make, struct gw_applications **store);
-/* Where the gateway of that directory gives tokens, as the configuration says, or --token-url. CLI_OK;
+/* Where the gateway of that directory gives tokens: --token-url, or as its configuration says. CLI_OK;
  * released with free. */
 int cli_store_token_url(struct cli *cli, char **url);
 

@@ -87,12 +87,12 @@ void gw_respond_no_cluster(struct gw_request *request, const char *cluster);
  * called and the body is read. Every route has one, or is public.
  */
 enum gw_route_access {
-    GW_ACCESS_READ = GW_RIGHT_READ,
-    GW_ACCESS_WRITE = GW_RIGHT_WRITE,
-    GW_ACCESS_MANAGE = GW_RIGHT_MANAGE,
-    GW_ACCESS_CREATE = GW_RIGHT_CREATE,
-    GW_ACCESS_ADMIN = GW_RIGHT_ADMIN,
-    GW_ACCESS_ANY = GW_RIGHTS_CATALOG,
+    GW_ACCESS_READ = SL_RIGHT_READ,
+    GW_ACCESS_WRITE = SL_RIGHT_WRITE,
+    GW_ACCESS_MANAGE = SL_RIGHT_MANAGE,
+    GW_ACCESS_CREATE = SL_RIGHT_CREATE,
+    GW_ACCESS_ADMIN = SL_RIGHT_ADMIN,
+    GW_ACCESS_ANY = SL_RIGHTS_CATALOG,
     GW_ACCESS_NONE = 64, /* any application; the handler shows it what is its own */
 };
 

@@ -28,8 +28,8 @@ static bool says_who(const struct gw_route *route)
     bool names_catalog = strstr(route->pattern, "/{hrn}") != NULL;
     if (route->flags & GW_ROUTE_PUBLIC)
         return !route->access;
-    return route->access == GW_ACCESS_NONE || (route->access && !(route->access & ~(unsigned)GW_RIGHTS_ALL) &&
-                                               !(route->access & GW_RIGHTS_CATALOG) == !names_catalog);
+    return route->access == GW_ACCESS_NONE || (route->access && !(route->access & ~(unsigned)SL_RIGHTS_ALL) &&
+                                               !(route->access & SL_RIGHTS_CATALOG) == !names_catalog);
 }
 
 sl_status gw_routes_join(bool extended, struct gw_route **routes, size_t *count, sl_error *error)
@@ -56,11 +56,11 @@ sl_status gw_routes_join(bool extended, struct gw_route **routes, size_t *count,
 
 bool gw_routes_print(FILE *out)
 {
-    char rights[GW_RIGHTS_TEXT];
+    char rights[SL_RIGHTS_TEXT];
     for (size_t i = 0; i < TABLES; i++)
         for (size_t k = 0; k < *tables[i].count; k++) {
             const struct gw_route *route = &tables[i].routes[k];
-            const char *who = gw_rights_text(route->access & GW_RIGHTS_ALL, rights);
+            const char *who = sl_rights_text(route->access & SL_RIGHTS_ALL, rights);
             if (route->flags & GW_ROUTE_PUBLIC)
                 who = "public";
             else if (route->access == GW_ACCESS_NONE)

@@ -158,25 +158,34 @@ static void respond_secret(struct gw_request *request, json_t *value, const stru
     gw_respond_json(request, 201, value);
 }
 
+/* The end of a call that makes a key: the application with its secret, or why there is none. conflict,
+ * action: as fail has them. */
+static void finish_made(struct call *call, struct gw_application *made, const sl_error *error,
+                        const char *conflict, const char *action)
+{
+    struct gateway *gateway = call->gateway;
+    json_t *value = NULL;
+    if (error->status) {
+        fail(call->request, error, conflict, action);
+    } else {
+        take_effect(gateway);
+        gw_applications_json(gateway->applications, made->id, &value, NULL);
+        respond_secret(call->request, value, made);
+    }
+    OPENSSL_cleanse(made, sizeof *made);
+    call_free(call);
+}
+
 /* POST applications */
 
 static void run_create(struct gw_job *job)
 {
     struct call *call = (struct call *)job;
-    struct gateway *gateway = call->gateway;
-    struct gw_application made;
-    json_t *value = NULL;
+    struct gw_application made = {0};
     sl_error error = {0};
-    if (gw_applications_create(gateway->applications, &call->spec, &made, &error)) {
-        fail(call->request, &error, "application-exists",
-             "choose another name, or delete the other one first (streamlayer app delete)");
-    } else {
-        take_effect(gateway);
-        gw_applications_json(gateway->applications, made.id, &value, NULL);
-        respond_secret(call->request, value, &made);
-    }
-    OPENSSL_cleanse(&made, sizeof made);
-    call_free(call);
+    (void)gw_applications_create(call->gateway->applications, &call->spec, &made, &error);
+    finish_made(call, &made, &error, "application-exists",
+                "choose another name, or delete the other one first (streamlayer app delete)");
 }
 
 static void create(struct gw_request *request)
@@ -195,7 +204,7 @@ static void create(struct gw_request *request)
         status = read_text(call->body, "subject", &call->spec.subject, &error);
     const json_t *rights = json_object_get(call->body, "rights");
     if (!status && rights)
-        status = gw_rights_read(rights, GW_RIGHTS_ALL, &call->spec.rights, &error);
+        status = sl_rights_read(rights, SL_RIGHTS_ALL, &call->spec.rights, &error);
     go_on(call, status, &error);
 }
 
@@ -280,19 +289,10 @@ static void delete (struct gw_request *request)
 static void run_rotate(struct gw_job *job)
 {
     struct call *call = (struct call *)job;
-    struct gateway *gateway = call->gateway;
-    struct gw_application made;
-    json_t *value = NULL;
+    struct gw_application made = {0};
     sl_error error = {0};
-    if (gw_applications_rotate(gateway->applications, call->application, call->number, &made, &error)) {
-        fail(call->request, &error, NULL, NULL);
-    } else {
-        take_effect(gateway);
-        gw_applications_json(gateway->applications, made.id, &value, NULL);
-        respond_secret(call->request, value, &made);
-    }
-    OPENSSL_cleanse(&made, sizeof made);
-    call_free(call);
+    (void)gw_applications_rotate(call->gateway->applications, call->application, call->number, &made, &error);
+    finish_made(call, &made, &error, NULL, NULL);
 }
 
 static void rotate(struct gw_request *request)
@@ -364,7 +364,7 @@ static void run_grant(struct gw_job *job)
 
 static unsigned rights_for(const struct call *call)
 {
-    return strcmp(call->hrn, GW_EVERY_CATALOG) ? GW_RIGHTS_CATALOG : GW_RIGHTS_ALL;
+    return strcmp(call->hrn, GW_EVERY_CATALOG) ? SL_RIGHTS_CATALOG : SL_RIGHTS_ALL;
 }
 
 /* PUT sets, PATCH adds. */
@@ -377,7 +377,7 @@ static void grant(struct gw_request *request)
     sl_error error = {0};
     sl_status status = check_members(call->body, members, 1, &error);
     if (!status)
-        status = gw_rights_read(json_object_get(call->body, "rights"), rights_for(call), &call->add, &error);
+        status = sl_rights_read(json_object_get(call->body, "rights"), rights_for(call), &call->add, &error);
     if (!status && !call->add)
         status = sl_error_set(&error, SL_INVALID_ARGUMENT, "\"rights\" is empty: DELETE takes them all");
     if (!strcmp(gw_request_method(request), "PUT"))
@@ -396,7 +396,7 @@ static void revoke(struct gw_request *request)
     sl_status status = SL_OK;
     call->remove = rights_for(call);
     if (text)
-        status = gw_rights_parse(text, rights_for(call), &call->remove, &error);
+        status = sl_rights_parse_among(text, rights_for(call), &call->remove, &error);
     go_on(call, status, &error);
 }
 

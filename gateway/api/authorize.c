@@ -22,10 +22,10 @@ static const char *object_of(const struct gw_request *request)
 /* It must not tell whether there is such a catalog. */
 static void forbid(struct gw_request *request, const struct gw_account *account, unsigned access)
 {
-    const char *hrn = access & GW_RIGHTS_CATALOG ? object_of(request) : NULL;
-    char rights[GW_RIGHTS_TEXT], action[700];
-    unsigned wanted = access & (hrn ? GW_RIGHTS_CATALOG : GW_RIGHTS_PLATFORM);
-    gw_rights_text(wanted, rights);
+    const char *hrn = access & SL_RIGHTS_CATALOG ? object_of(request) : NULL;
+    char rights[SL_RIGHTS_TEXT], action[700];
+    unsigned wanted = access & (hrn ? SL_RIGHTS_CATALOG : SL_RIGHTS_PLATFORM);
+    sl_rights_text(wanted, rights);
     bool several = strchr(rights, ',') != NULL;
     if (hrn)
         snprintf(
@@ -89,7 +89,7 @@ bool gw_request_may(const struct gw_request *request, unsigned rights)
 bool gw_request_may_read(const struct gw_request *request, const struct gw_layer *layer)
 {
     const struct gw_account *account = gw_request_account(request);
-    return account && gw_account_rights(account, layer->hrn) & GW_RIGHT_READ;
+    return account && gw_account_rights(account, layer->hrn) & SL_RIGHT_READ;
 }
 
 const char *gw_request_blob_owner(const struct gw_request *request, const struct gw_layer *layer)
@@ -114,7 +114,7 @@ bool gw_request_still_may(const struct gw_request *request, unsigned rights)
 static bool may_write(const void *opaque, const char *hrn)
 {
     const struct gw_account *account = opaque;
-    return account && gw_account_rights(account, hrn) & GW_RIGHT_WRITE;
+    return account && gw_account_rights(account, hrn) & SL_RIGHT_WRITE;
 }
 
 struct loss {
@@ -126,7 +126,7 @@ static void end_layer(void *opaque, const struct gw_layer *layer)
 {
     const struct loss *loss = opaque;
     unsigned lost = gw_account_rights(loss->before, layer->hrn) & ~gw_account_rights(loss->after, layer->hrn);
-    if (lost & GW_RIGHT_READ)
+    if (lost & SL_RIGHT_READ)
         gw_subscriptions_end(loss->gateway->subscriptions, loss->before->id, layer->key, GW_END_REVOKED);
 }
 

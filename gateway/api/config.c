@@ -252,7 +252,7 @@ static bool add_hrefs(json_t *items, const char *public_url)
 static bool has_right_on(const void *opaque, const char *hrn)
 {
     const struct gw_account *account = opaque;
-    return gw_account_rights(account, hrn) & GW_RIGHTS_CATALOG;
+    return gw_account_rights(account, hrn) & SL_RIGHTS_CATALOG;
 }
 
 /* Those that the application has a right on. */

@@ -19,90 +19,6 @@ struct gw_applications {
     int64_t version; /* SQLite's data_version, as of the last gw_applications_changed */
 };
 
-/* Rights */
-
-static const struct {
-    enum gw_right right;
-    const char *name;
-} rights_known[] = {{GW_RIGHT_READ, "read"},
-                    {GW_RIGHT_WRITE, "write"},
-                    {GW_RIGHT_MANAGE, "manage"},
-                    {GW_RIGHT_CREATE, "create"},
-                    {GW_RIGHT_ADMIN, "admin"}};
-#define RIGHTS_KNOWN (sizeof rights_known / sizeof *rights_known)
-
-const char *gw_rights_text(unsigned rights, char out[GW_RIGHTS_TEXT])
-{
-    *out = 0;
-    for (size_t i = 0; i < RIGHTS_KNOWN; i++)
-        if (rights & rights_known[i].right) {
-            size_t size = strlen(out);
-            snprintf(out + size, GW_RIGHTS_TEXT - size, "%s%s", size ? "," : "", rights_known[i].name);
-        }
-    if (!*out)
-        snprintf(out, GW_RIGHTS_TEXT, "none");
-    return out;
-}
-
-/* 0: there is none of that name. */
-static unsigned right_named(const char *name, size_t size)
-{
-    for (size_t i = 0; i < RIGHTS_KNOWN; i++)
-        if (strlen(rights_known[i].name) == size && !memcmp(rights_known[i].name, name, size))
-            return rights_known[i].right;
-    return 0;
-}
-
-sl_status gw_rights_read(const json_t *names, unsigned allowed, unsigned *rights, sl_error *error)
-{
-    char all[GW_RIGHTS_TEXT];
-    *rights = 0;
-    if (!json_is_array(names))
-        return sl_error_set(error, SL_INVALID_ARGUMENT, "\"rights\" must be a list of some of: %s",
-                            gw_rights_text(allowed, all));
-    size_t index;
-    const json_t *name;
-    json_array_foreach(names, index, name)
-    {
-        const char *text = json_is_string(name) ? json_string_value(name) : "";
-        unsigned right = right_named(text, strlen(text)) & allowed;
-        if (!right)
-            return sl_error_set(error, SL_INVALID_ARGUMENT, "\"rights\"[%zu], \"%.40s\", is none of: %s",
-                                index, text, gw_rights_text(allowed, all));
-        *rights |= right;
-    }
-    return SL_OK;
-}
-
-sl_status gw_rights_parse(const char *names, unsigned allowed, unsigned *rights, sl_error *error)
-{
-    char all[GW_RIGHTS_TEXT];
-    *rights = 0;
-    for (const char *name = names;; name++) {
-        size_t size = strcspn(name, ",");
-        unsigned right = right_named(name, size) & allowed;
-        if (!right)
-            return sl_error_set(error, SL_INVALID_ARGUMENT, "the right \"%.*s\" is none of: %s",
-                                (int)(size < 40 ? size : 40), name, gw_rights_text(allowed, all));
-        *rights |= right;
-        name += size;
-        if (!*name)
-            return SL_OK;
-    }
-}
-
-json_t *gw_rights_json(unsigned rights)
-{
-    json_t *names = json_array();
-    for (size_t i = 0; i < RIGHTS_KNOWN && names; i++)
-        if (rights & rights_known[i].right &&
-            json_array_append_new(names, json_string(rights_known[i].name))) {
-            json_decref(names);
-            names = NULL;
-        }
-    return names;
-}
-
 /* Opening */
 
 sl_status gw_applications_open(const char *data_directory, struct gw_applications **out, sl_error *error)
@@ -228,8 +144,8 @@ static sl_status add_key(struct gw_applications *applications, struct gw_applica
 static sl_status grant_catalog(struct gw_applications *applications, const char *id, const char *hrn,
                                unsigned add, unsigned remove, const char *granted_by, sl_error *error)
 {
-    add &= GW_RIGHTS_CATALOG;
-    remove &= GW_RIGHTS_CATALOG;
+    add &= SL_RIGHTS_CATALOG;
+    remove &= SL_RIGHTS_CATALOG;
     sl_status status = SL_OK;
     if (remove & ~add)
         status = gw_db_run(applications->db,
@@ -259,7 +175,7 @@ static sl_status insert(struct gw_applications *applications, const struct gw_ap
                                  "INSERT INTO applications (id, name, issuer, subject, rights, created_ms) "
                                  "VALUES (?, ?, ?, ?, ?, ?)",
                                  NULL, NULL, NULL, error, "ssssii", made->id, spec->name, spec->issuer,
-                                 spec->subject, (int64_t)(spec->rights & GW_RIGHTS_PLATFORM), now);
+                                 spec->subject, (int64_t)(spec->rights & SL_RIGHTS_PLATFORM), now);
     if (status == SL_CONFLICT) {
         struct gw_application other;
         return resolve(applications, spec->name, &other, NULL)
@@ -329,7 +245,7 @@ sl_status gw_application_ensure(const char *data_directory, const char *name,
                                 struct gw_application *application, sl_error *error)
 {
     struct gw_applications *applications;
-    const struct gw_application_spec spec = {.name = name, .rights = GW_RIGHTS_ALL};
+    const struct gw_application_spec spec = {.name = name, .rights = SL_RIGHTS_ALL};
     sl_status status = gw_applications_open(data_directory, &applications, error);
     if (!status)
         status = gw_applications_ensure(applications, &spec, application, error);
@@ -349,8 +265,8 @@ static sl_status check_last(struct gw_applications *applications, const char *id
     if (!status)
         status = gw_db_run(applications->db,
                            "SELECT count(*) FROM applications WHERE id <> ? AND (rights & ?) <> 0",
-                           read_integer, &others, NULL, error, "si", id, (int64_t)GW_RIGHT_ADMIN);
-    if (!status && (unsigned)rights & GW_RIGHT_ADMIN && !others)
+                           read_integer, &others, NULL, error, "si", id, (int64_t)SL_RIGHT_ADMIN);
+    if (!status && (unsigned)rights & SL_RIGHT_ADMIN && !others)
         status =
             sl_error_set(error, SL_CONFLICT,
                          "\"%.100s\" is the last application with the right admin: without it nobody could "
@@ -418,12 +334,12 @@ sl_status gw_applications_rotate(struct gw_applications *applications, const cha
 static sl_status grant_platform(struct gw_applications *applications, const char *id, const char *named,
                                 unsigned add, unsigned remove, sl_error *error)
 {
-    sl_status status = remove & ~add & GW_RIGHT_ADMIN ? check_last(applications, id, named, error) : SL_OK;
+    sl_status status = remove & ~add & SL_RIGHT_ADMIN ? check_last(applications, id, named, error) : SL_OK;
     return status ? status
                   : gw_db_run(applications->db,
                               "UPDATE applications SET rights = (rights & ~?2) | ?3 WHERE id = ?1", NULL,
-                              NULL, NULL, error, "sii", id, (int64_t)(remove & GW_RIGHTS_PLATFORM),
-                              (int64_t)(add & GW_RIGHTS_PLATFORM));
+                              NULL, NULL, error, "sii", id, (int64_t)(remove & SL_RIGHTS_PLATFORM),
+                              (int64_t)(add & SL_RIGHTS_PLATFORM));
 }
 
 static sl_status grant(struct gw_applications *applications, const char *named, const char *hrn, unsigned add,
@@ -496,7 +412,7 @@ static bool list_application(void *opaque, sqlite3_stmt *row)
     json_t *item =
         json_pack("{s:s, s:s, s:s*, s:s*, s:o, s:I}", "id", gw_db_text(row, 0), "name", gw_db_text(row, 1),
                   "issuer", text_or_null(row, 2), "subject", text_or_null(row, 3), "rights",
-                  gw_rights_json((unsigned)sqlite3_column_int(row, 4)), "created",
+                  sl_rights_json((unsigned)sqlite3_column_int(row, 4)), "created",
                   (json_int_t)sqlite3_column_int64(row, 5));
     listing->failed = json_array_append_new(listing->items, item) != 0;
     return !listing->failed;
@@ -516,7 +432,7 @@ static bool list_grant(void *opaque, sqlite3_stmt *row)
 {
     struct listing *listing = opaque;
     json_t *item = json_pack("{s:s, s:o, s:s*, s:I}", "hrn", gw_db_text(row, 0), "rights",
-                             gw_rights_json((unsigned)sqlite3_column_int(row, 1)), "grantedBy",
+                             sl_rights_json((unsigned)sqlite3_column_int(row, 1)), "grantedBy",
                              text_or_null(row, 2), "created", (json_int_t)sqlite3_column_int64(row, 3));
     if (sqlite3_column_count(row) > 4) /* of all applications */
         listing->failed = json_object_set_new(item, "application", json_string(gw_db_text(row, 4))) ||
@@ -609,9 +525,9 @@ sl_status gw_applications_grants_json(struct gw_applications *applications, cons
         return sl_error_oom(error);
     pthread_mutex_lock(&applications->lock);
     sl_status status =
-        list_grants(applications, hrn, all ? GW_RIGHTS_ALL : GW_RIGHTS_CATALOG, &listing, error);
+        list_grants(applications, hrn, all ? SL_RIGHTS_ALL : SL_RIGHTS_CATALOG, &listing, error);
     if (!status && !all)
-        status = list_grants(applications, GW_EVERY_CATALOG, GW_RIGHTS_CATALOG, &listing, error);
+        status = list_grants(applications, GW_EVERY_CATALOG, SL_RIGHTS_CATALOG, &listing, error);
     pthread_mutex_unlock(&applications->lock);
     if (!status && listing.failed)
         status = sl_error_oom(error);
@@ -631,7 +547,7 @@ static sl_status describe_grant(struct gw_applications *applications, const char
         listing.items ? resolve(applications, named, &application, error) : sl_error_oom(error);
     if (!status)
         status = gw_db_run(applications->db, GRANTS "WHERE a.id = ?3", list_grant, &listing, NULL, error,
-                           "sis", hrn, (int64_t)GW_RIGHTS_ALL, application.id);
+                           "sis", hrn, (int64_t)SL_RIGHTS_ALL, application.id);
     if (!status && (listing.failed || !json_array_size(listing.items)))
         status = sl_error_oom(error);
     *value = status ? NULL : json_incref(json_array_get(listing.items, 0));

@@ -10,31 +10,11 @@
 #define GW_STORE_APPLICATIONS_H
 
 #include "gateway/gateway.h"
+#include "wire/rights.h"
 
 #include <jansson.h>
 
-/* What an application may do: on a catalog, or on the platform. Stored so. */
-enum gw_right {
-    GW_RIGHT_READ = 1,
-    GW_RIGHT_WRITE = 2,
-    GW_RIGHT_MANAGE = 4, /* implies neither of the others */
-    GW_RIGHT_CREATE = 8, /* catalogs */
-    GW_RIGHT_ADMIN = 16, /* applications, and what is the platform's */
-};
-#define GW_RIGHTS_CATALOG  (GW_RIGHT_READ | GW_RIGHT_WRITE | GW_RIGHT_MANAGE)
-#define GW_RIGHTS_PLATFORM (GW_RIGHT_CREATE | GW_RIGHT_ADMIN)
-#define GW_RIGHTS_ALL      (GW_RIGHTS_CATALOG | GW_RIGHTS_PLATFORM)
-#define GW_EVERY_CATALOG   "*" /* a grant's HRN: catalogs to come, too */
-
-/* The rights in a list of their names, which must be among allowed. Errors: SL_INVALID_ARGUMENT. */
-sl_status gw_rights_read(const json_t *names, unsigned allowed, unsigned *rights, sl_error *error);
-/* The same of "read,write". */
-sl_status gw_rights_parse(const char *names, unsigned allowed, unsigned *rights, sl_error *error);
-/* The list; NULL: no memory. */
-json_t *gw_rights_json(unsigned rights);
-/* "read,write" in out, or "none". */
-#define GW_RIGHTS_TEXT 40
-const char *gw_rights_text(unsigned rights, char out[GW_RIGHTS_TEXT]);
+#define GW_EVERY_CATALOG "*" /* a grant's HRN: catalogs to come, too */
 
 struct gw_applications;
 

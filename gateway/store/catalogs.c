@@ -429,7 +429,7 @@ static sl_status insert_rows(struct gw_catalogs *catalogs, const struct catalog 
         status = gw_db_run(catalogs->db,
                            "INSERT INTO grants (application, hrn, rights, granted_by, created_ms) "
                            "SELECT id, ?2, ?3, id, ?4 FROM applications WHERE id = ?1",
-                           NULL, NULL, NULL, error, "ssii", creator, catalog->hrn, (int64_t)GW_RIGHTS_CATALOG,
+                           NULL, NULL, NULL, error, "ssii", creator, catalog->hrn, (int64_t)SL_RIGHTS_CATALOG,
                            sl_wall_ms());
     if (!status)
         status = gw_db_run(catalogs->db, "COMMIT", NULL, NULL, NULL, error, "");

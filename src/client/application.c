@@ -8,9 +8,9 @@
 #include "base/text.h"
 #include "client/client.h"
 #include "wire/hrn.h"
+#include "wire/rights.h"
 
 #define PAGE 1000 /* applications in one answer */
-#define ALL  (SL_RIGHT_READ | SL_RIGHT_WRITE | SL_RIGHT_MANAGE | SL_RIGHT_CREATE | SL_RIGHT_ADMIN)
 
 struct sl_application {
     json_t *value; /* the strings handed out are its */
@@ -29,9 +29,6 @@ struct sl_grant_list {
     char *text;
 };
 
-static const char *const right_names[] = {"read", "write", "manage", "create", "admin"}; /* bits from 0 */
-#define RIGHTS (sizeof right_names / sizeof *right_names)
-
 static const char *text_of(const json_t *object, const char *name)
 {
     return json_string_value(json_object_get(object, name));
@@ -40,75 +37,6 @@ static const char *text_of(const json_t *object, const char *name)
 static sl_status strange(const char *what, sl_error *error)
 {
     return sl_error_set(error, SL_PROTOCOL, "the platform answered %s", what);
-}
-
-/* Rights. */
-
-const char *sl_rights_text(unsigned rights, char out[SL_RIGHTS_TEXT])
-{
-    size_t size = 0;
-    for (size_t i = 0; i < RIGHTS; i++)
-        if (rights & 1u << i)
-            size +=
-                (size_t)snprintf(out + size, SL_RIGHTS_TEXT - size, "%s%s", size ? "," : "", right_names[i]);
-    if (!size)
-        snprintf(out, SL_RIGHTS_TEXT, "none");
-    return out;
-}
-
-/* 0: there is none of that name. */
-static unsigned right_named(const char *name, size_t size)
-{
-    for (size_t i = 0; i < RIGHTS; i++)
-        if (strlen(right_names[i]) == size && !memcmp(right_names[i], name, size))
-            return 1u << i;
-    return 0;
-}
-
-sl_status sl_rights_parse(const char *text, unsigned *rights, sl_error *error)
-{
-    if (!text || !rights)
-        return sl_error_set(error, SL_INVALID_ARGUMENT, "sl_rights_parse: text or rights is NULL");
-    *rights = 0;
-    for (const char *name = text;; name++) {
-        size_t size = strcspn(name, ",");
-        unsigned right = right_named(name, size);
-        if (!right)
-            return sl_error_set(error, SL_INVALID_ARGUMENT,
-                                "\"%.*s\" is no right: there are read, write, manage, create, admin",
-                                (int)(size < 40 ? size : 40), name);
-        *rights |= right;
-        name += size;
-        if (!*name)
-            return SL_OK;
-    }
-}
-
-/* Rights that a later platform has more of are left out. */
-static unsigned rights_of(const json_t *object)
-{
-    unsigned rights = 0;
-    size_t index;
-    const json_t *name;
-    json_array_foreach(json_object_get(object, "rights"), index, name)
-    {
-        const char *text = json_string_value(name);
-        rights |= text ? right_named(text, strlen(text)) : 0;
-    }
-    return rights;
-}
-
-static json_t *rights_json(unsigned rights)
-{
-    json_t *names = json_array();
-    bool good = names;
-    for (size_t i = 0; i < RIGHTS; i++)
-        if (rights & 1u << i)
-            good &= !json_array_append_new(names, json_string(right_names[i]));
-    if (good)
-        return names;
-    json_decref(names);
-    return NULL;
 }
 
 /* The call. */
@@ -172,7 +100,7 @@ static sl_status application_fill(struct sl_application *application, json_t *va
         return strange("an application without \"id\" or \"name\"", error);
     if ((keys && !json_is_array(keys)) || (grants && !json_is_array(grants)))
         return strange("an application whose \"keys\" or \"grants\" are no list", error);
-    application->rights = rights_of(value);
+    application->rights = sl_rights_known(json_object_get(value, "rights"));
     application->text = json_dumps(value, JSON_INDENT(2));
     return application->text ? SL_OK : sl_error_oom(error);
 }
@@ -227,12 +155,12 @@ sl_status sl_application_create(sl_client *client, const sl_application_spec *sp
             error, SL_INVALID_ARGUMENT,
             "sl_application_create: spec is NULL, or its struct_size is not sizeof(sl_application_spec)");
     sl_status status = check(client, spec->name, error);
-    if (!status && spec->rights & ~(unsigned)ALL)
+    if (!status && spec->rights & ~(unsigned)SL_RIGHTS_ALL)
         status = sl_error_set(error, SL_INVALID_ARGUMENT, "sl_application_create: rights are no sl_right");
     if (status)
         return status;
-    json_t *in = json_pack("{s:s, s:o, s:s*, s:s*}", "name", spec->name, "rights", rights_json(spec->rights),
-                           "issuer", spec->issuer, "subject", spec->subject);
+    json_t *in = json_pack("{s:s, s:o, s:s*, s:s*}", "name", spec->name, "rights",
+                           sl_rights_json(spec->rights), "issuer", spec->issuer, "subject", spec->subject);
     if (!in)
         return sl_error_set(error, SL_INVALID_ARGUMENT,
                             "a text of the application is not UTF-8, or memory is out");
@@ -385,11 +313,11 @@ sl_status sl_grant_add(sl_client *client, const char *name, const char *hrn, uns
     sl_status status = check(client, name, error);
     if (!status)
         status = check_hrn(hrn, error);
-    if (!status && (!rights || rights & ~(unsigned)ALL))
+    if (!status && (!rights || rights & ~(unsigned)SL_RIGHTS_ALL))
         status = sl_error_set(error, SL_INVALID_ARGUMENT, "sl_grant_add: rights are no sl_right");
     if (status)
         return status;
-    json_t *in = json_pack("{s:o}", "rights", rights_json(rights));
+    json_t *in = json_pack("{s:o}", "rights", sl_rights_json(rights));
     return in ? change(client, "PATCH", name, hrn, "", in, error) : sl_error_oom(error);
 }
 
@@ -400,7 +328,7 @@ sl_status sl_grant_take(sl_client *client, const char *name, const char *hrn, un
     sl_status status = check(client, name, error);
     if (!status)
         status = check_hrn(hrn, error);
-    if (!status && rights & ~(unsigned)ALL)
+    if (!status && rights & ~(unsigned)SL_RIGHTS_ALL)
         status = sl_error_set(error, SL_INVALID_ARGUMENT, "sl_grant_take: rights are no sl_right");
     if (status)
         return status;
@@ -561,7 +489,7 @@ static sl_grant grant_of(const json_t *value)
         .application = text_of(value, "application"),
         .name = text_of(value, "name"),
         .hrn = text_of(value, "hrn"),
-        .rights = rights_of(value),
+        .rights = sl_rights_known(json_object_get(value, "rights")),
     };
 }
 

@@ -267,7 +267,9 @@ class Applications(TestCase):
 
     def test_requests_a_second_are_rationed_by_application(self):
         directory = self.scratch()
-        keys = [self.platform.cli("app", "create", name, "--right", "read", "--data-dir", directory + "/data").stdout.decode()
+        keys = [self.platform.cli("app", "create", name, "--right", "read", "--data-dir", directory + "/data",
+                                  "--token-url", "http://127.0.0.1:1/oauth2/token",
+                                  "-D", f"streamlayer.gateway.data-directory={directory}/data").stdout.decode()
                 for name in ("busy", "calm")]
         running = daemon.Daemon(self.platform, directory, settings="limits.application-requests = 1").start()
         self.addCleanup(running.kill)

@@ -6,7 +6,7 @@ import stat
 import subprocess
 
 import streamlayer
-from streamlayer import TestCase, wait_for
+from streamlayer import TestCase, wait_for, write_text
 
 
 class ApplicationsOnTheCommandLine(TestCase):
@@ -90,10 +90,10 @@ class ApplicationsOnTheCommandLine(TestCase):
         self.as_application(file, "token", code=4)
 
     def test_app_wrong_uses(self):
-        self.assertIn("no right", self.run_it("app", "create", "x", "--right", "root", code=2))
+        self.assertIn("none of: read,write,manage,create,admin", self.run_it("app", "create", "x", "--right", "root", code=2))
         self.run_it("app", "create", "x", "--issuer", "https://issuer.example", code=2)
         self.run_it("app", "rotate", "x", "--now", "--grace", "1h", code=2)
-        self.assertIn("no right", self.run_it("grant", "x", "hrn:here:data::local:none", "rea", code=2))
+        self.assertIn("none of: read,write,manage,create,admin", self.run_it("grant", "x", "hrn:here:data::local:none", "rea", code=2))
         self.run_it("grant", "default", "hrn:here:data::local:none", "read", code=3)
         self.run_it("grant", "nobody", "*", "read", code=3)
         self.run_it("app", "delete", "nobody", "--yes", code=3)
@@ -118,10 +118,21 @@ class ApplicationsOnTheCommandLine(TestCase):
 
     def test_app_is_the_first_administrator_of_a_new_directory(self):
         data = os.path.join(self.scratch(), "gateway")
-        text = self.run_it("app", "create", "root", "--right", "create,admin", "--data-dir", data)
+        create = ("app", "create", "root", "--right", "create,admin", "--data-dir", data)
+        self.assertIn("give --token-url", self.run_it(*create, code=2))
+        self.assertIn("no gateway keeps its data", self.run_it(*create, "--token-url", "http://127.0.0.1:1/", code=3))
+        self.assertFalse(os.path.exists(data))
+        config = os.path.join(self.scratch(), "gateway.conf")
+        of_gateway = f'streamlayer.gateway {{ kafka.brokers = "{self.platform.brokers}", data-directory = "{data}"'
+        write_text(config, of_gateway + ', listen { address = "0.0.0.0", plain-off-loopback = true } }\n')
+        self.assertIn("port 8080 of 0.0.0.0", self.run_it("--config", config, *create, code=2))
+        self.assertFalse(os.path.exists(data))
+        write_text(config, of_gateway + ', public-url = "https://streams.example.com/" }\n')
+        text = self.run_it("--config", config, *create)
+        self.assertIn("here.token.endpoint.url = https://streams.example.com/oauth2/token\n", text)
         self.assertEqual(stat.S_IMODE(os.stat(data).st_mode), 0o700)
         self.assertEqual(stat.S_IMODE(os.stat(data + "/catalogs.db").st_mode), 0o600)
-        self.assertIn("there is an application", self.run_it("app", "create", "root", "--data-dir", data, code=1))
+        self.assertIn("there is an application", self.run_it("app", "create", "root", "--data-dir", data, "--token-url", "http://x/", code=1))
         self.assertIn("last application", self.run_it("app", "delete", "root", "--yes", "--data-dir", data, code=1))
         self.assertIn("last application", self.run_it("revoke", "root", "*", "--data-dir", data, code=1))
         log = os.path.join(data, "log")

@@ -117,7 +117,7 @@ static void rights_are_by_catalog(void **state)
 {
     struct fixture *fixture = *state;
     struct gw_application one = make(fixture, "one", 0, 0),
-                          other = make(fixture, "other", GW_RIGHT_CREATE, 0);
+                          other = make(fixture, "other", SL_RIGHT_CREATE, 0);
     static const char *const ids[] = {"m", "c", "a", "z", "b"};
     for (size_t i = 0; i < 5; i++)
         make_catalog(fixture, ids[i], NULL);
@@ -130,18 +130,18 @@ static void rights_are_by_catalog(void **state)
         char hrn[100];
         snprintf(hrn, sizeof hrn, "%s%s", GW_HRN_PREFIX, ids[i]);
         assert_int_equal(rights_of(fixture, one.id, hrn), i + 1);
-        assert_int_equal(rights_of(fixture, other.id, hrn), GW_RIGHT_CREATE);
+        assert_int_equal(rights_of(fixture, other.id, hrn), SL_RIGHT_CREATE);
     }
     assert_int_equal(rights_of(fixture, one.id, HRN("d")), 0);
     assert_int_equal(rights_of(fixture, one.id, NULL), 0);
-    grant(fixture, "one", GW_EVERY_CATALOG, GW_RIGHT_MANAGE, 0);
+    grant(fixture, "one", GW_EVERY_CATALOG, SL_RIGHT_MANAGE, 0);
     assert_int_equal(rights_of(fixture, one.id, HRN("m")), 1 | 4);
     assert_int_equal(rights_of(fixture, one.id, HRN("no-such")), 4);
     assert_int_equal(rights_of(fixture, one.id, NULL), 0); /* not on the platform */
-    grant(fixture, "one", GW_EVERY_CATALOG, GW_RIGHT_CREATE, 0);
-    assert_int_equal(rights_of(fixture, one.id, NULL), GW_RIGHT_CREATE);
-    assert_int_equal(rights_of(fixture, one.id, HRN("no-such")), 4 | GW_RIGHT_CREATE);
-    grant(fixture, "one", GW_EVERY_CATALOG, 0, GW_RIGHT_MANAGE | GW_RIGHT_CREATE);
+    grant(fixture, "one", GW_EVERY_CATALOG, SL_RIGHT_CREATE, 0);
+    assert_int_equal(rights_of(fixture, one.id, NULL), SL_RIGHT_CREATE);
+    assert_int_equal(rights_of(fixture, one.id, HRN("no-such")), 4 | SL_RIGHT_CREATE);
+    grant(fixture, "one", GW_EVERY_CATALOG, 0, SL_RIGHT_MANAGE | SL_RIGHT_CREATE);
     assert_int_equal(rights_of(fixture, one.id, HRN("no-such")), 0);
     assert_null(gw_access_find(fixture->access, "one")); /* a name is no id */
 }
@@ -151,16 +151,16 @@ static void grants_add_set_and_take(void **state)
     struct fixture *fixture = *state;
     struct gw_application made = make(fixture, "app", 0, 0);
     make_catalog(fixture, "c", NULL);
-    grant(fixture, "app", HRN("c"), GW_RIGHT_READ, 0);
-    grant(fixture, "app", HRN("c"), GW_RIGHT_WRITE, 0);
+    grant(fixture, "app", HRN("c"), SL_RIGHT_READ, 0);
+    grant(fixture, "app", HRN("c"), SL_RIGHT_WRITE, 0);
     assert_int_equal(rights_of(fixture, made.id, HRN("c")), 3);
-    grant(fixture, "app", HRN("c"), GW_RIGHT_MANAGE, GW_RIGHTS_CATALOG);
+    grant(fixture, "app", HRN("c"), SL_RIGHT_MANAGE, SL_RIGHTS_CATALOG);
     assert_int_equal(rights_of(fixture, made.id, HRN("c")), 4);
-    grant(fixture, "app", HRN("c"), GW_RIGHT_READ | GW_RIGHT_WRITE, 0);
-    grant(fixture, "app", HRN("c"), 0, GW_RIGHT_WRITE | GW_RIGHT_MANAGE);
+    grant(fixture, "app", HRN("c"), SL_RIGHT_READ | SL_RIGHT_WRITE, 0);
+    grant(fixture, "app", HRN("c"), 0, SL_RIGHT_WRITE | SL_RIGHT_MANAGE);
     assert_int_equal(rights_of(fixture, made.id, HRN("c")), 1);
-    grant(fixture, "app", HRN("c"), 0, GW_RIGHTS_CATALOG);
-    grant(fixture, "app", HRN("c"), 0, GW_RIGHTS_CATALOG); /* again changes nothing */
+    grant(fixture, "app", HRN("c"), 0, SL_RIGHTS_CATALOG);
+    grant(fixture, "app", HRN("c"), 0, SL_RIGHTS_CATALOG); /* again changes nothing */
     assert_int_equal(rights_of(fixture, made.id, HRN("c")), 0);
     sl_error error = {0};
     assert_int_equal(gw_applications_grant(fixture->applications, "app", HRN("none"), 1, 0, NULL, &error),
@@ -175,26 +175,26 @@ static void grants_add_set_and_take(void **state)
 static void grants_go_with_their_catalog(void **state)
 {
     struct fixture *fixture = *state;
-    struct gw_application owner = make(fixture, "owner", GW_RIGHT_CREATE, 0),
+    struct gw_application owner = make(fixture, "owner", SL_RIGHT_CREATE, 0),
                           guest = make(fixture, "guest", 0, 0);
     make_catalog(fixture, "c", owner.id);
     assert_int_equal(gw_access_refresh(fixture->access, true, NULL), SL_OK);
-    assert_int_equal(rights_of(fixture, owner.id, HRN("c")), GW_RIGHTS_CATALOG | GW_RIGHT_CREATE);
-    grant(fixture, "guest", HRN("c"), GW_RIGHT_READ, 0);
+    assert_int_equal(rights_of(fixture, owner.id, HRN("c")), SL_RIGHTS_CATALOG | SL_RIGHT_CREATE);
+    grant(fixture, "guest", HRN("c"), SL_RIGHT_READ, 0);
     assert_int_equal(gw_catalogs_condemn(fixture->catalogs, HRN("c"), NULL, NULL), SL_OK);
     assert_int_equal(gw_applications_grant(fixture->applications, "guest", HRN("c"), 1, 0, NULL, NULL),
                      SL_UNSUPPORTED);
     assert_int_equal(gw_catalogs_forget_empty(fixture->catalogs, NULL), SL_OK);
     make_catalog(fixture, "c", guest.id);
     assert_int_equal(gw_access_refresh(fixture->access, true, NULL), SL_OK);
-    assert_int_equal(rights_of(fixture, owner.id, HRN("c")), GW_RIGHT_CREATE);
-    assert_int_equal(rights_of(fixture, guest.id, HRN("c")), GW_RIGHTS_CATALOG);
+    assert_int_equal(rights_of(fixture, owner.id, HRN("c")), SL_RIGHT_CREATE);
+    assert_int_equal(rights_of(fixture, guest.id, HRN("c")), SL_RIGHTS_CATALOG);
 }
 
 static void who_is_no_more_is_not_found(void **state)
 {
     struct fixture *fixture = *state;
-    make(fixture, "root", GW_RIGHT_ADMIN, 0);
+    make(fixture, "root", SL_RIGHT_ADMIN, 0);
     struct gw_application made = make(fixture, "app", 0, 0);
     make_catalog(fixture, "c", made.id);
     assert_int_equal(gw_access_refresh(fixture->access, true, NULL), SL_OK);
@@ -217,20 +217,20 @@ static void who_is_no_more_is_not_found(void **state)
 static void accounts_that_did_not_change_stay(void **state)
 {
     struct fixture *fixture = *state;
-    struct gw_application one = make(fixture, "one", 0, GW_RIGHT_READ), other = make(fixture, "other", 0, 0);
+    struct gw_application one = make(fixture, "one", 0, SL_RIGHT_READ), other = make(fixture, "other", 0, 0);
     struct gw_account *first = gw_access_find(fixture->access, one.id),
                       *second = gw_access_find(fixture->access, other.id);
     fixture->change_count = 0;
-    grant(fixture, "other", GW_EVERY_CATALOG, GW_RIGHT_WRITE, 0);
+    grant(fixture, "other", GW_EVERY_CATALOG, SL_RIGHT_WRITE, 0);
     assert_int_equal(fixture->change_count, 1);
     assert_int_equal(fixture->changes[0].before, 0);
-    assert_int_equal(fixture->changes[0].after, GW_RIGHT_WRITE);
+    assert_int_equal(fixture->changes[0].after, SL_RIGHT_WRITE);
     assert_false(atomic_load(&first->stale));
     assert_true(atomic_load(&second->stale));
     assert_ptr_equal(gw_access_renew(fixture->access, first), first);
     struct gw_allowance *allowance = second->allowance;
     struct gw_account *fresh = gw_access_renew(fixture->access, second);
-    assert_int_equal(gw_account_rights(fresh, HRN("c")), GW_RIGHT_WRITE);
+    assert_int_equal(gw_account_rights(fresh, HRN("c")), SL_RIGHT_WRITE);
     assert_ptr_equal(fresh->allowance, allowance); /* a change gives nobody new requests */
     gw_account_unlink(fresh);
     gw_account_unlink(first);
@@ -240,19 +240,19 @@ static void the_last_administrator_stays(void **state)
 {
     struct fixture *fixture = *state;
     sl_error error = {0};
-    make(fixture, "root", GW_RIGHT_ADMIN | GW_RIGHT_CREATE, 0);
-    make(fixture, "app", GW_RIGHT_CREATE, GW_RIGHTS_CATALOG);
+    make(fixture, "root", SL_RIGHT_ADMIN | SL_RIGHT_CREATE, 0);
+    make(fixture, "app", SL_RIGHT_CREATE, SL_RIGHTS_CATALOG);
     assert_int_equal(gw_applications_delete(fixture->applications, "root", &error), SL_CONFLICT);
     assert_non_null(strstr(error.text, "last application with the right admin"));
-    make(fixture, "root2", GW_RIGHT_ADMIN, 0);
+    make(fixture, "root2", SL_RIGHT_ADMIN, 0);
     assert_int_equal(gw_applications_delete(fixture->applications, "root", NULL), SL_OK);
     assert_int_equal(gw_applications_delete(fixture->applications, "app", NULL), SL_OK);
     assert_int_equal(gw_applications_delete(fixture->applications, "root2", NULL), SL_CONFLICT);
-    assert_int_equal(gw_applications_grant(fixture->applications, "root2", GW_EVERY_CATALOG, GW_RIGHT_CREATE,
-                                           GW_RIGHTS_ALL, NULL, NULL),
+    assert_int_equal(gw_applications_grant(fixture->applications, "root2", GW_EVERY_CATALOG, SL_RIGHT_CREATE,
+                                           SL_RIGHTS_ALL, NULL, NULL),
                      SL_CONFLICT);
-    assert_int_equal(gw_applications_grant(fixture->applications, "root2", GW_EVERY_CATALOG, GW_RIGHT_ADMIN,
-                                           GW_RIGHTS_ALL, NULL, NULL),
+    assert_int_equal(gw_applications_grant(fixture->applications, "root2", GW_EVERY_CATALOG, SL_RIGHT_ADMIN,
+                                           SL_RIGHTS_ALL, NULL, NULL),
                      SL_OK);
 }
 
@@ -327,17 +327,18 @@ static void what_cannot_be_is_refused(void **state)
     assert_true(key_is_good(fixture, &first, sl_wall_ms()));
     unsigned rights;
     json_t *names = json_loads("[\"read\",\"admin\"]", 0, NULL);
-    assert_int_equal(gw_rights_read(names, GW_RIGHTS_CATALOG, &rights, &error), SL_INVALID_ARGUMENT);
+    assert_int_equal(sl_rights_read(names, SL_RIGHTS_CATALOG, &rights, &error), SL_INVALID_ARGUMENT);
     assert_non_null(strstr(error.text, "\"admin\", is none of: read,write,manage"));
-    assert_int_equal(gw_rights_read(names, GW_RIGHTS_CATALOG | GW_RIGHTS_PLATFORM, &rights, NULL), SL_OK);
-    assert_int_equal(rights, GW_RIGHT_READ | GW_RIGHT_ADMIN);
-    assert_int_equal(gw_rights_read(NULL, GW_RIGHTS_CATALOG, &rights, &error), SL_INVALID_ARGUMENT);
+    assert_int_equal(sl_rights_read(names, SL_RIGHTS_CATALOG | SL_RIGHTS_PLATFORM, &rights, NULL), SL_OK);
+    assert_int_equal(rights, SL_RIGHT_READ | SL_RIGHT_ADMIN);
+    assert_int_equal(sl_rights_read(NULL, SL_RIGHTS_CATALOG, &rights, &error), SL_INVALID_ARGUMENT);
     json_decref(names);
-    assert_int_equal(gw_rights_parse("write,read", GW_RIGHTS_CATALOG, &rights, NULL), SL_OK);
+    assert_int_equal(sl_rights_parse_among("write,read", SL_RIGHTS_CATALOG, &rights, NULL), SL_OK);
     assert_int_equal(rights, 3);
     static const char *const bad[] = {"", ",", "read,", "read,,write", "admin", "rea", "reads", " read"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
-        assert_int_equal(gw_rights_parse(bad[i], GW_RIGHTS_CATALOG, &rights, &error), SL_INVALID_ARGUMENT);
+        assert_int_equal(sl_rights_parse_among(bad[i], SL_RIGHTS_CATALOG, &rights, &error),
+                         SL_INVALID_ARGUMENT);
 }
 
 static void outside_subjects_are_found(void **state)
@@ -352,7 +353,7 @@ static void outside_subjects_are_found(void **state)
         char name[10];
         snprintf(name, sizeof name, "app%zu", i);
         const struct gw_application_spec spec = {
-            .name = name, .issuer = subjects[i][0], .subject = subjects[i][1], .rights = GW_RIGHT_READ};
+            .name = name, .issuer = subjects[i][0], .subject = subjects[i][1], .rights = SL_RIGHT_READ};
         struct gw_application made;
         assert_int_equal(gw_applications_create(fixture->applications, &spec, &made, NULL), SL_OK);
         strcpy(ids[i], made.id);
@@ -374,7 +375,7 @@ static void what_others_change_is_seen(void **state)
     struct fixture *fixture = *state;
     struct gw_applications *others;
     struct gw_application made, second;
-    const struct gw_application_spec spec = {.name = "new", .rights = GW_RIGHT_READ};
+    const struct gw_application_spec spec = {.name = "new", .rights = SL_RIGHT_READ};
     const struct gw_application_spec outside = {.name = "out", .issuer = "i", .subject = "s"};
     assert_int_equal(gw_applications_open(fixture->directory, &others, NULL), SL_OK);
     assert_int_equal(gw_applications_create(others, &spec, &made, NULL), SL_OK);
@@ -383,13 +384,13 @@ static void what_others_change_is_seen(void **state)
     struct gw_account *account = gw_access_find_subject(fixture->access, "i", "s");
     assert_non_null(account);
     gw_account_unlink(account);
-    assert_int_equal(gw_applications_grant(others, "new", GW_EVERY_CATALOG, GW_RIGHT_WRITE, 7, NULL, NULL),
+    assert_int_equal(gw_applications_grant(others, "new", GW_EVERY_CATALOG, SL_RIGHT_WRITE, 7, NULL, NULL),
                      SL_OK);
-    assert_int_equal(rights_of(fixture, made.id, HRN("c")), GW_RIGHT_READ);
+    assert_int_equal(rights_of(fixture, made.id, HRN("c")), SL_RIGHT_READ);
     fixture->change_count = 0;
     assert_int_equal(gw_access_refresh(fixture->access, true, NULL), SL_OK);
     assert_int_equal(fixture->change_count, 1);
-    assert_int_equal(rights_of(fixture, made.id, HRN("c")), GW_RIGHT_WRITE);
+    assert_int_equal(rights_of(fixture, made.id, HRN("c")), SL_RIGHT_WRITE);
     assert_int_equal(gw_access_refresh(fixture->access, true, NULL), SL_OK);
     assert_int_equal(fixture->change_count, 1);
     gw_applications_close(&others);
@@ -398,7 +399,7 @@ static void what_others_change_is_seen(void **state)
 static void applications_are_shown_without_secrets(void **state)
 {
     struct fixture *fixture = *state;
-    struct gw_application root = make(fixture, "root", GW_RIGHTS_PLATFORM, GW_RIGHT_READ),
+    struct gw_application root = make(fixture, "root", SL_RIGHTS_PLATFORM, SL_RIGHT_READ),
                           app = make(fixture, "app", 0, 0);
     json_t *value, *items;
     char *next;

@@ -447,7 +447,7 @@ static void an_older_schema_is_upgraded_with_a_copy(void **state)
     assert_non_null(account);
     assert_string_equal(account->id, "app1");
     assert_string_equal(secret, "secret1");
-    assert_int_equal(gw_account_rights(account, GW_HRN_PREFIX "any"), GW_RIGHTS_CATALOG | GW_RIGHTS_PLATFORM);
+    assert_int_equal(gw_account_rights(account, GW_HRN_PREFIX "any"), SL_RIGHTS_CATALOG | SL_RIGHTS_PLATFORM);
     gw_account_unlink(account);
     gw_access_close(&access);
     gw_applications_close(&applications);
