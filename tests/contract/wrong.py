@@ -2,6 +2,7 @@
 import ast
 import glob
 import http.client
+import json
 import os
 import re
 import socket
@@ -14,7 +15,8 @@ class Row:
 
     def __init__(self, name, place):
         self.name, self.place = name, place
-        self.application, self.raw, self.length, self.signed = "owner", False, True, False
+        self.application, self.raw, self.length, self.signed, self.chunked = "owner", False, True, False, False
+        self.token = None  # (whose key, header, claims): a bearer token of the row's own
         self.method = self.target = self.code = self.cause = None
         self.headers, self.body, self.status, self.host = [], b"", None, True
 
@@ -55,6 +57,13 @@ def body_line(line):
     return line[1:].encode() + b"\n"
 
 
+def token_line(line):
+    """@token BY HEADER CLAIMS: what they have beside what a good one has; null: without that member."""
+    _, by, rest = line.split(" ", 2)
+    header, end = json.JSONDecoder().raw_decode(rest)
+    return by, header, json.loads(rest[end:])
+
+
 def read_rows(name):
     rows, row = [], None
     with open(name, encoding="utf-8") as file:
@@ -76,6 +85,10 @@ def read_rows(name):
                 row.host = False
             elif line == "@signed":
                 row.signed = True
+            elif line.startswith("@token "):
+                row.token = token_line(line)
+            elif line == "@chunked":
+                row.chunked = True
             elif line == "@no-length":
                 row.length = False
             elif line.startswith("= "):
@@ -111,7 +124,8 @@ def fill(text, names):
     return re.sub(r"\{([a-zA-Z_0-9]+)\}", lambda found: names.get(found[1], found[0]), text)
 
 
-def request_bytes(row, names, tokens, host, sign):
+def request_bytes(row, fixture):
+    names, host = fixture.names, f"{fixture.address[0]}:{fixture.address[1]}"
     if row.raw:
         lines = [fill(line, names) for line in row.headers]
         if row.host and not any(line.lower().startswith("host:") for line in lines):
@@ -125,21 +139,22 @@ def request_bytes(row, names, tokens, host, sign):
     lines = [f"{row.method} {fill(row.target, names)} HTTP/1.1", *[fill(line, names) for line in row.headers]]
     if "host" not in given:
         lines.insert(1, f"Host: {host}")
-    if row.signed:
-        lines.append("Authorization: " + sign())
-    elif "authorization" not in given and row.application != "nobody":
-        lines.append(f"Authorization: Bearer {tokens[row.application]}")
-    if row.length and not given & {"content-length", "transfer-encoding"} and (body or row.method in ("POST", "PUT",
-                                                                                                   "PATCH")):
+    if "authorization" not in given and (authorization := fixture.authorization(row)):
+        lines.append(f"Authorization: {authorization}")
+    if row.chunked:
+        lines.append("Transfer-Encoding: chunked")
+        body = b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body)
+    elif row.length and not given & {"content-length", "transfer-encoding"} and (body or row.method in ("POST", "PUT",
+                                                                                                     "PATCH")):
         lines.append(f"Content-Length: {len(body)}")
     return "\r\n".join(lines).encode("utf-8", "surrogateescape") + b"\r\n\r\n" + body
 
 
-def send(row, address, names, tokens, sign, seconds=30):
-    """Status, headers and body of the answer. sign(): the Authorization of a signed one."""
-    with socket.create_connection(address, timeout=seconds) as connection:
+def send(row, fixture, seconds=30):
+    """Status, headers and body of the answer."""
+    with socket.create_connection(fixture.address, timeout=seconds) as connection:
         try:
-            connection.sendall(request_bytes(row, names, tokens, f"{address[0]}:{address[1]}", sign))
+            connection.sendall(request_bytes(row, fixture))
         except (BrokenPipeError, ConnectionResetError):
             pass  # refused before the body's end: the answer is there all the same
         response = http.client.HTTPResponse(connection, method=row.method or "GET")

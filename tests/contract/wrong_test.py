@@ -1,12 +1,15 @@
 """Every row of tests/contract/wrong/: a request that is wrong in one way, and the answer that says so. After each the
 gateway serves, and nothing is in the layers that was not there before."""
 import base64
+import glob
 import json
 import os
 import re
 import time
 import urllib.parse
+import uuid
 
+import jwt
 import streamlayer
 import wrong
 from accounts import Accounts
@@ -21,11 +24,42 @@ LAYERS = {
 }
 
 
+ISSUER, AUDIENCE, SUBJECT = "https://login.example/realms/fleet", "fleet-api", "7c1f"
+
+# Limits that a row reaches; and what the fixture made stays however long the rows take.
+SETTINGS = {
+    "limits.blob": "1500000", "limits.batch-messages": "1000", "limits.publications": "2",
+    "limits.application-subscriptions": "4", "limits.subscriptions": "4",
+    "limits.subscription-idle": "1 d", "limits.subscription-lost": "1 d",
+    "token.issuers.login.issuer": ISSUER, "token.issuers.login.audience": AUDIENCE,
+}
+
+
+class Gateway:
+    """A `streamlayer up` of the rows' own. binaries: where it lies; client: where another does, if not there."""
+
+    def __init__(self, binaries, brokers, directory, client=None):
+        self.issuer = jwt.Key.make(directory + "/issuer.pem", "issuer's")
+        streamlayer.write_text(directory + "/jwks.json", json.dumps({"keys": [self.issuer.public()]}))
+        settings = {**SETTINGS, "token.issuers.login.jwks-file": directory + "/jwks.json"}
+        data = directory + "/data"
+        self.up = streamlayer.Running(binaries, data, directory + "/log", "--kafka", brokers,
+                                      *(word for name, value in settings.items()
+                                        for word in ("-D", f"streamlayer.gateway.{name}={value}")))
+        url = self.up.ready()
+        file, = glob.glob(data + "/token-keys/*.pem")
+        self.own = jwt.Key(file, os.path.basename(file)[:-len(".pem")])
+        self.platform = streamlayer.Platform({
+            "URL": url, "BIN": client or binaries, "CONFIG": data + "/application.conf",
+            "CREDENTIALS": data + "/credentials.properties", "BROKERS": brokers})
+
+
 class Fixture:
     """What the rows' names stand for."""
 
-    def __init__(self, platform):
-        self.platform = platform
+    def __init__(self, gateway):
+        self.gateway, self.platform = gateway, gateway.platform
+        platform = self.platform
         parts = urllib.parse.urlsplit(platform.url)
         self.address = (parts.hostname, parts.port)
         name = platform.name("wrong")
@@ -63,10 +97,11 @@ class Fixture:
         self.names.update({
             "cut_token": token[:-20], "changed_token": f"{head}.{changed}.{signature}",
             "unsigned_token": f"{none}.{payload}.", "long": "a" * 40000, "a129": "a" * 129, "a501": "a" * 501,
-            "cr": "\r", "now": str(int(time.time())), "key": self.credentials["here.access.key.id"]})
+            "cr": "\r", "key": self.credentials["here.access.key.id"]})
         self.names["sha"] = "84d89877f0d4041efb6bf91a16f0248f2fd573e6af05c19f96bedb9f882f7882"  # of 0123456789
         self.names["sha62"] = self.names["sha"][2:]
         self.tokens = {"owner": token}
+        self.want(platform.post("/config/v1/applications", {"name": "outside", "issuer": ISSUER, "subject": SUBJECT}), 201)
         accounts = Accounts(platform)
         self.accounts = []
         manager = accounts.make("manage")  # of every catalog
@@ -80,9 +115,25 @@ class Fixture:
                           200)
             self.tokens[name], self.names[name] = account.token, account.name
 
-    def sign(self):
-        return streamlayer.oauth_header(*(self.credentials[name] for name in (
-            "here.token.endpoint.url", "here.access.key.id", "here.access.key.secret")))
+    def token(self, by, header, claims):
+        """A token that is good but for what is given, and new: by the outside issuer's key, or the gateway's own."""
+        now = int(time.time())
+        key, issuer, audience, subject = {
+            "issuer": (self.gateway.issuer, ISSUER, AUDIENCE, SUBJECT),
+            "gateway": (self.gateway.own, "streamlayer", "streamlayer", self.credentials["here.client.id"]),
+        }[by]
+        claims = {"iss": issuer, "aud": audience, "sub": subject, "exp": now + 3600, "jti": str(uuid.uuid4()), **claims}
+        header = {"alg": "ES256", "typ": "JWT", "kid": key.kid, **header}
+        return key.sign(*({name: value for name, value in part.items() if value is not None} for part in (header, claims)))
+
+    def authorization(self, row):
+        """The header's value; None: none."""
+        if row.signed:
+            return streamlayer.oauth_header(*(self.credentials[name] for name in (
+                "here.token.endpoint.url", "here.access.key.id", "here.access.key.secret")))
+        if row.token:
+            return "Bearer " + self.token(*row.token)
+        return None if row.application == "nobody" else f"Bearer {self.tokens[row.application]}"
 
     def want(self, answer, status):
         if answer.status != status:
@@ -115,8 +166,8 @@ class Fixture:
 def fault_of(fixture, row):
     """What is wrong with the answer to a row; None: nothing."""
     try:
-        status, headers, body = wrong.send(row, fixture.address, fixture.names, fixture.tokens,
-                                           fixture.sign)
+        fixture.names["now"] = str(int(time.time()))
+        status, headers, body = wrong.send(row, fixture)
     except (OSError, ValueError) as error:
         return f"no answer: {type(error).__name__} {error}"
     if row.code.startswith("in-results "):  # CBOR; its texts stand there as they are
@@ -146,13 +197,15 @@ def fault_of(fixture, row):
 class Wrong(TestCase):
     def test_wrong_requests(self):
         rows = [row for row in wrong.all_rows() if os.environ.get("ROW", "") in row.name]
-        fixture = Fixture(self.platform)
+        gateway = Gateway(self.platform.binaries, self.platform.brokers, self.scratch())
+        self.addCleanup(gateway.up.kill)
+        fixture = Fixture(gateway)
         faults = []
         try:
             before = fixture.written()
             for row in rows:
                 fault = fault_of(fixture, row)
-                if not fault and self.platform.get("/health", token=None).status != 200:
+                if not fault and fixture.platform.get("/health", token=None).status != 200:
                     fault = "the gateway does not serve any more"
                 after = fixture.written()
                 if after != before:
@@ -164,6 +217,8 @@ class Wrong(TestCase):
             fixture.close()
         self.assertFalse(faults, f"{len(faults)} of {len(rows)} rows:\n" + "\n".join(faults))
         self.assertTrue(rows)
+        self.assertEqual(gateway.up.stop(), 0, gateway.up.text())
+        self.assertNotRegex(gateway.up.text(), streamlayer.SANITIZER_REPORT)
 
 
 if __name__ == "__main__":
