@@ -1,0 +1,35 @@
+/* A server with routes that a test needs, and what its handlers and the test tell each other. */
+#ifndef TESTS_UNIT_GW_SERVING_H
+#define TESTS_UNIT_GW_SERVING_H
+
+#include "support/cases.h"
+
+#include <pthread.h>
+#include <semaphore.h>
+#include <stdatomic.h>
+
+#include "gw_client.h"
+
+#include "gateway/http/server.h"
+
+#define HOST "Host: x\r\n"
+
+struct shared {
+    pthread_t decider;
+    sem_t reached;             /* a handler is where the test wants it */
+    struct gw_request *parked; /* unanswered; read after reached */
+    atomic_int sent_whole, sent_broken;
+    atomic_int freed, drained;
+    atomic_size_t streamed;
+    size_t quota; /* bytes that the streamed route takes before it pauses */
+    struct gw_server *server;
+};
+
+uint16_t start_with(struct shared *shared, struct gw_server_settings settings); /* the port */
+uint16_t start(struct shared *shared);
+void stop(struct shared *shared);
+
+/* Sends a body of that size and reads the answer, on an open connection. */
+void post(int fd, const char *path, size_t size, struct answer *answer);
+
+#endif
