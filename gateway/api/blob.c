@@ -106,6 +106,7 @@ static void put_begin(struct gw_request *request)
         refuse_size(put);
         return;
     }
+    gw_request_bound_body(request, put->gateway->max_blob);
     put->intake.whole = length;
     if (!gw_intake_admits(request, layer))
         return;
@@ -360,7 +361,7 @@ const struct gw_route gw_blob_routes[] = {
      .pattern = DATA,
      .flags = GW_ROUTE_STREAMED,
      .access = GW_ACCESS_WRITE,
-     .max_body = SIZE_MAX / 2, /* limits.blob is checked here */
+     .max_body = GW_BODY_UNBOUNDED, /* limits.blob is checked here */
      .begin = put_begin,
      .data = put_data,
      .handle = put_end,

@@ -328,6 +328,7 @@ static bool check_message(struct single *single)
     if (fault)
         return refuse(single, http, code, fault, "mend the request's headers");
     int64_t length;
+    gw_request_bound_body(single->request, single->gateway->max_body);
     if (!single->content_length || !sl_parse_int(single->content_length, 0, INT64_MAX, &length))
         return true;
     if (length > single->gateway->max_body)
@@ -636,7 +637,7 @@ const struct gw_route gw_ingest_routes[] = {
      .pattern = "/ingest/v1/catalogs/{hrn}/layers/{layer}",
      .flags = GW_ROUTE_STREAMED | GW_ROUTE_LENGTH,
      .access = GW_ACCESS_WRITE,
-     .max_body = SIZE_MAX / 2, /* a batch may be endless; a message is checked here */
+     .max_body = GW_BODY_UNBOUNDED, /* a batch may be endless; a message is checked here */
      .begin = begin,
      .data = data,
      .handle = handle,

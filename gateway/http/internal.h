@@ -104,9 +104,10 @@ struct gw_request {
     const char *segments[GW_SEGMENTS_MAX];
     struct gw_caller caller;
     struct sl_buffer body;
-    size_t bytes;     /* counted in the server's budget */
-    size_t discarded; /* bytes of the body that came and are not kept here */
-    size_t max_body;  /* as it was when the request began */
+    size_t bytes;       /* counted in the server's budget */
+    uint64_t discarded; /* bytes of the body that came after the answer was given */
+    uint64_t allowed;   /* of the body, when it was let in */
+    size_t max_body;    /* as it was when the request began */
     void *data;
     void (*free_data)(void *data);
 

@@ -13,8 +13,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A body that will not be used is read and dropped, since its answer cannot be sent before: up to here. */
-#define DISCARD_MAX ((size_t)64 << 20)
+/* What comes of a body that will not be used is read and dropped, since its answer cannot be sent before: so
+ * many bytes, or what is left of a body that was let in. */
+#define DISCARD_MAX ((uint64_t)64 << 20)
 
 static struct gw_request *request_new(struct gw_loop *loop)
 {
@@ -296,16 +297,33 @@ static bool is_welcome(struct gw_request *request)
     return false;
 }
 
+/* The body's size, as its head tells; -1: it does not. *length: as it says so; NULL: not. */
+static int64_t told_size(const struct gw_request *request, const char **length)
+{
+    int64_t bytes = -1;
+    *length = MHD_lookup_connection_value(request->connection, MHD_HEADER_KIND, "Content-Length");
+    /* What is no number libmicrohttpd refuses by itself. */
+    return *length && !sl_parse_int(*length, 0, INT64_MAX, &bytes) ? INT64_MAX : bytes;
+}
+
+void gw_request_bound_body(struct gw_request *request, int64_t max)
+{
+    request->allowed = (uint64_t)max;
+}
+
 /* It may pass: what its route does with its headers. */
 static void admit(struct gw_request *request)
 {
     const struct gw_route *route = request->route->route;
     request->max_body = route->max_body ? route->max_body : request->loop->server->settings.max_body;
     sl_buffer_init(&request->body, request->max_body);
-    const char *length = MHD_lookup_connection_value(request->connection, MHD_HEADER_KIND, "Content-Length");
-    int64_t bytes;
-    /* What is no number libmicrohttpd refuses by itself. */
-    if (length && (!sl_parse_int(length, 0, INT64_MAX, &bytes) || (uint64_t)bytes > request->max_body))
+    const char *length;
+    int64_t bytes = told_size(request, &length);
+    if (bytes >= 0)
+        request->allowed = (uint64_t)bytes;
+    else if (route->max_body != GW_BODY_UNBOUNDED)
+        request->allowed = request->max_body;
+    if (bytes >= 0 && (uint64_t)bytes > request->max_body)
         refuse_size(request);
     else if (gw_body_is_fit(request, length) && route->flags & GW_ROUTE_STREAMED && route->begin)
         route->begin(request);
@@ -375,12 +393,10 @@ static void overloaded(struct gw_request *request)
 /* A piece of the body for a route that takes it as it comes. */
 static void give_piece(struct gw_request *request, const char *data, size_t *size)
 {
-    if (*size > request->max_body - request->discarded) {
+    if (*size > request->max_body - request->body_bytes) {
         refuse_size(request);
     } else {
-        size_t taken = request->route->route->data(request, data, *size);
-        request->discarded += taken; /* not kept here: the body's size so far */
-        *size -= taken;
+        *size -= request->route->route->data(request, data, *size);
         if (*size && !request->answered) {
             request->paused = true;
             gw_connection_wait(request->peer, GW_WAIT_OURS);
@@ -395,30 +411,38 @@ static void give_piece(struct gw_request *request, const char *data, size_t *siz
 static bool take_piece(struct gw_request *request, const char *data, size_t *size)
 {
     struct gw_server *server = request->loop->server;
-    request->peer->moved += *size;
+    size_t offered = *size;
+    request->peer->moved += offered;
     if (request->answered) {
-        request->discarded += *size;
+        request->discarded += offered;
         *size = 0;
-        return request->discarded <= DISCARD_MAX;
+        return request->discarded <= DISCARD_MAX || request->body_bytes + offered <= request->allowed;
     }
     if (request->route->route->flags & GW_ROUTE_STREAMED && request->route->route->data) {
         give_piece(request, data, size);
         return true;
     }
-    size_t piece = *size;
     *size = 0;
-    if (piece > request->body.max - request->body.size) {
+    if (offered > request->body.max - request->body.size) {
         refuse_size(request);
-    } else if (!gw_budget_take(server->settings.budget, piece)) {
+    } else if (!gw_budget_take(server->settings.budget, offered)) {
         overloaded(request);
     } else {
-        request->bytes += piece;
-        if (!sl_buffer_append(&request->body, data, piece))
+        request->bytes += offered;
+        if (!sl_buffer_append(&request->body, data, offered))
             overloaded(request);
     }
     if (request->answered)
         drop_body(request);
     return true;
+}
+
+/* Whether the answer goes before the body, after which the connection ends: its client has asked before it
+ * sends, or has more to send than would be read and dropped. */
+static bool answers_at_once(const struct gw_request *request)
+{
+    const char *length;
+    return request->expect || told_size(request, &length) > (int64_t)DISCARD_MAX;
 }
 
 static enum MHD_Result send_answer(struct gw_request *request)
@@ -458,15 +482,14 @@ enum MHD_Result gw_mhd_request(void *opaque, struct MHD_Connection *connection, 
         gw_connection_wait(request->peer, GW_WAIT_BODY);
         request->version = version;
         bool clear = begin(request, method, version);
-        /* A client that asks before it sends its body gets the answer instead of leave to send. */
-        if (request->answered && (!clear || request->expect))
+        if (request->answered && (!clear || answers_at_once(request)))
             return send_answer(request);
         return MHD_YES;
     }
     /* After a suspension in the call for the headers it is made again, before anything of the body comes. */
     if (request->repeated) {
         request->repeated = false;
-        return request->answered && request->expect ? send_answer(request) : MHD_YES;
+        return request->answered && answers_at_once(request) ? send_answer(request) : MHD_YES;
     }
     if (*size) {
         size_t offered = *size;

@@ -27,6 +27,8 @@ struct gw_request;
  * request. */
 typedef void (*gw_handler)(struct gw_request *request);
 
+#define GW_BODY_UNBOUNDED (SIZE_MAX / 2)
+
 enum gw_route_flags {
     GW_ROUTE_PUBLIC = 1,    /* no token needed */
     GW_ROUTE_EXTENSION = 4, /* ours: not served with streamlayer.gateway.extensions = false */
@@ -43,11 +45,12 @@ struct gw_route {
     const char *pattern; /* "/stream/v2/catalogs/{hrn}/layers/{layer}/subscribe" */
     unsigned flags;
     unsigned access;   /* what it asks of the application; authenticate reads it, the server does not */
-    size_t max_body;   /* bytes; more is 413. 0: the server's default */
+    size_t max_body;   /* bytes; more is 413. 0: the server's default; GW_BODY_UNBOUNDED: the handler's */
     gw_handler handle; /* the whole request is there */
     /* GW_ROUTE_STREAMED: begin is called when the headers are in, data for each piece of the body, handle at
      * its end. An answer given in begin or data is sent when the body has ended (libmicrohttpd cannot do so
-     * before). data returns how many bytes it took; fewer than size pauses the body until
+     * before, except to a client that has not been let send, or says that it has very much to send: the
+     * connection ends with it). data returns how many bytes it took; fewer than size pauses the body until
      * gw_request_continue. */
     gw_handler begin;
     size_t (*data)(struct gw_request *request, const char *data, size_t size);
@@ -222,6 +225,9 @@ const char *gw_request_client_subject(const struct gw_request *request);
 /* What the client sent to know its calls by, or the request's own id, the answer's X-Request-Id. */
 const char *gw_request_correlation_id(const struct gw_request *request);
 const struct sl_buffer *gw_request_body(const struct gw_request *request);
+/* The most that the body may have, where the route has GW_BODY_UNBOUNDED and the head does not tell. If it is
+ * answered before its end, so much is read and dropped so that the answer can be sent. In begin. */
+void gw_request_bound_body(struct gw_request *request, int64_t max);
 /* It waits for something to tell, a poll for messages: until its answer it is not counted among max_requests.
  * Its loop's thread. */
 void gw_request_park(struct gw_request *request);

@@ -99,6 +99,76 @@ static void an_early_answer_waits_for_the_body(void **state)
     stop(&shared);
 }
 
+#define MIB ((size_t)1 << 20)
+
+static void write_many(int fd, size_t size, bool chunked)
+{
+    char *piece = malloc(MIB);
+    memset(piece, 'x', MIB);
+    for (; size; size -= MIB) {
+        if (chunked)
+            client_write(fd, "100000\r\n", 8);
+        client_write(fd, piece, MIB);
+        if (chunked)
+            client_write(fd, "\r\n", 2);
+    }
+    if (chunked)
+        client_write(fd, "0\r\n\r\n", 5);
+    free(piece);
+}
+
+/* Many more bytes than are read of a body that nobody wanted: this one was being taken. */
+static void what_fails_late_is_answered(void **state)
+{
+    static const char *const lengths[] = {"Content-Length: 146800640\r\n", "Transfer-Encoding: chunked\r\n"};
+    struct shared shared;
+    struct answer answer;
+    (void)state;
+    uint16_t port = start(&shared);
+    int fd = client_connect(port);
+    for (int i = 0; i < 2; i++) {
+        char head[200];
+        atomic_store(&shared.streamed, 0);
+        shared.quota = 70 * MIB;
+        snprintf(head, sizeof head, "POST /late HTTP/1.1\r\n" HOST "%s\r\n", lengths[i]);
+        client_write(fd, head, strlen(head));
+        write_many(fd, LATE_MAX, i == 1);
+        client_read(fd, &answer, true);
+        assert_int_equal(answer.status, 507);
+    }
+    /* One that goes on and on is not read for ever. */
+    atomic_store(&shared.streamed, 0);
+    static const char endless[] = "POST /late HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n";
+    client_write(fd, endless, strlen(endless));
+    write_many(fd, LATE_MAX + MIB, true);
+    client_read(fd, &answer, true);
+    assert_int_equal(answer.status, 0);
+    close(fd);
+    stop(&shared);
+}
+
+/* It is more than is read and dropped, so the answer does not wait for it. */
+static void a_huge_body_is_refused_at_once(void **state)
+{
+    static const char *const refused[] = {"POST /stream", "POST /nothing", "POST /who/no"};
+    struct shared shared;
+    struct answer answer;
+    (void)state;
+    uint16_t port = start(&shared);
+    for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
+        char head[200];
+        snprintf(head, sizeof head,
+                 "%s HTTP/1.1\r\n" HOST "Authorization: later\r\nContent-Length: 67108865\r\n\r\n",
+                 refused[i]);
+        client_ask(port, head, &answer);
+        assert_in_range(answer.status, 401, 413);
+        assert_non_null(strstr(answer.text, "\r\nConnection: close\r\n"));
+    }
+    sem_wait(&shared.reached);
+    pthread_join(shared.decider, NULL);
+    stop(&shared);
+}
+
 /* What a proxy before the gateway may read in another way: refused, and nothing after it is read. */
 static void unclear_framing_is_refused(void **state)
 {
@@ -167,4 +237,6 @@ CASES_MAIN(
     cmocka_unit_test(bytes_in_flight_are_bounded),
     cmocka_unit_test(streamed_bodies_pause_and_go_on),
     cmocka_unit_test(an_early_answer_waits_for_the_body),
+    cmocka_unit_test(what_fails_late_is_answered),
+    cmocka_unit_test(a_huge_body_is_refused_at_once),
     cmocka_unit_test(unclear_framing_is_refused))

@@ -96,6 +96,21 @@ static void refuse_early(struct gw_request *request)
     gw_respond_error(request, 415, "early", "refused \"before\"\n\xff the body", "nothing");
 }
 
+/* Takes what comes, until it is enough. */
+static size_t take_until_full(struct gw_request *request, const char *data, size_t size)
+{
+    struct shared *shared = gw_request_opaque(request);
+    (void)data;
+    if (atomic_fetch_add(&shared->streamed, size) + size >= shared->quota)
+        gw_respond_error(request, 507, "full", "there is no room for the rest", "nothing");
+    return size;
+}
+
+static void bound_late(struct gw_request *request)
+{
+    gw_request_bound_body(request, LATE_MAX);
+}
+
 /* The verdict comes from another thread. */
 static void *decide(void *opaque)
 {
@@ -191,6 +206,14 @@ static const struct gw_route routes[] = {
      .handle = hello,
      .begin = refuse_early,
      .name = "early"},
+    {.method = "POST",
+     .pattern = "/late",
+     .flags = GW_ROUTE_PUBLIC | GW_ROUTE_STREAMED,
+     .max_body = GW_BODY_UNBOUNDED,
+     .handle = hello,
+     .begin = bound_late,
+     .data = take_until_full,
+     .name = "late"},
     {.method = "GET", .pattern = "/who", .handle = who, .name = "who"},
     {.method = "POST", .pattern = "/who/{answer}", .handle = who_and_what, .name = "who.post"},
 };

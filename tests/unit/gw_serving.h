@@ -14,6 +14,8 @@
 
 #define HOST "Host: x\r\n"
 
+#define LATE_MAX ((size_t)140 << 20) /* of a body to /late */
+
 struct shared {
     pthread_t decider;
     sem_t reached;             /* a handler is where the test wants it */
@@ -21,7 +23,7 @@ struct shared {
     atomic_int sent_whole, sent_broken;
     atomic_int freed, drained;
     atomic_size_t streamed;
-    size_t quota; /* bytes that the streamed route takes before it pauses */
+    size_t quota; /* bytes that /stream takes before it pauses, and /late before it has enough */
     struct gw_server *server;
 };
 
