@@ -20,6 +20,15 @@ void gw_config_free(struct gw_config_call *change)
     free(change);
 }
 
+void gw_config_respond(struct gw_config_call *change, int status, json_t *value)
+{
+    if (value && json_object_set_new(value, "configToken", json_string(GW_CONFIG_COMPLETED))) {
+        json_decref(value);
+        value = NULL;
+    }
+    gw_respond_json(change->request, status, value);
+}
+
 void gw_config_fail(struct gw_config_call *change, const sl_error *error)
 {
     struct gw_request *request = change->request;
@@ -183,7 +192,7 @@ static void run_create_catalog(struct gw_job *job)
         }
         gw_config_fail(change, &error);
     } else {
-        gw_respond_json(change->request, 201, gw_catalogs_json(gateway->catalogs, hrn, &exists));
+        gw_config_respond(change, 201, gw_catalogs_json(gateway->catalogs, hrn, &exists));
     }
     free(hrn);
     gw_config_free(change);
@@ -219,9 +228,10 @@ static void no_catalog(struct gw_request *request, const char *hrn)
                       "there is no catalog %s", hrn);
 }
 
-static void respond_catalog(struct gw_request *request, const char *hrn)
+static void get_catalog(struct gw_request *request)
 {
     struct gateway *gateway = gw_request_opaque(request);
+    const char *hrn = gw_request_parameter(request, "hrn");
     bool exists;
     json_t *value = gw_catalogs_json(gateway->catalogs, hrn, &exists);
     if (exists)
@@ -230,20 +240,17 @@ static void respond_catalog(struct gw_request *request, const char *hrn)
         no_catalog(request, hrn);
 }
 
-static void get_catalog(struct gw_request *request)
-{
-    respond_catalog(request, gw_request_parameter(request, "hrn"));
-}
-
-/* Adds each catalog's own address. */
-static bool add_hrefs(json_t *items, const char *public_url)
+/* Adds what SDKs have of each catalog: its own address, and its name as "title". */
+static bool add_summaries(json_t *items, const char *public_url)
 {
     size_t index;
     json_t *item;
     json_array_foreach(items, index, item)
     {
         const char *hrn = json_string_value(json_object_get(item, "hrn"));
-        if (json_object_set_new(item, "href", json_sprintf("%s/config/v1/catalogs/%s", public_url, hrn)))
+        if (json_object_set_new(item, "href", json_sprintf("%s/config/v1/catalogs/%s", public_url, hrn)) ||
+            json_object_set(item, "title", json_object_get(item, "name")) ||
+            json_object_set_new(item, "type", json_string("urn:olp-types:catalog")))
             return false;
     }
     return true;
@@ -272,12 +279,22 @@ static void list_catalogs(struct gw_request *request)
     struct sl_buffer url;
     sl_buffer_init(&url, 1000);
     json_t *list = NULL;
-    if (items && gw_request_public_url(request, &url) && add_hrefs(items, url.data))
+    if (items && gw_request_public_url(request, &url) && add_summaries(items, url.data))
         list = json_pack("{s:{s:O}, s:s*}", "results", "items", items, "nextPageToken", next);
     json_decref(items);
     sl_buffer_free(&url);
     free(next);
     gw_respond_json(request, 200, list);
+}
+
+static void respond_renamed(struct gw_config_call *change)
+{
+    bool exists;
+    json_t *value = gw_catalogs_json(change->gateway->catalogs, change->hrn, &exists);
+    if (exists)
+        gw_config_respond(change, 200, value);
+    else /* it was deleted meanwhile */
+        no_catalog(change->request, change->hrn);
 }
 
 static void run_rename(struct gw_job *job)
@@ -287,7 +304,7 @@ static void run_rename(struct gw_job *job)
     if (gw_catalogs_rename(change->gateway->catalogs, change->hrn, change->name, &error))
         gw_config_fail(change, &error);
     else
-        respond_catalog(change->request, change->hrn);
+        respond_renamed(change);
     gw_config_free(change);
 }
 
@@ -306,6 +323,15 @@ static void delete_catalog(struct gw_request *request)
     struct gw_config_call *change = gw_config_new(request, gw_run_delete, false);
     if (change)
         gw_config_go_on(change, SL_OK, NULL);
+}
+
+static void get_status(struct gw_request *request)
+{
+    if (strcmp(gw_request_parameter(request, "status"), GW_CONFIG_COMPLETED))
+        gw_respond_error(request, 404, "not-found", "no change has this token",
+                         "give the configToken that a change was answered with");
+    else
+        gw_respond_json(request, 200, json_pack("{s:s}", "status", "success"));
 }
 
 #define CATALOGS "/config/v1/catalogs"
@@ -345,5 +371,10 @@ const struct gw_route gw_config_routes[] = {
      .handle = delete_catalog,
      .access = GW_ACCESS_MANAGE,
      .name = "config.delete"},
+    {.method = "GET",
+     .pattern = GW_CONFIG_STATUS "{status}",
+     .handle = get_status,
+     .access = GW_ACCESS_NONE,
+     .name = "config.status"},
 };
 const size_t gw_config_route_count = sizeof gw_config_routes / sizeof *gw_config_routes;

@@ -6,6 +6,11 @@
 #include "gateway/api/layer_spec.h"
 #include "gateway/gateway_internal.h"
 
+/* Where SDKs ask for the status of a change, by the token that it was answered with. A change is made when it
+ * is answered, so that all have the same. */
+#define GW_CONFIG_STATUS    "/config/v1/status/"
+#define GW_CONFIG_COMPLETED "completed"
+
 /* Strings are the request's or body's, which outlive it. */
 struct gw_config_call {
     struct gw_job job; /* first */
@@ -27,6 +32,8 @@ struct gw_config_call *gw_config_new(struct gw_request *request, void (*run)(str
 void gw_config_free(struct gw_config_call *change);
 /* Answers the failure and frees, or posts to the workers. */
 void gw_config_go_on(struct gw_config_call *change, sl_status status, const sl_error *error);
+/* Answers a change that was made with value, which is taken, and what SDKs ask for its status with. */
+void gw_config_respond(struct gw_config_call *change, int status, json_t *value);
 /* Answers the failure. */
 void gw_config_fail(struct gw_config_call *change, const sl_error *error);
 /* False, and the request is answered: one of the specs adopts a topic, and the application may not. */

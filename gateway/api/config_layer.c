@@ -64,6 +64,20 @@ sl_status gw_config_clean(struct gateway *gateway, const char *hrn, const char *
     return status ? status : last;
 }
 
+/* The SDKs read JSON here. */
+static void respond_deleted(struct gw_config_call *change)
+{
+    struct sl_buffer url;
+    sl_buffer_init(&url, 1000);
+    json_t *value = gw_request_public_url(change->request, &url)
+                        ? json_pack("{s:s, s:s++, s:s}", "title",
+                                    change->layer ? "Layer Deletion" : "Catalog Deletion", "href", url.data,
+                                    GW_CONFIG_STATUS, GW_CONFIG_COMPLETED, "type", "urn:olp-types:status")
+                        : NULL;
+    sl_buffer_free(&url);
+    gw_config_respond(change, 200, value);
+}
+
 void gw_run_delete(struct gw_job *job)
 {
     struct gw_config_call *change = (struct gw_config_call *)job;
@@ -79,7 +93,7 @@ void gw_run_delete(struct gw_job *job)
     if (status)
         gw_config_fail(change, &error);
     else
-        gw_respond(change->request, 204, NULL, "", 0, NULL, NULL);
+        respond_deleted(change);
     gw_config_free(change);
 }
 
@@ -208,7 +222,7 @@ static void run_create_layer(struct gw_job *job)
     if (gw_make_layer(change, change->hrn, change->specs, &layer, &error))
         gw_config_fail(change, &error);
     else
-        gw_respond_json(change->request, 201, gw_layer_json(layer));
+        gw_config_respond(change, 201, gw_layer_json(layer));
     gw_layer_unlink(layer);
     gw_config_free(change);
 }
@@ -273,7 +287,7 @@ static sl_status change_layer(struct gw_config_call *change, const struct gw_lay
     if (!status)
         gw_throttler_changed(change->gateway->throttler);
     if (!status)
-        gw_respond_json(change->request, 200, gw_layer_json(now));
+        gw_config_respond(change, 200, gw_layer_json(now));
     gw_layer_unlink(now);
     return status;
 }

@@ -234,6 +234,14 @@ static void show_publication(struct gw_request *request)
     gw_publication_unlink(gateway->publications, publication);
 }
 
+/* The SDK for TypeScript says who it is in every call. */
+static bool is_typescript_sdk(const struct gw_request *request)
+{
+    static const char name[] = "OLP-TS-SDK-";
+    const char *sent_with = gw_request_query(request, "sentWith");
+    return sent_with && !strncmp(sent_with, name, sizeof name - 1);
+}
+
 static void delete_publication(struct gw_request *request)
 {
     struct gateway *gateway = gw_request_opaque(request);
@@ -242,7 +250,11 @@ static void delete_publication(struct gw_request *request)
         return;
     gw_publications_remove(gateway->publications, publication);
     gw_publication_unlink(gateway->publications, publication);
-    gw_respond(request, 204, NULL, "", 0, NULL, NULL);
+    /* 204, and nothing else, is what the SDK for C++ takes; the one for TypeScript reads JSON. */
+    if (is_typescript_sdk(request))
+        gw_respond_json(request, 200, json_object());
+    else
+        gw_respond(request, 204, NULL, "", 0, NULL, NULL);
 }
 
 static void gather_partitions(struct gw_job *job)

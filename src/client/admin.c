@@ -114,6 +114,7 @@ sl_status sl_catalog_create(sl_client *client, const char *id, const char *name,
         return sl_error_set(error, SL_INVALID_ARGUMENT, "the catalog's name is not UTF-8, or memory is out");
     json_t *out = NULL;
     status = call(client, "POST", in, &out, error, "catalogs");
+    json_object_del(out, "configToken"); /* the change's, not the catalog's */
     if (!status && catalog)
         return catalog_make(out, catalog, error);
     json_decref(out);

@@ -71,12 +71,13 @@ ROWS = {
     ("GET", CATALOG): Row(ANY_RIGHT, 200),
     ("PATCH", CATALOG): Row("manage", 200, {"name": "a name"}),
     ("PUT", CATALOG): Row("manage", 200, {"name": "a name"}),
-    ("DELETE", CATALOG): Row("manage", 204),
+    ("DELETE", CATALOG): Row("manage", 200),
     ("POST", CATALOG + "/layers"): Row("manage", 400, {}),
     ("GET", CATALOG + LAYER): Row(ANY_RIGHT, 200),
     ("PUT", CATALOG + LAYER): Row("manage", 404, {"name": "a name"}, layer="none"),
     ("PATCH", CATALOG + LAYER): Row("manage", 404, {"name": "a name"}, layer="none"),
     ("DELETE", CATALOG + LAYER): Row("manage", 404, layer="none"),
+    ("GET", "/config/v1/status/{status}"): Row("any", 404),
     # lookup, at both its places
     **lookup("/lookup/v1"),
     **lookup(""),
@@ -151,7 +152,7 @@ class Matrix(TestCase):
     def ask(self, method, pattern, row, token, **parameters):
         values = {"hrn": self.catalog, "layer": "l", "subscription": "none", "group": "g", "id": "none",
                   "handle": "none", "application": "nobody", "api": "config" if "platform" in pattern else "stream",
-                  "version": "v1" if "platform" in pattern else "v2", "kid": "none", **row.parameters, **parameters}
+                  "version": "v1" if "platform" in pattern else "v2", "kid": "none", "status": "none", **row.parameters, **parameters}
         path = pattern.format(**values) + row.query
         return self.platform.request(method, path, row.body, headers=dict(row.headers), token=token)
 
