@@ -59,11 +59,25 @@ static void add(struct status *status, const char *name, enum state state, const
     fflush(stdout);
 }
 
+/* Whoever shows a certificate is there, and is not to be started. What else may be wrong with one, its text
+ * tells. */
+static const char *certificate_cure(const char *text)
+{
+    if (!strstr(text, "the certificate of "))
+        return NULL;
+    return strstr(text, " is signed by ")
+               ? "name the file with the platform's CA (PEM): -D " SL_ROOT
+                 "tls.ca-file=FILE, or tls.ca-file in the configuration"
+               : "the platform is there: whoever operates it mends its certificate";
+}
+
 static void fail(struct status *status, const char *name, const sl_error *error, const char *cure)
 {
     int code = cli_exit_code(error->status);
+    const char *certificate = certificate_cure(error->text);
     status->code = status->code ? status->code : code;
-    add(status, name, FAILED, cure, "%s", error->text[0] ? error->text : sl_status_text(error->status));
+    add(status, name, FAILED, certificate ? certificate : cure, "%s",
+        error->text[0] ? error->text : sl_status_text(error->status));
 }
 
 static long long elapsed(const struct status *status)
@@ -103,6 +117,9 @@ static void add_credentials(struct status *status, const char *until)
 
 static const char credentials_cure[] =
     "`streamlayer up` writes credentials; docs/configuration.md, \"Credentials\", tells the other ways";
+static const char refused_cure[] =
+    "are these for this platform? A key that has ended, or was lost, is replaced by an administrator: "
+    "`streamlayer app rotate NAME`";
 
 static bool check_credentials(struct status *status)
 {
@@ -124,7 +141,7 @@ static bool check_credentials(struct status *status)
         fail(status, "credentials", &error,
              status->proxied ? proxy_cure : "is the platform running, and is its token endpoint right?");
     else if (failure)
-        fail(status, "credentials", &error, credentials_cure);
+        fail(status, "credentials", &error, error.http_status == 401 ? refused_cure : credentials_cure);
     else
         add_credentials(status, until);
     sl_free(token);

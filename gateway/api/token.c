@@ -162,8 +162,9 @@ static bool is_timely(int64_t timestamp)
 }
 
 #define HOW_TO_SIGN                                                                                          \
-    "sign the request with the key of credentials.properties (OAuth 1.0a, HMAC-SHA256), with a fresh nonce " \
-    "and the right time"
+    "sign the request (OAuth 1.0a, HMAC-SHA256) with an access key that is good, a fresh nonce and the "     \
+    "right "                                                                                                 \
+    "time; a new key for an application: streamlayer app rotate"
 
 static void refuse(struct gw_request *request, const char *cause)
 {
@@ -194,7 +195,8 @@ static sl_status check(struct token_job *job, struct gw_account **account, bool 
     bool right = signature_is_right(job, secret);
     OPENSSL_cleanse(secret, sizeof secret);
     if (!right || !*account)
-        return sl_error_set(error, SL_UNAUTHENTICATED, "the access key or the signature is wrong");
+        return sl_error_set(error, SL_UNAUTHENTICATED,
+                            "the access key is not known or has ended, or the signature is wrong");
     return gw_tokens_remember_nonce(job->gateway->tokens, key, parameter(job, "oauth_nonce"), timestamp,
                                     (timestamp + 2L * CLOCK_SKEW_S) * 1000, error);
 }

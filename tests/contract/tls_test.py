@@ -9,6 +9,7 @@ import signal
 import socket
 import ssl
 import subprocess
+import sys
 import urllib.parse
 import warnings
 
@@ -20,6 +21,10 @@ OCTETS = {"Content-Type": "application/octet-stream"}
 
 def openssl(*arguments):
     subprocess.run(["openssl", *arguments], check=True, capture_output=True, timeout=60)
+
+
+CA_FILE = "here.platform.data-client.tls.ca-file"
+DOCS_TEST = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "integration", "docs_test.py")
 
 
 class Https(TestCase):
@@ -159,12 +164,32 @@ class Whole(Https):
                                check=False, timeout=60)
         self.assertNotEqual(plain.returncode, 0)
         self.make_ca("others")
-        wrong = platform.cli("-D", f"here.platform.data-client.tls.ca-file={self.at('others.pem')}", "catalog", "list",
+        wrong = platform.cli("-D", f"{CA_FILE}={self.at('others.pem')}", "catalog", "list",
                              check=False)
         self.assertNotEqual(wrong.returncode, 0, wrong.stdout)
         self.assertIn(b"certificate", wrong.stderr)
+        streamlayer.write_text(self.at("no-ca.conf"), f'include file("{platform.config}")\n{CA_FILE} = null\n')
+        for options, name in ((("--config", self.at("no-ca.conf")), "the system's"),
+                              (("-D", f"{CA_FILE}={self.at('others.pem')}"), "others.pem")):
+            status = platform.cli(*options, "status", check=False)
+            self.assertNotEqual(status.returncode, 0)
+            self.assertRegex(status.stdout.decode(), rf"(?m)^failed +gateway .*\n +-> .*{CA_FILE}=FILE")
+            self.assertIn(name, status.stdout.decode())
+            self.assertNotIn("streamlayer up", status.stdout.decode())
         self.assertEqual(up.stop(), 0, up.text()[-3000:])
         self.assertNotRegex(up.text(), streamlayer.SANITIZER_REPORT)
+
+    def test_https_session_with_curl(self):
+        """The documents' sessions with curl, as they are."""
+        up, platform = self.up()
+        streamlayer.write_environment(self.at("env"), {"URL": platform.url, "BIN": platform.binaries,
+                                                       "CONFIG": platform.config, "BROKERS": self.platform.brokers})
+        for name in ("protocol", "sdii"):
+            done = subprocess.run([sys.executable, DOCS_TEST, name], check=False, capture_output=True, timeout=300, text=True,
+                                  env={**os.environ, "STREAMLAYER_TEST_PLATFORM": self.directory,
+                                       "CURL_CA_BUNDLE": self.at("ca.pem")})
+            self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.assertEqual(up.stop(), 0, up.text()[-3000:])
 
     def test_https_old_versions_are_refused(self):
         _, platform = self.up()

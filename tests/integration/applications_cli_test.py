@@ -87,7 +87,14 @@ class ApplicationsOnTheCommandLine(TestCase):
         self.assertFalse(os.path.exists(other))
         self.run_it("app", "rotate", name, "--now", "--credentials", other)
         self.as_application(other, "token")
-        self.as_application(file, "token", code=4)
+        said = self.as_application(file, "token", code=4)
+        self.assertIn(file, said)
+        self.assertIn("has ended", said)
+        self.assertNotIn("credentials.properties", said)
+        signer = "here.platform.data-client.request-signer.credentials.file-path="
+        status = self.platform.cli("-D", signer + file, "status", check=False)
+        self.assertEqual(status.returncode, 4)
+        self.assertRegex(status.stdout.decode(), r"(?m)^failed +credentials .*\n +-> .*`streamlayer app rotate NAME`$")
 
     def test_app_wrong_uses(self):
         self.assertIn("none of: read,write,manage,create,admin", self.run_it("app", "create", "x", "--right", "root", code=2))
