@@ -35,6 +35,8 @@ if(SL_GATEWAY)
     install(FILES ${PROJECT_BINARY_DIR}/streamlayerd.service DESTINATION lib/systemd/system COMPONENT gateway)
     install(FILES ${PROJECT_SOURCE_DIR}/packaging/systemd/streamlayer.sysusers DESTINATION lib/sysusers.d
             RENAME streamlayer.conf COMPONENT gateway)
+    install(FILES ${PROJECT_SOURCE_DIR}/packaging/prometheus/alerts.yml
+            DESTINATION ${CMAKE_INSTALL_DATADIR}/streamlayer/prometheus COMPONENT gateway)
 endif()
 
 # Manual pages, reference.conf and completions, printed by the programs themselves.

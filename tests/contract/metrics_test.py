@@ -1,10 +1,33 @@
 """What an operator reads: /metrics by Prometheus' conventions, and the access log. On a gateway of its own."""
 import json
+import os
 import re
 import subprocess
 
 import streamlayer
+import tls_test
 from streamlayer import Platform, Running, TestCase, wait_for
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+DOCUMENT = ROOT + "/docs/metrics.md"
+ALERTS = ROOT + "/packaging/prometheus/alerts.yml"
+TABLE = re.compile(r"(?<=\n\| name \| type \| labels \| meaning \|\n\|---\|---\|---\|---\|\n)(?:\|.*\n)*")
+
+
+def families(text):
+    """What /metrics gives, as the rows of a table: name, type, labels, meaning."""
+    rows = {}
+    for kind, name, rest in re.findall(r"(?m)^# (HELP|TYPE) (\S+) (.*)$", text):
+        rows.setdefault(name, {})[kind] = rest
+    for name, row in rows.items():
+        suffix = "(?:_bucket|_sum|_count)" if row["TYPE"] == "histogram" else ""
+        samples = re.findall(rf"(?m)^{name}{suffix}(?:{{(.*)}})? \S+$", text)
+        if not samples:
+            raise AssertionError(f"{name} has no value")
+        row["labels"] = list(dict.fromkeys(label for labels in samples for label in re.findall(r'(\w+)="', labels)
+                                           if label != "le"))
+    return [f"| `{name}` | {row['TYPE']} | {', '.join(f'`{label}`' for label in row['labels'])} | {row['HELP']} |\n"
+            for name, row in rows.items()]
 
 
 class Metrics(TestCase):
@@ -90,6 +113,51 @@ class Metrics(TestCase):
         self.assertNotIn(platform.token, text)
         secret = streamlayer.read_credentials(self.up.data + "/credentials.properties")["here.access.key.secret"]
         self.assertNotIn(secret, text)
+
+
+class Documented(tls_test.Https):
+    def test_metrics_are_documented(self):
+        """docs/metrics.md has what /metrics gives, word for word, and nothing else."""
+        _, platform = self.up("-D", f"streamlayer.gateway.access-log.file={self.at('access.log')}",
+                              "-D", "streamlayer.gateway.limits.throughput=true")
+        answer = platform.post("/config/v1/catalogs", {"id": platform.name(), "layers": [
+            {"id": "slow", "contentType": "application/octet-stream", "streamProperties": {"dataInThroughputKbps": 100}}]})
+        self.assertEqual(answer.status, 201, answer.text)
+        hrn = answer.json()["hrn"]
+        subscription = streamlayer.Subscription(platform, hrn, "slow", properties={"auto.offset.reset": "earliest"})
+        for _ in range(4):
+            platform.publish(hrn, "slow", b"x" * 60 * 1024)  # more than two seconds' worth: it waits
+        subscription.receive(4)
+        wait_for(lambda: "streamlayer_consumer_lag_messages{" in platform.get("/metrics", token=None).text, 60, "no lag")
+        rows = families(platform.get("/metrics", token=None).text)
+        subscription.delete()
+        text = streamlayer.read_text(DOCUMENT)
+        if os.environ.get("STREAMLAYER_UPDATE_DOCS"):
+            streamlayer.write_text(DOCUMENT, TABLE.sub(lambda _: "".join(rows), text))
+            return
+        self.assertEqual(TABLE.search(text).group().splitlines(True), rows)
+
+    def test_alerts_are_documented(self):
+        """Each rule is in docs/metrics.md, asks for metrics that there are, and says what to do."""
+        rules = streamlayer.read_text(ALERTS)
+        document = streamlayer.read_text(DOCUMENT)
+        alerts = re.findall(r"(?m)^      - alert: (\w+)\n(?:.*\n)*?        labels: {severity: (\w+)}", rules)
+        self.assertEqual(len(alerts), rules.count("- alert:"))
+        self.assertEqual(len(alerts), rules.count("action: "))
+        self.assertEqual(sorted(alerts), sorted(re.findall(r"(?m)^\| `(Streamlayer\w+)` \| (\w+) \|", document)))
+        known = re.findall(r"(?m)^\| `(\w+)` \| (?:counter|gauge|histogram) \|", document)
+        for used in (rules, document[document.index("Questions that are worth"):]):
+            for name in re.findall(r"\b((?:streamlayer|process)_\w+)", used):
+                self.assertIn(re.sub("_bucket$", "", name), known)
+
+    def test_alerts_fire(self):
+        """Each rule fires where it should and is silent else, as Prometheus' own runner of rules' tests sees it."""
+        done = subprocess.run(["promtool", "test", "rules", os.path.dirname(os.path.abspath(__file__)) + "/alerts.yml"],
+                              capture_output=True, encoding="utf-8", check=False, timeout=60)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        cases = streamlayer.read_text(os.path.dirname(os.path.abspath(__file__)) + "/alerts.yml")
+        for name in re.findall(r"- alert: (\w+)", streamlayer.read_text(ALERTS)):
+            self.assertIn(f"alertname: {name}\n", cases)
 
 
 if __name__ == "__main__":

@@ -78,7 +78,7 @@ def prepare(root, scratch, binaries):
     os.makedirs(scratch + "/build/release")
     os.symlink(binaries, scratch + "/build/release/bin")
     os.symlink(os.path.dirname(binaries) + "/lib", scratch + "/build/release/lib")
-    for name in ("include", "examples", "docs", "README.md"):
+    for name in ("include", "examples", "docs", "packaging", "README.md"):
         if os.path.exists(f"{root}/{name}"):
             os.symlink(f"{root}/{name}", f"{scratch}/{name}")
     os.makedirs(scratch + "/tools")
@@ -114,11 +114,13 @@ def run(root, name):
     os.makedirs(environment["HOME"])
     if any("install" in part.mark[1].split()[1:] for part in parts):
         environment.update(install(root, binaries, scratch))
-    port, own = free_port(), f"{scratch}/platform"
+    ports, own = {"8080": str(free_port()), "9090": str(free_port())}, f"{scratch}/platform"
     foreground, background, wanted = [], [], []
     for part in parts:
-        # The documents' own platform gets a place and a port of its own.
-        text = part.text.replace("/tmp/streamlayer", own).replace("8080", str(port))
+        # What the documents start gets a place and ports of its own.
+        text = part.text.replace("/tmp/streamlayer", own)
+        for known, port in ports.items():
+            text = text.replace(known, port)
         text = text.replace("kafka.example.com:9092", platform.brokers)
         options = dict(option.split("=", 1) if "=" in option else (option, "") for option in part.mark[1].split()[1:])
         if part.mark[0] == "output":
