@@ -136,6 +136,7 @@ sl_status gw_settings_read(const sl_config *config, struct gw_settings *settings
         {GATEWAY "limits.blob", sl_config_bytes, &settings->max_blob},
         {GATEWAY "limits.batch-messages", sl_config_integer, &settings->max_batch},
         {GATEWAY "limits.publications", sl_config_integer, &settings->publications},
+        {GATEWAY "limits.application-publications", sl_config_integer, &settings->application_publications},
         {GATEWAY "limits.application-requests", sl_config_integer, &settings->application_requests},
         {GATEWAY "push.heartbeat", sl_config_duration_ms, &settings->heartbeat_ms},
         {GATEWAY "token.lifetime", sl_config_duration_ms, &settings->token.lifetime_ms},
@@ -273,8 +274,8 @@ static sl_status open_repeats(struct gateway *gateway, sl_error *error)
 static sl_status open_publications(struct gateway *gateway, const struct gw_settings *settings,
                                    sl_error *error)
 {
-    return gw_publications_create((size_t)settings->publications, gateway->budget, &gateway->publications,
-                                  error);
+    return gw_publications_create((size_t)settings->publications, (size_t)settings->application_publications,
+                                  gateway->budget, &gateway->publications, error);
 }
 
 static sl_status open_parts(struct gateway *gateway, struct gw_settings *settings, sl_error *error)

@@ -53,8 +53,8 @@ struct gw_settings {
     struct gw_server_settings server;
     struct gw_subscription_settings subscriptions;
     bool throughput; /* the layers' is kept */
-    int64_t max_bytes, max_blob, max_batch, heartbeat_ms, publications, application_requests,
-        throttle_wait_ms;
+    int64_t max_bytes, max_blob, max_batch, heartbeat_ms, publications, application_publications,
+        application_requests, throttle_wait_ms;
     struct gw_token_times token;
 };
 /* settings is zeroed before, and freed by gw_settings_free also after a failure; it may point into config. */

@@ -98,7 +98,8 @@ static sl_status apply(struct gateway *gateway, const struct gw_settings *settin
     gw_server_set_limits(gateway->server, &settings->server);
     gw_throttler_set(gateway->throttler, settings->throughput, settings->throttle_wait_ms * 1000);
     gw_subscriptions_set(gateway->subscriptions, &settings->subscriptions);
-    gw_publications_set_max(gateway->publications, (size_t)settings->publications);
+    gw_publications_set_max(gateway->publications, (size_t)settings->publications,
+                            (size_t)settings->application_publications);
     sl_error problem = {0};
     if (gw_tokens_reread(gateway->tokens, &problem))
         SL_ERROR(&gateway->log, "reload: %s", problem.text);

@@ -9,6 +9,16 @@
 
 #define BUCKETS   1024
 #define ID_DIGITS 32
+#define SHARE     2 /* one application's publications hold this part of what all may */
+
+/* An application, while it has publications. */
+struct publisher {
+    struct publisher *next; /* in the bucket */
+    size_t publications;    /* that there are */
+    size_t listed;          /* of them: that are to be found */
+    size_t bytes;
+    char application[];
+};
 
 struct gw_publication {
     struct gw_publication *next;            /* in the bucket */
@@ -16,7 +26,8 @@ struct gw_publication {
     unsigned references;
     bool listed; /* to be found */
     char id[ID_DIGITS + 1];
-    char *application, *hrn;
+    struct publisher *publisher;
+    char *hrn;
     json_t *layer_ids;
     int64_t begun_ms;
     enum gw_publication_state state;
@@ -28,13 +39,14 @@ struct gw_publication {
 struct gw_publications {
     pthread_mutex_t lock;
     struct gw_publication *buckets[BUCKETS]; /* under lock, as the rest */
+    struct publisher *publishers[BUCKETS];
     struct gw_publication *oldest, *youngest;
-    size_t count, max;
+    size_t count, max, max_of_one;
     struct gw_budget *budget;
 };
 
-sl_status gw_publications_create(size_t max, struct gw_budget *budget, struct gw_publications **out,
-                                 sl_error *error)
+sl_status gw_publications_create(size_t max, size_t max_of_one, struct gw_budget *budget,
+                                 struct gw_publications **out, sl_error *error)
 {
     struct gw_publications *publications = calloc(1, sizeof *publications);
     *out = publications;
@@ -42,40 +54,76 @@ sl_status gw_publications_create(size_t max, struct gw_budget *budget, struct gw
         return sl_error_oom(error);
     pthread_mutex_init(&publications->lock, NULL);
     publications->max = max;
+    publications->max_of_one = max_of_one;
     publications->budget = budget;
     return SL_OK;
 }
 
-void gw_publications_set_max(struct gw_publications *publications, size_t max)
+void gw_publications_set_max(struct gw_publications *publications, size_t max, size_t max_of_one)
 {
     pthread_mutex_lock(&publications->lock);
     publications->max = max;
+    publications->max_of_one = max_of_one;
     pthread_mutex_unlock(&publications->lock);
+}
+
+static size_t bucket_of(const char *text)
+{
+    size_t hash = 0;
+    for (; *text; text++)
+        hash = hash * 31 + (unsigned char)*text;
+    return hash % BUCKETS;
+}
+
+/* Found or made; NULL: no memory. */
+static struct publisher *publisher_of(struct gw_publications *publications, const char *application)
+{
+    struct publisher **bucket = &publications->publishers[bucket_of(application)], *found = *bucket;
+    while (found && strcmp(found->application, application) != 0)
+        found = found->next;
+    size_t size = strlen(application) + 1;
+    if (!found && (found = calloc(1, sizeof *found + size))) {
+        memcpy(found->application, application, size);
+        found->next = *bucket;
+        *bucket = found;
+    }
+    return found;
+}
+
+/* It has one less. */
+static void publisher_leave(struct gw_publications *publications, struct publisher *publisher)
+{
+    if (--publisher->publications)
+        return;
+    struct publisher **link = &publications->publishers[bucket_of(publisher->application)];
+    while (*link != publisher)
+        link = &(*link)->next;
+    *link = publisher->next;
+    free(publisher);
 }
 
 static void publication_free(struct gw_publication *publication)
 {
     gw_partitions_free(publication->first);
     json_decref(publication->layer_ids);
-    free(publication->application);
     free(publication->hrn);
     free(publication);
+}
+
+static void lift(struct gw_publications *publications, struct gw_publication *publication)
+{
+    gw_budget_lift(publications->budget, GW_BUDGET_PUBLICATIONS, publication->bytes);
+    publication->publisher->bytes -= publication->bytes;
+    publication->bytes = 0;
 }
 
 static void unlink_locked(struct gw_publications *publications, struct gw_publication *publication)
 {
     if (--publication->references)
         return;
-    gw_budget_lift(publications->budget, GW_BUDGET_PUBLICATIONS, publication->bytes);
+    lift(publications, publication);
+    publisher_leave(publications, publication->publisher);
     publication_free(publication);
-}
-
-static struct gw_publication **bucket_of(struct gw_publications *publications, const char *id)
-{
-    size_t hash = 0;
-    for (; *id; id++)
-        hash = hash * 31 + (unsigned char)*id;
-    return &publications->buckets[hash % BUCKETS];
 }
 
 static void remove_locked(struct gw_publications *publications, struct gw_publication *publication)
@@ -83,13 +131,14 @@ static void remove_locked(struct gw_publications *publications, struct gw_public
     if (!publication->listed)
         return;
     publication->listed = false;
-    struct gw_publication **link = bucket_of(publications, publication->id);
+    struct gw_publication **link = &publications->buckets[bucket_of(publication->id)];
     while (*link != publication)
         link = &(*link)->next;
     *link = publication->next;
     *(publication->older ? &publication->older->younger : &publications->oldest) = publication->younger;
     *(publication->younger ? &publication->younger->older : &publications->youngest) = publication->older;
     publications->count--;
+    publication->publisher->listed--;
     unlink_locked(publications, publication);
 }
 
@@ -118,17 +167,55 @@ void gw_publications_expire(struct gw_publications *publications, int64_t now_ms
     pthread_mutex_unlock(&publications->lock);
 }
 
-/* Those that are submitted are kept so that a submit may be sent again; they make room first. */
-static bool make_room(struct gw_publications *publications)
+/* Those that are submitted are kept so that a submit may be sent again; they make room first: publisher's
+ * own, or anybody's (NULL), while there are as many as there may be. False: they are all needed. */
+static bool make_room(struct gw_publications *publications, const struct publisher *publisher)
 {
-    struct gw_publication *each = publications->oldest;
-    while (publications->count >= publications->max && each) {
-        struct gw_publication *younger = each->younger;
-        if (each->state == GW_PUBLICATION_DONE)
+    const size_t *count = publisher ? &publisher->listed : &publications->count;
+    size_t max = publisher ? publications->max_of_one : publications->max;
+    for (struct gw_publication *each = publications->oldest, *younger; *count >= max && each;
+         each = younger) {
+        younger = each->younger;
+        if (each->state == GW_PUBLICATION_DONE && (!publisher || each->publisher == publisher))
             remove_locked(publications, each);
-        each = younger;
     }
-    return publications->count < publications->max;
+    return *count < max;
+}
+
+static void list(struct gw_publications *publications, struct gw_publication *publication)
+{
+    struct gw_publication **bucket = &publications->buckets[bucket_of(publication->id)];
+    publication->next = *bucket;
+    *bucket = publication;
+    publication->older = publications->youngest;
+    *(publications->youngest ? &publications->youngest->younger : &publications->oldest) = publication;
+    publications->youngest = publication;
+    publication->listed = true;
+    publications->count++;
+    publication->publisher->listed++;
+}
+
+static sl_status enter_locked(struct gw_publications *publications, struct gw_publication *publication,
+                              const char *application, sl_error *error)
+{
+    struct publisher *publisher = publisher_of(publications, application);
+    if (!publisher)
+        return sl_error_oom(error);
+    publisher->publications++;
+    publication->publisher = publisher;
+    bool own = !make_room(publications, publisher);
+    if (!own && make_room(publications, NULL)) {
+        list(publications, publication);
+        return SL_OK;
+    }
+    size_t count = own ? publisher->listed : publications->count;
+    publisher_leave(publications, publisher);
+    return sl_error_set_retriable(
+        error, own ? SL_THROTTLED : SL_QUEUE_FULL,
+        "%zu %s%s begun and not submitted, as many as there may be", count,
+        sl_plural(count, "publication", "publications"),
+        own ? sl_plural(count, " of this application is", " of this application are")
+            : sl_plural(count, " is", " are"));
 }
 
 sl_status gw_publications_begin(struct gw_publications *publications, const char *application,
@@ -145,34 +232,25 @@ sl_status gw_publications_begin(struct gw_publications *publications, const char
     publication->end = &publication->first;
     publication->begun_ms = now_ms;
     publication->references = 2; /* the table's and the caller's */
-    publication->application = sl_strdup(application);
     publication->hrn = sl_strdup(hrn);
-    if (!publication->application || !publication->hrn || !sl_random_hex(publication->id, ID_DIGITS)) {
+    if (!publication->hrn || !sl_random_hex(publication->id, ID_DIGITS)) {
         publication_free(publication);
         return sl_error_oom(error);
     }
     pthread_mutex_lock(&publications->lock);
     expire_locked(publications, now_ms);
-    bool room = make_room(publications);
-    if (room) {
-        struct gw_publication **bucket = bucket_of(publications, publication->id);
-        publication->next = *bucket;
-        *bucket = publication;
-        publication->older = publications->youngest;
-        *(publications->youngest ? &publications->youngest->younger : &publications->oldest) = publication;
-        publications->youngest = publication;
-        publication->listed = true;
-        publications->count++;
-    }
+    sl_status status = enter_locked(publications, publication, application, error);
     pthread_mutex_unlock(&publications->lock);
-    if (!room) {
+    if (status)
         publication_free(publication);
-        return sl_error_set_retriable(
-            error, SL_THROTTLED, "%zu %s begun and not submitted, as many as there may be", publications->max,
-            sl_plural(publications->max, "publication is", "publications are"));
-    }
-    *out = publication;
-    return SL_OK;
+    else
+        *out = publication;
+    return status;
+}
+
+static bool is_of(const struct gw_publication *publication, const char *application)
+{
+    return !strcmp(publication->publisher->application, application);
 }
 
 struct gw_publication *gw_publications_find(struct gw_publications *publications, const char *id,
@@ -180,9 +258,8 @@ struct gw_publication *gw_publications_find(struct gw_publications *publications
 {
     pthread_mutex_lock(&publications->lock);
     expire_locked(publications, now_ms);
-    struct gw_publication *found = *bucket_of(publications, id);
-    while (found &&
-           (strcmp(found->id, id) || strcmp(found->application, application) || strcmp(found->hrn, hrn)))
+    struct gw_publication *found = publications->buckets[bucket_of(id)];
+    while (found && (strcmp(found->id, id) || !is_of(found, application) || strcmp(found->hrn, hrn)))
         found = found->next;
     if (found)
         found->references++;
@@ -203,7 +280,7 @@ void gw_publications_end(struct gw_publications *publications, const char *appli
     pthread_mutex_lock(&publications->lock);
     for (struct gw_publication *each = publications->oldest; each;) {
         struct gw_publication *younger = each->younger;
-        if (!strcmp(each->application, application) && !keeps(opaque, each->hrn))
+        if (is_of(each, application) && !keeps(opaque, each->hrn))
             remove_locked(publications, each);
         each = younger;
     }
@@ -246,15 +323,23 @@ sl_status gw_publication_add(struct gw_publications *publications, struct gw_pub
                              struct gw_partitions *partitions, sl_error *error)
 {
     sl_status status = SL_OK;
+    struct publisher *publisher = publication->publisher;
     pthread_mutex_lock(&publications->lock);
+    size_t share = gw_budget_part_max(publications->budget, GW_BUDGET_PUBLICATIONS) / SHARE;
     if (!publication->listed || publication->state != GW_PUBLICATION_OPEN) {
         status = sl_error_set(error, SL_CONFLICT, "publication %s is submitted or given up", publication->id);
+    } else if (publisher->bytes > share || partitions->reserved > share - publisher->bytes) {
+        status = sl_error_set_retriable(error, SL_THROTTLED,
+                                        "publications of this application that are not submitted hold %zu "
+                                        "bytes, and may hold %zu",
+                                        publisher->bytes, share);
     } else if (!gw_budget_lay(publications->budget, GW_BUDGET_PUBLICATIONS, partitions->reserved)) {
         status = sl_error_set_retriable(
             error, SL_QUEUE_FULL, "publications that are not submitted hold %zu bytes, as much as they may",
             gw_budget_part_used(publications->budget, GW_BUDGET_PUBLICATIONS));
     } else {
         publication->bytes += partitions->reserved;
+        publisher->bytes += partitions->reserved;
         *publication->end = partitions;
         publication->end = &partitions->next;
     }
@@ -298,8 +383,7 @@ void gw_publication_submitted(struct gw_publications *publications, struct gw_pu
     pthread_mutex_lock(&publications->lock);
     publication->state = whole ? GW_PUBLICATION_DONE : GW_PUBLICATION_OPEN;
     if (whole) {
-        gw_budget_lift(publications->budget, GW_BUDGET_PUBLICATIONS, publication->bytes);
-        publication->bytes = 0;
+        lift(publications, publication);
     } else {
         publication->first = partitions;
         for (publication->end = &publication->first; *publication->end;)

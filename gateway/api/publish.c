@@ -213,8 +213,8 @@ static void begin_publication(struct gw_request *request)
     sl_status status = gw_publications_begin(gateway->publications, gw_request_application(request),
                                              gw_request_parameter(request, "hrn"), layer_ids, sl_wall_ms(),
                                              &publication, &error);
-    if (status == SL_THROTTLED) {
-        gw_respond_error(request, 503, "too-many-publications", error.text,
+    if (status == SL_THROTTLED || status == SL_QUEUE_FULL) {
+        gw_respond_error(request, status == SL_THROTTLED ? 429 : 503, "too-many-publications", error.text,
                          "submit or delete some, or send again later");
     } else if (status) {
         out_of_memory(request);
@@ -271,7 +271,8 @@ static void gather_partitions(struct gw_job *job)
         else if (status == SL_CONFLICT)
             gw_respond_error(call->request, 409, "publication-closed", error.text, "begin another one");
         else
-            gw_respond_error(call->request, 503, "overloaded", error.text,
+            gw_respond_error(call->request, status == SL_THROTTLED ? 429 : 503,
+                             status == SL_THROTTLED ? "too-many-publications" : "overloaded", error.text,
                              "submit some of them, or store the payloads as blobs and name their handles");
         if (status)
             gw_partitions_free(partitions);

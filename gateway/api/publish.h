@@ -59,12 +59,14 @@ struct gw_publication; /* counted by references */
 enum gw_publication_state { GW_PUBLICATION_OPEN, GW_PUBLICATION_SUBMITTING, GW_PUBLICATION_DONE };
 #define GW_PUBLICATION_MAX_MS 3600000
 
-sl_status gw_publications_create(size_t max, struct gw_budget *budget, struct gw_publications **out,
-                                 sl_error *error);
+/* max_of_one: of one application. */
+sl_status gw_publications_create(size_t max, size_t max_of_one, struct gw_budget *budget,
+                                 struct gw_publications **out, sl_error *error);
 /* From now on; what is there stays. Any thread. */
-void gw_publications_set_max(struct gw_publications *publications, size_t max);
+void gw_publications_set_max(struct gw_publications *publications, size_t max, size_t max_of_one);
 void gw_publications_destroy(struct gw_publications **out);
-/* layer_ids is taken, an array of texts. Errors: SL_THROTTLED (as many as there may be), SL_OUT_OF_MEMORY. */
+/* layer_ids is taken, an array of texts. Errors: SL_THROTTLED (the application has as many as it may),
+ * SL_QUEUE_FULL (there are as many as there may be), SL_OUT_OF_MEMORY. */
 sl_status gw_publications_begin(struct gw_publications *publications, const char *application,
                                 const char *hrn, json_t *layer_ids, int64_t now_ms,
                                 struct gw_publication **out, sl_error *error);
@@ -82,8 +84,8 @@ void gw_publication_unlink(struct gw_publications *publications, struct gw_publi
 /* As the API shows it: a new reference; NULL: no memory. */
 json_t *gw_publication_json(struct gw_publications *publications, struct gw_publication *publication);
 bool gw_publication_has_layer(const struct gw_publication *publication, const char *layer);
-/* Takes the partitions. Errors (nothing is taken): SL_CONFLICT (it is submitted), SL_QUEUE_FULL (all
- * publications' memory). */
+/* Takes the partitions. Errors (nothing is taken): SL_CONFLICT (it is submitted), SL_THROTTLED (the
+ * application's share of all publications' memory), SL_QUEUE_FULL (all of it). */
 sl_status gw_publication_add(struct gw_publications *publications, struct gw_publication *publication,
                              struct gw_partitions *partitions, sl_error *error);
 /* OPEN becomes SUBMITTING, and what is to be written is the caller's until gw_publication_submitted. The

@@ -358,7 +358,16 @@ const struct sl_setting sl_gateway_settings[] = {
      .min = 1,
      .max = 1000000,
      .reload = true,
-     .meaning = "Publications begun and not submitted, at once; the oldest hour-old ones make room."},
+     .meaning =
+         "Publications begun and not submitted, at once; past it, a refusal with Retry-After. They end "
+         "by themselves after an hour."},
+    {.path = SL_GATEWAY_ROOT "limits.application-publications",
+     .type = SL_INTEGER,
+     .value = "200",
+     .min = 1,
+     .max = 1000000,
+     .reload = true,
+     .meaning = "The same of one application."},
     {.path = SL_GATEWAY_ROOT "repeats.window",
      .type = SL_DURATION_MS,
      .value = "2 minutes",

@@ -7,6 +7,7 @@ import threading
 import urllib.parse
 
 import streamlayer
+from accounts import Accounts
 from streamlayer import Platform, Running, Subscription, TestCase, data
 
 OCTETS = "application/octet-stream"
@@ -109,16 +110,39 @@ class Gateways(TestCase):
         self.assertEqual(platform.get(f"{base}/{first}").status, 200)
         self.assertEqual(platform.post(base, {"layerIds": ["layer"]}).status, 200)
         self.assertEqual(platform.get(f"{base}/{first}").status, 404)
-        # What lies in publications is bounded by a quarter of limits.bytes-in-flight, and given back.
-        upload = f"{platform.base('publish', 'v2', hrn)}/layers/layer/publications/{second}/partitions"
-        partition = {"partition": "k", "data": "A" * 800000}
-        self.assertEqual(platform.post(upload, {"partitions": [partition]}).status, 204)
-        answer = platform.post(upload, {"partitions": [partition]})
+        self.assertEqual(up.stop(), 0, up.text()[-3000:])
+
+    def test_publications_of_each_application(self):
+        """How many there are, and what they hold: one application's are bounded, so that there is room for others'."""
+        up, platform, hrn = self.start(limits__application_publications="2", limits__bytes_in_flight="4 MiB")
+        others = [Accounts(platform).make() for _ in range(2)]
+        for account in others:
+            account.grant(hrn, "write")
+        base = f"{platform.base('publish', 'v2', hrn)}/publications"
+
+        def begin(application):
+            return application.post(base, {"layerIds": ["layer"]})
+
+        def upload(application, publication):  # 400 KB: a quarter of limits.bytes-in-flight has room for two of them
+            return application.post(f"{platform.base('publish', 'v2', hrn)}/layers/layer/publications/{publication}"
+                                    "/partitions", {"partitions": [{"partition": "k", "data": "A" * 400000}]})
+        first, second = [begin(platform).json()["id"] for _ in range(2)]
+        answer = begin(platform)
+        self.assertEqual((answer.status, answer.json()["code"]), (429, "too-many-publications"))
+        self.assertIn("retry-after", answer.headers)
+        self.assertEqual(upload(platform, first).status, 204)
+        answer = upload(platform, second)
+        self.assertEqual((answer.status, answer.json()["code"]), (429, "too-many-publications"))
+        theirs = [begin(account).json()["id"] for account in others]
+        self.assertEqual(upload(others[0], theirs[0]).status, 204)
+        answer = upload(others[1], theirs[1])
         self.assertEqual((answer.status, answer.json()["code"]), (503, "overloaded"))
-        self.assertEqual(platform.delete(f"{base}/{second}").status, 204)
-        third = platform.post(base, {"layerIds": ["layer"]}).json()["id"]
-        upload = upload.replace(second, third)
-        self.assertEqual(platform.post(upload, {"partitions": [partition]}).status, 204)
+        self.assertEqual(platform.delete(f"{base}/{first}").status, 204)
+        self.assertEqual(upload(others[1], theirs[1]).status, 204)
+        self.assertEqual(platform.put(f"{base}/{second}").status, 204)
+        begin(platform)
+        self.assertEqual(begin(platform).status, 200)  # what is submitted makes room
+        self.assertEqual(platform.get(f"{base}/{second}").status, 404)
         self.assertEqual(up.stop(), 0, up.text()[-3000:])
 
     def test_large_message_that_kafka_refuses(self):

@@ -76,7 +76,7 @@ static struct apis *apis_start(const char *content_type, const char *setting, co
         gw_blobs_open(apis->directory, &gateway->blobs, &error) ||
         gw_workers_start(1, 1, &gateway->disk_workers, &error) ||
         gw_repeats_create(60000, 100000, &gateway->repeats, &error) ||
-        gw_publications_create(10, gateway->budget, &gateway->publications, &error) ||
+        gw_publications_create(10, 3, gateway->budget, &gateway->publications, &error) ||
         gw_brokers_open(gateway->config, NULL, gateway->budget, &gateway->brokers, &error))
         fail_msg("%s", error.text);
     const struct {
