@@ -109,7 +109,7 @@ static void delete_layer(struct gw_request *request)
 static sl_status adopt_partitions(const struct gw_topic_facts *facts, struct gw_layer_spec *spec,
                                   sl_error *error)
 {
-    if (facts->partitions < 1 || facts->partitions > GW_PARALLELIZATION_MAX)
+    if (facts->partitions > GW_PARALLELIZATION_MAX)
         return sl_error_set(error, SL_INVALID_ARGUMENT,
                             "the topic %s has %d partitions, and a layer has 1 to %d: it cannot be adopted",
                             spec->topic, facts->partitions, GW_PARALLELIZATION_MAX);

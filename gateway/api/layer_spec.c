@@ -28,6 +28,7 @@ static const json_t *member(const json_t *object, const char *name)
     return json_is_null(value) ? NULL : value;
 }
 
+/* *text NULL: there is none. */
 static sl_status read_text(const json_t *object, const char *name, const char **text, sl_error *error)
 {
     const json_t *value = member(object, name);
@@ -50,9 +51,8 @@ static sl_status read_number(const json_t *object, const struct range *range, in
     *number = range->otherwise;
     if (!value)
         return SL_OK;
-    *number = json_integer_value(value);
-    if (json_is_integer(value) && *number >= range->min && *number <= range->max &&
-        *number % range->step == 0)
+    *number = json_integer_value(value); /* 0, which is in no range, where it is none */
+    if (*number >= range->min && *number <= range->max && *number % range->step == 0)
         return SL_OK;
     char *text = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY);
     char steps[40] = "";
@@ -65,7 +65,7 @@ static sl_status read_number(const json_t *object, const struct range *range, in
     return SL_INVALID_ARGUMENT;
 }
 
-/* What is absent is what *spec has; out_kbps 0: it follows in_kbps. */
+/* What is absent is what *spec has; out_kbps 0: it follows in_kbps. *spec stays what it was in a failure. */
 static sl_status read_properties(const json_t *layer, bool marketplace, struct gw_layer_spec *spec,
                                  sl_error *error)
 {
@@ -125,7 +125,7 @@ static sl_status read_types(const json_t *layer, struct gw_layer_spec *spec, sl_
 {
     const char *type;
     sl_status status = read_text(layer, "layerType", &type, error);
-    if (!status && type && strcmp(type, "stream"))
+    if (type && strcmp(type, "stream"))
         status =
             sl_error_set(error, SL_INVALID_ARGUMENT, "\"layerType\" must be \"stream\", not \"%.64s\"", type);
     if (!status)
@@ -159,7 +159,7 @@ static sl_status read_name(const json_t *layer, struct gw_layer_spec *spec, sl_e
 {
     const char *name;
     sl_status status = read_text(layer, "name", &name, error);
-    if (!status && name && (!*name || strlen(name) > 1000))
+    if (name && (!*name || strlen(name) > 1000))
         status = sl_error_set(error, SL_INVALID_ARGUMENT, "\"name\" must be a text of 1 to 1000 bytes");
     if (!status && name)
         spec->name = name;
@@ -188,9 +188,8 @@ static sl_status check_topic(const char *topic, sl_error *error)
 static sl_status read_place(const json_t *layer, struct gw_layer_spec *spec, sl_error *error)
 {
     sl_status status = read_text(layer, "cluster", &spec->cluster, error);
-    if (!status && spec->cluster &&
-        (!*spec->cluster || strlen(spec->cluster) > CLUSTER_MAX ||
-         spec->cluster[strspn(spec->cluster, NAME_LETTERS "_-")]))
+    if (spec->cluster && (!*spec->cluster || strlen(spec->cluster) > CLUSTER_MAX ||
+                          spec->cluster[strspn(spec->cluster, NAME_LETTERS "_-")]))
         status =
             sl_error_set(error, SL_INVALID_ARGUMENT,
                          "\"cluster\" must be the name of a Kafka cluster in the gateway's settings, not "
@@ -272,14 +271,12 @@ sl_status gw_layer_spec_change(const json_t *value, const struct gw_layer *layer
         .cluster = layer->cluster,
         .topic = layer->adopted ? layer->topic : NULL,
     };
-    if (!json_is_object(value))
-        return sl_error_set(error, SL_INVALID_ARGUMENT, "a layer must be a JSON object");
     sl_status status = check_fixed(value, layer, error);
     if (!status)
         status = read_name(value, spec, error);
     if (!status)
         status = read_properties(value, layer->marketplace, spec, error);
-    if (!status && spec->parallelization < layer->parallelization)
+    if (spec->parallelization < layer->parallelization)
         status =
             sl_error_set(error, SL_INVALID_ARGUMENT,
                          "\"parallelization\" can only grow: it is %d, and Kafka takes no partition away "

@@ -49,7 +49,7 @@ static void answer(struct gw_request *request, const char *hrn)
                        ? entries(url.data, hrn, name, version, gateway->extended)
                        : NULL;
     sl_buffer_free(&url);
-    if (list && name && !json_array_size(list)) {
+    if (list && !json_array_size(list)) { /* only where one was asked for */
         json_decref(list);
         gw_respond_errorf(request, 404, "no-such-api", "look at …/apis for the APIs that there are",
                           "the API %s %s is not served", name, version);
