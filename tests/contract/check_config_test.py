@@ -46,6 +46,9 @@ WRONG = (
      r"token\.issuers\.a\.jwks-file: .*/text: it is no JWKS"),
     ("issuer_ca", RIGHT + ', token.issuers.a { issuer = "https://i", audience = x, jwks-url = "https://i/", ca-file = {d}/text }',
      r"ca-file.*/text"),
+    ("many_issuers", RIGHT + ", token.issuers {" + ", ".join(
+        f'i{each} {{ issuer = "https://{each}", audience = x, jwks-url = "https://{each}/jwks" }}' for each in range(101)) + "}",
+     r"token\.issuers has 101 names: at most 100 are allowed"),
     ("cluster_property", RIGHT + ', kafka.clusters.east { brokers = "b:1", producer { no.such = 1 } }', r"no\.such"),
     ("access_log", RIGHT + ", access-log.file = {d}/none/access.log",
      r"gateway\.conf:1: .*access-log\.file = .*: it cannot be written: No such file or directory"),

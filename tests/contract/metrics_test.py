@@ -82,6 +82,19 @@ class Metrics(TestCase):
         self.assertRegex(text, r'(?m)^streamlayer_http_request_duration_seconds_count{route="ingest.post"} 3$')
         self.assertRegex(text, r'(?m)^streamlayer_http_request_bytes_total{route="ingest.post"} 15$')
 
+    def test_metrics_are_for_the_own_machine(self):
+        outside = {"X-Forwarded-For": "203.0.113.9"}
+        for access, status in (("loopback", 403), ("open", 200)):
+            platform = self.start("-D", "streamlayer.gateway.listen.trusted-proxies=127.0.0.1",
+                                  "-D", f"streamlayer.gateway.metrics.access={access}")
+            answer = platform.get("/metrics", token=None, headers=outside)
+            self.assertEqual(answer.status, status, answer.text[:300])
+            if status == 403:
+                self.assertEqual(answer.json()["code"], "forbidden")
+                self.assertIn("203.0.113.9", answer.json()["cause"])
+            self.assertEqual(platform.get("/metrics", token=None).status, 200)
+            self.assertEqual(self.up.stop(), 0)
+
     def test_metrics_for_administrators(self):
         platform = self.start("-D", "streamlayer.gateway.metrics.access=token")
         self.assertEqual(platform.get("/metrics", token=None).status, 401)

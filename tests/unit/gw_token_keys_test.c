@@ -370,11 +370,22 @@ static void what_is_broken_is_named(void **state)
         free(token);
     }
     assert_int_equal(unlink(file), 0);
-    FILE *out = fopen(state_file, "we");
-    fputs("{\"made\":1}", out);
-    fclose(out);
-    assert_int_equal(gw_token_keys_open(fixture->directory, &usual, START, NULL, &keys, &error), SL_IO);
-    assert_non_null(strstr(error.text, state_file));
+    static const char *const states[] = {
+        "",
+        "{\"signsFrom\":1,\"tokenLifetime\":1,\"unnamedUntil\":0}",
+        "{\"made\":1,\"tokenLifetime\":1,\"unnamedUntil\":0}",
+        "{\"made\":1,\"signsFrom\":1,\"unnamedUntil\":0}",
+        "{\"made\":1,\"signsFrom\":1,\"tokenLifetime\":1}",
+        "{\"made\":\"1\",\"signsFrom\":1,\"tokenLifetime\":1,\"unnamedUntil\":0}",
+        "{\"made\":-1,\"signsFrom\":1,\"tokenLifetime\":1,\"unnamedUntil\":0}",
+    };
+    for (size_t i = 0; i < sizeof states / sizeof *states; i++) {
+        FILE *out = fopen(state_file, "we");
+        fputs(states[i], out);
+        fclose(out);
+        assert_int_equal(gw_token_keys_open(fixture->directory, &usual, START, NULL, &keys, &error), SL_IO);
+        assert_non_null(strstr(error.text, state_file));
+    }
 }
 
 static void keys_are_bounded(void **state)
