@@ -10,6 +10,7 @@ import urllib.parse
 import uuid
 
 import jwt
+import kafka
 import streamlayer
 import wrong
 from accounts import Accounts
@@ -31,7 +32,7 @@ SETTINGS = {
     "limits.blob": "1500000", "limits.batch-messages": "1000", "limits.publications": "2",
     "limits.application-subscriptions": "4", "limits.subscriptions": "4",
     "limits.subscription-idle": "1 d", "limits.subscription-lost": "1 d",
-    "token.issuers.login.issuer": ISSUER, "token.issuers.login.audience": AUDIENCE,
+    "listen.trusted-proxies": "127.0.0.1", "token.issuers.login.issuer": ISSUER, "token.issuers.login.audience": AUDIENCE,
 }
 
 
@@ -96,8 +97,11 @@ class Fixture:
         self.credentials = streamlayer.read_credentials(platform.environment["CREDENTIALS"])
         self.names.update({
             "cut_token": token[:-20], "changed_token": f"{head}.{changed}.{signature}",
-            "unsigned_token": f"{none}.{payload}.", "long": "a" * 40000, "a129": "a" * 129, "a501": "a" * 501,
-            "cr": "\r", "key": self.credentials["here.access.key.id"]})
+            "unsigned_token": f"{none}.{payload}.", "long": "a" * 40000, "a32": "a" * 32, "a129": "a" * 129,
+            "a501": "a" * 501, "cr": "\r", "key": self.credentials["here.access.key.id"],
+            "topic": platform.topic(self.hrn, "text")})
+        for count in (32, 33):
+            self.names[f"topic{count}"] = kafka.make_topic(platform.brokers, f"partitions-{count}", count)
         self.names["sha"] = "84d89877f0d4041efb6bf91a16f0248f2fd573e6af05c19f96bedb9f882f7882"  # of 0123456789
         self.names["sha62"] = self.names["sha"][2:]
         self.tokens = {"owner": token}
@@ -174,7 +178,7 @@ def fault_of(fixture, row):
         wanted = row.code.split(" ", 1)[1]
         return None if status == row.status and wanted.encode() in body else \
             f"{status} {body[:300]!r} in the place of a result {wanted}"
-    if row.code == "-":  # one of libmicrohttpd's own pages, or HEAD
+    if row.code == "-":  # one of libmicrohttpd's own pages, HEAD, or what is right
         return None if status == row.status else f"{status} in the place of {row.status}"
     try:
         answer = json.loads(body)

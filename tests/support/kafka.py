@@ -1,4 +1,5 @@
 """An Apache Kafka of a test's own, of one node, with a plain listener and one of SASL_SSL; and Kafka's tools."""
+import ctypes
 import glob
 import os
 import socket
@@ -54,6 +55,25 @@ def partitions(brokers, topic):
         if f'topic "{topic}" with ' in line:
             return int(line.split(" with ")[1].split()[0])
     return 0
+
+
+def make_topic(brokers, topic, count):
+    """A topic of so many partitions that is nobody's layer, unless it is there; its name."""
+    library = ctypes.CDLL("librdkafka.so.1")
+    for name in ("conf_new", "new", "NewTopic_new", "queue_new", "queue_poll"):
+        getattr(library, "rd_kafka_" + name).restype = ctypes.c_void_p
+    conf = ctypes.c_void_p(library.rd_kafka_conf_new())
+    library.rd_kafka_conf_set(conf, b"bootstrap.servers", brokers.encode(), None, 0)
+    client = ctypes.c_void_p(library.rd_kafka_new(0, conf, None, 0))  # RD_KAFKA_PRODUCER
+    queue = ctypes.c_void_p(library.rd_kafka_queue_new(client))
+    wanted = ctypes.c_void_p(library.rd_kafka_NewTopic_new(topic.encode(), count, 1, None, 0))
+    library.rd_kafka_CreateTopics(client, ctypes.byref(wanted), ctypes.c_size_t(1), None, queue)
+    library.rd_kafka_event_destroy(ctypes.c_void_p(library.rd_kafka_queue_poll(queue, 30000)))
+    library.rd_kafka_NewTopic_destroy(wanted)
+    library.rd_kafka_queue_destroy(queue)
+    library.rd_kafka_destroy(client)
+    wait_for(lambda: partitions(brokers, topic) == count, 10, f"there is no topic {topic}")
+    return topic
 
 
 def values(brokers, topic):
