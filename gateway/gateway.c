@@ -291,6 +291,8 @@ static sl_status open_parts(struct gateway *gateway, struct gw_settings *setting
     if (!status)
         status = open_publications(gateway, settings, error);
     if (!status)
+        status = gw_rates_create(&gateway->address_rates, error);
+    if (!status)
         status = gw_status_create(&gateway->status, error);
     if (!status)
         status = gw_workers_start(WORKERS, WORKERS / 4, &gateway->workers, error);
@@ -445,6 +447,7 @@ void gw_stop(struct gateway **out, int grace_ms)
     }
     gw_throttler_destroy(&gateway->throttler);
     gw_publications_destroy(&gateway->publications);
+    gw_rates_destroy(&gateway->address_rates);
     gw_brokers_close(&gateway->brokers);
     gw_repeats_destroy(&gateway->repeats);
     gw_status_destroy(&gateway->status);

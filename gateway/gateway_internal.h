@@ -8,6 +8,7 @@
 #include "gateway/gateway.h"
 #include "gateway/http/server.h"
 #include "gateway/listen.h"
+#include "gateway/rate.h"
 #include "gateway/store/access.h"
 #include "gateway/store/catalogs.h"
 #include "gateway/worker.h"
@@ -37,6 +38,7 @@ struct gateway {
     struct gw_watch_access *watch;          /* api/watch.c: follows other programs' changes of them */
     struct gw_access *access;               /* store/access.h: the same in memory */
     _Atomic int64_t application_requests;   /* limits.application-requests, a second; 0: as many as come */
+    struct gw_rates *address_rates;         /* the same of who asks for tokens */
     struct gw_tokens *tokens;               /* api/tokens.h: signing and checking */
     struct gw_token_clock *token_clock;     /* api/token_key_calls.c: what time brings to them */
     struct gw_budget *budget;               /* limits.bytes-in-flight */
@@ -108,8 +110,12 @@ const char *gw_request_blob_owner(const struct gw_request *request, const struct
  * request now. Takes account. GW_PASS: caller is filled; else the request is answered. Any thread, does not
  * block.
  */
-enum gw_verdict gw_authorize(struct gateway *gateway, struct gw_request *request, struct gw_account *account,
+enum gw_verdict gw_authorize(struct gw_request *request, struct gw_account *account,
                              struct gw_caller *caller);
+/* Whether limits.application-requests lets the application send one more now; of a request for a token, whose
+ * application is not known yet, its address. False: the request is answered. Any thread, does not block. */
+bool gw_account_may_ask(struct gw_request *request, struct gw_account *account);
+bool gw_address_may_ask(struct gw_request *request);
 /* Who sends the request, the request's; NULL on public routes. */
 const struct gw_account *gw_request_account(const struct gw_request *request);
 /* Whether it has this right, or one of these, on the catalog that the path names or on the platform: for what

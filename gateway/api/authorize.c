@@ -44,11 +44,11 @@ static void forbid(struct gw_request *request, const struct gw_account *account,
                       hrn ? " on " : "", hrn ? hrn : "");
 }
 
-static void refuse_rate(struct gw_request *request, const struct gw_account *account, int64_t per_second,
+static void refuse_rate(struct gw_request *request, const char *who, const char *name, int64_t per_second,
                         int64_t wait_ms)
 {
     char cause[200];
-    snprintf(cause, sizeof cause, "the application %s sends more than %lld %s a second", account->name,
+    snprintf(cause, sizeof cause, "the %s %s sends more than %lld %s a second", who, name,
              (long long)per_second, sl_plural((size_t)per_second, "request", "requests"));
     gw_respond_error_after(
         request, 429, "too-many-requests", cause,
@@ -57,20 +57,44 @@ static void refuse_rate(struct gw_request *request, const struct gw_account *acc
         (int)((wait_ms + 999) / 1000));
 }
 
-enum gw_verdict gw_authorize(struct gateway *gateway, struct gw_request *request, struct gw_account *account,
-                             struct gw_caller *caller)
+static int64_t rate_of(const struct gateway *gateway)
+{
+    return atomic_load_explicit(&gateway->application_requests, memory_order_relaxed);
+}
+
+bool gw_address_may_ask(struct gw_request *request)
+{
+    const struct gateway *gateway = gw_request_opaque(request);
+    int64_t per_second = rate_of(gateway);
+    int64_t wait_ms =
+        per_second ? gw_rates_take(gateway->address_rates, gw_request_network(request), per_second) : 0;
+    if (wait_ms) {
+        char address[GW_ADDRESS_TEXT];
+        gw_request_client_address(request, address);
+        refuse_rate(request, "address", address, per_second, wait_ms);
+    }
+    return !wait_ms;
+}
+
+bool gw_account_may_ask(struct gw_request *request, struct gw_account *account)
+{
+    int64_t per_second = rate_of(gw_request_opaque(request));
+    int64_t wait_ms = per_second ? gw_rate_take(&account->allowance->due_us, per_second) : 0;
+    if (wait_ms)
+        refuse_rate(request, "application", account->name, per_second, wait_ms);
+    return !wait_ms;
+}
+
+enum gw_verdict gw_authorize(struct gw_request *request, struct gw_account *account, struct gw_caller *caller)
 {
     unsigned access = gw_request_route(request)->access;
-    int64_t per_second = atomic_load_explicit(&gateway->application_requests, memory_order_relaxed);
-    int64_t wait_ms = per_second ? gw_account_take_request(account, per_second) : 0;
-    if (wait_ms) {
-        refuse_rate(request, account, per_second, wait_ms);
-    } else if (!(access & GW_ACCESS_NONE) && !(access & gw_account_rights(account, object_of(request)))) {
-        forbid(request, account, access);
-    } else {
+    bool may_ask = gw_account_may_ask(request, account);
+    if (may_ask && (access & GW_ACCESS_NONE || access & gw_account_rights(account, object_of(request)))) {
         *caller = (struct gw_caller){.application = account->id, .holder = account, .release = release};
         return GW_PASS;
     }
+    if (may_ask)
+        forbid(request, account, access);
     gw_account_unlink(account);
     return GW_ANSWERED;
 }

@@ -28,6 +28,7 @@ struct token_job {
     char *urls[URLS_MAX]; /* as the client may know this endpoint */
     char *grant, *scope;  /* scope NULL: none was asked for */
     int64_t lifetime_ms;
+    bool answered; /* its application asks too often */
 };
 
 static void job_free(struct token_job *job)
@@ -197,6 +198,9 @@ static sl_status check(struct token_job *job, struct gw_account **account, bool 
     if (!right || !*account)
         return sl_error_set(error, SL_UNAUTHENTICATED,
                             "the access key is not known or has ended, or the signature is wrong");
+    job->answered = !gw_account_may_ask(job->request, *account);
+    if (job->answered)
+        return SL_THROTTLED;
     return gw_tokens_remember_nonce(job->gateway->tokens, key, parameter(job, "oauth_nonce"), timestamp,
                                     (timestamp + 2L * CLOCK_SKEW_S) * 1000, error);
 }
@@ -233,7 +237,7 @@ static void give_token(struct gw_job *opaque)
         refuse_time(job->request, error.text);
     else if (status == SL_UNAUTHENTICATED)
         refuse(job->request, error.text);
-    else if (status)
+    else if (status && !job->answered)
         gw_respond_failure(job->request, &error);
     gw_account_unlink(account);
     free(token);
@@ -244,6 +248,8 @@ static void post_token(struct gw_request *request)
 {
     const char *authorization = gw_request_header(request, "Authorization");
     const char *type = gw_request_header(request, "Content-Type");
+    if (!gw_address_may_ask(request))
+        return;
     if (!authorization || strncasecmp(authorization, "OAuth ", 6)) {
         refuse(request, "the request is not signed: it has no Authorization header that begins with OAuth");
         return;
@@ -350,7 +356,7 @@ static void check_bearer(struct gw_job *job)
         return; /* it is keys_came's */
     if (status)
         refuse_bearer(bearer->request, &error);
-    else if (gw_authorize(gateway, bearer->request, account, &caller) == GW_PASS)
+    else if (gw_authorize(bearer->request, account, &caller) == GW_PASS)
         gw_request_admit(bearer->request, &caller);
     free(bearer);
 }
@@ -387,7 +393,7 @@ enum gw_verdict gw_tokens_authenticate(void *opaque, struct gw_request *request,
     }
     const char *token = authorization + 7 + strspn(authorization + 7, " ");
     struct gw_account *account = gw_tokens_recall(gateway->tokens, token);
-    return account ? gw_authorize(gateway, request, account, caller) : check_later(gateway, request, token);
+    return account ? gw_authorize(request, account, caller) : check_later(gateway, request, token);
 }
 
 static void get_jwks(struct gw_request *request)

@@ -4,7 +4,6 @@
 #include "base/error.h"
 #include "base/text.h"
 
-#include <netinet/in.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,8 +13,7 @@
 
 struct gw_address {
     struct gw_address *next; /* in its bucket */
-    uint64_t network;        /* of IPv6 the first 64 bits; of IPv4 the address */
-    bool v6;
+    uint64_t network;        /* gw_address_network */
     unsigned connections;
 };
 
@@ -52,42 +50,26 @@ void gw_addresses_destroy(struct gw_addresses **out)
     free(addresses);
 }
 
-/* False: an address of another kind. */
-static bool network_of(const struct sockaddr *address, struct gw_address *entry)
+static struct gw_address **bucket_of(struct gw_addresses *addresses, uint64_t network)
 {
-    *entry = (struct gw_address){0};
-    if (address && address->sa_family == AF_INET) {
-        entry->network = ntohl(((const struct sockaddr_in *)(const void *)address)->sin_addr.s_addr);
-        return true;
-    }
-    if (!address || address->sa_family != AF_INET6)
-        return false;
-    const struct in6_addr *v6 = &((const struct sockaddr_in6 *)(const void *)address)->sin6_addr;
-    entry->v6 = !IN6_IS_ADDR_V4MAPPED(v6);
-    for (size_t i = entry->v6 ? 0 : 12; i < (entry->v6 ? 8 : 16); i++)
-        entry->network = entry->network << 8 | v6->s6_addr[i];
-    return true;
-}
-
-static struct gw_address **bucket_of(struct gw_addresses *addresses, const struct gw_address *entry)
-{
-    return &addresses->buckets[sl_mix(entry->network ^ addresses->seed) % BUCKETS];
+    return &addresses->buckets[sl_mix(network ^ addresses->seed) % BUCKETS];
 }
 
 struct gw_address *gw_addresses_enter(struct gw_addresses *addresses, const struct sockaddr *address,
                                       unsigned *count)
 {
-    struct gw_address wanted;
+    unsigned char bytes[GW_ADDRESS_SIZE];
     *count = 0;
-    if (!network_of(address, &wanted))
+    if (!address || !gw_address_of(address, bytes))
         return NULL;
-    struct gw_address **bucket = bucket_of(addresses, &wanted);
+    uint64_t network = gw_address_network(bytes);
+    struct gw_address **bucket = bucket_of(addresses, network);
     pthread_mutex_lock(&addresses->lock);
     struct gw_address *entry = *bucket;
-    while (entry && (entry->network != wanted.network || entry->v6 != wanted.v6))
+    while (entry && entry->network != network)
         entry = entry->next;
-    if (!entry && (entry = malloc(sizeof *entry))) {
-        *entry = wanted;
+    if (!entry && (entry = calloc(1, sizeof *entry))) {
+        entry->network = network;
         entry->next = *bucket;
         *bucket = entry;
     }
@@ -103,7 +85,7 @@ void gw_addresses_leave(struct gw_addresses *addresses, struct gw_address *entry
         return;
     pthread_mutex_lock(&addresses->lock);
     if (!--entry->connections) {
-        struct gw_address **link = bucket_of(addresses, entry);
+        struct gw_address **link = bucket_of(addresses, entry->network);
         while (*link != entry)
             link = &(*link)->next;
         *link = entry->next;

@@ -71,8 +71,7 @@ bool gw_connection_was_reset(const struct gw_connection *connection);
 void gw_connection_bound_writes(const struct gw_connection *connection, int timeout_ms);
 
 /*
- * How many connections each address has. An IPv4 address counts by itself, of an IPv6 address its first 64
- * bits, which is what one host can choose from. Any thread.
+ * How many connections each address has, by gw_address_network. Any thread.
  */
 struct gw_addresses;
 struct gw_address;

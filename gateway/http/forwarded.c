@@ -72,6 +72,14 @@ bool gw_address_is_loopback(const unsigned char address[GW_ADDRESS_SIZE])
     return is_v4(address) ? address[12] == 127 : !memcmp(address, loopback, sizeof loopback);
 }
 
+uint64_t gw_address_network(const unsigned char address[GW_ADDRESS_SIZE])
+{
+    uint64_t network = 0; /* IPv4's last half begins as no IPv6 network does that anybody has */
+    for (size_t i = is_v4(address) ? 8 : 0, end = i + 8; i < end; i++)
+        network = network << 8 | address[i];
+    return network;
+}
+
 void gw_address_text(const unsigned char address[GW_ADDRESS_SIZE], char out[GW_ADDRESS_TEXT])
 {
     bool v4 = is_v4(address);

@@ -42,6 +42,8 @@ struct sockaddr;
 /* false: it is neither IPv4 nor IPv6. */
 bool gw_address_of(const struct sockaddr *socket, unsigned char address[GW_ADDRESS_SIZE]);
 bool gw_address_is_loopback(const unsigned char address[GW_ADDRESS_SIZE]);
+/* What one host can choose from, as one: an IPv4 address by itself, of an IPv6 address its first 64 bits. */
+uint64_t gw_address_network(const unsigned char address[GW_ADDRESS_SIZE]);
 void gw_address_text(const unsigned char address[GW_ADDRESS_SIZE], char out[GW_ADDRESS_TEXT]);
 
 /* HOST or HOST:PORT that may stand in a URL: no user, no path. */

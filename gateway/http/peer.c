@@ -134,6 +134,11 @@ void gw_request_client_address(const struct gw_request *request, char out[GW_ADD
     gw_address_text(request->client, out);
 }
 
+uint64_t gw_request_network(const struct gw_request *request)
+{
+    return gw_address_network(request->client);
+}
+
 bool gw_request_is_local(const struct gw_request *request)
 {
     return gw_address_is_loopback(request->client);

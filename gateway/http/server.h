@@ -211,6 +211,8 @@ void gw_request_each_query(const struct gw_request *request,
 /* The address that it comes from: of its connection, or whom trusted proxies name. "192.0.2.7",
  * "2001:db8::1". */
 void gw_request_client_address(const struct gw_request *request, char out[GW_ADDRESS_TEXT]);
+/* The same as a number, of all that one host can choose from: gw_address_network. */
+uint64_t gw_request_network(const struct gw_request *request);
 /* Whether that is this machine. */
 bool gw_request_is_local(const struct gw_request *request);
 /* Appends how its client reaches the server: "https://gateway.example:8443/prefix", by what trusted proxies

@@ -11,8 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define BURST_US 2000000 /* of requests that may come at once, at an application's rate */
-
 struct key {
     char *id, *secret;
     int64_t expires_ms;         /* INT64_MAX: never */
@@ -81,22 +79,6 @@ unsigned gw_account_rights(const struct gw_account *account, const char *hrn)
             high = middle;
     }
     return account->rights | (hrn ? account->all : 0);
-}
-
-/* Each request is due one interval after the one before it; what is due further ahead than the burst must
- * wait. */
-int64_t gw_account_take_request(const struct gw_account *account, int64_t per_second)
-{
-    int64_t now = sl_mono_us(), interval = 1000000 / per_second;
-    int64_t due = atomic_load_explicit(&account->allowance->due_us, memory_order_relaxed), next;
-    do {
-        int64_t from = due > now ? due : now;
-        if (from - now > BURST_US - interval)
-            return (from - now - (BURST_US - interval) + 999) / 1000;
-        next = from + interval;
-    } while (!atomic_compare_exchange_weak_explicit(&account->allowance->due_us, &due, next,
-                                                    memory_order_relaxed, memory_order_relaxed));
-    return 0;
 }
 
 static bool same(const struct gw_account *a, const struct gw_account *b)

@@ -18,7 +18,7 @@ struct gw_access;
 /* What all accounts of one application have in common. */
 struct gw_allowance {
     atomic_int references;
-    _Atomic int64_t due_us; /* sl_mono_us() when the requests that it made would have been due at its rate */
+    _Atomic int64_t due_us; /* gateway/rate.h: of its requests */
 };
 
 struct gw_account {
@@ -40,9 +40,6 @@ void gw_account_unlink(struct gw_account *account); /* NULL is allowed */
 
 /* enum gw_right: its rights on the platform and on the catalog together; hrn NULL: the platform alone. */
 unsigned gw_account_rights(const struct gw_account *account, const char *hrn);
-/* Takes one request from what per_second allows, with bursts of two seconds' worth. 0: taken; else how many
- * milliseconds later there is one, and none is taken. */
-int64_t gw_account_take_request(const struct gw_account *account, int64_t per_second);
 
 /* Told of each account that was changed, or deleted (after NULL), after it is so for new requests: what it
  * must not do any more is to be ended. On the thread that found it, which may block; not to be called at once

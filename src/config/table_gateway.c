@@ -207,8 +207,8 @@ const struct sl_setting sl_gateway_settings[] = {
      .max = 1000000,
      .reload = true,
      .meaning =
-         "Requests a second of one application, with bursts of two seconds' worth; past it, a refusal with "
-         "Retry-After. 0: as many as come."},
+         "Requests a second of one application, and for tokens from one address, with bursts of two seconds' "
+         "worth; past it, a refusal with Retry-After. 0: as many as come."},
     {.path = SL_GATEWAY_ROOT "limits.body",
      .type = SL_SIZE_BYTES,
      .value = "20 MiB",

@@ -1,5 +1,6 @@
 """Applications, their keys and their grants over the config API."""
 import http.client
+import re
 import urllib.parse
 
 import daemon
@@ -265,13 +266,36 @@ class Applications(TestCase):
         self.expect(one.put(f"{base}/mine/offsets", {"to": "end"}), 409, "group-active")
         subscription.delete()
 
+    def tokens_are_rationed(self, gateway, key):
+        """By address, since nobody knows yet who asks; by application, when the signature is right."""
+        url = gateway.url + "/oauth2/token"
+        identity, secret = [re.search(f"here.access.key.{name} = (.*)", key)[1] for name in ("id", "secret")]
+
+        def ask(address, signed):
+            headers = {"X-Forwarded-For": address, "Content-Type": "application/json"}
+            if signed:
+                headers["Authorization"] = streamlayer.oauth_header(url, identity, secret)
+            return gateway.post(url, b'{"grantType":"client_credentials"}', token=None, headers=headers)
+
+        def refused(answer):
+            return answer if answer.status == 429 else None
+        answer = wait_for(lambda: refused(ask("192.0.2.1", False)), 30, "an address asks as often as it likes")
+        self.expect(answer, 429, "too-many-requests")
+        self.assertIn("address 192.0.2.1", answer.json()["cause"])
+        self.assertGreaterEqual(int(answer.headers["retry-after"]), 1)
+        self.expect(ask("192.0.2.2", False), 401, "bad-signature")
+        addresses = (f"198.51.100.{number}" for number in range(1, 250))
+        answer = wait_for(lambda: refused(ask(next(addresses), True)), 30, "an application asks as often as it likes")
+        self.expect(answer, 429, "too-many-requests")
+        self.assertIn("application busy", answer.json()["cause"])
+
     def test_requests_a_second_are_rationed_by_application(self):
         directory = self.scratch()
         keys = [self.platform.cli("app", "create", name, "--right", "read", "--data-dir", directory + "/data",
                                   "--token-url", "http://127.0.0.1:1/oauth2/token",
                                   "-D", f"streamlayer.gateway.data-directory={directory}/data").stdout.decode()
                 for name in ("busy", "calm")]
-        running = daemon.Daemon(self.platform, directory, settings="limits.application-requests = 1").start()
+        running = daemon.Daemon(self.platform, directory, settings="limits.application-requests = 1, listen.trusted-proxies = 127.0.0.1").start()
         self.addCleanup(running.kill)
         busy, calm = [daemon.platform_of(running, key).token for key in keys]
         gateway = daemon.platform_of(running, keys[0])
@@ -284,6 +308,7 @@ class Applications(TestCase):
         self.expect(answer, 429, "too-many-requests")
         self.assertGreaterEqual(int(answer.headers["retry-after"]), 1)
         self.assertEqual(gateway.get("/config/v1/catalogs", token=calm).status, 200)  # others are served meanwhile
+        self.tokens_are_rationed(gateway, keys[0])
         running.configure("limits.application-requests = 0")
         self.assertIn("limits.application-requests = 0", running.hup())
         for _ in range(50):

@@ -10,6 +10,7 @@
 
 #include "base/text.h"
 #include "base/time.h"
+#include "gateway/rate.h"
 #include "gateway/store/access.h"
 #include "gateway/store/catalogs.h"
 
@@ -450,20 +451,20 @@ static void requests_are_rationed(void **state)
     struct gw_account *account = gw_access_find(fixture->access, made.id),
                       *neighbour = gw_access_find(fixture->access, other.id);
     /* One in ten seconds would be finer than it can be told: one a second, twice at once. */
-    assert_int_equal(gw_account_take_request(account, 1), 0);
-    assert_int_equal(gw_account_take_request(account, 1), 0);
-    int64_t wait_ms = gw_account_take_request(account, 1);
+    assert_int_equal(gw_rate_take(&account->allowance->due_us, 1), 0);
+    assert_int_equal(gw_rate_take(&account->allowance->due_us, 1), 0);
+    int64_t wait_ms = gw_rate_take(&account->allowance->due_us, 1);
     assert_in_range(wait_ms, 1, 1000);
-    assert_int_equal(gw_account_take_request(neighbour, 1), 0); /* others are not slowed */
+    assert_int_equal(gw_rate_take(&neighbour->allowance->due_us, 1), 0); /* others are not slowed */
     int64_t taken = 0;
-    while (taken < 10000 && !gw_account_take_request(neighbour, 1000))
+    while (taken < 10000 && !gw_rate_take(&neighbour->allowance->due_us, 1000))
         taken++;
     assert_in_range(taken, 900, 9999); /* two seconds' worth, less the one that was taken at 1 a second */
     /* Time passes. */
     atomic_store(&account->allowance->due_us, sl_mono_us() - 10000000);
-    assert_int_equal(gw_account_take_request(account, 1), 0);
-    assert_int_equal(gw_account_take_request(account, 1), 0);
-    assert_in_range(gw_account_take_request(account, 1), 1, 1000); /* not ten seconds' worth */
+    assert_int_equal(gw_rate_take(&account->allowance->due_us, 1), 0);
+    assert_int_equal(gw_rate_take(&account->allowance->due_us, 1), 0);
+    assert_in_range(gw_rate_take(&account->allowance->due_us, 1), 1, 1000); /* not ten seconds' worth */
     gw_account_unlink(account);
     gw_account_unlink(neighbour);
 }

@@ -20,7 +20,7 @@ static enum gw_verdict authenticate(void *opaque, struct gw_request *request, st
     struct gateway *gateway = opaque;
     const struct fixture *fixture =
         (const struct fixture *)(void *)((char *)gateway - offsetof(struct fixture, gateway));
-    return gw_authorize(gateway, request, gw_access_find(gateway->access, fixture->application.id), caller);
+    return gw_authorize(request, gw_access_find(gateway->access, fixture->application.id), caller);
 }
 
 static size_t add_routes(struct gw_route *place, const struct gw_route *routes, size_t count)
