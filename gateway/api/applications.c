@@ -72,11 +72,7 @@ static void go_on(struct call *call, sl_status status, const sl_error *error)
         gw_work_post(call->gateway->disk_workers, gw_request_application(call->request), &call->job);
         return;
     }
-    if (status == SL_INVALID_ARGUMENT)
-        gw_respond_error(call->request, 400, "bad-request", error->text,
-                         "correct the request and send it again");
-    else
-        gw_respond_failure(call->request, error);
+    gw_respond_failure(call->request, error);
     call_free(call);
 }
 
@@ -98,8 +94,6 @@ static void fail(struct gw_request *request, const sl_error *error, const char *
             request, 409, "too-many-keys", error->text,
             "wait until some have ended, or end them all at once with \"graceMs\":0 (streamlayer "
             "app rotate --now)");
-    else if (error->status == SL_INVALID_ARGUMENT)
-        gw_respond_error(request, 400, "bad-request", error->text, "correct the request and send it again");
     else
         gw_respond_failure(request, error);
 }
@@ -295,6 +289,17 @@ static void run_rotate(struct gw_job *job)
     finish_made(call, &made, &error, NULL, NULL);
 }
 
+static sl_status read_grace(const json_t *body, int64_t *grace_ms, sl_error *error)
+{
+    const json_t *grace = json_object_get(body, "graceMs");
+    *grace_ms = grace ? json_integer_value(grace) : GRACE_MS;
+    if (grace && (!json_is_integer(grace) || *grace_ms < 0 || *grace_ms > GW_GRACE_MAX_MS))
+        return sl_error_set(error, SL_INVALID_ARGUMENT,
+                            "\"graceMs\" must be a whole number of milliseconds from 0 to %lld",
+                            GW_GRACE_MAX_MS);
+    return SL_OK;
+}
+
 static void rotate(struct gw_request *request)
 {
     static const char *const members[] = {"graceMs"};
@@ -302,13 +307,9 @@ static void rotate(struct gw_request *request)
     if (!call)
         return;
     sl_error error = {0};
-    const json_t *grace = json_object_get(call->body, "graceMs");
     sl_status status = check_members(call->body, members, 1, &error);
-    call->number = grace ? json_integer_value(grace) : GRACE_MS;
-    if (!status && grace && (!json_is_integer(grace) || call->number < 0 || call->number > GW_GRACE_MAX_MS))
-        status = sl_error_set(&error, SL_INVALID_ARGUMENT,
-                              "\"graceMs\" must be a whole number of milliseconds from 0 to %lld",
-                              GW_GRACE_MAX_MS);
+    if (!status)
+        status = read_grace(call->body, &call->number, &error);
     go_on(call, status, &error);
 }
 

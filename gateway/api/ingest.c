@@ -108,8 +108,8 @@ const char *gw_message_fault(const struct gw_layer *layer, const struct sl_messa
         return gzip;
     if (message->checksum) {
         *code = "bad-checksum";
-        if (strlen(message->checksum) != 64 || strspn(message->checksum, "0123456789abcdefABCDEF") != 64)
-            return "the checksum must be a SHA-256 of 64 hex digits";
+        if (!sl_is_sha256_hex(message->checksum))
+            return GW_CHECKSUM_FAULT;
         char actual[65];
         *code = "checksum-mismatch";
         if (message->data_handle)
@@ -327,6 +327,8 @@ static bool check_message(struct single *single)
     const char *fault = gw_message_fault(single->layer, &parts, false, &http, &code);
     if (fault)
         return refuse(single, http, code, fault, "mend the request's headers");
+    if (single->checksum_given && !sl_is_sha256_hex(single->checksum_given))
+        return refuse(single, 400, "bad-checksum", GW_CHECKSUM_FAULT, "correct X-HERE-Checksum");
     int64_t length;
     gw_request_bound_body(single->request, single->gateway->max_body);
     if (!single->content_length || !sl_parse_int(single->content_length, 0, INT64_MAX, &length))
@@ -568,10 +570,7 @@ static void sealed(struct single *single)
     const struct gw_blob_info *info = gw_upload_info(single->upload);
     struct sl_message *message = &single->message;
     const char *given = single->checksum_given;
-    if (given && (strlen(given) != 64 || strspn(given, "0123456789abcdefABCDEF") != 64)) {
-        refuse(single, 400, "bad-checksum", "the checksum must be a SHA-256 of 64 hex digits",
-               "correct X-HERE-Checksum");
-    } else if (given && strcasecmp(given, info->checksum) != 0) {
+    if (given && strcasecmp(given, info->checksum) != 0) {
         refuse(single, 400, "checksum-mismatch",
                "the payload does not have the SHA-256 that was given: nothing was stored",
                "send the payload that the checksum was made of");

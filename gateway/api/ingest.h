@@ -17,6 +17,8 @@ void gw_batch_end(struct gw_request *request);
 /* sdii.c: a list of SDII messages, in the request's body. */
 void gw_sdii_post(struct gw_request *request);
 
+#define GW_CHECKSUM_FAULT "the checksum must be a SHA-256 of 64 hex digits"
+
 /* Removes a blob that no message names, on a worker. */
 void gw_blob_forget(struct gateway *gateway, struct gw_layer *layer, const char *handle);
 

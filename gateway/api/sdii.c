@@ -295,10 +295,9 @@ static bool take_headers(struct sdii *sdii)
     const char *code, *fault;
     const struct sl_message parts = {.trace_id = trace, .timestamp_ms = -1};
     fault = gw_message_fault(sdii->layer, &parts, false, &http, &code);
-    if (!fault && sdii->checksum &&
-        (strlen(sdii->checksum) != 64 || strspn(sdii->checksum, "0123456789abcdefABCDEF") != 64)) {
+    if (!fault && sdii->checksum && !sl_is_sha256_hex(sdii->checksum)) {
         code = "bad-checksum";
-        fault = "the checksum must be a SHA-256 of 64 hex digits";
+        fault = GW_CHECKSUM_FAULT;
     }
     if (fault) {
         gw_respond_error(request, 400, code, fault, "mend the request's headers");

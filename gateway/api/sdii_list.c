@@ -8,7 +8,8 @@
 #include <string.h>
 
 #define PER_MESSAGE ((size_t)128)       /* that reading takes at most, beside the message's own bytes */
-#define SPARE       ((size_t)1 << 20)   /* for what is in one message */
+#define SPARE       ((size_t)1 << 20)   /* for the fields of the message that is looked at */
+#define COPIES      ((size_t)2)         /* of it meanwhile: its parts, and what is in a part */
 #define STEP        ((size_t)256 << 10) /* reserved at once: asking has its cost */
 #define TAG_MAX     0x1fffffffu         /* the largest field number that protobuf has */
 
@@ -166,7 +167,7 @@ enum gw_sdii_fault gw_sdii_list_read(const void *bytes, size_t size, const struc
     list->allocator = (ProtobufCAllocator){take, give, list};
     size_t max =
         limits->max_messages < SIZE_MAX / 2 / PER_MESSAGE ? limits->max_messages * PER_MESSAGE : SIZE_MAX / 2;
-    list->max = size + SPARE + max;
+    list->max = size + COPIES * limits->max_message + SPARE + max;
     enum gw_sdii_fault fault = read_list(list, bytes, size, text);
     if (fault)
         gw_sdii_list_free(&list);

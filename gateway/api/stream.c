@@ -30,12 +30,14 @@ struct gw_subscription *gw_stream_find(struct gw_request *request)
     struct gw_subscription *found = gw_subscription_find(
         gateway->subscriptions, gw_request_application(request), layer, node, id, consumer, &error);
     gw_layer_unlink(layer);
-    if (!found && error.status == SL_INVALID_ARGUMENT)
+    if (found)
+        return found;
+    if (error.status == SL_INVALID_ARGUMENT)
         gw_respond_error(request, 400, "bad-subscription-call", error.text,
                          "call under the nodeBaseURL that subscribe gave, or say which with consumerId");
-    else if (!found)
+    else
         gw_stream_fail(request, error.status, &error);
-    return found;
+    return NULL;
 }
 
 void gw_stream_gone(struct gw_request *request, enum gw_end why, const sl_error *error)

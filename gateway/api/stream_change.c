@@ -55,7 +55,7 @@ static void done(struct gw_change *change)
     if (change->status == SL_INVALID_ARGUMENT && (change->kind == GW_PAUSE || change->kind == GW_RESUME))
         gw_respond_error(call->request, 400, "bad-partitions", change->error.text,
                          "name partitions that the layer has, or send no body for all of them");
-    else if (change->status == SL_INVALID_ARGUMENT && change->kind == GW_COMMIT)
+    else if (change->status == SL_INVALID_ARGUMENT)
         gw_respond_error(call->request, 400, "bad-offsets", change->error.text,
                          "commit the offsets of messages that were received; nothing was committed");
     else if (change->status == SL_CONFLICT && change->late)
@@ -191,7 +191,7 @@ static struct changing *take_partitions(struct gw_request *request, const json_t
 {
     const json_t *list = json_object_get(body, "partitions");
     size_t count = json_array_size(list);
-    if (list && (!json_is_array(list) || !count || count > OFFSETS_MAX)) {
+    if (list && (!count || count > OFFSETS_MAX)) {
         gw_respond_errorf(request, 400, "bad-partitions", PAUSE_HELP,
                           "\"partitions\" must be an array of 1 to %d Kafka partitions", OFFSETS_MAX);
         return NULL;

@@ -293,10 +293,12 @@ static sl_status check_own(struct gw_tokens *tokens, const struct gw_jwt *jwt, c
     if (!subject)
         return refuse(error, "does not say whom it is for (sub)");
     sl_status status = check_times(jwt, 0, error);
-    if (!status && !(*account = gw_access_find(tokens->access, subject)))
-        status = sl_error_set(error, SL_UNAUTHENTICATED,
-                              "the application that the bearer token was made for is deleted");
-    return status;
+    if (status)
+        return status;
+    if (!(*account = gw_access_find(tokens->access, subject)))
+        return sl_error_set(error, SL_UNAUTHENTICATED,
+                            "the application that the bearer token was made for is deleted");
+    return SL_OK;
 }
 
 static sl_status check_outside(struct gw_tokens *tokens, struct gw_issuer *issuer, const struct gw_jwt *jwt,
@@ -306,11 +308,11 @@ static sl_status check_outside(struct gw_tokens *tokens, struct gw_issuer *issue
     struct gw_jwk *key;
     /* What is over, or for others, is no reason to ask its issuer anything. */
     sl_status status = check_times(jwt, LEEWAY_S, error);
-    if (!status && !gw_jwt_is_for(jwt, gw_issuer_audience(issuer)))
-        status =
-            refuse(error, "is for another audience (aud) than the one that is configured for its issuer");
-    if (!status)
-        status = gw_issuer_key(issuer, jwt->kid, jwt->algorithm, wait, later, &key, error);
+    if (status)
+        return status;
+    if (!gw_jwt_is_for(jwt, gw_issuer_audience(issuer)))
+        return refuse(error, "is for another audience (aud) than the one that is configured for its issuer");
+    status = gw_issuer_key(issuer, jwt->kid, jwt->algorithm, wait, later, &key, error);
     if (status || *later)
         return status;
     bool good = gw_jwk_verify(key, jwt->algorithm, token, size);

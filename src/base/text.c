@@ -183,6 +183,11 @@ bool sl_sha256_hex(const void *data, size_t size, char out[65])
     return true;
 }
 
+bool sl_is_sha256_hex(const char *text)
+{
+    return strlen(text) == 64 && strspn(text, "0123456789abcdefABCDEF") == 64;
+}
+
 bool sl_parse_int(const char *text, int64_t min, int64_t max, int64_t *value)
 {
     if (!text || (!isdigit((unsigned char)*text) && !(*text == '-' && isdigit((unsigned char)text[1]))))

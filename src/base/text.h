@@ -38,6 +38,8 @@ bool sl_base64_decode(struct sl_buffer *buffer, const char *text, size_t size);
 
 /* SHA-256 of data as 64 hex digits. */
 bool sl_sha256_hex(const void *data, size_t size, char out[65]);
+/* Whether a text is that of some data: 64 hex digits, in either case. */
+bool sl_is_sha256_hex(const char *text);
 
 /* A whole decimal integer within [min, max]; false when it is anything else. */
 bool sl_parse_int(const char *text, int64_t min, int64_t max, int64_t *value);

@@ -142,7 +142,7 @@ sl_status sl_message_set_checksum(sl_message *message, const char *sha256_hex)
     sl_status status = writable(message);
     if (status)
         return status;
-    if (sha256_hex && (strlen(sha256_hex) != 64 || strspn(sha256_hex, "0123456789abcdefABCDEF") != 64))
+    if (sha256_hex && !sl_is_sha256_hex(sha256_hex))
         return SL_INVALID_ARGUMENT;
     message->checksum = sha256_hex;
     return SL_OK;

@@ -16,7 +16,7 @@ class Row:
     def __init__(self, name, place):
         self.name, self.place = name, place
         self.application, self.raw, self.length, self.signed, self.chunked = "owner", False, True, False, False
-        self.token = None  # (whose key, header, claims): a bearer token of the row's own
+        self.token = None  # a bearer token of the row's own
         self.method = self.target = self.code = self.cause = None
         self.headers, self.body, self.status, self.host = [], b"", None, True
 
@@ -57,9 +57,9 @@ def body_line(line):
     return line[1:].encode() + b"\n"
 
 
-def token_line(line):
-    """@token BY HEADER CLAIMS: what they have beside what a good one has; null: without that member."""
-    _, by, rest = line.split(" ", 2)
+def token_of(line):
+    """BY HEADER CLAIMS: what they have beside what a good one has; null: without that member; "exp+": from now on."""
+    by, rest = line.split(" ", 1)
     header, end = json.JSONDecoder().raw_decode(rest)
     return by, header, json.loads(rest[end:])
 
@@ -86,7 +86,7 @@ def read_rows(name):
             elif line == "@signed":
                 row.signed = True
             elif line.startswith("@token "):
-                row.token = token_line(line)
+                row.token = line[7:]
             elif line == "@chunked":
                 row.chunked = True
             elif line == "@no-length":

@@ -2,6 +2,7 @@
 gateway serves, and nothing is in the layers that was not there before."""
 import base64
 import glob
+import hashlib
 import json
 import os
 import re
@@ -20,20 +21,33 @@ LAYERS = {
     "octets": {"contentType": "application/octet-stream"},
     "text": {"contentType": "text/plain", "streamProperties": {"parallelization": 2}},
     "zipped": {"contentType": "application/json", "contentEncoding": "gzip"},
+    "narrow": {"contentType": "text/plain", "streamProperties": {"parallelization": 1}},
     "sdii": {"contentType": "application/x-protobuf"},
     "zipped-sdii": {"contentType": "application/x-protobuf", "contentEncoding": "gzip"},
 }
 
 
 ISSUER, AUDIENCE, SUBJECT = "https://login.example/realms/fleet", "fleet-api", "7c1f"
+AWAY = "https://away.example"  # an issuer that cannot be asked for its keys
+OWN_ISSUER, OWN_AUDIENCE = "https://gateway.example", "platform"
+KEYS_MAX = 16  # of an application
+LARGE = b"x" * (1 << 20) + b"y"
 
 # Limits that a row reaches; and what the fixture made stays however long the rows take.
 SETTINGS = {
-    "limits.blob": "1500000", "limits.batch-messages": "1000", "limits.publications": "2",
+    "limits.blob": "1500000", "limits.batch-messages": "1000",
     "limits.application-subscriptions": "4", "limits.subscriptions": "4",
-    "limits.subscription-idle": "1 d", "limits.subscription-lost": "1 d",
-    "listen.trusted-proxies": "127.0.0.1", "token.issuers.login.issuer": ISSUER, "token.issuers.login.audience": AUDIENCE,
+    "limits.subscription-idle": "1 d", "limits.subscription-lost": "1 d", "repeats.window": "1 h",
+    "listen.trusted-proxies": "127.0.0.1",
+    "token.issuer": OWN_ISSUER, "token.audience": OWN_AUDIENCE,
+    "token.issuers.login.issuer": ISSUER, "token.issuers.login.audience": AUDIENCE,
+    "token.issuers.away.issuer": AWAY, "token.issuers.away.audience": AUDIENCE,
+    "token.issuers.away.jwks-url": "http://127.0.0.1:1/jwks",
 }
+
+
+def base64url_decode(text):
+    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
 
 
 class Gateway:
@@ -44,6 +58,9 @@ class Gateway:
         streamlayer.write_text(directory + "/jwks.json", json.dumps({"keys": [self.issuer.public()]}))
         settings = {**SETTINGS, "token.issuers.login.jwks-file": directory + "/jwks.json"}
         data = directory + "/data"
+        os.mkdir(data, 0o700)
+        # A key of the time when keys had no names: the gateway goes on to use it.
+        jwt.Key.make(data + "/token-key.pem", None)
         self.up = streamlayer.Running(binaries, data, directory + "/log", "--kafka", brokers,
                                       *(word for name, value in settings.items()
                                         for word in ("-D", f"streamlayer.gateway.{name}={value}")))
@@ -81,14 +98,15 @@ class Fixture:
         self.serial = streamlayer.Subscription(platform, self.hrn, "text")
         self.names["N"] = urllib.parse.urlsplit(self.serial.node).path
         self.names["subscription"] = self.serial.id
+        self.narrow = streamlayer.Subscription(platform, self.hrn, "narrow")
         shared = platform.name("shared")
         self.parallel = [streamlayer.Subscription(
             platform, self.hrn, "octets", f"mode=parallel&subscriptionId={shared}&consumerId={consumer}")
             for consumer in ("c1", "c2")]
         self.names["parallel"] = shared
-        self.names["publication"] = self.publication(["text"])
         self.names["closed"] = self.publication(["text"])
         self.want(platform.put(f"{paths['U']}/publications/{self.names['closed']}"), 204)
+        self.names["publication"] = self.publication(["text"])
         self.want(platform.put(f"{paths['B']}/layers/text/data/stored", b"0123456789"), 204)
         token = platform.token
         head, payload, signature = token.split(".")
@@ -97,23 +115,30 @@ class Fixture:
         self.credentials = streamlayer.read_credentials(platform.environment["CREDENTIALS"])
         self.names.update({
             "cut_token": token[:-20], "changed_token": f"{head}.{changed}.{signature}",
-            "unsigned_token": f"{none}.{payload}.", "long": "a" * 40000, "a32": "a" * 32, "a129": "a" * 129,
-            "a501": "a" * 501, "cr": "\r", "key": self.credentials["here.access.key.id"],
+            "unsigned_token": f"{none}.{payload}.", "long": "a" * 40000,
+            **{f"a{count}": "a" * count for count in (32, 129, 256, 257, 500, 501, 16384, 16385)},
+            "longer_token": self.gateway.own.sign(json.loads(base64url_decode(head)), base64url_decode(payload), b"x"),
+            "forged_token": jwt.Key.make(gateway.issuer.file + ".other", "issuer's").sign(
+                {"alg": "ES256", "kid": "issuer's"}, {"iss": ISSUER, "aud": AUDIENCE, "sub": SUBJECT, "exp": 1 << 33}),
+            "cr": "\r", "owner": self.credentials["here.client.id"], "key": self.credentials["here.access.key.id"],
             "topic": platform.topic(self.hrn, "text")})
         for count in (32, 33):
             self.names[f"topic{count}"] = kafka.make_topic(platform.brokers, f"partitions-{count}", count)
         self.names["sha"] = "84d89877f0d4041efb6bf91a16f0248f2fd573e6af05c19f96bedb9f882f7882"  # of 0123456789
+        self.names["large_sha"] = hashlib.sha256(LARGE).hexdigest()
         self.names["sha62"] = self.names["sha"][2:]
         self.tokens = {"owner": token}
         self.want(platform.post("/config/v1/applications", {"name": "outside", "issuer": ISSUER, "subject": SUBJECT}), 201)
+        # What comes a second time is not written again.
+        platform.publish(self.hrn, "octets", LARGE, X_HERE_TraceId="large")
         accounts = Accounts(platform)
-        self.accounts = []
         manager = accounts.make("manage")  # of every catalog
-        self.accounts.append(manager)
         self.tokens["manager"], self.names["manager"] = manager.token, manager.name
+        self.names["keyed"] = accounts.make().name
+        for _ in range(KEYS_MAX - 1):
+            self.want(platform.post(f"/config/v1/applications/{self.names['keyed']}/keys"), 201)
         for name, rights in (("reader", ["read"]), ("writer", ["write"]), ("stranger", [])):
             account = accounts.make()
-            self.accounts.append(account)
             if rights:
                 self.want(platform.put(f"/config/v1/catalogs/{self.hrn}/grants/{account.name}", {"rights": rights}),
                           200)
@@ -124,9 +149,10 @@ class Fixture:
         now = int(time.time())
         key, issuer, audience, subject = {
             "issuer": (self.gateway.issuer, ISSUER, AUDIENCE, SUBJECT),
-            "gateway": (self.gateway.own, "streamlayer", "streamlayer", self.credentials["here.client.id"]),
+            "gateway": (self.gateway.own, OWN_ISSUER, OWN_AUDIENCE, self.credentials["here.client.id"]),
         }[by]
-        claims = {"iss": issuer, "aud": audience, "sub": subject, "exp": now + 3600, "jti": str(uuid.uuid4()), **claims}
+        claims = {"iss": issuer, "aud": audience, "sub": subject, "exp": now + 3600, "jti": str(uuid.uuid4()),
+                  **{name.rstrip("+"): now + value if name.endswith("+") else value for name, value in claims.items()}}
         header = {"alg": "ES256", "typ": "JWT", "kid": key.kid, **header}
         return key.sign(*({name: value for name, value in part.items() if value is not None} for part in (header, claims)))
 
@@ -136,7 +162,7 @@ class Fixture:
             return streamlayer.oauth_header(*(self.credentials[name] for name in (
                 "here.token.endpoint.url", "here.access.key.id", "here.access.key.secret")))
         if row.token:
-            return "Bearer " + self.token(*row.token)
+            return "Bearer " + self.token(*wrong.token_of(wrong.fill(row.token, self.names)))
         return None if row.application == "nobody" else f"Bearer {self.tokens[row.application]}"
 
     def want(self, answer, status):
@@ -159,10 +185,8 @@ class Fixture:
         return found
 
     def close(self):
-        for each in (self.serial, *self.parallel):
+        for each in (self.serial, self.narrow, *self.parallel):
             each.delete()
-        for account in self.accounts:
-            account.delete()
         for hrn in (self.hrn, self.market):
             self.platform.delete(f"/config/v1/catalogs/{hrn}")
 

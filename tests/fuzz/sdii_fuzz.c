@@ -83,7 +83,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     enum gw_sdii_fault fault = gw_sdii_list_read(data + 1, size - 1, &limits, &list, text);
     check(!fault == (list != NULL) && memchr(text, 0, sizeof text));
     check(fault != GW_SDII_NO_MEMORY && (fault != GW_SDII_MALFORMED || *text));
-    check(budget.taken <= size + limits.max_messages * 128 + ((size_t)2 << 20));
+    check(budget.taken <= size + limits.max_messages * 128 + 2 * limits.max_message + ((size_t)2 << 20));
     if (list) {
         check(gw_sdii_list_count(list) <= limits.max_messages);
         compare(list, data + 1, size - 1);
