@@ -1,7 +1,9 @@
 #include "kafka.h"
+#include "base/buffer.h"
 #include "base/error.h"
 #include "base/text.h"
 #include "kafka_files.h"
+#include "kafka_secure.h"
 #include "process.h"
 
 #include <arpa/inet.h>
@@ -28,6 +30,7 @@
 #define OLDEST_JAVA      17
 #define OLDEST_JAVA_TEXT "17"
 #define LOG_LIMIT        ((off_t)16 * 1024 * 1024)
+#define PORTS_MAX        3
 
 static void tell(const struct cli_kafka *kafka, const char *format, ...) SL_PRINTF(2, 3);
 static void tell(const struct cli_kafka *kafka, const char *format, ...)
@@ -260,71 +263,83 @@ int cli_bind_port(int *port)
     return fd;
 }
 
+/* Binds all of them at once, so that they are different ones (0: any free one), and lets them go. */
+static bool try_ports(int *const *ports, size_t count)
+{
+    int fds[PORTS_MAX];
+    size_t bound = 0;
+    while (bound < count && (fds[bound] = cli_bind_port(ports[bound])) >= 0)
+        bound++;
+    int failure = errno;
+    for (size_t i = 0; i < bound; i++)
+        close(fds[i]);
+    errno = failure;
+    return bound == count;
+}
+
 /* The ports of last time where they are free, else new ones; kept in the data directory. */
 static int choose_ports(struct cli_kafka *kafka)
 {
-    char path[PATH_MAX + 16], text[64];
+    int *const ports[PORTS_MAX] = {&kafka->port, &kafka->controller_port, &kafka->internal_port};
+    size_t count = kafka->secure ? PORTS_MAX : PORTS_MAX - 1;
+    char path[PATH_MAX + 16], text[64], *rest = text;
     snprintf(path, sizeof path, "%s/kafka.ports", kafka->directory);
     cli_file_tail(path, text, sizeof text);
-    char *second = strchr(text, ' ');
-    int64_t port = 0, controller_port = 0;
-    if (second) {
-        *second++ = 0;
-        second[strcspn(second, "\n")] = 0;
-        if (!sl_parse_int(text, 1, UINT16_MAX, &port) ||
-            !sl_parse_int(second, 1, UINT16_MAX, &controller_port))
-            port = controller_port = 0;
+    text[strcspn(text, "\n")] = 0;
+    for (size_t i = 0; i < count; i++) {
+        int64_t port;
+        const char *word = strsep(&rest, " ");
+        *ports[i] = word && sl_parse_int(word, 1, UINT16_MAX, &port) ? (int)port : 0;
     }
-    kafka->port = (int)port;
-    kafka->controller_port = (int)controller_port;
-    int broker = cli_bind_port(&kafka->port);
-    int controller = broker < 0 ? -1 : cli_bind_port(&kafka->controller_port);
-    if (broker >= 0)
-        close(broker);
-    if (controller < 0) {
-        kafka->port = kafka->controller_port = 0;
-        /* Both open at once, so that they are two. */
-        broker = cli_bind_port(&kafka->port);
-        controller = cli_bind_port(&kafka->controller_port);
-        if (broker >= 0)
-            close(broker);
+    if (!try_ports(ports, count)) {
+        for (size_t i = 0; i < count; i++)
+            *ports[i] = 0;
+        if (!try_ports(ports, count))
+            return fail_errno(kafka, "a port on 127.0.0.1");
     }
-    if (controller >= 0)
-        close(controller);
-    if (broker < 0 || controller < 0)
-        return fail_errno(kafka, "a port on 127.0.0.1");
-    snprintf(text, sizeof text, "%d %d\n", kafka->port, kafka->controller_port);
+    snprintf(text, sizeof text, kafka->secure ? "%d %d %d\n" : "%d %d\n", kafka->port, kafka->controller_port,
+             kafka->internal_port);
     return cli_write_file(path, text, 0644) ? CLI_OK : fail_errno(kafka, path);
 }
 
 static int write_properties(const struct cli_kafka *kafka, const char *path)
 {
-    static const char format[] = "# Written by `streamlayer up` at every start.\n"
-                                 "process.roles=broker,controller\n"
-                                 "node.id=1\n"
-                                 "controller.quorum.voters=1@127.0.0.1:%d\n"
-                                 "listeners=PLAINTEXT://127.0.0.1:%d,CONTROLLER://127.0.0.1:%d\n"
-                                 "advertised.listeners=PLAINTEXT://127.0.0.1:%d\n"
-                                 "controller.listener.names=CONTROLLER\n"
-                                 "log.dirs=%s/kafka\n"
-                                 "auto.create.topics.enable=false\n"
-                                 "default.replication.factor=1\n"
-                                 "min.insync.replicas=1\n"
-                                 "group.initial.rebalance.delay.ms=0\n"
-                                 "offsets.topic.num.partitions=4\n"
-                                 "offsets.topic.replication.factor=1\n"
-                                 "transaction.state.log.num.partitions=4\n"
-                                 "transaction.state.log.replication.factor=1\n"
-                                 "transaction.state.log.min.isr=1\n"
-                                 "share.coordinator.state.topic.num.partitions=4\n"
-                                 "share.coordinator.state.topic.replication.factor=1\n"
-                                 "share.coordinator.state.topic.min.isr=1\n"
-                                 /* The default takes 128 MB of the heap. */
-                                 "log.cleaner.dedupe.buffer.size=33554432\n";
-    char text[PATH_MAX + sizeof format + 64];
-    snprintf(text, sizeof text, format, kafka->controller_port, kafka->port, kafka->controller_port,
-             kafka->port, kafka->directory);
-    return cli_write_file(path, text, 0644) ? CLI_OK : fail_errno(kafka, path);
+    struct sl_buffer text;
+    sl_buffer_init(&text, (size_t)1 << 20);
+    sl_buffer_printf(&text,
+                     "# Written by `streamlayer up` at every start.\n"
+                     "process.roles=broker,controller\n"
+                     "node.id=1\n"
+                     "controller.quorum.voters=1@127.0.0.1:%d\n"
+                     "log.dirs=%s/kafka\n"
+                     "auto.create.topics.enable=false\n"
+                     "default.replication.factor=1\n"
+                     "min.insync.replicas=1\n"
+                     "group.initial.rebalance.delay.ms=0\n"
+                     "offsets.topic.num.partitions=4\n"
+                     "offsets.topic.replication.factor=1\n"
+                     "transaction.state.log.num.partitions=4\n"
+                     "transaction.state.log.replication.factor=1\n"
+                     "transaction.state.log.min.isr=1\n"
+                     "share.coordinator.state.topic.num.partitions=4\n"
+                     "share.coordinator.state.topic.replication.factor=1\n"
+                     "share.coordinator.state.topic.min.isr=1\n"
+                     /* The default takes 128 MB of the heap. */
+                     "log.cleaner.dedupe.buffer.size=33554432\n",
+                     kafka->controller_port, kafka->directory);
+    if (kafka->secure)
+        cli_kafka_secure_properties(kafka, &text);
+    else
+        sl_buffer_printf(&text,
+                         "controller.listener.names=CONTROLLER\n"
+                         "listeners=PLAINTEXT://127.0.0.1:%d,CONTROLLER://127.0.0.1:%d\n"
+                         "advertised.listeners=PLAINTEXT://127.0.0.1:%d\n",
+                         kafka->port, kafka->controller_port, kafka->port);
+    errno = ENOMEM;
+    bool written = !text.failed && cli_write_file(path, text.data, 0644);
+    int code = written ? CLI_OK : fail_errno(kafka, path);
+    sl_buffer_free(&text);
+    return code;
 }
 
 /* What the log says at its end, with a hint where the cause is a common one. */
@@ -338,12 +353,18 @@ static int fail_with_log(const struct cli_kafka *kafka, const char *what)
     return CLI_FAILED;
 }
 
+static bool is_formatted(const struct cli_kafka *kafka)
+{
+    char made[PATH_MAX + 32];
+    snprintf(made, sizeof made, "%s/kafka/meta.properties", kafka->directory);
+    return !access(made, F_OK);
+}
+
 /* Gives the data directory its cluster id, once. */
 static int format_storage(const struct cli_kafka *kafka, const char *properties)
 {
-    char made[PATH_MAX + 32], class_path[PATH_MAX + 8];
-    snprintf(made, sizeof made, "%s/kafka/meta.properties", kafka->directory);
-    if (!access(made, F_OK))
+    char class_path[PATH_MAX + 8];
+    if (is_formatted(kafka))
         return CLI_OK;
     unsigned char random[16], id[25];
     if (RAND_bytes(random, sizeof random) != 1)
@@ -372,6 +393,7 @@ static int format_storage(const struct cli_kafka *kafka, const char *properties)
 static int launch(struct cli_kafka *kafka)
 {
     char class_path[PATH_MAX + 8], properties[PATH_MAX + 32], logging[PATH_MAX + 64], heap[64];
+    char allowed[512]; /* the only URL that Kafka may ask for keys */
     const char *size = getenv("STREAMLAYER_KAFKA_HEAP");
     size = size && *size ? size : "512m";
     snprintf(heap, sizeof heap, "-Xmx%.32s", size);
@@ -379,10 +401,13 @@ static int launch(struct cli_kafka *kafka)
     snprintf(properties, sizeof properties, "%s/kafka.properties", kafka->directory);
     snprintf(logging, sizeof logging, "-Dlog4j2.configurationFile=%s/kafka.log4j2.properties",
              kafka->directory);
+    snprintf(allowed, sizeof allowed, "-Dorg.apache.kafka.sasl.oauthbearer.allowed.urls=%s",
+             kafka->tokens ? kafka->tokens->jwks_url : "");
     const char *arguments[] = {kafka->java,
                                heap,
                                "-XX:+ExitOnOutOfMemoryError",
                                "-Djava.awt.headless=true",
+                               allowed,
                                logging,
                                "-cp",
                                class_path,
@@ -439,10 +464,7 @@ static int prepare_files(struct cli_kafka *kafka)
     if (!cli_write_file(path, CLI_KAFKA_LOGGING, 0644))
         return fail_errno(kafka, path);
     int code = choose_ports(kafka);
-    snprintf(path, sizeof path, "%s/kafka.properties", kafka->directory);
-    if (!code)
-        code = write_properties(kafka, path);
-    return code ? code : format_storage(kafka, path);
+    return code || !kafka->secure ? code : cli_kafka_make_certificates(kafka);
 }
 
 /* A Kafka whose `up` was killed, and that was not killed with it (as where java is a script that starts
@@ -469,9 +491,22 @@ static int end_orphan(const struct cli_kafka *kafka)
     return CLI_OK;
 }
 
-int cli_kafka_start(struct cli_kafka *kafka, const struct cli *cli, const char *directory)
+/* Nobody finds his data open because he forgot a word; to close what was open does no harm. */
+static int check_mode(const struct cli_kafka *kafka)
 {
-    *kafka = (struct cli_kafka){.cli = cli};
+    bool secured = cli_kafka_is_secured(kafka->directory);
+    if (secured && !kafka->secure)
+        return cli_error_as(kafka->cli, SL_CONFLICT,
+                            "the Kafka in %s is a secured one: give --secure, or another --data-dir",
+                            kafka->directory);
+    if (!secured && kafka->secure && is_formatted(kafka))
+        tell(kafka, "the Kafka in %s was an open one; from now on it is secured\n", kafka->directory);
+    return CLI_OK;
+}
+
+int cli_kafka_prepare(struct cli_kafka *kafka, const struct cli *cli, const char *directory, bool secure)
+{
+    *kafka = (struct cli_kafka){.cli = cli, .secure = secure};
     if ((size_t)snprintf(kafka->directory, sizeof kafka->directory, "%s", directory) >=
             sizeof kafka->directory - 64 ||
         !join(kafka->log, sizeof kafka->log, directory, "kafka.log"))
@@ -479,13 +514,24 @@ int cli_kafka_start(struct cli_kafka *kafka, const struct cli *cli, const char *
     if (strpbrk(directory, ",\\"))
         return cli_usage_error(cli, "--data-dir %s: Kafka cannot use a path with a comma or a backslash",
                                directory);
-    int code = find_java(kafka);
+    int code = check_mode(kafka);
+    if (!code)
+        code = find_java(kafka);
     if (!code)
         code = fetch(kafka);
     if (!code)
         code = end_orphan(kafka);
+    return code ? code : prepare_files(kafka);
+}
+
+int cli_kafka_start(struct cli_kafka *kafka, const struct cli_kafka_tokens *tokens)
+{
+    char properties[PATH_MAX + 32];
+    kafka->tokens = tokens;
+    snprintf(properties, sizeof properties, "%s/kafka.properties", kafka->directory);
+    int code = write_properties(kafka, properties);
     if (!code)
-        code = prepare_files(kafka);
+        code = format_storage(kafka, properties);
     if (!code) {
         tell(kafka, "starting Apache Kafka " CLI_KAFKA_VERSION " on 127.0.0.1:%d (log: %s)\n", kafka->port,
              kafka->log);
@@ -493,6 +539,8 @@ int cli_kafka_start(struct cli_kafka *kafka, const struct cli *cli, const char *
     }
     if (!code)
         code = wait_until_up(kafka);
+    if (!code && kafka->secure)
+        code = cli_kafka_grant_gateway(kafka);
     if (code)
         cli_kafka_stop(kafka);
     return code;

@@ -6,6 +6,7 @@
 #include "context.h"
 #include "gateway/gateway.h"
 #include "kafka.h"
+#include "kafka_secure.h"
 #include "process.h"
 
 #include <errno.h>
@@ -37,6 +38,9 @@ static const struct cli_option up_options[] = {
     {'k', "kafka", "local|BROKERS",
      "local: an Apache Kafka of its own (default), or BROKERS, a running cluster: host:port, separated by "
      "commas"},
+    {0, "secure", NULL,
+     "the Kafka of its own takes TLS and the gateway's tokens only, and applications reach what they were "
+     "granted"},
     {0, "no-context", NULL, "do not register the platform as a context"},
     {0, NULL, NULL, NULL},
 };
@@ -46,8 +50,10 @@ struct platform {
     char directory[PATH_MAX];
     int lock;
     FILE *log;
-    bool local;
+    bool local, secure;
     struct cli_kafka kafka;
+    struct cli_kafka_tokens tokens; /* kafka's, where it is secure */
+    char jwks_url[80], jwks_ca[PATH_MAX];
     struct gateway *gateway;
     char brokers[64];
     char url[64];
@@ -149,7 +155,7 @@ static void log_line(void *opaque, sl_log_level level, const char *text)
     strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&now, &parts));
     fprintf(platform->log, "%s %s %s\n", when, names[level], text);
     /* Until all is ready, Kafka's client reports each try in vain; wait_until_ready says what counts. */
-    bool passing = !atomic_load(&platform->ready) && !strncmp(text, "kafka: ", 7);
+    bool passing = !atomic_load(&platform->ready) && !strncmp(text, "kafka ", 6);
     if (level == SL_LOG_ERROR && !passing)
         cli_error(platform->cli, "%s", text);
     else if (level == SL_LOG_WARNING && platform->cli->verbose)
@@ -181,6 +187,47 @@ static bool is_set(const struct platform *platform, const char *path)
     return origin && strcmp(origin, "default") != 0;
 }
 
+/* The gateway shows the certificate that was made for it; applications show their tokens. */
+static int set_secure_kafka(const struct platform *platform)
+{
+    char own[32], tls[FILE_MAX], certificate[FILE_MAX + 32], authority[FILE_MAX + 32];
+    path_in(platform, CLI_KAFKA_TLS, tls);
+    snprintf(own, sizeof own, "127.0.0.1:%d", platform->kafka.internal_port);
+    snprintf(certificate, sizeof certificate, "%s/" CLI_KAFKA_GATEWAY ".pem", tls);
+    snprintf(authority, sizeof authority, "%s/ca.pem", tls);
+    const struct {
+        const char *name, *value;
+    } settings[] = {
+        {GATEWAY "kafka.brokers", own},
+        {GATEWAY "kafka.client.security.protocol", "ssl"},
+        {GATEWAY "kafka.client.ssl.ca.location", authority},
+        {GATEWAY "kafka.client.ssl.certificate.location", certificate},
+        {GATEWAY "kafka.client.ssl.key.location", certificate},
+        /* It is there before Kafka is: it is to notice soon when that comes. */
+        {GATEWAY "kafka.client.reconnect.backoff.max.ms", "1000"},
+        {GATEWAY "kafka.advertised.brokers", platform->brokers},
+        {GATEWAY "kafka.advertised.security-protocol", "sasl_ssl"},
+        {GATEWAY "kafka.advertised.sasl-mechanism", "OAUTHBEARER"},
+        {GATEWAY "kafka.advertised.ca-file", authority},
+    };
+    int code = CLI_OK;
+    for (size_t i = 0; i < sizeof settings / sizeof *settings && !code; i++)
+        code = set(platform, settings[i].name, settings[i].value);
+    return code;
+}
+
+static int set_kafka(const struct platform *platform)
+{
+    int code = platform->secure
+                   ? set_secure_kafka(platform)
+                   : set(platform, GATEWAY "kafka.brokers",
+                         platform->local ? platform->brokers : cli_value(platform->cli, "kafka"));
+    /* One node keeps one copy; a cluster knows its own default. */
+    if (!code && platform->local)
+        code = set(platform, GATEWAY "kafka.replication-factor", "1");
+    return code;
+}
+
 static int start_gateway(struct platform *platform, int64_t port)
 {
     char text[24];
@@ -191,16 +238,12 @@ static int start_gateway(struct platform *platform, int64_t port)
     if (!code)
         code = set(platform, GATEWAY "data-directory", platform->directory);
     if (!code)
-        code = set(platform, GATEWAY "kafka.brokers",
-                   platform->local ? platform->brokers : cli_value(platform->cli, "kafka"));
+        code = set_kafka(platform);
     /* Pages that a developer serves on this machine, at whatever port. */
     if (!code && !is_set(platform, GATEWAY "cors.origins"))
         code = set(platform, GATEWAY "cors.origins", "*");
     if (!code && !is_set(platform, GATEWAY "limits.throughput"))
         code = set(platform, GATEWAY "limits.throughput", "false");
-    /* One node keeps one copy; a cluster knows its own default. */
-    if (!code && platform->local)
-        code = set(platform, GATEWAY "kafka.replication-factor", "1");
     if (code)
         return code;
     sl_error error = {0};
@@ -213,6 +256,19 @@ static int start_gateway(struct platform *platform, int64_t port)
     snprintf(platform->url, sizeof platform->url, "%s://127.0.0.1:%u",
              gw_speaks_tls(platform->gateway) ? "https" : "http", gw_port(platform->gateway));
     return CLI_OK;
+}
+
+/* Kafka reads the gateway's keys as it starts, so it comes second. */
+static int start_secure_kafka(struct platform *platform)
+{
+    const char *file = sl_config_get(platform->cli->config, "here.platform.data-client.tls.ca-file");
+    snprintf(platform->jwks_url, sizeof platform->jwks_url, "%s/oauth2/jwks", platform->url);
+    platform->tokens = (struct cli_kafka_tokens){.jwks_url = platform->jwks_url,
+                                                 .issuer = gw_issuer(platform->gateway),
+                                                 .audience = gw_audience(platform->gateway)};
+    if (gw_speaks_tls(platform->gateway) && file && *file && realpath(file, platform->jwks_ca))
+        platform->tokens.ca_file = platform->jwks_ca;
+    return cli_kafka_start(&platform->kafka, &platform->tokens);
 }
 
 /* Before the gateway is started for nothing: the cluster may be starting, too, but a wrong name stays wrong.
@@ -382,9 +438,9 @@ static void print_ready_json(const struct platform *platform, const char *broker
 {
     char path[FILE_MAX];
     path_in(platform, "application.conf", path);
-    json_t *object =
-        json_pack("{s:s, s:s, s:s, s:s, s:s?}", "ready", platform->url, "kafka", brokers, "config", path,
-                  "data", platform->directory, "context", platform->current ? context_name(platform) : NULL);
+    json_t *object = json_pack("{s:s, s:s, s:b, s:s, s:s, s:s?}", "ready", platform->url, "kafka", brokers,
+                               "secure", platform->secure, "config", path, "data", platform->directory,
+                               "context", platform->current ? context_name(platform) : NULL);
     if (object && !json_dumpf(object, stdout, 0))
         putchar('\n');
     json_decref(object);
@@ -398,7 +454,8 @@ static void print_ready(const struct platform *platform)
         print_ready_json(platform, brokers);
         return;
     }
-    printf("ready %s kafka=%s config=%s/application.conf\n", platform->url, brokers, platform->directory);
+    printf("ready %s kafka=%s%s config=%s/application.conf\n", platform->url, brokers,
+           platform->secure ? " security=sasl_ssl" : "", platform->directory);
     if (platform->current)
         printf("\nNext, in another terminal, where this platform is the current context, \"%s\":\n",
                context_name(platform));
@@ -439,11 +496,27 @@ static void drop_stale_config(struct cli *cli)
     unsetenv("STREAMLAYER_CONFIG");
 }
 
+/* Whether a secured Kafka could read the gateway's keys. */
+static int check_secure(const struct platform *platform)
+{
+    const char *asked = sl_config_get(platform->cli->config, GATEWAY "listen.tls.client-certificates");
+    if (!platform->secure || !asked || strcmp(asked, "required") != 0)
+        return CLI_OK;
+    return cli_usage_error(
+        platform->cli,
+        "--secure: Kafka reads the gateway's keys, and has no certificate to show, which " GATEWAY
+        "listen.tls.client-certificates requires: \"optional\" would do");
+}
+
 static int start(struct platform *platform)
 {
     int64_t port = 8080;
     if (!cli_number(platform->cli, "port", 0, 65535, &port))
         return CLI_USAGE;
+    if (platform->secure && !platform->local)
+        return cli_usage_error(platform->cli,
+                               "--secure is for a Kafka of its own; how a cluster that runs is secured, and "
+                               "the gateway told so, is in docs/security.md");
     char path[PATH_MAX];
     drop_stale_config(platform->cli);
     const char *name = context_name(platform);
@@ -451,6 +524,8 @@ static int start(struct platform *platform)
         return cli_usage_error(platform->cli,
                                "\"%s\" cannot be a context's name: 1 to 64 letters, digits, - and _", name);
     int code = cli_load_platform_config(platform->cli);
+    if (!code)
+        code = check_secure(platform);
     if (!code)
         code = name_directory(platform, path);
     if (code)
@@ -470,8 +545,10 @@ static int start(struct platform *platform)
         return code;
     tell(platform, "streamlayer %s, data in %s\n", sl_version(), platform->directory);
     if (platform->local) {
-        code = cli_kafka_start(&platform->kafka, platform->cli, platform->directory);
+        code = cli_kafka_prepare(&platform->kafka, platform->cli, platform->directory, platform->secure);
         snprintf(platform->brokers, sizeof platform->brokers, "127.0.0.1:%d", platform->kafka.port);
+        if (!code && !platform->secure)
+            code = cli_kafka_start(&platform->kafka, NULL);
     } else {
         code = wait_for_brokers(platform);
     }
@@ -483,6 +560,8 @@ static int start(struct platform *platform)
         code = write_credentials(platform);
     if (!code)
         code = write_application_conf(platform);
+    if (!code && platform->secure)
+        code = start_secure_kafka(platform);
     if (!code && !platform->local) {
         tell(platform, "asking Kafka at %s\n", cli_value(platform->cli, "kafka"));
     }
@@ -504,6 +583,7 @@ static int up(struct cli *cli)
     platform->cli = cli;
     platform->lock = -1;
     platform->local = !kafka || !strcmp(kafka, "local");
+    platform->secure = cli_flag(cli, "secure");
     int code = start(platform);
     if (!code)
         register_context(platform);
@@ -544,9 +624,15 @@ const struct cli_command cli_up_command = {
         "credentials.properties and application.conf, which applications and this command's --config read. "
         "All\n"
         "data stays in it; Kafka itself is fetched once, with Maven, into the cache (XDG_CACHE_HOME).\n"
-        "Ctrl-C or SIGTERM stops both cleanly. STREAMLAYER_KAFKA_HEAP sets Kafka's heap (default 512m).",
+        "Ctrl-C or SIGTERM stops both cleanly. STREAMLAYER_KAFKA_HEAP sets Kafka's heap (default 512m).\n"
+        "\n"
+        "With --secure, Kafka speaks TLS only, takes the gateway's tokens (SASL OAUTHBEARER), and has access "
+        "control;\n"
+        "certificates are made in the data directory's kafka-tls. A data directory that was secured once "
+        "stays so.",
     .examples = "  streamlayer up\n"
                 "  streamlayer up --data-dir /tmp/try --port 0\n"
+                "  streamlayer up --data-dir /tmp/secured --secure\n"
                 "  streamlayer up --kafka broker1:9092,broker2:9092\n",
     .options = up_options,
     .related = "context list,status",

@@ -403,6 +403,16 @@ uint16_t gw_port(const struct gateway *gateway)
     return gw_server_port(gateway->server);
 }
 
+const char *gw_issuer(const struct gateway *gateway)
+{
+    return gw_tokens_issuer(gateway->tokens);
+}
+
+const char *gw_audience(const struct gateway *gateway)
+{
+    return gw_tokens_audience(gateway->tokens);
+}
+
 void gw_stop(struct gateway **out, int grace_ms)
 {
     struct gateway *gateway = *out;

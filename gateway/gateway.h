@@ -48,6 +48,10 @@ bool gw_speaks_tls(const struct gateway *gateway);
 /* The port that it listens on. */
 uint16_t gw_port(const struct gateway *gateway);
 
+/* What its own tokens say (iss, aud), for who is to check them. The gateway's, as long as it runs. */
+const char *gw_issuer(const struct gateway *gateway);
+const char *gw_audience(const struct gateway *gateway);
+
 /* Clean shutdown: no new connections, requests in flight are answered (up to grace_ms), subscriptions leave
  * their groups, what was acknowledged is in Kafka. Blocks; NULLs the pointer. */
 void gw_stop(struct gateway **out, int grace_ms);

@@ -115,6 +115,16 @@ void gw_tokens_close(struct gw_tokens **out)
     free(tokens);
 }
 
+const char *gw_tokens_issuer(const struct gw_tokens *tokens)
+{
+    return tokens->issuer;
+}
+
+const char *gw_tokens_audience(const struct gw_tokens *tokens)
+{
+    return tokens->audience;
+}
+
 int64_t gw_tokens_lifetime_ms(const struct gw_tokens *tokens)
 {
     return atomic_load(&tokens->lifetime_ms);

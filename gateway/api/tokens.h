@@ -35,6 +35,8 @@ sl_status gw_tokens_open(const struct gw_token_settings *settings, const struct 
 void gw_tokens_finish(struct gw_tokens *tokens);
 void gw_tokens_close(struct gw_tokens **out);
 
+const char *gw_tokens_issuer(const struct gw_tokens *tokens);
+const char *gw_tokens_audience(const struct gw_tokens *tokens);
 int64_t gw_tokens_lifetime_ms(const struct gw_tokens *tokens);
 /* Of tokens and keys that are made from now on. Blocks. Errors: SL_IO, SL_OUT_OF_MEMORY: nothing is changed.
  */

@@ -1,0 +1,212 @@
+"""`streamlayer up --secure`: its Kafka lets in who shows one of the gateway's tokens, and does what was granted."""
+import base64
+import json
+import os
+import stat
+import subprocess
+import time
+
+import daemon
+import jwt
+import kafka
+import sasl
+import streamlayer
+from streamlayer import Platform, Running, Subscription, TestCase, data
+
+EARLIEST = {"auto.offset.reset": "earliest"}
+
+
+class SecureUp(TestCase):
+    def setUp(self):
+        self.directory = self.scratch()
+        self.data = self.directory + "/data"
+        self.tls = self.data + "/kafka-tls"
+        self.ca = self.tls + "/ca.pem"
+        self.ups = 0
+
+    def up(self, *arguments, ready=True):
+        self.ups += 1
+        up = Running(self.platform.binaries, self.data, f"{self.directory}/log{self.ups}", *arguments)
+        self.addCleanup(lambda: up.process.poll() is not None or up.kill())
+        if ready:
+            url = up.ready(150)
+            self.own = Platform({"URL": url, "BIN": self.platform.binaries, "CONFIG": self.data + "/application.conf"})
+            self.clients, _, self.internal = map(int, streamlayer.read_text(self.data + "/kafka.ports").split())
+            self.assertIn(f" kafka=127.0.0.1:{self.clients} security=sasl_ssl ", up.text())
+        return up
+
+    def stop(self, up):
+        self.assertEqual(up.stop(), 0, up.text())
+        self.assertNotRegex(up.text(), streamlayer.SANITIZER_REPORT)
+
+    def through(self, hrn, text):
+        """One message goes in and comes out by the gateway."""
+        self.own.publish(hrn, "layer", text)
+        subscription = Subscription(self.own, hrn, "layer", properties=EARLIEST)
+        streamlayer.wait_for(lambda: text in [data(message) for message in subscription.poll()], 30, text)
+        self.assertEqual(subscription.delete().status, 200)
+
+    def kcat(self, port, *settings):
+        """Asks for what there is; returns the exit status and all that is said."""
+        words = [word for setting in settings for word in ("-X", setting)]
+        done = subprocess.run(["kcat", "-b", f"127.0.0.1:{port}", "-L", "-m", "5", *words], capture_output=True,
+                              check=False, timeout=60)
+        return done.returncode, (done.stdout + done.stderr).decode(errors="replace")
+
+    def nothing_listed(self, port, *settings):
+        code, said = self.kcat(port, *settings)
+        self.assertNotEqual(code, 0, said)
+        self.assertNotIn("topic", said)
+
+    def key(self):
+        """The gateway's own, to sign tokens with that it would not make."""
+        name, = [name for name in os.listdir(self.data + "/token-keys") if name.endswith(".pem")]
+        return jwt.Key(f"{self.data}/token-keys/{name}", name[:-len(".pem")])
+
+    def signed(self, subject, seconds):
+        """A token of the gateway's for a subject that it need not know."""
+        now, key = int(time.time()), self.key()
+        return key.sign({"alg": "ES256", "typ": "JWT", "kid": key.kid},
+                        {"iss": "streamlayer", "sub": subject, "aud": "streamlayer", "iat": now, "exp": now + seconds})
+
+    def test_secure_takes_good_tokens_only(self):
+        """Without a token nothing is listed; with one that is not good now, nobody is let in."""
+        up = self.up("--secure")
+        hrn = self.own.catalog()
+        self.own.layer(hrn, "layer")
+        self.through(hrn, b"first")
+        own = f"ssl.ca.location={self.ca}"
+        self.nothing_listed(self.clients)
+        self.nothing_listed(self.clients, "security.protocol=ssl", own)
+        self.nothing_listed(self.clients, "security.protocol=sasl_ssl", own, "sasl.mechanism=PLAIN",
+                            "sasl.username=default", "sasl.password=default")
+        self.assertEqual(sasl.show(self.clients, self.ca, self.own.token)[0], None)
+        self.assertEqual(sasl.topics(self.clients, self.ca, self.signed("nobody", 600)), [])
+
+        key, now = self.key(), int(time.time())
+        header = {"alg": "ES256", "typ": "JWT", "kid": key.kid}
+        claims = {"iss": "streamlayer", "sub": "somebody", "aud": "streamlayer", "iat": now - 200, "exp": now + 600}
+        refused, lifetime = sasl.show(self.clients, self.ca, key.sign(header, claims))
+        self.assertIsNone(refused)
+        self.assertTrue(0 < lifetime <= 600_000, lifetime)  # the connection ends with the token
+        # And after an hour, however long the token is good for.
+        refused, lifetime = sasl.show(self.clients, self.ca, key.sign(header, {**claims, "exp": now + 86400}))
+        self.assertEqual((refused, lifetime), (None, 3_600_000))
+        stranger = jwt.Key.make(self.directory + "/stranger.key", key.kid)
+        head, body, signature = self.own.token.split(".")
+        more = json.loads(base64.urlsafe_b64decode(body + "=="))
+        none = ".".join(jwt.base64url(json.dumps(part).encode()) for part in ({"alg": "none"}, claims)) + "."
+        for what, token in {
+                "expired": key.sign(header, {**claims, "exp": now - 100}),
+                "for others": key.sign(header, {**claims, "aud": "others"}),
+                "for nobody": key.sign(header, {name: value for name, value in claims.items() if name != "aud"}),
+                "by others": key.sign(header, {**claims, "iss": "others"}),
+                "without an end": key.sign(header, {name: value for name, value in claims.items() if name != "exp"}),
+                "with another key": stranger.sign(header, claims),
+                "with a key that nobody knows": jwt.Key(stranger.file, "stranger").sign(header, claims),
+                "with a signature that was changed": f"{head}.{body}.{'B' if signature[0] == 'A' else 'A'}{signature[1:]}",
+                "of what was changed": f"{head}.{jwt.base64url(json.dumps({**more, 'sub': 'root'}).encode())}.{signature}",
+                "unsigned": none,
+                "none at all": "x"}.items():
+            with self.subTest(token=what):
+                self.assertIsNotNone(sasl.show(self.clients, self.ca, token)[0])
+        self.stop(up)
+
+    def test_secure_takes_its_own_certificates_only(self):
+        """Broker and gateway have a listener to themselves; what it takes to come in, only the owner can read."""
+        up = self.up("--secure")
+        authority = self.directory + "/other"
+        os.mkdir(authority)
+        kafka.openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj",
+                      "/CN=broker", "-keyout", authority + "/key", "-out", authority + "/certificate")
+        own = ("security.protocol=ssl", f"ssl.ca.location={self.ca}")
+
+        def shown(certificate, key):
+            return f"ssl.certificate.location={certificate}", f"ssl.key.location={key}"
+
+        _, controller, _ = map(int, streamlayer.read_text(self.data + "/kafka.ports").split())
+        for port in (self.internal, controller):
+            self.nothing_listed(port)
+            self.nothing_listed(port, *own)
+            self.nothing_listed(port, *own, *shown(authority + "/certificate", authority + "/key"))
+        hrn = self.own.catalog()
+        self.own.layer(hrn, "layer")
+        self.through(hrn, b"in and out")
+        topic = self.own.topic(hrn, "layer")
+        for name in ("broker", "streamlayerd"):
+            code, said = self.kcat(self.internal, *own, *shown(f"{self.tls}/{name}.pem", f"{self.tls}/{name}.pem"))
+            self.assertEqual(code, 0, said)
+            self.assertIn(f'"{topic}"', said)
+            self.assertEqual("__consumer_offsets" in said, name == "broker", said)
+        # A certificate is no token, and whoever has none sees nobody else's listener.
+        self.nothing_listed(self.clients, *own, *shown(self.tls + "/broker.pem", self.tls + "/broker.pem"))
+
+        modes = {name: stat.S_IMODE(os.stat(f"{self.tls}/{name}").st_mode) for name in os.listdir(self.tls)}
+        self.assertEqual(modes, {"ca.pem": 0o644, "ca.key": 0o600, "admin.properties": 0o600, "broker.pem": 0o600, "streamlayerd.pem": 0o600})
+        self.assertEqual(stat.S_IMODE(os.stat(self.tls).st_mode), 0o700)
+        for name in ("broker", "streamlayerd"):
+            kafka.openssl("verify", "-CAfile", self.ca, "-x509_strict", "-purpose", "sslclient", f"{self.tls}/{name}.pem")
+        self.stop(up)
+
+    def test_secure_stays_so(self):
+        """What was open can be secured, with all that is in it; what is secured is not opened by a word forgotten."""
+        up = Running(self.platform.binaries, self.data, self.directory + "/log")
+        self.addCleanup(lambda: up.process.poll() is not None or up.kill())
+        self.own = Platform({"URL": up.ready(150), "BIN": self.platform.binaries,
+                             "CONFIG": self.data + "/application.conf"})
+        hrn = self.own.catalog()
+        self.own.layer(hrn, "layer")
+        self.through(hrn, b"in the open")
+        self.stop(up)
+        up = self.up("--secure")
+        self.assertIn("was an open one; from now on it is secured", up.text())
+        self.through(hrn, b"secured")
+        subscription = Subscription(self.own, hrn, "layer", properties={**EARLIEST, "group.id": "another"})
+        self.assertEqual(sorted(data(message) for message in subscription.receive(2)), [b"in the open", b"secured"])
+        ports, authority = self.clients, streamlayer.read_text(self.ca)
+        self.stop(up)
+        up = self.up(ready=False)
+        self.assertEqual(up.process.wait(60), 1, up.text())
+        for words in ("is a secured one", "--secure", "--data-dir"):
+            self.assertIn(words, up.text())
+        up = self.up("--secure", "--json", ready=False)
+        line = streamlayer.wait_for(lambda: "\"ready\"" in up.text() and up.text(), 150, "it is ready")
+        self.assertEqual((json.loads(line)["secure"], json.loads(line)["kafka"]), (True, f"127.0.0.1:{ports}"))
+        self.own = Platform({"URL": json.loads(line)["ready"], "BIN": self.platform.binaries,
+                             "CONFIG": self.data + "/application.conf"})
+        self.assertEqual(streamlayer.read_text(self.ca), authority)
+        self.through(hrn, b"after that")
+        self.stop(up)
+
+    def test_secure_is_for_its_own_kafka(self):
+        up = self.up("--secure", "--kafka", "127.0.0.1:9", ready=False)
+        self.assertEqual(up.process.wait(60), 2, up.text())
+        self.assertIn("--secure is for a Kafka of its own", up.text())
+        up = self.up("--secure", "-D", "streamlayer.gateway.listen.tls.client-certificates=required", ready=False)
+        self.assertEqual(up.process.wait(60), 2, up.text())
+        self.assertIn("has no certificate to show", up.text())
+
+    def test_secure_with_a_spoilt_authority(self):
+        """It is not made anew over what somebody may want back."""
+        os.makedirs(self.tls)
+        streamlayer.write_text(self.ca, "no certificate\n")
+        up = self.up("--secure", ready=False)
+        self.assertEqual(up.process.wait(60), 1, up.text())
+        for words in (self.ca, self.tls + "/ca.key", "remove both"):
+            self.assertIn(words, up.text())
+
+    def test_secure_behind_https(self):
+        """Kafka reads the keys of a gateway that speaks HTTPS only; settings say who issues tokens, and for whom."""
+        certificate, key = daemon.certificate(self.directory, "gateway")
+        up = self.up("--secure", *(word for setting in (
+            f"streamlayer.gateway.listen.tls.certificate={certificate}", f"streamlayer.gateway.listen.tls.key={key}",
+            f"here.platform.data-client.tls.ca-file={certificate}",
+            "streamlayer.gateway.token.issuer=https://streams.example.com",
+            "streamlayer.gateway.token.audience=cars") for word in ("-D", setting)))
+        self.assertIsNone(sasl.show(self.clients, self.ca, self.own.token)[0])
+        self.assertIsNotNone(sasl.show(self.clients, self.ca, self.signed("nobody", 600))[0])
+        self.stop(up)
+
+
+if __name__ == "__main__":
+    streamlayer.main()
