@@ -167,15 +167,18 @@ static bool is_timely(int64_t timestamp)
     "right "                                                                                                 \
     "time; a new key for an application: streamlayer app rotate"
 
-static void refuse(struct gw_request *request, const char *cause)
+/* HERE's client for Java fails on a 401 that has no number. */
+#define WRONG_CREDENTIALS 401300
+#define WRONG_TIME        401204 /* has HERE's clients ask for the time and sign once more */
+
+static void refuse_as(struct gw_request *request, const char *cause, int number)
 {
-    gw_respond_error(request, 401, "bad-signature", cause, HOW_TO_SIGN);
+    gw_respond_error_with(request, 401, "bad-signature", cause, HOW_TO_SIGN, "errorCode", number);
 }
 
-/* The number has HERE's clients ask for the time and sign once more. */
-static void refuse_time(struct gw_request *request, const char *cause)
+static void refuse(struct gw_request *request, const char *cause)
 {
-    gw_respond_error_with(request, 401, "bad-signature", cause, HOW_TO_SIGN, "errorCode", 401204);
+    refuse_as(request, cause, WRONG_CREDENTIALS);
 }
 
 /* *late: the timestamp is at fault. */
@@ -233,10 +236,8 @@ static void give_token(struct gw_job *opaque)
         gw_respond_header(job->request, "Cache-Control", "no-store");
         gw_respond_json(job->request, 200, token_json(token, lifetime, job->scope));
     }
-    if (late)
-        refuse_time(job->request, error.text);
-    else if (status == SL_UNAUTHENTICATED)
-        refuse(job->request, error.text);
+    if (status == SL_UNAUTHENTICATED)
+        refuse_as(job->request, error.text, late ? WRONG_TIME : WRONG_CREDENTIALS);
     else if (status && !job->answered)
         gw_respond_failure(job->request, &error);
     gw_account_unlink(account);
@@ -409,6 +410,7 @@ const struct gw_route gw_token_routes[] = {
      .flags = GW_ROUTE_PUBLIC | GW_ROUTE_ANY_TYPE,
      .max_body = (size_t)16 * 1024,
      .handle = post_token,
+     .correlation_header = "X-Correlation-ID", /* HERE's client for Java finds no other */
      .name = "token"},
     {.method = "GET",
      .pattern = "/oauth2/jwks",

@@ -176,7 +176,11 @@ static void answer_posted(struct gw_task *task)
 
 static bool add_headers(struct gw_request *request, struct MHD_Response *response, const char *content_type)
 {
-    bool good = MHD_add_response_header(response, "X-Correlation-Id", request->correlation) == MHD_YES;
+    const struct gw_route *route = gw_request_route(request);
+    bool good = MHD_add_response_header(response,
+                                        route && route->correlation_header ? route->correlation_header
+                                                                           : "X-Correlation-Id",
+                                        request->correlation) == MHD_YES;
     good &= MHD_add_response_header(response, "X-Request-Id", request->id) == MHD_YES;
     if (content_type)
         good &= MHD_add_response_header(response, "Content-Type", content_type) == MHD_YES;

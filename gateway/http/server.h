@@ -54,7 +54,8 @@ struct gw_route {
      * gw_request_continue. */
     gw_handler begin;
     size_t (*data)(struct gw_request *request, const char *data, size_t size);
-    const char *name; /* for metrics and the access log: "stream.subscribe" */
+    const char *name;               /* for metrics and the access log: "stream.subscribe" */
+    const char *correlation_header; /* how the answer spells it; NULL: X-Correlation-Id, as SDKs have it */
 };
 
 enum gw_verdict {

@@ -77,21 +77,8 @@ class Secure(Platform):
         parts = urllib.parse.urlsplit(self.url)
         return http.client.HTTPSConnection(parts.hostname, parts.port, timeout=timeout, context=context or self.context)
 
-    def request(self, method, url, body=None, headers=None, token="default", timeout=60):
-        parts = urllib.parse.urlsplit(url if "://" in url else self.url + url)
-        headers = dict(headers or {})
-        if token:
-            headers["Authorization"] = "Bearer " + (self.token if token == "default" else token)
-        if isinstance(body, (dict, list)):
-            body = json.dumps(body).encode()
-            headers.setdefault("Content-Type", "application/json")
-        connection = self.connect(timeout=timeout)
-        try:
-            connection.request(method, parts.path + ("?" + parts.query if parts.query else ""), body, headers)
-            response = connection.getresponse()
-            return streamlayer.Answer(response, response.read())
-        finally:
-            connection.close()
+    def open_connection(self, parts, timeout):
+        return self.connect(timeout=timeout)
 
     def socket(self, context=None, session=None):
         parts = urllib.parse.urlsplit(self.url)

@@ -303,6 +303,9 @@ class Platform:
             self.cached_token = self.cli("token").stdout.decode().strip()
         return self.cached_token
 
+    def open_connection(self, parts, timeout):
+        return http.client.HTTPConnection(parts.hostname, parts.port, timeout=timeout)
+
     def request(self, method, url, body=None, headers=None, token="default", timeout=60):
         """One request on a connection of its own. token: "default", None, or the text."""
         parts = urllib.parse.urlsplit(url if "://" in url else self.url + url)
@@ -312,7 +315,7 @@ class Platform:
         if isinstance(body, (dict, list)):
             body = json.dumps(body).encode()
             headers.setdefault("Content-Type", "application/json")
-        connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=timeout)
+        connection = self.open_connection(parts, timeout)
         try:
             connection.request(method, parts.path + ("?" + parts.query if parts.query else ""), body, headers)
             response = connection.getresponse()
