@@ -140,7 +140,9 @@ static void put_end(struct gw_request *request)
 /* --- GET and HEAD --- */
 
 struct get {
-    struct gw_job job; /* first */
+    struct gw_job job;  /* first */
+    atomic_int holders; /* the job, and the request until its end */
+    _Atomic int64_t paid;
     struct gw_request *request;
     struct gateway *gateway;
     struct gw_layer *layer;
@@ -179,7 +181,25 @@ static enum range read_range(const char *text, int64_t size, int64_t *first, int
     return RANGE_GOOD;
 }
 
-static void answer_blob(const struct get *get, const struct gw_blob_info *info, int fd, int64_t offset)
+static void get_unlink(struct get *get)
+{
+    if (atomic_fetch_sub(&get->holders, 1) > 1)
+        return;
+    gw_layer_unlink(get->layer);
+    free(get);
+}
+
+/* What its client did not take is not paid for. */
+static void get_sent(void *opaque, bool whole)
+{
+    struct get *get = opaque;
+    int64_t untaken = whole || !atomic_load(&get->paid) ? 0 : gw_request_untaken(get->request);
+    if (untaken)
+        gw_throttle_settle(get->gateway->throttler, &get->layer->counters->out, -untaken);
+    get_unlink(get);
+}
+
+static void answer_blob(struct get *get, const struct gw_blob_info *info, int fd, int64_t offset)
 {
     struct gw_request *request = get->request;
     char etag[72], content_range[80];
@@ -205,8 +225,10 @@ static void answer_blob(const struct get *get, const struct gw_blob_info *info, 
     }
     if (*info->encoding)
         gw_respond_header(request, "Content-Encoding", info->encoding);
-    if (strcmp(gw_request_method(request), "HEAD"))
+    if (strcmp(gw_request_method(request), "HEAD")) {
         gw_throttle_settle(get->gateway->throttler, &get->layer->counters->out, count);
+        atomic_store(&get->paid, count);
+    }
     /* The loop sends it, and must not wait for the disk. */
     posix_fadvise(fd, offset + first, count < AHEAD_MAX ? count : AHEAD_MAX, POSIX_FADV_WILLNEED);
     posix_fadvise(fd, offset + first, count, POSIX_FADV_SEQUENTIAL);
@@ -226,8 +248,7 @@ static void run_get(struct gw_job *job)
         gw_respond_blob_failure(get->request, &error);
     else
         answer_blob(get, &info, fd, offset);
-    gw_layer_unlink(get->layer);
-    free(get);
+    get_unlink(get);
 }
 
 static void get_granted(struct gw_pass *pass)
@@ -257,6 +278,7 @@ static void get_blob(struct gw_request *request)
     bool whole = !strcmp(gw_request_method(request), "HEAD"); /* of which a range is not defined */
     *get = (struct get){
         .job.run = run_get,
+        .holders = 2,
         .request = request,
         .gateway = gw_request_opaque(request),
         .layer = layer,
@@ -269,6 +291,7 @@ static void get_blob(struct gw_request *request)
                                  .account = gw_request_application(request),
                                  .bytes = 1, /* the others when its size is known */
                                  .granted = get_granted};
+    gw_request_on_sent(request, get_sent, get);
     if (gw_throttle_enter(get->gateway->throttler, &layer->counters->out, &get->pass))
         get_granted(&get->pass);
 }

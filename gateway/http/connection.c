@@ -39,6 +39,12 @@ bool gw_connection_is_deserted(const struct gw_connection *connection, bool ask)
     return recv(connection->watch.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
 }
 
+uint64_t gw_connection_acknowledged(const struct gw_connection *connection)
+{
+    struct tcp_info info;
+    return tcp_info_of(connection, &info) ? info.tcpi_bytes_acked : 0;
+}
+
 bool gw_connection_was_reset(const struct gw_connection *connection)
 {
     struct tcp_info info;

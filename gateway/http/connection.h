@@ -63,6 +63,8 @@ void gw_connection_wait(struct gw_connection *connection, enum gw_wait wait);
  * nothing: one that has read its answer may close at once. ask: where somebody wants to know whether the
  * answer arrives, the socket itself is asked; what the loop was told may be a moment old. */
 bool gw_connection_is_deserted(const struct gw_connection *connection, bool ask);
+/* Bytes that the client's side has acknowledged, all in all; 0: nobody knows. */
+uint64_t gw_connection_acknowledged(const struct gw_connection *connection);
 /* After the answer: whether the client's side has refused it. */
 bool gw_connection_was_reset(const struct gw_connection *connection);
 /* Of a client that is gone without a word, its host cut off or without power, nothing else tells for a

@@ -127,6 +127,8 @@ struct gw_request {
     struct sl_buffer headers; /* NAME NUL VALUE NUL… */
     size_t answer_size;
     uint64_t answer_bytes; /* of its body: what was given to be written */
+    uint64_t acknowledged; /* by the connection before an answer from a file */
+    bool file, broken;     /* the answer is one; it was not written whole */
     uint64_t body_bytes;   /* of the request's that came */
     int64_t begun_us;
     char *query_text; /* for the access log; NULL: none */

@@ -453,6 +453,8 @@ static enum MHD_Result send_answer(struct gw_request *request)
     request->deserted = request->sent && gone;
     if (request->stream.open && gone)
         return MHD_NO;
+    if (request->file)
+        request->acknowledged = gw_connection_acknowledged(request->peer);
     gw_connection_wait(request->peer, request->stream.open ? GW_WAIT_OURS : GW_WAIT_ANSWER);
     if (request->stream.open) { /* it may be idle as long as it likes */
         request->peer->streaming = request;
@@ -526,6 +528,7 @@ void gw_mhd_completed(void *opaque, struct MHD_Connection *connection, void **co
     gw_request_unpark(request);
     struct gw_server *server = request->loop->server;
     bool whole = why == MHD_REQUEST_TERMINATED_COMPLETED_OK;
+    request->broken = !whole;
     if (request->sent)
         request->sent(request->sent_opaque,
                       whole && !request->deserted && !gw_connection_was_reset(request->peer));
@@ -549,6 +552,14 @@ void gw_mhd_completed(void *opaque, struct MHD_Connection *connection, void **co
         pthread_cond_broadcast(&server->idle);
         pthread_mutex_unlock(&server->lock);
     }
+}
+
+int64_t gw_request_untaken(const struct gw_request *request)
+{
+    if (!request->answered || !request->file || !request->broken)
+        return 0;
+    uint64_t taken = gw_connection_acknowledged(request->peer) - request->acknowledged;
+    return taken < request->answer_bytes ? (int64_t)(request->answer_bytes - taken) : 0;
 }
 
 static void resume_body(struct gw_task *task)

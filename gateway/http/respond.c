@@ -252,6 +252,7 @@ void gw_respond_file(struct gw_request *request, int status, const char *content
         if (!response)
             close(fd);
         request->answer_bytes = (uint64_t)size;
+        request->file = response != NULL;
         gw_give_answer(request, status, content_type, response, 0);
     } else {
         close(fd); /* it has its answer */

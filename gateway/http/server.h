@@ -254,6 +254,9 @@ sl_status gw_respond_header(struct gw_request *request, const char *name,
 void gw_request_on_sent(struct gw_request *request, void (*sent)(void *opaque, bool whole), void *opaque);
 void gw_respond(struct gw_request *request, int status, const char *content_type, const void *body,
                 size_t size, void (*release)(void *opaque), void *release_opaque);
+/* Within on_sent's function, of an answer from a file that was not written whole: how much of it the client's
+ * side has not taken; of others 0. */
+int64_t gw_request_untaken(const struct gw_request *request);
 /* size bytes of a file from offset on, sent as the client reads; the descriptor is closed by the server. */
 void gw_respond_file(struct gw_request *request, int status, const char *content_type, int fd, int64_t offset,
                      int64_t size);

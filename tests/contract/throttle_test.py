@@ -2,7 +2,9 @@
 long is refused, before it is read. On a gateway of its own."""
 import base64
 import re
+import socket
 import threading
+import urllib.parse
 
 import streamlayer
 from streamlayer import Platform, Running, TestCase, wait_for
@@ -87,6 +89,21 @@ class Throttle(TestCase):
     def ends(self, platform, hrn):
         answer = platform.get(f"/stream/v2/catalogs/{hrn}/layers/slow/statistics")
         return [each["end"] for each in answer.json()["partitions"]]
+
+    def test_what_is_not_taken_of_a_blob_is_not_paid(self):
+        platform, hrn = self.start("-D", "streamlayer.gateway.limits.throttle-wait=1s")
+        blobs = f"/blob/v1/catalogs/{hrn}/layers/slow/data"
+        self.assertEqual(platform.put(f"{blobs}/large", b"x" * (90 * RATE)).status, 204)
+        parts = urllib.parse.urlsplit(platform.url)
+        client = socket.socket()
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)  # the kernel takes little in its place
+        client.connect((parts.hostname, parts.port))
+        client.sendall(f"GET {blobs}/large HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {platform.token}\r\n\r\n".encode())
+        self.assertTrue(client.recv(1000).startswith(b"HTTP/1.1 200 "))
+        self.assertEqual(platform.get(f"{blobs}/large").status, 429)
+        client.close()
+        wait_for(lambda: platform.get(f"{blobs}/large", headers={"Range": "bytes=0-1"}).status == 206, 30,
+                 "what nobody took is paid for")
 
     def publication(self, platform, hrn, lists, size):
         base = f"/publish/v2/catalogs/{hrn}"
