@@ -346,9 +346,10 @@ sl_status sl_auth_bearer(struct sl_auth *auth, const char *refused, char **beare
 }
 
 sl_status sl_auth_bearer_until(struct sl_auth *auth, const char *refused, int64_t deadline_ms,
-                               const atomic_bool *cancelled, char **bearer, sl_error *error)
+                               const atomic_bool *cancelled, char **bearer, int64_t *expires_ms,
+                               sl_error *error)
 {
-    return get_bearer(auth, refused, deadline_ms, cancelled, bearer, NULL, error);
+    return get_bearer(auth, refused, deadline_ms, cancelled, bearer, expires_ms, error);
 }
 
 void sl_auth_wake(struct sl_auth *auth)

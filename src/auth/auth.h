@@ -49,7 +49,8 @@ sl_status sl_auth_bearer(struct sl_auth *auth, const char *refused, char **beare
  * fetch itself goes on for the others, and for the next one to ask.
  */
 sl_status sl_auth_bearer_until(struct sl_auth *auth, const char *refused, int64_t deadline_ms,
-                               const atomic_bool *cancelled, char **bearer, sl_error *error);
+                               const atomic_bool *cancelled, char **bearer, int64_t *expires_ms,
+                               sl_error *error);
 void sl_auth_wake(struct sl_auth *auth);
 
 /*

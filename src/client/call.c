@@ -35,7 +35,7 @@ sl_status sl_client_call(struct sl_client *client, const struct sl_http_request 
     struct sl_http_response answer;
     char *bearer = NULL;
     int64_t deadline_ms = request->deadline_ms ? request->deadline_ms : INT64_MAX;
-    sl_status status = sl_auth_bearer_until(client->auth, NULL, deadline_ms, NULL, &bearer, error);
+    sl_status status = sl_auth_bearer_until(client->auth, NULL, deadline_ms, NULL, &bearer, NULL, error);
     if (status)
         return status;
     status = call_once(client, request, bearer, &answer, error);
@@ -43,7 +43,7 @@ sl_status sl_client_call(struct sl_client *client, const struct sl_http_request 
         char *refused = bearer;
         bearer = NULL;
         sl_http_response_free(&answer);
-        status = sl_auth_bearer_until(client->auth, refused, deadline_ms, NULL, &bearer, error);
+        status = sl_auth_bearer_until(client->auth, refused, deadline_ms, NULL, &bearer, NULL, error);
         sl_secret_free(&refused);
         if (!status)
             status = call_once(client, request, bearer, &answer, error);

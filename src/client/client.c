@@ -256,6 +256,17 @@ sl_status sl_client_token(sl_client *client, char **token, int64_t *expires_ms, 
     return SL_OK;
 }
 
+sl_status sl_client_bearer(struct sl_client *client, const char *refused, int64_t deadline_ms,
+                           const atomic_bool *cancelled, char **bearer, int64_t *expires_ms, sl_error *error)
+{
+    return sl_auth_bearer_until(client->auth, refused, deadline_ms, cancelled, bearer, expires_ms, error);
+}
+
+void sl_client_bearer_wake(struct sl_client *client)
+{
+    sl_auth_wake(client->auth);
+}
+
 sl_status sl_client_set_token(sl_client *client, const char *token, sl_error *error)
 {
     sl_status status = sl_client_check(client, error);

@@ -28,6 +28,11 @@ struct sl_client {
  * (the text begins with the setting), SL_OUT_OF_MEMORY. */
 sl_status sl_client_check_tls(const sl_config *config, const struct sl_log *log, sl_error *error);
 
+/* What connectors ask for a token by: struct sl_host. */
+sl_status sl_client_bearer(struct sl_client *client, const char *refused, int64_t deadline_ms,
+                           const atomic_bool *cancelled, char **bearer, int64_t *expires_ms, sl_error *error);
+void sl_client_bearer_wake(struct sl_client *client);
+
 /* SL_INVALID_HANDLE for what is no client. */
 sl_status sl_client_check(const struct sl_client *client, sl_error *error);
 struct sl_client *sl_client_link(struct sl_client *client);

@@ -18,11 +18,12 @@
 #include "client/layer.h"
 #include "wire/endpoint.h"
 #include "wire/message.h"
+#include <stdatomic.h>
 #include <streamlayer/consumer.h>
 #include <streamlayer/producer.h>
 
 #define SL_CONNECTOR_MAGIC 0x5354524cu
-#define SL_CONNECTOR_ABI   4u
+#define SL_CONNECTOR_ABI   5u
 
 struct sl_client; /* the core's: only the http-connector, which is linked with it, looks inside */
 
@@ -54,7 +55,13 @@ struct sl_host {
     /* The group has given these: all that the consumer has now. Called from within poll or open, before a
      * message of them is handed out. */
     void (*assigned)(void *core, const int32_t *partitions, size_t count);
-    void *core; /* handed to both */
+    /* The application's own bearer token, as sl_auth_bearer_until (auth/auth.h) gives it, for brokers that
+     * take one; token_wake has it look at *cancelled. Any thread. */
+    sl_status (*token)(struct sl_client *client, const char *refused, int64_t deadline_ms,
+                       const atomic_bool *cancelled, char **bearer, int64_t *expires_ms, sl_error *error);
+    void (*token_wake)(struct sl_client *client);
+    void *core;               /* handed to all but these two, */
+    struct sl_client *client; /* which get this */
 };
 
 /* One setting of the pass-through sections (stream.kafka.producer {…}, stream.kafka.consumer {…}). */

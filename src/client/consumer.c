@@ -255,6 +255,9 @@ static sl_status open_connector(struct sl_consumer *consumer, const char *hrn, c
                                  .log = consumer->client->log,
                                  .revoked = revoked,
                                  .assigned = assigned,
+                                 .token = sl_client_bearer,
+                                 .token_wake = sl_client_bearer_wake,
+                                 .client = consumer->client,
                                  .core = consumer};
     if (!status)
         status =

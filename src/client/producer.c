@@ -341,6 +341,9 @@ static sl_status open_connector(struct sl_producer *producer, const struct sl_pr
                                  .delivered_many = delivered_many,
                                  .revoked = no_revocation,
                                  .assigned = no_assignment,
+                                 .token = sl_client_bearer,
+                                 .token_wake = sl_client_bearer_wake,
+                                 .client = client,
                                  .core = producer};
     const struct sl_producer_settings settings = {.delivery_timeout_ms = (int)delivery_ms,
                                                   .queue_messages = producer->max_messages,

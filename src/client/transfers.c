@@ -138,7 +138,7 @@ static sl_status send_once(struct sl_transfers *set, struct sl_transfer *transfe
         sl_blob_url_within(set->client, set->hrn, set->layer, transfer->handle, set, deadline, &url, error);
     if (!status && !set->bearer)
         status = sl_auth_bearer_until(set->client->auth, NULL, transfer->deadline_ms, &set->stopped,
-                                      &set->bearer, error);
+                                      &set->bearer, NULL, error);
     if (status) {
         free(url);
         return status;

@@ -136,7 +136,7 @@ static void *ask(void *opaque)
     pthread_barrier_wait(&asker->fixture->barrier);
     asker->status =
         sl_auth_bearer_until(asker->fixture->auth, asker->refused, sl_deadline_ms(asker->within_ms), NULL,
-                             &asker->bearer, &asker->error);
+                             &asker->bearer, NULL, &asker->error);
     return NULL;
 }
 
@@ -352,7 +352,7 @@ static void a_cache_may_go_during_a_fetch(void **state)
     struct fixture *f = *state;
     char *bearer;
     set_hold(f, true);
-    assert_int_equal(sl_auth_bearer_until(f->auth, NULL, sl_mono_ms(), NULL, &bearer, &f->error),
+    assert_int_equal(sl_auth_bearer_until(f->auth, NULL, sl_mono_ms(), NULL, &bearer, NULL, &f->error),
                      SL_TIMED_OUT);
     await_requests(f, 1);
     sl_auth_destroy(&f->auth); /* does not wait for the answer */

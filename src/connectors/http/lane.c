@@ -290,7 +290,7 @@ static sl_status sign(struct sl_hc_lane *lane, sl_error *error)
     int64_t expiry = lane->flying->entries[lane->flying->first].deadline_ms;
     sl_status status =
         sl_auth_bearer_until(producer->client->auth, lane->refused ? lane->bearer : NULL,
-                             deadline < expiry ? deadline : expiry, &producer->cancelled, &bearer, error);
+                             deadline < expiry ? deadline : expiry, &producer->cancelled, &bearer, NULL, error);
     if (status)
         return status;
     sl_secret_free(&lane->bearer);

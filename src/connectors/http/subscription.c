@@ -243,7 +243,7 @@ static sl_status perform(struct sl_hc_member *member, const struct sl_http_reque
     for (int tries = 0; tries < 2; tries++) {
         char *bearer = NULL;
         status = sl_auth_bearer_until(client->auth, refused, request->deadline_ms,
-                                      request->owner ? &consumer->cancelled : NULL, &bearer, error);
+                                      request->owner ? &consumer->cancelled : NULL, &bearer, NULL, error);
         sl_secret_free(&refused);
         if (status)
             return status;

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/secret.h"
 #include "base/text.h"
 #include "base/time.h"
 #include "connectors/kafka/kafka.h"
@@ -23,6 +24,7 @@ void sl_kafka_client_log(struct sl_kafka_client *client, sl_log_level level, con
 
 void sl_kafka_client_silence(struct sl_kafka_client *client)
 {
+    sl_kafka_token_end(client);
     pthread_mutex_lock(&client->lock);
     client->quiet = true;
     pthread_mutex_unlock(&client->lock);
@@ -49,6 +51,8 @@ static void on_error(rd_kafka_t *rk, int number, const char *text, void *opaque)
     char fatal[300] = "";
     if (code == RD_KAFKA_RESP_ERR__FATAL)
         code = rd_kafka_fatal_error(rk, fatal, sizeof fatal);
+    bool mends =
+        code == RD_KAFKA_RESP_ERR__AUTHENTICATION && client->takes_token && sl_kafka_token_mends(client);
     pthread_mutex_lock(&client->lock);
     if (number == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN) {
         if (!client->down_ms)
@@ -61,7 +65,7 @@ static void on_error(rd_kafka_t *rk, int number, const char *text, void *opaque)
         client->last = number == RD_KAFKA_RESP_ERR__FATAL ? RD_KAFKA_RESP_ERR__FATAL : code;
         snprintf(client->last_text, sizeof client->last_text, "%s", *fatal ? fatal : text);
     }
-    if (number == RD_KAFKA_RESP_ERR__FATAL || number == RD_KAFKA_RESP_ERR__AUTHENTICATION ||
+    if (number == RD_KAFKA_RESP_ERR__FATAL || (number == RD_KAFKA_RESP_ERR__AUTHENTICATION && !mends) ||
         number == RD_KAFKA_RESP_ERR__SSL)
         client->trouble = true;
     pthread_mutex_unlock(&client->lock);
@@ -113,8 +117,11 @@ bool sl_kafka_client_statistics(struct sl_kafka_client *client, struct sl_buffer
 static void client_free(struct sl_kafka_client *client)
 {
     pthread_mutex_destroy(&client->lock);
+    pthread_mutex_destroy(&client->token_lock);
+    sl_hidden_free(&client->bearer);
     free(client->statistics);
     free(client->brokers);
+    free(client->right);
     free(client);
 }
 
@@ -124,17 +131,26 @@ sl_status sl_kafka_client_create(const struct sl_host *host, const struct sl_tar
 {
     struct sl_kafka_client *made = calloc(1, sizeof *made);
     char *brokers = sl_strdup(target->endpoint->brokers);
-    if (!made || !brokers) {
+    char *right = sl_printf("%s on catalog %s", type == RD_KAFKA_PRODUCER ? "write" : "read", target->hrn);
+    if (!made || !brokers || !right) {
         free(made);
         free(brokers);
+        free(right);
         rd_kafka_conf_destroy(conf);
         return sl_error_oom(error);
     }
     made->brokers = brokers;
+    made->right = right;
     made->owner = owner;
     made->log = host->log;
+    made->host = *host;
     atomic_init(&made->references, 1);
+    atomic_init(&made->ended, false);
     pthread_mutex_init(&made->lock, NULL);
+    pthread_mutex_init(&made->token_lock, NULL);
+    made->takes_token = sl_kafka_token_wanted(conf);
+    if (made->takes_token)
+        sl_kafka_token_set(conf);
     rd_kafka_conf_set_opaque(conf, made);
     rd_kafka_conf_set_log_cb(conf, on_log);
     rd_kafka_conf_set_error_cb(conf, on_error);
@@ -148,6 +164,11 @@ sl_status sl_kafka_client_create(const struct sl_host *host, const struct sl_tar
         return sl_error_set(error, memory ? SL_OUT_OF_MEMORY : SL_BAD_CONFIG,
                             "librdkafka refuses its settings (" SL_KAFKA_SETTINGS "kafka.%s): %s",
                             type == RD_KAFKA_PRODUCER ? "producer" : "consumer", text);
+    }
+    sl_status status = made->takes_token ? sl_kafka_token_start(made->rk, error) : SL_OK;
+    if (status) {
+        sl_kafka_client_unlink(made);
+        return status;
     }
     *client = made;
     return SL_OK;
@@ -250,6 +271,20 @@ sl_status sl_kafka_client_trouble(struct sl_kafka_client *client, sl_error *erro
     return trouble ? sl_kafka_error(error, code, "Kafka at %s: %s", client->brokers, text) : SL_OK;
 }
 
+const char *sl_kafka_lack(const struct sl_kafka_client *client, rd_kafka_resp_err_t code,
+                          char out[SL_KAFKA_LACK])
+{
+    out[0] = 0;
+    if (code == RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED ||
+        code == RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED ||
+        code == RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED)
+        snprintf(out, SL_KAFKA_LACK,
+                 "; the application lacks the right %.500s, or has lost it: whoever manages the catalog can "
+                 "grant it (streamlayer grant)",
+                 client->right);
+    return out;
+}
+
 const char *sl_kafka_hint(const struct sl_kafka_client *client)
 {
 #define HINT(side)                                                                                           \
@@ -321,7 +356,9 @@ sl_status sl_kafka_client_check_topic(struct sl_kafka_client *client, const char
     rd_kafka_topic_destroy(handle);
     if (status || !code)
         return status;
-    return is_silence(code) ? unreachable(client, timeout_ms, error)
-                            : sl_kafka_error(error, code, "Kafka topic \"%s\" at %s: %s", topic,
-                                             client->brokers, rd_kafka_err2str(code));
+    char lack[SL_KAFKA_LACK];
+    return is_silence(code)
+               ? unreachable(client, timeout_ms, error)
+               : sl_kafka_error(error, code, "Kafka topic \"%s\" at %s: %s%s", topic, client->brokers,
+                                rd_kafka_err2str(code), sl_kafka_lack(client, code, lack));
 }

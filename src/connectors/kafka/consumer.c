@@ -13,6 +13,8 @@
 static void consumer_free(struct sl_kafka_consumer *consumer, bool abandoned)
 {
     sl_kafka_drop_pending(consumer);
+    if (consumer->client)
+        sl_kafka_token_end(consumer->client);
     sl_kafka_offsets_close(consumer);
     if (consumer->handle)
         rd_kafka_topic_destroy(consumer->handle);
@@ -38,6 +40,7 @@ static sl_status consumer_error(struct sl_kafka_consumer *consumer, const rd_kaf
 {
     struct sl_kafka_client *client = consumer->client;
     const char *text = rd_kafka_message_errstr(message);
+    char lack[SL_KAFKA_LACK];
     switch (message->err) {
     case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
     case RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC:
@@ -50,8 +53,9 @@ static sl_status consumer_error(struct sl_kafka_consumer *consumer, const rd_kaf
     case RD_KAFKA_RESP_ERR_GROUP_MAX_SIZE_REACHED:
     case RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID:
     case RD_KAFKA_RESP_ERR__FATAL:
-        return sl_kafka_error(error, message->err, "topic \"%s\", group \"%s\" at %s: %s", consumer->topic,
-                              consumer->group, client->brokers, text);
+        return sl_kafka_error(error, message->err, "topic \"%s\", group \"%s\" at %s: %s%s", consumer->topic,
+                              consumer->group, client->brokers, text,
+                              sl_kafka_lack(client, message->err, lack));
     default:
         sl_kafka_client_log(client, SL_LOG_WARNING, "topic \"%s\", group \"%s\": %s", consumer->topic,
                             consumer->group, text);

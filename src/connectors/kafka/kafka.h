@@ -26,15 +26,24 @@ struct sl_kafka_client {
     rd_kafka_t *rk;
     atomic_size_t references;
     char *brokers;        /* for errors */
+    char *right;          /* what to ask for where Kafka forbids: "read on layer LAYER of HRN" */
     void *owner;          /* the producer or consumer: for callbacks that only its polls serve */
     pthread_mutex_t lock; /* of what follows: callbacks come from librdkafka's threads */
     struct sl_log log;
     bool quiet;               /* the host's log is no longer valid */
     rd_kafka_resp_err_t last; /* the last error of a broker or of the client */
     char last_text[300];
-    int64_t down_ms;  /* since when all brokers are down (sl_mono_ms), 0: they are not */
-    bool trouble;     /* last is one that waiting does not mend: not reported yet */
-    char *statistics; /* librdkafka's own, the newest; NULL: none yet */
+    int64_t down_ms;    /* since when all brokers are down (sl_mono_ms), 0: they are not */
+    bool trouble;       /* last is one that waiting does not mend: not reported yet */
+    char *statistics;   /* librdkafka's own, the newest; NULL: none yet */
+    char *bearer;       /* hidden: what brokers are shown; NULL: nothing yet */
+    bool token_late;    /* the next error of authentication is but a token that is not there yet */
+    int64_t refused_ms; /* when brokers began to refuse tokens (sl_mono_ms), 0: they do not */
+    /* token.c */
+    struct sl_host host;
+    bool takes_token;           /* brokers are shown the application's bearer token */
+    pthread_mutex_t token_lock; /* held while the host is asked for one */
+    atomic_bool ended;          /* the host is not to be asked any more */
 };
 
 /* Makes the handle from target and conf, which is taken in any case. */
@@ -59,6 +68,10 @@ void sl_kafka_client_take_event(struct sl_kafka_client *client, rd_kafka_event_t
 bool sl_kafka_client_statistics(struct sl_kafka_client *client, struct sl_buffer *json);
 /* An error that waiting does not mend (credentials, fatal) since the last call: SL_OK or that. */
 sl_status sl_kafka_client_trouble(struct sl_kafka_client *client, sl_error *error);
+/* "; the application lacks the right …", for the codes that say so, else "". out has SL_KAFKA_LACK bytes. */
+#define SL_KAFKA_LACK 700
+const char *sl_kafka_lack(const struct sl_kafka_client *client, rd_kafka_resp_err_t code,
+                          char out[SL_KAFKA_LACK]);
 /* "; where only HTTP gets through, set … to http-connector" */
 const char *sl_kafka_hint(const struct sl_kafka_client *client);
 /* Asks the cluster for the topic: reachable, there, allowed. */
@@ -70,6 +83,20 @@ sl_status sl_kafka_conf_create(const struct sl_target *target, rd_kafka_type_t t
                                const struct sl_producer_settings *producer,
                                const struct sl_consumer_settings *consumer, rd_kafka_conf_t **conf,
                                sl_error *error);
+
+/*
+ * token.c: the application's bearer token for brokers that want OAUTHBEARER.
+ */
+/* Whether a handle of this configuration is to be given it. */
+bool sl_kafka_token_wanted(const rd_kafka_conf_t *conf);
+/* For a configuration whose opaque is the client, and then for the handle made of it. */
+void sl_kafka_token_set(rd_kafka_conf_t *conf);
+sl_status sl_kafka_token_start(rd_kafka_t *rk, sl_error *error);
+/* Called for an error of authentication: true when waiting may mend it. Another token is had where this one
+ * was refused, which may block for as long as that takes. */
+bool sl_kafka_token_mends(struct sl_kafka_client *client);
+/* The host is not asked after this. */
+void sl_kafka_token_end(struct sl_kafka_client *client);
 
 /* error.c */
 sl_status sl_kafka_error(sl_error *error, rd_kafka_resp_err_t code, const char *format, ...) SL_PRINTF(3, 4);

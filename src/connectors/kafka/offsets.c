@@ -28,8 +28,12 @@ static rd_kafka_t *make_asker(struct sl_kafka_consumer *consumer)
     rd_kafka_conf_set(conf, "statistics.interval.ms", "0", text, sizeof text);
     rd_kafka_conf_set_rebalance_cb(conf, NULL);
     rd_kafka_t *made = rd_kafka_new(RD_KAFKA_PRODUCER, conf, text, sizeof text);
-    if (!made)
+    if (!made) {
         rd_kafka_conf_destroy(conf);
+    } else if (consumer->client->takes_token && sl_kafka_token_start(made, NULL)) {
+        rd_kafka_destroy(made);
+        made = NULL;
+    }
     return made;
 }
 

@@ -58,7 +58,9 @@ static void report_failure(struct producer *producer, const rd_kafka_message_t *
             "deleted at once, or it lies in the future; send it without a timestamp, or make the layer's ttl "
             "longer");
     } else {
-        sl_kafka_error(&error, code, "Kafka refused the message: %s", rd_kafka_err2str(code));
+        char lack[SL_KAFKA_LACK];
+        sl_kafka_error(&error, code, "Kafka refused the message: %s%s", rd_kafka_err2str(code),
+                       sl_kafka_lack(producer->client, code, lack));
     }
     const struct sl_outcome outcome = {.error = &error, .offset = {-1, -1}};
     producer->host.delivered(message->_private, &outcome);
