@@ -48,6 +48,7 @@ const struct cli_command *const cli_commands[] = {
     &cli_app_show_command,
     &cli_app_delete_command,
     &cli_app_rotate_command,
+    &cli_acl_command,
     &cli_grant_command,
     &cli_revoke_command,
     &cli_produce_command,

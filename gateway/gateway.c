@@ -319,6 +319,8 @@ static sl_status open_parts(struct gateway *gateway, struct gw_settings *setting
     if (!status)
         status = gw_sweeper_start(gateway, &gateway->sweeper, error);
     if (!status)
+        status = gw_acl_keeper_start(gateway, &gateway->acls, error);
+    if (!status)
         gw_subscriptions_set_throttler(gateway->subscriptions, gateway->throttler);
     return status ? status : gw_watch_access_start(gateway, &gateway->watch, error);
 }
@@ -431,6 +433,7 @@ void gw_stop(struct gateway **out, int grace_ms)
         gw_subscriptions_close(gateway->subscriptions, sl_remaining_ms(deadline));
     if (gateway->server)
         gw_server_drain(gateway->server, sl_remaining_ms(deadline));
+    gw_acl_keeper_finish(gateway->acls);
     if (gateway->tokens)
         gw_tokens_finish(gateway->tokens); /* who waits for an issuer is answered by the workers */
     if (gateway->token_workers)
@@ -458,6 +461,7 @@ void gw_stop(struct gateway **out, int grace_ms)
     gw_throttler_destroy(&gateway->throttler);
     gw_publications_destroy(&gateway->publications);
     gw_rates_destroy(&gateway->address_rates);
+    gw_acl_keeper_free(&gateway->acls);
     gw_brokers_close(&gateway->brokers);
     gw_repeats_destroy(&gateway->repeats);
     gw_status_destroy(&gateway->status);

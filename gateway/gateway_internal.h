@@ -2,6 +2,7 @@
 #ifndef GW_GATEWAY_INTERNAL_H
 #define GW_GATEWAY_INTERNAL_H
 
+#include "gateway/acl_keeper.h"
 #include "gateway/api/tokens.h"
 #include "gateway/broker/brokers.h"
 #include "gateway/broker/subscriptions.h"
@@ -43,6 +44,7 @@ struct gateway {
     struct gw_token_clock *token_clock;     /* api/token_key_calls.c: what time brings to them */
     struct gw_budget *budget;               /* limits.bytes-in-flight */
     struct gw_brokers *brokers;             /* all Kafka clusters: gw_layer_broker */
+    struct gw_acl_keeper *acls;             /* grants, as Kafka's access control lists; NULL: not asked for */
     struct gw_subscriptions *subscriptions; /* broker/subscriptions.h */
     struct gw_status *status;               /* api/status.c: whether Kafka answers */
     struct gw_route *routes;                /* all APIs' */
@@ -131,11 +133,11 @@ void gw_authorize_changed(void *opaque, const struct gw_account *before, const s
 /* Each API's routes; gateway.c joins them into the server's table. */
 extern const struct gw_route gw_lookup_routes[], gw_config_routes[], gw_ingest_routes[], gw_stream_routes[],
     gw_endpoint_routes[], gw_token_routes[], gw_status_routes[], gw_group_routes[], gw_blob_routes[],
-    gw_publish_routes[], gw_token_key_routes[], gw_application_routes[], gw_layer_routes[];
+    gw_publish_routes[], gw_token_key_routes[], gw_application_routes[], gw_layer_routes[], gw_acl_routes[];
 extern const size_t gw_lookup_route_count, gw_config_route_count, gw_ingest_route_count,
     gw_stream_route_count, gw_endpoint_route_count, gw_token_route_count, gw_status_route_count,
     gw_group_route_count, gw_blob_route_count, gw_publish_route_count, gw_token_key_route_count,
-    gw_application_route_count, gw_layer_route_count;
+    gw_application_route_count, gw_layer_route_count, gw_acl_route_count;
 
 /* Whether a request may pass (the server's gw_authenticate; opaque is the gateway): its bearer token. */
 enum gw_verdict gw_tokens_authenticate(void *opaque, struct gw_request *request, struct gw_caller *caller);

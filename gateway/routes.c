@@ -17,7 +17,7 @@ static const struct table {
     {gw_token_routes, &gw_token_route_count},         {gw_status_routes, &gw_status_route_count},
     {gw_group_routes, &gw_group_route_count},         {gw_blob_routes, &gw_blob_route_count},
     {gw_publish_routes, &gw_publish_route_count},     {gw_application_routes, &gw_application_route_count},
-    {gw_token_key_routes, &gw_token_key_route_count},
+    {gw_token_key_routes, &gw_token_key_route_count}, {gw_acl_routes, &gw_acl_route_count},
 };
 #define TABLES (sizeof tables / sizeof *tables)
 

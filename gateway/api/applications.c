@@ -69,7 +69,10 @@ static struct call *call_new(struct gw_request *request, void (*run)(struct gw_j
 static void go_on(struct call *call, sl_status status, const sl_error *error)
 {
     if (!status) {
-        gw_work_post(call->gateway->disk_workers, gw_request_application(call->request), &call->job);
+        /* Where grants go to Kafka, too, it is waited for. */
+        struct gw_workers *workers =
+            call->gateway->acls ? call->gateway->workers : call->gateway->disk_workers;
+        gw_work_post(workers, gw_request_application(call->request), &call->job);
         return;
     }
     gw_respond_failure(call->request, error);
@@ -101,12 +104,15 @@ static void fail(struct gw_request *request, const sl_error *error, const char *
 #define LAST_ADMIN                                                                                           \
     "last-admin", "give another application the right admin first: streamlayer grant NAME '*' admin"
 
-/* The file has the change: so do the next requests. What cannot be read now is read by the watch. */
+/* The file has the change: so do the next requests, and Kafka. What cannot be read now is read by the watch;
+ * what Kafka does not take now it takes later. */
 static void take_effect(struct gateway *gateway)
 {
     sl_error error = {0};
     if (gw_access_refresh(gateway->access, false, &error))
         SL_WARNING(&gateway->log, "grants cannot be read anew: %s", error.text);
+    else
+        gw_acl_settle(gateway->acls, NULL);
 }
 
 /* Unknown members are refused: a right that is misspelt must not be one that is not there. */

@@ -158,6 +158,9 @@ void gw_authorize_changed(void *opaque, const struct gw_account *before, const s
 {
     struct gateway *gateway = opaque;
     struct loss loss = {.gateway = gateway, .before = before, .after = after};
+    gw_acl_note(gateway->acls);
+    if (!before)
+        return;
     gw_publications_end(gateway->publications, before->id, may_write, after);
     if (!after)
         gw_subscriptions_end(gateway->subscriptions, before->id, NULL, GW_END_REVOKED);

@@ -30,8 +30,12 @@ static sl_status let_go(struct gateway *gateway, const json_t *item, sl_error *e
 {
     const char *topic = json_string_value(json_object_get(item, "topic"));
     const char *cluster = json_string_value(json_object_get(item, "cluster"));
-    sl_status status = SL_OK;
-    if (!json_is_true(json_object_get(item, "adopted"))) {
+    bool adopted = json_is_true(json_object_get(item, "adopted"));
+    /* An adopted topic outlives the layer, and the rights on it must not. */
+    sl_status status = adopted ? gw_acl_settle(gateway->acls, error) : SL_OK;
+    if (status)
+        sl_error_prefix(error, "out of sight already, but the topic %s is not let go yet", topic);
+    if (!adopted) {
         struct gw_broker *broker = gw_brokers_find(gateway->brokers, cluster);
         status = broker ? gw_broker_delete_topic(broker, topic, error) : set_no_cluster(cluster, error);
         if (status)
@@ -60,6 +64,7 @@ sl_status gw_config_clean(struct gateway *gateway, const char *hrn, const char *
         }
     }
     json_decref(topics);
+    gw_acl_note(gateway->acls);
     sl_status last = gw_catalogs_forget_empty(gateway->catalogs, status ? NULL : error);
     return status ? status : last;
 }
@@ -211,6 +216,8 @@ sl_status gw_make_layer(struct gw_config_call *change, const char *hrn, const st
         unmake(gateway, broker, layer);
     else
         *made = layer;
+    if (!status) /* else Kafka has it a little later */
+        gw_acl_settle(gateway->acls, NULL);
     return status;
 }
 

@@ -320,6 +320,7 @@ static void metrics(struct gw_request *request)
     gw_server_metrics(gateway->server, &text);
     gw_subscriptions_metrics(gateway->subscriptions, &text);
     gw_brokers_metrics(gateway->brokers, &text);
+    gw_acl_metrics(gateway->acls, &text);
     gw_budget_metrics(gateway->budget, &text);
     gw_repeats_metrics(gateway->repeats, &text);
     process_metrics(&text);

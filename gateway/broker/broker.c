@@ -236,6 +236,9 @@ static sl_status read_settings(struct gw_broker *broker, sl_error *error)
     snprintf(path, sizeof path, "%s.replication-factor", broker->root);
     sl_status status = sl_config_integer(broker->config, path, &factor, error);
     broker->replication_factor = (int)factor;
+    snprintf(path, sizeof path, "%s.acls.enabled", broker->root);
+    if (!status)
+        status = sl_config_boolean(broker->config, path, &broker->keeps_acls, error);
     return status ? status : gw_broker_read_access(broker, error);
 }
 

@@ -34,6 +34,8 @@ struct gw_broker {
     char *root;                         /* of its settings, without a dot at the end */
     struct gw_access_data own, clients; /* as the gateway reaches it; as endpoint calls tell */
     int replication_factor;
+    bool keeps_acls;            /* grants are written there as access control lists: acls.h */
+    atomic_bool acls_cancelled; /* nobody waits for that any more */
 
     /* Why the last connection was not made, as librdkafka said it: the errors of calls only say that they
      * timed out. "" when there is no trouble. */

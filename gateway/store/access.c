@@ -84,7 +84,7 @@ unsigned gw_account_rights(const struct gw_account *account, const char *hrn)
 static bool same(const struct gw_account *a, const struct gw_account *b)
 {
     if (a->rights != b->rights || a->all != b->all || a->grant_count != b->grant_count ||
-        strcmp(a->name, b->name) != 0)
+        strcmp(a->name, b->name) != 0 || strcmp(a->principal, b->principal) != 0)
         return false;
     for (size_t i = 0; i < a->grant_count; i++)
         if (a->grants[i].rights != b->grants[i].rights || strcmp(a->grants[i].hrn, b->grants[i].hrn) != 0)
@@ -163,7 +163,7 @@ struct reading {
     const struct snapshot *before;
     bool begun, has_subject; /* the subject is the snapshot's last */
     unsigned rights, all;
-    struct sl_buffer text; /* id, name, then the grants' HRNs, each with its NUL */
+    struct sl_buffer text; /* id, name, principal, then the grants' HRNs, each with its NUL */
     unsigned *granted;     /* the grants' rights */
     size_t grant_count, grant_capacity;
 };
@@ -195,6 +195,8 @@ static struct gw_account *account_new(const struct reading *reading)
     account->id = text;
     text += strlen(text) + 1;
     account->name = text;
+    text += strlen(text) + 1;
+    account->principal = text;
     account->rights = reading->rights;
     account->all = reading->all;
     account->grant_count = reading->grant_count;
@@ -260,12 +262,14 @@ static bool begin_account(struct reading *reading, const char *id, const char *n
 {
     reading->begun = true;
     reading->has_subject = issuer && subject;
+    const char *principal = reading->has_subject ? subject : id;
     reading->rights = rights;
     reading->all = 0;
     reading->grant_count = 0;
     sl_buffer_reset(&reading->text);
     return sl_buffer_append(&reading->text, id, strlen(id) + 1) &&
            sl_buffer_append(&reading->text, name, strlen(name) + 1) &&
+           sl_buffer_append(&reading->text, principal, strlen(principal) + 1) &&
            (!reading->has_subject || add_subject(reading->snapshot, issuer, subject));
 }
 
@@ -381,6 +385,9 @@ static sl_status replace(struct gw_access *access, sl_error *error)
         if (after != before)
             access->changed(access->opaque, before, after);
     }
+    for (size_t i = 0; i < fresh->account_count && access->changed; i++)
+        if (!find_account(old, fresh->accounts[i]->id))
+            access->changed(access->opaque, NULL, fresh->accounts[i]);
     snapshot_free(old);
     return SL_OK;
 }
@@ -400,6 +407,15 @@ sl_status gw_access_refresh(struct gw_access *access, bool only_if_changed, sl_e
 }
 
 /* Finding */
+
+void gw_access_each(struct gw_access *access, void (*visit)(void *opaque, const struct gw_account *account),
+                    void *opaque)
+{
+    pthread_rwlock_rdlock(&access->lock);
+    for (size_t i = 0; i < access->snapshot->account_count; i++)
+        visit(opaque, access->snapshot->accounts[i]);
+    pthread_rwlock_unlock(&access->lock);
+}
 
 struct gw_account *gw_access_find(struct gw_access *access, const char *id)
 {

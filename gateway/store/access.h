@@ -26,8 +26,9 @@ struct gw_account {
     atomic_bool stale; /* changed or deleted since: gw_access_renew tells */
     struct gw_allowance *allowance;
     const char *id, *name;
-    unsigned rights; /* on the platform */
-    unsigned all;    /* on every catalog */
+    const char *principal; /* what its tokens' subject is: its id, or what its outside issuer calls it */
+    unsigned rights;       /* on the platform */
+    unsigned all;          /* on every catalog */
     size_t grant_count;
     struct gw_grant {
         const char *hrn;
@@ -41,9 +42,9 @@ void gw_account_unlink(struct gw_account *account); /* NULL is allowed */
 /* enum gw_right: its rights on the platform and on the catalog together; hrn NULL: the platform alone. */
 unsigned gw_account_rights(const struct gw_account *account, const char *hrn);
 
-/* Told of each account that was changed, or deleted (after NULL), after it is so for new requests: what it
- * must not do any more is to be ended. On the thread that found it, which may block; not to be called at once
- * by two threads. */
+/* Told of each account that was changed, made (before NULL) or deleted (after NULL), after it is so for new
+ * requests: what it must not do any more is to be ended. On the thread that found it, which may block; not to
+ * be called at once by two threads. */
 typedef void (*gw_access_change)(void *opaque, const struct gw_account *before,
                                  const struct gw_account *after);
 
@@ -56,6 +57,10 @@ void gw_access_close(struct gw_access **out);
 /* Reads the file anew: after a change of one's own, or (only_if_changed) when somebody else has changed it.
  * On failure what is known stays. Blocks. */
 sl_status gw_access_refresh(struct gw_access *access, bool only_if_changed, sl_error *error);
+
+/* Each account there is. New ones wait meanwhile; requests do not. */
+void gw_access_each(struct gw_access *access, void (*visit)(void *opaque, const struct gw_account *account),
+                    void *opaque);
 
 /* The application's account, linked; NULL: there is none. */
 struct gw_account *gw_access_find(struct gw_access *access, const char *id);

@@ -10,8 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ID_DIGITS 20   /* of an application's id */
-#define TEXT_MAX  1000 /* bytes of an issuer or a subject */
+#define TEXT_MAX 1000 /* bytes of an issuer or a subject */
 
 struct gw_applications {
     pthread_mutex_t lock; /* one call at a time: SQLite tells of errors by connection */
@@ -118,7 +117,8 @@ static sl_status check_spec(const struct gw_application_spec *spec, sl_error *er
     if (!spec->name || !sl_is_token_text(spec->name, 64))
         return sl_error_set(error, SL_INVALID_ARGUMENT,
                             "an application's name is 1 to 64 printable ASCII characters without spaces");
-    if (strlen(spec->name) == ID_DIGITS && strspn(spec->name, "0123456789abcdef") == ID_DIGITS)
+    if (strlen(spec->name) == GW_APPLICATION_ID_DIGITS &&
+        strspn(spec->name, "0123456789abcdef") == GW_APPLICATION_ID_DIGITS)
         return sl_error_set(error, SL_INVALID_ARGUMENT,
                             "the name \"%s\" looks like an application's id: choose another", spec->name);
     if (!spec->issuer != !spec->subject)
@@ -169,7 +169,7 @@ static sl_status insert(struct gw_applications *applications, const struct gw_ap
 {
     int64_t now = sl_wall_ms();
     memset(made, 0, sizeof *made);
-    if (!sl_random_hex(made->id, ID_DIGITS))
+    if (!sl_random_hex(made->id, GW_APPLICATION_ID_DIGITS))
         return sl_error_set(error, SL_INTERNAL, "the system's random source failed");
     sl_status status = gw_db_run(applications->db,
                                  "INSERT INTO applications (id, name, issuer, subject, rights, created_ms) "

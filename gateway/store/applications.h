@@ -18,6 +18,8 @@
 
 struct gw_applications;
 
+#define GW_APPLICATION_ID_DIGITS 20 /* lower-case hex: an application's id */
+
 sl_status gw_applications_open(const char *data_directory, struct gw_applications **out, sl_error *error);
 void gw_applications_close(struct gw_applications **applications);
 

@@ -2,6 +2,7 @@
 #ifndef STREAMLAYER_STREAMLAYER_H
 #define STREAMLAYER_STREAMLAYER_H
 
+#include <streamlayer/acl.h>
 #include <streamlayer/admin.h>
 #include <streamlayer/application.h>
 #include <streamlayer/blob.h>

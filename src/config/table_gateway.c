@@ -34,6 +34,11 @@ static const char *const protocols[] = {"plaintext", "ssl", "sasl_plaintext", "s
     {.path = root ".consumer",                                                                               \
      .type = SL_SECTION,                                                                                     \
      .meaning = "Settings of librdkafka for the gateway's consumers; they win over those of client."},       \
+    {.path = root ".acls.enabled",                                                                           \
+     .type = SL_BOOLEAN,                                                                                     \
+     .value = "false",                                                                                       \
+     .meaning = "Write grants to the cluster as access control lists, so that they hold for kafka-connector, "\
+                "too; its brokers need an authorizer (docs/security.md)."},                                  \
     {.path = root ".advertised.brokers",                                                                     \
      .type = SL_TEXT,                                                                                        \
      .meaning = "The brokers that applications are told that use kafka-connector; without it, the "         \
@@ -150,6 +155,13 @@ const struct sl_setting sl_gateway_settings[] = {
      .environment = "STREAMLAYER_GATEWAY_BROKERS",
      .meaning = "The Kafka cluster: host:port, separated by commas."},
     CLUSTER(SL_GATEWAY_ROOT "kafka"),
+    {.path = SL_GATEWAY_ROOT "kafka.acls.check-interval",
+     .type = SL_DURATION_MS,
+     .value = "10 minutes",
+     .min = 10 * SECONDS,
+     .max = DAYS,
+     .meaning = "How often the access control lists of all clusters are compared with the grants, and put "
+                "right."},
     {.path = SL_GATEWAY_ROOT "kafka.clusters",
      .type = SL_NAMED,
      .meaning = "More Kafka clusters, each by a name that layers are made with; the one above is called "

@@ -1,0 +1,50 @@
+/*
+ * Grants as Kafka's access control lists, on clusters whose settings ask for it (kafka.acls.enabled): what an
+ * application may do over HTTP it may do directly, and no more.
+ *
+ *   read on a catalog:  Read on each of its layers' topics
+ *   write on a catalog: Write on each of its layers' topics
+ *   any grant:          Read on groups that begin with the application's id and a dot
+ *
+ * Principals are "User:" and what the token's subject is: the application's id, or what its outside issuer
+ * calls it. Layers on the Marketplace have none. Kept are lists of these forms only, of principals that are
+ * applications or once were (whoever has a group prefix of our form); all others are their makers'.
+ *
+ * A thread of its own compares and writes: after each change of grants or layers what it knows to be there,
+ * and again and again (kafka.acls.check-interval) what Kafka says. What fails is tried again.
+ */
+#ifndef GW_ACL_KEEPER_H
+#define GW_ACL_KEEPER_H
+
+#include "base/buffer.h"
+#include "gateway/store/access.h"
+
+#include <jansson.h>
+
+struct gateway;
+struct gw_acl_keeper;
+
+/* *out NULL: no cluster asks for it; each call takes that. */
+sl_status gw_acl_keeper_start(struct gateway *gateway, struct gw_acl_keeper **out, sl_error *error);
+/* Lets go of who waits, and ends the thread. */
+void gw_acl_keeper_finish(struct gw_acl_keeper *keeper);
+void gw_acl_keeper_free(struct gw_acl_keeper **keeper);
+
+/* Grants or layers have changed. Any thread; does not block. */
+void gw_acl_note(struct gw_acl_keeper *keeper);
+/* The same, and waits until Kafka has it, or for a few seconds. What fails is tried again later in any case.
+ * Blocks: for workers. Errors: the first cluster's (gateway/broker/acls.h), SL_TIMED_OUT. */
+sl_status gw_acl_settle(struct gw_acl_keeper *keeper, sl_error *error);
+
+/*
+ * What Kafka has against what it should: {"clusters":[{"cluster","missing":[…],"surplus":[…],"beyond":[…]}]},
+ * each list of {"principal","application" (its name, where it is one),"resource","name","prefixed",
+ * "operation"}; a cluster that cannot be asked has "error" instead. beyond: what gives applications, or
+ * everybody, more than was granted, but was made by others. repair: missing and surplus are put right, after
+ * which the report says what was. Blocks. Errors: SL_OUT_OF_MEMORY.
+ */
+sl_status gw_acl_check(struct gw_acl_keeper *keeper, bool repair, json_t **report, sl_error *error);
+/* Appends what /metrics tells of it. Any thread. False: no memory. */
+bool gw_acl_metrics(const struct gw_acl_keeper *keeper, struct sl_buffer *text);
+
+#endif

@@ -1,0 +1,70 @@
+/*
+ * A cluster's access control lists, as Kafka has them. librdkafka 2.0.2 knows those of topics, groups and the
+ * cluster; it names no others. What says so blocks: for workers only.
+ */
+#ifndef GW_BROKER_ACLS_H
+#define GW_BROKER_ACLS_H
+
+#include "gateway/broker/broker.h"
+
+enum gw_acl_resource { GW_ACL_TOPIC, GW_ACL_GROUP, GW_ACL_CLUSTER, GW_ACL_UNKNOWN };
+enum gw_acl_operation {
+    GW_ACL_ALL,
+    GW_ACL_READ, /* describe included, as for the next: so Kafka has it */
+    GW_ACL_WRITE,
+    GW_ACL_CREATE,
+    GW_ACL_DELETE,
+    GW_ACL_ALTER,
+    GW_ACL_DESCRIBE,
+    GW_ACL_CLUSTER_ACTION,
+    GW_ACL_DESCRIBE_CONFIGS,
+    GW_ACL_ALTER_CONFIGS,
+    GW_ACL_IDEMPOTENT_WRITE,
+    GW_ACL_OTHER
+};
+
+/* Who (a principal, "User:NAME") may (allow), or may not, do what with which resource. */
+struct gw_acl {
+    const char *principal;
+    enum gw_acl_resource resource;
+    const char *name;
+    bool prefixed; /* of all resources whose names begin with name; else of that one, or of all ("*") */
+    enum gw_acl_operation operation;
+    bool allow;
+    const char *host; /* "*": from everywhere */
+};
+
+/* In an order, each once. The strings are the set's. */
+struct gw_acl_set {
+    struct gw_acl *list;
+    size_t count, capacity;
+    bool failed; /* memory was out: something is missing */
+};
+
+/* Adds a copy; to be followed by gw_acl_set_finish. Without memory the set has failed. */
+void gw_acl_set_add(struct gw_acl_set *set, const struct gw_acl *acl);
+/* Puts it in order. */
+void gw_acl_set_finish(struct gw_acl_set *set);
+void gw_acl_set_free(struct gw_acl_set *set);
+bool gw_acl_set_has(const struct gw_acl_set *set, const struct gw_acl *acl);
+/* Adds copies of those of one that other has not. out is finished. */
+void gw_acl_set_minus(struct gw_acl_set *out, const struct gw_acl_set *one, const struct gw_acl_set *other);
+/* "topic", "Read": as Kafka's own tools write them. */
+const char *gw_acl_resource_text(enum gw_acl_resource resource);
+const char *gw_acl_operation_text(enum gw_acl_operation operation);
+
+/*
+ * All that the cluster has. Blocks. Errors: SL_UNSUPPORTED (it has no authorizer), SL_FORBIDDEN (the
+ * gateway's own principal may not), SL_UNAVAILABLE, SL_TIMED_OUT, SL_OUT_OF_MEMORY, SL_KAFKA.
+ */
+sl_status gw_broker_acls(struct gw_broker *broker, struct gw_acl_set *out, sl_error *error);
+/* Makes those of add, and removes those of remove, which may be empty. When it fails, some of it may be done.
+ * Blocks. Errors: as above. */
+sl_status gw_broker_change_acls(struct gw_broker *broker, const struct gw_acl_set *add,
+                                const struct gw_acl_set *remove, sl_error *error);
+/* Calls that are under way end soon, and those that come fail: everybody is leaving. Any thread. */
+void gw_broker_cancel_acls(struct gw_broker *broker);
+/* Whether the settings ask for grants to be written there. */
+bool gw_broker_keeps_acls(const struct gw_broker *broker);
+
+#endif
