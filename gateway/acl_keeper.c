@@ -50,8 +50,8 @@ struct topic {
 
 /* What is asked of a cluster at one moment. */
 struct picture {
-    const char *cluster;
-    struct topic *topics; /* in the order of names */
+    const char *cluster, *issuer; /* issuer: whose tokens its brokers take; "": the gateway's own */
+    struct topic *topics;         /* in the order of names */
     size_t topic_count, topic_capacity;
     char **principals; /* in order: those whose lists are ours */
     size_t principal_count, principal_capacity;
@@ -106,6 +106,9 @@ static void add_principal(struct picture *picture, const char *principal)
 static void add_account(void *opaque, const struct gw_account *account)
 {
     struct picture *picture = opaque;
+    /* Of another issuer's the brokers take no tokens, and the same subject may be somebody else there. */
+    if (strcmp(account->issuer ? account->issuer : "", picture->issuer) != 0)
+        return;
     char *principal = sl_printf(USER "%s", account->principal), *prefix = sl_printf("%s.", account->id);
     bool reads = false;
     if (principal)
@@ -178,11 +181,13 @@ static void picture_free(struct picture *picture)
     gw_acl_set_free(&picture->desired);
 }
 
-static sl_status draw(struct gateway *gateway, const char *cluster, struct picture *picture, sl_error *error)
+static sl_status draw(struct gateway *gateway, const struct gw_broker *broker, struct picture *picture,
+                      sl_error *error)
 {
+    const char *cluster = gw_broker_cluster(broker);
     json_t *condemned = NULL, *item;
     size_t index;
-    *picture = (struct picture){.cluster = cluster};
+    *picture = (struct picture){.cluster = cluster, .issuer = gw_broker_issuer(broker)};
     sl_status status = gw_catalogs_condemned(gateway->catalogs, NULL, NULL, &condemned, error);
     json_array_foreach(condemned, index, item)
     {
@@ -299,7 +304,7 @@ static sl_status compare(struct gw_acl_keeper *keeper, struct cluster *cluster, 
                          struct comparison *comparison, sl_error *error)
 {
     *comparison = (struct comparison){0};
-    sl_status status = draw(keeper->gateway, gw_broker_cluster(cluster->broker), &comparison->picture, error);
+    sl_status status = draw(keeper->gateway, cluster->broker, &comparison->picture, error);
     if (status)
         return status;
     bool asks = ask || !cluster->looked;
@@ -515,23 +520,25 @@ sl_status gw_acl_settle(struct gw_acl_keeper *keeper, sl_error *error)
 
 /* The name of the application whose principal it is; NULL: none's. */
 struct naming {
-    const char *principal;
+    const char *principal, *issuer;
     char *name;
 };
 
 static void name_account(void *opaque, const struct gw_account *account)
 {
     struct naming *naming = opaque;
-    if (!naming->name && !strcmp(account->principal, naming->principal))
+    if (!naming->name && !strcmp(account->principal, naming->principal) &&
+        !strcmp(account->issuer ? account->issuer : "", naming->issuer))
         naming->name = sl_strdup(account->name);
 }
 
-static json_t *acls_json(struct gw_acl_keeper *keeper, const struct gw_acl_set *set)
+static json_t *acls_json(struct gw_acl_keeper *keeper, const struct cluster *cluster,
+                         const struct gw_acl_set *set)
 {
     json_t *list = json_array();
     for (size_t i = 0; i < set->count && list; i++) {
         const struct gw_acl *acl = &set->list[i];
-        struct naming naming = {0};
+        struct naming naming = {.issuer = gw_broker_issuer(cluster->broker)};
         if (!strncmp(acl->principal, USER, sizeof USER - 1)) {
             naming.principal = acl->principal + sizeof USER - 1;
             gw_access_each(keeper->gateway->access, name_account, &naming);
@@ -558,9 +565,9 @@ static json_t *check(struct gw_acl_keeper *keeper, struct cluster *cluster, bool
     json_t *missing = NULL, *surplus = NULL, *beyond = NULL;
     if (compare(keeper, cluster, true, &comparison, &error))
         return json_pack("{s:s, s:s}", "cluster", name, "error", error.text);
-    missing = acls_json(keeper, &comparison.missing);
-    surplus = acls_json(keeper, &comparison.surplus);
-    beyond = acls_json(keeper, &comparison.beyond);
+    missing = acls_json(keeper, cluster, &comparison.missing);
+    surplus = acls_json(keeper, cluster, &comparison.surplus);
+    beyond = acls_json(keeper, cluster, &comparison.beyond);
     sl_status status = repair ? put_right(cluster, &comparison, &error) : SL_OK;
     comparison_free(&comparison);
     return json_pack("{s:s, s:s*, s:o, s:o, s:o}", "cluster", name, "error", status ? error.text : NULL,

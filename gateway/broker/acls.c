@@ -5,6 +5,7 @@
 #include "base/time.h"
 #include "gateway/broker/internal.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -424,4 +425,12 @@ void gw_broker_cancel_acls(struct gw_broker *broker)
 bool gw_broker_keeps_acls(const struct gw_broker *broker)
 {
     return broker->keeps_acls;
+}
+
+const char *gw_broker_issuer(const struct gw_broker *broker)
+{
+    char path[GW_SETTING_MAX];
+    snprintf(path, sizeof path, "%s.acls.issuer", broker->root);
+    const char *issuer = sl_config_get(broker->config, path);
+    return issuer ? issuer : "";
 }

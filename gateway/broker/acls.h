@@ -66,5 +66,7 @@ sl_status gw_broker_change_acls(struct gw_broker *broker, const struct gw_acl_se
 void gw_broker_cancel_acls(struct gw_broker *broker);
 /* Whether the settings ask for grants to be written there. */
 bool gw_broker_keeps_acls(const struct gw_broker *broker);
+/* The outside issuer whose tokens its brokers take; "": they take the gateway's own. */
+const char *gw_broker_issuer(const struct gw_broker *broker);
 
 #endif

@@ -84,7 +84,7 @@ unsigned gw_account_rights(const struct gw_account *account, const char *hrn)
 static bool same(const struct gw_account *a, const struct gw_account *b)
 {
     if (a->rights != b->rights || a->all != b->all || a->grant_count != b->grant_count ||
-        strcmp(a->name, b->name) != 0 || strcmp(a->principal, b->principal) != 0)
+        strcmp(a->name, b->name) != 0)
         return false;
     for (size_t i = 0; i < a->grant_count; i++)
         if (a->grants[i].rights != b->grants[i].rights || strcmp(a->grants[i].hrn, b->grants[i].hrn) != 0)
@@ -163,7 +163,7 @@ struct reading {
     const struct snapshot *before;
     bool begun, has_subject; /* the subject is the snapshot's last */
     unsigned rights, all;
-    struct sl_buffer text; /* id, name, principal, then the grants' HRNs, each with its NUL */
+    struct sl_buffer text; /* id, name, principal, issuer, then the grants' HRNs, each with its NUL */
     unsigned *granted;     /* the grants' rights */
     size_t grant_count, grant_capacity;
 };
@@ -197,6 +197,8 @@ static struct gw_account *account_new(const struct reading *reading)
     account->name = text;
     text += strlen(text) + 1;
     account->principal = text;
+    text += strlen(text) + 1;
+    account->issuer = reading->has_subject ? text : NULL;
     account->rights = reading->rights;
     account->all = reading->all;
     account->grant_count = reading->grant_count;
@@ -262,7 +264,7 @@ static bool begin_account(struct reading *reading, const char *id, const char *n
 {
     reading->begun = true;
     reading->has_subject = issuer && subject;
-    const char *principal = reading->has_subject ? subject : id;
+    const char *principal = reading->has_subject ? subject : id, *maker = reading->has_subject ? issuer : "";
     reading->rights = rights;
     reading->all = 0;
     reading->grant_count = 0;
@@ -270,6 +272,7 @@ static bool begin_account(struct reading *reading, const char *id, const char *n
     return sl_buffer_append(&reading->text, id, strlen(id) + 1) &&
            sl_buffer_append(&reading->text, name, strlen(name) + 1) &&
            sl_buffer_append(&reading->text, principal, strlen(principal) + 1) &&
+           sl_buffer_append(&reading->text, maker, strlen(maker) + 1) &&
            (!reading->has_subject || add_subject(reading->snapshot, issuer, subject));
 }
 

@@ -26,7 +26,8 @@ struct gw_account {
     atomic_bool stale; /* changed or deleted since: gw_access_renew tells */
     struct gw_allowance *allowance;
     const char *id, *name;
-    const char *principal; /* what its tokens' subject is: its id, or what its outside issuer calls it */
+    const char *issuer;    /* an outside one that makes its tokens; NULL: the gateway does */
+    const char *principal; /* its tokens' subject: its id, or what the outside issuer calls it */
     unsigned rights;       /* on the platform */
     unsigned all;          /* on every catalog */
     size_t grant_count;

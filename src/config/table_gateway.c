@@ -39,6 +39,10 @@ static const char *const protocols[] = {"plaintext", "ssl", "sasl_plaintext", "s
      .value = "false",                                                                                       \
      .meaning = "Write grants to the cluster as access control lists, so that they hold for kafka-connector, "\
                 "too; its brokers need an authorizer (docs/security.md)."},                                  \
+    {.path = root ".acls.issuer",                                                                            \
+     .type = SL_TEXT,                                                                                        \
+     .meaning = "The outside issuer (its iss) whose tokens the brokers take: its applications are written "  \
+                "there, by their subjects; without it, those with keys, by their ids."},                     \
     {.path = root ".advertised.brokers",                                                                     \
      .type = SL_TEXT,                                                                                        \
      .meaning = "The brokers that applications are told that use kafka-connector; without it, the "         \

@@ -29,12 +29,17 @@ struct fixture {
     struct gw_applications *applications;
     struct gw_access *access;
     struct change changes[16];
-    size_t change_count;
+    size_t change_count, made;
 };
 
 static void changed(void *opaque, const struct gw_account *before, const struct gw_account *after)
 {
     struct fixture *fixture = opaque;
+    if (!before) {
+        assert_non_null(after);
+        fixture->made++;
+        return;
+    }
     struct change *change = &fixture->changes[fixture->change_count++];
     assert_true(fixture->change_count <= 16);
     snprintf(change->id, sizeof change->id, "%s", before->id);
@@ -364,8 +369,11 @@ static void outside_subjects_are_found(void **state)
         struct gw_account *account = gw_access_find_subject(fixture->access, subjects[i][0], subjects[i][1]);
         assert_non_null(account);
         assert_string_equal(account->id, ids[i]);
+        assert_string_equal(account->issuer, subjects[i][0]);
+        assert_string_equal(account->principal, subjects[i][1]);
         gw_account_unlink(account);
     }
+    assert_int_equal(fixture->made, 4); /* those who follow changes hear of new ones, too */
     assert_null(gw_access_find_subject(fixture->access, "https://b.example", "y"));
     assert_null(gw_access_find_subject(fixture->access, "x", "https://b.example"));
 }
