@@ -122,12 +122,12 @@ static void add_account(void *opaque, const struct gw_account *account)
                              .allow = true,
                              .host = "*"};
         acl.operation = GW_ACL_READ;
-        if (rights & GW_RIGHT_READ)
+        if (rights & SL_RIGHT_READ)
             gw_acl_set_add(&picture->desired, &acl);
         acl.operation = GW_ACL_WRITE;
-        if (rights & GW_RIGHT_WRITE)
+        if (rights & SL_RIGHT_WRITE)
             gw_acl_set_add(&picture->desired, &acl);
-        reads |= (rights & GW_RIGHT_READ) != 0;
+        reads |= (rights & SL_RIGHT_READ) != 0;
     }
     /* Whoever only writes has it, too: by it we know the principals that are, or were, applications. */
     const struct gw_acl group = {.principal = principal,

@@ -104,6 +104,8 @@ ROWS = {
     ("PUT", CATALOG + "/grants/{application}"): Row(GRANTS, 404, {"rights": ["read"]}),
     ("PATCH", CATALOG + "/grants/{application}"): Row(GRANTS, 404, {"rights": ["read"]}),
     ("DELETE", CATALOG + "/grants/{application}"): Row(GRANTS, 404),
+    ("GET", "/config/v1/acls"): Row("admin", 200),
+    ("POST", "/config/v1/acls/repair"): Row("admin", 200),
     ("GET", "/config/v1/token-keys"): Row("admin", 200),
     ("POST", "/config/v1/token-keys"): Row("admin", (200, 201), {}),  # made, or made before
     ("DELETE", "/config/v1/token-keys/{kid}"): Row("admin", 404),
