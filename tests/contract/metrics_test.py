@@ -140,7 +140,8 @@ class Documented(tls_test.Https):
     def test_metrics_are_documented(self):
         """docs/metrics.md has what /metrics gives, word for word, and nothing else."""
         _, platform = self.up("-D", f"streamlayer.gateway.access-log.file={self.at('access.log')}",
-                              "-D", "streamlayer.gateway.limits.throughput=true")
+                              "-D", "streamlayer.gateway.limits.throughput=true",
+                              "-D", "streamlayer.gateway.kafka.acls.enabled=true")
         answer = platform.post("/config/v1/catalogs", {"id": platform.name(), "layers": [
             {"id": "slow", "contentType": "application/octet-stream", "streamProperties": {"dataInThroughputKbps": 100}}]})
         self.assertEqual(answer.status, 201, answer.text)
