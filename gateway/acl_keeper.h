@@ -29,7 +29,7 @@ struct gw_acl_keeper;
 sl_status gw_acl_keeper_start(struct gateway *gateway, struct gw_acl_keeper **out, sl_error *error);
 /* Lets go of who waits, and ends the thread. */
 void gw_acl_keeper_finish(struct gw_acl_keeper *keeper);
-void gw_acl_keeper_free(struct gw_acl_keeper **keeper);
+void gw_acl_keeper_free(struct gw_acl_keeper **out);
 
 /* Grants or layers have changed. Any thread; does not block. */
 void gw_acl_note(struct gw_acl_keeper *keeper);
