@@ -2,6 +2,7 @@
  * made. */
 #include "gateway/api/token_settings.h"
 #include "gateway/gateway_internal.h"
+#include "gateway/http/tls.h"
 #include "gateway/privileges.h"
 
 #include "base/error.h"
@@ -24,15 +25,53 @@ struct check {
     const sl_config *config;
     gw_finding tell;
     void *opaque;
-    size_t faults;
+    struct gw_faults faults; /* those that look for them go on after each */
+    char **told;             /* of each fault the part that is its own: own_size */
+    size_t told_count, told_capacity;
 };
+
+/* The place and the setting of a fault, by which it is told once: several look at the same setting. */
+static size_t own_size(const char *text)
+{
+    const char *setting = strstr(text, SL_GATEWAY_ROOT);
+    return setting ? (size_t)(setting - text) + strcspn(setting, " :=") : strlen(text);
+}
+
+static bool is_told(const struct check *check, const char *text, size_t size)
+{
+    for (size_t i = 0; i < check->told_count; i++)
+        if (strlen(check->told[i]) == size && !memcmp(check->told[i], text, size))
+            return true;
+    return false;
+}
+
+static void tell_once(struct check *check, const char *text)
+{
+    size_t size = own_size(text);
+    if (is_told(check, text, size))
+        return;
+    if (check->told_count == check->told_capacity) {
+        size_t capacity = check->told_capacity ? check->told_capacity * 2 : 16;
+        char **told = realloc(check->told, capacity * sizeof *told);
+        if (told) {
+            check->told = told;
+            check->told_capacity = capacity;
+        }
+    }
+    char *copy = check->told_count < check->told_capacity ? strndup(text, size) : NULL;
+    if (copy) /* else it may be told twice */
+        check->told[check->told_count++] = copy;
+    check->tell(check->opaque, true, text);
+}
+
+static void tell_fault(void *opaque, const sl_error *error)
+{
+    tell_once(opaque, error->text);
+}
 
 static void told(struct check *check, sl_status status, const sl_error *error)
 {
-    if (!status)
-        return;
-    check->faults++;
-    check->tell(check->opaque, true, error->text);
+    gw_fault(&check->faults, status, error);
 }
 
 static bool tell_finding(void *opaque, sl_finding_level level, const char *path, const char *origin,
@@ -41,19 +80,24 @@ static bool tell_finding(void *opaque, sl_finding_level level, const char *path,
     struct check *check = opaque;
     (void)path;
     (void)origin;
-    check->faults += level != SL_FINDING_NOTE;
-    check->tell(check->opaque, level != SL_FINDING_NOTE, text);
+    if (level == SL_FINDING_NOTE) {
+        check->tell(check->opaque, false, text);
+    } else {
+        check->faults.count++;
+        tell_once(check, text);
+    }
     return true;
 }
 
 /* Whether the address is this machine's. The port is not tried: the gateway that runs has it. */
-static sl_status check_address(const sl_config *config, const struct gw_server_settings *settings,
-                               sl_error *error)
+static sl_status check_address(const sl_config *config, sl_error *error)
 {
+    const char *set = sl_config_get(config, SL_GATEWAY_ROOT "listen.address");
+    const char *address = set && *set ? set : "127.0.0.1";
     struct addrinfo *found = NULL;
     const struct addrinfo hints = {
         .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE};
-    int code = getaddrinfo(settings->address, "0", &hints, &found);
+    int code = getaddrinfo(address, "0", &hints, &found);
     int fd = code ? -1 : socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
     bool is_ours = fd >= 0 && !bind(fd, found->ai_addr, found->ai_addrlen);
     const char *reason = code ? gai_strerror(code) : sl_errno_text(errno);
@@ -64,7 +108,7 @@ static sl_status check_address(const sl_config *config, const struct gw_server_s
                               "%s: " SL_GATEWAY_ROOT
                               "listen.address = %s: it cannot be listened on: %s; name an address "
                               "of this machine, or 0.0.0.0 or :: for all",
-                              origin ? origin : "-", settings->address, reason);
+                              origin ? origin : "-", address, reason);
     if (fd >= 0)
         close(fd);
     if (found)
@@ -80,17 +124,17 @@ static void log_finding(void *opaque, sl_log_level level, const char *text)
 }
 
 /* What is read with the rights of the beginning. */
-static void check_listening(struct check *check, struct gw_settings *settings)
+static void check_listening(struct check *check, struct gw_listen *listen)
 {
     sl_error error = {0};
+    struct gw_settings settings = {0};
     const struct sl_log log = {.callback = log_finding, .opaque = check, .level = SL_LOG_WARNING};
-    sl_status status = gw_settings_read(check->config, settings, &error);
-    told(check, status, &error);
-    if (status)
-        return;
-    if (settings->listen.secure)
-        told(check, gw_server_check_tls(&settings->listen.tls, &log, &error), &error);
-    told(check, check_address(check->config, &settings->server, &error), &error);
+    gw_listen_check(check->config, listen, &check->faults);
+    if (listen->secure)
+        gw_tls_check(&listen->tls, &log, &check->faults);
+    told(check, check_address(check->config, &error), &error);
+    told(check, gw_settings_read(check->config, &settings, &error), &error);
+    gw_settings_free(&settings);
 }
 
 /* A reload reads them as the user. */
@@ -133,6 +177,10 @@ static void check_directory(struct check *check)
                  directory, (long long)version, (long long)known);
         check->tell(check->opaque, false, text);
     }
+    if (status && directory)
+        sl_error_prefix(&error, DIRECTORY);
+    if (status)
+        sl_config_prefix(check->config, DIRECTORY, &error);
     told(check, status, &error);
 }
 
@@ -160,24 +208,26 @@ static void check_access_log(struct check *check)
 
 bool gw_check(const sl_config *config, gw_finding tell, void *opaque)
 {
-    struct check check = {config, tell, opaque, 0};
-    struct gw_settings settings = {0};
+    struct check check = {.config = config, .tell = tell, .opaque = opaque, .faults.tell = tell_fault};
+    struct gw_listen listen = {0};
     struct gw_user user = {0};
     sl_error error = {0};
+    check.faults.opaque = &check;
     told(&check, sl_config_findings(config, tell_finding, &check, &error), &error);
-    if (check.faults) /* what follows would say the same again */
-        return false;
-    check_listening(&check, &settings);
+    check_listening(&check, &listen);
     sl_status status = gw_user_read(config, &user, &error);
     if (!status)
         status = gw_user_become(&user, &error);
     told(&check, status, &error);
-    if (!status && user.name && settings.listen.secure)
-        check_reload(&check, &settings.listen.tls, &user);
-    told(&check, gw_tokens_check_config(config, &error), &error);
-    told(&check, gw_brokers_try(config, &error), &error);
+    if (!status && user.name && listen.secure)
+        check_reload(&check, &listen.tls, &user);
+    gw_tokens_check_config(config, &check.faults);
+    gw_brokers_try(config, &check.faults);
     check_access_log(&check);
     check_directory(&check);
-    gw_settings_free(&settings);
-    return !check.faults;
+    gw_listen_free(&listen);
+    for (size_t i = 0; i < check.told_count; i++)
+        free(check.told[i]);
+    free(check.told);
+    return !check.faults.count;
 }

@@ -56,10 +56,12 @@ static sl_status find_loopback(const sl_config *config, const char *name, bool *
 }
 
 /* Tokens and messages do not cross the network in the clear by oversight. */
-static sl_status check_plain(const sl_config *config, sl_error *error)
+static sl_status check_plain(const sl_config *config, struct gw_listen *listen, sl_error *error)
 {
     const char *address = text_setting(config, LISTEN "address");
     bool allowed, loopback = true;
+    if (listen->secure)
+        return SL_OK;
     sl_status status = sl_config_boolean(config, LISTEN "plain-off-loopback", &allowed, error);
     if (!status && address)
         status = find_loopback(config, address, &loopback, error);
@@ -145,8 +147,9 @@ static sl_status read_tls(const sl_config *config, struct gw_listen *listen, sl_
     return status;
 }
 
-static sl_status read_cors(const sl_config *config, struct gw_cors *cors, sl_error *error)
+static sl_status read_cors(const sl_config *config, struct gw_listen *listen, sl_error *error)
 {
+    struct gw_cors *cors = &listen->cors;
     char bad[100] = "";
     int64_t age_ms;
     sl_status status = sl_config_duration_ms(config, CORS "max-age", &age_ms, error);
@@ -165,10 +168,11 @@ static sl_status read_cors(const sl_config *config, struct gw_cors *cors, sl_err
                : SL_OK;
 }
 
-static sl_status read_proxies(const sl_config *config, struct gw_networks *proxies, sl_error *error)
+static sl_status read_proxies(const sl_config *config, struct gw_listen *listen, sl_error *error)
 {
     char bad[100] = "";
-    sl_status status = gw_networks_parse(text_setting(config, LISTEN "trusted-proxies"), proxies, bad);
+    sl_status status =
+        gw_networks_parse(text_setting(config, LISTEN "trusted-proxies"), &listen->trusted_proxies, bad);
     if (status == SL_OUT_OF_MEMORY)
         return sl_error_oom(error);
     return status ? sl_error_set(
@@ -180,14 +184,23 @@ static sl_status read_proxies(const sl_config *config, struct gw_networks *proxi
                   : SL_OK;
 }
 
+/* In this order: whether plain HTTP is spoken is known after TLS. */
+static sl_status (*const parts[])(const sl_config *config, struct gw_listen *listen,
+                                  sl_error *error) = {read_tls, check_plain, read_cors, read_proxies};
+
 sl_status gw_listen_read(const sl_config *config, struct gw_listen *listen, sl_error *error)
 {
-    sl_status status = read_tls(config, listen, error);
-    if (!status && !listen->secure)
-        status = check_plain(config, error);
-    if (!status)
-        status = read_cors(config, &listen->cors, error);
-    return status ? status : read_proxies(config, &listen->trusted_proxies, error);
+    sl_status status = SL_OK;
+    for (size_t i = 0; i < sizeof parts / sizeof *parts && !status; i++)
+        status = parts[i](config, listen, error);
+    return status;
+}
+
+void gw_listen_check(const sl_config *config, struct gw_listen *listen, struct gw_faults *faults)
+{
+    sl_error error = {0};
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+        gw_fault(faults, parts[i](config, listen, &error), &error);
 }
 
 void gw_listen_free(struct gw_listen *listen)

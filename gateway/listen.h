@@ -3,6 +3,7 @@
 #ifndef GW_LISTEN_H
 #define GW_LISTEN_H
 
+#include "gateway/faults.h"
 #include "gateway/http/server.h"
 
 #include <streamlayer/config.h>
@@ -20,6 +21,8 @@ struct gw_listen {
  * of TLS are not looked at. listen is zeroed before, and freed by gw_listen_free also after a failure.
  * Errors: SL_BAD_CONFIG (with the settings' origin), SL_OUT_OF_MEMORY. */
 sl_status gw_listen_read(const sl_config *config, struct gw_listen *listen, sl_error *error);
+/* The same, and tells everything that is wrong with them. */
+void gw_listen_check(const sl_config *config, struct gw_listen *listen, struct gw_faults *faults);
 void gw_listen_free(struct gw_listen *listen);
 
 /* Points the server's settings to them. */

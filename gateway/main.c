@@ -31,9 +31,9 @@ static const char usage[] =
     "  -D PATH=VALUE   one setting, which wins over files\n"
     "  --user NAME     started as root, become this user once the port is bound and the\n"
     "                  certificate's key is read (streamlayer.gateway.user)\n"
-    "  --check-config  say what is wrong with the settings, and with the files, addresses and Kafka\n"
-    "                  properties that they name, and end: 0 a gateway can start with them, 1 it\n"
-    "                  cannot; nothing listens, is connected to or is made\n"
+    "  --check-config  say all that is wrong with the settings, and with the files, addresses and Kafka\n"
+    "                  properties that they name, each with FILE:LINE, and end: 0 a gateway can start\n"
+    "                  with them, 1 it cannot; nothing listens, is connected to or is made\n"
     "  --help          this text\n"
     "  --version       the version\n"
     "\n"
@@ -166,8 +166,10 @@ static int check(const struct call *call)
     sl_status status = load_unchecked(call, &config, &error);
     if (!status)
         right = gw_check(config, print_finding, NULL);
+    else if (status == SL_BAD_CONFIG)
+        print_finding(NULL, true, error.text);
     sl_config_destroy(&config);
-    if (status)
+    if (status && status != SL_BAD_CONFIG)
         return fail(&error);
     if (!right)
         return 1;

@@ -73,10 +73,15 @@ static sl_status prepare(struct gateway *gateway, const sl_config *config, struc
     sl_status status = gw_settings_read(config, settings, error);
     if (!status)
         status = check_tls_stays(gateway, config, settings, error);
-    if (!status)
-        status = gw_tokens_check_config(config, error);
-    if (!status)
-        status = gw_brokers_try(config, error);
+    sl_error first = {0};
+    struct gw_faults faults = {.tell = gw_fault_keep, .opaque = &first};
+    if (!status) {
+        gw_tokens_check_config(config, &faults);
+        gw_brokers_try(config, &faults);
+        status = first.status;
+        if (status)
+            *error = first;
+    }
     return status;
 }
 

@@ -204,10 +204,22 @@ static void ask(struct gw_issuer *issuer, int64_t now_ms)
 
 /* --- Opening --- */
 
-static sl_status bad(const struct gw_issuer_settings *settings, const char *name, const char *why,
-                     sl_error *error)
+/* Where the setting is written, before the error. */
+static void locate(const struct gw_issuer_settings *settings, const char *name, sl_error *error)
 {
-    return sl_error_set(error, SL_BAD_CONFIG, SECTION "%s.%s %s", settings->name, name, why);
+    char path[256];
+    snprintf(path, sizeof path, SECTION "%s.%s", settings->name, name);
+    if (settings->config)
+        sl_config_prefix(settings->config, path, error);
+}
+
+static void bad(const struct gw_issuer_settings *settings, const char *name, const char *why,
+                struct gw_faults *faults)
+{
+    sl_error error = {0};
+    sl_error_set(&error, SL_BAD_CONFIG, SECTION "%s.%s %s", settings->name, name, why);
+    locate(settings, name, &error);
+    gw_fault(faults, SL_BAD_CONFIG, &error);
 }
 
 /* Whether a URL leads to this machine, where nobody on the way can change what comes. */
@@ -225,31 +237,37 @@ static bool is_loopback(const char *url)
            (inet_pton(AF_INET, host, &v4) == 1 && ntohl(v4.s_addr) >> 24 == 127);
 }
 
-static sl_status check(const struct gw_issuer_settings *settings, const char *own, sl_error *error)
+static void check_keys(const struct gw_issuer_settings *settings, struct gw_faults *faults)
 {
     const char *url = settings->jwks_url;
-    if (!settings->issuer || !*settings->issuer)
-        return bad(settings, "issuer", "is not set: say what the tokens have as iss", error);
-    if (!strcmp(settings->issuer, own))
-        return bad(settings, "issuer", "is the gateway's own (token.issuer): give one of them another name",
-                   error);
-    if (!settings->audience || !*settings->audience)
-        return bad(settings, "audience",
-                   "is not set: say what the tokens have as aud, so that those for others are refused",
-                   error);
     if (!settings->jwks_file == !url)
-        return bad(settings, "jwks-file or jwks-url", "must be set, one of the two", error);
-    if (!url)
-        return SL_OK;
-    if (sl_url_has_user(url))
-        return bad(settings, "jwks-url", "has a user's name or password in it: leave it out", error);
-    if (!strncasecmp(url, "http://", 7) && !is_loopback(url))
-        return bad(
-            settings, "jwks-url",
+        bad(settings, "jwks-file or jwks-url", "must be set, one of the two", faults);
+    else if (url && sl_url_has_user(url))
+        bad(settings, "jwks-url", "has a user's name or password in it: leave it out", faults);
+    else if (url && !strncasecmp(url, "http://", 7) && !is_loopback(url))
+        bad(settings, "jwks-url",
             "is http:// and not on this machine: use https://, or anyone on the way could put in keys of "
             "their own",
-            error);
-    return SL_OK;
+            faults);
+}
+
+/* The issuer of settings[at] is one by itself. */
+static void check_name(const struct gw_issuer_settings *settings, size_t at, const char *own,
+                       struct gw_faults *faults)
+{
+    const char *issuer = settings[at].issuer;
+    if (!issuer || !*issuer) {
+        bad(&settings[at], "issuer", "is not set: say what the tokens have as iss", faults);
+        return;
+    }
+    if (!strcmp(issuer, own))
+        bad(&settings[at], "issuer", "is the gateway's own (token.issuer): give one of them another name",
+            faults);
+    for (size_t i = 0; i < at; i++)
+        if (settings[i].issuer && !strcmp(issuer, settings[i].issuer)) {
+            bad(&settings[at], "issuer", "is another one's, too: each has its own", faults);
+            return;
+        }
 }
 
 /* What the settings point to. */
@@ -262,8 +280,10 @@ static sl_status check_files(const struct gw_issuer_settings *settings, sl_error
     if (!settings->jwks_file) {
         const struct sl_http_settings http = {.tls.ca_file = settings->ca_file, .names.ca_file = CA_FILE};
         sl_status status = sl_tls_check(&http, NULL, error);
-        if (status)
+        if (status) {
             sl_error_prefix(error, SECTION "%s", settings->name);
+            locate(settings, "ca-file", error);
+        }
         return status;
     }
     sl_buffer_init(&text, JWKS_MAX);
@@ -276,25 +296,22 @@ static sl_status check_files(const struct gw_issuer_settings *settings, sl_error
     if (!status)
         return SL_OK;
     prefix_file(settings->name, settings->jwks_file, error);
+    locate(settings, "jwks-file", error);
     return error->status = SL_BAD_CONFIG;
 }
 
-sl_status gw_issuers_check(const struct gw_issuer_settings *settings, size_t count, const char *own,
-                           sl_error *error)
+void gw_issuers_check(const struct gw_issuer_settings *settings, size_t count, const char *own,
+                      struct gw_faults *faults)
 {
-    sl_error unused;
-    sl_status status = SL_OK;
-    if (!error)
-        error = &unused;
-    for (size_t i = 0; i < count && !status; i++) {
-        status = check(&settings[i], own, error);
-        for (size_t k = 0; k < i && !status; k++)
-            if (!strcmp(settings[i].issuer, settings[k].issuer))
-                status = bad(&settings[i], "issuer", "is another one's, too: each has its own", error);
-        if (!status)
-            status = check_files(&settings[i], error);
+    sl_error error = {0};
+    for (size_t i = 0; i < count; i++) {
+        check_name(settings, i, own, faults);
+        if (!settings[i].audience || !*settings[i].audience)
+            bad(&settings[i], "audience",
+                "is not set: say what the tokens have as aud, so that those for others are refused", faults);
+        check_keys(&settings[i], faults);
+        gw_fault(faults, check_files(&settings[i], &error), &error);
     }
-    return status;
 }
 
 static sl_status start_url(struct gw_issuer *issuer, const struct gw_issuer_settings *settings,
@@ -351,7 +368,10 @@ sl_status gw_issuers_open(const struct gw_issuer_settings *settings, size_t coun
     issuers->epoch = epoch;
     if (log)
         issuers->log = *log;
-    sl_status status = gw_issuers_check(settings, count, own, error);
+    *error = (sl_error){0};
+    struct gw_faults faults = {.tell = gw_fault_keep, .opaque = error};
+    gw_issuers_check(settings, count, own, &faults);
+    sl_status status = error->status;
     for (size_t i = 0; i < count && !status; i++) {
         struct gw_issuer *issuer = &issuers->list[i];
         pthread_mutex_init(&issuer->lock, NULL);

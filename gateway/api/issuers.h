@@ -10,9 +10,11 @@
 
 #include "base/log.h"
 #include "gateway/api/jwk.h"
+#include "gateway/faults.h"
 #include "net/http.h"
 
 #include <stdatomic.h>
+#include <streamlayer/config.h>
 
 struct gw_issuers;
 struct gw_issuer;
@@ -21,19 +23,20 @@ struct gw_issuer;
 
 /* One as configured: streamlayer.gateway.token.issuers.NAME. Not copied before gw_issuers_open does. */
 struct gw_issuer_settings {
-    const char *name;                           /* for errors */
-    const char *issuer;                         /* the tokens' iss */
-    const char *audience;                       /* one of the tokens' aud */
+    const sl_config *config; /* for errors: where they are written; NULL: they do not tell */
+    const char *name;        /* for errors */
+    const char *issuer;      /* the tokens' iss */
+    const char *audience;    /* one of the tokens' aud */
     const char *jwks_file, *jwks_url, *ca_file; /* a file or a URL; NULL: not set */
     const char *claim;                          /* what is the subject: "sub" */
 };
 
 /*
- * Whether they can be opened: files are read, nobody is asked. own: the gateway's own issuer, which no other
- * may be. Blocks. Errors: SL_BAD_CONFIG, which names the setting; SL_OUT_OF_MEMORY.
+ * Tells all that keeps them from being opened: files are read, nobody is asked. own: the gateway's own
+ * issuer, which no other may be. Blocks. Faults: SL_BAD_CONFIG, which names the setting; SL_OUT_OF_MEMORY.
  */
-sl_status gw_issuers_check(const struct gw_issuer_settings *settings, size_t count, const char *own,
-                           sl_error *error);
+void gw_issuers_check(const struct gw_issuer_settings *settings, size_t count, const char *own,
+                      struct gw_faults *faults);
 
 /*
  * http: how URLs are reached (time-outs and the CA file are set here). own: the gateway's own issuer, which

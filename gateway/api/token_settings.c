@@ -44,14 +44,18 @@ static sl_status read_issuers(const sl_config *config, struct reading *reading, 
     bool oom = false;
     while (sl_config_name_at(config, ISSUERS, reading->count))
         reading->count++;
-    if (reading->count > ISSUERS_AT_MOST)
-        return sl_error_set(error, SL_BAD_CONFIG, ISSUERS " has %zu names: at most %d are allowed",
-                            reading->count, ISSUERS_AT_MOST);
+    if (reading->count > ISSUERS_AT_MOST) {
+        sl_error_set(error, SL_BAD_CONFIG, ISSUERS " has %zu names: at most %d are allowed", reading->count,
+                     ISSUERS_AT_MOST);
+        sl_config_prefix(config, ISSUERS, error);
+        return SL_BAD_CONFIG;
+    }
     if (!(reading->issuers = calloc(reading->count + 1, sizeof *reading->issuers)))
         return sl_error_oom(error);
     for (size_t i = 0; (name = sl_config_name_at(config, ISSUERS, i)) && i < reading->count; i++)
         reading->issuers[i] =
-            (struct gw_issuer_settings){.name = name,
+            (struct gw_issuer_settings){.config = config,
+                                        .name = name,
                                         .issuer = of_issuer(config, name, "issuer", &oom),
                                         .audience = of_issuer(config, name, "audience", &oom),
                                         .jwks_file = of_issuer(config, name, "jwks-file", &oom),
@@ -124,12 +128,13 @@ sl_status gw_tokens_open_configured(struct gateway *gateway, const struct gw_set
     return status;
 }
 
-sl_status gw_tokens_check_config(const sl_config *config, sl_error *error)
+void gw_tokens_check_config(const sl_config *config, struct gw_faults *faults)
 {
     struct reading reading = {0};
-    sl_status status = read_all(config, &reading, error);
+    sl_error error = {0};
+    sl_status status = read_all(config, &reading, &error);
+    gw_fault(faults, status, &error);
     if (!status)
-        status = gw_issuers_check(reading.issuers, reading.count, reading.settings.issuer, error);
+        gw_issuers_check(reading.issuers, reading.count, reading.settings.issuer, faults);
     reading_free(&reading);
-    return status;
 }

@@ -58,6 +58,17 @@ static bool keep_property(void *opaque, const char *name, const char *value, con
     return !own->failed;
 }
 
+/* what: the setting, below the cluster's section. */
+static sl_status refuse(const struct gw_broker *broker, const char *what, const char *file, const char *why,
+                        sl_error *error)
+{
+    char path[GW_SETTING_MAX];
+    snprintf(path, sizeof path, "%s.%s", broker->root, what);
+    sl_error_set(error, SL_BAD_CONFIG, "%s: %s: %s", path, file, why);
+    sl_config_prefix(broker->config, path, error);
+    return SL_BAD_CONFIG;
+}
+
 /* *pem stays NULL for a directory of certificates: that is librdkafka's to understand, and cannot be handed
  * on. what: the setting that names the file, below the cluster's section. */
 static sl_status read_ca(const struct gw_broker *broker, const char *what, const char *path, char **pem,
@@ -73,10 +84,9 @@ static sl_status read_ca(const struct gw_broker *broker, const char *what, const
         sl_buffer_append(&text, piece, got);
     bool directory = in && ferror(in) && errno == EISDIR;
     if (!in || (ferror(in) && !directory) || text.failed)
-        status = sl_error_set(error, SL_BAD_CONFIG, "%s.%s: %s: %s", broker->root, what, path,
-                              text.failed ? "too large" : sl_errno_text(errno));
+        status = refuse(broker, what, path, text.failed ? "too large" : sl_errno_text(errno), error);
     else if (!directory && !(*pem = sl_buffer_take(&text)))
-        status = sl_error_set(error, SL_BAD_CONFIG, "%s.%s: %s: is empty", broker->root, what, path);
+        status = refuse(broker, what, path, "is empty", error);
     if (in)
         fclose(in);
     sl_buffer_free(&text);
@@ -89,10 +99,12 @@ static sl_status read_own(struct gw_broker *broker, sl_error *error)
 {
     struct own_access own = {.data = &broker->own};
     const char *brokers = setting(broker, "brokers");
-    if (!brokers)
-        return sl_error_set(error, SL_BAD_CONFIG,
-                            "%s.brokers is not set: name the Kafka cluster as HOST:PORT[,HOST:PORT…]",
-                            broker->root);
+    if (!brokers) {
+        sl_error_set(error, SL_BAD_CONFIG,
+                     "%s.brokers is not set: name the Kafka cluster as HOST:PORT[,HOST:PORT…]", broker->root);
+        sl_config_prefix(broker->config, broker->root, error);
+        return SL_BAD_CONFIG;
+    }
     broker->own.brokers = sl_strdup(brokers);
     char client[GW_SETTING_MAX], producer[GW_SETTING_MAX];
     snprintf(client, sizeof client, "%s.client", broker->root);

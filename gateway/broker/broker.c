@@ -50,6 +50,7 @@ sl_status gw_kafka_set(rd_kafka_conf_t *conf, const char *name, const char *valu
 struct section {
     const char *root, *kind; /* "client", "producer" or "consumer" */
     rd_kafka_conf_t *conf;
+    struct gw_faults *faults; /* told of every one; NULL: the first ends it */
     sl_status status;
     sl_error *error;
 };
@@ -60,28 +61,38 @@ static bool is_reserved(const struct reserved *name, const char *kind)
     return !name->kind || !strcmp(kind, "client") || !strcmp(name->kind, kind);
 }
 
+static sl_status set_property(const struct section *section, const char *name, const char *value,
+                              const char *origin)
+{
+    for (size_t i = 0; i < sizeof reserved / sizeof *reserved; i++)
+        if (!strcmp(name, reserved[i].name) && is_reserved(&reserved[i], section->kind))
+            return sl_error_set(section->error, SL_BAD_CONFIG, "%s: %s.%s.%s cannot be set: %s", origin,
+                                section->root, section->kind, name, reserved[i].instead);
+    sl_status status = gw_kafka_set(section->conf, name, value, section->error);
+    if (status)
+        sl_error_prefix(section->error, "%s: %s.%s.%s", origin ? origin : "?", section->root, section->kind,
+                        name);
+    return status;
+}
+
 static bool pass_property(void *opaque, const char *name, const char *value, const char *origin)
 {
     struct section *section = opaque;
-    for (size_t i = 0; i < sizeof reserved / sizeof *reserved; i++)
-        if (!strcmp(name, reserved[i].name) && is_reserved(&reserved[i], section->kind)) {
-            section->status = sl_error_set(section->error, SL_BAD_CONFIG, "%s: %s.%s.%s cannot be set: %s",
-                                           origin, section->root, section->kind, name, reserved[i].instead);
-            return false;
-        }
-    section->status = gw_kafka_set(section->conf, name, value, section->error);
-    if (section->status)
-        sl_error_prefix(section->error, "%s: %s.%s.%s", origin ? origin : "?", section->root, section->kind,
-                        name);
+    sl_status status = set_property(section, name, value, origin);
+    if (section->faults)
+        gw_fault(section->faults, status, section->error);
+    else
+        section->status = status;
     return !section->status;
 }
 
 static sl_status pass_section(const struct gw_broker *broker, const char *kind, rd_kafka_conf_t *conf,
-                              sl_error *error)
+                              struct gw_faults *faults, sl_error *error)
 {
     char path[GW_SETTING_MAX];
     snprintf(path, sizeof path, "%s.%s", broker->root, kind);
-    struct section section = {.root = broker->root, .kind = kind, .conf = conf, .error = error};
+    struct section section = {
+        .root = broker->root, .kind = kind, .conf = conf, .faults = faults, .error = error};
     sl_status status = sl_config_section(broker->config, path, pass_property, &section);
     if (section.status)
         return section.status;
@@ -120,9 +131,9 @@ sl_status gw_kafka_conf(const struct gw_broker *broker, const char *kind,
     for (size_t i = 0; i < count && !status; i++)
         status = gw_kafka_set(conf, defaults[i].name, defaults[i].value, error);
     if (!status)
-        status = pass_section(broker, "client", conf, error);
+        status = pass_section(broker, "client", conf, NULL, error);
     if (!status)
-        status = pass_section(broker, kind, conf, error);
+        status = pass_section(broker, kind, conf, NULL, error);
     if (status)
         rd_kafka_conf_destroy(conf);
     else
@@ -212,6 +223,12 @@ static sl_status try_section(const struct gw_broker *broker, const char *kind, s
     return status;
 }
 
+static sl_status try_sections(const struct gw_broker *broker, sl_error *error)
+{
+    sl_status status = try_section(broker, "producer", error);
+    return status ? status : try_section(broker, "consumer", error);
+}
+
 static void broker_free(struct gw_broker *broker)
 {
     sl_config_destroy(&broker->config);
@@ -269,18 +286,21 @@ static struct gw_broker *make(const struct sl_log *log, struct gw_budget *budget
     return broker;
 }
 
+static sl_status begin(struct gw_broker *broker, const sl_config *config, const char *cluster,
+                       sl_error *error)
+{
+    sl_status status = name_cluster(broker, cluster, error);
+    return status ? status : sl_config_clone(config, &broker->config, error);
+}
+
 /* All of it that needs no connection. */
 static sl_status prepare(struct gw_broker *broker, const sl_config *config, const char *cluster,
                          sl_error *error)
 {
-    sl_status status = name_cluster(broker, cluster, error);
-    if (!status)
-        status = sl_config_clone(config, &broker->config, error);
+    sl_status status = begin(broker, config, cluster, error);
     if (!status)
         status = read_settings(broker, error);
-    if (!status)
-        status = try_section(broker, "producer", error);
-    return status ? status : try_section(broker, "consumer", error);
+    return status ? status : try_sections(broker, error);
 }
 
 sl_status gw_broker_open(const sl_config *config, const char *cluster, const struct sl_log *log,
@@ -300,14 +320,36 @@ sl_status gw_broker_open(const sl_config *config, const char *cluster, const str
     return status;
 }
 
-sl_status gw_broker_try(const sl_config *config, const char *cluster, sl_error *error)
+/* Each property by itself: as a whole they are tried where each is right. */
+static void try_properties(const struct gw_broker *broker, struct gw_faults *faults)
 {
+    static const char *const kinds[] = {"client", "producer", "consumer"};
+    sl_error error = {0};
+    rd_kafka_conf_t *conf = rd_kafka_conf_new();
+    for (size_t i = 0; conf && i < sizeof kinds / sizeof *kinds; i++)
+        gw_fault(faults, pass_section(broker, kinds[i], conf, faults, &error), &error);
+    if (conf)
+        rd_kafka_conf_destroy(conf);
+}
+
+void gw_broker_try(const sl_config *config, const char *cluster, struct gw_faults *faults)
+{
+    sl_error error = {0};
+    size_t before = faults->count;
     struct gw_broker *broker = make(NULL, NULL);
-    if (!broker)
-        return sl_error_oom(error);
-    sl_status status = prepare(broker, config, cluster, error);
+    if (!broker) {
+        gw_fault(faults, sl_error_oom(&error), &error);
+        return;
+    }
+    sl_status status = begin(broker, config, cluster, &error);
+    gw_fault(faults, status, &error);
+    if (!status) {
+        gw_fault(faults, read_settings(broker, &error), &error);
+        try_properties(broker, faults);
+    }
+    if (faults->count == before)
+        gw_fault(faults, try_sections(broker, &error), &error);
     broker_free(broker);
-    return status;
 }
 
 const char *gw_broker_cluster(const struct gw_broker *broker)

@@ -5,6 +5,7 @@
 #ifndef GW_BROKER_BROKER_H
 #define GW_BROKER_BROKER_H
 
+#include "gateway/faults.h"
 #include "gateway/http/server.h"
 #include "gateway/store/catalogs.h"
 #include "wire/endpoint.h"
@@ -20,7 +21,7 @@ struct gw_broker;
 sl_status gw_broker_open(const sl_config *config, const char *cluster, const struct sl_log *log,
                          struct gw_budget *budget, struct gw_broker **out, sl_error *error);
 /* What gw_broker_open would say to the configuration, without a connection. */
-sl_status gw_broker_try(const sl_config *config, const char *cluster, sl_error *error);
+void gw_broker_try(const sl_config *config, const char *cluster, struct gw_faults *faults);
 const char *gw_broker_cluster(const struct gw_broker *broker);
 /* From now on that loop serves the delivery reports, its own without a detour. Once. */
 void gw_broker_attach(struct gw_broker *broker, struct gw_loop *loop);

@@ -32,16 +32,16 @@ static sl_status check_name(const sl_config *config, const char *name, size_t in
                         origin ? origin : "-", name);
 }
 
-sl_status gw_brokers_try(const sl_config *config, sl_error *error)
+void gw_brokers_try(const sl_config *config, struct gw_faults *faults)
 {
     const char *name;
-    sl_status status = SL_OK;
-    for (size_t i = 0; !status && (name = name_at(config, i)); i++) {
-        status = check_name(config, name, i, error);
+    sl_error error = {0};
+    for (size_t i = 0; (name = name_at(config, i)); i++) {
+        sl_status status = check_name(config, name, i, &error);
+        gw_fault(faults, status, &error);
         if (!status)
-            status = gw_broker_try(config, name, error);
+            gw_broker_try(config, name, faults);
     }
-    return status;
 }
 
 sl_status gw_brokers_open(const sl_config *config, const struct sl_log *log, struct gw_budget *budget,

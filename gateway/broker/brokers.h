@@ -12,8 +12,8 @@ struct gw_brokers;
 /* The default one first, then those of streamlayer.gateway.kafka.clusters. Errors: as gw_broker_open. */
 sl_status gw_brokers_open(const sl_config *config, const struct sl_log *log, struct gw_budget *budget,
                           struct gw_brokers **out, sl_error *error);
-/* What it would say to the configuration, without a connection. */
-sl_status gw_brokers_try(const sl_config *config, sl_error *error);
+/* Tells all that it would say to the configuration, without a connection. */
+void gw_brokers_try(const sl_config *config, struct gw_faults *faults);
 /* Delivery reports are served by the server's loops: the clusters' in turn. */
 void gw_brokers_attach(struct gw_brokers *brokers, struct gw_server *server);
 /* gw_broker_finish of all, at once; then gw_broker_close of all. */

@@ -201,15 +201,6 @@ sl_status gw_server_reload_tls(struct gw_server *server, const struct gw_tls_set
     return status;
 }
 
-sl_status gw_server_check_tls(const struct gw_tls_settings *settings, const struct sl_log *log,
-                              sl_error *error)
-{
-    struct gw_tls *tls;
-    sl_status status = gw_tls_load(settings, log, &tls, error);
-    gw_tls_unlink(&tls);
-    return status;
-}
-
 static void stop_listening(struct gw_loop *loop)
 {
     MHD_socket fd = MHD_quiesce_daemon(loop->daemon);

@@ -142,9 +142,6 @@ void gw_server_open(struct gw_server *server);
  * started with TLS, and not from a loop. Errors: those of the files (SL_BAD_CONFIG), SL_OUT_OF_MEMORY. */
 sl_status gw_server_reload_tls(struct gw_server *server, const struct gw_tls_settings *settings,
                                sl_error *error);
-/* Whether the files can serve, without a server: as gw_server_reload_tls asks. */
-sl_status gw_server_check_tls(const struct gw_tls_settings *settings, const struct sl_log *log,
-                              sl_error *error);
 /* Limits from now on; what is 0 gets a value that serves. Not from two threads at once. */
 void gw_server_set_limits(struct gw_server *server, const struct gw_server_settings *settings);
 bool gw_server_speaks_tls(const struct gw_server *server);

@@ -268,6 +268,34 @@ sl_status gw_tls_load(const struct gw_tls_settings *settings, const struct sl_lo
     return status;
 }
 
+/* Tells of one file, and whether it can be read. */
+static bool check_source(const char *name, const char *file, bool secret, struct gw_faults *faults)
+{
+    sl_error error = {0};
+    struct source source = {name, file, {0}};
+    sl_status status = read_source(&source, secret, &error);
+    gw_fault(faults, status, &error);
+    source_free(&source);
+    return !status;
+}
+
+void gw_tls_check(const struct gw_tls_settings *settings, const struct sl_log *log, struct gw_faults *faults)
+{
+    sl_error error = {0};
+    struct gw_tls tls = {0};
+    bool good = check_source(settings->certificate_name, settings->certificate, !settings->key, faults);
+    if (settings->key)
+        good = check_source(settings->key_name, settings->key, true, faults) && good;
+    if (gnutls_certificate_allocate_credentials(&tls.credentials) < 0) {
+        gw_fault(faults, sl_error_oom(&error), &error);
+        return;
+    }
+    if (good)
+        gw_fault(faults, load_pair(&tls, settings, log, &error), &error);
+    gw_fault(faults, load_client_ca(&tls, settings, &error), &error);
+    gnutls_certificate_free_credentials(tls.credentials);
+}
+
 struct gw_tls *gw_tls_link(struct gw_tls *tls)
 {
     atomic_fetch_add_explicit(&tls->links, 1, memory_order_relaxed);

@@ -7,6 +7,7 @@
 #define GW_HTTP_TLS_H
 
 #include "base/log.h"
+#include "gateway/faults.h"
 #include "gateway/http/server.h"
 
 #include <gnutls/abstract.h>
@@ -22,6 +23,8 @@ struct gw_tls;
  * and how to mend it), SL_OUT_OF_MEMORY. Warns of a certificate that has expired, or is about to. */
 sl_status gw_tls_load(const struct gw_tls_settings *settings, const struct sl_log *log, struct gw_tls **out,
                       sl_error *error);
+/* Tells everything that is wrong with the files; without a server. */
+void gw_tls_check(const struct gw_tls_settings *settings, const struct sl_log *log, struct gw_faults *faults);
 struct gw_tls *gw_tls_link(struct gw_tls *tls);
 void gw_tls_unlink(struct gw_tls **link); /* NULL-safe */
 

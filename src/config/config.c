@@ -567,6 +567,24 @@ const char *sl_config_origin(const sl_config *config, const char *path)
     return value ? sl_config_value_origin(value) : NULL;
 }
 
+void sl_config_prefix(const sl_config *config, const char *path, sl_error *error)
+{
+    char *above = sl_strdup(path), *dot = above;
+    const char *origin = NULL;
+    while (above && dot) {
+        origin = sl_config_origin(config, above);
+        if (origin && strcmp(origin, "default") != 0)
+            break;
+        origin = NULL;
+        dot = strrchr(above, '.');
+        if (dot)
+            *dot = '\0';
+    }
+    if (origin)
+        sl_error_prefix(error, "%s", origin);
+    free(above);
+}
+
 sl_status sl_config_render_file(const char *file, char **json, sl_error *error)
 {
     if (!file || !json)

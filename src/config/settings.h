@@ -69,6 +69,9 @@ sl_status sl_config_integer(const sl_config *config, const char *path, int64_t *
 sl_status sl_config_boolean(const sl_config *config, const char *path, bool *value, sl_error *error);
 sl_status sl_config_duration_ms(const sl_config *config, const char *path, int64_t *value, sl_error *error);
 sl_status sl_config_bytes(const sl_config *config, const char *path, int64_t *value, sl_error *error);
+/* Puts before an error where the setting is set, or else what it lies in: "app.conf:3: ". Nothing where no
+ * file has either. */
+void sl_config_prefix(const sl_config *config, const char *path, sl_error *error);
 /* Several of them, up to the first that is wrong. */
 struct sl_number {
     const char *path;

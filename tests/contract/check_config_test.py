@@ -111,6 +111,7 @@ class CheckConfig(TestCase):
                 faults = [line for line in err.splitlines() if not line.startswith("note: ")]
                 self.assertEqual(len(faults), 1, err)
                 self.assertRegex(faults[0], told)
+                self.assertRegex(faults[0], r"^\S*gateway\.conf:\d+(:\d+)?: ")
 
     def test_a_start_stumbles_over_the_same(self):
         """Each is refused by the start, too: the check is no stricter."""
@@ -135,13 +136,34 @@ class CheckConfig(TestCase):
             self.assertTrue(re.search(note, err, re.M), err)
 
     def test_several_faults_are_told_at_once(self):
-        _, _, err = self.check(RIGHT + ", limits { body = none, header = none, bodies = 1 }")
-        for name in ("limits.body ", "limits.header ", "limits.bodies;"):
-            self.assertIn(name, err)
-        _, _, err = self.check('kafka { brokers = "b:1", producer { acks = 1 } }, data-directory = "{d}/open", user = no-such-user,'
-                               "listen.tls { certificate = {d}/none.pem, key = {d}/none.key }")
-        for name in ("acks", "others may write", "no-such-user", "none.pem"):
-            self.assertIn(name, err)
+        """Each with its place and its setting, whatever else is wrong, and once."""
+        _, _, err = self.check("""
+          kafka { brokers = "b:1", producer { acks = 1, no.such = 2, linger.ms = many }, client.nothing = 1
+            clusters { default.brokers = "b:1", east { consumer { nix = 1, group.id = x } } } }
+          data-directory = "{d}/open"
+          user = no-such-user
+          limits { body = none, header = none, bodies = 1 }
+          listen { address = 192.0.2.1, trusted-proxies = "10.0.0.0/99", plain-off-loopback = maybe
+            tls { certificate = {d}/none.pem, key = {d}/none.key, client-certificates = required } }
+          cors.origins = "ftp://x"
+          token.issuers { a { issuer = "https://i", jwks-url = "http://i.example/jwks" }
+            b { issuer = "https://i", audience = x, jwks-file = {d}/none.json } }
+          access-log.file = {d}/none/access.log
+        """)
+        faults = []
+        for line in err.splitlines():
+            found = re.match(r".*gateway\.conf:(\d+): (?:unknown setting )?streamlayer\.gateway\.([^ :=;]+)", line)
+            self.assertTrue(found, line)
+            faults.append((int(found[1]), found[2]))
+        self.assertEqual(sorted(faults), sorted([
+            (2, "kafka.producer.acks"), (2, "kafka.producer.no.such"), (2, "kafka.producer.linger.ms"), (2, "kafka.client.nothing"),
+            (3, "kafka.clusters.default"), (3, "kafka.clusters.east.brokers"), (3, "kafka.clusters.east.consumer.nix"),
+            (3, "kafka.clusters.east.consumer.group.id"), (4, "data-directory"), (5, "user"),
+            (6, "limits.body"), (6, "limits.header"), (6, "limits.bodies"),
+            (7, "listen.address"), (7, "listen.trusted-proxies"), (7, "listen.plain-off-loopback"),
+            (8, "listen.tls.certificate"), (8, "listen.tls.key"), (8, "listen.tls.client-certificates"), (9, "cors.origins"),
+            (10, "token.issuers.a.audience"), (10, "token.issuers.a.jwks-url"), (11, "token.issuers.b.issuer"),
+            (11, "token.issuers.b.jwks-file"), (12, "access-log.file")]), err)
 
     def test_no_secret_is_told(self):
         _, _, err = self.check(RIGHT + ', kafka.producer { sasl.password = "hunter2hunter2", sasl.mechanisms = hunter2hunter2, no.such = 1 }')

@@ -11,6 +11,7 @@
 
 #include "config/config.h"
 #include "gateway/http/server.h"
+#include "gateway/http/tls.h"
 #include "gateway/listen.h"
 
 #define DAY (24 * 3600L)
@@ -94,10 +95,21 @@ static struct gw_tls_settings files(const char *certificate, const char *key)
                                     .client_ca_name = "g.conf:3: client-ca"};
 }
 
+/* The first fault. */
+static sl_status check_files(const struct gw_tls_settings *settings, const struct sl_log *log,
+                             sl_error *error)
+{
+    *error = (sl_error){0};
+    struct gw_faults faults = {.tell = gw_fault_keep, .opaque = error};
+    gw_tls_check(settings, log, &faults);
+    assert_int_equal(faults.count > 0, error->status != SL_OK);
+    return error->status;
+}
+
 static void expect_fault(struct gw_tls_settings settings, const char *name, const char *text)
 {
     sl_error error = {0};
-    if (gw_server_check_tls(&settings, NULL, &error) != SL_BAD_CONFIG ||
+    if (check_files(&settings, NULL, &error) != SL_BAD_CONFIG ||
         strncmp(error.text, name, strlen(name)) != 0 || !strstr(error.text, text))
         fail_msg("expected %s … %s, not: %s", name, text, error.text);
 }
@@ -107,9 +119,9 @@ static void each_wrong_file_is_told(void **state)
     sl_error error = {0};
     (void)state;
     struct gw_tls_settings good = files(at("first.pem"), at("first.key"));
-    assert_int_equal(gw_server_check_tls(&good, NULL, &error), SL_OK);
+    assert_int_equal(check_files(&good, NULL, &error), SL_OK);
     good = files(at("both.pem"), NULL);
-    assert_int_equal(gw_server_check_tls(&good, NULL, &error), SL_OK);
+    assert_int_equal(check_files(&good, NULL, &error), SL_OK);
     expect_fault(files(at("none.pem"), at("first.key")),
                  "g.conf:1: certificate = ", "cannot be read: No such");
     expect_fault(files(directory, at("first.key")), "g.conf:1: certificate = ", "not a file");
@@ -130,6 +142,26 @@ static void each_wrong_file_is_told(void **state)
     chmod(at("first.pem"), 0644);
 }
 
+static void count(void *opaque, const sl_error *error)
+{
+    const char *const *names = opaque;
+    bool known = false;
+    for (size_t i = 0; names[i]; i++)
+        known |= !strncmp(error->text, names[i], strlen(names[i]));
+    assert_true(known);
+}
+
+static void all_wrong_files_are_told_at_once(void **state)
+{
+    (void)state;
+    const char *names[] = {"g.conf:1: certificate = ", "g.conf:2: key = ", "g.conf:3: client-ca = ", NULL};
+    struct gw_faults faults = {.tell = count, .opaque = names};
+    struct gw_tls_settings settings = files(at("none.pem"), at("none.key"));
+    settings.client_ca = at("empty");
+    gw_tls_check(&settings, NULL, &faults);
+    assert_int_equal(faults.count, 3);
+}
+
 static void a_key_is_for_nobody_elses_eyes(void **state)
 {
     static const mode_t open_modes[] = {0604, 0602, 0620, 0644, 0666, 0660};
@@ -143,11 +175,11 @@ static void a_key_is_for_nobody_elses_eyes(void **state)
     /* Its group may when it is root's file. */
     chmod(at("first.key"), 0640);
     if (getuid() == 0)
-        assert_int_equal(gw_server_check_tls(&settings, NULL, &error), SL_OK);
+        assert_int_equal(check_files(&settings, NULL, &error), SL_OK);
     else
         expect_fault(settings, "g.conf:2: key = ", "others can read");
     chmod(at("first.key"), 0400);
-    assert_int_equal(gw_server_check_tls(&settings, NULL, &error), SL_OK);
+    assert_int_equal(check_files(&settings, NULL, &error), SL_OK);
     chmod(at("both.pem"), 0644);
     expect_fault(files(at("both.pem"), NULL), "g.conf:1: certificate = ", "others can read the private key");
     chmod(at("both.pem"), 0600);
@@ -165,7 +197,7 @@ static void a_ca_without_certificates_is_told(void **state)
     settings.client_ca = at("none");
     expect_fault(settings, "g.conf:3: client-ca = ", "cannot be read");
     settings.client_ca = at("ca.pem");
-    assert_int_equal(gw_server_check_tls(&settings, NULL, &error), SL_OK);
+    assert_int_equal(check_files(&settings, NULL, &error), SL_OK);
 }
 
 static void keep_line(void *opaque, sl_log_level level, const char *text)
@@ -181,11 +213,11 @@ static void an_expired_certificate_is_warned_of(void **state)
     sl_error error = {0};
     (void)state;
     struct gw_tls_settings settings = files(at("expired.pem"), at("expired.key"));
-    assert_int_equal(gw_server_check_tls(&settings, &log, &error), SL_OK);
+    assert_int_equal(check_files(&settings, &log, &error), SL_OK);
     assert_non_null(strstr(line, "has expired"));
     *line = 0;
     settings = files(at("first.pem"), at("first.key"));
-    assert_int_equal(gw_server_check_tls(&settings, &log, &error), SL_OK);
+    assert_int_equal(check_files(&settings, &log, &error), SL_OK);
     assert_string_equal(line, "");
 }
 
@@ -456,6 +488,7 @@ static void settings_of_tls_go_together(void **state)
 /* clang-format off */
 CASES_MAIN(
     cmocka_unit_test_setup_teardown(each_wrong_file_is_told, make_files, remove_files),
+    cmocka_unit_test_setup_teardown(all_wrong_files_are_told_at_once, make_files, remove_files),
     cmocka_unit_test_setup_teardown(a_key_is_for_nobody_elses_eyes, make_files, remove_files),
     cmocka_unit_test_setup_teardown(a_ca_without_certificates_is_told, make_files, remove_files),
     cmocka_unit_test_setup_teardown(an_expired_certificate_is_warned_of, make_files, remove_files),
