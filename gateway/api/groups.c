@@ -60,7 +60,7 @@ static char *kafka_name(struct gw_request *request, const struct gw_layer *layer
     const char *given = gw_request_parameter(request, "group");
     bool is_default = !strcmp(given, "-");
     sl_error error;
-    if (!is_default && sl_group_check(given, &error)) {
+    if (sl_group_check(given, &error)) { /* "-" may be a name, too */
         gw_respond_error(request, 400, "bad-parameter", error.text,
                          "name the group without the application's prefix; - is the default group");
         return NULL;

@@ -21,16 +21,13 @@ static size_t text_end(const unsigned char *bytes, size_t size, size_t at)
     return at + 1;
 }
 
-/* Where the header ends; behind size when it does not end within it. */
+/* Where the header ends; behind size when it does not end within it. size is FIXED + LEAST or more. */
 static size_t header_end(const unsigned char *bytes, size_t size)
 {
     unsigned flags = bytes[3];
     size_t at = FIXED;
-    if (flags & FLAG_EXTRA) {
-        if (size < at + 2)
-            return size + 1;
+    if (flags & FLAG_EXTRA)
         at += 2 + (size_t)(bytes[at] | bytes[at + 1] << 8);
-    }
     if (flags & FLAG_NAME)
         at = text_end(bytes, size, at);
     if (flags & FLAG_COMMENT)
