@@ -1,6 +1,8 @@
 """What stands behind layers: several Kafka clusters, topics that are adopted, changes, SASL and TLS to the brokers."""
+import concurrent.futures
 import os
 import shutil
+import signal
 import sqlite3
 import tempfile
 
@@ -207,6 +209,36 @@ class Clusters(TestCase):
         self.assertEqual(platform.cli("layer", "update", hrn, "cars", check=False).returncode, 2)
         subscription = Subscription(platform, hrn, "cars", properties=EARLIEST)
         self.assertEqual(sorted(data(message) for message in subscription.receive(2)), [b"after", b"before"])
+        self.stop(running)
+
+    def test_a_layer_is_changed_by_one_at_a_time(self):
+        """While Kafka does not answer, the first change waits for it, and the second one is told so."""
+        other = self.kafka()
+        running, platform = self.start(brokers=other.brokers)
+        hrn = platform.catalog()
+        platform.layer(hrn, "layer")
+        url = f"/config/v1/catalogs/{hrn}/layers/layer"
+
+        def rename():
+            return platform.request("PATCH", url, {"name": "renamed"})
+
+        def keep_longer():
+            """As soon as nobody renames it."""
+            def ask():
+                answer = platform.request("PATCH", url, {"ttl": 7200000})
+                return answer.status != 409 and answer
+            return wait_for(ask, 30, "the layer is always being changed")
+
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            os.kill(other.process.pid, signal.SIGSTOP)
+            try:
+                first = pool.submit(keep_longer)
+                refusal = wait_for(lambda: (answer := rename()).status != 200 and answer, 30, "nobody changes the layer")
+                self.refused(refusal, 409, "conflict", "just being changed by another request")
+            finally:
+                os.kill(other.process.pid, signal.SIGCONT)
+            self.assertEqual(first.result().status, 200, first.result().text)
+        self.assertEqual(rename().json()["ttl"], 7200000)
         self.stop(running)
 
     # --- SASL and TLS to the brokers ---
