@@ -85,6 +85,8 @@ def read_rows(name):
                 row.host = False
             elif line == "@signed":
                 row.signed = True
+            elif line.startswith("@signed "):
+                row.signed = line[8:]
             elif line.startswith("@token "):
                 row.token = line[7:]
             elif line == "@chunked":

@@ -122,6 +122,8 @@ class Fixture:
                 {"alg": "ES256", "kid": "issuer's"}, {"iss": ISSUER, "aud": AUDIENCE, "sub": SUBJECT, "exp": 1 << 33}),
             "cr": "\r", "owner": self.credentials["here.client.id"], "key": self.credentials["here.access.key.id"],
             "topic": platform.topic(self.hrn, "text")})
+        platform.layer(self.hrn, "gone")
+        kafka.delete_topic(platform.brokers, platform.topic(self.hrn, "gone"))
         for count in (32, 33):
             self.names[f"topic{count}"] = kafka.make_topic(platform.brokers, f"partitions-{count}", count)
         self.names["sha"] = "84d89877f0d4041efb6bf91a16f0248f2fd573e6af05c19f96bedb9f882f7882"  # of 0123456789
@@ -159,8 +161,9 @@ class Fixture:
     def authorization(self, row):
         """The header's value; None: none."""
         if row.signed:
-            return streamlayer.oauth_header(*(self.credentials[name] for name in (
-                "here.token.endpoint.url", "here.access.key.id", "here.access.key.secret")))
+            url, key, secret = (self.credentials[name] for name in (
+                "here.token.endpoint.url", "here.access.key.id", "here.access.key.secret"))
+            return streamlayer.oauth_header(url, *((key, secret) if row.signed is True else (row.signed, "")))
         if row.token:
             return "Bearer " + self.token(*wrong.token_of(wrong.fill(row.token, self.names)))
         return None if row.application == "nobody" else f"Bearer {self.tokens[row.application]}"

@@ -57,23 +57,34 @@ def partitions(brokers, topic):
     return 0
 
 
-def make_topic(brokers, topic, count):
-    """A topic of so many partitions that is nobody's layer, unless it is there; its name."""
+def administer(brokers, describe, ask):
+    """One request about topics by librdkafka: kcat makes and deletes none."""
     library = ctypes.CDLL("librdkafka.so.1")
-    for name in ("conf_new", "new", "NewTopic_new", "queue_new", "queue_poll"):
+    for name in ("conf_new", "new", "NewTopic_new", "DeleteTopic_new", "queue_new", "queue_poll"):
         getattr(library, "rd_kafka_" + name).restype = ctypes.c_void_p
     conf = ctypes.c_void_p(library.rd_kafka_conf_new())
     library.rd_kafka_conf_set(conf, b"bootstrap.servers", brokers.encode(), None, 0)
     client = ctypes.c_void_p(library.rd_kafka_new(0, conf, None, 0))  # RD_KAFKA_PRODUCER
     queue = ctypes.c_void_p(library.rd_kafka_queue_new(client))
-    wanted = ctypes.c_void_p(library.rd_kafka_NewTopic_new(topic.encode(), count, 1, None, 0))
-    library.rd_kafka_CreateTopics(client, ctypes.byref(wanted), ctypes.c_size_t(1), None, queue)
+    wanted = ctypes.c_void_p(describe(library))
+    ask(library)(client, ctypes.byref(wanted), ctypes.c_size_t(1), None, queue)
     library.rd_kafka_event_destroy(ctypes.c_void_p(library.rd_kafka_queue_poll(queue, 30000)))
-    library.rd_kafka_NewTopic_destroy(wanted)
     library.rd_kafka_queue_destroy(queue)
     library.rd_kafka_destroy(client)
+
+
+def make_topic(brokers, topic, count):
+    """A topic of so many partitions that is nobody's layer, unless it is there; its name."""
+    administer(brokers, lambda library: library.rd_kafka_NewTopic_new(topic.encode(), count, 1, None, 0),
+               lambda library: library.rd_kafka_CreateTopics)
     wait_for(lambda: partitions(brokers, topic) == count, 10, f"there is no topic {topic}")
     return topic
+
+
+def delete_topic(brokers, topic):
+    administer(brokers, lambda library: library.rd_kafka_DeleteTopic_new(topic.encode()),
+               lambda library: library.rd_kafka_DeleteTopics)
+    wait_for(lambda: not partitions(brokers, topic), 10, f"the topic {topic} is still there")
 
 
 def values(brokers, topic):
