@@ -29,6 +29,7 @@ void gw_budget_set_max(struct gw_budget *budget, size_t max)
     budget->all.max = max;
     budget->parts[GW_BUDGET_PUBLICATIONS].max = max / 4;
     budget->parts[GW_BUDGET_PREFETCH].max = max / 2;
+    budget->parts[GW_BUDGET_RESULTS].max = max / 8;
 }
 
 void gw_budget_destroy(struct gw_budget **budget)
@@ -128,7 +129,9 @@ bool gw_budget_metrics(const struct gw_budget *budget, struct sl_buffer *text)
         "# HELP streamlayer_publication_bytes The part of them in publications that are not submitted.\n"
         "# TYPE streamlayer_publication_bytes gauge\nstreamlayer_publication_bytes %zu\n"
         "# HELP streamlayer_prefetch_bytes The part of them that subscriptions may read ahead.\n"
-        "# TYPE streamlayer_prefetch_bytes gauge\nstreamlayer_prefetch_bytes %zu\n",
+        "# TYPE streamlayer_prefetch_bytes gauge\nstreamlayer_prefetch_bytes %zu\n"
+        "# HELP streamlayer_result_bytes The part of them for results of batches that are still being sent.\n"
+        "# TYPE streamlayer_result_bytes gauge\nstreamlayer_result_bytes %zu\n",
         gw_budget_used(budget), gw_budget_max(budget), gw_budget_part_used(budget, GW_BUDGET_PUBLICATIONS),
-        gw_budget_part_used(budget, GW_BUDGET_PREFETCH));
+        gw_budget_part_used(budget, GW_BUDGET_PREFETCH), gw_budget_part_used(budget, GW_BUDGET_RESULTS));
 }

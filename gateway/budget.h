@@ -18,6 +18,7 @@ struct gw_budget;
 enum gw_budget_part {
     GW_BUDGET_PUBLICATIONS, /* begun and not submitted: a quarter */
     GW_BUDGET_PREFETCH,     /* read ahead for subscriptions: half */
+    GW_BUDGET_RESULTS,      /* of batches whose body is still coming: an eighth */
     GW_BUDGET_PARTS
 };
 

@@ -25,6 +25,8 @@
 #define RECORD_MAX     ((size_t)3 << 20) /* a record with all its parts: what waits for its rest is no longer */
 #define PIECE          ((size_t)64 << 10)
 #define ANSWER_MAX     ((size_t)256 << 20)
+#define RESULT_BYTES   ((size_t)64)   /* that a result takes in the answer, usually */
+#define ANSWER_STEP    ((size_t)1024) /* reserved for results at once */
 #define HEADERS_MAX    1000
 #define RETRY_MS       10
 #define PREFIX_DIGITS  24
@@ -69,6 +71,7 @@ struct batch {
     struct sl_buffer partial; /* the front of a record whose rest has not come */
     size_t reserved;
     struct sl_buffer answer;
+    size_t answer_reserved, answer_laid; /* laid: of those that are reserved, in the results' part */
     struct sl_message message;
     struct gw_timer retry;
     unsigned long long count, max;
@@ -84,6 +87,13 @@ static void record_free(struct batch *batch, struct record *record)
         batch->spare = record;
 }
 
+static void give_answer_back(struct batch *batch)
+{
+    gw_budget_lift(batch->gateway->budget, GW_BUDGET_RESULTS, batch->answer_laid);
+    gw_budget_give(batch->gateway->budget, batch->answer_reserved);
+    batch->answer_reserved = batch->answer_laid = 0;
+}
+
 static void batch_free(struct batch *batch)
 {
     while (batch->first) {
@@ -97,6 +107,7 @@ static void batch_free(struct batch *batch)
     sl_buffer_free(&batch->partial);
     sl_buffer_free(&batch->answer);
     gw_budget_give(batch->gateway->budget, batch->reserved);
+    give_answer_back(batch);
     free(batch->message.headers);
     gw_layer_unlink(batch->layer);
     free(batch);
@@ -148,7 +159,11 @@ static void collect(struct batch *batch)
             .text = record->code ? record->write.text : NULL,
         };
         if (batch->request)
-            sl_result_encode(&batch->answer, &result); /* a failure stays with the buffer */
+            sl_result_encode(&batch->answer, &result);     /* a failure stays with the buffer */
+        if (batch->answer.size > batch->answer_reserved) { /* one that says what went wrong */
+            gw_budget_add(batch->gateway->budget, batch->answer.size - batch->answer_reserved);
+            batch->answer_reserved = batch->answer.size;
+        }
         batch->first = record->next;
         if (!batch->first)
             batch->last = NULL;
@@ -157,11 +172,32 @@ static void collect(struct batch *batch)
     }
 }
 
+/* Whether there is room for one more result: nothing is written whose outcome could not be told. */
+static bool reserve_result(struct batch *batch)
+{
+    size_t wanted = batch->answer.size + (batch->listed + 1) * RESULT_BYTES;
+    if (wanted <= batch->answer_reserved)
+        return true;
+    size_t more = wanted - batch->answer_reserved;
+    more = more > ANSWER_STEP ? more : ANSWER_STEP;
+    struct gw_budget *budget = batch->gateway->budget;
+    if (!gw_budget_take(budget, more))
+        return false;
+    if (!gw_budget_lay(budget, GW_BUDGET_RESULTS, more)) {
+        gw_budget_give(budget, more);
+        return false;
+    }
+    batch->answer_reserved += more;
+    batch->answer_laid += more;
+    return true;
+}
+
 static void finish(struct batch *batch)
 {
     struct gw_request *request = batch->request;
     if (!request || !batch->whole || batch->first)
         return;
+    give_answer_back(batch); /* which is counted as the request's from now on */
     if (batch->answer.failed) {
         gw_respond_error(request, 503, "out-of-memory",
                          "the gateway has no memory for the results; the messages may be in the layer",
@@ -448,6 +484,8 @@ static enum sl_decoded take_record(struct batch *batch, struct sl_arena *arena, 
     if (decoded == SL_DECODED) {
         if (batch->count >= batch->max) {
             stop(batch, 413, "too-many-records", "the batch has more records than the gateway takes at once");
+        } else if (!reserve_result(batch)) {
+            stop(batch, 503, "overloaded", "too many bytes are in flight");
         } else if (!write_record(batch)) {
             *full = true;
             *used = 0;

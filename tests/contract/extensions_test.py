@@ -145,6 +145,22 @@ class Gateways(TestCase):
         self.assertEqual(platform.get(f"{base}/{second}").status, 404)
         self.assertEqual(up.stop(), 0, up.text()[-3000:])
 
+    def test_results_of_a_batch_are_bounded(self):
+        """They grow while its body comes: nothing is written whose result would find no room."""
+        up, platform, hrn = self.start(limits__bytes_in_flight="1 MiB")
+        answer = platform.post(f"{platform.base('ingest', 'v1', hrn)}/layers/layer", bytes.fromhex("a1024178") * 20000,
+                               headers={"Content-Type": "application/cbor-seq"})
+        self.assertEqual(answer.status, 200, answer.text[:500])
+        self.assertLess(len(answer.body), MIB // 4)
+        self.assertEqual(answer.body.count(b"overloaded"), 1)  # the last one's
+        statistics = platform.get(f"/stream/v2/catalogs/{hrn}/layers/layer/statistics").json()
+        written = sum(each["end"] for each in statistics["partitions"])
+        self.assertEqual(answer.body.count(bytes.fromhex("0118c8")), written)  # status: 200
+        self.assertGreater(written, 1000)
+        self.assertLess(written, 20000)
+        self.assertIn("streamlayer_result_bytes 0\n", platform.get("/metrics", token=None).text)
+        self.assertEqual(up.stop(), 0, up.text()[-3000:])
+
     def test_large_message_that_kafka_refuses(self):
         """Its blob is removed again, and it may be sent again."""
         up, platform, hrn = self.start(kafka__producer__message__max__bytes="20000")

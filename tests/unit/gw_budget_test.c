@@ -38,6 +38,8 @@ static void what_lies_long_has_a_part_only(void **state)
     assert_false(gw_budget_lay(budget, GW_BUDGET_PUBLICATIONS, 1));
     assert_true(gw_budget_lay(budget, GW_BUDGET_PREFETCH, 500));
     assert_false(gw_budget_lay(budget, GW_BUDGET_PREFETCH, 1));
+    assert_true(gw_budget_lay(budget, GW_BUDGET_RESULTS, 125));
+    assert_false(gw_budget_lay(budget, GW_BUDGET_RESULTS, 1));
     gw_budget_lift(budget, GW_BUDGET_PUBLICATIONS, 10);
     assert_int_equal(gw_budget_part_used(budget, GW_BUDGET_PUBLICATIONS), 240);
     assert_true(gw_budget_lay(budget, GW_BUDGET_PUBLICATIONS, 10));
@@ -49,6 +51,7 @@ static void what_lies_long_has_a_part_only(void **state)
     assert_non_null(strstr(text.data, "\nstreamlayer_bytes_in_flight_limit 1000\n"));
     assert_non_null(strstr(text.data, "\nstreamlayer_publication_bytes 250\n"));
     assert_non_null(strstr(text.data, "\nstreamlayer_prefetch_bytes 500\n"));
+    assert_non_null(strstr(text.data, "\nstreamlayer_result_bytes 125\n"));
     sl_buffer_free(&text);
     gw_budget_destroy(&budget);
 }
