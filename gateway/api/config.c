@@ -228,16 +228,23 @@ static void no_catalog(struct gw_request *request, const char *hrn)
                       "there is no catalog %s", hrn);
 }
 
-static void get_catalog(struct gw_request *request)
+/* The catalog that the URL names (NULL: out of memory); false, and the request is answered: there is none. */
+static bool find_catalog(struct gw_request *request, json_t **value)
 {
     struct gateway *gateway = gw_request_opaque(request);
     const char *hrn = gw_request_parameter(request, "hrn");
     bool exists;
-    json_t *value = gw_catalogs_json(gateway->catalogs, hrn, &exists);
-    if (exists)
-        gw_respond_json(request, 200, value);
-    else
+    *value = gw_catalogs_json(gateway->catalogs, hrn, &exists);
+    if (!exists)
         no_catalog(request, hrn);
+    return exists;
+}
+
+static void get_catalog(struct gw_request *request)
+{
+    json_t *value;
+    if (find_catalog(request, &value))
+        gw_respond_json(request, 200, value);
 }
 
 /* Adds what SDKs have of each catalog: its own address, and its name as "title". */
@@ -287,24 +294,15 @@ static void list_catalogs(struct gw_request *request)
     gw_respond_json(request, 200, list);
 }
 
-static void respond_renamed(struct gw_config_call *change)
-{
-    bool exists;
-    json_t *value = gw_catalogs_json(change->gateway->catalogs, change->hrn, &exists);
-    if (exists)
-        gw_config_respond(change, 200, value);
-    else /* it was deleted meanwhile */
-        no_catalog(change->request, change->hrn);
-}
-
 static void run_rename(struct gw_job *job)
 {
     struct gw_config_call *change = (struct gw_config_call *)job;
     sl_error error = {0};
+    json_t *value;
     if (gw_catalogs_rename(change->gateway->catalogs, change->hrn, change->name, &error))
         gw_config_fail(change, &error);
-    else
-        respond_renamed(change);
+    else if (find_catalog(change->request, &value)) /* not deleted meanwhile */
+        gw_config_respond(change, 200, value);
     gw_config_free(change);
 }
 
