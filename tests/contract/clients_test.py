@@ -1,4 +1,5 @@
-"""The tests of HERE's SDK for TypeScript, on gateways of other kinds: over HTTPS, behind proxies, with keys that change."""
+"""The tests of HERE's SDK for TypeScript, on gateways of other kinds: over HTTPS, behind proxies, without
+our extensions, with a limit, with keys that change."""
 import os
 import re
 import subprocess
@@ -35,6 +36,17 @@ class Elsewhere(TypeScript, Clients):
 
     def test_typescript_behind_a_trusted_proxy(self):
         self.run_tests(self.behind_trusted_proxy(), *ALL)
+
+
+    def test_typescript_asks_again(self):
+        directory = self.scratch()
+        _, url = self.up(directory, "-D", "streamlayer.gateway.limits.application-requests=2")
+        self.run_tests(self.serving(url, directory), "limits")
+
+    def test_typescript_without_extensions(self):
+        directory = self.scratch()
+        _, url = self.up(directory, "-D", "streamlayer.gateway.extensions=false")
+        self.run_tests(self.serving(url, directory), "sdk", "config")
 
 
 class Keys(TypeScript, Tokens):

@@ -84,6 +84,13 @@ class JavaClient(Clients):
         self.assertEqual(self.calls(old, "ended"), [])
         self.assertEqual(len(self.calls(platform, "once")), 2)
 
+    def test_java_while_keys_change(self):
+        """The gateway's, which sign its tokens: each that was got stays good."""
+        directory = self.scratch()
+        _, url = self.up(directory, "-D", "streamlayer.gateway.token.key-lifetime=2s", "-D",
+                         "streamlayer.gateway.token.key-lead=1s")
+        self.assertGreaterEqual(len(self.calls(self.serving(url, directory), "changing")), 3)
+
     WAYS = ("once", "late", "provider", "sources", "refusals", "client")
     TOKENS = 2 + 1 + 3 + 10 + 1 + 1
 
@@ -91,7 +98,8 @@ class JavaClient(Clients):
         platform = self.https()
         store = self.scratch() + "/trust.p12"
         subprocess.run(["keytool", "-importcert", "-noprompt", "-alias", "ca", "-file", platform.environment["CA"],
-                        "-keystore", store, "-storetype", "PKCS12", "-storepass", "changeit"], check=True, capture_output=True)
+                        "-keystore", store, "-storetype", "PKCS12", "-storepass", "changeit"], check=True, capture_output=True,
+                       env=self.PLAIN)
         trust = [f"-Djavax.net.ssl.trustStore={store}", "-Djavax.net.ssl.trustStorePassword=changeit"]
         self.assertEqual(len(self.calls(platform, *self.WAYS, options=trust)), self.TOKENS)
         with self.assertRaisesRegex(AssertionError, "PKIX path building failed"):

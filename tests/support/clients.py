@@ -17,18 +17,18 @@ TOLD = re.compile(r"(?i)forwarded|x-forwarded-.*")
 
 
 class ReverseProxy(http.server.ThreadingHTTPServer):
-    """Serves a gateway under a path at an address that is not the gateway's. tells: whether it says in X-Forwarded-… what it
+    """Serves a gateway under a path and a host that are not the gateway's. tells: whether it says in X-Forwarded-… what it
     was asked for. What comes for another path is a failure of the test."""
     daemon_threads = True
 
-    def __init__(self, tells):
-        self.target, self.tells, self.path, self.strayed = None, tells, "/streams/eu", []
-        super().__init__(("127.0.0.2", 0), ReverseProxyHandler)
+    def __init__(self, host, tells):
+        self.host, self.target, self.tells, self.path, self.strayed = host, None, tells, "/streams/eu", []
+        super().__init__((host, 0), ReverseProxyHandler)
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
     @property
     def netloc(self):
-        return f"127.0.0.2:{self.server_address[1]}"
+        return f"{self.host}:{self.server_address[1]}"
 
     @property
     def url(self):
@@ -132,8 +132,7 @@ class Clients(TestCase):
                          "-D", f"here.platform.data-client.tls.ca-file={certificate}")
         return self.serving(url, directory, Https, CA=certificate)
 
-    def behind(self, tells, *arguments):
-        proxy = ReverseProxy(tells)
+    def behind(self, proxy, *arguments):
         self.addCleanup(lambda: self.assertEqual(proxy.strayed, []))
         self.addCleanup(proxy.close)
         directory = self.scratch()
@@ -144,8 +143,8 @@ class Clients(TestCase):
 
     def behind_public_url(self):
         """Behind a proxy that says nothing of itself: the gateway has its URL in the configuration."""
-        return self.behind(False, "-D", "streamlayer.gateway.public-url=PROXY")
+        return self.behind(ReverseProxy("127.0.0.2", False), "-D", "streamlayer.gateway.public-url=PROXY")
 
     def behind_trusted_proxy(self):
         """Behind a proxy that says what it was asked for, and is believed."""
-        return self.behind(True, "-D", "streamlayer.gateway.listen.trusted-proxies=127.0.0.1")
+        return self.behind(ReverseProxy("localhost", True), "-D", "streamlayer.gateway.listen.trusted-proxies=127.0.0.1")

@@ -34,9 +34,11 @@ import java.io.File;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.util.Collections;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Properties;
+import java.util.Set;
 import java.util.function.Supplier;
 
 /**
@@ -145,6 +147,18 @@ public final class Calls {
                 throw new IllegalStateException("the same token twice");
             print(first);
             print(second);
+        }
+    }
+
+    /* Until the gateway has signed with three keys. */
+    private void changing() throws Exception {
+        try (HttpProvider http = JavaHttpProvider.builder().build()) {
+            TokenEndpoint endpoint = endpoint(http, credentials);
+            for (Set<String> heads = new HashSet<>(); heads.size() < 3;) {
+                String token = endpoint.requestToken(new ClientCredentialsGrantRequest()).getAccessToken();
+                if (heads.add(token.substring(0, token.indexOf('.')))) // which names the key
+                    print(token);
+            }
         }
     }
 

@@ -55,8 +55,14 @@ const requests = (hrn, api, version) =>
 function makeApplication(t, hrn, ...rights) {
     const directory = fs.mkdtempSync(`${os.tmpdir()}/streamlayer-typescript-`);
     const application = { name: name(), credentials: `${directory}/credentials.properties` };
+    let there = true;
+    application.delete = () => {
+        if (there)
+            cli("", "app", "delete", application.name, "--yes");
+        there = false;
+    };
     t.after(() => {
-        cli("", "app", "delete", application.name, "--yes");
+        application.delete();
         fs.rmSync(directory, { recursive: true });
     });
     cli("", "app", "create", application.name, "--credentials", application.credentials);

@@ -146,6 +146,16 @@ test("revoked_rights", async t => {
     assert.deepEqual(await poll(), []);
 });
 
+test("deleted_application", async t => {
+    const hrn = makeLayer(1);
+    const application = makeApplication(t, hrn, "read");
+    const stream = client(hrn, application.settings);
+    await stream.subscribe(new read.SubscribeRequest().withMode("serial"));
+    application.delete();
+    await assert.rejects(stream.poll(new read.PollRequest().withMode("serial")), refusal(401, "unauthenticated"));
+    await assert.rejects(userAuth(application.credentials).getToken(), error => error.status === 401);
+});
+
 test("rotated_application_keys", async t => {
     const hrn = makeLayer(1);
     const { name: application, credentials: file } = makeApplication(t, hrn, "read");
