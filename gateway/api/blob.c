@@ -100,9 +100,10 @@ static void put_begin(struct gw_request *request)
     put->layer = layer;
     gw_intake_begin(&put->intake, request);
     gw_request_set_data(request, put, put_free);
-    int64_t length = 0;
-    const char *given = gw_request_header(request, "Content-Length");
-    if (given && sl_parse_int(given, 0, INT64_MAX, &length) && length > put->gateway->max_blob) {
+    int64_t length;
+    if (!sl_parse_int(gw_request_header(request, "Content-Length"), 0, INT64_MAX, &length))
+        length = 0; /* it comes in chunks */
+    if (length > put->gateway->max_blob) {
         refuse_size(put);
         return;
     }

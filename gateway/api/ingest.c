@@ -331,7 +331,7 @@ static bool check_message(struct single *single)
         return refuse(single, 400, "bad-checksum", GW_CHECKSUM_FAULT, "correct X-HERE-Checksum");
     int64_t length;
     gw_request_bound_body(single->request, single->gateway->max_body);
-    if (!single->content_length || !sl_parse_int(single->content_length, 0, INT64_MAX, &length))
+    if (!sl_parse_int(single->content_length, 0, INT64_MAX, &length))
         return true;
     if (length > single->gateway->max_body)
         return refuse_size(single);

@@ -2,6 +2,7 @@
 import ast
 import glob
 import http.client
+import itertools
 import json
 import os
 import re
@@ -39,6 +40,37 @@ def cbor(value):
     if isinstance(value, (list, tuple)):
         return head(4, len(value)) + b"".join(cbor(each) for each in value)
     return head(5, len(value)) + b"".join(cbor(key) + cbor(each) for key, each in value.items())
+
+
+def uncbor(data):
+    """The items of a sequence of what our results are made of: maps, numbers, texts and bytes, none of them endless."""
+    def item(at):
+        kind, number = data[at] >> 5, data[at] & 31
+        at += 1
+        if number > 23:
+            width = 1 << number - 24
+            number, at = int.from_bytes(data[at:at + width], "big"), at + width
+        if kind == 5:
+            made = {}
+            for _ in range(number):
+                name, at = item(at)
+                made[name], at = item(at)
+            return made, at
+        if kind in (2, 3):
+            return data[at:at + number], at + number
+        return number, at
+    found, at = [], 0
+    while at < len(data):
+        one, at = item(at)
+        found.append(one)
+    return found
+
+
+def codes_of(results):
+    """"a, b x1000": the codes of a batch's results, in order."""
+    codes = [each.get(5, b"none").decode() for each in uncbor(results)]
+    groups = [(code, len(list(group))) for code, group in itertools.groupby(codes)]
+    return ", ".join(code if count == 1 else f"{code} x{count}" for code, count in groups)
 
 
 def body_line(line):

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Deletes each check of the gateway's network side in turn, and looks which row of tests/contract/wrong notices. A check
-that none does is printed, unless equivalent-gateway.txt lists it with a reason.
+that none does is printed, unless equivalent-gateway.txt lists it with a reason: why nobody could, or "Noticed by FILE
+CASE: …", a test of tests/contract, which is run with that mutant.
 
 gateway.py BUILD [--only FILE…] [--sample N] [--list]
 
@@ -119,12 +120,12 @@ def build_mutants(build, jobs):
     subprocess.run(["cc", "-c", choice, "-o", tree + "/choice.o", "-fPIE"], check=True)
     with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
         list(pool.map(lambda each: compile_one(*each), todo))
-    link = subprocess.run(["ninja", "-C", build, "-t", "commands", "bin/streamlayer"], check=True, capture_output=True,
-                          encoding="utf-8").stdout.strip().splitlines()[-1]
-    link = link.split("&&")[1].strip()
     objects = " ".join([each[2] for each in todo] + [tree + "/choice.o"])
-    link = re.sub(r"-o bin/streamlayer\b", f"-o {tree}/bin/streamlayer {objects} -Wl,--allow-multiple-definition", link)
-    subprocess.run(link, shell=True, check=True, cwd=build)
+    for program in ("streamlayer", "streamlayerd"):
+        link = subprocess.run(["ninja", "-C", build, "-t", "commands", f"bin/{program}"], check=True, capture_output=True,
+                              encoding="utf-8").stdout.strip().splitlines()[-1].split("&&")[1].strip()
+        link = re.sub(rf"-o bin/{program}\b", f"-o {tree}/bin/{program} {objects} -Wl,--allow-multiple-definition", link)
+        subprocess.run(link, shell=True, check=True, cwd=build)
     return tree, with_keys(mutants)
 
 
@@ -196,6 +197,50 @@ class Gateway:
             self.choose(-1)
 
 
+class Tests:
+    """Tests of tests/contract, on a platform with the mutants."""
+
+    def __init__(self, gateway):
+        self.gateway, self.directory = gateway, gateway.tree + "/platform"
+        os.mkdir(self.directory)
+        data = self.directory + "/data"
+        self.up = streamlayer.Running(gateway.tree + "/bin", data, self.directory + "/log", "--kafka", gateway.brokers)
+        streamlayer.write_environment(self.directory + "/env", {
+            "URL": self.up.ready(), "BIN": gateway.tree + "/bin", "BROKERS": gateway.brokers,
+            "CONFIG": data + "/application.conf", "CREDENTIALS": data + "/credentials.properties"})
+        self.passes = {}
+
+    def fails(self, test, number):
+        self.gateway.choose(number)
+        file, case = test.split()
+        done = subprocess.run([sys.executable, f"{ROOT}/tests/contract/{file}", case], check=False, capture_output=True, env={
+            **os.environ, "STREAMLAYER_TEST_PLATFORM": self.directory, "PYTHONPATH": ROOT + "/tests/support"})
+        self.gateway.choose(-1)
+        return done.returncode != 0
+
+    def notices(self, test, number):
+        """Whether it fails with the mutant, and without does not."""
+        if test not in self.passes:
+            self.passes[test] = not self.fails(test, -1)
+        return self.passes[test] and self.fails(test, number)
+
+
+def unproven(survivors, known, gateway):
+    """Those that equivalent-gateway.txt does not list, or whose test does not notice."""
+    tests, found = None, []
+    try:
+        for mutant in survivors:
+            named = re.match(r"Noticed by ([\w.]+ [\w.]+)", known.get(mutant.key, ""))
+            if named and not tests:
+                tests = Tests(gateway)
+            if mutant.key not in known or named and not tests.notices(named[1], mutant.number):
+                found.append(mutant)
+    finally:
+        if tests:
+            tests.up.kill()
+    return found
+
+
 def order_of(rows, place):
     """Those first that are likely to notice."""
     stem = os.path.basename(place).split(":")[0].split(".")[0].split("_")[0]
@@ -245,6 +290,8 @@ def main():
         for mutant in chosen:
             results[mutant.number] = gateway.noticed(order_of(rows, mutant.place), mutant.number)
             print(f"{mutant.place}\t{mutant.operator}\t{results[mutant.number] or 'NOT NOTICED'}", flush=True)
+        survivors = [mutant for mutant in chosen if not results[mutant.number]]
+        faults = unproven(survivors, equivalents(), gateway)
     finally:
         if gateway:
             gateway.stop()
@@ -252,13 +299,10 @@ def main():
     with open(tree + "/matrix.tsv", "w", encoding="utf-8") as file:
         file.writelines("\t".join([mutant.place, mutant.function, mutant.operator, mutant.what,
                                    results[mutant.number] or ""]) + "\n" for mutant in chosen)
-    known = equivalents()
-    survivors = [mutant for mutant in chosen if not results[mutant.number]]
-    faults = [mutant for mutant in survivors if mutant.key not in known]
     for mutant in faults:
         print(f"no row notices: {mutant.place}: {mutant.key}")
     print(f"{len(chosen)} mutants, {len(chosen) - len(survivors)} noticed, {len(survivors)} not, "
-          f"{len(survivors) - len(faults)} of these equivalent; {time.monotonic() - begun:.0f} s, "
+          f"{len(survivors) - len(faults)} of these listed; {time.monotonic() - begun:.0f} s, "
           f"the gateway was started {gateway.starts} times")
     return 1 if faults else 0
 
