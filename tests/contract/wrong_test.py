@@ -114,13 +114,15 @@ class Fixture:
         none = base64.urlsafe_b64encode(b'{"alg":"none"}').decode().rstrip("=")
         changed = payload[:-3] + ("A" if payload[-3] != "A" else "B") + payload[-2:]
         self.credentials = streamlayer.read_credentials(platform.environment["CREDENTIALS"])
+        other = jwt.Key.make(gateway.issuer.file + ".other", None)
         self.names.update({
             "cut_token": token[:-20], "changed_token": f"{head}.{changed}.{signature}",
             "unsigned_token": f"{none}.{payload}.", "long": "a" * 40000,
             **{f"a{count}": "a" * count for count in (32, 129, 256, 257, 500, 501, 16384, 16385)},
             "longer_token": self.gateway.own.sign(json.loads(base64url_decode(head)), base64url_decode(payload), b"x"),
-            "forged_token": jwt.Key.make(gateway.issuer.file + ".other", "issuer's").sign(
+            "forged_token": other.sign(
                 {"alg": "ES256", "kid": "issuer's"}, {"iss": ISSUER, "aud": AUDIENCE, "sub": SUBJECT, "exp": 1 << 33}),
+            "forged_own_token": other.sign(json.loads(base64url_decode(head)), base64url_decode(payload)),
             "cr": "\r", "owner": self.credentials["here.client.id"], "key": self.credentials["here.access.key.id"],
             "topic": platform.topic(self.hrn, "text")})
         platform.layer(self.hrn, "gone")
