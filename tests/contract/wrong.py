@@ -66,11 +66,12 @@ def uncbor(data):
     return found
 
 
-def codes_of(results):
-    """"a, b x1000": the codes of a batch's results, in order."""
-    codes = [each.get(5, b"none").decode() for each in uncbor(results)]
-    groups = [(code, len(list(group))) for code, group in itertools.groupby(codes)]
-    return ", ".join(code if count == 1 else f"{code} x{count}" for code, count in groups)
+def results_of(body):
+    """"a, b x1000": the codes of a batch's results, in order; and what they say, a line each."""
+    results = uncbor(body)
+    groups = [(code, len(list(group))) for code, group in itertools.groupby(each.get(5, b"none").decode() for each in results)]
+    return (", ".join(code if count == 1 else f"{code} x{count}" for code, count in groups),
+            "\n".join(each.get(6, b"").decode() for each in results))
 
 
 def body_line(line):

@@ -207,8 +207,11 @@ def fault_of(fixture, row):
     except (OSError, ValueError) as error:
         return f"no answer: {type(error).__name__} {error}"
     if row.code.startswith("in-results "):
-        wanted, found = row.code.split(" ", 1)[1], wrong.codes_of(body) if status == 200 else body[:300]
-        return None if status == row.status and found == wanted else f"{status} {found!r} in the place of a result {wanted}"
+        wanted = row.code.split(" ", 1)[1]
+        found, texts = wrong.results_of(body) if status == 200 else (body[:300], "")
+        if status != row.status or found != wanted:
+            return f"{status} {found!r} in the place of a result {wanted}"
+        return None if not row.cause or re.search(row.cause, texts) else f"no text says {row.cause}: {texts}"
     if row.code == "-":  # one of libmicrohttpd's own pages, HEAD, or what is right
         return None if status == row.status else f"{status} in the place of {row.status}"
     try:
