@@ -21,7 +21,6 @@ enum gw_step {
     GW_STEP_RESUME,
     GW_STEP_POSITIONS,
     GW_STEP_ENDS,
-    GW_STEP_LAG,
     GW_STEP_LEAVE
 };
 
@@ -80,6 +79,10 @@ struct gw_subscription {
     struct gw_timer tick, commit_timer;
     int64_t last_call_ms, idle_until_ms, joining_until_ms, leaving_until_ms, last_commit_ms;
     int64_t measured_ms; /* lag */
+    /* The question where the log ends, beside the steps: nothing waits for it. */
+    struct gw_job lag_job;
+    struct gw_task lag_back;
+    rd_kafka_topic_partition_list_t *lag_list; /* NULL: none is under way */
     struct gw_share *shares;
     size_t share_count;
     int64_t assignment;   /* counts the changes of its partitions */
@@ -262,9 +265,8 @@ void gw_subscription_positions_done(struct gw_subscription *subscription);
  * done. */
 void gw_subscription_measure(struct gw_subscription *subscription, bool now);
 /* The same, once in a while: where messages wait that nobody polls, librdkafka fetches no more, and does not
- * hear of the log's end; then Kafka is asked. May start a job. */
+ * hear of the log's end; then Kafka is asked. */
 void gw_subscription_find_lag(struct gw_subscription *subscription);
-void gw_subscription_lag_found(struct gw_subscription *subscription);
 /* Any thread. */
 bool gw_subscriptions_lag(struct gw_subscriptions *all, struct sl_buffer *text);
 

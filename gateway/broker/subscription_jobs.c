@@ -345,7 +345,7 @@ static sl_status resume(struct gw_subscription *subscription, sl_error *error)
     return kafka_error(error, code, "the partitions could not be resumed");
 }
 
-/* Where the partitions end that a commit names, or that the lag is of. */
+/* Where the partitions end that a commit names. */
 static sl_status ask_ends(struct gw_subscription *subscription, sl_error *error)
 {
     rd_kafka_resp_err_t code = gw_broker_offsets(subscription->broker, subscription->list);
@@ -460,7 +460,6 @@ static void run(struct gw_job *job)
         status = ask_positions(subscription, error);
         break;
     case GW_STEP_ENDS:
-    case GW_STEP_LAG:
         status = ask_ends(subscription, error);
         break;
     case GW_STEP_LEAVE:

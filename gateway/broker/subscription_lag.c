@@ -42,9 +42,43 @@ void gw_subscription_measure(struct gw_subscription *subscription, bool now)
                           memory_order_relaxed);
 }
 
+static void drop_question(struct gw_subscription *subscription)
+{
+    rd_kafka_topic_partition_list_destroy(subscription->lag_list);
+    subscription->lag_list = NULL;
+    gw_subscription_unlink(subscription); /* the question's link */
+}
+
+/* On its loop. Offsets that could not be had are negative. */
+static void lag_found(struct gw_task *task)
+{
+    struct gw_subscription *subscription =
+        (struct gw_subscription *)(void *)((char *)task - offsetof(struct gw_subscription, lag_back));
+    const rd_kafka_topic_partition_list_t *list = subscription->lag_list;
+    for (int i = 0; i < list->cnt; i++) {
+        struct gw_share *share = gw_subscription_share(subscription, list->elems[i].partition);
+        if (share && list->elems[i].offset > share->end)
+            share->end = list->elems[i].offset;
+    }
+    if (subscription->phase == GW_JOINED && !subscription->step)
+        gw_subscription_measure(subscription, true);
+    drop_question(subscription);
+}
+
+/* On a worker. */
+static void ask_ends(struct gw_job *job)
+{
+    struct gw_subscription *subscription =
+        (struct gw_subscription *)(void *)((char *)job - offsetof(struct gw_subscription, lag_job));
+    gw_broker_offsets(subscription->broker, subscription->lag_list);
+    subscription->lag_back.run = lag_found;
+    gw_loop_post(subscription->loop, &subscription->lag_back);
+}
+
 void gw_subscription_find_lag(struct gw_subscription *subscription)
 {
-    if (!rd_kafka_queue_length(subscription->messages) || gw_outage_ms(subscription->outage)) {
+    if (subscription->lag_list || !rd_kafka_queue_length(subscription->messages) ||
+        gw_outage_ms(subscription->outage)) {
         gw_subscription_measure(subscription, true);
         return;
     }
@@ -52,19 +86,11 @@ void gw_subscription_find_lag(struct gw_subscription *subscription)
     for (size_t i = 0; i < subscription->share_count; i++)
         rd_kafka_topic_partition_list_add(list, subscription->layer->topic, subscription->shares[i].partition)
             ->offset = RD_KAFKA_OFFSET_END;
-    gw_subscription_set_list(subscription, list);
-    gw_subscription_start_job(subscription, GW_STEP_LAG);
-}
-
-void gw_subscription_lag_found(struct gw_subscription *subscription)
-{
-    const rd_kafka_topic_partition_list_t *list = subscription->list;
-    for (int i = 0; i < list->cnt && !subscription->job_status; i++) {
-        struct gw_share *share = gw_subscription_share(subscription, list->elems[i].partition);
-        if (share && list->elems[i].offset > share->end)
-            share->end = list->elems[i].offset;
-    }
-    gw_subscription_measure(subscription, true);
+    subscription->lag_list = list;
+    subscription->lag_job.run = ask_ends;
+    gw_subscription_link(subscription);
+    if (!gw_work_try(subscription->all->workers, subscription->application, &subscription->lag_job))
+        drop_question(subscription);
 }
 
 static int by_group(const void *one, const void *other)

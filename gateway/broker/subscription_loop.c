@@ -419,9 +419,6 @@ void gw_subscription_job_back(struct gw_task *task)
         gw_subscription_order_done(subscription, step);
         end_broken(subscription);
         break;
-    case GW_STEP_LAG:
-        gw_subscription_lag_found(subscription);
-        break;
     case GW_STEP_LEAVE:
         left(subscription);
         return; /* the memory may be gone */

@@ -2,6 +2,8 @@
  * behind. */
 #include "gw_place.h"
 
+#include <sched.h>
+#include <semaphore.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -174,6 +176,57 @@ static void lag_is_what_the_group_has_not_committed(void **state)
     close_place(&place);
 }
 
+/* A job that keeps a worker until it is let go. */
+struct blocking {
+    struct gw_job job; /* first */
+    sem_t runs, may_end;
+};
+
+static void block(struct gw_job *job)
+{
+    struct blocking *blocking = (struct blocking *)(void *)job;
+    sem_post(&blocking->runs);
+    sem_wait(&blocking->may_end);
+}
+
+/* Messages wait that nobody polls, so Kafka is asked where the log ends; all workers are busy. */
+static void a_poll_does_not_wait_for_the_lag(void **state)
+{
+    (void)state;
+    struct place place;
+    struct gw_subscription *subscription;
+    struct blocking blocking[2];
+    int seen[2 * MESSAGES] = {0};
+    size_t count = 0;
+    open_place(&place);
+    assert_int_equal(subscribe(&place, &subscription), SL_OK);
+    while (!rd_kafka_queue_length(subscription->messages))
+        sched_yield();
+    for (int i = 0; i < 2; i++) {
+        blocking[i].job.run = block;
+        sem_init(&blocking[i].runs, 0, 0);
+        sem_init(&blocking[i].may_end, 0, 0);
+        gw_work_post(place.workers, "a", &blocking[i].job);
+        sem_wait(&blocking[i].runs);
+    }
+    for (int i = 0; i < 2; i++) { /* the second time the question is still under way */
+        struct measuring measuring = {.task.run = measure, .subscription = subscription, .by_timer = true};
+        gw_loop_post(subscription->loop, &measuring.task);
+        await(&measuring.done, 1);
+    }
+    assert_int_equal(poll_once(subscription, 1, seen, &count), SL_OK);
+    assert_int_equal(count, 1);
+    for (int i = 0; i < 2; i++)
+        sem_post(&blocking[i].may_end);
+    assert_lag(&place, &subscription, 1, false, MESSAGES);
+    gw_subscription_unlink(subscription);
+    close_place(&place);
+    for (int i = 0; i < 2; i++) {
+        sem_destroy(&blocking[i].runs);
+        sem_destroy(&blocking[i].may_end);
+    }
+}
+
 /* What nobody polls fills librdkafka's queue: it fetches no more, and does not see the log grow. */
 static void the_lag_of_one_that_is_stuck_grows(void **state)
 {
@@ -290,4 +343,5 @@ CASES_MAIN(cmocka_unit_test(where_the_group_stood_has_expired),
            cmocka_unit_test(kafka_is_away_and_comes_back),
            cmocka_unit_test(lag_is_what_the_group_has_not_committed),
            cmocka_unit_test(the_lag_of_one_that_is_stuck_grows),
-           cmocka_unit_test(why_one_ended_is_remembered), cmocka_unit_test(they_are_ended_from_outside))
+           cmocka_unit_test(a_poll_does_not_wait_for_the_lag), cmocka_unit_test(why_one_ended_is_remembered),
+           cmocka_unit_test(they_are_ended_from_outside))
