@@ -8,10 +8,10 @@
 #include "base/text.h"
 #include "base/time.h"
 #include "gateway/api/failures.h"
-#include "gateway/api/gzip.h"
 #include "gateway/api/intake.h"
 #include "gateway/api/upload.h"
 #include "gateway/broker/repeats.h"
+#include "wire/gzip_header.h"
 #include "wire/record.h"
 
 #include <stdio.h>
@@ -102,7 +102,7 @@ const char *gw_message_fault(const struct gw_layer *layer, const struct sl_messa
     }
     *code = "not-gzip";
     const char *gzip = layer->content_encoding && message->payload
-                           ? gw_gzip_fault(message->payload, message->payload_size, true)
+                           ? sl_gzip_fault(message->payload, message->payload_size, true)
                            : NULL;
     if (gzip)
         return gzip;
@@ -622,7 +622,7 @@ static void handle(struct gw_request *request)
         if (fault) {
             refuse(single, http, code, fault,
                    strcmp(code, "not-gzip") ? "send the payload that the checksum was made of"
-                                            : GW_GZIP_ACTION);
+                                            : SL_GZIP_ACTION);
             return;
         }
         if (single->checksum_given)

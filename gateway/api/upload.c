@@ -2,7 +2,7 @@
 
 #include "base/error.h"
 #include "gateway/api/failures.h"
-#include "gateway/api/gzip.h"
+#include "wire/gzip_header.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -60,7 +60,7 @@ static sl_status check_start(struct gw_upload *upload)
     const char *bytes = gathered ? upload->first.data : upload->writing;
     size_t size = gathered ? upload->first.size : upload->writing_size;
     bool whole = upload->seal && !(gathered && upload->writing_size);
-    const char *fault = upload->gzip ? gw_gzip_fault(bytes, size, whole) : NULL;
+    const char *fault = upload->gzip ? sl_gzip_fault(bytes, size, whole) : NULL;
     upload->not_gzip = fault != NULL;
     return fault ? sl_error_set(&upload->error, SL_INVALID_ARGUMENT, "%s", fault) : SL_OK;
 }
@@ -224,7 +224,7 @@ const struct gw_blob_info *gw_upload_info(const struct gw_upload *upload)
 void gw_upload_respond_error(struct gw_upload *upload, struct gw_request *request)
 {
     if (upload->not_gzip)
-        gw_respond_error(request, 400, "not-gzip", upload->error.text, GW_GZIP_ACTION);
+        gw_respond_error(request, 400, "not-gzip", upload->error.text, SL_GZIP_ACTION);
     else if (upload->error.status == SL_NOT_FOUND)
         gw_respond_error(request, 404, gw_blob_failure_of(&upload->error)->code, upload->error.text,
                          "choose another data handle, best a random one that nobody else has");

@@ -70,7 +70,8 @@ SL_API sl_status sl_message_set_timestamp_ms(sl_message *message, int64_t timest
 SL_API sl_status sl_message_set_trace_id(sl_message *message, const char *trace_id);
 
 /* The payload is gzip already: on a layer with that content encoding it goes as it is, instead of being
- * compressed (stream.producer.compress). Without effect on others. */
+ * compressed (stream.producer.compress), and sl_producer_send refuses what is not gzip (SL_INVALID_ARGUMENT).
+ * Without effect on others. */
 SL_API sl_status sl_message_set_compressed(sl_message *message, bool on);
 
 /* The SHA-256 of the payload, 64 hex digits. It is compared with the payload before anything is sent;

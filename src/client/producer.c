@@ -19,6 +19,7 @@
 #include "client/trace.h"
 #include "client/window.h"
 #include "wire/gzip.h"
+#include "wire/gzip_header.h"
 #include "wire/hrn.h"
 
 #define SL_PRODUCER_MAGIC 0x960d0ce5u
@@ -595,6 +596,13 @@ static sl_status complete(struct sl_producer *producer, struct sl_ticket *ticket
     return SL_OK;
 }
 
+/* The gateway refuses what is not gzip; brokers take it, and its consumers could not make anything of it. */
+static sl_status check_gzip(const struct sl_message *message, sl_error *error)
+{
+    const char *fault = sl_gzip_fault(message->payload, message->payload_size, true);
+    return fault ? sl_error_set(error, SL_INVALID_ARGUMENT, "%s", fault) : SL_OK;
+}
+
 /* Into *gzip, which the caller gives back; checksum: room for one, 65 bytes. */
 static sl_status compress(struct sl_producer *producer, struct sl_message *message, struct sl_gzip **gzip,
                           char *checksum, sl_error *error)
@@ -681,8 +689,9 @@ sl_status sl_producer_send(sl_producer *producer, const sl_message *message, voi
     struct sl_gzip *gzip = NULL;
     char checksum[65];
     status = complete(producer, ticket, &whole, error);
-    if (!status && producer->compress && whole.payload && !whole.compressed)
-        status = compress(producer, &whole, &gzip, checksum, error);
+    if (!status && producer->compress && whole.payload)
+        status =
+            whole.compressed ? check_gzip(&whole, error) : compress(producer, &whole, &gzip, checksum, error);
     if (!status)
         status = hand_over(producer, &whole, ticket, deadline, error);
     sl_gzip_pool_give(&producer->gzips, gzip);

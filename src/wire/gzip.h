@@ -1,6 +1,6 @@
 /*
  * Payloads of layers whose content encoding is gzip (RFC 1952). The library compresses what it sends to them
- * and inflates what it receives; the gateway only looks at headers (gateway/api/gzip.h).
+ * and inflates what it receives; the gateway only looks at headers (wire/gzip_header.h).
  */
 #ifndef SL_WIRE_GZIP_H
 #define SL_WIRE_GZIP_H

@@ -131,6 +131,10 @@ static void compressed_already(void **state)
     must(sl_message_set_payload(message, gzip, size), NULL);
     must(sl_message_set_compressed(message, true), NULL);
     send_message(producer, message);
+    /* What only says that it is: the layer is known, so that nobody has to be asked. */
+    must(sl_message_set_payload(message, "text", 4), NULL);
+    assert_int_equal(sl_producer_send(producer, message, NULL, WAIT_MS, &error), SL_INVALID_ARGUMENT);
+    assert_says(error.text, "gzip");
     sl_message_destroy(&message);
     producer_finish(&producer, &own, 2);
     producer = producer_make(off, &copy, &own);

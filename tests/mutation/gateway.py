@@ -35,7 +35,7 @@ import wrong_test  # noqa: E402
 from mutate import with_keys  # noqa: E402
 
 SOURCES = ("gateway/api/*.c", "gateway/http/framing.c", "gateway/http/rules.c", "gateway/http/request.c",
-           "gateway/http/cors.c", "gateway/http/peer.c", "gateway/http/forwarded.c")
+           "gateway/http/cors.c", "gateway/http/peer.c", "gateway/http/forwarded.c", "src/wire/gzip_header.c")
 # What no request can bring about: memory or room that is out, a stop, Kafka's own failures.
 NOT_OURS = re.compile(r"out-of-memory|sl_error_oom|overloaded|shutting-down|\"starting\"|not-ready|\"internal\"|disk-full|"
                       r"blob-store-failed|queue-full|too-many-connections|issuer-unavailable|random")
@@ -44,7 +44,7 @@ source.MAKERS = {"gw_respond_error", "gw_respond_errorf", "gw_respond_error_afte
                  "refuse_size", "refuse_bearer", "refuse_rate", "sl_error_set", "gw_respond_failure", "fail", "no_catalog",
                  "answer_wrong_method", "stop", "forbid", "gw_stream_fail", "unknown", "unclear"}
 source.DENIERS = {"framing.c:fault_of": r'return "', "ingest.c:gw_message_fault": r'return "',
-                  "token.c:fault_of": r'return "', "token.c:is_scope": r"return false;", "gzip.c": r"return FAULT",
+                  "token.c:fault_of": r'return "', "token.c:is_scope": r"return false;", "gzip_header.c": r"return FAULT",
                   "layer_spec.c:is_media_type": r"return false;", "request.c:check_argument": r"\*bad = true",
                   "forwarded.c:gw_forwarded_read": r'\*why = "', "forwarded.c:read_pair": r"return (?:false|NULL);",
                   "forwarded.c:read_element": r"return false;"}

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "gateway/api/failures.h"
-#include "gateway/api/gzip.h"
+#include "wire/gzip_header.h"
 #include "gateway/api/ingest.h"
 
 /* Nothing, as gzip -n writes it. */
@@ -28,7 +28,7 @@ static const char *fault_of(const char *bytes, size_t size, bool whole)
     char *exact = malloc(size ? size : 1);
     assert_non_null(exact);
     memcpy(exact, bytes, size);
-    const char *fault = gw_gzip_fault(size ? exact : NULL, size, whole);
+    const char *fault = sl_gzip_fault(size ? exact : NULL, size, whole);
     free(exact);
     return fault;
 }

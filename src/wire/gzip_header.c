@@ -1,4 +1,4 @@
-#include "gateway/api/gzip.h"
+#include "wire/gzip_header.h"
 
 #define FIXED   10 /* bytes that each header begins with */
 #define DEFLATE 8  /* the only method there is */
@@ -35,7 +35,7 @@ static size_t header_end(const unsigned char *bytes, size_t size)
     return flags & FLAG_CRC ? at + 2 : at;
 }
 
-const char *gw_gzip_fault(const void *start, size_t size, bool whole)
+const char *sl_gzip_fault(const void *start, size_t size, bool whole)
 {
     const unsigned char *bytes = start;
     if ((size > 0 && bytes[0] != 0x1f) || (size > 1 && bytes[1] != 0x8b))
