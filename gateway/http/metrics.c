@@ -3,6 +3,7 @@
 
 #include "gateway/access_log.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 /* What all loops counted of the routes of one name. */
@@ -29,20 +30,23 @@ static void add(struct totals *totals, const struct gw_server *server, size_t ro
     }
 }
 
-/* Several paths of one name are one. False: one before has that name. */
-static bool sum_up(const struct gw_server *server, size_t route, struct totals *totals)
+/* What was counted, by name: several paths of one name are one, and so is what matched none. count: of them.
+ * NULL: no memory. */
+static struct totals *sum_up(const struct gw_server *server, size_t *count)
 {
-    size_t count = server->settings.route_count;
-    const struct gw_route *routes = server->settings.routes;
-    *totals = (struct totals){.name = route < count ? routes[route].name : "none"};
-    for (size_t i = 0; i < route && route < count; i++)
-        if (!strcmp(routes[i].name, totals->name))
-            return false;
-    add(totals, server, route);
-    for (size_t i = route + 1; i < count; i++)
-        if (!strcmp(routes[i].name, totals->name))
-            add(totals, server, i);
-    return totals->all > 0;
+    size_t routes = server->settings.route_count;
+    struct totals *list = calloc(routes + 1, sizeof *list);
+    *count = 0;
+    for (size_t route = 0; route <= routes && list; route++) {
+        const char *name = route < routes ? server->settings.routes[route].name : "none";
+        size_t place = 0;
+        while (place < *count && strcmp(list[place].name, name) != 0)
+            place++;
+        *count += place == *count;
+        list[place].name = name;
+        add(&list[place], server, route);
+    }
+    return list;
 }
 
 static void add_requests(const struct totals *totals, struct sl_buffer *text)
@@ -81,7 +85,7 @@ static void add_bytes_out(const struct totals *totals, struct sl_buffer *text)
                      totals->bytes_out);
 }
 
-static void route_metrics(const struct gw_server *server, struct sl_buffer *text)
+static bool route_metrics(const struct gw_server *server, struct sl_buffer *text)
 {
     static const struct {
         const char *head;
@@ -101,18 +105,24 @@ static void route_metrics(const struct gw_server *server, struct sl_buffer *text
          "# TYPE streamlayer_http_response_bytes_total counter\n",
          add_bytes_out},
     };
-    struct totals totals;
+    size_t count;
+    struct totals *list = sum_up(server, &count);
+    if (!list)
+        return false;
     for (size_t i = 0; i < sizeof series / sizeof *series; i++) {
         sl_buffer_append_text(text, series[i].head);
-        for (size_t route = 0; route <= server->settings.route_count; route++)
-            if (sum_up(server, route, &totals))
-                series[i].add(&totals, text);
+        for (size_t k = 0; k < count; k++)
+            if (list[k].all)
+                series[i].add(&list[k], text);
     }
+    free(list);
+    return true;
 }
 
 bool gw_server_metrics(const struct gw_server *server, struct sl_buffer *text)
 {
-    route_metrics(server, text);
+    if (!route_metrics(server, text))
+        return false;
     sl_buffer_printf(text,
                      "# HELP streamlayer_http_connections Connections open.\n"
                      "# TYPE streamlayer_http_connections gauge\nstreamlayer_http_connections %u\n"
