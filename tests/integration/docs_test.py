@@ -110,6 +110,7 @@ def run(root, name):
     scratch = tempfile.mkdtemp(prefix="streamlayer-docs-")
     prepare(root, scratch, binaries)
     environment = {**os.environ, "HOME": scratch + "/home", "STREAMLAYER_CONFIG": platform.config,
+                   "XDG_CACHE_HOME": os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"),
                    "PATH": f"{scratch}/tools:{binaries}:{os.environ['PATH']}"}
     os.makedirs(environment["HOME"])
     if any("install" in part.mark[1].split()[1:] for part in parts):
