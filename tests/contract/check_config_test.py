@@ -42,6 +42,7 @@ WRONG = (
      r"token\.issuers\.a\.jwks-url is http://"),
     ("issuer_no_keys", RIGHT + ', token.issuers.a { issuer = "https://i", audience = x }', r"jwks-file or jwks-url must be set"),
     ("issuer_no_file", RIGHT + ', token.issuers.a { issuer = "https://i", audience = x, jwks-file = {d}/none.json }', r"none\.json"),
+    ("issuer_large", RIGHT + ', token.issuers.a { issuer = "https://i", audience = x, jwks-file = {d}/large }', r"it is over 256 KiB"),
     ("issuer_no_jwks", RIGHT + ', token.issuers.a { issuer = "https://i", audience = x, jwks-file = {d}/text }',
      r"token\.issuers\.a\.jwks-file: .*/text: it is no JWKS"),
     ("issuer_ca", RIGHT + ', token.issuers.a { issuer = "https://i", audience = x, jwks-url = "https://i/", ca-file = {d}/text }',
@@ -83,6 +84,7 @@ class CheckConfig(TestCase):
         for name in ("first", "second"):
             reload_test.certificate(self.place, name)
         write_text(self.place + "/text", "no certificate\n")
+        write_text(self.place + "/large", " " * 300000)
         os.mkdir(self.place + "/open")
         os.chmod(self.place + "/open", 0o777)
         store(self.place + "/newer", 1000)

@@ -447,7 +447,7 @@ static void what_cannot_be_is_refused_at_the_start(void **state)
         {{.name = "a", .issuer = ISSUER, .audience = "x", .jwks_url = "https://me:secret@login.example/"},
          "leave it out"},
         {{.name = "a", .issuer = ISSUER, .audience = "x", .jwks_file = "/nowhere/jwks.json"},
-         "/nowhere/jwks.json"},
+         "/nowhere/jwks.json: No such file"},
         {{.name = "a", .issuer = ISSUER, .audience = "x", .jwks_file = "/"}, "no file"},
         {{.name = "a",
           .issuer = ISSUER,
