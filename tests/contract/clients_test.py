@@ -40,12 +40,12 @@ class Elsewhere(TypeScript, Clients):
 
     def test_typescript_asks_again(self):
         directory = self.scratch()
-        _, url = self.up(directory, "-D", "streamlayer.gateway.limits.application-requests=2")
+        url = self.up(directory, "-D", "streamlayer.gateway.limits.application-requests=2")
         self.run_tests(self.serving(url, directory), "limits")
 
     def test_typescript_without_extensions(self):
         directory = self.scratch()
-        _, url = self.up(directory, "-D", "streamlayer.gateway.extensions=false")
+        url = self.up(directory, "-D", "streamlayer.gateway.extensions=false")
         self.run_tests(self.serving(url, directory), "sdk", "config")
 
 

@@ -87,8 +87,8 @@ class JavaClient(Clients):
     def test_java_while_keys_change(self):
         """The gateway's, which sign its tokens: each that was got stays good."""
         directory = self.scratch()
-        _, url = self.up(directory, "-D", "streamlayer.gateway.token.key-lifetime=2s", "-D",
-                         "streamlayer.gateway.token.key-lead=1s")
+        url = self.up(directory, "-D", "streamlayer.gateway.token.key-lifetime=2s", "-D",
+                      "streamlayer.gateway.token.key-lead=1s")
         self.assertGreaterEqual(len(self.calls(self.serving(url, directory), "changing")), 3)
 
     WAYS = ("once", "late", "provider", "sources", "refusals", "client")

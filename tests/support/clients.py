@@ -110,8 +110,15 @@ class Clients(TestCase):
         """A platform of the test's own, on the shared Kafka."""
         up = Running(self.platform.binaries, directory + "/data", directory + "/log", "--kafka", self.platform.brokers,
                      *arguments)
-        self.addCleanup(lambda: up.process.poll() is not None or up.kill())
-        return up, up.ready(60)
+        self.addCleanup(self.end, up)
+        return up.ready(60)
+
+    def end(self, up):
+        try:
+            self.assertEqual(up.stop(), 0, up.text())
+        finally:
+            up.kill()
+        self.assertNotRegex(up.text(), streamlayer.SANITIZER_REPORT)
 
     def serving(self, url, directory, kind=Platform, **more):
         """The platform at a URL, for clients."""
@@ -128,8 +135,8 @@ class Clients(TestCase):
         directory = self.scratch()
         certificate, key = daemon.certificate(directory, "gateway")
         tls = "streamlayer.gateway.listen.tls."
-        _, url = self.up(directory, "-D", f"{tls}certificate={certificate}", "-D", f"{tls}key={key}",
-                         "-D", f"here.platform.data-client.tls.ca-file={certificate}")
+        url = self.up(directory, "-D", f"{tls}certificate={certificate}", "-D", f"{tls}key={key}",
+                      "-D", f"here.platform.data-client.tls.ca-file={certificate}")
         return self.serving(url, directory, Https, CA=certificate)
 
     def behind(self, proxy, *arguments):
@@ -137,7 +144,7 @@ class Clients(TestCase):
         self.addCleanup(proxy.close)
         directory = self.scratch()
         arguments = [argument.replace("PROXY", proxy.url) for argument in arguments]
-        _, url = self.up(directory, *arguments)
+        url = self.up(directory, *arguments)
         proxy.target = urllib.parse.urlsplit(url).netloc
         return self.serving(proxy.url, directory)
 
