@@ -209,6 +209,7 @@ static int set_secure_kafka(const struct platform *platform)
         {GATEWAY "kafka.advertised.security-protocol", "sasl_ssl"},
         {GATEWAY "kafka.advertised.sasl-mechanism", "OAUTHBEARER"},
         {GATEWAY "kafka.advertised.ca-file", authority},
+        {GATEWAY "kafka.acls.enabled", "true"},
     };
     int code = CLI_OK;
     for (size_t i = 0; i < sizeof settings / sizeof *settings && !code; i++)

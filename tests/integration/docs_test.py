@@ -6,15 +6,19 @@ docs_test.py NAME          runs that script; "marks" checks that no block was fo
 import glob
 import os
 import re
+import shlex
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 import tempfile
 
+import kafka
 import streamlayer
 
 MARK = re.compile(r"^<!--\s*(test|output|not tested):\s*(.*?)\s*-->\s*$")
+PORTS = re.compile(r"\b(8080|9090|1909\d)\b")
 LANGUAGES = ("sh", "bash", "shell", "console")
 
 
@@ -90,6 +94,18 @@ def prepare(root, scratch, binaries):
             os.chmod(f"{scratch}/tools/{tool}", 0o755)
 
 
+# Kafka's own tools, which have these names in its distribution: from the jars that `streamlayer up` has fetched.
+KAFKA_TOOLS = {"kafka-storage.sh": "kafka.tools.StorageTool", "kafka-server-start.sh": "kafka.Kafka",
+               "kafka-acls.sh": os.path.join(os.path.dirname(kafka.__file__), "KafkaAcls.java")}
+
+
+def add_kafka_tools(scratch):
+    for name, main in KAFKA_TOOLS.items():
+        with open(f"{scratch}/tools/{name}", "w", encoding="utf-8") as file:
+            file.write(f'#!/bin/sh\nexec {shlex.join(kafka.java_command())} $KAFKA_OPTS {main} "$@"\n')
+        os.chmod(f"{scratch}/tools/{name}", 0o755)
+
+
 def install(root, binaries, scratch):
     """The build installed into a prefix, for pkg-config; only when a script asks for it."""
     prefix = scratch + "/prefix"
@@ -98,6 +114,20 @@ def install(root, binaries, scratch):
     found = glob.glob(prefix + "/**/pkgconfig", recursive=True)
     libraries = os.path.dirname(found[0])
     return {"PKG_CONFIG_PATH": found[0], "LD_LIBRARY_PATH": libraries, "CMAKE_PREFIX_PATH": prefix}
+
+
+def run_script(text, scratch, environment):
+    """Returns its output and its exit status; what it left in the background is ended."""
+    script = subprocess.Popen(["bash", "-euxo", "pipefail", "-c", text], cwd=scratch, env=environment,
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, start_new_session=True)
+    try:
+        output, _ = script.communicate(timeout=300)
+        return output.decode(errors="replace"), script.returncode
+    finally:
+        try:
+            os.killpg(script.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
 
 
 def run(root, name):
@@ -113,15 +143,16 @@ def run(root, name):
                    "XDG_CACHE_HOME": os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"),
                    "PATH": f"{scratch}/tools:{binaries}:{os.environ['PATH']}"}
     os.makedirs(environment["HOME"])
+    if any(name in part.text for part in parts for name in KAFKA_TOOLS):
+        add_kafka_tools(scratch)
     if any("install" in part.mark[1].split()[1:] for part in parts):
         environment.update(install(root, binaries, scratch))
-    ports, own = {"8080": str(free_port()), "9090": str(free_port())}, f"{scratch}/platform"
+    ports, own = {}, f"{scratch}/platform"
     foreground, background, wanted = [], [], []
     for part in parts:
         # What the documents start gets a place and ports of its own.
         text = part.text.replace("/tmp/streamlayer", own)
-        for known, port in ports.items():
-            text = text.replace(known, port)
+        text = PORTS.sub(lambda match: ports.setdefault(match.group(), str(free_port())), text)
         text = text.replace("kafka.example.com:9092", platform.brokers)
         options = dict(option.split("=", 1) if "=" in option else (option, "") for option in part.mark[1].split()[1:])
         if part.mark[0] == "output":
@@ -145,13 +176,10 @@ def run(root, name):
                                                 stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
                                                 start_new_session=True))
             streamlayer.ready_url(log, running[-1].poll)
-        done = subprocess.run(["bash", "-euxo", "pipefail", "-c", "\n".join(foreground)], cwd=scratch, env=environment,
-                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=sys.stderr, timeout=150,
-                              check=False)
-        output = done.stdout.decode(errors="replace")
+        output, code = run_script("\n".join(foreground), scratch, environment)
         print(output)
-        if done.returncode:
-            print(f"the commands ended with {done.returncode}")
+        if code:
+            print(f"the commands ended with {code}")
             return 1
         rest = output
         for line in wanted:

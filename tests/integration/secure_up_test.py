@@ -24,9 +24,9 @@ class SecureUp(TestCase):
         self.ca = self.tls + "/ca.pem"
         self.ups = 0
 
-    def up(self, *arguments, ready=True):
+    def up(self, *arguments, ready=True, port=0):
         self.ups += 1
-        up = Running(self.platform.binaries, self.data, f"{self.directory}/log{self.ups}", *arguments)
+        up = Running(self.platform.binaries, self.data, f"{self.directory}/log{self.ups}", *arguments, port=port)
         self.addCleanup(lambda: up.process.poll() is not None or up.kill())
         if ready:
             url = up.ready(150)
@@ -205,6 +205,92 @@ class SecureUp(TestCase):
             "streamlayer.gateway.token.audience=cars") for word in ("-D", setting)))
         self.assertIsNone(sasl.show(self.clients, self.ca, self.own.token)[0])
         self.assertIsNotNone(sasl.show(self.clients, self.ca, self.signed("nobody", 600))[0])
+        self.stop(up)
+
+    def test_secure_applications_reach_what_they_were_granted(self):
+        """Directly, with the key that they have for the gateway, over a restart; and nothing else."""
+        up = self.up("--secure")
+        hrn, other = self.own.catalog(), self.own.catalog()
+        for catalog in (hrn, other):
+            self.own.layer(catalog, "layer")
+        credentials = self.directory + "/fleet.properties"
+        self.own.cli("app", "create", "fleet", "--credentials", credentials)
+        self.own.cli("grant", "fleet", hrn, "read,write")
+        environment = {**os.environ, "HERE_CREDENTIALS_FILE": credentials}
+
+        def written(catalog, text):
+            return self.own.cli("produce", catalog, "layer", "--key", "k", input=text + b"\n", check=False, env=environment)
+
+        def read(catalog, count):
+            return self.own.cli("consume", catalog, "layer", "--offset", "begin", "--no-commit", "--count", str(count),
+                                check=False, env=environment).stdout.split()
+
+        self.assertEqual(written(hrn, b"one").stderr, b"")
+        self.assertEqual(read(hrn, 1), [b"one"])
+        self.assertEqual(written(other, b"no").returncode, 4)
+        token = self.own.cli("token", env=environment).stdout.decode().strip()
+        self.assertEqual(sasl.topics(self.clients, self.ca, token), [self.own.topic(hrn, "layer")])
+        self.own.cli("grant", "fleet", other, "read")
+        self.assertEqual(sorted(sasl.topics(self.clients, self.ca, token)),
+                         sorted(self.own.topic(catalog, "layer") for catalog in (hrn, other)))
+        self.own.cli("revoke", "fleet", other)
+        self.stop(up)
+        up = self.up("--secure", port=self.own.url.split(":")[-1])  # where the key's file says that tokens are got
+        self.assertEqual(written(hrn, b"two").stderr, b"")
+        self.assertEqual(read(hrn, 2), [b"one", b"two"])
+        self.own.cli("token", "rotate-key")
+        token = self.own.cli("token", env=environment).stdout.decode().strip()
+        self.assertEqual(sasl.topics(self.clients, self.ca, token), [self.own.topic(hrn, "layer")])
+        self.stop(up)
+
+    def test_secure_gateway_has_the_rights_that_it_needs(self):
+        """Each of them is for something that it cannot do without; with all of them it can do everything."""
+        up = self.up("--secure")
+        hrn = self.own.catalog()
+        self.own.layer(hrn, "layer", parallelization=1)
+        self.own.publish(hrn, "layer", b"there")
+        counter = iter(range(2, 60))
+
+        def acls(*arguments):
+            return kafka.acls(self.tls + "/admin.properties", *arguments)
+
+        def does(*arguments):
+            return self.own.cli(*arguments, check=False).returncode == 0
+
+        def changes(option, unit=""):
+            return lambda: does("layer", "update", hrn, "layer", option, f"{next(counter)}{unit}")
+
+        def publishes():
+            return self.own.post(f"{self.own.base('ingest', 'v1', hrn)}/layers/layer", b"more",
+                                 headers={"Content-Type": "application/octet-stream"}).status == 200
+
+        def deletes():
+            return does("layer", "delete", hrn, self.own.layer(hrn, self.own.name("l")), "--yes")
+
+        def reads():
+            try:
+                subscription = Subscription(self.own, hrn, "layer", properties={**EARLIEST, "group.id": self.own.name()})
+                subscription.receive(1, 5)
+                return subscription.delete().status == 200
+            except AssertionError:
+                return False
+
+        topics = ("--topic", "sl.", "--resource-pattern-type", "prefixed")
+        rows = (("Alter", ("--cluster",), lambda: does("acl", "check")),
+                ("Create", topics, lambda: does("layer", "create", hrn, self.own.name("l"), "--content-type", "a/b")),
+                ("Delete", topics, deletes), ("Alter", topics, changes("--parallelization")),
+                ("AlterConfigs", topics, changes("--ttl", "h")), ("Write", topics, publishes), ("Read", topics, reads),
+                ("Read", ("--group", "*"), reads))
+        there = sorted(line for line in acls("--list").splitlines() if line.startswith("User:CN="))
+        self.assertEqual(len(there), len(rows), there)
+        for operation, resource, call in rows:
+            with self.subTest(right=operation, resource=resource):
+                right = ("--allow-principal", "User:CN=streamlayerd", "--operation", operation, *resource)
+                acls("--remove", "--force", *right)
+                self.assertFalse(call())
+                acls("--add", *right)
+                streamlayer.wait_for(call, 60, f"the gateway can, with {operation} on {resource}")
+        self.assertEqual(sorted(line for line in acls("--list").splitlines() if line.startswith("User:CN=")), there)
         self.stop(up)
 
 

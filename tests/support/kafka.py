@@ -19,13 +19,22 @@ def jars():
     return found[-1] + "*"
 
 
+def java_command():
+    return [os.path.join(os.environ["JAVA_HOME"], "bin/java") if os.environ.get("JAVA_HOME") else "java",
+            "-Xmx256m", "-XX:TieredStopAtLevel=1", "-cp", jars()]
+
+
 def java(*arguments, check=True):
-    command = [os.path.join(os.environ["JAVA_HOME"], "bin/java") if os.environ.get("JAVA_HOME") else "java",
-               "-Xmx256m", "-XX:TieredStopAtLevel=1", "-cp", jars(), *arguments]
+    command = [*java_command(), *arguments]
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)
     if check and done.returncode:
         raise AssertionError(f"{' '.join(arguments)}: {(done.stdout + done.stderr).decode(errors='replace')[-2000:]}")
     return done.stdout.decode(errors="replace")
+
+
+def acls(settings, *arguments):
+    """kafka-acls.sh with a file of an administrator's settings."""
+    return java(os.path.join(os.path.dirname(__file__), "KafkaAcls.java"), "--command-config", settings, *arguments)
 
 
 def set_topic(brokers, topic, name, value):
