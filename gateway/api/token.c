@@ -228,18 +228,18 @@ static void give_token(struct gw_job *opaque)
     sl_status status = check(job, &account, &late, &error);
     int64_t longest = gw_tokens_lifetime_ms(job->gateway->tokens);
     int64_t lifetime = job->lifetime_ms && job->lifetime_ms < longest ? job->lifetime_ms : longest;
-    if (!status && strcmp(job->grant, "client_credentials"))
+    if (!status && strcmp(job->grant, "client_credentials")) {
         gw_respond_errorf(job->request, 400, "unsupported-grant", "ask with grantType client_credentials",
                           "the grant type \"%.64s\" is not known", job->grant);
-    else if (!status &&
-             !(status = gw_tokens_sign(job->gateway->tokens, account->id, lifetime, &token, &error))) {
+    } else if (!status &&
+               !(status = gw_tokens_sign(job->gateway->tokens, account->id, lifetime, &token, &error))) {
         gw_respond_header(job->request, "Cache-Control", "no-store");
         gw_respond_json(job->request, 200, token_json(token, lifetime, job->scope));
-    }
-    if (status == SL_UNAUTHENTICATED)
+    } else if (status == SL_UNAUTHENTICATED) {
         refuse_as(job->request, error.text, late ? WRONG_TIME : WRONG_CREDENTIALS);
-    else if (status && !job->answered)
+    } else if (!job->answered) {
         gw_respond_failure(job->request, &error);
+    }
     gw_account_unlink(account);
     free(token);
     job_free(job);

@@ -13,6 +13,13 @@ from streamlayer import TestCase, write_text
 # What is set below streamlayer.gateway, and what is said about it. {d}: a directory with files, {data}: one that can
 # be the data directory.
 RIGHT = 'kafka.brokers = "127.0.0.1:1", data-directory = "{data}"'
+
+
+def issuers(count):
+    return ", token.issuers {" + ", ".join(
+        f'i{each} {{ issuer = "https://{each}", audience = x, jwks-url = "https://{each}/jwks" }}' for each in range(count)) + "}"
+
+
 WRONG = (
     ("no_brokers", 'data-directory = "{data}"', r"streamlayer\.gateway\.kafka\.brokers is not set"),
     ("no_directory", 'kafka.brokers = "b:1"', r"no data directory: set streamlayer\.gateway\.data-directory"),
@@ -47,9 +54,7 @@ WRONG = (
      r"token\.issuers\.a\.jwks-file: .*/text: it is no JWKS"),
     ("issuer_ca", RIGHT + ', token.issuers.a { issuer = "https://i", audience = x, jwks-url = "https://i/", ca-file = {d}/text }',
      r"ca-file.*/text"),
-    ("many_issuers", RIGHT + ", token.issuers {" + ", ".join(
-        f'i{each} {{ issuer = "https://{each}", audience = x, jwks-url = "https://{each}/jwks" }}' for each in range(101)) + "}",
-     r"token\.issuers has 101 names: at most 100 are allowed"),
+    ("many_issuers", RIGHT + issuers(101), r"token\.issuers has 101 names: at most 100 are allowed"),
     ("cluster_property", RIGHT + ', kafka.clusters.east { brokers = "b:1", producer { no.such = 1 } }', r"no\.such"),
     ("access_log", RIGHT + ", access-log.file = {d}/none/access.log",
      r"gateway\.conf:1: .*access-log\.file = .*: it cannot be written: No such file or directory"),
@@ -130,6 +135,7 @@ class CheckConfig(TestCase):
         for settings, note in (
                 (RIGHT, r"^note: .*/data is not there: the start makes it$"),
                 (RIGHT + tls, ""),
+                (RIGHT + issuers(100), ""),
                 (RIGHT + tls + ", listen.address = 0.0.0.0", ""),
                 (RIGHT + ', kafka.producer { security.protocol = ssl, ssl.ca.location = "{d}/first.pem" }', ""),
                 ('kafka.brokers = "b:1", data-directory = "{d}/older"', r"^note: .*/older/catalogs\.db has schema 1: the start upgrades")):

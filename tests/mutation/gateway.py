@@ -291,7 +291,8 @@ def main():
             results[mutant.number] = gateway.noticed(order_of(rows, mutant.place), mutant.number)
             print(f"{mutant.place}\t{mutant.operator}\t{results[mutant.number] or 'NOT NOTICED'}", flush=True)
         survivors = [mutant for mutant in chosen if not results[mutant.number]]
-        faults = unproven(survivors, equivalents(), gateway)
+        known = equivalents()
+        faults = unproven(survivors, known, gateway)
     finally:
         if gateway:
             gateway.stop()
@@ -301,10 +302,14 @@ def main():
                                    results[mutant.number] or ""]) + "\n" for mutant in chosen)
     for mutant in faults:
         print(f"no row notices: {mutant.place}: {mutant.key}")
+    wrong_entries = [key for key in known if key not in {mutant.key for mutant in mutants} or
+                     any(mutant.key == key and results[mutant.number] for mutant in chosen)]
+    for key in wrong_entries:
+        print(f"equivalent-gateway.txt: there is no such check, or a row notices: {key}")
     print(f"{len(chosen)} mutants, {len(chosen) - len(survivors)} noticed, {len(survivors)} not, "
           f"{len(survivors) - len(faults)} of these listed; {time.monotonic() - begun:.0f} s, "
           f"the gateway was started {gateway.starts} times")
-    return 1 if faults else 0
+    return 1 if faults or wrong_entries else 0
 
 
 if __name__ == "__main__":

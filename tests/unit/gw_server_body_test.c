@@ -84,6 +84,29 @@ static void streamed_bodies_pause_and_go_on(void **state)
     stop(&shared);
 }
 
+static void streamed_chunks_are_bounded(void **state)
+{
+    struct shared shared;
+    struct answer answer;
+    (void)state;
+    static const char head[] =
+        "POST /stream HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n100001\r\n";
+    static const char end[] = "\r\n0\r\n\r\n";
+    const size_t size = (1 << 20) + 1;
+    char *body = malloc(size);
+    for (size_t i = 0; i < size; i++)
+        body[i] = (char)('a' + i % 26);
+    int fd = client_connect(start(&shared));
+    client_write(fd, head, strlen(head));
+    client_write(fd, body, size);
+    client_write(fd, end, strlen(end));
+    client_read(fd, &answer, true);
+    assert_int_equal(answer.status, 413);
+    close(fd);
+    free(body);
+    stop(&shared);
+}
+
 static void an_early_answer_waits_for_the_body(void **state)
 {
     struct shared shared;
@@ -236,6 +259,7 @@ CASES_MAIN(
     cmocka_unit_test(bodies_are_bounded),
     cmocka_unit_test(bytes_in_flight_are_bounded),
     cmocka_unit_test(streamed_bodies_pause_and_go_on),
+    cmocka_unit_test(streamed_chunks_are_bounded),
     cmocka_unit_test(an_early_answer_waits_for_the_body),
     cmocka_unit_test(what_fails_late_is_answered),
     cmocka_unit_test(a_huge_body_is_refused_at_once),
