@@ -4,8 +4,8 @@
 #include <string.h>
 
 #include "gateway/api/failures.h"
-#include "wire/gzip_header.h"
 #include "gateway/api/ingest.h"
+#include "wire/gzip_header.h"
 
 /* Nothing, as gzip -n writes it. */
 #define EMPTY       "\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03\x03\x00\x00\x00\x00\x00\x00\x00\x00\x00"
@@ -78,6 +78,11 @@ static void what_is_a_beginning(void **state)
     (void)state;
     for (size_t size = 0; size < sizeof EMPTY; size++)
         assert_null(fault_of(EMPTY, size, false));
+    for (size_t size = 0; size < 4; size++) { /* what lies behind is not its own */
+        char bytes[4] = "\x1f\x8b\x08";
+        bytes[size] = '\xff';
+        assert_null(fault_of(bytes, size, false));
+    }
     static const struct row rows[] = {
         ROW("t", "1f 8b"),
         ROW("\x1f\x8c", "1f 8b"),
