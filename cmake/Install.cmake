@@ -29,10 +29,16 @@ endif()
 if(SL_GATEWAY)
     install(TARGETS streamlayerd RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT gateway)
     install(TARGETS streamlayer RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT cli)
-    # A service, where systemd looks for those of packages; other service managers need neither file.
-    configure_file(${PROJECT_SOURCE_DIR}/packaging/systemd/streamlayerd.service.in
-                   ${PROJECT_BINARY_DIR}/streamlayerd.service @ONLY)
-    install(FILES ${PROJECT_BINARY_DIR}/streamlayerd.service DESTINATION lib/systemd/system COMPONENT gateway)
+    # A service, where systemd looks for those of packages; other service managers need neither file. Its paths are
+    # known only now that it is installed: `cmake --install … --prefix` says where.
+    install(CODE "
+set(CMAKE_INSTALL_BINDIR \"${CMAKE_INSTALL_BINDIR}\")
+set(CMAKE_INSTALL_LIBDIR \"${CMAKE_INSTALL_LIBDIR}\")
+set(CMAKE_INSTALL_SYSCONFDIR \"${CMAKE_INSTALL_SYSCONFDIR}\")
+include(GNUInstallDirs)
+configure_file(\"${PROJECT_SOURCE_DIR}/packaging/systemd/streamlayerd.service.in\"
+               \"${PROJECT_BINARY_DIR}/installed/streamlayerd.service\" @ONLY)" COMPONENT gateway)
+    install(FILES ${PROJECT_BINARY_DIR}/installed/streamlayerd.service DESTINATION lib/systemd/system COMPONENT gateway)
     install(FILES ${PROJECT_SOURCE_DIR}/packaging/systemd/streamlayer.sysusers DESTINATION lib/sysusers.d
             RENAME streamlayer.conf COMPONENT gateway)
     install(FILES ${PROJECT_SOURCE_DIR}/packaging/prometheus/alerts.yml
