@@ -19,6 +19,7 @@ static const char *type_name(enum sl_setting_type type)
         [SL_SECTION] = "section",
         [SL_LAYERS] = "layers",
         [SL_URL] = "url",
+        [SL_SERVERS] = "servers",
         [SL_NAMED] = "named",
     };
     return names[type];

@@ -124,7 +124,7 @@ bool gw_budget_metrics(const struct gw_budget *budget, struct sl_buffer *text)
         "# HELP streamlayer_bytes_in_flight Memory of what is under way: bodies, answers, messages that "
         "wait, "
         "publications.\n# TYPE streamlayer_bytes_in_flight gauge\nstreamlayer_bytes_in_flight %zu\n"
-        "# HELP streamlayer_bytes_in_flight_limit What limits.bytes-in-flight allows.\n"
+        "# HELP streamlayer_bytes_in_flight_limit What streamlayer.gateway.limits.bytes-in-flight allows.\n"
         "# TYPE streamlayer_bytes_in_flight_limit gauge\nstreamlayer_bytes_in_flight_limit %zu\n"
         "# HELP streamlayer_publication_bytes The part of them in publications that are not submitted.\n"
         "# TYPE streamlayer_publication_bytes gauge\nstreamlayer_publication_bytes %zu\n"

@@ -9,6 +9,7 @@
 #include "base/text.h"
 #include "config/settings.h"
 #include "gateway/store/db.h"
+#include "gateway/store/directory.h"
 
 #include <errno.h>
 #include <netdb.h>
@@ -163,6 +164,9 @@ static void check_directory(struct check *check)
         check->tell(check->opaque, false, text);
         return;
     }
+    const struct sl_log log = {.callback = log_finding, .opaque = check, .level = SL_LOG_WARNING};
+    if (!status)
+        status = gw_data_directory_look(directory, &log, &error);
     if (!status)
         status = gw_db_look(directory, &version, &known, &error);
     if (!status && version > known)

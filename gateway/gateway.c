@@ -243,7 +243,7 @@ static void clean(struct gw_job *job)
 {
     struct gateway *gateway = ((struct cleaning *)job)->gateway;
     sl_error error = {0};
-    if (gw_config_clean(gateway, NULL, NULL, &error))
+    if (gw_config_clean(gateway, NULL, NULL, gw_kafka_deadline_ms(gateway), &error))
         SL_WARNING(&gateway->log, "topics of deleted layers are left over, and are tried again later: %s",
                    error.text);
     free(job);
@@ -282,6 +282,9 @@ static sl_status open_parts(struct gateway *gateway, struct gw_settings *setting
 {
     gw_settings_keep(gateway, settings);
     sl_status status = sl_config_boolean(gateway->config, GATEWAY "extensions", &gateway->extended, error);
+    if (!status)
+        status = sl_config_duration_ms(gateway->config, GATEWAY "limits.kafka-wait", &gateway->kafka_wait_ms,
+                                       error);
     if (!status)
         status = gw_budget_create((size_t)settings->max_bytes, &gateway->budget, error);
     if (!status)
@@ -343,6 +346,17 @@ static sl_status give_up_privileges(const struct gateway *gateway, sl_error *err
     return status;
 }
 
+static sl_status bind_sockets(const struct gateway *gateway, struct gw_server_settings *settings,
+                              sl_error *error)
+{
+    sl_status status = gw_server_bind(settings, &gateway->log, &settings->bound, error);
+    const char *origin = sl_config_origin(gateway->config, GATEWAY "listen.port");
+    if (status == SL_IO) /* the files of TLS are told with their own settings */
+        sl_error_prefix(error, "%s: " GATEWAY "listen.port = %u", origin ? origin : "default",
+                        (unsigned)settings->port);
+    return status;
+}
+
 static sl_status start(struct gateway *gateway, const sl_config *config, bool confined, sl_error *error)
 {
     struct gw_settings settings = {0};
@@ -352,7 +366,7 @@ static sl_status start(struct gateway *gateway, const sl_config *config, bool co
     if (!status)
         status = gw_settings_read(gateway->config, &settings, error);
     if (!status)
-        status = gw_server_bind(&settings.server, &gateway->log, &settings.server.bound, error);
+        status = bind_sockets(gateway, &settings.server, error);
     if (!status && confined)
         status = give_up_privileges(gateway, error);
     if (!status)
@@ -483,6 +497,11 @@ void gw_stop(struct gateway **out, int grace_ms)
 struct gw_broker *gw_layer_broker(const struct gateway *gateway, const struct gw_layer *layer)
 {
     return gw_brokers_find(gateway->brokers, layer->cluster);
+}
+
+int64_t gw_kafka_deadline_ms(const struct gateway *gateway)
+{
+    return sl_mono_ms() + gateway->kafka_wait_ms;
 }
 
 void gw_respond_no_cluster(struct gw_request *request, const char *cluster)

@@ -43,6 +43,7 @@ struct gateway {
     struct gw_tokens *tokens;               /* api/tokens.h: signing and checking */
     struct gw_token_clock *token_clock;     /* api/token_key_calls.c: what time brings to them */
     struct gw_budget *budget;               /* limits.bytes-in-flight */
+    int64_t kafka_wait_ms;                  /* limits.kafka-wait */
     struct gw_brokers *brokers;             /* all Kafka clusters: gw_layer_broker */
     struct gw_acl_keeper *acls;             /* grants, as Kafka's access control lists; NULL: not asked for */
     struct gw_subscriptions *subscriptions; /* broker/subscriptions.h */
@@ -164,10 +165,13 @@ void gw_watch_access_free(struct gw_watch_access **watch); /* the loops and work
 /*
  * Deletes the topics of what is condemned (store/catalogs.h): of one layer, of a catalog (layer NULL), of all
  * (hrn NULL, too); never adopted ones, which are let go. What cannot be deleted now is left for another time,
- * and the others are deleted all the same. Blocks. Errors: the first topic's; SL_BAD_CONFIG: its cluster is
- * not configured.
+ * and the others are deleted all the same. Blocks, until until_ms at most. Errors: the first topic's;
+ * SL_BAD_CONFIG: its cluster is not configured.
  */
-sl_status gw_config_clean(struct gateway *gateway, const char *hrn, const char *layer, sl_error *error);
+sl_status gw_config_clean(struct gateway *gateway, const char *hrn, const char *layer, int64_t until_ms,
+                          sl_error *error);
+/* When a request that begins now must have what it asks of Kafka: limits.kafka-wait. */
+int64_t gw_kafka_deadline_ms(const struct gateway *gateway);
 /* The same for all, on a worker; what fails is logged. Any thread. */
 void gw_clean_later(struct gateway *gateway);
 

@@ -91,6 +91,7 @@ struct gw_config_call *gw_config_new(struct gw_request *request, void (*run)(str
     change->hrn = gw_request_parameter(request, "hrn");
     change->layer = gw_request_parameter(request, "layer");
     change->body = body;
+    change->until_ms = gw_kafka_deadline_ms(change->gateway);
     return change;
 }
 
@@ -188,7 +189,7 @@ static void run_create_catalog(struct gw_job *job)
         if (made) { /* all or nothing */
             gw_catalogs_condemn(gateway->catalogs, hrn, NULL, NULL);
             gw_note_grants(gateway);
-            gw_config_clean(gateway, hrn, NULL, NULL);
+            gw_config_clean(gateway, hrn, NULL, change->until_ms, NULL);
         }
         gw_config_fail(change, &error);
     } else {

@@ -21,6 +21,7 @@ struct gw_config_call {
     const char *id, *name;
     const char *creator; /* the application */
     bool marketplace;
+    int64_t until_ms; /* sl_mono_ms(): what it asks of Kafka, and its waiting for a worker, end then */
     struct gw_layer_spec *specs; /* point into body */
     size_t spec_count;
     const struct gw_failure *failure; /* what a failure is called; NULL: as its status says */

@@ -26,7 +26,7 @@ static sl_status set_no_cluster(const char *cluster, sl_error *error)
 }
 
 /* One of the condemned. */
-static sl_status let_go(struct gateway *gateway, const json_t *item, sl_error *error)
+static sl_status let_go(struct gateway *gateway, const json_t *item, int64_t until_ms, sl_error *error)
 {
     const char *topic = json_string_value(json_object_get(item, "topic"));
     const char *cluster = json_string_value(json_object_get(item, "cluster"));
@@ -37,14 +37,16 @@ static sl_status let_go(struct gateway *gateway, const json_t *item, sl_error *e
         sl_error_prefix(error, "out of sight already, but the topic %s is not let go yet", topic);
     if (!adopted) {
         struct gw_broker *broker = gw_brokers_find(gateway->brokers, cluster);
-        status = broker ? gw_broker_delete_topic(broker, topic, error) : set_no_cluster(cluster, error);
+        status =
+            broker ? gw_broker_delete_topic(broker, topic, until_ms, error) : set_no_cluster(cluster, error);
         if (status)
             sl_error_prefix(error, "out of sight already, but the topic %s is not deleted yet", topic);
     }
     return status ? status : gw_catalogs_forget_topic(gateway->catalogs, cluster, topic, error);
 }
 
-sl_status gw_config_clean(struct gateway *gateway, const char *hrn, const char *layer, sl_error *error)
+sl_status gw_config_clean(struct gateway *gateway, const char *hrn, const char *layer, int64_t until_ms,
+                          sl_error *error)
 {
     json_t *topics;
     sl_status status = gw_catalogs_condemned(gateway->catalogs, hrn, layer, &topics, error);
@@ -56,7 +58,7 @@ sl_status gw_config_clean(struct gateway *gateway, const char *hrn, const char *
     json_array_foreach(topics, index, item)
     {
         sl_error reason = {0};
-        sl_status failed = let_go(gateway, item, &reason);
+        sl_status failed = let_go(gateway, item, until_ms, &reason);
         if (failed && !status) {
             status = failed;
             if (error)
@@ -91,7 +93,7 @@ void gw_run_delete(struct gw_job *job)
     if (!status && !change->layer)
         gw_note_grants(change->gateway);
     if (!status) {
-        status = gw_config_clean(change->gateway, change->hrn, change->layer, &error);
+        status = gw_config_clean(change->gateway, change->hrn, change->layer, change->until_ms, &error);
         if (status == SL_BAD_CONFIG)
             change->failure = &no_cluster;
     }
@@ -152,7 +154,7 @@ static sl_status adopt(struct gw_config_call *change, struct gw_broker *broker, 
                        sl_error *error)
 {
     struct gw_topic_facts facts;
-    sl_status status = gw_broker_topic_facts(broker, spec->topic, &facts, error);
+    sl_status status = gw_broker_topic_facts(broker, spec->topic, change->until_ms, &facts, error);
     if (status == SL_NOT_FOUND) {
         change->failure = &no_topic;
         return sl_error_set(error, SL_NOT_FOUND, "the Kafka cluster \"%s\" has no topic %s",
@@ -181,11 +183,12 @@ static sl_status unknown_cluster(const struct gateway *gateway, const char *clus
 }
 
 /* What came to be of a layer that is not to be. An adopted topic is only let go. */
-static void unmake(struct gateway *gateway, struct gw_broker *broker, struct gw_layer *layer)
+static void unmake(struct gateway *gateway, struct gw_broker *broker, struct gw_layer *layer,
+                   int64_t until_ms)
 {
     /* What cannot be deleted now is deleted by the sweeper. */
     gw_catalogs_condemn_begun(gateway->catalogs, layer, NULL);
-    if (layer->adopted || !gw_broker_delete_topic(broker, layer->topic, NULL))
+    if (layer->adopted || !gw_broker_delete_topic(broker, layer->topic, until_ms, NULL))
         gw_catalogs_forget_topic(gateway->catalogs, layer->cluster, layer->topic, NULL);
     gw_layer_unlink(layer);
 }
@@ -209,11 +212,12 @@ sl_status gw_make_layer(struct gw_config_call *change, const char *hrn, const st
     if (status)
         return status;
     if (!layer->adopted)
-        status = gw_broker_create_topic(broker, layer->topic, layer->parallelization, layer->ttl_ms, error);
+        status = gw_broker_create_topic(broker, layer->topic, layer->parallelization, layer->ttl_ms,
+                                        change->until_ms, error);
     if (!status)
         status = gw_catalogs_publish_layer(gateway->catalogs, layer, error);
     if (status)
-        unmake(gateway, broker, layer);
+        unmake(gateway, broker, layer, change->until_ms);
     else
         *made = layer;
     if (!status) /* else Kafka has it a little later */
@@ -270,9 +274,10 @@ static sl_status change_topic(struct gw_config_call *change, const struct gw_lay
     if (layer->adopted)
         return adopt(change, broker, spec, error);
     sl_status status =
-        grows ? gw_broker_grow_topic(broker, layer->topic, spec->parallelization, error) : SL_OK;
+        grows ? gw_broker_grow_topic(broker, layer->topic, spec->parallelization, change->until_ms, error)
+              : SL_OK;
     if (!status && !stays)
-        status = gw_broker_keep_for(broker, layer->topic, spec->ttl_ms, error);
+        status = gw_broker_keep_for(broker, layer->topic, spec->ttl_ms, change->until_ms, error);
     if (status == SL_NOT_FOUND) {
         static const struct gw_failure gone = {404, "topic-missing",
                                                "delete the layer and make it again: its Kafka topic is gone"};

@@ -14,6 +14,7 @@
 #include "wire/gzip_header.h"
 #include "wire/record.h"
 
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,10 +34,13 @@ struct single {
     struct gw_layer *layer;
     struct gw_repeat repeat;
     struct gw_intake intake;
-    bool writing; /* a report or a decision is to come */
-    bool ended;   /* the request is gone: the report frees */
-    bool first;   /* the repeat is to be settled */
-    bool kept;    /* the blob is there */
+    bool writing;             /* a report or a decision is to come */
+    bool ended;               /* the request is gone: the report frees */
+    bool first;               /* the repeat is to be settled */
+    bool kept;                /* the blob is there */
+    bool overdue;             /* answered, whatever comes of it */
+    int64_t until_ms;         /* when it is, once the message is whole */
+    struct gw_timer deadline; /* while it waits for Kafka, by itself or for the first of repeats */
 
     /* What the request's headers say; theirs. */
     const char *content_type, *content_encoding, *content_length;
@@ -147,7 +151,9 @@ static void settle(struct single *single, bool done, sl_offset offset)
 static void single_free(void *data)
 {
     struct single *single = data;
-    if (single->writing) { /* a stop without a drain: the report is still to come */
+    if (!single->ended)
+        gw_timer_cancel(gw_request_loop(single->request), &single->deadline);
+    if (single->writing) { /* it is overdue, or the server stops without a drain: the report is to come */
         single->ended = true;
         return;
     }
@@ -470,7 +476,7 @@ static void answer_failure(struct single *single, sl_status status, bool retriab
     settle(single, false, (sl_offset){-1, -1});
     if (single->kept && certain)
         gw_blob_forget(single->gateway, single->layer, single->handle);
-    if (single->ended)
+    if (single->ended || single->overdue)
         return;
     const struct gw_failure *failure = gw_failure_of(status, retriable);
     gw_respond_error(single->request, failure->http, failure->code, text, failure->action);
@@ -491,11 +497,30 @@ static void written(struct gw_write *write)
                                                  : single->message.payload_size,
                                   memory_order_relaxed);
         settle(single, true, write->offset);
-        if (!single->ended)
+        if (!single->ended && !single->overdue)
             answer(single);
     }
     if (single->ended)
         single_free(single);
+}
+
+/* The outcome is not known yet, and comes too late for this request. */
+static void give_up(struct gw_timer *timer)
+{
+    struct single *single = (struct single *)(void *)((char *)timer - offsetof(struct single, deadline));
+    char text[GW_WRITE_TEXT];
+    gw_broker_say_silent(gw_layer_broker(single->gateway, single->layer), text);
+    single->overdue = true;
+    const struct gw_failure *failure = gw_failure_of(SL_TIMED_OUT, true);
+    gw_respond_error(single->request, failure->http, failure->code, text, failure->action);
+}
+
+/* From now on the message waits for Kafka. Without memory for the timer librdkafka's own time-out holds. */
+static void bound_waiting(struct single *single)
+{
+    single->writing = true;
+    single->deadline.run = give_up;
+    (void)gw_timer_set(gw_request_loop(single->request), &single->deadline, single->until_ms);
 }
 
 static void write_message(struct single *single)
@@ -503,7 +528,7 @@ static void write_message(struct single *single)
     sl_error error;
     single->write.done = written;
     single->write.counted = single->reserved;
-    single->writing = true;
+    bound_waiting(single);
     sl_status status =
         gw_broker_write(gw_layer_broker(single->gateway, single->layer), gw_request_loop(single->request),
                         single->layer->topic, &single->message, &single->write, &error);
@@ -518,6 +543,8 @@ static void write_message(struct single *single)
 
 static void go_on(struct single *single)
 {
+    gw_timer_cancel(gw_request_loop(single->request),
+                    &single->deadline); /* the disk's job is not left alone */
     if (single->upload)
         gw_upload_keep(single->upload, single->layer->key, single->handle, single->content_type,
                        single->content_encoding);
@@ -530,9 +557,10 @@ static void repeat_decided(struct gw_repeat *repeat)
     struct single *single = (struct single *)(void *)((char *)repeat - offsetof(struct single, repeat));
     single->writing = false;
     single->first = repeat->verdict == GW_REPEAT_FIRST;
-    if (single->ended) {
+    if (single->ended || single->overdue) {
         settle(single, false, repeat->offset);
-        single_free(single);
+        if (single->ended)
+            single_free(single);
     } else if (single->first) {
         go_on(single);
     } else {
@@ -550,7 +578,7 @@ static void decide(struct single *single, const char *payload_checksum)
     memcpy(single->trace, single->trace_given, strlen(single->trace_given) + 1);
     single->repeat.loop = gw_request_loop(single->request);
     single->repeat.decided = repeat_decided;
-    single->writing = true;
+    bound_waiting(single);
     if (gw_repeats_enter(single->gateway->repeats, gw_request_application(single->request),
                          single->layer->key, &single->message, payload_checksum,
                          &single->repeat) != GW_REPEAT_WAIT)
@@ -608,6 +636,7 @@ static void handle(struct gw_request *request)
     }
     struct single *single = gw_request_data(request);
     struct sl_message *message = &single->message;
+    single->until_ms = gw_intake_deadline_ms(&single->intake);
     if (single->upload) {
         gw_upload_seal(single->upload);
         return;

@@ -76,6 +76,7 @@ struct batch {
     struct gw_timer retry;
     unsigned long long count, max;
     bool paused, stopped, whole; /* stopped: the rest of the body is not looked at; whole: its end has come */
+    int64_t give_up_ms;          /* while Kafka's queue is full; 0: it is not */
     char prefix[PREFIX_DIGITS + 1];
 };
 
@@ -246,6 +247,8 @@ static void written(struct gw_write *write)
         const struct gw_failure *failure = gw_failure_of(write->status, write->retriable);
         record->http = failure->http;
         record->code = failure->code;
+        /* The rest would wait as long, a window after the other. What has no result is sent again. */
+        batch->stopped |= write->status == SL_TIMED_OUT;
     } else {
         count_in(batch, record->bytes);
     }
@@ -428,8 +431,14 @@ static bool produce(struct batch *batch, struct record *record)
     record->bytes = batch->message.payload_size;
     sl_status status = gw_broker_write(gw_layer_broker(batch->gateway, batch->layer), batch->loop,
                                        batch->layer->topic, &batch->message, &record->write, &error);
-    if (status == SL_QUEUE_FULL)
+    int64_t now_ms = sl_mono_ms();
+    if (status == SL_QUEUE_FULL && (!batch->give_up_ms || now_ms < batch->give_up_ms)) {
+        if (!batch->give_up_ms)
+            batch->give_up_ms = gw_kafka_deadline_ms(batch->gateway);
         return false;
+    }
+    batch->give_up_ms = 0;
+    batch->stopped |= status == SL_QUEUE_FULL;
     if (status) {
         const struct gw_failure *failure = gw_failure_of(status, error.retriable);
         settle(batch, record, false);

@@ -1,5 +1,10 @@
 #include "gateway/api/intake.h"
 
+#include "base/time.h"
+
+#define HELD_UP_MAX_MS 28000 /* by the throttle and Kafka together: the official SDKs give up after 30 s */
+#define LEFT_MIN_MS    1000  /* for Kafka, all the same */
+
 int gw_intake_wait_s(struct gateway *gateway, const struct gw_layer *layer, bool out, const char *application,
                      int64_t waited_us, char why[GW_WAIT_TEXT])
 {
@@ -45,6 +50,7 @@ static void granted(struct gw_pass *pass)
 {
     struct gw_intake *intake = (struct gw_intake *)(void *)pass;
     intake->waits = false;
+    intake->waited_ms += sl_mono_ms() - intake->since_ms;
     intake->paid += (size_t)pass->bytes;
     if (intake->request)
         gw_request_continue(intake->request);
@@ -65,12 +71,23 @@ bool gw_intake_pay(struct gw_intake *intake, struct gw_layer *layer, size_t size
                                         .granted = granted};
         intake->throttle = &layer->counters->in;
         intake->waits = !gw_throttle_enter(intake->gateway->throttler, intake->throttle, &intake->pass);
-        if (intake->waits)
+        if (intake->waits) {
+            intake->since_ms = sl_mono_ms();
             return false;
+        }
         intake->paid = wanted;
     }
     intake->paid -= size;
     return true;
+}
+
+int64_t gw_intake_deadline_ms(const struct gw_intake *intake)
+{
+    int64_t until_ms = gw_kafka_deadline_ms(intake->gateway), now_ms = sl_mono_ms();
+    int64_t left_ms = HELD_UP_MAX_MS - intake->waited_ms;
+    if (left_ms < LEFT_MIN_MS)
+        left_ms = LEFT_MIN_MS;
+    return until_ms < now_ms + left_ms ? until_ms : now_ms + left_ms;
 }
 
 void gw_intake_untaken(struct gw_intake *intake, size_t size)

@@ -11,6 +11,7 @@ struct gw_intake {
     struct gw_throttle *throttle; /* at which it paid; NULL: not yet */
     struct gw_request *request;   /* NULL: it is gone */
     bool waits;                   /* the body is paused for it */
+    int64_t since_ms, waited_ms;  /* it waits since then (sl_mono_ms); before, together */
     size_t paid;                  /* and not taken yet */
     int64_t whole;              /* the body's size where it is known: paid at once, before any of it is taken,
                                    so that those behind know how long they would wait; set by the owner */
@@ -38,6 +39,9 @@ void gw_intake_begin(struct gw_intake *intake, struct gw_request *request);
 bool gw_intake_pay(struct gw_intake *intake, struct gw_layer *layer, size_t size);
 /* So many bytes of those that were paid for have not been taken, and come again. */
 void gw_intake_untaken(struct gw_intake *intake, size_t size);
+/* When the request must be answered, now that its body is whole: limits.kafka-wait from now on, or less where
+ * the throttle has held it up for long. */
+int64_t gw_intake_deadline_ms(const struct gw_intake *intake);
 /* The request ends. False: its owner must stay until ended(owner). */
 bool gw_intake_end(struct gw_intake *intake, void (*ended)(void *owner), void *owner);
 

@@ -261,8 +261,8 @@ static void check_name(const struct gw_issuer_settings *settings, size_t at, con
         return;
     }
     if (!strcmp(issuer, own))
-        bad(&settings[at], "issuer", "is the gateway's own (token.issuer): give one of them another name",
-            faults);
+        bad(&settings[at], "issuer",
+            "is the gateway's own (streamlayer.gateway.token.issuer): give one of them another name", faults);
     for (size_t i = 0; i < at; i++)
         if (settings[i].issuer && !strcmp(issuer, settings[i].issuer)) {
             bad(&settings[at], "issuer", "is another one's, too: each has its own", faults);

@@ -9,9 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define WINDOW      500
-#define RETRY_MS    10
-#define PATIENCE_MS 25000 /* that Kafka's queue may be full: clients give up after 30 s */
+#define WINDOW   500
+#define RETRY_MS 10
 
 struct slot {
     struct gw_write write; /* first */
@@ -124,7 +123,7 @@ static bool write_slot(struct slot *slot)
     int64_t now = sl_mono_ms();
     if (status == SL_QUEUE_FULL && (!writing->give_up_ms || now < writing->give_up_ms)) {
         if (!writing->give_up_ms)
-            writing->give_up_ms = now + PATIENCE_MS;
+            writing->give_up_ms = gw_kafka_deadline_ms(writing->gateway);
         /* Without reports to come nothing else would wake it: decisions may wait for what is held here. */
         writing->retry.run = retry;
         if (writing->in_flight || !gw_timer_set(writing->loop, &writing->retry, now + RETRY_MS))

@@ -70,8 +70,12 @@ static void done(struct gw_change *change)
         gw_respond_json(call->request, 200, json_of_positions(change));
     else
         gw_respond(call->request, 200, "application/json", "{}", 2, NULL, NULL);
+}
+
+static void released(struct gw_change *change)
+{
     gw_subscription_unlink(change->subscription);
-    changing_free(call);
+    changing_free((struct changing *)(void *)change);
 }
 
 /* Begins the change with room for count offsets; NULL: answered. */
@@ -87,6 +91,7 @@ static struct changing *changing_new(struct gw_request *request, enum gw_change_
     call->change.offsets = call->offsets;
     call->change.count = count;
     call->change.done = done;
+    call->change.released = released;
     return call;
 }
 

@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "base/text.h"
+#include "base/time.h"
 #include "config/settings.h"
 
 #include <errno.h>
@@ -11,7 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CA_MAX 1048576 /* bytes of a file of certificates */
+#define CA_MAX        1048576 /* bytes of a file of certificates */
+#define TELL_AGAIN_MS 30000   /* a trouble that stays */
 
 void gw_access_data_free(struct gw_access_data *data)
 {
@@ -29,6 +31,18 @@ static const char *setting(const struct gw_broker *broker, const char *name)
     snprintf(path, sizeof path, "%s.%s", broker->root, name);
     const char *value = sl_config_get(broker->config, path);
     return value && *value ? value : NULL;
+}
+
+/* A copy of the list without the blanks that settings may have around its commas. */
+static char *copy_brokers(const char *brokers)
+{
+    char *copy = sl_strdup(brokers), *to = copy;
+    for (const char *from = copy; from && *from; from++)
+        if (*from != ' ')
+            *to++ = *from;
+    if (to)
+        *to = 0;
+    return copy;
 }
 
 struct own_access {
@@ -105,7 +119,7 @@ static sl_status read_own(struct gw_broker *broker, sl_error *error)
         sl_config_prefix(broker->config, broker->root, error);
         return SL_BAD_CONFIG;
     }
-    broker->own.brokers = sl_strdup(brokers);
+    broker->own.brokers = copy_brokers(brokers);
     char client[GW_SETTING_MAX], producer[GW_SETTING_MAX];
     snprintf(client, sizeof client, "%s.client", broker->root);
     snprintf(producer, sizeof producer, "%s.producer", broker->root);
@@ -137,7 +151,7 @@ static sl_status read_clients(struct gw_broker *broker, sl_error *error)
     protocol = protocol ? protocol : own->security_protocol;
     mechanism = is_plain(protocol, "sasl") ? NULL : mechanism ? mechanism : own->sasl_mechanism;
     const char *ca = is_plain(protocol, "ssl") || ca_file ? NULL : own->ca_pem;
-    clients->brokers = sl_strdup(brokers ? brokers : own->brokers);
+    clients->brokers = copy_brokers(brokers ? brokers : own->brokers);
     clients->security_protocol = sl_strdup(protocol);
     clients->sasl_mechanism = sl_strdup(mechanism);
     clients->ca_pem = sl_strdup(ca);
@@ -165,18 +179,45 @@ static const char *cure_of(rd_kafka_resp_err_t code)
     return NULL;
 }
 
-void gw_broker_note_trouble(struct gw_broker *broker, rd_kafka_resp_err_t code, const char *reason)
+/* Whether it was not told a moment ago, by another of the cluster's clients or of another connection. What
+ * librdkafka puts into parentheses at the end, how often and how long, does not make it another one. The lock
+ * is held. */
+static bool is_news(struct gw_broker *broker, const char *reason)
 {
-    if (code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN) /* says nothing of why */
-        return;
+    int64_t now_ms = sl_mono_ms();
+    const char *details = strstr(reason, " (after ");
+    size_t size = details ? (size_t)(details - reason) : strlen(reason);
+    if (size >= GW_TOLD_MAX)
+        size = GW_TOLD_MAX - 1;
+    struct gw_told *oldest = broker->told;
+    for (size_t i = 0; i < GW_TOLD_COUNT; i++) {
+        struct gw_told *told = &broker->told[i];
+        if (!strncmp(told->text, reason, size) && !told->text[size]) {
+            bool again = now_ms - told->at_ms >= TELL_AGAIN_MS;
+            told->at_ms = again ? now_ms : told->at_ms;
+            return again;
+        }
+        if (told->at_ms < oldest->at_ms)
+            oldest = told;
+    }
+    memcpy(oldest->text, reason, size);
+    oldest->text[size] = 0;
+    oldest->at_ms = now_ms;
+    return true;
+}
+
+void gw_broker_note_trouble(struct gw_broker *broker, rd_kafka_resp_err_t code, const char *who,
+                            const char *reason)
+{
     const char *cure = cure_of(code);
     pthread_mutex_lock(&broker->trouble_lock);
-    if (cure)
-        snprintf(broker->trouble, sizeof broker->trouble, "%.400s: look at %s.%s", reason, broker->root,
-                 cure);
-    else
-        snprintf(broker->trouble, sizeof broker->trouble, "%.400s", reason);
+    bool news = is_news(broker, reason);
+    if (code != RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN) /* which says nothing of why */
+        snprintf(broker->trouble, sizeof broker->trouble, "%.400s%s%s%s%s", reason, cure ? ": look at " : "",
+                 cure ? broker->root : "", cure ? "." : "", cure ? cure : "");
     pthread_mutex_unlock(&broker->trouble_lock);
+    if (news)
+        SL_WARNING(&broker->log, "kafka %s: %s%s%s", broker->cluster, who, *who ? ": " : "", reason);
 }
 
 void gw_broker_clear_trouble(struct gw_broker *broker)
@@ -194,8 +235,8 @@ sl_status gw_broker_explain(struct gw_broker *broker, sl_error *error)
     pthread_mutex_lock(&broker->trouble_lock);
     memcpy(trouble, broker->trouble, sizeof trouble);
     pthread_mutex_unlock(&broker->trouble_lock);
-    if (!trouble[0])
-        return error->status;
     const sl_error bare = *error;
-    return sl_error_set_retriable(error, bare.status, "%s; %s", bare.text, trouble);
+    return sl_error_set_retriable(
+        error, bare.status, "the Kafka cluster \"%s\" (%.200s) does not answer: %s%s%s", broker->cluster,
+        broker->own.brokers, bare.text, trouble[0] ? "; " : "", trouble);
 }

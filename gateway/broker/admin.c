@@ -4,11 +4,13 @@
 #include "base/error.h"
 #include "base/time.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
 #define OFFSETS_TIMEOUT_MS 10000
 #define LEADER_PAUSE_MS    20
+#define ANSWER_GRACE_MS    1000
 
 /* Kafka deletes closed segments only: a busy partition must close them well within its retention. */
 #define SEGMENTS_IN_TTL 6
@@ -40,17 +42,33 @@ sl_status gw_broker_check(struct gw_broker *broker, int timeout_ms, sl_error *er
         gw_broker_clear_trouble(broker);
         return SL_OK;
     }
-    sl_error_set_retriable(error, SL_UNAVAILABLE, "Kafka does not answer at %s: %s", broker->own.brokers,
-                           rd_kafka_err2str(code));
+    sl_error_set_retriable(error, SL_UNAVAILABLE, "%s", rd_kafka_err2str(code));
     gw_broker_explain(broker, error);
     return SL_UNAVAILABLE;
 }
 
-rd_kafka_resp_err_t gw_broker_offsets(struct gw_broker *broker, rd_kafka_topic_partition_list_t *list)
+int64_t gw_broker_deadline_ms(const struct gw_broker *broker)
+{
+    return sl_mono_ms() + broker->wait_ms;
+}
+
+int gw_kafka_remaining_ms(int64_t until_ms, int max_ms)
+{
+    int left = sl_remaining_ms(until_ms);
+    return left < 1 ? 1 : left < max_ms ? left : max_ms;
+}
+
+int gw_admin_patience_ms(int64_t until_ms)
+{
+    return gw_kafka_remaining_ms(until_ms, INT_MAX - ANSWER_GRACE_MS) + ANSWER_GRACE_MS;
+}
+
+rd_kafka_resp_err_t gw_broker_offsets(struct gw_broker *broker, rd_kafka_topic_partition_list_t *list,
+                                      int timeout_ms)
 {
     if (!list->cnt)
         return RD_KAFKA_RESP_ERR_NO_ERROR;
-    rd_kafka_resp_err_t code = rd_kafka_offsets_for_times(gw_broker_keep(broker), list, OFFSETS_TIMEOUT_MS);
+    rd_kafka_resp_err_t code = rd_kafka_offsets_for_times(gw_broker_keep(broker), list, timeout_ms);
     gw_broker_let_go(broker);
     for (int i = 0; i < list->cnt && !code; i++)
         code = list->elems[i].err          ? list->elems[i].err
@@ -60,17 +78,19 @@ rd_kafka_resp_err_t gw_broker_offsets(struct gw_broker *broker, rd_kafka_topic_p
 }
 
 rd_kafka_resp_err_t gw_broker_offsets_at(struct gw_broker *broker, rd_kafka_topic_partition_list_t *list,
-                                         int64_t timestamp_ms)
+                                         int64_t timestamp_ms, int timeout_ms)
 {
+    int64_t until_ms = sl_deadline_ms(timeout_ms);
     /* The ends first: what comes between the two questions is behind them. */
     for (int i = 0; i < list->cnt; i++)
         list->elems[i].offset = RD_KAFKA_OFFSET_END;
-    rd_kafka_resp_err_t code = gw_broker_offsets(broker, list);
+    rd_kafka_resp_err_t code = gw_broker_offsets(broker, list, timeout_ms);
     rd_kafka_topic_partition_list_t *times = rd_kafka_topic_partition_list_copy(list);
     for (int i = 0; i < times->cnt; i++)
         times->elems[i].offset = timestamp_ms;
     if (!code && times->cnt) {
-        code = rd_kafka_offsets_for_times(gw_broker_keep(broker), times, OFFSETS_TIMEOUT_MS);
+        code = rd_kafka_offsets_for_times(gw_broker_keep(broker), times,
+                                          gw_kafka_remaining_ms(until_ms, timeout_ms));
         gw_broker_let_go(broker);
     }
     for (int i = 0; i < times->cnt && !code; i++) {
@@ -83,13 +103,14 @@ rd_kafka_resp_err_t gw_broker_offsets_at(struct gw_broker *broker, rd_kafka_topi
     return code;
 }
 
-rd_kafka_AdminOptions_t *gw_admin_options(rd_kafka_t *rk, rd_kafka_admin_op_t operation)
+rd_kafka_AdminOptions_t *gw_admin_options(rd_kafka_t *rk, rd_kafka_admin_op_t operation, int64_t until_ms)
 {
     char text[GW_PROPERTY_TEXT_MAX];
+    int timeout_ms = gw_kafka_remaining_ms(until_ms, INT_MAX);
     rd_kafka_AdminOptions_t *options = rd_kafka_AdminOptions_new(rk, operation);
     if (options) {
-        rd_kafka_AdminOptions_set_request_timeout(options, GW_ADMIN_TIMEOUT_MS, text, sizeof text);
-        rd_kafka_AdminOptions_set_operation_timeout(options, GW_ADMIN_TIMEOUT_MS, text, sizeof text);
+        rd_kafka_AdminOptions_set_request_timeout(options, timeout_ms, text, sizeof text);
+        rd_kafka_AdminOptions_set_operation_timeout(options, timeout_ms, text, sizeof text);
     }
     return options;
 }
@@ -157,25 +178,26 @@ static void pause_ms(long ms)
 
 /* Whether each leader serves its partition already. It is chosen before it does; what is written in between
  * is refused, and the retry may be lost (producer.c, on_delivery). */
-static bool leaders_serve(struct gw_broker *broker, const char *topic, int partitions)
+static bool leaders_serve(struct gw_broker *broker, const char *topic, int partitions, int64_t until_ms)
 {
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(partitions);
     for (int i = 0; i < partitions; i++)
         rd_kafka_topic_partition_list_add(list, topic, i)->offset = RD_KAFKA_OFFSET_END;
-    bool serve = !gw_broker_offsets(broker, list);
+    bool serve = !gw_broker_offsets(broker, list, gw_kafka_remaining_ms(until_ms, OFFSETS_TIMEOUT_MS));
     rd_kafka_topic_partition_list_destroy(list);
     return serve;
 }
 
 /* The producer learns of new partitions of a topic that it knows by itself, in minutes, and until then has no
  * leaders for them. */
-static void refresh_producer(struct gw_broker *broker, const char *topic)
+static void refresh_producer(struct gw_broker *broker, const char *topic, int64_t until_ms)
 {
     const struct rd_kafka_metadata *metadata = NULL;
     rd_kafka_t *producer = gw_broker_keep(broker);
     rd_kafka_topic_t *handle = rd_kafka_topic_new(producer, topic, NULL);
     if (handle) {
-        rd_kafka_metadata(producer, 0, handle, &metadata, GW_METADATA_TIMEOUT_MS);
+        rd_kafka_metadata(producer, 0, handle, &metadata,
+                          gw_kafka_remaining_ms(until_ms, GW_METADATA_TIMEOUT_MS));
         rd_kafka_topic_destroy(handle);
     }
     gw_broker_let_go(broker);
@@ -184,18 +206,18 @@ static void refresh_producer(struct gw_broker *broker, const char *topic)
 }
 
 sl_status gw_admin_await(struct gw_broker *broker, rd_kafka_t *rk, const char *topic, int partitions,
-                         bool grown, sl_error *error)
+                         bool grown, int64_t until_ms, sl_error *error)
 {
-    int64_t until = sl_mono_ms() + GW_ADMIN_TIMEOUT_MS;
     rd_kafka_topic_t *handle = rd_kafka_topic_new(rk, topic, NULL);
     bool led = false;
-    while (handle && !led && sl_mono_ms() < until) {
+    while (handle && !led && sl_mono_ms() < until_ms) {
         const struct rd_kafka_metadata *metadata = NULL;
-        if (!rd_kafka_metadata(rk, 0, handle, &metadata, GW_METADATA_TIMEOUT_MS))
+        if (!rd_kafka_metadata(rk, 0, handle, &metadata,
+                               gw_kafka_remaining_ms(until_ms, GW_METADATA_TIMEOUT_MS)))
             led = has_leaders(metadata, topic, partitions);
         if (led && grown)
-            refresh_producer(broker, topic);
-        led = led && leaders_serve(broker, topic, partitions);
+            refresh_producer(broker, topic, until_ms);
+        led = led && leaders_serve(broker, topic, partitions, until_ms);
         if (metadata)
             rd_kafka_metadata_destroy(metadata);
         if (!led)
@@ -205,8 +227,8 @@ sl_status gw_admin_await(struct gw_broker *broker, rd_kafka_t *rk, const char *t
         return sl_error_oom(error);
     rd_kafka_topic_destroy(handle);
     if (!led)
-        return sl_error_set_retriable(error, SL_TIMED_OUT, "topic %s has no leaders after %d s", topic,
-                                      GW_ADMIN_TIMEOUT_MS / 1000);
+        return sl_error_set_retriable(error, SL_TIMED_OUT,
+                                      "topic %s is made, but its partitions have no leaders yet", topic);
     gw_producer_prepare(broker, topic);
     return SL_OK;
 }
@@ -257,16 +279,17 @@ rd_kafka_t *gw_admin_open(const struct gw_broker *broker, sl_error *error)
 }
 
 static sl_status create(struct gw_broker *broker, rd_kafka_t *rk, const char *topic, int partitions,
-                        int64_t retention_ms, bool bounded, rd_kafka_resp_err_t *code, sl_error *error)
+                        int64_t retention_ms, bool bounded, int64_t until_ms, rd_kafka_resp_err_t *code,
+                        sl_error *error)
 {
     rd_kafka_NewTopic_t *new_topic = describe(broker, topic, partitions, retention_ms, bounded, error);
     if (!new_topic)
         return error->status;
     rd_kafka_queue_t *queue = rd_kafka_queue_new(rk);
-    rd_kafka_AdminOptions_t *options = gw_admin_options(rk, RD_KAFKA_ADMIN_OP_CREATETOPICS);
+    rd_kafka_AdminOptions_t *options = gw_admin_options(rk, RD_KAFKA_ADMIN_OP_CREATETOPICS, until_ms);
     rd_kafka_CreateTopics(rk, &new_topic, 1, options, queue);
-    sl_status status = topic_result(rd_kafka_queue_poll(queue, GW_ADMIN_TIMEOUT_MS + GW_METADATA_TIMEOUT_MS),
-                                    true, topic, code, error);
+    sl_status status =
+        topic_result(rd_kafka_queue_poll(queue, gw_admin_patience_ms(until_ms)), true, topic, code, error);
     if (options)
         rd_kafka_AdminOptions_destroy(options);
     rd_kafka_queue_destroy(queue);
@@ -275,18 +298,18 @@ static sl_status create(struct gw_broker *broker, rd_kafka_t *rk, const char *to
 }
 
 sl_status gw_broker_create_topic(struct gw_broker *broker, const char *topic, int partitions,
-                                 int64_t retention_ms, sl_error *error)
+                                 int64_t retention_ms, int64_t until_ms, sl_error *error)
 {
     sl_error reason = {.status = SL_KAFKA};
     rd_kafka_t *rk = gw_admin_open(broker, &reason);
     sl_status status = rk ? SL_OK : reason.status;
     if (rk) {
         rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR_NO_ERROR;
-        status = create(broker, rk, topic, partitions, retention_ms, true, &code, &reason);
+        status = create(broker, rk, topic, partitions, retention_ms, true, until_ms, &code, &reason);
         if (status && code == RD_KAFKA_RESP_ERR_INVALID_CONFIG) /* before Kafka 3.6 */
-            status = create(broker, rk, topic, partitions, retention_ms, false, &code, &reason);
+            status = create(broker, rk, topic, partitions, retention_ms, false, until_ms, &code, &reason);
         if (!status)
-            status = gw_admin_await(broker, rk, topic, partitions, false, &reason);
+            status = gw_admin_await(broker, rk, topic, partitions, false, until_ms, &reason);
         rd_kafka_destroy(rk);
     }
     if (status)
@@ -296,7 +319,8 @@ sl_status gw_broker_create_topic(struct gw_broker *broker, const char *topic, in
     return status;
 }
 
-sl_status gw_broker_delete_topic(struct gw_broker *broker, const char *topic, sl_error *error)
+sl_status gw_broker_delete_topic(struct gw_broker *broker, const char *topic, int64_t until_ms,
+                                 sl_error *error)
 {
     sl_error reason = {.status = SL_KAFKA};
     rd_kafka_t *rk = gw_admin_open(broker, &reason);
@@ -304,10 +328,10 @@ sl_status gw_broker_delete_topic(struct gw_broker *broker, const char *topic, sl
     sl_status status = gone ? SL_OK : rk ? sl_error_oom(&reason) : reason.status;
     if (gone) {
         rd_kafka_queue_t *queue = rd_kafka_queue_new(rk);
-        rd_kafka_AdminOptions_t *options = gw_admin_options(rk, RD_KAFKA_ADMIN_OP_DELETETOPICS);
+        rd_kafka_AdminOptions_t *options = gw_admin_options(rk, RD_KAFKA_ADMIN_OP_DELETETOPICS, until_ms);
         rd_kafka_DeleteTopics(rk, &gone, 1, options, queue);
-        status = topic_result(rd_kafka_queue_poll(queue, GW_ADMIN_TIMEOUT_MS + GW_METADATA_TIMEOUT_MS), false,
-                              topic, NULL, &reason);
+        status = topic_result(rd_kafka_queue_poll(queue, gw_admin_patience_ms(until_ms)), false, topic, NULL,
+                              &reason);
         if (options)
             rd_kafka_AdminOptions_destroy(options);
         rd_kafka_queue_destroy(queue);

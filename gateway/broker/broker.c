@@ -102,7 +102,10 @@ static sl_status pass_section(const struct gw_broker *broker, const char *kind, 
 static void on_log(const rd_kafka_t *rk, int level, const char *facility, const char *text)
 {
     const struct gw_broker *broker = rd_kafka_opaque(rk);
-    sl_log_level as = level <= 3   ? SL_LOG_ERROR
+    /* Errors of connections are told of by gw_broker_note_trouble. */
+    bool told = !strcmp(facility, "FAIL") || !strcmp(facility, "ERROR");
+    sl_log_level as = told         ? SL_LOG_DEBUG
+                      : level <= 3 ? SL_LOG_ERROR
                       : level <= 4 ? SL_LOG_WARNING
                       : level <= 6 ? SL_LOG_INFO
                                    : SL_LOG_DEBUG;
@@ -117,6 +120,8 @@ sl_status gw_kafka_conf(const struct gw_broker *broker, const char *kind,
         {"client.id", "streamlayerd"},
         {"socket.keepalive.enable", "true"},
         {"socket.nagle.disable", "true"},
+        /* librdkafka looks at messages' time-outs, and finds Kafka back, between two tries. */
+        {"reconnect.backoff.max.ms", "1000"},
     };
     *out = NULL;
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
@@ -256,6 +261,9 @@ static sl_status read_settings(struct gw_broker *broker, sl_error *error)
     snprintf(path, sizeof path, "%s.acls.enabled", broker->root);
     if (!status)
         status = sl_config_boolean(broker->config, path, &broker->keeps_acls, error);
+    if (!status)
+        status = sl_config_duration_ms(broker->config, SL_GATEWAY_ROOT "limits.kafka-wait", &broker->wait_ms,
+                                       error);
     return status ? status : gw_broker_read_access(broker, error);
 }
 
@@ -399,6 +407,13 @@ sl_status gw_broker_endpoint(struct gw_broker *broker, const char *topic, int64_
         return SL_OK;
     sl_endpoint_free(endpoint);
     return SL_OUT_OF_MEMORY;
+}
+
+void gw_broker_say_silent(const struct gw_broker *broker, char text[GW_WRITE_TEXT])
+{
+    snprintf(text, GW_WRITE_TEXT,
+             "the Kafka cluster \"%.60s\" (%.100s) did not acknowledge the message within %lld s",
+             broker->cluster, broker->own.brokers, (long long)broker->wait_ms / 1000);
 }
 
 void gw_broker_count(struct gw_broker *broker, struct gw_broker_numbers *numbers)

@@ -36,10 +36,15 @@ void gw_broker_close(struct gw_broker **broker, int grace_ms);
 /* Whether Kafka answers, within timeout_ms. Blocks: on a worker only. */
 sl_status gw_broker_check(struct gw_broker *broker, int timeout_ms, sl_error *error);
 
-/* Topics. Block: on a worker only. Making one that exists, or deleting one that is gone, is SL_OK. */
+/* When (sl_mono_ms) a request that begins now must have what it asks of Kafka: limits.kafka-wait. */
+int64_t gw_broker_deadline_ms(const struct gw_broker *broker);
+
+/* Topics. Block, until until_ms at most: on a worker only. Making one that exists, or deleting one that is
+ * gone, is SL_OK. */
 sl_status gw_broker_create_topic(struct gw_broker *broker, const char *topic, int partitions,
-                                 int64_t retention_ms, sl_error *error);
-sl_status gw_broker_delete_topic(struct gw_broker *broker, const char *topic, sl_error *error);
+                                 int64_t retention_ms, int64_t until_ms, sl_error *error);
+sl_status gw_broker_delete_topic(struct gw_broker *broker, const char *topic, int64_t until_ms,
+                                 sl_error *error);
 
 /* What a topic is now. Block likewise. Errors: SL_NOT_FOUND (there is none), SL_UNAVAILABLE, SL_TIMED_OUT,
  * SL_KAFKA. */
@@ -47,14 +52,15 @@ struct gw_topic_facts {
     int partitions;
     int64_t retention_ms; /* -1: for ever */
 };
-sl_status gw_broker_topic_facts(struct gw_broker *broker, const char *topic, struct gw_topic_facts *facts,
-                                sl_error *error);
+sl_status gw_broker_topic_facts(struct gw_broker *broker, const char *topic, int64_t until_ms,
+                                struct gw_topic_facts *facts, sl_error *error);
 /* Gives the topic more partitions where it has fewer; returns when they can be written to. Never takes any.
  */
-sl_status gw_broker_grow_topic(struct gw_broker *broker, const char *topic, int partitions, sl_error *error);
+sl_status gw_broker_grow_topic(struct gw_broker *broker, const char *topic, int partitions, int64_t until_ms,
+                               sl_error *error);
 /* Sets how long its messages stay. All else that somebody has set for the topic stays as it is. */
 sl_status gw_broker_keep_for(struct gw_broker *broker, const char *topic, int64_t retention_ms,
-                             sl_error *error);
+                             int64_t until_ms, sl_error *error);
 
 /*
  * Writes one message. Copies what it needs. SL_OK: done will be called once, on loop's thread. SL_QUEUE_FULL:
@@ -62,6 +68,7 @@ sl_status gw_broker_keep_for(struct gw_broker *broker, const char *topic, int64_
  * Loop's thread. Partitioner: murmur2 of the key, as Kafka's Java clients. What may lie anywhere goes where
  * others that may went a moment ago: one large batch for Kafka instead of many small ones.
  */
+#define GW_WRITE_TEXT 256
 struct gw_write {
     struct gw_task task; /* the broker's, until done */
     void (*done)(struct gw_write *write);
@@ -70,13 +77,16 @@ struct gw_write {
     bool anywhere;    /* no other message ever has its partition id: any Kafka partition will do */
     sl_status status; /* results: SL_OK when all in-sync replicas have it */
     sl_offset offset;
-    bool retriable;        /* not SL_OK: the same write may succeed later (it may also have succeeded) */
-    char text[256];        /* why not */
-    struct gw_loop *loop;  /* set by gw_broker_write */
-    struct gw_write *next; /* the broker's: reported together */
+    bool retriable;           /* not SL_OK: the same write may succeed later (it may also have succeeded) */
+    char text[GW_WRITE_TEXT]; /* why not */
+    struct gw_loop *loop;     /* set by gw_broker_write */
+    struct gw_write *next;    /* the broker's: reported together */
 };
 sl_status gw_broker_write(struct gw_broker *broker, struct gw_loop *loop, const char *topic,
                           const struct sl_message *message, struct gw_write *write, sl_error *error);
+
+/* Why a message waits in vain: the cluster does not answer. Any thread. */
+void gw_broker_say_silent(const struct gw_broker *broker, char text[GW_WRITE_TEXT]);
 
 /* What endpoint calls say. Filled; freed with sl_endpoint_free. */
 sl_status gw_broker_endpoint(struct gw_broker *broker, const char *topic, int64_t ttl_ms,

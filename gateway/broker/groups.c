@@ -479,6 +479,14 @@ static sl_status ask_list(struct asking *asking, sl_error *error)
     return status ? status : ask_each(asking, asking->listed, asking->listed_count, &offsets, error);
 }
 
+static sl_status tell(struct gw_broker *broker, sl_status status, const sl_error *reason, sl_error *error)
+{
+    if (!status || !error)
+        return status;
+    *error = *reason;
+    return gw_broker_explain(broker, error);
+}
+
 static int compare(const void *a, const void *b)
 {
     return strcmp(((const struct gw_group *)a)->name, ((const struct gw_group *)b)->name);
@@ -506,9 +514,7 @@ sl_status gw_groups_list(struct gw_broker *broker, const struct gw_layer *layer,
     *count = kept;
     if (kept > 1)
         qsort(*groups, kept, sizeof **groups, compare);
-    if (status && error)
-        *error = reason;
-    return status;
+    return tell(broker, status, &reason, error);
 }
 
 /* One group. */
@@ -567,7 +573,9 @@ static sl_status bounds_until(struct gw_broker *broker, const struct gw_layer *l
 sl_status gw_layer_bounds(struct gw_broker *broker, const struct gw_layer *layer,
                           struct gw_group_partition partitions[GW_PARTITIONS_MAX], sl_error *error)
 {
-    return bounds_until(broker, layer, sl_mono_ms() + TIMEOUT_MS, partitions, error);
+    sl_error reason = {0};
+    sl_status status = bounds_until(broker, layer, sl_mono_ms() + TIMEOUT_MS, partitions, &reason);
+    return tell(broker, status, &reason, error);
 }
 
 static sl_status describe(struct asking *asking, struct gw_group *group, sl_error *error)
@@ -599,9 +607,7 @@ sl_status gw_group_describe(struct gw_broker *broker, const struct gw_layer *lay
     if (!status)
         status = describe(&asking, group, &reason);
     asking_end(&asking);
-    if (status && error)
-        *error = reason;
-    return status;
+    return tell(broker, status, &reason, error);
 }
 
 /* Resets. */
@@ -712,7 +718,5 @@ sl_status gw_group_reset(struct gw_broker *broker, const struct gw_layer *layer,
     if (!status)
         status = reset_it(&asking, group, &reason);
     asking_end(&asking);
-    if (status && error)
-        *error = reason;
-    return status;
+    return tell(broker, status, &reason, error);
 }

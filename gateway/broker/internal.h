@@ -12,6 +12,8 @@
 #define GW_MESSAGE_MAX       2097152 /* bytes of a Kafka record: 1 MiB of payload, its key and headers */
 #define GW_PROPERTY_TEXT_MAX 512     /* what librdkafka says of a bad property */
 #define GW_TROUBLE_MAX       640
+#define GW_TOLD_COUNT        16
+#define GW_TOLD_MAX          256
 #define GW_SETTING_MAX       160 /* bytes of the path of a cluster's setting, its name included */
 #define GW_OUTBOXES          64  /* loops whose reports are posted together */
 
@@ -27,6 +29,12 @@ struct gw_access_data {
     char *security_protocol, *sasl_mechanism, *ca_pem;
 };
 
+/* A trouble that was logged. */
+struct gw_told {
+    char text[GW_TOLD_MAX];
+    int64_t at_ms; /* sl_mono_ms() */
+};
+
 struct gw_broker {
     sl_config *config;
     struct sl_log log;
@@ -36,11 +44,13 @@ struct gw_broker {
     int replication_factor;
     bool keeps_acls;            /* grants are written there as access control lists: acls.h */
     atomic_bool acls_cancelled; /* nobody waits for that any more */
+    int64_t wait_ms;            /* limits.kafka-wait */
 
     /* Why the last connection was not made, as librdkafka said it: the errors of calls only say that they
      * timed out. "" when there is no trouble. */
     pthread_mutex_t trouble_lock;
     char trouble[GW_TROUBLE_MAX];
+    struct gw_told told[GW_TOLD_COUNT];
 
     /* The producer is replaced when Kafka's idempotence ends it for good: writers hold the lock shared. */
     pthread_rwlock_t lock;
@@ -84,10 +94,13 @@ sl_status gw_kafka_set(rd_kafka_conf_t *conf, const char *name, const char *valu
 sl_status gw_broker_read_access(struct gw_broker *broker, sl_error *error);
 void gw_access_data_free(struct gw_access_data *data);
 
-/* access.c: what librdkafka says of connections, on whatever thread it says it. */
-void gw_broker_note_trouble(struct gw_broker *broker, rd_kafka_resp_err_t code, const char *reason);
+/* access.c: what librdkafka says of connections, on whatever thread it says it; logged once for all clients
+ * of the cluster. who: of which client's, or "". */
+void gw_broker_note_trouble(struct gw_broker *broker, rd_kafka_resp_err_t code, const char *who,
+                            const char *reason);
 void gw_broker_clear_trouble(struct gw_broker *broker);
-/* Adds the trouble that there is to the error of a call that Kafka did not answer, and returns its status. */
+/* Adds which cluster it is, and the trouble that there is, to the error of a call that Kafka did not answer;
+ * returns its status. */
 sl_status gw_broker_explain(struct gw_broker *broker, sl_error *error);
 
 /* producer.c */
@@ -108,22 +121,26 @@ void gw_broker_let_go(struct gw_broker *broker);
  * RD_KAFKA_OFFSET_BEGINNING or RD_KAFKA_OFFSET_END, and becomes the number. Through the producer's
  * connections: on a consumer's own the question would wait behind its fetch. Blocks: on a worker only.
  */
-rd_kafka_resp_err_t gw_broker_offsets(struct gw_broker *broker, rd_kafka_topic_partition_list_t *list);
+rd_kafka_resp_err_t gw_broker_offsets(struct gw_broker *broker, rd_kafka_topic_partition_list_t *list,
+                                      int timeout_ms);
 /* The first message, in each of the list's partitions, at or after a time (ms, from 0); where there is none,
  * the end. Blocks likewise. */
 rd_kafka_resp_err_t gw_broker_offsets_at(struct gw_broker *broker, rd_kafka_topic_partition_list_t *list,
-                                         int64_t timestamp_ms);
+                                         int64_t timestamp_ms, int timeout_ms);
 
 /* admin.c: an administrator of its own for one operation; NULL: error says why. */
-#define GW_ADMIN_TIMEOUT_MS    30000
 #define GW_METADATA_TIMEOUT_MS 5000
 rd_kafka_t *gw_admin_open(const struct gw_broker *broker, sl_error *error);
-/* NULL: memory is out, and librdkafka's own time-outs hold. */
-rd_kafka_AdminOptions_t *gw_admin_options(rd_kafka_t *rk, rd_kafka_admin_op_t operation);
+/* For one that is to be answered by until_ms. NULL: memory is out, and librdkafka's own time-outs hold. */
+rd_kafka_AdminOptions_t *gw_admin_options(rd_kafka_t *rk, rd_kafka_admin_op_t operation, int64_t until_ms);
+/* How long its answer is waited for: librdkafka itself says when its time is over. */
+int gw_admin_patience_ms(int64_t until_ms);
+/* What is left until then, for a call whose time-out is to be positive: at most max_ms. */
+int gw_kafka_remaining_ms(int64_t until_ms, int max_ms);
 /* The controller has the topic, or (grown) more of it; brokers learn of it and choose leaders a little later.
  */
 sl_status gw_admin_await(struct gw_broker *broker, rd_kafka_t *rk, const char *topic, int partitions,
-                         bool grown, sl_error *error);
+                         bool grown, int64_t until_ms, sl_error *error);
 
 /*
  * admin.c: the settings of a topic that follow from how long its messages stay. Kafka's retention goes by the

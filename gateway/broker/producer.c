@@ -72,7 +72,7 @@ static void enqueue(struct gw_broker *broker, struct gw_write *write)
     outbox->last = write;
 }
 
-static void explain(struct gw_write *write, const rd_kafka_message_t *message)
+static void explain(const struct gw_broker *broker, struct gw_write *write, const rd_kafka_message_t *message)
 {
     write->status = gw_kafka_status(message->err, &write->retriable);
     if (!message->err)
@@ -84,6 +84,8 @@ static void explain(struct gw_write *write, const rd_kafka_message_t *message)
                  "would be "
                  "deleted at once, or it lies in the future; send it without a timestamp, or make the "
                  "layer's ttl longer");
+    else if (write->status == SL_TIMED_OUT)
+        gw_broker_say_silent(broker, write->text);
     else
         snprintf(write->text, sizeof write->text, "Kafka did not acknowledge the message: %s",
                  rd_kafka_err2str(message->err));
@@ -106,7 +108,7 @@ static void on_delivery(rd_kafka_t *producer, const rd_kafka_message_t *message,
          * written. It is not, when the first batch to a partition failed at a leader that was not ready and
          * the second was accepted before the retry: a broker takes any first sequence number. */
         bool replaced = purged(message->err) && !atomic_load(&broker->stopping);
-        explain(write, message);
+        explain(broker, write, message);
         if (replaced)
             snprintf(write->text, sizeof write->text,
                      "the producer had to be replaced before Kafka acknowledged the message");
@@ -155,8 +157,7 @@ static void on_error(rd_kafka_t *producer, int code, const char *reason, void *o
                  rd_kafka_err2name(cause), text);
         want_replacement(broker);
     } else {
-        gw_broker_note_trouble(broker, code, reason);
-        SL_WARNING(&broker->log, "kafka %s: %s", broker->cluster, reason);
+        gw_broker_note_trouble(broker, code, "", reason);
     }
 }
 
@@ -169,10 +170,12 @@ static sl_status make_producer(struct gw_broker *broker, rd_kafka_t **producer, 
         /* A write that comes after its layer's deletion must not bring the topic back. */
         {"allow.auto.create.topics", "false"},
     };
-    static const struct gw_kafka_default defaults[] = {
+    char patience[24];
+    snprintf(patience, sizeof patience, "%lld", (long long)broker->wait_ms);
+    const struct gw_kafka_default defaults[] = {
         {"linger.ms", "0"}, /* batches form by themselves while requests are in flight */
         {"message.max.bytes", "2097152"},
-        {"delivery.timeout.ms", "25000"}, /* clients give up after 30 s: they should hear why before */
+        {"delivery.timeout.ms", patience}, /* clients give up after 30 s: they should hear why before */
         {"queue.buffering.max.messages", "200000"},
     };
     rd_kafka_conf_t *conf;

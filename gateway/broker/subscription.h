@@ -238,7 +238,8 @@ void gw_subscription_committed(struct gw_subscription *subscription, rd_kafka_ev
 void gw_subscription_order_next(struct gw_subscription *subscription); /* does it, or starts its job */
 void gw_subscription_order_done(struct gw_subscription *subscription, enum gw_step step);
 void gw_subscription_order_end(struct gw_subscription *subscription,
-                               sl_status status); /* answers the first */
+                               sl_status status);               /* answers the first */
+void gw_change_end(struct gw_change *change, sl_status status); /* answers it, and gives it back */
 void gw_subscription_mark_processed(struct gw_subscription *subscription);
 void gw_subscription_fail_changes(struct gw_subscription *subscription);
 void gw_subscription_give_up_commits(struct gw_subscription *subscription); /* their results come no more */

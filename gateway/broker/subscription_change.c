@@ -4,12 +4,31 @@
 #include "base/error.h"
 #include "base/time.h"
 
+#include <stddef.h>
 #include <stdlib.h>
 
-static void end(struct gw_change *change, sl_status status)
+static void tell(struct gw_change *change, sl_status status)
 {
+    change->told = true;
     change->status = status;
     change->done(change);
+}
+
+void gw_change_end(struct gw_change *change, sl_status status)
+{
+    gw_timer_cancel(change->subscription->loop, &change->timer);
+    if (!change->told)
+        tell(change, status);
+    change->released(change);
+}
+
+/* Its caller waits no longer. What is under way goes on: Kafka may do it yet. */
+static void overdue(struct gw_timer *timer)
+{
+    struct gw_change *change =
+        (struct gw_change *)(void *)((char *)timer - offsetof(struct gw_change, timer));
+    sl_error_set_retriable(&change->error, SL_TIMED_OUT, "it is not done in time, and may be done yet");
+    tell(change, gw_broker_explain(change->subscription->broker, &change->error));
 }
 
 sl_status gw_subscription_not_assigned(const struct gw_layer *layer, struct gw_change *change,
@@ -92,7 +111,7 @@ static void commit(struct gw_subscription *subscription, struct gw_change *chang
         sl_error_set(&change->error, change->status, "Kafka did not commit: %s", rd_kafka_err2str(code));
         change->error.retriable = retriable;
     }
-    end(change, change->status);
+    gw_change_end(change, change->status);
 }
 
 /* Whether all that is to be committed is known to be written. What librdkafka was told with its last fetch
@@ -212,7 +231,7 @@ void gw_subscription_committed(struct gw_subscription *subscription, rd_kafka_ev
         while (*link != change)
             link = &(*link)->next;
         *link = change->next;
-        end(change, commit_status(change, code));
+        gw_change_end(change, commit_status(change, code));
     } else if (code && code != RD_KAFKA_RESP_ERR__NO_OFFSET) {
         SL_INFO(&subscription->all->log, "group %s: automatic commit: %s", subscription->group,
                 rd_kafka_err2str(code));
@@ -304,7 +323,7 @@ void gw_subscription_order_end(struct gw_subscription *subscription, sl_status s
 {
     struct gw_change *change = subscription->orders;
     subscription->orders = change->next;
-    end(change, status);
+    gw_change_end(change, status);
 }
 
 static void seek(struct gw_subscription *subscription, struct gw_change *change)
@@ -320,7 +339,9 @@ static void seek(struct gw_subscription *subscription, struct gw_change *change)
 void gw_subscription_order_next(struct gw_subscription *subscription)
 {
     struct gw_change *change = subscription->orders;
-    if (change->kind == GW_PAUSE)
+    if (change->told) /* too late: its caller may have gone on elsewhere */
+        gw_subscription_order_end(subscription, change->status);
+    else if (change->kind == GW_PAUSE)
         gw_subscription_pause(subscription, change);
     else if (change->kind == GW_RESUME)
         gw_subscription_resume(subscription, change);
@@ -385,7 +406,7 @@ void gw_subscription_fail_changes(struct gw_subscription *subscription)
     subscription->orders = NULL;
     while (change) {
         struct gw_change *next = change->next;
-        end(change, say_gone(subscription, change));
+        gw_change_end(change, say_gone(subscription, change));
         change = next;
     }
 }
@@ -399,7 +420,7 @@ void gw_subscription_give_up_commits(struct gw_subscription *subscription)
         sl_error_set(&change->error, status, "%s before Kafka answered: the offsets may be committed or not",
                      status == SL_CLOSED ? "the gateway was stopped" : "the subscription ended");
         change->error.retriable = status == SL_CLOSED;
-        end(change, status);
+        gw_change_end(change, status);
     }
 }
 
@@ -407,13 +428,16 @@ static void change_arrived(struct gw_task *task)
 {
     struct gw_change *change = (struct gw_change *)(void *)((char *)task - offsetof(struct gw_change, task));
     struct gw_subscription *subscription = change->subscription;
+    change->timer.run = overdue;
+    /* Without memory for the timer it is answered when Kafka does. */
+    (void)gw_timer_set(subscription->loop, &change->timer, change->until_ms);
     if (change->kind == GW_UNSUBSCRIBE && subscription->phase != GW_LEFT) {
         append(&subscription->leavers, change);
         gw_subscription_leave(subscription, GW_END_UNSUBSCRIBED, NULL);
         gw_subscription_work(subscription);
     } else if (subscription->phase != GW_JOINED) {
         sl_status status = say_gone(subscription, change);
-        end(change, change->kind == GW_UNSUBSCRIBE ? SL_OK : status);
+        gw_change_end(change, change->kind == GW_UNSUBSCRIBE ? SL_OK : status);
     } else {
         gw_subscription_called(subscription);
         if (change->kind == GW_COMMIT && is_written(subscription, change)) {
@@ -428,8 +452,10 @@ static void change_arrived(struct gw_task *task)
 void gw_subscription_change(struct gw_change *change)
 {
     change->status = SL_OK;
-    change->late = false;
+    change->late = change->told = false;
     change->next = NULL;
+    change->timer = (struct gw_timer){0};
+    change->until_ms = gw_broker_deadline_ms(change->subscription->broker);
     change->position_count = 0;
     change->task.run = change_arrived;
     if (gw_loop_is_current(change->subscription->loop))

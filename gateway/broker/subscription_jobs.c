@@ -113,7 +113,7 @@ static rd_kafka_topic_partition_list_t *offsets_of(const struct gw_subscription 
     rd_kafka_topic_partition_list_t *known = rd_kafka_topic_partition_list_copy(list);
     for (int i = 0; i < known->cnt; i++)
         known->elems[i].offset = which;
-    *code = gw_broker_offsets(subscription->broker, known);
+    *code = gw_broker_offsets(subscription->broker, known, within(subscription, OFFSETS_TIMEOUT_MS));
     if (!*code)
         return known;
     rd_kafka_topic_partition_list_destroy(known);
@@ -170,7 +170,7 @@ static rd_kafka_resp_err_t find_starts(struct gw_subscription *subscription,
     if (!code)
         code = find_expired(subscription, list, fresh);
     if (!code)
-        code = gw_broker_offsets(subscription->broker, fresh);
+        code = gw_broker_offsets(subscription->broker, fresh, within(subscription, OFFSETS_TIMEOUT_MS));
     for (int i = 0; i < fresh->cnt && !code; i++)
         rd_kafka_topic_partition_list_set_offset(list, fresh->elems[i].topic, fresh->elems[i].partition,
                                                  fresh->elems[i].offset);
@@ -290,13 +290,14 @@ static sl_status resolve(struct gw_subscription *subscription, sl_error *error)
 {
     rd_kafka_topic_partition_list_t *list = subscription->list;
     if (subscription->seek_time_ms >= 0) {
-        rd_kafka_resp_err_t why =
-            gw_broker_offsets_at(subscription->broker, list, subscription->seek_time_ms);
+        rd_kafka_resp_err_t why = gw_broker_offsets_at(subscription->broker, list, subscription->seek_time_ms,
+                                                       within(subscription, OFFSETS_TIMEOUT_MS));
         return why ? kafka_error(error, why, "the offsets of that time are not known") : SL_OK;
     }
     if (list->elems[0].offset >= 0)
         return clamp(subscription, list, error);
-    rd_kafka_resp_err_t code = gw_broker_offsets(subscription->broker, list);
+    rd_kafka_resp_err_t code =
+        gw_broker_offsets(subscription->broker, list, within(subscription, OFFSETS_TIMEOUT_MS));
     return code ? kafka_error(error, code, "the partitions' begin and end are not known") : SL_OK;
 }
 
@@ -348,7 +349,8 @@ static sl_status resume(struct gw_subscription *subscription, sl_error *error)
 /* Where the partitions end that a commit names. */
 static sl_status ask_ends(struct gw_subscription *subscription, sl_error *error)
 {
-    rd_kafka_resp_err_t code = gw_broker_offsets(subscription->broker, subscription->list);
+    rd_kafka_resp_err_t code =
+        gw_broker_offsets(subscription->broker, subscription->list, within(subscription, OFFSETS_TIMEOUT_MS));
     return code ? kafka_error(error, code, "the partitions' ends are not known") : SL_OK;
 }
 
@@ -370,9 +372,9 @@ static sl_status ask_positions(struct gw_subscription *subscription, sl_error *e
     rd_kafka_resp_err_t code =
         rd_kafka_committed(subscription->rk, committed, within(subscription, OFFSETS_TIMEOUT_MS));
     if (!code)
-        code = gw_broker_offsets(broker, begins);
+        code = gw_broker_offsets(broker, begins, within(subscription, OFFSETS_TIMEOUT_MS));
     if (!code)
-        code = gw_broker_offsets(broker, ends);
+        code = gw_broker_offsets(broker, ends, within(subscription, OFFSETS_TIMEOUT_MS));
     for (int i = 0; i < count && !code; i++) {
         code = committed->elems[i].err;
         known[i].begin = begins->elems[i].offset;
@@ -468,6 +470,8 @@ static void run(struct gw_job *job)
     default:
         break;
     }
+    if (status)
+        gw_broker_explain(subscription->broker, error);
     subscription->job_status = status;
     subscription->back.run = gw_subscription_job_back;
     gw_loop_post(subscription->loop, &subscription->back);

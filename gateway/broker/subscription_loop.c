@@ -135,8 +135,7 @@ static void left(struct gw_subscription *subscription)
     while (subscription->leavers) {
         struct gw_change *change = subscription->leavers;
         subscription->leavers = change->next;
-        change->status = SL_OK;
-        change->done(change);
+        gw_change_end(change, SL_OK);
     }
     gw_subscription_left(subscription);
 }
@@ -204,8 +203,10 @@ static void rebalance(struct gw_subscription *subscription, rd_kafka_event_t *ev
 
 static void note_error(struct gw_subscription *subscription, rd_kafka_event_t *event)
 {
-    SL_WARNING(&subscription->all->log, "group %s on %s: %s", subscription->group, subscription->layer->topic,
-               rd_kafka_event_error_string(event));
+    char who[GW_TOLD_MAX];
+    snprintf(who, sizeof who, "group %s on %s", subscription->group, subscription->layer->topic);
+    gw_broker_note_trouble(subscription->broker, rd_kafka_event_error(event), who,
+                           rd_kafka_event_error_string(event));
     if (rd_kafka_event_error(event) == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN)
         gw_outage_suspect(subscription->outage);
     if (rd_kafka_event_error_is_fatal(event))
@@ -298,9 +299,11 @@ static void tick(struct gw_timer *timer)
         subscription->parked || subscription->unsettled || subscription->holders || subscription->commits;
     if (subscription->phase == GW_JOINING && now >= subscription->joining_until_ms) {
         sl_error error;
-        sl_error_set_retriable(&error, SL_TIMED_OUT,
-                               "consumer group %s gave the subscription no partitions in time",
-                               subscription->group);
+        sl_error_set_retriable(
+            &error, SL_TIMED_OUT,
+            "consumer group %s gave the subscription no partitions in time: the Kafka cluster "
+            "\"%s\" (%.200s) does not answer, or another member of the group does not",
+            subscription->group, subscription->broker->cluster, subscription->broker->own.brokers);
         answer_subscribe(subscription, SL_TIMED_OUT, &error);
         gw_subscription_leave(subscription, GW_END_KAFKA, error.text);
     } else if (subscription->phase == GW_JOINED && !busy && now >= idle_until) {
@@ -332,11 +335,6 @@ static void opened(struct gw_subscription *subscription)
         subscription->watch = (struct gw_watch){.fd = subscription->wake_fd, .ready = wake};
         status = gw_watch_add(subscription->loop, &subscription->watch, &error);
         subscription->watching = !status;
-        subscription->tick.run = tick;
-        if (!status)
-            status = gw_timer_set(subscription->loop, &subscription->tick, subscription->joining_until_ms);
-        if (status && subscription->watching)
-            sl_error_oom(&error);
     }
     if (status) {
         answer_subscribe(subscription, status, &error);
@@ -433,8 +431,12 @@ void gw_subscription_begin(struct gw_task *task)
     struct gw_subscription *subscription =
         (struct gw_subscription *)(void *)((char *)task - offsetof(struct gw_subscription, begin_task));
     subscription->joining_until_ms = sl_mono_ms() + subscription->all->join_ms;
+    subscription->tick.run = tick;
     sl_error error;
     sl_status status = make_conf(subscription, &error);
+    /* From now on, since its first job may have to wait for a worker. */
+    if (!status && gw_timer_set(subscription->loop, &subscription->tick, subscription->joining_until_ms))
+        status = sl_error_oom(&error);
     if (!status) {
         gw_subscription_start_job(subscription, GW_STEP_OPEN);
         return;

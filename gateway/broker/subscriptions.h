@@ -209,14 +209,16 @@ enum gw_change_kind {
 struct gw_change {
     struct gw_task task;
     struct gw_change *next;               /* the subscription's */
-    struct gw_subscription *subscription; /* a link of the caller's, held until done */
+    struct gw_subscription *subscription; /* a link of the caller's, held until released */
     enum gw_change_kind kind;
     const sl_offset *offsets;
     size_t count;
     int64_t timestamp_ms;             /* GW_SEEK_TIME */
     sl_partition_position *positions; /* GW_POSITIONS: room for GW_PARTITIONS_MAX, the caller's; ascending */
     size_t position_count;            /* result */
+    /* Once, after limits.kafka-wait at the latest: the answer. */
     void (*done)(struct gw_change *change);
+    void (*released)(struct gw_change *change); /* after that: the memory is the caller's again */
 
     /* SL_OK: Kafka has it (commit), the next poll begins there (seek), it has left its group (unsubscribe).
      * SL_CONFLICT: a partition that is not this consumer's, or a commit that is too late; commit: the rest is
@@ -225,6 +227,11 @@ struct gw_change {
     sl_status status;
     sl_error error;
     bool late; /* SL_CONFLICT: what was to be committed lies before where the group has the partition */
+
+    /* The subscription's own. */
+    struct gw_timer timer;
+    int64_t until_ms;
+    bool told;
 };
 void gw_subscription_change(struct gw_change *change); /* any thread */
 

@@ -11,14 +11,16 @@
 struct asking {
     struct gw_broker *broker;
     const char *topic;
+    int64_t until_ms;
     rd_kafka_t *rk;
     rd_kafka_queue_t *queue;
 };
 
 static sl_status asking_begin(struct asking *asking, struct gw_broker *broker, const char *topic,
-                              sl_error *error)
+                              int64_t until_ms, sl_error *error)
 {
-    *asking = (struct asking){.broker = broker, .topic = topic, .rk = gw_admin_open(broker, error)};
+    *asking = (struct asking){
+        .broker = broker, .topic = topic, .until_ms = until_ms, .rk = gw_admin_open(broker, error)};
     if (!asking->rk)
         return error->status;
     asking->queue = rd_kafka_queue_new(asking->rk);
@@ -42,8 +44,7 @@ static void keep_text(char text[GW_PROPERTY_TEXT_MAX], const char *said)
 static rd_kafka_event_t *await_answer(const struct asking *asking, rd_kafka_resp_err_t *code,
                                       char text[GW_PROPERTY_TEXT_MAX])
 {
-    rd_kafka_event_t *event =
-        rd_kafka_queue_poll(asking->queue, GW_ADMIN_TIMEOUT_MS + GW_METADATA_TIMEOUT_MS);
+    rd_kafka_event_t *event = rd_kafka_queue_poll(asking->queue, gw_admin_patience_ms(asking->until_ms));
     text[0] = 0;
     *code = event ? rd_kafka_event_error(event) : RD_KAFKA_RESP_ERR__TIMED_OUT;
     if (!*code)
@@ -61,7 +62,8 @@ static sl_status count_partitions(const struct asking *asking, int *partitions, 
     rd_kafka_topic_t *handle = rd_kafka_topic_new(asking->rk, asking->topic, NULL);
     if (!handle)
         return gw_kafka_error(rd_kafka_last_error(), NULL, "tell of topic", asking->topic, error);
-    rd_kafka_resp_err_t code = rd_kafka_metadata(asking->rk, 0, handle, &metadata, GW_METADATA_TIMEOUT_MS);
+    rd_kafka_resp_err_t code = rd_kafka_metadata(
+        asking->rk, 0, handle, &metadata, gw_kafka_remaining_ms(asking->until_ms, GW_METADATA_TIMEOUT_MS));
     if (!code)
         code = metadata->topic_cnt == 1 ? metadata->topics[0].err : RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
     if (!code)
@@ -79,7 +81,8 @@ static rd_kafka_event_t *describe(const struct asking *asking, const rd_kafka_Co
     char text[GW_PROPERTY_TEXT_MAX];
     rd_kafka_resp_err_t code;
     rd_kafka_ConfigResource_t *resource = rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC, asking->topic);
-    rd_kafka_AdminOptions_t *options = gw_admin_options(asking->rk, RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS);
+    rd_kafka_AdminOptions_t *options =
+        gw_admin_options(asking->rk, RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS, asking->until_ms);
     rd_kafka_DescribeConfigs(asking->rk, &resource, 1, options, asking->queue);
     rd_kafka_event_t *event = await_answer(asking, &code, text);
     if (options)
@@ -129,12 +132,12 @@ static sl_status finish(struct asking *asking, sl_status status, const sl_error 
     return status;
 }
 
-sl_status gw_broker_topic_facts(struct gw_broker *broker, const char *topic, struct gw_topic_facts *facts,
-                                sl_error *error)
+sl_status gw_broker_topic_facts(struct gw_broker *broker, const char *topic, int64_t until_ms,
+                                struct gw_topic_facts *facts, sl_error *error)
 {
     struct asking asking;
     sl_error reason = {.status = SL_KAFKA};
-    sl_status status = asking_begin(&asking, broker, topic, &reason);
+    sl_status status = asking_begin(&asking, broker, topic, until_ms, &reason);
     if (!status)
         status = count_partitions(&asking, &facts->partitions, &reason);
     if (!status)
@@ -151,7 +154,8 @@ static sl_status add_partitions(const struct asking *asking, int partitions, sl_
     if (!more)
         return sl_error_set(error, SL_INVALID_ARGUMENT, "topic %s with %d partitions: %s", asking->topic,
                             partitions, text);
-    rd_kafka_AdminOptions_t *options = gw_admin_options(asking->rk, RD_KAFKA_ADMIN_OP_CREATEPARTITIONS);
+    rd_kafka_AdminOptions_t *options =
+        gw_admin_options(asking->rk, RD_KAFKA_ADMIN_OP_CREATEPARTITIONS, asking->until_ms);
     rd_kafka_CreatePartitions(asking->rk, &more, 1, options, asking->queue);
     rd_kafka_event_t *event = await_answer(asking, &code, text);
     if (options)
@@ -168,18 +172,19 @@ static sl_status add_partitions(const struct asking *asking, int partitions, sl_
     return code ? gw_kafka_error(code, text, "add partitions to topic", asking->topic, error) : SL_OK;
 }
 
-sl_status gw_broker_grow_topic(struct gw_broker *broker, const char *topic, int partitions, sl_error *error)
+sl_status gw_broker_grow_topic(struct gw_broker *broker, const char *topic, int partitions, int64_t until_ms,
+                               sl_error *error)
 {
     struct asking asking;
     sl_error reason = {.status = SL_KAFKA};
     int there = 0;
-    sl_status status = asking_begin(&asking, broker, topic, &reason);
+    sl_status status = asking_begin(&asking, broker, topic, until_ms, &reason);
     if (!status)
         status = count_partitions(&asking, &there, &reason);
     if (!status && there < partitions)
         status = add_partitions(&asking, partitions, &reason);
     if (!status)
-        status = gw_admin_await(broker, asking.rk, topic, partitions, there < partitions, &reason);
+        status = gw_admin_await(broker, asking.rk, topic, partitions, there < partitions, until_ms, &reason);
     return finish(&asking, status, &reason, error);
 }
 
@@ -187,7 +192,8 @@ static sl_status alter(const struct asking *asking, rd_kafka_ConfigResource_t *r
 {
     char text[GW_PROPERTY_TEXT_MAX];
     rd_kafka_resp_err_t code;
-    rd_kafka_AdminOptions_t *options = gw_admin_options(asking->rk, RD_KAFKA_ADMIN_OP_ALTERCONFIGS);
+    rd_kafka_AdminOptions_t *options =
+        gw_admin_options(asking->rk, RD_KAFKA_ADMIN_OP_ALTERCONFIGS, asking->until_ms);
     rd_kafka_AlterConfigs(asking->rk, &resource, 1, options, asking->queue);
     rd_kafka_event_t *event = await_answer(asking, &code, text);
     if (options)
@@ -206,7 +212,7 @@ static sl_status alter(const struct asking *asking, rd_kafka_ConfigResource_t *r
 /* librdkafka 2.0.2 can only replace all that was set for a topic: so what others have set is read, and set
  * again with ours. What somebody sets in between is lost. */
 sl_status gw_broker_keep_for(struct gw_broker *broker, const char *topic, int64_t retention_ms,
-                             sl_error *error)
+                             int64_t until_ms, sl_error *error)
 {
     struct asking asking;
     struct gw_topic_setting ours[GW_RETENTION_SETTINGS];
@@ -214,7 +220,7 @@ sl_status gw_broker_keep_for(struct gw_broker *broker, const char *topic, int64_
     size_t count = 0;
     sl_error reason = {.status = SL_KAFKA};
     gw_topic_retention(retention_ms, ours);
-    sl_status status = asking_begin(&asking, broker, topic, &reason);
+    sl_status status = asking_begin(&asking, broker, topic, until_ms, &reason);
     rd_kafka_event_t *event = status ? NULL : describe(&asking, &entries, &count, &reason);
     if (!event)
         return finish(&asking, status ? status : reason.status, &reason, error);

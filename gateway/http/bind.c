@@ -79,6 +79,25 @@ static bool bind_one(int fd, struct addrinfo *address, bool first)
     return true;
 }
 
+static sl_status refuse_port(const char *name, unsigned port, int code, sl_error *error)
+{
+    const char *text = sl_errno_text(code);
+    if (code == EADDRINUSE)
+        return sl_error_set(
+            error, SL_IO,
+            "cannot listen on %s port %u: %s: stop the program that listens there (\"ss -ltnp "
+            "sport = :%u\" names it), or choose another port",
+            name, port, text, port);
+    if (code == EACCES)
+        return sl_error_set(
+            error, SL_IO,
+            "cannot listen on %s port %u: %s: a port below 1024 needs root, who may be left with "
+            "--user, or CAP_NET_BIND_SERVICE; or choose another port",
+            name, port, text);
+    return sl_error_set(error, SL_IO, "cannot listen on %s port %u: %s: choose another address or port", name,
+                        port, text);
+}
+
 static sl_status bind_all(struct gw_bound *bound, const struct gw_server_settings *settings, sl_error *error)
 {
     struct addrinfo *address = NULL;
@@ -89,8 +108,7 @@ static sl_status bind_all(struct gw_bound *bound, const struct gw_server_setting
         if (fd < 0)
             status = sl_error_set(error, SL_IO, "cannot make a socket: %s", sl_errno_text(errno));
         else if (!bind_one(fd, address, i == 0))
-            status = sl_error_set(error, SL_IO, "cannot listen on %s port %u: %s", name,
-                                  (unsigned)ntohs(*port_of(address->ai_addr)), sl_errno_text(errno));
+            status = refuse_port(name, ntohs(*port_of(address->ai_addr)), errno, error);
     }
     if (!status)
         bound->port = ntohs(*port_of(address->ai_addr));

@@ -269,6 +269,7 @@ sl_status gw_catalogs_open(const char *data_directory, struct gw_catalogs **out,
     pthread_rwlock_init(&catalogs->lock, NULL);
     struct load load = {.catalogs = catalogs};
     sl_status status = gw_db_open(data_directory, &catalogs->db, error);
+    bool opened = !status;
     if (!status) /* a crash came before its topic was known to be there */
         status = gw_db_run(catalogs->db, "UPDATE layers SET state = 2 WHERE state = 0", NULL, NULL, NULL,
                            error, "");
@@ -281,6 +282,8 @@ sl_status gw_catalogs_open(const char *data_directory, struct gw_catalogs **out,
             "SELECT hrn, id, name, topic, content_type, content_encoding, parallelization, in_kbps, "
             "out_kbps, ttl_ms, cluster, adopted FROM layers WHERE state = 1",
             load_layer, &load, NULL, error, "");
+    if (status && opened)
+        sl_error_prefix(error, "%s/catalogs.db", data_directory);
     if (!status && load.failed)
         status = sl_error_oom(error);
     if (status)

@@ -71,14 +71,26 @@ static bool read_version(void *opaque, sqlite3_stmt *row)
     return false;
 }
 
+/* What SQLite says, and what helps where the file itself is no good. */
+static sl_status failure(sqlite3 *db, sl_error *error)
+{
+    int code = sqlite3_errcode(db);
+    if (code == SQLITE_NOMEM)
+        return sl_error_oom(error);
+    if (code == SQLITE_CORRUPT || code == SQLITE_NOTADB)
+        return sl_error_set(
+            error, SL_IO,
+            "it is damaged (SQLite: %s): stop the gateway, move the file and its -wal and -shm "
+            "away, and put a copy from a backup in its place (docs/operations.md, \"Backup and "
+            "restore\"); without one, \"sqlite3 FILE .recover\" may save what is in it",
+            sqlite3_errmsg(db));
+    return sl_error_set(error, code == SQLITE_CONSTRAINT ? SL_CONFLICT : SL_IO, "SQLite: %s",
+                        sqlite3_errmsg(db));
+}
+
 static sl_status exec(sqlite3 *db, const char *sql, sl_error *error)
 {
-    char *text = NULL;
-    int code = sqlite3_exec(db, sql, NULL, NULL, &text);
-    sl_status status =
-        code ? sl_error_set(error, SL_IO, "SQLite: %s", text ? text : sqlite3_errstr(code)) : SL_OK;
-    sqlite3_free(text);
-    return status;
+    return sqlite3_exec(db, sql, NULL, NULL, NULL) ? failure(db, error) : SL_OK;
 }
 
 static sl_status version_of(sqlite3 *db, int64_t *version, sl_error *error)
@@ -217,8 +229,11 @@ sl_status gw_db_look(const char *data_directory, int64_t *version, int64_t *know
     if (size < 0 && errno != ENOENT)
         status = sl_error_set(error, SL_IO, "%s: %s", file, sl_errno_text(errno));
     else if (size > 0 && (size < HEAD_SIZE || memcmp(head, "SQLite format 3", 16) != 0))
-        status = sl_error_set(error, SL_IO, "%s: it is no SQLite file: put a copy of the store in its place",
-                              file);
+        status = sl_error_set(
+            error, SL_IO,
+            "%s: it is no SQLite file: put a copy from a backup in its place (docs/operations.md, "
+            "\"Backup and restore\")",
+            file);
     else if (size > 0)
         *version = (int64_t)head[HEAD_VERSION] << 24 | head[HEAD_VERSION + 1] << 16 |
                    head[HEAD_VERSION + 2] << 8 | head[HEAD_VERSION + 3];
@@ -271,15 +286,6 @@ sl_status gw_db_open(const char *data_directory, sqlite3 **db, sl_error *error)
         *db = NULL;
     }
     return status;
-}
-
-static sl_status failure(sqlite3 *db, sl_error *error)
-{
-    int code = sqlite3_errcode(db);
-    if (code == SQLITE_NOMEM)
-        return sl_error_oom(error);
-    return sl_error_set(error, code == SQLITE_CONSTRAINT ? SL_CONFLICT : SL_IO, "SQLite: %s",
-                        sqlite3_errmsg(db));
 }
 
 static sl_status run(sqlite3 *db, sqlite3_stmt *statement, gw_db_row row, void *opaque, sl_error *error)

@@ -79,8 +79,14 @@ static bool holds_secrets(const char *name)
     return length > 4 && !strcmp(name + length - 4, ".pem");
 }
 
+/* What is done about the files: only told, or mended as well. */
+struct tightening {
+    bool mends;
+    const struct sl_log *log;
+};
+
 /* name: in the directory that fd is; shown: in the data directory. */
-static sl_status tighten(int fd, const char *name, const char *shown, const struct sl_log *log,
+static sl_status tighten(const struct tightening *tightening, int fd, const char *name, const char *shown,
                          sl_error *error)
 {
     struct stat info;
@@ -94,16 +100,23 @@ static sl_status tighten(int fd, const char *name, const char *shown, const stru
             shown, (unsigned)info.st_uid, (unsigned)geteuid());
     if (!(info.st_mode & 077))
         return SL_OK;
+    if (!tightening->mends) {
+        SL_WARNING(tightening->log,
+                   "%s can be read by others (its mode is %03o): the start makes it its owner's alone", shown,
+                   (unsigned)info.st_mode & 0777);
+        return SL_OK;
+    }
     if (fchmodat(fd, name, info.st_mode & 0700, 0))
         return sl_error_set(error, SL_IO, "%s: others may read it, and its mode cannot be changed: %s", shown,
                             sl_errno_text(errno));
-    SL_WARNING(log, "%s could be read by others (its mode was %03o): now by its owner alone", shown,
-               (unsigned)info.st_mode & 0777);
+    SL_WARNING(tightening->log, "%s could be read by others (its mode was %03o): now by its owner alone",
+               shown, (unsigned)info.st_mode & 0777);
     return SL_OK;
 }
 
 /* within: only what holds secrets, or all. */
-static sl_status tighten_all(const char *directory, bool all, const struct sl_log *log, sl_error *error)
+static sl_status tighten_all(const struct tightening *tightening, const char *directory, bool all,
+                             sl_error *error)
 {
     DIR *list = opendir(directory);
     if (!list)
@@ -118,21 +131,34 @@ static sl_status tighten_all(const char *directory, bool all, const struct sl_lo
         if (*entry->d_name == '.' || (!all && !holds_secrets(entry->d_name)))
             continue;
         char *shown = sl_printf("%s/%s", directory, entry->d_name);
-        status = shown ? tighten(dirfd(list), entry->d_name, shown, log, error) : sl_error_oom(error);
+        status = shown ? tighten(tightening, dirfd(list), entry->d_name, shown, error) : sl_error_oom(error);
         free(shown);
     }
     closedir(list);
     return status;
 }
 
-sl_status gw_data_directory_tighten(const char *directory, const struct sl_log *log, sl_error *error)
+static sl_status tighten_directory(const struct tightening *tightening, const char *directory,
+                                   sl_error *error)
 {
     char *keys = sl_printf("%s/token-keys", directory);
     if (!keys)
         return sl_error_oom(error);
-    sl_status status = tighten_all(directory, false, log, error);
+    sl_status status = tighten_all(tightening, directory, false, error);
     if (!status)
-        status = tighten_all(keys, true, log, error);
+        status = tighten_all(tightening, keys, true, error);
     free(keys);
     return status;
+}
+
+sl_status gw_data_directory_tighten(const char *directory, const struct sl_log *log, sl_error *error)
+{
+    const struct tightening mending = {true, log};
+    return tighten_directory(&mending, directory, error);
+}
+
+sl_status gw_data_directory_look(const char *directory, const struct sl_log *log, sl_error *error)
+{
+    const struct tightening looking = {false, log};
+    return tighten_directory(&looking, directory, error);
 }

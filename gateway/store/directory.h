@@ -13,5 +13,7 @@ sl_status gw_data_directory_check(const char *data_directory, sl_error *error);
 /* What holds secrets and others could read is made readable by its owner alone, and told. Errors: SL_IO: a
  * file is somebody else's. By who holds the directory, before its files are opened. */
 sl_status gw_data_directory_tighten(const char *data_directory, const struct sl_log *log, sl_error *error);
+/* The same, told beforehand, and nothing is changed. */
+sl_status gw_data_directory_look(const char *data_directory, const struct sl_log *log, sl_error *error);
 
 #endif

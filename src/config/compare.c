@@ -40,11 +40,20 @@ static bool same(struct comparison *comparison, const struct sl_setting *setting
     return equal;
 }
 
+/* Below a name that is there on one side only, the others' defaults are nothing that was changed. */
+static bool is_default(const sl_config *config, const char *path)
+{
+    const char *origin = sl_config_origin(config, path);
+    return !origin || strcmp(origin, "default") == 0;
+}
+
 static void compare_at(void *opaque, const struct sl_setting *setting, const char *path)
 {
     struct comparison *comparison = opaque;
     const struct hocon_value *before = sl_config_value(comparison->before, path);
     const struct hocon_value *after = sl_config_value(comparison->after, path);
+    if (!before != !after && is_default(before ? comparison->before : comparison->after, path))
+        return;
     if ((!comparison->added || !before) && !same(comparison, setting, before, after))
         comparison->visit(comparison->opaque, setting, path);
 }

@@ -51,6 +51,9 @@ static void range(const struct sl_setting *setting, const char *mark, char *out,
     case SL_URL:
         snprintf(out, size, "a URL");
         break;
+    case SL_SERVERS:
+        snprintf(out, size, "servers");
+        break;
     case SL_SECTION:
     case SL_LAYERS:
     case SL_NAMED:
@@ -80,6 +83,9 @@ void sl_setting_allowed(const struct sl_setting *setting, char *out, size_t size
         break;
     case SL_URL:
         snprintf(out, size, "a URL that begins with http:// or https://");
+        break;
+    case SL_SERVERS:
+        snprintf(out, size, "HOST:PORT, with a port from 1 to 65535, several separated by commas");
         break;
     case SL_SECTION:
         snprintf(out, size, "a section, { name = value ... }");

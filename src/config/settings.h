@@ -21,9 +21,10 @@ enum sl_setting_type {
     SL_SECRET,
     SL_FILE,
     SL_SECTION,
-    SL_LAYERS, /* by HRN and layer: what .layered settings are for single layers */
-    SL_URL,    /* http:// or https:// */
-    SL_NAMED   /* a section of sections, each with a name that the user chooses */
+    SL_LAYERS,  /* by HRN and layer: what .layered settings are for single layers */
+    SL_URL,     /* http:// or https:// */
+    SL_SERVERS, /* HOST:PORT, separated by commas */
+    SL_NAMED    /* a section of sections, each with a name that the user chooses */
 };
 
 /* In a setting's path it stands for any such name: "streamlayer.gateway.token.issuers.NAME.issuer". */

@@ -44,7 +44,7 @@ static const char *const protocols[] = {"plaintext", "ssl", "sasl_plaintext", "s
      .meaning = "The outside issuer (its iss) whose tokens the brokers take: its applications are written "  \
                 "there, by their subjects; without it, those with keys, by their ids."},                     \
     {.path = root ".advertised.brokers",                                                                     \
-     .type = SL_TEXT,                                                                                        \
+     .type = SL_SERVERS,                                                                                     \
      .meaning = "The brokers that applications are told that use kafka-connector; without it, the "         \
                 "gateway's own."},                                                                           \
     {.path = root ".advertised.security-protocol",                                                           \
@@ -155,7 +155,7 @@ const struct sl_setting sl_gateway_settings[] = {
      .meaning = "Where catalogs, applications and blobs are kept."},
 
     {.path = SL_GATEWAY_ROOT "kafka.brokers",
-     .type = SL_TEXT,
+     .type = SL_SERVERS,
      .environment = "STREAMLAYER_GATEWAY_BROKERS",
      .meaning = "The Kafka cluster: host:port, separated by commas."},
     CLUSTER(SL_GATEWAY_ROOT "kafka"),
@@ -171,7 +171,7 @@ const struct sl_setting sl_gateway_settings[] = {
      .meaning = "More Kafka clusters, each by a name that layers are made with; the one above is called "
                 "default."},
     {.path = SL_GATEWAY_ROOT "kafka.clusters." SL_NAME ".brokers",
-     .type = SL_TEXT,
+     .type = SL_SERVERS,
      .meaning = "That cluster: host:port, separated by commas."},
     CLUSTER(SL_GATEWAY_ROOT "kafka.clusters." SL_NAME),
 
@@ -345,6 +345,13 @@ const struct sl_setting sl_gateway_settings[] = {
      .meaning =
          "The longest that a poll is held until messages come; below the 30 s after which the official "
          "SDKs give up."},
+    {.path = SL_GATEWAY_ROOT "limits.kafka-wait",
+     .type = SL_DURATION_MS,
+     .value = "20 s",
+     .min = SECONDS,
+     .max = 25 * SECONDS,
+     .meaning = "The longest that a request waits for Kafka, for all that it asks of it together; then it is "
+                "refused with Retry-After. Below the 30 s after which the official SDKs give up."},
     {.path = SL_GATEWAY_ROOT "limits.batch-messages",
      .type = SL_INTEGER,
      .value = "100000",

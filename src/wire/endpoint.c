@@ -4,13 +4,14 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/server.h"
 #include "base/text.h"
 
 /* The oldest Kafka protocol that clients of a layer may speak: what Kafka 4 still serves. */
 #define PROTOCOL_VERSION "2.1.0"
 #define DEFAULT_PORT     9092
 
-enum { MAX_BROKERS = 256, MAX_HOST = 255, MAX_TOPIC = 249, MAX_CLIENT_ID = 255, MAX_PREFIX = 128 };
+enum { MAX_BROKERS = 256, MAX_TOPIC = 249, MAX_CLIENT_ID = 255, MAX_PREFIX = 128 };
 
 static const char topic_characters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
 
@@ -46,12 +47,6 @@ static sl_status take_text(const json_t *object, const char *name, const char *l
 }
 
 /* librdkafka reads a list at its commas; nothing of a host's name may pass for one, or for a scheme. */
-static bool host_ok(const char *host, size_t size)
-{
-    static const char legal[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_:%";
-    return size >= 1 && size <= MAX_HOST && strspn(host, legal) >= size;
-}
-
 static sl_status take_brokers(const json_t *array, char **brokers, sl_error *error)
 {
     size_t count = json_array_size(array);
@@ -60,12 +55,12 @@ static sl_status take_brokers(const json_t *array, char **brokers, sl_error *err
                             "the layer's endpoint: \"bootstrapServers\" is not an array of 1 to %d servers",
                             (int)MAX_BROKERS);
     struct sl_buffer list;
-    sl_buffer_init(&list, count * (MAX_HOST + 16));
+    sl_buffer_init(&list, count * (SL_HOST_MAX + 16));
     for (size_t i = 0; i < count; i++) {
         const json_t *entry = json_array_get(array, i), *host = json_object_get(entry, "hostname"),
                      *port = json_object_get(entry, "port");
         json_int_t number = json_integer_value(port);
-        if (!json_is_string(host) || !host_ok(json_string_value(host), json_string_length(host)) ||
+        if (!json_is_string(host) || !sl_host_ok(json_string_value(host), json_string_length(host)) ||
             !json_is_integer(port) || number < 1 || number > 65535) {
             sl_buffer_free(&list);
             return sl_error_set(error, SL_PROTOCOL,
@@ -135,41 +130,14 @@ sl_status sl_endpoint_parse(const json_t *value, struct sl_endpoint *endpoint, s
     return status;
 }
 
-/* One HOST, HOST:PORT, [V6] or [V6]:PORT of size bytes. NULL: none of these, or memory is out. */
+/* NULL: it names no server, or memory is out. */
 static json_t *server_json(const char *text, size_t size)
 {
-    const char *end = text + size, *host = text, *port = NULL;
-    size_t host_size = size;
-    if (size && *text == '[') {
-        const char *close = memchr(text, ']', size);
-        if (!close)
-            return NULL;
-        host = text + 1;
-        host_size = (size_t)(close - host);
-        if (close + 1 < end) {
-            if (close[1] != ':')
-                return NULL;
-            port = close + 2;
-        }
-    } else {
-        const char *colon = memchr(text, ':', size);
-        if (colon) {
-            host_size = (size_t)(colon - text);
-            port = colon + 1;
-        }
-    }
-    char digits[8] = "";
-    int64_t number = DEFAULT_PORT;
-    if (port) {
-        if (end - port >= (ptrdiff_t)sizeof digits)
-            return NULL;
-        memcpy(digits, port, (size_t)(end - port));
-        if (!sl_parse_int(digits, 1, 65535, &number))
-            return NULL;
-    }
-    if (!host_ok(host, host_size))
+    struct sl_server server;
+    if (!sl_server_read(text, size, &server))
         return NULL;
-    return json_pack("{s:s%, s:I}", "hostname", host, host_size, "port", (json_int_t)number);
+    return json_pack("{s:s%, s:i}", "hostname", server.host, server.host_size, "port",
+                     server.port ? server.port : DEFAULT_PORT);
 }
 
 static json_t *servers_json(const char *brokers)

@@ -18,7 +18,7 @@ FILE = os.path.join(wrong.HERE, "wrong", "table.txt")
 ROOTS = ("here.platform.data-client.", "streamlayer.")
 UNITS = {"integer": "", "duration": " ms", "size": " bytes"}
 NOT_OF_TYPE = {"integer": "none", "duration": "none", "size": "none", "boolean": "none", "choice": "none-of-them",
-               "url": "none", "section": "none", "layers": "none", "named": "none", "text": "[none]", "file": "[none]", "secret": "[none]"}
+               "url": "none", "servers": '"none:99999"', "section": "none", "layers": "none", "named": "none", "text": "[none]", "file": "[none]", "secret": "[none]"}
 URL = 'here.platform.data-client.endpoint-locator.discovery-service-url = "http://a"'
 
 

@@ -2,6 +2,7 @@
 import os
 import re
 import shutil
+import socket
 import sqlite3
 import subprocess
 
@@ -142,6 +143,51 @@ class CheckConfig(TestCase):
             code, out, err = self.check(settings)
             self.assertEqual((code, out), (0, "the configuration is right\n"), err)
             self.assertTrue(re.search(note, err, re.M), err)
+
+    def test_files_that_others_can_read_are_told(self):
+        os.makedirs(self.place + "/data/token-keys", 0o700)
+        for name, mode in (("catalogs.db", 0o644), ("nonces.db", 0o640), ("token-keys/one.json", 0o604), ("gateway.lock", 0o644)):
+            write_text(f"{self.place}/data/{name}", "")
+            os.chmod(f"{self.place}/data/{name}", mode)
+        os.chmod(self.place + "/data", 0o700)
+        code, out, err = self.check(RIGHT)
+        self.assertEqual((code, out), (0, "the configuration is right\n"), err)
+        told = re.findall(r"^note: \S*/data/(\S+) can be read by others \(its mode is (\d+)\): the start makes it", err, re.M)
+        self.assertEqual(sorted(told), [("catalogs.db", "644"), ("nonces.db", "640"), ("token-keys/one.json", "604")], err)
+
+    def start(self, settings):
+        """What a start that fails says."""
+        write_text(self.place + "/gateway.conf", "streamlayer.gateway {\n" + settings.replace("{data}", self.place + "/data") + "\n}\n")
+        done = subprocess.run([self.platform.binaries + "/streamlayerd", "--config", self.place + "/gateway.conf"],
+                              capture_output=True, text=True, timeout=60, check=False, stdin=subprocess.DEVNULL)
+        self.assertEqual(done.returncode, 1, done.stderr)
+        return done.stderr.splitlines()[-1]
+
+    def test_a_start_says_how_a_damaged_store_is_mended(self):
+        os.mkdir(self.place + "/data", 0o700)
+        file = self.place + "/data/catalogs.db"
+        for damage in (lambda good: os.urandom(5000), lambda good: good[:100] + os.urandom(3000) + good[3100:],
+                       lambda good: good[:len(good) // 2]):
+            store(self.place + "/good", 0)
+            with sqlite3.connect(self.place + "/good/catalogs.db") as db:
+                db.executescript("CREATE TABLE a (b); INSERT INTO a VALUES (zeroblob(20000));")
+            db.close()
+            with open(self.place + "/good/catalogs.db", "rb") as good, open(file, "wb") as bad:
+                bad.write(damage(good.read()))
+            shutil.rmtree(self.place + "/good")
+            os.chmod(file, 0o600)
+            self.assertRegex(self.start(RIGHT + ", listen.port = 0"),
+                             f"{re.escape(file)}: it is damaged .*a copy from a backup in its place.*Backup and restore")
+            for each in os.listdir(self.place + "/data"):
+                if each.startswith("catalogs.db"):
+                    os.remove(f"{self.place}/data/{each}")
+
+    def test_a_start_says_who_has_its_port(self):
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            port = taken.getsockname()[1]
+            self.assertRegex(self.start(f"{RIGHT}\nlisten.port = {port}"),
+                             rf"gateway\.conf:3: streamlayer\.gateway\.listen\.port = {port}: cannot listen on 127\.0\.0\.1 port "
+                             rf'{port}: Address already in use: stop the program .*"ss -ltnp sport = :{port}".*another port')
 
     def test_several_faults_are_told_at_once(self):
         """Each with its place and its setting, whatever else is wrong, and once."""

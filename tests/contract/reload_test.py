@@ -79,6 +79,19 @@ class Reload(TestCase):
         # Still so at the next, until there is a restart.
         self.assertIn("threads needs a restart", running.hup())
 
+    def test_sighup_names_of_a_new_cluster_what_was_set(self):
+        running = self.start()
+        running.configure('kafka.clusters.eu { brokers = "127.0.0.1:1" }')
+        said = running.hup()
+        self.assertRegex(said, r"reload: streamlayer\.gateway\.kafka\.clusters\.eu\.brokers needs a restart.*gateway\.conf:5")
+        self.assertEqual(said.count("needs a restart"), 1, said)
+        running.configure('kafka.clusters.eu { brokers = "127.0.0.1:99999" }')
+        self.assertRegex(running.hup(), r"nothing was changed: .*gateway\.conf:5: streamlayer\.gateway\.kafka\.clusters\.eu\.brokers = "
+                                        r'.*"127\.0\.0\.1:99999" is no server')
+        running.configure('kafka.clusters.eu { brokers = "127.0.0.1:1", client { ssl.ca.location = /none } }')
+        self.assertRegex(running.hup(), r"nothing was changed: .*gateway\.conf:5: streamlayer\.gateway\.kafka\.clusters\.eu\."
+                                        r"client\.ssl\.ca\.location: /none: No such file")
+
     def test_wrong_configuration_changes_nothing(self):
         running = self.start(settings="limits.body = 8 KiB")
         platform = daemon.platform_of(running, self.key)

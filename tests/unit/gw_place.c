@@ -195,12 +195,18 @@ sl_status poll_once(struct gw_subscription *subscription, size_t max, int *seen,
 
 void changed_it(struct gw_change *change)
 {
+    (void)change;
+}
+
+void let_go_of_it(struct gw_change *change)
+{
     tell(&((struct changing *)(void *)change)->done);
 }
 
 sl_status change(struct gw_subscription *subscription, enum gw_change_kind kind)
 {
-    struct changing call = {.change = {.subscription = subscription, .kind = kind, .done = changed_it}};
+    struct changing call = {
+        .change = {.subscription = subscription, .kind = kind, .done = changed_it, .released = let_go_of_it}};
     gw_subscription_change(&call.change);
     await(&call.done, 1);
     return call.change.status;
@@ -242,7 +248,8 @@ sl_status commit_one(struct gw_subscription *subscription, sl_offset offset)
                                        .kind = GW_COMMIT,
                                        .offsets = &offset,
                                        .count = 1,
-                                       .done = changed_it}};
+                                       .done = changed_it,
+                                       .released = let_go_of_it}};
     gw_subscription_change(&call.change);
     await(&call.done, 1);
     return call.change.status;
@@ -250,9 +257,11 @@ sl_status commit_one(struct gw_subscription *subscription, sl_offset offset)
 
 int positions(struct gw_subscription *subscription, sl_partition_position list[GW_PARTITIONS_MAX])
 {
-    struct changing call = {
-        .change = {
-            .subscription = subscription, .kind = GW_POSITIONS, .positions = list, .done = changed_it}};
+    struct changing call = {.change = {.subscription = subscription,
+                                       .kind = GW_POSITIONS,
+                                       .positions = list,
+                                       .done = changed_it,
+                                       .released = let_go_of_it}};
     gw_subscription_change(&call.change);
     await(&call.done, 1);
     assert_int_equal(call.change.status, SL_OK);

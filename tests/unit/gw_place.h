@@ -65,6 +65,7 @@ struct changing {
 };
 
 void changed_it(struct gw_change *change);
+void let_go_of_it(struct gw_change *change);
 sl_status change(struct gw_subscription *subscription, enum gw_change_kind kind);
 sl_status seek_to_end(struct gw_subscription *subscription);
 sl_status commit_one(struct gw_subscription *subscription, sl_offset offset);

@@ -93,7 +93,8 @@ static void an_answer_lost_before_a_resume_comes_again(void **state)
 
     assert_int_equal(change(subscription, GW_PAUSE), SL_OK);
     struct changing resume = {
-        .change = {.subscription = subscription, .kind = GW_RESUME, .done = changed_it}};
+        .change = {
+            .subscription = subscription, .kind = GW_RESUME, .done = changed_it, .released = let_go_of_it}};
     hold_seeks(true);
     gw_subscription_change(&resume.change);
     await_held_seek();
@@ -270,7 +271,8 @@ static void what_is_refused_is_named(void **state)
                                            .kind = kinds[i],
                                            .offsets = &nowhere,
                                            .count = 1,
-                                           .done = changed_it}};
+                                           .done = changed_it,
+                                           .released = let_go_of_it}};
         gw_subscription_change(&call.change);
         await(&call.done, 1);
         assert_int_equal(call.change.status, SL_CONFLICT);
@@ -304,7 +306,8 @@ static void calls_while_it_is_stopped_hear_so(void **state)
                                        .kind = GW_COMMIT,
                                        .offsets = &offset,
                                        .count = 1,
-                                       .done = changed_it}};
+                                       .done = changed_it,
+                                       .released = let_go_of_it}};
     gw_subscription_change(&call.change);
     await(&call.done, 1);
     assert_int_equal(call.change.status, SL_CLOSED);
@@ -331,7 +334,8 @@ static void a_commit_under_way_hears_of_the_stop(void **state)
                                        .kind = GW_COMMIT,
                                        .offsets = &offset,
                                        .count = 1,
-                                       .done = changed_it}};
+                                       .done = changed_it,
+                                       .released = let_go_of_it}};
     gw_subscription_change(&call.change);
     gw_subscriptions_close(place.subscriptions, 0); /* it goes on beside us */
     await(&call.done, 1);
