@@ -73,7 +73,7 @@ static enum cli_line fill(struct cli_lines *lines, const struct cli *cli)
         return CLI_LINE_FAILED;
     }
     for (;;) {
-        if (cli_interrupted())
+        if (cli_interrupted() || (lines->stop && atomic_load(lines->stop)))
             return CLI_LINE_INTERRUPTED;
         /* A terminal or a pipe may stay silent for ever: look at the signals meanwhile. */
         struct pollfd input = {.fd = lines->fd, .events = POLLIN};

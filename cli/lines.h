@@ -5,6 +5,8 @@
 
 #include "cli.h"
 
+#include <stdatomic.h>
+
 struct cli_lines {
     const char *name; /* for messages */
     const char *delimiter;
@@ -16,6 +18,7 @@ struct cli_lines {
     size_t max; /* bytes a record may have */
     uint64_t number;
     bool at_end;
+    const atomic_bool *stop; /* ends the reading as a signal does; NULL: nothing else does */
 };
 
 /* path NULL or "-": standard input. The delimiter is a newline; others are set behind the call. false, with

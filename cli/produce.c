@@ -60,10 +60,19 @@ struct produce {
     /* Under lock: written by the library's thread. */
     uint64_t delivered, delivered_bytes, failed;
     sl_error first_error;
+    atomic_bool
+        refused; /* the application may not write there, or there is no such layer: nor is the rest taken */
     /* Where an early end was: nothing from there on is sent. NULL: there was none. Line 0: the whole file. */
     const char *stopped_in;
     uint64_t stopped_at;
 };
+
+/* Whether it is the layer's refusal and not one message's. */
+static bool is_of_layer(const sl_error *error)
+{
+    return error->status == SL_UNAUTHENTICATED || error->status == SL_FORBIDDEN ||
+           error->status == SL_NOT_FOUND;
+}
 
 /* The payload's size travels as the message's opaque, so that only what was delivered is counted. */
 static void on_delivery(void *opaque, void *message_opaque, const sl_delivery *delivery)
@@ -77,6 +86,8 @@ static void on_delivery(void *opaque, void *message_opaque, const sl_delivery *d
         const sl_error *error = sl_delivery_error(delivery);
         if (!produce->failed++ && error)
             produce->first_error = *error;
+        if (error && is_of_layer(error))
+            atomic_store(&produce->refused, true);
     }
     pthread_mutex_unlock(&produce->lock);
 }
@@ -178,6 +189,8 @@ static int wait_for_turn(struct produce *produce)
     while ((wait_ms = cli_rate_wait_ms(&produce->rate, cli_mono_ms())) > 0) {
         if (cli_interrupted())
             return CLI_INTERRUPTED;
+        if (atomic_load(&produce->refused))
+            return CLI_FAILED;
         cli_sleep_ms(wait_ms < SIGNAL_CHECK_MS ? (int)wait_ms : SIGNAL_CHECK_MS);
         show_progress(produce);
     }
@@ -200,12 +213,12 @@ static int send_message(struct produce *produce, const struct cli_lines *lines)
         status = sl_producer_send(produce->producer, produce->message, (void *)(uintptr_t)size,
                                   SIGNAL_CHECK_MS, &error);
         show_progress(produce);
-    } while (status == SL_QUEUE_FULL && !cli_interrupted());
+    } while (status == SL_QUEUE_FULL && !cli_interrupted() && !atomic_load(&produce->refused));
     cli_rate_count(&produce->rate, cli_mono_ms(), size);
     if (!status)
         return CLI_OK;
     if (status == SL_QUEUE_FULL)
-        return CLI_INTERRUPTED;
+        return cli_interrupted() ? CLI_INTERRUPTED : CLI_FAILED;
     return refuse_as(produce, lines, status, error.text);
 }
 
@@ -276,6 +289,7 @@ static int send_file(struct produce *produce, const char *path)
     lines.crlf = cli_flag(produce->cli, "crlf");
     lines.delimiter = produce->delimiter.data;
     lines.delimiter_size = produce->delimiter.size;
+    lines.stop = &produce->refused;
     int code = CLI_OK;
     const char *data;
     size_t size;
@@ -287,13 +301,15 @@ static int send_file(struct produce *produce, const char *path)
             code = send_message(produce, &lines);
     } else {
         while (!code && (outcome = cli_lines_next(&lines, produce->cli, &data, &size)) == CLI_LINE)
-            code = cli_interrupted() ? CLI_INTERRUPTED : send_line(produce, data, size, &lines);
+            code = cli_interrupted()                ? CLI_INTERRUPTED
+                   : atomic_load(&produce->refused) ? CLI_FAILED
+                                                    : send_line(produce, data, size, &lines);
     }
     cli_lines_close(&lines);
     if (!code && outcome == CLI_LINE_FAILED)
         code = CLI_FAILED;
     if (!code && outcome == CLI_LINE_INTERRUPTED)
-        code = CLI_INTERRUPTED;
+        code = cli_interrupted() ? CLI_INTERRUPTED : CLI_FAILED;
     if (code) {
         produce->stopped_in = lines.name;
         produce->stopped_at = lines.number;
@@ -511,7 +527,9 @@ const struct cli_command cli_produce_command = {
         "not 0. Ctrl-C stops reading, gives what is under way two seconds, tells how "
         "many messages were delivered and how many were not, and exits with 130.\n"
         "\n"
-        "It stops at the first line that cannot be a message, or file that cannot be read: what is "
+        "It stops at the first line that cannot be a message, file that cannot be read, or answer that the "
+        "layer "
+        "is gone or may not be written to: what is "
         "before it is "
         "sent, what is from there on is not, and standard error says how many messages were delivered "
         "and where "

@@ -230,6 +230,7 @@ enum cli_next cli_source_next(struct cli_source *source, sl_batch **batch, int *
     }
     if (status) {
         *code = cli_fail(source->cli, &error);
+        source->told = true;
         return CLI_NEXT_FAILED;
     }
     if (*batch)
@@ -249,10 +250,12 @@ int cli_source_commit(struct cli_source *source, bool now)
         sl_consumer_commit_offsets(source->consumer, source->done.items, source->done.count, &error);
     source->committed_ms = now_ms;
     source->done.changed = false;
-    if (!status)
+    if (!status || source->told)
         return CLI_OK;
-    if (error.fatal)
+    if (error.fatal) {
+        source->told = true;
         return cli_fail(source->cli, &error);
+    }
     /* The group has given a partition to another member, or Kafka is away: what is not committed comes again.
      */
     cli_warning(source->cli, "not committed, so these messages will come again: %s", error.text);
@@ -264,7 +267,7 @@ int cli_source_close(struct cli_source *source)
 {
     sl_error error = {0};
     int code = CLI_OK;
-    if (source->consumer && sl_consumer_close(&source->consumer, &error))
+    if (source->consumer && sl_consumer_close(&source->consumer, &error) && !source->told)
         code = cli_fail(source->cli, &error);
     free(source->done.items);
     free(source->wheres);

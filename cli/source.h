@@ -65,6 +65,7 @@ struct cli_source {
     int64_t idle_ms;      /* -1: never */
     int64_t last_ms, committed_ms, last_message_ms, looked_ms;
     struct cli_offsets done;
+    bool told; /* why it cannot go on: what follows from that is not told, too */
     struct cli_where *wheres;
     size_t where_count;
     int32_t *only; /* the partitions of --partition; none: all */
