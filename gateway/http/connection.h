@@ -47,6 +47,7 @@ struct gw_connection {
     unsigned char remote[GW_ADDRESS_SIZE]; /* its address */
     bool trusted;                          /* as a proxy, that tells who its clients are */
     struct gw_tls *tls;                    /* linked; NULL: plain HTTP */
+    bool spoke, plain, shaken;             /* handshake.c: something came; no TLS; the handshake is done */
     char *subject;                         /* of the client's certificate, once it was asked for */
     bool subject_sought;
 };

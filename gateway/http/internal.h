@@ -64,9 +64,11 @@ struct gw_server {
     uint16_t port;
     struct gw_addresses *addresses;
     atomic_uint connections, streams;
-    atomic_uint parked;           /* requests in flight that wait for something to tell */
-    atomic_ullong cuts[GW_WAITS]; /* connections that kept the server waiting too long, by what for */
-    atomic_ullong surplus;        /* closed without a word */
+    atomic_uint parked;                 /* requests in flight that wait for something to tell */
+    atomic_ullong cuts[GW_WAITS];       /* connections that kept the server waiting too long, by what for */
+    atomic_ullong surplus;              /* closed without a word */
+    atomic_ullong handshakes_failed[2]; /* of TLS; [1]: because plain HTTP came */
+    atomic_llong handshakes_told_ms;    /* when one was logged last; 0: never */
     atomic_bool open, draining;
     struct gw_cors cors;
     struct gw_networks trusted_proxies;
@@ -185,6 +187,10 @@ bool gw_framing_is_clear(struct gw_request *request, const char *version);
  * libmicrohttpd refuses the handshake. end: after the last. */
 bool gw_peer_begin(struct gw_connection *connection, struct gw_loop *loop, struct MHD_Connection *mhd);
 void gw_peer_end(struct gw_connection *connection);
+
+/* handshake.c: follows the handshake of a connection; when it has ended, says that it failed. */
+void gw_handshake_begin(struct gw_connection *connection, gnutls_session_t session);
+void gw_handshake_end(const struct gw_connection *connection);
 
 /* Finds out whose the request is, or answers: what a trusted proxy says of that contradicts itself. */
 bool gw_peer_is_clear(struct gw_request *request);

@@ -152,10 +152,15 @@ bool gw_server_metrics(const struct gw_server *server, struct sl_buffer *text)
     if (not_after)
         sl_buffer_printf(
             text,
+            "# HELP streamlayer_tls_handshakes_failed_total TLS handshakes that came to nothing.\n"
+            "# TYPE streamlayer_tls_handshakes_failed_total counter\n"
+            "streamlayer_tls_handshakes_failed_total{reason=\"plain_http\"} %llu\n"
+            "streamlayer_tls_handshakes_failed_total{reason=\"refused\"} %llu\n"
             "# HELP streamlayer_tls_certificate_not_after_seconds When the certificate, or one of "
             "its chain, ends, in seconds since 1970.\n"
             "# TYPE streamlayer_tls_certificate_not_after_seconds gauge\n"
             "streamlayer_tls_certificate_not_after_seconds %lld\n",
+            atomic_load(&server->handshakes_failed[1]), atomic_load(&server->handshakes_failed[0]),
             not_after);
     if (server->settings.access_log)
         sl_buffer_printf(text,

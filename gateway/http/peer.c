@@ -22,11 +22,15 @@ bool gw_peer_begin(struct gw_connection *connection, struct gw_loop *loop, struc
     if (!loop->tls)
         return true;
     connection->tls = gw_tls_link(loop->tls);
-    return gw_tls_begin(loop->tls, session_of(mhd));
+    if (!gw_tls_begin(loop->tls, session_of(mhd)))
+        return false;
+    gw_handshake_begin(connection, session_of(mhd));
+    return true;
 }
 
 void gw_peer_end(struct gw_connection *connection)
 {
+    gw_handshake_end(connection);
     gw_tls_unlink(&connection->tls);
     free(connection->subject);
 }

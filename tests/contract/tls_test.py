@@ -192,6 +192,27 @@ class Whole(Https):
         with self.assertRaisesRegex((ssl.SSLError, ConnectionError), "ALERT|EOF|reset"):
             platform.socket(old)
 
+    def test_https_handshakes_that_fail_are_told(self):
+        """Plain HTTP is answered, and each failure is counted; what does not fail is not."""
+        up, platform = self.up()
+        parts = urllib.parse.urlsplit(platform.url)
+        for request in (b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", b"POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n" + bytes(20000)):
+            with socket.create_connection((parts.hostname, parts.port), 30) as plain:
+                plain.sendall(request)
+                status, body, rest = read_answer(lambda: plain.recv(65536))
+            self.assertEqual((status, rest), (400, b""))
+            self.assertIn(b"https://", body)
+        with self.assertRaises(ssl.SSLError):
+            platform.socket(ssl.create_default_context())  # does not know the CA
+        with socket.create_connection((parts.hostname, parts.port), 30) as probe:
+            probe.shutdown(socket.SHUT_WR)
+            self.assertEqual(probe.recv(1), b"")
+        counted = wait_for(lambda: re.search(r'handshakes_failed_total\{reason="plain_http"\} 2\n.*reason="refused"\} 1\n',
+                                             platform.get("/metrics").text), 30, "the handshakes are not counted")
+        self.assertTrue(counted)
+        self.assertRegex(up.text() + (streamlayer.read_text(self.at("data/gateway.log")) or ""),
+                         r"INFO.* tls: 127\.0\.0\.1 sent plain HTTP, and was answered 400|tls: 127\.0\.0\.1 sent plain HTTP")
+
     def test_https_sessions_are_resumed(self):
         """Whichever loop the client meets when it comes back."""
         _, platform = self.up("-D", "streamlayer.gateway.threads=3")

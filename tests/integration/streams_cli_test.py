@@ -354,6 +354,27 @@ class Streams(TestCase):
         self.assertEqual(error["text"], "interrupted: 2 messages were delivered; what is from standard input:3 on was "
                                         "not sent")
 
+    def test_produce_and_consume_end_when_the_layer_is_gone(self):
+        """Neither waits for more: produce tells what was not sent and why, consume tells why, once."""
+        self.layer()
+        over = [f"-Dhere.platform.data-client.stream.connector.{side}=http-connector" for side in ("producer", "consumer")]
+        writing = self.background("produce", self.hrn, "layer", *over, stdin=subprocess.PIPE, stderr=subprocess.PIPE)
+        reading = self.background("consume", self.hrn, "layer", "--follow", *over, stdout=subprocess.PIPE,
+                                  stderr=subprocess.PIPE)
+        writing.stdin.write(b"one\n")
+        writing.stdin.flush()
+        self.assertEqual(reading.stdout.readline(), b"one\n")
+        self.platform.delete(f"/config/v1/catalogs/{self.hrn}/layers/layer")
+        writing.stdin.write(b"two\n")
+        writing.stdin.flush()
+        self.assertNotEqual(writing.wait(60), 0)
+        errors = writing.stderr.read().decode()
+        self.assertRegex(errors, "stopped early: 1 message was delivered; what is from standard input:[0-9]+ on was not sent")
+        self.assertRegex(errors, "1 message was not delivered: .*has no layer")
+        self.assertNotEqual(reading.wait(60), 0)
+        told = reading.stderr.read().decode()
+        self.assertEqual(told.count("streamlayer: "), 1, told)
+
     def test_produce_of_large_payloads_ends_with_ctrl_c(self):
         """Payloads that are being stored are given up soon; what was delivered and what was not adds up; 130."""
         self.layer()
