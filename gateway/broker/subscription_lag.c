@@ -9,7 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MEASURE_MS 1000 /* no oftener */
+#define MEASURE_MS     1000 /* no oftener */
+#define ASK_TIMEOUT_MS 10000
 
 /* -1: not known. */
 static int64_t lag_of(const struct gw_subscription *subscription, struct gw_share *share)
@@ -70,7 +71,7 @@ static void ask_ends(struct gw_job *job)
 {
     struct gw_subscription *subscription =
         (struct gw_subscription *)(void *)((char *)job - offsetof(struct gw_subscription, lag_job));
-    gw_broker_offsets(subscription->broker, subscription->lag_list);
+    gw_broker_offsets(subscription->broker, subscription->lag_list, ASK_TIMEOUT_MS);
     subscription->lag_back.run = lag_found;
     gw_loop_post(subscription->loop, &subscription->lag_back);
 }
