@@ -9,6 +9,7 @@ import tempfile
 import daemon
 import kafka
 import streamlayer
+from accounts import Accounts
 from streamlayer import Subscription, TestCase, data, wait_for
 
 EARLIEST = {"auto.offset.reset": "earliest"}
@@ -56,12 +57,29 @@ class Clusters(TestCase):
         """One message goes in and comes out."""
         platform.publish(hrn, layer, text)
         subscription = Subscription(platform, hrn, layer, properties=EARLIEST)
-        self.assertIn(text, [data(message) for message in subscription.receive(1)])
+        wait_for(lambda: text in [data(message) for message in subscription.poll()], 30, f"{text} did not come")
         subscription.delete()
 
     def layers(self):
         with sqlite3.connect(self.place + "/data/catalogs.db") as store:
             return dict(store.execute("SELECT id, state FROM layers"))
+
+    def revoked(self, platform, hrn, layer):
+        """Who loses the right to read loses its subscription, too."""
+        account = Accounts(platform).make()
+        account.grant(hrn, "read")
+        subscription = Subscription(account, hrn, layer)
+        self.assertEqual(account.get(subscription.url("partitions")).status, 200)
+        self.assertEqual(platform.delete(f"/config/v1/catalogs/{hrn}/grants/{account.name}").status, 204)
+        self.refused(account.get(subscription.url("partitions")), 403, "forbidden")
+        account.grant(hrn, "read")
+
+        def ended():
+            answer = account.get(subscription.url("partitions"))
+            return answer if answer.status != 200 else None
+        answer = wait_for(ended, 20, "the subscription outlives the right")
+        self.assertIn(answer.status, (403, 404), answer.text)
+        self.assertIn("may not read", answer.json()["cause"])
 
     # --- Several clusters ---
 
@@ -89,6 +107,7 @@ class Clusters(TestCase):
             self.assertIn(f'streamlayer_kafka_written_messages_total{{cluster="{cluster}"}} 1\n', metrics)
         self.refused(platform.post(layers, {"id": "x", "contentType": "a/b", "cluster": "us"}), 400, "bad-request",
                      "default, eu")
+        self.revoked(platform, hrn, "there")
 
         # The cluster is taken out of the settings: its layer says so, all else goes on.
         running, platform = self.restart(running)
@@ -129,6 +148,12 @@ class Clusters(TestCase):
         self.refused(platform.post(layers, {**ask, "ttl": 3600000}), 400, "bad-request", "7200000")
         self.assertEqual(platform.get(layers + "/orders").status, 404)
         self.assertEqual(kafka.partitions(brokers, topic + "-none"), 0)  # asking has not made it
+        manager = Accounts(platform).make("create")  # other topics are none of its business, nor whether they are there
+        manager.grant(hrn, "manage")
+        for name in (topic, topic + "-none"):
+            self.refused(manager.post(layers, {**ask, "topic": name}), 403, "forbidden", "may not adopt topics")
+            self.refused(manager.post("/config/v1/catalogs", {"id": platform.name("c"), "layers": [{**ask, "topic": name}]}),
+                         403, "forbidden", "may not adopt topics")
         before = kafka.topic_settings(brokers, topic)
 
         platform.cli("layer", "create", hrn, "orders", "--content-type", "text/plain", "--topic", topic)

@@ -2,13 +2,15 @@
 import hashlib
 import http.client
 import os
+import re
+import socket
 import subprocess
 import threading
 import urllib.parse
 
 import streamlayer
 from accounts import Accounts
-from streamlayer import Platform, Running, Subscription, TestCase, data
+from streamlayer import Platform, Running, Subscription, TestCase, data, wait_for
 
 OCTETS = "application/octet-stream"
 MIB = 1024 * 1024
@@ -159,6 +161,28 @@ class Gateways(TestCase):
         self.assertGreater(written, 1000)
         self.assertLess(written, 20000)
         self.assertIn("streamlayer_result_bytes 0\n", platform.get("/metrics", token=None).text)
+        self.assertEqual(up.stop(), 0, up.text()[-3000:])
+
+    def test_a_batch_that_finds_no_room_is_told(self):
+        """What holds the memory does not go on: the batch ends after a while, and does not wait for ever."""
+        up, platform, hrn = self.start(limits__bytes_in_flight="1 MiB", limits__body_rate="0")
+        parts = urllib.parse.urlsplit(platform.url)
+        holder = socket.create_connection((parts.hostname, parts.port))
+        self.addCleanup(holder.close)
+        holder.sendall((f"POST {platform.base('publish', 'v2', hrn)}/layers/layer/partitions HTTP/1.1\r\nHost: x\r\n"
+                        f"Authorization: Bearer {platform.token}\r\nContent-Type: application/json\r\n"
+                        "Content-Length: 900000\r\n\r\n").encode() + b" " * 800000)
+        wait_for(lambda: int(re.search(r"(?m)^streamlayer_bytes_in_flight (\d+)", platform.get("/metrics").text)[1]) >= 800000,
+                 30, "the body is not held")
+        record = bytes.fromhex("a1025a") + (150000).to_bytes(4, "big") + b"x" * 150000  # as it comes, and once more for Kafka
+        answer = platform.post(f"{platform.base('ingest', 'v1', hrn)}/layers/layer", record,
+                               headers={"Content-Type": "application/cbor-seq"})
+        self.assertEqual(answer.status, 200, answer.text)
+        self.assertIn(b"queue-full", answer.body)
+        holder.close()
+        wait_for(lambda: b"queue-full" not in platform.post(f"{platform.base('ingest', 'v1', hrn)}/layers/layer", record,
+                                                            headers={"Content-Type": "application/cbor-seq"}).body,
+                 60, "there is no room, though nobody has it")
         self.assertEqual(up.stop(), 0, up.text()[-3000:])
 
     def test_large_message_that_kafka_refuses(self):
