@@ -15,8 +15,7 @@
 /* Subjects are principals as they are: "User:CN=broker". So no application's id can be one of them. */
 #define BROKER "broker"
 
-/* Half the time that the gateway shows a key before it signs is long enough for a broker to learn of it; a
- * key that was revoked is to be forgotten sooner. */
+/* The gateway shows a key for an hour before it signs; one that was revoked is to be forgotten sooner. */
 #define JWKS_REFRESH_MS 60000
 /* A connection is closed when its token ends, and in any case after: */
 #define REAUTH_MS 3600000

@@ -251,8 +251,11 @@ class SecureUp(TestCase):
         self.own.publish(hrn, "layer", b"there")
         counter = iter(range(2, 60))
 
-        def acls(*arguments):
-            return kafka.acls(self.tls + "/admin.properties", *arguments)
+        def acls(*commands):
+            return kafka.acls(self.tls + "/admin.properties", *commands)
+
+        def listed():
+            return sorted(line for line in acls(("--list",)).splitlines() if line.startswith("User:CN="))
 
         def does(*arguments):
             return self.own.cli(*arguments, check=False).returncode == 0
@@ -276,21 +279,22 @@ class SecureUp(TestCase):
                 return False
 
         topics = ("--topic", "sl.", "--resource-pattern-type", "prefixed")
+        # In an order in which none needs what the next one goes without.
         rows = (("Alter", ("--cluster",), lambda: does("acl", "check")),
                 ("Create", topics, lambda: does("layer", "create", hrn, self.own.name("l"), "--content-type", "a/b")),
                 ("Delete", topics, deletes), ("Alter", topics, changes("--parallelization")),
-                ("AlterConfigs", topics, changes("--ttl", "h")), ("Write", topics, publishes), ("Read", topics, reads),
+                ("AlterConfigs", topics, changes("--ttl", "h")), ("Read", topics, reads), ("Write", topics, publishes),
                 ("Read", ("--group", "*"), reads))
-        there = sorted(line for line in acls("--list").splitlines() if line.startswith("User:CN="))
+        there = listed()
         self.assertEqual(len(there), len(rows), there)
-        for operation, resource, call in rows:
-            with self.subTest(right=operation, resource=resource):
-                right = ("--allow-principal", "User:CN=streamlayerd", "--operation", operation, *resource)
-                acls("--remove", "--force", *right)
-                self.assertFalse(call())
-                acls("--add", *right)
-                streamlayer.wait_for(call, 60, f"the gateway can, with {operation} on {resource}")
-        self.assertEqual(sorted(line for line in acls("--list").splitlines() if line.startswith("User:CN=")), there)
+        rights = [("--allow-principal", "User:CN=streamlayerd", "--operation", operation, *resource)
+                  for operation, resource, _ in rows]
+        acls(("--remove", "--force", *rights[0]))
+        for i, (operation, resource, call) in enumerate(rows):
+            self.assertFalse(call(), f"without {operation} on {resource}")
+            acls(("--add", *rights[i]), *(("--remove", "--force", *right) for right in rights[i + 1:i + 2]))
+            streamlayer.wait_for(call, 60, f"the gateway can, with {operation} on {resource}")
+        self.assertEqual(listed(), there)
         self.stop(up)
 
 

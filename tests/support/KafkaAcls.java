@@ -1,5 +1,6 @@
 import java.io.FileReader;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.Collections;
 import java.util.List;
 import java.util.Properties;
@@ -15,10 +16,20 @@ import org.apache.kafka.common.resource.ResourceType;
 
 /**
  * kafka-acls.sh, as far as documents and tests use it: Kafka's own is not among the jars that `streamlayer up` fetches.
- * The options are Kafka's; any other is refused.
+ * The options are Kafka's; any other is refused. Of ours is "--" between two commands, so that one start of Java does both.
  */
 public class KafkaAcls {
     public static void main(String[] arguments) throws Exception {
+        int begin = 0;
+        for (int i = 0; i <= arguments.length; i++) {
+            if (i == arguments.length || arguments[i].equals("--")) {
+                run(Arrays.copyOfRange(arguments, begin, i));
+                begin = i + 1;
+            }
+        }
+    }
+
+    private static void run(String[] arguments) throws Exception {
         Properties settings = new Properties();
         String action = null;
         String principal = null;

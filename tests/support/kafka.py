@@ -32,9 +32,10 @@ def java(*arguments, check=True):
     return done.stdout.decode(errors="replace")
 
 
-def acls(settings, *arguments):
-    """kafka-acls.sh with a file of an administrator's settings."""
-    return java(os.path.join(os.path.dirname(__file__), "KafkaAcls.java"), "--command-config", settings, *arguments)
+def acls(settings, *commands):
+    """Each is the options of a kafka-acls.sh; settings: a file of an administrator's."""
+    words = [word for command in commands for word in ("--", "--command-config", settings, *command)]
+    return java(os.path.join(os.path.dirname(__file__), "KafkaAcls.java"), *words[1:])
 
 
 def set_topic(brokers, topic, name, value):
