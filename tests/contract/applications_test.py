@@ -235,6 +235,17 @@ class Applications(TestCase):
         self.assertIn("event: end", events.read().decode())
         self.expect(account.get(subscription.url("partitions")), 401, "unauthenticated")
 
+    def test_a_parked_poll_is_told_of_a_grant_that_is_taken(self):
+        account, catalog = self.make(), self.platform.catalog()
+        self.platform.layer(catalog, "l", parallelization=1)
+        account.grant(catalog, "read")
+        subscription = Subscription(account, catalog, "l")
+        parked = streamlayer.Background(account.get, subscription.url("partitions") + "?maxWaitMs=20000")
+        # Once another group has settled the poll has waited for long.
+        Subscription(account, catalog, "l", properties={"group.id": "other"})
+        self.expect(self.platform.delete(f"/config/v1/catalogs/{catalog}/grants/{account.name}"), 204)
+        self.expect(parked.result(25), 403, "forbidden")
+
     def test_subscriptions_of_another_application_are_not_there(self):
         catalog = self.platform.catalog()
         self.platform.layer(catalog, "l", parallelization=1)
