@@ -29,7 +29,6 @@
 #define ANSWER_STEP    ((size_t)1024) /* reserved for results at once */
 #define HEADERS_MAX    1000
 #define RETRY_MS       10
-#define PATIENCE_MS    25000 /* that there may be no room at all: clients give up after 30 s */
 #define PREFIX_DIGITS  24
 #define TRACE_MAX      128
 
@@ -75,7 +74,6 @@ struct batch {
     size_t answer_reserved, answer_laid; /* laid: of those that are reserved, in the results' part */
     struct sl_message message;
     struct gw_timer retry;
-    int64_t full_since_ms; /* there is no room, and nothing of this batch will make some; 0: there is */
     unsigned long long count, max;
     bool paused, stopped, whole; /* stopped: the rest of the body is not looked at; whole: its end has come */
     int64_t give_up_ms;          /* while Kafka's queue is full; 0: it is not */
@@ -449,7 +447,6 @@ static bool produce(struct batch *batch, struct record *record)
         batch->unacknowledged++;
         batch->bytes += record->bytes;
     }
-    batch->full_since_ms = 0;
     return true;
 }
 
@@ -561,13 +558,8 @@ static void pause(struct batch *batch)
     batch->paused = true;
     /* Nothing of this batch will be acknowledged that could wake it: others fill the queue. */
     if (!batch->unacknowledged && !batch->waiting) {
-        int64_t now = sl_mono_ms();
-        if (!batch->full_since_ms)
-            batch->full_since_ms = now;
         batch->retry.run = retry;
-        if (now - batch->full_since_ms >= PATIENCE_MS)
-            stop(batch, 503, "queue-full", "too many messages wait for Kafka");
-        else if (gw_timer_set(batch->loop, &batch->retry, now + RETRY_MS))
+        if (gw_timer_set(batch->loop, &batch->retry, sl_mono_ms() + RETRY_MS))
             stop(batch, 503, "out-of-memory", "the gateway is out of memory");
     }
 }
