@@ -1,0 +1,263 @@
+"""A secured Kafka: an application reaches what it was granted, by either connector, and nothing else by any client."""
+import json
+import os
+import subprocess
+import threading
+
+import kafka
+import streamlayer
+from accounts import Accounts
+from streamlayer import TestCase, wait_for
+
+CONNECTORS = ("kafka", "http")
+STREAM = "here.platform.data-client.stream."
+TEXT = "the owner's words"
+FORBIDDEN = 4  # the command line's exit code
+
+
+def secure_platform():
+    return streamlayer.Platform(streamlayer.read_environment(os.environ["STREAMLAYER_SECURE_PLATFORM"]))
+
+
+class Application:
+    """One that the command line, and any Kafka client, acts as."""
+
+    def __init__(self, platform, account, directory):
+        self.platform, self.account = platform, account
+        self.file = f"{directory}/{account.name}.properties"
+        streamlayer.write_text(self.file, f"here.client.id = {account.id}\nhere.access.key.id = {account.key}\n"
+                               f"here.access.key.secret = {account.secret}\n"
+                               f"here.token.endpoint.url = {account.token_url}\n")
+        os.chmod(self.file, 0o600)
+
+    def settings(self, connector):
+        return ["-D", "here.platform.data-client.request-signer.credentials.file-path=" + self.file,
+                "-D", f"{STREAM}connector.producer={connector}-connector",
+                "-D", f"{STREAM}connector.consumer={connector}-connector"]
+
+    def produce(self, connector, hrn, text):
+        return self.platform.cli(*self.settings(connector), "produce", hrn, "layer", input=(text + "\n").encode(),
+                                 check=False)
+
+    def consume(self, connector, hrn):
+        return self.platform.cli(*self.settings(connector), "consume", hrn, "layer", "--offset", "begin", "--count", "1",
+                                 check=False)
+
+    def start(self, connector, *arguments, **options):
+        command = [self.platform.binaries + "/streamlayer", "--config", self.platform.config,
+                   *self.settings(connector), *arguments]
+        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8", **options)
+
+
+class Secured(TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.platform = secure_platform()
+        data = cls.platform.environment["DIR"] + "/data"
+        cls.ca, cls.admin = data + "/kafka-tls/ca.pem", data + "/kafka-tls/admin.properties"
+
+    def setUp(self):
+        self.directory = self.scratch()
+        self.accounts = Accounts(self.platform)
+
+    def application(self, *rights):
+        account = self.accounts.make(*rights)
+        self.addCleanup(self.platform.delete, f"/config/v1/applications/{account.name}")
+        return Application(self.platform, account, self.directory)
+
+    def layer(self):
+        """A catalog with a layer that has a message of its owner's."""
+        hrn = self.platform.catalog()
+        self.addCleanup(self.platform.delete, f"/config/v1/catalogs/{hrn}")
+        self.platform.layer(hrn, "layer", "text/plain")
+        self.platform.publish(hrn, "layer", TEXT.encode(), "text/plain")
+        return hrn
+
+    def topic(self, hrn):
+        return self.platform.topic(hrn, "layer")
+
+    def acls(self, *arguments, code=0):
+        """streamlayer acl …, as the administrator: its clusters."""
+        done = self.platform.cli("acl", *arguments, "--json", check=False)
+        self.assertEqual(done.returncode, code, f"{arguments}: out {done.stdout!r}, err {done.stderr!r}")
+        return json.loads(done.stdout)["clusters"]
+
+    def kafka_acls(self, *arguments):
+        """Kafka's own tool, as the administrator."""
+        brokers = [line.split("=", 1)[1] for line in streamlayer.read_text(self.admin).splitlines()
+                   if line.startswith("bootstrap.servers=")][0]
+        return kafka.java("kafka.admin.AclCommand", "--bootstrap-server", brokers, "--command-config", self.admin,
+                          *arguments)
+
+    def kafka_as(self, account, *arguments):
+        """(exit status, output, complaint) of a Kafka client with that application's token."""
+        file = self.directory + "/token"
+        streamlayer.write_text(file, account.token)
+        done = subprocess.run([os.path.join(os.path.dirname(self.platform.binaries), "tests/kafka_as"),
+                               self.platform.brokers, self.ca, file, *arguments], capture_output=True, check=False,
+                              encoding="utf-8", timeout=60)
+        return done.returncode, done.stdout, done.stderr
+
+    def refused(self, name, account, *arguments):
+        code, out, complaint = self.kafka_as(account, *arguments)
+        self.assertEqual((code, out), (1, ""), complaint)
+        self.assertIn(name, complaint.splitlines()[-1])
+
+
+class Matrix(Secured):
+    def test_secure_matrix(self):
+        """application × catalog × read, write, none × kafka, http."""
+        hrns = {grant: self.layer() for grant in ("read", "write", "none")}
+        one, other = self.application(), self.application()
+        # What is one's to read is the other's to write.
+        cells = {one: {"read": "read", "write": "write", "none": None}, other: {"read": "write", "write": "read", "none": None}}
+        for application, grants in cells.items():
+            for catalog, right in grants.items():
+                if right:
+                    application.account.grant(hrns[catalog], right)
+        for application, grants in cells.items():
+            for catalog, right in grants.items():
+                for connector in CONNECTORS:
+                    with self.subTest(application=application.account.name, catalog=catalog, right=right, connector=connector):
+                        self.cell(application, hrns[catalog], right, connector)
+
+    def cell(self, application, hrn, right, connector):
+        done = application.produce(connector, hrn, f"by {connector}")
+        self.assertEqual(done.returncode, 0 if right == "write" else FORBIDDEN, done.stderr)
+        if right != "write":
+            self.assertIn(f"write on {hrn}", done.stderr.decode())
+        done = application.consume(connector, hrn)
+        self.assertEqual(done.returncode, 0 if right == "read" else FORBIDDEN, done.stderr)
+        if right == "read":
+            self.assertIn(TEXT, done.stdout.decode())
+        else:
+            self.assertIn(f"read on {hrn}", done.stderr.decode())
+            self.assertIn("streamlayer grant", done.stderr.decode())
+
+
+class Stranger(Secured):
+    def test_secure_hides_from_strangers(self):
+        """With a good token of another application no topic is listed, read or written, no group joined or reset."""
+        hrn = self.layer()
+        topic, reader, stranger = self.topic(hrn), self.application(), self.application()
+        reader.account.grant(hrn, "read")
+        group = f"{reader.account.id}.group"
+        self.assertEqual(self.kafka_as(reader.account, "join", topic, group)[:2], (0, TEXT + "\n"))
+        self.assertEqual(self.kafka_as(reader.account, "list")[:2], (0, topic + "\n"))
+        self.assertIn(group, self.kafka_as(reader.account, "groups")[1].split())
+        self.assertEqual(self.kafka_as(stranger.account, "list")[:2], (0, ""))
+        self.assertEqual(self.kafka_as(stranger.account, "groups")[:2], (0, ""))
+        self.refused("TOPIC_AUTHORIZATION_FAILED", stranger.account, "consume", topic)
+        self.refused("TOPIC_AUTHORIZATION_FAILED", stranger.account, "join", topic, f"{stranger.account.id}.group")
+        self.refused("AUTHORIZATION_FAILED", stranger.account, "produce", topic, "not mine")
+        self.refused("TOPIC_AUTHORIZATION_FAILED", stranger.account, "drop", topic)
+        # Whoever may read the layer is not let into another application's group, nor may it write.
+        second = self.layer()
+        stranger.account.grant(hrn, "read")
+        stranger.account.grant(second, "write")
+        self.refused("GROUP_AUTHORIZATION_FAILED", stranger.account, "join", topic, group)
+        self.refused("GROUP_AUTHORIZATION_FAILED", stranger.account, "reset", topic, group)
+        self.refused("TOPIC_AUTHORIZATION_FAILED", stranger.account, "produce", topic, "not mine")
+        self.refused("TOPIC_AUTHORIZATION_FAILED", stranger.account, "consume", self.topic(second))
+        self.assertEqual(self.kafka_as(stranger.account, "produce", self.topic(second), "mine")[:2], (0, "written\n"))
+
+
+class Revoked(Secured):
+    def cut(self, running, word, hrn):
+        """It ends by itself, saying why."""
+        try:
+            _, complaint = running.communicate(timeout=60)
+        finally:
+            running.kill()
+        self.assertEqual(running.returncode, FORBIDDEN, complaint)
+        self.assertIn(f"lacks the right {word} on catalog {hrn}, or has lost it", complaint)
+        self.assertIn("streamlayer grant", complaint)
+
+    def test_secure_cuts_a_consumer(self):
+        hrn, application = self.layer(), self.application()
+        application.account.grant(hrn, "read")
+        running = application.start("kafka", "consume", hrn, "layer", "--offset", "begin")
+        self.assertIn(TEXT, running.stdout.readline())
+        self.platform.cli("revoke", application.account.name, hrn)
+        self.cut(running, "read", hrn)
+
+    def test_secure_cuts_a_producer(self):
+        hrn, application = self.layer(), self.application()
+        application.account.grant(hrn, "write")
+        running = application.start("kafka", "produce", hrn, "layer", stdin=subprocess.PIPE)
+        stop = threading.Event()
+
+        def write():
+            try:
+                while not stop.wait(0.02):
+                    running.stdin.write("again\n")
+                    running.stdin.flush()
+            except (BrokenPipeError, ValueError):
+                pass
+
+        writer = threading.Thread(target=write)
+        before = self.written(hrn)
+        writer.start()
+        try:
+            wait_for(lambda: self.written(hrn) > before, 30, "nothing is written")
+            self.platform.cli("revoke", application.account.name, hrn)
+            wait_for(lambda: running.poll() is not None, 60, "the producer goes on")
+        finally:
+            stop.set()
+            writer.join()
+        running.stdin = None  # closed by the process's end
+        self.cut(running, "write", hrn)
+
+    def written(self, hrn):
+        answer = self.platform.get(f"{self.platform.base('stream', 'v2', hrn)}/layers/layer/statistics").json()
+        return sum(partition["end"] for partition in answer["partitions"])
+
+
+class Drift(Secured):
+    def test_secure_drift_is_told_and_mended(self):
+        hrn, application = self.layer(), self.application()
+        application.account.grant(hrn, "read")
+        topic, principal = self.topic(hrn), "User:" + application.account.id
+        one = ("--allow-principal", principal, "--topic", topic)
+        self.assertEqual([], [found for cluster in self.acls("check") for kind in ("missing", "surplus", "beyond")
+                              for found in cluster[kind]])
+        self.kafka_acls("--remove", "--force", "--operation", "Read", *one)
+        self.kafka_acls("--add", "--operation", "Write", *one)
+        self.kafka_acls("--add", "--operation", "Alter", *one)
+        self.addCleanup(self.kafka_acls, "--remove", "--force", "--operation", "Alter", *one)
+        cluster, = self.acls("check", code=1)
+        expected = {"principal": principal, "application": application.account.name, "resource": "topic", "name": topic,
+                    "prefixed": False}
+        self.assertEqual(cluster["missing"], [{**expected, "operation": "Read"}])
+        self.assertEqual(cluster["surplus"], [{**expected, "operation": "Write"}])
+        self.assertEqual(cluster["beyond"], [{**expected, "operation": "Alter"}])
+        self.acls("repair", code=1)  # what is beyond is left
+        cluster, = self.acls("check", code=1)
+        self.assertEqual((cluster["missing"], cluster["surplus"]), ([], []))
+        self.assertEqual(cluster["beyond"], [{**expected, "operation": "Alter"}])
+        listed = self.kafka_acls("--list", "--topic", topic)
+        self.assertIn(f"(principal={principal}, host=*, operation=READ, permissionType=ALLOW)", listed)
+        self.assertNotIn("operation=WRITE", listed)
+
+    def test_secure_deletion_takes_all(self):
+        """Nothing of an application, nor of a layer, stays in Kafka; others' lists on the same topic do."""
+        hrn, gone, stays = self.layer(), self.application(), self.application()
+        for application in (gone, stays):
+            application.account.grant(hrn, "read", "write")
+        mine = ("--allow-principal", "User:operator", "--topic", self.topic(hrn))
+        self.kafka_acls("--add", "--operation", "Read", *mine)
+        self.addCleanup(self.kafka_acls, "--remove", "--force", "--operation", "Read", *mine)
+        gone.account.delete()
+        listed = self.kafka_acls("--list")
+        self.assertNotIn(gone.account.id, listed)
+        for word in (stays.account.id, "User:operator"):
+            self.assertIn(word, listed)
+        topic = self.topic(hrn)
+        self.platform.delete(f"/config/v1/catalogs/{hrn}")
+        wait_for(lambda: f"User:{stays.account.id}, host=*, operation=READ" not in self.kafka_acls("--list", "--topic", topic),
+                 30, "the topic's lists stay")
+        self.assertIn("User:operator", self.kafka_acls("--list", "--topic", topic))
+
+
+if __name__ == "__main__":
+    streamlayer.main()
