@@ -18,7 +18,7 @@
 struct cluster {
     struct gw_broker *broker;
     struct gw_acl_set known; /* ours, as Kafka has them, once it was looked at */
-    bool looked;
+    bool looked, settled; /* settled: all was written once, so what differs later was changed by others */
     /* For /metrics. */
     atomic_bool failing;                    /* it was said */
     atomic_size_t missing, surplus, beyond; /* when Kafka was asked last, less what was put right since */
@@ -339,6 +339,7 @@ static sl_status put_right(struct cluster *cluster, struct comparison *compariso
     cluster->removed += comparison->surplus.count;
     atomic_store(&cluster->missing, 0);
     atomic_store(&cluster->surplus, 0);
+    cluster->settled = true;
     gw_acl_set_free(&cluster->known);
     cluster->known = comparison->picture.desired;
     comparison->picture.desired = (struct gw_acl_set){0};
@@ -350,7 +351,7 @@ static void tell(struct gw_acl_keeper *keeper, struct cluster *cluster, const st
 {
     const struct sl_log *log = &keeper->gateway->log;
     const char *name = gw_broker_cluster(cluster->broker);
-    if (asked && (comparison->missing.count || comparison->surplus.count))
+    if (asked && cluster->settled && (comparison->missing.count || comparison->surplus.count))
         SL_WARNING(log,
                    "kafka %s: access control lists: %zu that were missing are made, %zu too many removed",
                    name, comparison->missing.count, comparison->surplus.count);

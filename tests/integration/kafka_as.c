@@ -4,7 +4,7 @@
  *
  * kafka_as BROKERS CA-FILE TOKEN-FILE list
  *                                     produce TOPIC TEXT
- *                                     consume TOPIC        (the first message, without a group)
+ *                                     consume TOPIC GROUP  (the first message, without joining)
  *                                     join TOPIC GROUP     (the first message, as a member)
  *                                     reset TOPIC GROUP    (commits offset 0 of partition 0 for it)
  *                                     groups
@@ -142,8 +142,7 @@ static void receive(rd_kafka_t *rk)
 
 static void consume(char **arguments, bool join)
 {
-    /* Without a group of its own librdkafka does not assign. */
-    rd_kafka_t *rk = open_handle(arguments, RD_KAFKA_CONSUMER, join ? arguments[6] : "unused", NULL);
+    rd_kafka_t *rk = open_handle(arguments, RD_KAFKA_CONSUMER, arguments[6], NULL);
     rd_kafka_poll_set_consumer(rk);
     rd_kafka_topic_partition_list_t *topics = rd_kafka_topic_partition_list_new(1);
     for (int i = 0; i < (join ? 1 : 4); i++)
@@ -221,7 +220,7 @@ int main(int count, char **arguments)
         groups(arguments);
     else if (!strcmp(what, "produce") && count == 7)
         produce(arguments);
-    else if (!strcmp(what, "consume") && count == 6)
+    else if (!strcmp(what, "consume") && count == 7)
         consume(arguments, false);
     else if (!strcmp(what, "join") && count == 7)
         consume(arguments, true);

@@ -147,7 +147,7 @@ class Stranger(Secured):
         self.assertIn(group, self.kafka_as(reader.account, "groups")[1].split())
         self.assertEqual(self.kafka_as(stranger.account, "list")[:2], (0, ""))
         self.assertEqual(self.kafka_as(stranger.account, "groups")[:2], (0, ""))
-        self.refused("TOPIC_AUTHORIZATION_FAILED", stranger.account, "consume", topic)
+        self.refused("TOPIC_AUTHORIZATION_FAILED", stranger.account, "consume", topic, f"{stranger.account.id}.group")
         self.refused("TOPIC_AUTHORIZATION_FAILED", stranger.account, "join", topic, f"{stranger.account.id}.group")
         self.refused("AUTHORIZATION_FAILED", stranger.account, "produce", topic, "not mine")
         self.refused("TOPIC_AUTHORIZATION_FAILED", stranger.account, "drop", topic)
@@ -158,7 +158,8 @@ class Stranger(Secured):
         self.refused("GROUP_AUTHORIZATION_FAILED", stranger.account, "join", topic, group)
         self.refused("GROUP_AUTHORIZATION_FAILED", stranger.account, "reset", topic, group)
         self.refused("TOPIC_AUTHORIZATION_FAILED", stranger.account, "produce", topic, "not mine")
-        self.refused("TOPIC_AUTHORIZATION_FAILED", stranger.account, "consume", self.topic(second))
+        self.refused("TOPIC_AUTHORIZATION_FAILED", stranger.account, "consume", self.topic(second),
+                     f"{stranger.account.id}.group")
         self.assertEqual(self.kafka_as(stranger.account, "produce", self.topic(second), "mine")[:2], (0, "written\n"))
 
 
@@ -176,7 +177,7 @@ class Revoked(Secured):
     def test_secure_cuts_a_consumer(self):
         hrn, application = self.layer(), self.application()
         application.account.grant(hrn, "read")
-        running = application.start("kafka", "consume", hrn, "layer", "--offset", "begin")
+        running = application.start("kafka", "consume", hrn, "layer", "--offset", "begin", "--follow")
         self.assertIn(TEXT, running.stdout.readline())
         self.platform.cli("revoke", application.account.name, hrn)
         self.cut(running, "read", hrn)

@@ -300,6 +300,7 @@ void sl_kafka_on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t code, rd_kafka_to
     const struct sl_kafka_client *client = opaque;
     struct sl_kafka_consumer *consumer = client->owner;
     if (code == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS) {
+        sl_kafka_leftovers_know(consumer, list);
         assign(consumer, list);
     } else if (code == RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS) {
         revoke(consumer, list);

@@ -222,9 +222,8 @@ static void *finish(void *opaque)
 
 /* Where the end is quick it is waited for, so that it does not meet the process's own (OpenSSL's tables go
  * then). It is slow where a resolver does not answer: that takes minutes, and nobody is to wait for it. */
-void sl_kafka_client_abandon(struct sl_kafka_client *client)
+void sl_kafka_client_end(struct sl_kafka_client *client, int wait_ms)
 {
-    enum { END_MS = 200 };
     pthread_t thread;
     sl_kafka_client_silence(client);
     struct ending *ending = calloc(1, sizeof *ending);
@@ -245,7 +244,7 @@ void sl_kafka_client_abandon(struct sl_kafka_client *client)
     pthread_mutex_lock(&ending->lock);
     if (!begun)
         ending->users--;
-    const struct timespec until = sl_mono_deadline(sl_mono_ms() + END_MS);
+    const struct timespec until = sl_mono_deadline(sl_mono_ms() + wait_ms);
     int timed_out = 0;
     while (begun && !ending->done && !timed_out)
         timed_out = pthread_cond_timedwait(&ending->ended, &ending->lock, &until);

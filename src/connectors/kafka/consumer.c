@@ -18,12 +18,9 @@ static void consumer_free(struct sl_kafka_consumer *consumer, bool abandoned)
     sl_kafka_offsets_close(consumer);
     if (consumer->handle)
         rd_kafka_topic_destroy(consumer->handle);
-    if (consumer->client && abandoned) {
-        sl_kafka_client_abandon(consumer->client);
-    } else if (consumer->client) {
-        sl_kafka_client_silence(consumer->client);
-        sl_kafka_client_unlink(consumer->client);
-    }
+    sl_kafka_leftovers_drop(consumer);
+    if (consumer->client)
+        sl_kafka_client_end(consumer->client, abandoned ? SL_KAFKA_ABANDON_MS : SL_KAFKA_END_MS);
     pthread_mutex_destroy(&consumer->lock);
     free(consumer->assigned);
     free(consumer->kept);

@@ -53,9 +53,11 @@ sl_status sl_kafka_client_create(const struct sl_host *host, const struct sl_tar
 struct sl_kafka_client *sl_kafka_client_link(struct sl_kafka_client *client);
 /* The last one destroys the handle. */
 void sl_kafka_client_unlink(struct sl_kafka_client *client);
-/* The same, where nothing was ever received or sent: waits but a moment for librdkafka's threads, of which
- * one may be stuck in a resolver that does not answer. No line of log comes after it. */
-void sl_kafka_client_abandon(struct sl_kafka_client *client);
+/* The same, but waits for librdkafka's threads no longer than wait_ms: one may be stuck in a resolver that
+ * does not answer, or wait for ever for what it has lost itself. No line of log comes after it. */
+void sl_kafka_client_end(struct sl_kafka_client *client, int wait_ms);
+#define SL_KAFKA_END_MS     5000
+#define SL_KAFKA_ABANDON_MS 200 /* of a handle with which nothing was received or sent */
 /* No line of log comes after this. */
 void sl_kafka_client_silence(struct sl_kafka_client *client);
 void sl_kafka_client_log(struct sl_kafka_client *client, sl_log_level level, const char *format, ...)
@@ -110,6 +112,12 @@ struct sl_kafka_position {
     int64_t next;
 };
 
+/* The queue of a Kafka partition. */
+struct sl_kafka_queue {
+    int32_t partition;
+    rd_kafka_queue_t *queue;
+};
+
 struct sl_kafka_consumer {
     struct sl_host host;
     struct sl_kafka_client *client;
@@ -133,6 +141,9 @@ struct sl_kafka_consumer {
     /* What librdkafka lets wait before it stops fetching, and what was taken since nothing waited. */
     rd_kafka_topic_t *handle;
     size_t full_bytes, full_messages, run_bytes, run_messages;
+    /* Of all partitions that were ever this consumer's: leftovers.c. */
+    struct sl_kafka_queue *queues;
+    size_t queue_count;
 };
 
 /* assignment.c */
@@ -164,6 +175,10 @@ sl_status sl_kafka_times(struct sl_kafka_consumer *consumer, rd_kafka_topic_part
 /* All partitions that are this consumer's, without offsets; NULL: no memory. */
 rd_kafka_topic_partition_list_t *sl_kafka_assigned_list(const struct sl_kafka_consumer *consumer);
 void sl_kafka_offsets_close(struct sl_kafka_consumer *consumer);
+
+/* leftovers.c: queues of partitions, told of when they are assigned, and emptied once the group is left. */
+void sl_kafka_leftovers_know(struct sl_kafka_consumer *consumer, const rd_kafka_topic_partition_list_t *list);
+void sl_kafka_leftovers_drop(struct sl_kafka_consumer *consumer);
 
 /* seek.c */
 sl_status sl_kafka_seek_one(struct sl_kafka_consumer *consumer, int32_t partition, int64_t offset,

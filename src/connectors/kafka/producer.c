@@ -171,7 +171,7 @@ static void producer_free(struct producer *producer, bool abandoned)
     if (producer->topic)
         rd_kafka_topic_destroy(producer->topic);
     if (producer->client && abandoned) {
-        sl_kafka_client_abandon(producer->client);
+        sl_kafka_client_end(producer->client, SL_KAFKA_ABANDON_MS);
     } else if (producer->client) {
         sl_kafka_client_silence(producer->client);
         sl_kafka_client_unlink(producer->client);
