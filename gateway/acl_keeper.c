@@ -18,7 +18,7 @@
 struct cluster {
     struct gw_broker *broker;
     struct gw_acl_set known; /* ours, as Kafka has them, once it was looked at */
-    bool looked, settled; /* settled: all was written once, so what differs later was changed by others */
+    bool looked, settled;    /* settled: all was written once, so what differs later was changed by others */
     /* For /metrics. */
     atomic_bool failing;                    /* it was said */
     atomic_size_t missing, surplus, beyond; /* when Kafka was asked last, less what was put right since */

@@ -254,7 +254,8 @@ static void destroying_waits_for_the_callback(void **state)
     f->hold = true;
     f->answers[0] = "one";
     start_with_callback(f);
-    assert_int_equal(sl_auth_bearer_until(f->client->auth, NULL, 0, NULL, &bearer, NULL, &f->error), SL_TIMED_OUT);
+    assert_int_equal(sl_auth_bearer_until(f->client->auth, NULL, 0, NULL, &bearer, NULL, &f->error),
+                     SL_TIMED_OUT);
     assert_string_equal(f->error.text, "the application's token callback gave no token in time");
     pthread_mutex_lock(&f->lock);
     while (!f->inside)

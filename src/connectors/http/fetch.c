@@ -78,7 +78,8 @@ sl_status sl_hc_exchange(struct sl_hc_member *member, struct sl_http_request *re
     memset(response, 0, sizeof *response);
     response->unsent = true; /* until something is */
     char *bearer = NULL;
-    sl_status status = sl_auth_bearer_until(auth, NULL, INT64_MAX, &consumer->cancelled, &bearer, NULL, error);
+    sl_status status =
+        sl_auth_bearer_until(auth, NULL, INT64_MAX, &consumer->cancelled, &bearer, NULL, error);
     if (!status)
         status = exchange_once(member, request, bearer, response, error);
     if (!status && response->status == 401) {

@@ -288,9 +288,9 @@ static sl_status sign(struct sl_hc_lane *lane, sl_error *error)
     char *bearer = NULL;
     int64_t deadline = sl_mono_ms() + producer->request_timeout_ms;
     int64_t expiry = lane->flying->entries[lane->flying->first].deadline_ms;
-    sl_status status =
-        sl_auth_bearer_until(producer->client->auth, lane->refused ? lane->bearer : NULL,
-                             deadline < expiry ? deadline : expiry, &producer->cancelled, &bearer, NULL, error);
+    sl_status status = sl_auth_bearer_until(producer->client->auth, lane->refused ? lane->bearer : NULL,
+                                            deadline < expiry ? deadline : expiry, &producer->cancelled,
+                                            &bearer, NULL, error);
     if (status)
         return status;
     sl_secret_free(&lane->bearer);
