@@ -193,8 +193,8 @@ static sl_status fail(const struct gw_broker *broker, const char *what, rd_kafka
         return sl_error_set(
             error, SL_FORBIDDEN,
             "the gateway may not %s of the Kafka cluster %s: its principal needs Alter on the "
-            "cluster (kafka-acls --add --cluster --operation Alter): %s",
-            what, broker->cluster, text);
+            "cluster (kafka-acls --add --cluster --operation Alter)",
+            what, broker->cluster);
     return gw_kafka_error(code, text, what, broker->cluster, error);
 }
 

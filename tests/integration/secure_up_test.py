@@ -2,8 +2,11 @@
 import base64
 import json
 import os
+import re
+import signal
 import stat
 import subprocess
+import threading
 import time
 
 import daemon
@@ -241,6 +244,58 @@ class SecureUp(TestCase):
         self.own.cli("token", "rotate-key")
         token = self.own.cli("token", env=environment).stdout.decode().strip()
         self.assertEqual(sasl.topics(self.clients, self.ca, token), [self.own.topic(hrn, "layer")])
+        self.stop(up)
+
+    def tokens_given(self):
+        return int(re.search(r'streamlayer_http_requests_total\{route="token",status="2xx"\} (\d+)',
+                             self.own.get("/metrics").text).group(1))
+
+    def test_secure_goes_on_while_tokens_end_and_keys_change(self):
+        """A producer and a consumer outlive their tokens, the connections that were made with them, and two keys. The
+        second signs at once, so that Kafka hears of it by a token only. Nothing is lost or doubled."""
+        up = self.up("--secure", "-D", "streamlayer.gateway.token.lifetime=1 minute",
+                     "-D", "streamlayer.gateway.token.key-lead=0")
+        hrn = self.own.catalog()
+        self.own.layer(hrn, "layer", "text/plain")
+        output, sent, over = self.directory + "/received", [], threading.Event()
+
+        def start(*arguments, **options):
+            return subprocess.Popen([self.platform.binaries + "/streamlayer", "--config", self.own.config, *arguments],
+                                    stderr=subprocess.PIPE, encoding="utf-8", **options)
+
+        def write():
+            while not over.wait(0.02):
+                sent.append(str(len(sent)))
+                producer.stdin.write(sent[-1] + "\n")
+                producer.stdin.flush()
+
+        with open(output, "wb") as file:
+            consumer = start("consume", hrn, "layer", "--offset", "begin", "--follow", stdout=file)
+        self.addCleanup(consumer.kill)
+        producer = start("produce", hrn, "layer", "--key", "k", stdin=subprocess.PIPE)
+        self.addCleanup(producer.kill)
+        writer = streamlayer.Background(write)
+        received = lambda: streamlayer.read_text(output).split()
+        try:
+            streamlayer.wait_for(received, 60, "nothing is received")
+            given = self.tokens_given()
+            self.own.cli("token", "rotate-key")
+            streamlayer.wait_for(lambda: self.tokens_given() >= given + 3, 120, "tokens are not renewed")
+            self.own.cli("token", "rotate-key")
+            streamlayer.wait_for(lambda: self.tokens_given() >= given + 6, 120, "tokens are not renewed again")
+            # Both know the last key's tokens by now, and their connections of before have ended.
+            before = len(received())
+            streamlayer.wait_for(lambda: len(received()) > before + 100, 60, "nothing more is received")
+        finally:
+            over.set()
+        writer.result(30)
+        _, complaint = producer.communicate(timeout=120)
+        self.assertEqual(producer.returncode, 0, complaint)
+        streamlayer.wait_for(lambda: len(received()) >= len(sent), 60, "something is missing")
+        consumer.send_signal(signal.SIGINT)
+        _, complaint = consumer.communicate(timeout=60)
+        self.assertEqual(consumer.returncode, 130, complaint)
+        self.assertEqual(received(), sent)
         self.stop(up)
 
     def test_secure_gateway_has_the_rights_that_it_needs(self):
