@@ -37,7 +37,7 @@ static _Noreturn void become(const char *const *arguments, int log, int input, p
 
 pid_t cli_process_start(const char *const *arguments, const char *log)
 {
-    int output = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+    int output = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600); /* Kafka logs tokens */
     if (output < 0)
         return -1;
     int input = open("/dev/null", O_RDONLY | O_CLOEXEC);

@@ -10,13 +10,22 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SETTLE_MS    8000 /* a call waits no longer for Kafka */
 #define RETRY_MIN_MS 1000
 #define RETRY_MAX_MS 60000
 #define USER         "User:"
 
+/* One that keeps grants, with a thread of its own: one that is away holds up no other. */
 struct cluster {
+    struct gw_acl_keeper *keeper;
     struct gw_broker *broker;
+    pthread_t thread;
+    bool running;
+    /* Under the keeper's lock: how many changes a pass that has ended had seen, and what came of it; status
+     * SL_OK: all is written. */
+    unsigned long long tried;
+    sl_error outcome;
+
+    pthread_mutex_t work;    /* held by whoever compares: what follows is theirs */
     struct gw_acl_set known; /* ours, as Kafka has them, once it was looked at */
     bool looked, settled;    /* settled: all was written once, so what differs later was changed by others */
     /* For /metrics. */
@@ -28,16 +37,10 @@ struct cluster {
 struct gw_acl_keeper {
     struct gateway *gateway;
     int64_t interval_ms;
-    pthread_t thread;
-    bool running;
-
     pthread_mutex_t lock;
     pthread_cond_t changed, settled;
     bool stopping;
-    unsigned long long wanted, tried; /* counts of changes: noted, and seen by a pass that has ended */
-    sl_error outcome;                 /* that pass's; status SL_OK: all is written */
-
-    pthread_mutex_t work; /* held by whoever compares: what follows is theirs */
+    unsigned long long wanted; /* changes that were noted */
     size_t count;
     struct cluster clusters[];
 };
@@ -108,6 +111,9 @@ static void add_account(void *opaque, const struct gw_account *account)
     struct picture *picture = opaque;
     /* Of another issuer's the brokers take no tokens, and the same subject may be somebody else there. */
     if (strcmp(account->issuer ? account->issuer : "", picture->issuer) != 0)
+        return;
+    /* To Kafka "*" is everybody, and what has a "=" may be a certificate's name. */
+    if (!strcmp(account->principal, "*") || strchr(account->principal, '='))
         return;
     char *principal = sl_printf(USER "%s", account->principal), *prefix = sl_printf("%s.", account->id);
     bool reads = false;
@@ -188,6 +194,8 @@ static sl_status draw(struct gateway *gateway, const struct gw_broker *broker, s
     json_t *condemned = NULL, *item;
     size_t index;
     *picture = (struct picture){.cluster = cluster, .issuer = gw_broker_issuer(broker)};
+    /* The condemned second: a layer that is condemned in between is in both, and never in neither. */
+    gw_catalogs_each_layer(gateway->catalogs, add_layer, picture);
     sl_status status = gw_catalogs_condemned(gateway->catalogs, NULL, NULL, &condemned, error);
     json_array_foreach(condemned, index, item)
     {
@@ -195,7 +203,6 @@ static sl_status draw(struct gateway *gateway, const struct gw_broker *broker, s
             add_topic(picture, json_string_value(json_object_get(item, "topic")), NULL);
     }
     json_decref(condemned);
-    gw_catalogs_each_layer(gateway->catalogs, add_layer, picture);
     gw_access_each(gateway->access, add_account, picture);
     if (picture->topic_count)
         qsort(picture->topics, picture->topic_count, sizeof *picture->topics, compare_topics);
@@ -346,16 +353,25 @@ static sl_status put_right(struct cluster *cluster, struct comparison *compariso
     return SL_OK;
 }
 
+static bool is_stopping(struct gw_acl_keeper *keeper)
+{
+    pthread_mutex_lock(&keeper->lock);
+    bool stopping = keeper->stopping;
+    pthread_mutex_unlock(&keeper->lock);
+    return stopping;
+}
+
+/* Kafka was asked, and all is put right. settled: it was so before. */
 static void tell(struct gw_acl_keeper *keeper, struct cluster *cluster, const struct comparison *comparison,
-                 bool asked)
+                 bool settled)
 {
     const struct sl_log *log = &keeper->gateway->log;
     const char *name = gw_broker_cluster(cluster->broker);
-    if (asked && cluster->settled && (comparison->missing.count || comparison->surplus.count))
+    if (settled && (comparison->missing.count || comparison->surplus.count))
         SL_WARNING(log,
                    "kafka %s: access control lists: %zu that were missing are made, %zu too many removed",
                    name, comparison->missing.count, comparison->surplus.count);
-    if (asked && comparison->beyond.count)
+    if (comparison->beyond.count)
         SL_WARNING(
             log,
             "kafka %s: access control lists that others have made give applications more than was granted "
@@ -363,18 +379,21 @@ static void tell(struct gw_acl_keeper *keeper, struct cluster *cluster, const st
             name, comparison->beyond.count);
 }
 
-static sl_status keep(struct gw_acl_keeper *keeper, struct cluster *cluster, bool ask, sl_error *error)
+/* Under work. */
+static void keep(struct cluster *cluster, bool ask, sl_error *outcome)
 {
+    struct gw_acl_keeper *keeper = cluster->keeper;
     struct comparison comparison;
     sl_error reason = {0};
-    bool asks = ask || !cluster->looked;
+    bool asks = ask || !cluster->looked, settled = cluster->settled;
     sl_status status = compare(keeper, cluster, ask, &comparison, &reason);
     if (!status) {
-        tell(keeper, cluster, &comparison, asks);
         status = put_right(cluster, &comparison, &reason);
+        if (!status && asks)
+            tell(keeper, cluster, &comparison, settled);
         comparison_free(&comparison);
     }
-    if (status && !cluster->failing)
+    if (status && !cluster->failing && !is_stopping(keeper))
         SL_WARNING(&keeper->gateway->log,
                    "kafka %s: grants are not written as access control lists yet, and are tried again: %s",
                    gw_broker_cluster(cluster->broker), reason.text);
@@ -382,49 +401,56 @@ static sl_status keep(struct gw_acl_keeper *keeper, struct cluster *cluster, boo
         SL_INFO(&keeper->gateway->log, "kafka %s: grants are written as access control lists",
                 gw_broker_cluster(cluster->broker));
     cluster->failing = status != SL_OK;
-    if (status && error && !error->status)
-        *error = reason;
-    return status;
+    *outcome = reason;
+    outcome->status = status;
 }
 
-/* --- The thread --- */
+/* --- The threads --- */
 
 /* Until there is a change, a pass is due, or the end. False: the end. */
-static bool await_work(struct gw_acl_keeper *keeper, int64_t due_ms)
+static bool await_work(struct cluster *cluster, int64_t due_ms)
 {
+    struct gw_acl_keeper *keeper = cluster->keeper;
     const struct timespec until = sl_mono_deadline(due_ms);
     int timed_out = 0;
-    while (!keeper->stopping && keeper->wanted == keeper->tried && !timed_out)
+    while (!keeper->stopping && keeper->wanted == cluster->tried && !timed_out)
         timed_out = pthread_cond_timedwait(&keeper->changed, &keeper->lock, &until);
     return !keeper->stopping;
 }
 
 static void *run(void *opaque)
 {
-    struct gw_acl_keeper *keeper = opaque;
+    struct cluster *cluster = opaque;
+    struct gw_acl_keeper *keeper = cluster->keeper;
     int64_t ask_ms = sl_mono_ms(), due_ms = ask_ms, retry_ms = RETRY_MIN_MS;
     pthread_mutex_lock(&keeper->lock);
-    while (await_work(keeper, due_ms)) {
+    while (await_work(cluster, due_ms)) {
         unsigned long long seen = keeper->wanted;
         pthread_mutex_unlock(&keeper->lock);
-        sl_error outcome = {0};
+        sl_error outcome;
         bool ask = sl_mono_ms() >= ask_ms;
-        pthread_mutex_lock(&keeper->work);
-        for (size_t i = 0; i < keeper->count; i++)
-            keep(keeper, &keeper->clusters[i], ask, &outcome);
-        pthread_mutex_unlock(&keeper->work);
+        pthread_mutex_lock(&cluster->work);
+        keep(cluster, ask, &outcome);
+        pthread_mutex_unlock(&cluster->work);
         if (ask && !outcome.status)
             ask_ms = sl_mono_ms() + keeper->interval_ms;
         due_ms = outcome.status ? sl_mono_ms() + retry_ms : ask_ms;
         retry_ms = !outcome.status ? RETRY_MIN_MS : retry_ms < RETRY_MAX_MS / 2 ? 2 * retry_ms : RETRY_MAX_MS;
         pthread_mutex_lock(&keeper->lock);
-        keeper->tried = seen;
-        keeper->outcome = outcome;
+        cluster->tried = seen;
+        cluster->outcome = outcome;
         pthread_cond_broadcast(&keeper->settled);
     }
-    pthread_cond_broadcast(&keeper->settled);
     pthread_mutex_unlock(&keeper->lock);
     return NULL;
+}
+
+static sl_status start(struct cluster *cluster, sl_error *error)
+{
+    if (pthread_create(&cluster->thread, NULL, run, cluster))
+        return sl_error_set(error, SL_OUT_OF_MEMORY, "no thread can be started for access control lists");
+    cluster->running = true;
+    return SL_OK;
 }
 
 sl_status gw_acl_keeper_start(struct gateway *gateway, struct gw_acl_keeper **out, sl_error *error)
@@ -441,23 +467,27 @@ sl_status gw_acl_keeper_start(struct gateway *gateway, struct gw_acl_keeper **ou
     *out = keeper;
     keeper->gateway = gateway;
     pthread_mutex_init(&keeper->lock, NULL);
-    pthread_mutex_init(&keeper->work, NULL);
     sl_cond_init(&keeper->changed);
     sl_cond_init(&keeper->settled);
-    for (size_t i = 0; i < brokers; i++)
-        if (gw_broker_keeps_acls(gw_brokers_at(gateway->brokers, i)))
-            keeper->clusters[keeper->count++].broker = gw_brokers_at(gateway->brokers, i);
+    for (size_t i = 0; i < brokers; i++) {
+        struct gw_broker *broker = gw_brokers_at(gateway->brokers, i);
+        if (!gw_broker_keeps_acls(broker))
+            continue;
+        struct cluster *cluster = &keeper->clusters[keeper->count++];
+        cluster->keeper = keeper;
+        cluster->broker = broker;
+        pthread_mutex_init(&cluster->work, NULL);
+    }
     sl_status status = sl_config_duration_ms(gateway->config, SL_GATEWAY_ROOT "kafka.acls.check-interval",
                                              &keeper->interval_ms, error);
-    if (!status && pthread_create(&keeper->thread, NULL, run, keeper))
-        status = sl_error_set(error, SL_OUT_OF_MEMORY, "no thread can be started for access control lists");
-    keeper->running = !status;
+    for (size_t i = 0; i < keeper->count && !status; i++)
+        status = start(&keeper->clusters[i], error);
     return status;
 }
 
 void gw_acl_keeper_finish(struct gw_acl_keeper *keeper)
 {
-    if (!keeper || !keeper->running)
+    if (!keeper)
         return;
     pthread_mutex_lock(&keeper->lock);
     keeper->stopping = true;
@@ -466,8 +496,11 @@ void gw_acl_keeper_finish(struct gw_acl_keeper *keeper)
     pthread_mutex_unlock(&keeper->lock);
     for (size_t i = 0; i < keeper->count; i++)
         gw_broker_cancel_acls(keeper->clusters[i].broker);
-    pthread_join(keeper->thread, NULL);
-    keeper->running = false;
+    for (size_t i = 0; i < keeper->count; i++) {
+        if (keeper->clusters[i].running)
+            pthread_join(keeper->clusters[i].thread, NULL);
+        keeper->clusters[i].running = false;
+    }
 }
 
 void gw_acl_keeper_free(struct gw_acl_keeper **out)
@@ -477,11 +510,12 @@ void gw_acl_keeper_free(struct gw_acl_keeper **out)
         return;
     *out = NULL;
     gw_acl_keeper_finish(keeper);
-    for (size_t i = 0; i < keeper->count; i++)
+    for (size_t i = 0; i < keeper->count; i++) {
         gw_acl_set_free(&keeper->clusters[i].known);
+        pthread_mutex_destroy(&keeper->clusters[i].work);
+    }
     pthread_cond_destroy(&keeper->changed);
     pthread_cond_destroy(&keeper->settled);
-    pthread_mutex_destroy(&keeper->work);
     pthread_mutex_destroy(&keeper->lock);
     free(keeper);
 }
@@ -494,27 +528,46 @@ void gw_acl_note(struct gw_acl_keeper *keeper)
         return;
     pthread_mutex_lock(&keeper->lock);
     keeper->wanted++;
-    pthread_cond_signal(&keeper->changed);
+    pthread_cond_broadcast(&keeper->changed);
     pthread_mutex_unlock(&keeper->lock);
 }
 
-sl_status gw_acl_settle(struct gw_acl_keeper *keeper, sl_error *error)
+/* Under lock: NULL, or one of those that are waited for and have not seen so many changes yet. */
+static const struct cluster *late_one(const struct gw_acl_keeper *keeper, const char *name,
+                                      unsigned long long changes)
+{
+    for (size_t i = 0; i < keeper->count; i++)
+        if (keeper->clusters[i].tried < changes &&
+            (!name || !strcmp(gw_broker_cluster(keeper->clusters[i].broker), name)))
+            return &keeper->clusters[i];
+    return NULL;
+}
+
+sl_status gw_acl_settle(struct gw_acl_keeper *keeper, const char *cluster, int64_t until_ms, sl_error *error)
 {
     if (!keeper)
         return SL_OK;
-    const struct timespec until = sl_mono_deadline(sl_mono_ms() + SETTLE_MS);
+    const struct timespec until = sl_mono_deadline(until_ms);
+    const struct cluster *late;
     int timed_out = 0;
     pthread_mutex_lock(&keeper->lock);
     unsigned long long mine = ++keeper->wanted;
-    pthread_cond_signal(&keeper->changed);
-    while (!keeper->stopping && keeper->tried < mine && !timed_out)
+    pthread_cond_broadcast(&keeper->changed);
+    while ((late = late_one(keeper, cluster, mine)) && !keeper->stopping && !timed_out)
         timed_out = pthread_cond_timedwait(&keeper->settled, &keeper->lock, &until);
     sl_status status = SL_OK;
-    if (keeper->tried < mine)
-        status =
-            sl_error_set_retriable(error, SL_TIMED_OUT, "Kafka does not have the access control lists yet");
-    else if ((status = keeper->outcome.status) && error)
-        *error = keeper->outcome;
+    if (late)
+        status = sl_error_set_retriable(error, SL_TIMED_OUT,
+                                        "the Kafka cluster %s does not have the access control lists yet",
+                                        gw_broker_cluster(late->broker));
+    for (size_t i = 0; i < keeper->count && !status; i++) {
+        const struct cluster *one = &keeper->clusters[i];
+        if (cluster && strcmp(gw_broker_cluster(one->broker), cluster) != 0)
+            continue;
+        status = one->outcome.status;
+        if (status && error)
+            *error = one->outcome;
+    }
     pthread_mutex_unlock(&keeper->lock);
     return status;
 }
@@ -579,11 +632,10 @@ sl_status gw_acl_check(struct gw_acl_keeper *keeper, bool repair, json_t **repor
 {
     json_t *clusters = json_array();
     bool good = clusters != NULL;
-    if (keeper) {
-        pthread_mutex_lock(&keeper->work);
-        for (size_t i = 0; i < keeper->count && good; i++)
-            good = !json_array_append_new(clusters, check(keeper, &keeper->clusters[i], repair));
-        pthread_mutex_unlock(&keeper->work);
+    for (size_t i = 0; keeper && i < keeper->count && good; i++) {
+        pthread_mutex_lock(&keeper->clusters[i].work);
+        good = !json_array_append_new(clusters, check(keeper, &keeper->clusters[i], repair));
+        pthread_mutex_unlock(&keeper->clusters[i].work);
     }
     *report = good ? json_pack("{s:o}", "clusters", clusters) : NULL;
     if (!good)

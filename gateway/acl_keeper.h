@@ -11,7 +11,7 @@
  * none. Kept are lists of these forms only, of principals that are applications or once were (whoever has a
  * group prefix of our form); all others are their makers'.
  *
- * A thread of its own compares and writes: after each change of grants or layers what it knows to be there,
+ * A thread a cluster compares and writes: after each change of grants or layers what it knows to be there,
  * and again and again (kafka.acls.check-interval) what Kafka says. What fails is tried again.
  */
 #ifndef GW_ACL_KEEPER_H
@@ -27,15 +27,16 @@ struct gw_acl_keeper;
 
 /* *out NULL: no cluster asks for it; each call takes that. */
 sl_status gw_acl_keeper_start(struct gateway *gateway, struct gw_acl_keeper **out, sl_error *error);
-/* Lets go of who waits, and ends the thread. */
+/* Lets go of who waits, and ends the threads. */
 void gw_acl_keeper_finish(struct gw_acl_keeper *keeper);
 void gw_acl_keeper_free(struct gw_acl_keeper **out);
 
 /* Grants or layers have changed. Any thread; does not block. */
 void gw_acl_note(struct gw_acl_keeper *keeper);
-/* The same, and waits until Kafka has it, or for a few seconds. What fails is tried again later in any case.
- * Blocks: for workers. Errors: the first cluster's (gateway/broker/acls.h), SL_TIMED_OUT. */
-sl_status gw_acl_settle(struct gw_acl_keeper *keeper, sl_error *error);
+/* The same, and waits until that cluster has it (NULL: all of them), or until then (sl_mono_ms). One that
+ * keeps no grants is not waited for. What fails is tried again later in any case. Blocks: for workers.
+ * Errors: the first cluster's (gateway/broker/acls.h), SL_TIMED_OUT. */
+sl_status gw_acl_settle(struct gw_acl_keeper *keeper, const char *cluster, int64_t until_ms, sl_error *error);
 
 /*
  * What Kafka has against what it should: {"clusters":[{"cluster","missing":[…],"surplus":[…],"beyond":[…]}]},

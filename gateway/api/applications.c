@@ -25,7 +25,8 @@ struct call {
     json_t *body;                  /* may be NULL */
     struct gw_application_spec spec;
     unsigned add, remove;
-    int64_t number; /* grace_ms, or limit */
+    int64_t number;   /* grace_ms, or limit */
+    int64_t until_ms; /* Kafka is waited for no longer (sl_mono_ms) */
 };
 
 static void call_free(struct call *call)
@@ -58,6 +59,7 @@ static struct call *call_new(struct gw_request *request, void (*run)(struct gw_j
     call->job.run = run;
     call->request = request;
     call->gateway = gw_request_opaque(request);
+    call->until_ms = gw_kafka_deadline_ms(call->gateway);
     call->application = gw_request_parameter(request, "application");
     call->hrn = hrn ? hrn : GW_EVERY_CATALOG;
     call->body = body;
@@ -104,15 +106,19 @@ static void fail(struct gw_request *request, const sl_error *error, const char *
 #define LAST_ADMIN                                                                                           \
     "last-admin", "give another application the right admin first: streamlayer grant NAME '*' admin"
 
-/* The file has the change: so do the next requests, and Kafka. What cannot be read now is read by the watch;
- * what Kafka does not take now it takes later. */
+/* The file has the change: so do the next requests. What cannot be read now is read by the watch. */
 static void take_effect(struct gateway *gateway)
 {
     sl_error error = {0};
     if (gw_access_refresh(gateway->access, false, &error))
         SL_WARNING(&gateway->log, "grants cannot be read anew: %s", error.text);
-    else
-        gw_acl_settle(gateway->acls, NULL);
+}
+
+/* The same of what Kafka is told, too; what it does not take now it takes later. */
+static void take_effect_in_kafka(const struct call *call)
+{
+    take_effect(call->gateway);
+    gw_acl_settle(call->gateway->acls, NULL, call->until_ms, NULL);
 }
 
 /* Unknown members are refused: a right that is misspelt must not be one that is not there. */
@@ -168,7 +174,10 @@ static void finish_made(struct call *call, struct gw_application *made, const sl
     if (error->status) {
         fail(call->request, error, conflict, action);
     } else {
-        take_effect(gateway);
+        if (call->spec.rights)
+            take_effect_in_kafka(call);
+        else
+            take_effect(gateway);
         gw_applications_json(gateway->applications, made->id, &value, NULL);
         respond_secret(call->request, value, made);
     }
@@ -271,7 +280,7 @@ static void run_delete(struct gw_job *job)
     if (gw_applications_delete(call->gateway->applications, call->application, &error)) {
         fail(call->request, &error, LAST_ADMIN);
     } else {
-        take_effect(call->gateway);
+        take_effect_in_kafka(call);
         gw_respond(call->request, 204, NULL, "", 0, NULL, NULL);
     }
     call_free(call);
@@ -357,7 +366,7 @@ static void run_grant(struct gw_job *job)
                               call->remove, call->spec.granted_by, &error)) {
         fail(call->request, &error, LAST_ADMIN);
     } else {
-        take_effect(call->gateway);
+        take_effect_in_kafka(call);
         if (!call->add)
             gw_respond(call->request, 204, NULL, "", 0, NULL, NULL);
         else if (!gw_applications_grant_json(call->gateway->applications, call->application, call->hrn,

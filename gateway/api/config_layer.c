@@ -25,22 +25,24 @@ static sl_status set_no_cluster(const char *cluster, sl_error *error)
                         cluster, cluster);
 }
 
-/* One of the condemned. */
+/* One of the condemned. It is forgotten once nobody has rights on its topic any more: an adopted one outlives
+ * the layer. */
 static sl_status let_go(struct gateway *gateway, const json_t *item, int64_t until_ms, sl_error *error)
 {
     const char *topic = json_string_value(json_object_get(item, "topic"));
     const char *cluster = json_string_value(json_object_get(item, "cluster"));
-    bool adopted = json_is_true(json_object_get(item, "adopted"));
-    /* An adopted topic outlives the layer, and the rights on it must not. */
-    sl_status status = adopted ? gw_acl_settle(gateway->acls, error) : SL_OK;
-    if (status)
-        sl_error_prefix(error, "out of sight already, but the topic %s is not let go yet", topic);
-    if (!adopted) {
+    sl_status status = SL_OK;
+    if (!json_is_true(json_object_get(item, "adopted"))) {
         struct gw_broker *broker = gw_brokers_find(gateway->brokers, cluster);
         status =
             broker ? gw_broker_delete_topic(broker, topic, until_ms, error) : set_no_cluster(cluster, error);
         if (status)
             sl_error_prefix(error, "out of sight already, but the topic %s is not deleted yet", topic);
+    }
+    if (!status) {
+        status = gw_acl_settle(gateway->acls, cluster, until_ms, error);
+        if (status)
+            sl_error_prefix(error, "out of sight already, but the topic %s is not let go yet", topic);
     }
     return status ? status : gw_catalogs_forget_topic(gateway->catalogs, cluster, topic, error);
 }
@@ -66,7 +68,6 @@ sl_status gw_config_clean(struct gateway *gateway, const char *hrn, const char *
         }
     }
     json_decref(topics);
-    gw_acl_note(gateway->acls);
     sl_status last = gw_catalogs_forget_empty(gateway->catalogs, status ? NULL : error);
     return status ? status : last;
 }
@@ -220,8 +221,6 @@ sl_status gw_make_layer(struct gw_config_call *change, const char *hrn, const st
         unmake(gateway, broker, layer, change->until_ms);
     else
         *made = layer;
-    if (!status) /* else Kafka has it a little later */
-        gw_acl_settle(gateway->acls, NULL);
     return status;
 }
 
@@ -230,7 +229,10 @@ static void run_create_layer(struct gw_job *job)
     struct gw_config_call *change = (struct gw_config_call *)job;
     sl_error error = {0};
     struct gw_layer *layer;
-    if (gw_make_layer(change, change->hrn, change->specs, &layer, &error))
+    sl_status status = gw_make_layer(change, change->hrn, change->specs, &layer, &error);
+    if (!status) /* what Kafka does not take now it takes later */
+        gw_acl_settle(change->gateway->acls, layer->cluster, change->until_ms, NULL);
+    if (status)
         gw_config_fail(change, &error);
     else
         gw_config_respond(change, 201, gw_layer_json(layer));

@@ -1,4 +1,5 @@
 /* Opening and closing, librdkafka's configuration, what its codes mean, and what endpoint calls say. */
+#include "gateway/broker/acls.h"
 #include "gateway/broker/internal.h"
 
 #include "base/error.h"
@@ -9,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#define ISSUERS SL_GATEWAY_ROOT "token.issuers"
 
 /* What the gateway's promises rest on, and where it is said instead. */
 static const struct reserved {
@@ -251,6 +254,27 @@ static void broker_free(struct gw_broker *broker)
     free(broker);
 }
 
+/* A wrong one would be nobody's, and the lists of all would be removed. */
+static sl_status check_acl_issuer(const struct gw_broker *broker, sl_error *error)
+{
+    const char *issuer = gw_broker_issuer(broker), *name;
+    bool known = !*issuer;
+    char path[GW_SETTING_MAX];
+    for (size_t i = 0; !known && (name = sl_config_name_at(broker->config, ISSUERS, i)); i++) {
+        snprintf(path, sizeof path, ISSUERS ".%s.issuer", name);
+        const char *other = sl_config_get(broker->config, path);
+        known = other && !strcmp(other, issuer);
+    }
+    if (known)
+        return SL_OK;
+    snprintf(path, sizeof path, "%s.acls.issuer", broker->root);
+    const char *origin = sl_config_origin(broker->config, path);
+    return sl_error_set(error, SL_BAD_CONFIG,
+                        "%s: %s: \"%.200s\" is no issuer of " ISSUERS
+                        ": write it as its tokens have it in iss, or configure it",
+                        origin ? origin : "-", path, issuer);
+}
+
 static sl_status read_settings(struct gw_broker *broker, sl_error *error)
 {
     int64_t factor = -1;
@@ -261,6 +285,8 @@ static sl_status read_settings(struct gw_broker *broker, sl_error *error)
     snprintf(path, sizeof path, "%s.acls.enabled", broker->root);
     if (!status)
         status = sl_config_boolean(broker->config, path, &broker->keeps_acls, error);
+    if (!status)
+        status = check_acl_issuer(broker, error);
     if (!status)
         status = sl_config_duration_ms(broker->config, SL_GATEWAY_ROOT "limits.kafka-wait", &broker->wait_ms,
                                        error);

@@ -126,6 +126,9 @@ static sl_status check_spec(const struct gw_application_spec *spec, sl_error *er
             error, SL_INVALID_ARGUMENT,
             "\"issuer\" and \"subject\" belong together: who makes the application's tokens, and "
             "what they call it");
+    if (spec->subject && !strcmp(spec->subject, "*"))
+        return sl_error_set(error, SL_INVALID_ARGUMENT,
+                            "\"subject\" must not be *: to Kafka that is everybody");
     sl_status status = spec->issuer ? check_text("issuer", spec->issuer, error) : SL_OK;
     return status || !spec->subject ? status : check_text("subject", spec->subject, error);
 }

@@ -423,6 +423,7 @@ sl_status sl_kafka_consumer_close(void *consumer, sl_error *error)
 {
     struct sl_kafka_consumer *self = consumer;
     sl_kafka_drop_pending(self);
+    sl_kafka_token_end(self->client); /* closing serves callbacks, too */
     rd_kafka_resp_err_t code = rd_kafka_consumer_close(self->client->rk);
     sl_status status = code ? sl_kafka_error(error, code, "leaving group \"%s\" at %s: %s", self->group,
                                              self->client->brokers, rd_kafka_err2str(code))

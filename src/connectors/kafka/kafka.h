@@ -26,7 +26,7 @@ struct sl_kafka_client {
     rd_kafka_t *rk;
     atomic_size_t references;
     char *brokers;        /* for errors */
-    char *right;          /* what to ask for where Kafka forbids: "read on layer LAYER of HRN" */
+    char *right;          /* what to ask for where Kafka forbids: "read on catalog HRN" */
     void *owner;          /* the producer or consumer: for callbacks that only its polls serve */
     pthread_mutex_t lock; /* of what follows: callbacks come from librdkafka's threads */
     struct sl_log log;

@@ -14,7 +14,9 @@
 #include "connectors/kafka/kafka.h"
 
 enum {
-    FETCH_MS = 10000, /* a token must be there by then; the next try comes 10 s later */
+    FETCH_MS = 10000,     /* a token must be there by then; the next try comes 10 s later */
+    HASTE_MS = 2000,      /* the same where a poll waits for it */
+    UNKNOWN_MS = 3600000, /* how long a token that does not say it is taken to be good */
     /* A broker may not know the key yet that a new token is signed with, and asks for it: so long refusals
      * may be passing ones. */
     PATIENCE_MS = 8000,
@@ -48,7 +50,8 @@ static void keep(struct sl_kafka_client *client, const char *bearer)
 static void fail(struct sl_kafka_client *client, rd_kafka_t *rk, const sl_error *error)
 {
     pthread_mutex_lock(&client->lock);
-    client->token_late = error->retriable; /* librdkafka makes an error of it, which is to be none */
+    if (rk == client->rk) /* librdkafka makes an error of it, which is to be none */
+        client->token_late = error->retriable;
     pthread_mutex_unlock(&client->lock);
     if (error->retriable)
         sl_kafka_client_log(client, SL_LOG_WARNING, "no new token for the brokers yet: %s", error->text);
@@ -56,20 +59,25 @@ static void fail(struct sl_kafka_client *client, rd_kafka_t *rk, const sl_error 
 }
 
 /* refused (may be NULL): not that one. */
-static void give(struct sl_kafka_client *client, rd_kafka_t *rk, const char *refused)
+static void give(struct sl_kafka_client *client, rd_kafka_t *rk, const char *refused, int wait_ms)
 {
     sl_error error = {0};
     char *bearer = NULL, text[300];
     int64_t expires_ms = 0;
     sl_status status = SL_CLOSED;
-    pthread_mutex_lock(&client->token_lock);
+    if (!refused)
+        pthread_mutex_lock(&client->token_lock);
+    else if (pthread_mutex_trylock(&client->token_lock))
+        return; /* another one is being had already */
     if (!atomic_load(&client->ended))
-        status = client->host.token(client->host.client, refused, sl_deadline_ms(FETCH_MS), &client->ended,
+        status = client->host.token(client->host.client, refused, sl_deadline_ms(wait_ms), &client->ended,
                                     &bearer, &expires_ms, &error);
     pthread_mutex_unlock(&client->token_lock);
     if (status == SL_CLOSED)
         return;
     const char *token = bearer ? strchr(bearer, ' ') : NULL;
+    if (!expires_ms)
+        expires_ms = sl_wall_ms() + UNKNOWN_MS;
     if (!status && (!token || rd_kafka_oauthbearer_set_token(rk, token + 1, expires_ms, "streamlayer", NULL,
                                                              0, text, sizeof text)))
         status = sl_error_set(&error, SL_PROTOCOL, "the token cannot be shown to Kafka: %s",
@@ -84,7 +92,7 @@ static void give(struct sl_kafka_client *client, rd_kafka_t *rk, const char *ref
 static void on_token_due(rd_kafka_t *rk, const char *config, void *opaque)
 {
     (void)config;
-    give(opaque, rk, NULL);
+    give(opaque, rk, NULL, FETCH_MS);
 }
 
 void sl_kafka_token_set(rd_kafka_conf_t *conf)
@@ -119,7 +127,7 @@ bool sl_kafka_token_mends(struct sl_kafka_client *client)
     pthread_mutex_unlock(&client->lock);
     /* It may have been revoked, or signed with a key that was. */
     if (refused)
-        give(client, client->rk, refused);
+        give(client, client->rk, refused, HASTE_MS);
     sl_secret_free(&refused);
     return mends;
 }
