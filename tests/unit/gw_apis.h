@@ -72,6 +72,7 @@ static struct apis *apis_start(const char *content_type, const char *setting, co
     gateway->extended = true;
     gateway->max_blob = gateway->max_body = 1 << 20;
     gateway->max_batch = 1000;
+    gateway->kafka_wait_ms = 20000;
     if (gw_budget_create((size_t)64 << 20, &gateway->budget, &error) ||
         gw_blobs_open(apis->directory, &gateway->blobs, &error) ||
         gw_workers_start(1, 1, &gateway->disk_workers, &error) ||
