@@ -28,17 +28,15 @@ static void forbid(struct gw_request *request, const struct gw_account *account,
     sl_rights_text(wanted, rights);
     bool several = strchr(rights, ',') != NULL;
     if (hrn)
-        snprintf(
-            action, sizeof action,
-            "ask whoever manages the catalog, or an administrator, for a grant (streamlayer grant %s %.300s "
-            "%s), or correct the HRN",
-            account->name, hrn, rights);
+        snprintf(action, sizeof action,
+                 "ask whoever manages the catalog, or an administrator, for a grant%s (streamlayer grant %s "
+                 "%.300s "
+                 "%s), or correct the HRN",
+                 several ? " of the one that it needs" : "", account->name, hrn, several ? "RIGHT" : rights);
     else
-        snprintf(
-            action, sizeof action,
-            "ask an administrator to do it, or for an application with the right %s (streamlayer app create "
-            "NAME --right %s)",
-            rights, rights);
+        snprintf(action, sizeof action,
+                 "ask an administrator to do it, or for the right (streamlayer grant %s '*' %s)",
+                 account->name, rights);
     gw_respond_errorf(request, 403, "forbidden", action, "the application %s (%s) has %s %s%s%.300s",
                       account->name, account->id, several ? "none of the rights" : "not the right", rights,
                       hrn ? " on " : "", hrn ? hrn : "");
