@@ -118,7 +118,6 @@ bool gw_peer_is_clear(struct gw_request *request)
 {
     struct gw_forwarded forwarded;
     const char *why = NULL;
-    memcpy(request->client, request->peer->remote, GW_ADDRESS_SIZE);
     if (!request->peer->trusted)
         return true;
     bool good = read_forwarded(request, &forwarded, &why);

@@ -141,8 +141,10 @@ void *gw_mhd_uri(void *opaque, const char *uri, struct MHD_Connection *connectio
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
     request->peer = info ? info->socket_context : NULL;
-    if (request->peer)
+    if (request->peer) {
         gw_connection_wait(request->peer, GW_WAIT_HEAD);
+        memcpy(request->client, request->peer->remote, GW_ADDRESS_SIZE); /* until its head is read */
+    }
     atomic_fetch_add(&request->loop->server->in_flight, 1);
     uri = path_of(uri);
     size_t length = strcspn(uri, "?");

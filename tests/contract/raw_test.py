@@ -1,6 +1,7 @@
 """Bytes instead of requests: slow, half, too large, and such as two readers understand differently. Others are served
 meanwhile, which a prober finds out all the time."""
 import http.client
+import json
 import re
 import resource
 import socket
@@ -213,6 +214,26 @@ class Slow(TestCase):
         streamlayer.wait_for(lambda: talk(address_of(url), SMUGGLED.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
                              .startswith(b"HTTP/1.1 200 "), PATIENCE_S, "those that ended made room")
         self.assertEqual(running.stop(), 0, running.text())
+
+    def test_what_is_no_request_gets_a_page(self):
+        """The HTTP library's own, as docs/errors.md says; with what is known of it in the access log."""
+        log = self.scratch() + "/access.log"
+        url, running = self.start(f'access-log {{ file = "{log}", format = json }}')
+        post, rest = b"POST /oauth2/token HTTP/1.1\r\n" + HOST, HOST + b"\r\n"
+        rows = [(post + b"Content-Length: -5\r\n\r\n", 400), (post + b"Content-Length: 99999999999999999999\r\n\r\n", 413),
+                (post + b"Transfer-Encoding: chunked\r\n\r\nx\r\n", 400), (b"GET /health\r\n" + rest, 400),
+                (post + b"no header\r\n\r\n", 400), (b"GET /health HTTP/2.0\r\n" + rest, 505),
+                (b"GET /health HTTP/1.1\r\nX-A: " + b"a" * 100000 + b"\r\n" + rest, 431),
+                (b"GET /" + b"a" * 100000 + b" HTTP/1.1\r\n" + rest, 414)]
+        for text, status in rows:
+            answer = talk(address_of(url), text)
+            self.assertEqual(set(re.findall(rb"HTTP/1\.[01] (\d+) ", answer)), {b"%d" % status}, (text[:80], answer))
+            self.assertIn(b"<html>", answer)
+            self.assertIn(b"\r\nConnection: close\r\n", answer)
+            self.assertNotIn(b"X-Request-Id", answer)
+        self.assertEqual(running.stop(), 0, running.text())
+        entries = [json.loads(line) for line in streamlayer.read_text(log).splitlines()]
+        self.assertEqual({(entry["client"], entry["status"]) for entry in entries}, {("127.0.0.1", 0)}, entries)
 
     def test_ten_thousand_idle_connections(self):
         """Each has had an answer, and keeps its connection. Messages are written and read as ever."""
