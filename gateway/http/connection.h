@@ -32,6 +32,15 @@ enum gw_surplus {
     GW_SURPLUS_ADDRESS, /* max_connections_per_address */
 };
 
+/* What came and went of a TLS handshake: handshake.c. */
+struct gw_handshake {
+    bool spoke;                           /* something came */
+    bool plain;                           /* and it was no TLS */
+    bool greeted;                         /* there are a version and a cipher in common */
+    bool showed_certificate, showed_none; /* the client, that was asked for one */
+    bool done;
+};
+
 struct gw_connection {
     struct gw_loop *loop;
     struct gw_watch watch; /* tells once when the client closes its side, whatever else is going on */
@@ -47,8 +56,8 @@ struct gw_connection {
     unsigned char remote[GW_ADDRESS_SIZE]; /* its address */
     bool trusted;                          /* as a proxy, that tells who its clients are */
     struct gw_tls *tls;                    /* linked; NULL: plain HTTP */
-    bool spoke, plain, shaken;             /* handshake.c: something came; no TLS; the handshake is done */
-    char *subject;                         /* of the client's certificate, once it was asked for */
+    struct gw_handshake handshake;
+    char *subject; /* of the client's certificate, once it was asked for */
     bool subject_sought;
 };
 

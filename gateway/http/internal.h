@@ -55,6 +55,16 @@ struct gw_loop {
     struct gw_route_counters *counters; /* one a route, and one for what matched none */
 };
 
+/* Why a TLS handshake came to nothing. */
+enum gw_handshake_fault {
+    GW_HANDSHAKE_PLAIN_HTTP,
+    GW_HANDSHAKE_NOTHING_IN_COMMON, /* no version, no cipher */
+    GW_HANDSHAKE_NO_CERTIFICATE,    /* of the client's, though one is required */
+    GW_HANDSHAKE_BAD_CERTIFICATE,
+    GW_HANDSHAKE_CLIENT_LEFT, /* as it does who does not trust ours */
+    GW_HANDSHAKE_FAULTS
+};
+
 struct gw_server {
     struct gw_server_settings settings;
     struct sl_log log;
@@ -64,11 +74,11 @@ struct gw_server {
     uint16_t port;
     struct gw_addresses *addresses;
     atomic_uint connections, streams;
-    atomic_uint parked;                 /* requests in flight that wait for something to tell */
-    atomic_ullong cuts[GW_WAITS];       /* connections that kept the server waiting too long, by what for */
-    atomic_ullong surplus;              /* closed without a word */
-    atomic_ullong handshakes_failed[2]; /* of TLS; [1]: because plain HTTP came */
-    atomic_llong handshakes_told_ms;    /* when one was logged last; 0: never */
+    atomic_uint parked;           /* requests in flight that wait for something to tell */
+    atomic_ullong cuts[GW_WAITS]; /* connections that kept the server waiting too long, by what for */
+    atomic_ullong surplus;        /* closed without a word */
+    atomic_ullong handshakes_failed[GW_HANDSHAKE_FAULTS];
+    atomic_llong handshakes_told_ms[GW_HANDSHAKE_FAULTS]; /* when one was logged last; 0: never */
     atomic_bool open, draining;
     struct gw_cors cors;
     struct gw_networks trusted_proxies;

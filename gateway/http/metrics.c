@@ -119,6 +119,29 @@ static bool route_metrics(const struct gw_server *server, struct sl_buffer *text
     return true;
 }
 
+static void tls_metrics(const struct gw_server *server, struct sl_buffer *text)
+{
+    static const char *const reasons[GW_HANDSHAKE_FAULTS] = {
+        [GW_HANDSHAKE_PLAIN_HTTP] = "plain_http",
+        [GW_HANDSHAKE_NOTHING_IN_COMMON] = "nothing_in_common",
+        [GW_HANDSHAKE_NO_CERTIFICATE] = "no_certificate",
+        [GW_HANDSHAKE_BAD_CERTIFICATE] = "bad_certificate",
+        [GW_HANDSHAKE_CLIENT_LEFT] = "client_left",
+    };
+    sl_buffer_append_text(
+        text, "# HELP streamlayer_tls_handshakes_failed_total TLS handshakes that came to nothing, by why.\n"
+              "# TYPE streamlayer_tls_handshakes_failed_total counter\n");
+    for (size_t i = 0; i < GW_HANDSHAKE_FAULTS; i++)
+        sl_buffer_printf(text, "streamlayer_tls_handshakes_failed_total{reason=\"%s\"} %llu\n", reasons[i],
+                         atomic_load(&server->handshakes_failed[i]));
+    sl_buffer_printf(text,
+                     "# HELP streamlayer_tls_certificate_not_after_seconds When the certificate, or one of "
+                     "its chain, ends, in seconds since 1970.\n"
+                     "# TYPE streamlayer_tls_certificate_not_after_seconds gauge\n"
+                     "streamlayer_tls_certificate_not_after_seconds %lld\n",
+                     (long long)atomic_load(&server->tls_not_after));
+}
+
 bool gw_server_metrics(const struct gw_server *server, struct sl_buffer *text)
 {
     if (!route_metrics(server, text))
@@ -148,20 +171,8 @@ bool gw_server_metrics(const struct gw_server *server, struct sl_buffer *text)
         "limit.\n# TYPE streamlayer_http_connections_surplus_total counter\n"
         "streamlayer_http_connections_surplus_total %llu\n",
         atomic_load(&server->surplus));
-    long long not_after = atomic_load(&server->tls_not_after);
-    if (not_after)
-        sl_buffer_printf(
-            text,
-            "# HELP streamlayer_tls_handshakes_failed_total TLS handshakes that came to nothing.\n"
-            "# TYPE streamlayer_tls_handshakes_failed_total counter\n"
-            "streamlayer_tls_handshakes_failed_total{reason=\"plain_http\"} %llu\n"
-            "streamlayer_tls_handshakes_failed_total{reason=\"refused\"} %llu\n"
-            "# HELP streamlayer_tls_certificate_not_after_seconds When the certificate, or one of "
-            "its chain, ends, in seconds since 1970.\n"
-            "# TYPE streamlayer_tls_certificate_not_after_seconds gauge\n"
-            "streamlayer_tls_certificate_not_after_seconds %lld\n",
-            atomic_load(&server->handshakes_failed[1]), atomic_load(&server->handshakes_failed[0]),
-            not_after);
+    if (atomic_load(&server->tls_not_after))
+        tls_metrics(server, text);
     if (server->settings.access_log)
         sl_buffer_printf(text,
                          "# HELP streamlayer_access_log_lost_lines_total Lines left out of the access log.\n"

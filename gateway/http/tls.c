@@ -330,6 +330,27 @@ int64_t gw_tls_not_after(const struct gw_tls *tls)
     return tls->not_after;
 }
 
+bool gw_tls_requires_certificate(const struct gw_tls *tls)
+{
+    return tls->clients == GW_CLIENT_CERTIFICATES_REQUIRED;
+}
+
+void gw_tls_alert(gnutls_session_t session, gnutls_alert_description_t why)
+{
+    int sent = gnutls_alert_send(session, GNUTLS_AL_FATAL, why);
+    (void)sent; /* the connection ends, whether the client hears of it or not */
+}
+
+static gnutls_alert_description_t alert_of(unsigned faults)
+{
+    if (faults & (GNUTLS_CERT_SIGNER_NOT_FOUND | GNUTLS_CERT_SIGNER_NOT_CA))
+        return GNUTLS_A_UNKNOWN_CA;
+    if (faults & (GNUTLS_CERT_EXPIRED | GNUTLS_CERT_NOT_ACTIVATED))
+        return GNUTLS_A_CERTIFICATE_EXPIRED;
+    return faults & GNUTLS_CERT_PURPOSE_MISMATCH ? GNUTLS_A_UNSUPPORTED_CERTIFICATE
+                                                 : GNUTLS_A_BAD_CERTIFICATE;
+}
+
 /* Without one that can be verified nobody passes who must show one; who shows one that cannot be does not
  * pass either where it is optional. */
 static int verify_client(gnutls_session_t session)
@@ -340,9 +361,10 @@ static int verify_client(gnutls_session_t session)
     unsigned count = 0, faults = 0;
     if (!gnutls_certificate_get_peers(session, &count) || !count)
         return 0; /* where one is required GnuTLS has refused already */
-    return gnutls_certificate_verify_peers(session, &wanted, 1, &faults) || faults
-               ? GNUTLS_E_CERTIFICATE_VERIFICATION_ERROR
-               : 0;
+    if (!gnutls_certificate_verify_peers(session, &wanted, 1, &faults) && !faults)
+        return 0;
+    gw_tls_alert(session, alert_of(faults));
+    return GNUTLS_E_CERTIFICATE_VERIFICATION_ERROR;
 }
 
 /* Tickets let a client that comes back leave out the costly half of the handshake, whichever loop it meets.

@@ -35,6 +35,10 @@ int64_t gw_tls_not_after(const struct gw_tls *tls);
  */
 bool gw_tls_begin(struct gw_tls *tls, gnutls_session_t session);
 
+/* Whether nobody passes who shows no certificate. */
+bool gw_tls_requires_certificate(const struct gw_tls *tls);
+/* Tells the client why its handshake is about to fail. */
+void gw_tls_alert(gnutls_session_t session, gnutls_alert_description_t why);
 /* The subject of the certificate that the client has shown and that was verified, as RFC 4514 writes it, one
  * line of UTF-8; false: it has shown none. */
 bool gw_tls_subject(gnutls_session_t session, char out[GW_TLS_SUBJECT_MAX]);

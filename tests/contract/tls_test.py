@@ -40,12 +40,13 @@ class Https(TestCase):
         openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30",
                 "-subj", f"/CN={name}", "-keyout", self.at(name + ".key"), "-out", self.at(name + ".pem"))
 
-    def make(self, name, ca, alternative="DNS:client"):
+    def make(self, name, ca, alternative="DNS:client", days="20", usage=None):
         openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", f"/CN={name}",
                 "-keyout", self.at(name + ".key"), "-out", self.at(name + ".csr"))
-        streamlayer.write_text(self.at("extensions"), f"subjectAltName={alternative}\n")
+        streamlayer.write_text(self.at("extensions"), f"subjectAltName={alternative}\n" +
+                               (f"extendedKeyUsage={usage}\n" if usage else ""))
         openssl("x509", "-req", "-in", self.at(name + ".csr"), "-CA", self.at(ca + ".pem"), "-CAkey", self.at(ca + ".key"),
-                "-CAcreateserial", "-days", "20", "-extfile", self.at("extensions"), "-out", self.at(name + ".pem"))
+                "-CAcreateserial", "-days", days, "-extfile", self.at("extensions"), "-out", self.at(name + ".pem"))
         os.chmod(self.at(name + ".key"), 0o600)
 
     def up(self, *arguments):
@@ -60,6 +61,14 @@ class Https(TestCase):
         platform = Secure({"URL": url, "BIN": self.platform.binaries, "CONFIG": self.at("data/application.conf")})
         platform.context = self.context()
         return up, platform
+
+    def failed(self, platform, wanted):
+        """Until just so many handshakes are counted, by reason."""
+        def counted():
+            text = platform.get("/metrics", token=None).text
+            found = re.findall(r'\nstreamlayer_tls_handshakes_failed_total\{reason="(\w+)"\} (\d+)', text)
+            return {reason: int(count) for reason, count in found if count != "0"} == wanted
+        wait_for(counted, 30, f"handshakes that failed are counted: {wanted}")
 
     def context(self, identity=None, **versions):
         context = ssl.create_default_context(cafile=self.at("ca.pem"))
@@ -189,8 +198,9 @@ class Whole(Https):
             warnings.simplefilter("ignore", DeprecationWarning)
             old.minimum_version, old.maximum_version = ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1
         # The gateway's refusal, not this side's.
-        with self.assertRaisesRegex((ssl.SSLError, ConnectionError), "ALERT|EOF|reset"):
+        with self.assertRaisesRegex(ssl.SSLError, "TLSV1_ALERT_PROTOCOL_VERSION"):
             platform.socket(old)
+        self.failed(platform, {"nothing_in_common": 1})
 
     def test_https_handshakes_that_fail_are_told(self):
         """Plain HTTP is answered, and each failure is counted; what does not fail is not."""
@@ -207,11 +217,10 @@ class Whole(Https):
         with socket.create_connection((parts.hostname, parts.port), 30) as probe:
             probe.shutdown(socket.SHUT_WR)
             self.assertEqual(probe.recv(1), b"")
-        counted = wait_for(lambda: re.search(r'handshakes_failed_total\{reason="plain_http"\} 2\n.*reason="refused"\} 1\n',
-                                             platform.get("/metrics").text), 30, "the handshakes are not counted")
-        self.assertTrue(counted)
-        self.assertRegex(up.text() + (streamlayer.read_text(self.at("data/gateway.log")) or ""),
-                         r"INFO.* tls: 127\.0\.0\.1 sent plain HTTP, and was answered 400|tls: 127\.0\.0\.1 sent plain HTTP")
+        self.failed(platform, {"plain_http": 2, "client_left": 1})
+        log = up.text() + (streamlayer.read_text(self.at("data/gateway.log")) or "")
+        self.assertIn("tls: the handshake with 127.0.0.1 failed: it sent plain HTTP, and was answered 400", log)
+        self.assertIn("tls: the handshake with 127.0.0.1 failed: it left; ", log)
 
     def test_https_sessions_are_resumed(self):
         """Whichever loop the client meets when it comes back."""
@@ -416,6 +425,29 @@ class Reload(Https):
                 connection.sendall(platform.head("GET", "/health"))
                 read_answer(lambda: connection.recv(65536))
         self.assertEqual(outcome(), [False, False, True])
+
+    def test_https_client_is_told_what_is_wrong_with_its_certificate(self):
+        """By an alert, and the operator by the log and the metric's reason."""
+        self.make_ca("clients")
+        self.make_ca("others")
+        self.make("stranger", "others")
+        self.make("expired", "clients", days="-1")
+        self.make("server-only", "clients", usage="serverAuth")
+        daemon, platform = self.start(client_ca=self.at("clients.pem"), client_certificates="required")
+        rows = [(None, ("HANDSHAKE_FAILURE", "TLSV13_ALERT_CERTIFICATE_REQUIRED")), ("stranger", ("UNKNOWN_CA",) * 2),
+                ("expired", ("CERTIFICATE_EXPIRED",) * 2), ("server-only", ("UNSUPPORTED_CERTIFICATE",) * 2)]
+        for identity, alerts in rows:
+            for newest, alert in zip((ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3), alerts):
+                with self.assertRaisesRegex(ssl.SSLError, alert, msg=(identity, newest)):
+                    with platform.socket(self.context(identity, maximum_version=newest)) as connection:
+                        connection.recv(1)  # with TLS 1.3 the client is through before its certificate is looked at
+        self.make("edge", "clients")
+        platform.context = self.context("edge")
+        self.failed(platform, {"no_certificate": 2, "bad_certificate": 6})
+        for text in ("it showed no certificate, and one is required", "its certificate does not hold"):
+            self.assertIn("tls: the handshake with 127.0.0.1 failed: " + text, self.log())
+        daemon.terminate()
+        self.assertEqual(daemon.wait(60), 0, self.log()[-3000:])
 
     def test_https_settings_that_cannot_serve(self):
         """It does not start, and says why and how to mend it."""
