@@ -10,6 +10,7 @@
 #include <string.h>
 
 #define ACLS_TIMEOUT_MS 10000
+#define LOOK            "look at access control lists"
 #define SLICE_MS        100
 #define PORTION         1000 /* in one request */
 
@@ -248,10 +249,10 @@ static rd_kafka_AdminOptions_t *options_for(const struct asking *asking, rd_kafk
     return options;
 }
 
+/* what: that it is for, as an error says it. */
 static sl_status removal(struct asking *asking, rd_kafka_AclBindingFilter_t **filters, size_t count,
-                         sl_error *error)
+                         const char *what, sl_error *error)
 {
-    static const char what[] = "remove access control lists";
     rd_kafka_AdminOptions_t *options = options_for(asking, RD_KAFKA_ADMIN_OP_DELETEACLS);
     rd_kafka_DeleteAcls(asking->rk, filters, count, options, asking->queue);
     if (options)
@@ -284,7 +285,7 @@ static sl_status probe(struct asking *asking, sl_error *error)
         RD_KAFKA_ACL_PERMISSION_TYPE_ALLOW, text, sizeof text);
     if (!filter)
         return sl_error_oom(error);
-    sl_status status = removal(asking, &filter, 1, error);
+    sl_status status = removal(asking, &filter, 1, LOOK, error);
     rd_kafka_AclBinding_destroy(filter);
     return status;
 }
@@ -302,7 +303,7 @@ static sl_status look(struct asking *asking, struct gw_acl_set *out, sl_error *e
     rd_kafka_AclBinding_destroy(filter);
     if (options)
         rd_kafka_AdminOptions_destroy(options);
-    rd_kafka_event_t *event = await(asking, "tell the access control lists", error);
+    rd_kafka_event_t *event = await(asking, LOOK, error);
     if (!event)
         return error->status;
     size_t count = 0;
@@ -392,7 +393,7 @@ static sl_status take(struct asking *asking, const struct gw_acl *list, size_t c
             return refused(acl, text, error);
         }
     }
-    sl_status status = removal(asking, filters, made, error);
+    sl_status status = removal(asking, filters, made, "remove access control lists", error);
     rd_kafka_AclBinding_destroy_array(filters, made);
     return status;
 }
