@@ -61,9 +61,16 @@ void gw_status_destroy(struct gw_status **status)
     *status = NULL;
 }
 
+/* On a worker. */
+static sl_status check_broker(struct gw_broker *broker, sl_error *error)
+{
+    sl_status status = gw_broker_check(broker, READY_TIMEOUT_MS, error);
+    return status ? status : gw_broker_may_write(broker, error);
+}
+
 sl_status gw_ready(struct gateway *gateway, sl_error *error)
 {
-    return gw_broker_check(gw_brokers_at(gateway->brokers, 0), READY_TIMEOUT_MS, error);
+    return check_broker(gw_brokers_at(gateway->brokers, 0), error);
 }
 
 static void health(struct gw_request *request)
@@ -93,7 +100,10 @@ static void answer_ready(struct gw_request *request, json_t *found, const sl_err
     if (error->status) {
         json_decref(found);
         gw_respond_error(request, 503, "not-ready", error->text,
-                         "look whether Kafka runs and streamlayer.gateway.kafka.brokers names it");
+                         error->status == SL_FORBIDDEN
+                             ? "give the gateway's principal the rights of docs/security.md; it is tried "
+                               "again within 30 s"
+                             : "look whether Kafka runs and streamlayer.gateway.kafka.brokers names it");
     } else {
         gw_respond_json(request, 200, found);
     }
@@ -105,7 +115,7 @@ static void check_kafka(struct gw_job *job)
     struct check *check = (struct check *)job;
     struct gw_status *status = check->status;
     sl_error error = {0};
-    error.status = gw_broker_check(check->broker, READY_TIMEOUT_MS, &error);
+    error.status = check_broker(check->broker, &error);
     struct waiter *waiter = NULL;
     json_t *found = NULL;
     pthread_mutex_lock(&status->lock);

@@ -105,8 +105,8 @@ static sl_status pass_section(const struct gw_broker *broker, const char *kind, 
 static void on_log(const rd_kafka_t *rk, int level, const char *facility, const char *text)
 {
     const struct gw_broker *broker = rd_kafka_opaque(rk);
-    /* Errors of connections are told of by gw_broker_note_trouble. */
-    bool told = !strcmp(facility, "FAIL") || !strcmp(facility, "ERROR");
+    /* Errors of connections are told of by gw_broker_note_trouble, the end of a producer by its own. */
+    bool told = !strcmp(facility, "FAIL") || !strcmp(facility, "ERROR") || !strcmp(facility, "FATAL");
     sl_log_level as = told         ? SL_LOG_DEBUG
                       : level <= 3 ? SL_LOG_ERROR
                       : level <= 4 ? SL_LOG_WARNING

@@ -35,6 +35,9 @@ void gw_broker_close(struct gw_broker **broker, int grace_ms);
 
 /* Whether Kafka answers, within timeout_ms. Blocks: on a worker only. */
 sl_status gw_broker_check(struct gw_broker *broker, int timeout_ms, sl_error *error);
+/* SL_FORBIDDEN while Kafka lets the gateway's principal write to no topic; by what is known, without asking.
+ */
+sl_status gw_broker_may_write(struct gw_broker *broker, sl_error *error);
 
 /* When (sl_mono_ms) a request that begins now must have what it asks of Kafka: limits.kafka-wait. */
 int64_t gw_broker_deadline_ms(const struct gw_broker *broker);

@@ -59,6 +59,11 @@ struct gw_broker {
     pthread_rwlock_t keep; /* shared by calls that block on the producer: it is not destroyed meanwhile */
     atomic_bool fatal;     /* librdkafka said so: the poller, which is to be told, replaces the producer */
 
+    /* Kafka gives the producer no id, as the gateway's principal may write nowhere. */
+    atomic_bool refused;
+    atomic_llong replaced_ms;                 /* sl_mono_ms() */
+    int64_t replace_due_ms, refused_pause_ms; /* under serving; -1: not thought of yet */
+
     /* Delivery reports are served by a loop, once there is one: a thread of their own would be woken for
      * every batch. The poller does it before and at the end, and replaces the producer. */
     pthread_mutex_t serving;  /* whoever serves */

@@ -23,6 +23,15 @@
 #define PURGE_TIMEOUT_MS 10000
 #define RECORD_BYTES     256 /* that librdkafka keeps of a message beside payload and key */
 
+/* A producer that Kafka gave no id is replaced after a pause, which doubles. */
+#define REFUSED_MIN_MS 1000
+#define REFUSED_MAX_MS 30000
+#define SETTLED_MS     2000 /* one that has lived so long without that error has its id */
+
+#define REFUSED_TEXT                                                                                         \
+    "the gateway's principal may write to no topic of the cluster: it needs Write on topics (kafka-acls "    \
+    "--add --topic … --operation Write; docs/security.md)"
+
 /* Loop's thread: a chain of reports. */
 static void report(struct gw_task *task)
 {
@@ -120,6 +129,7 @@ static void on_delivery(rd_kafka_t *producer, const rd_kafka_message_t *message,
     } else {
         write->status = SL_OK;
         write->offset = (sl_offset){message->partition, message->offset};
+        atomic_store_explicit(&broker->refused, false, memory_order_relaxed);
         atomic_fetch_add_explicit(&broker->written, 1, memory_order_relaxed);
         atomic_fetch_add_explicit(&broker->written_bytes, message->len, memory_order_relaxed);
     }
@@ -153,9 +163,13 @@ static void on_error(rd_kafka_t *producer, int code, const char *reason, void *o
     if (code == RD_KAFKA_RESP_ERR__FATAL) {
         char text[256] = "";
         rd_kafka_resp_err_t cause = rd_kafka_fatal_error(producer, text, sizeof text);
-        SL_ERROR(&broker->log, "kafka %s: the producer ended and is being replaced: %s: %s", broker->cluster,
-                 rd_kafka_err2name(cause), text);
-        want_replacement(broker);
+        if (cause == RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED)
+            gw_broker_note_trouble(broker, cause, "", REFUSED_TEXT);
+        else
+            SL_ERROR(&broker->log, "kafka %s: the producer ended and is being replaced: %s: %s",
+                     broker->cluster, rd_kafka_err2name(cause), text);
+        if (producer == broker->producer) /* the one that it has made way for says so, too */
+            want_replacement(broker);
     } else {
         gw_broker_note_trouble(broker, code, "", reason);
     }
@@ -295,10 +309,49 @@ static rd_kafka_t *replace(struct gw_broker *broker)
     pthread_rwlock_unlock(&broker->lock);
     if (atomic_load_explicit(&broker->attached, memory_order_acquire))
         tell_loop_of_reports(broker, fresh);
+    atomic_store(&broker->replaced_ms, sl_mono_ms());
     atomic_store(&broker->fatal, false);
     give_up(broker, old);
     gw_topics_destroy(old_topics);
     return old;
+}
+
+/* Serving. When the producer that ended is to be replaced: at once, unless Kafka gives none an id. */
+static int64_t replacement_due_ms(struct gw_broker *broker)
+{
+    char text[256];
+    if (rd_kafka_fatal_error(broker->producer, text, sizeof text) !=
+        RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED)
+        return 0;
+    bool again = atomic_exchange(&broker->refused, true);
+    int64_t pause_ms = again ? 2 * broker->refused_pause_ms : REFUSED_MIN_MS;
+    broker->refused_pause_ms = pause_ms < REFUSED_MAX_MS ? pause_ms : REFUSED_MAX_MS;
+    return sl_deadline_ms((int)broker->refused_pause_ms);
+}
+
+/* Serving. The one to be destroyed, or NULL: nothing is to be replaced now. */
+static rd_kafka_t *replace_when_due(struct gw_broker *broker)
+{
+    if (!atomic_load_explicit(&broker->fatal, memory_order_relaxed))
+        return NULL;
+    if (broker->replace_due_ms < 0)
+        broker->replace_due_ms = replacement_due_ms(broker);
+    if (sl_mono_ms() < broker->replace_due_ms)
+        return NULL;
+    rd_kafka_t *old = replace(broker);
+    if (old)
+        broker->replace_due_ms = -1;
+    return old;
+}
+
+sl_status gw_broker_may_write(struct gw_broker *broker, sl_error *error)
+{
+    if (atomic_load(&broker->refused) && !atomic_load(&broker->fatal) &&
+        sl_mono_ms() - atomic_load(&broker->replaced_ms) >= SETTLED_MS)
+        atomic_store(&broker->refused, false);
+    return atomic_load(&broker->refused)
+               ? sl_error_set(error, SL_FORBIDDEN, "the Kafka cluster \"%s\": " REFUSED_TEXT, broker->cluster)
+               : SL_OK;
 }
 
 /* Not while reports wait to be served: it may take as long as a resolver does. */
@@ -344,7 +397,7 @@ static void stop_serving(struct gw_broker *broker)
 
 static void wait_until_wanted(struct gw_broker *broker)
 {
-    if (atomic_load_explicit(&broker->fatal, memory_order_relaxed)) { /* replacing failed: again soon */
+    if (atomic_load_explicit(&broker->fatal, memory_order_relaxed)) { /* not replaced yet: again soon */
         const struct timespec until = sl_mono_deadline(sl_deadline_ms(POLL_MS));
         sem_clockwait(&broker->wanted, CLOCK_MONOTONIC, &until);
     } else {
@@ -358,8 +411,7 @@ static void *poller_main(void *opaque)
     while (!atomic_load_explicit(&broker->stopping, memory_order_acquire)) {
         pthread_mutex_lock(&broker->serving);
         bool polled = poll_reports(broker);
-        rd_kafka_t *ended =
-            atomic_load_explicit(&broker->fatal, memory_order_relaxed) ? replace(broker) : NULL;
+        rd_kafka_t *ended = replace_when_due(broker);
         stop_serving(broker);
         if (ended)
             destroy(broker, ended);
@@ -378,6 +430,7 @@ sl_status gw_producer_open(struct gw_broker *broker, sl_error *error)
     sl_status status = make_producer(broker, &broker->producer, error);
     if (status)
         return status;
+    broker->replace_due_ms = -1;
     broker->topics = gw_topics_create(TOPICS_MAX, choose_partition);
     broker->reports = (struct gw_watch){.fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC), .ready = reports_ready};
     int code = broker->reports.fd < 0 ? errno : 0;
@@ -498,7 +551,9 @@ static rd_kafka_resp_err_t produce(rd_kafka_t *producer, rd_kafka_topic_t *topic
         return RD_KAFKA_RESP_ERR_NO_ERROR;
     rd_kafka_resp_err_t code = rd_kafka_error_code(error);
     rd_kafka_error_destroy(error);
-    return code;
+    /* One that has ended says of what, as if it were of the message. */
+    char text[256];
+    return rd_kafka_fatal_error(producer, text, sizeof text) ? RD_KAFKA_RESP_ERR__FATAL : code;
 }
 
 static sl_status refuse(struct gw_broker *broker, rd_kafka_resp_err_t code, const char *topic,
@@ -508,6 +563,8 @@ static sl_status refuse(struct gw_broker *broker, rd_kafka_resp_err_t code, cons
     sl_status status = gw_kafka_status(code, &retriable);
     if (code == RD_KAFKA_RESP_ERR__FATAL)
         want_replacement(broker);
+    if (code == RD_KAFKA_RESP_ERR__FATAL && atomic_load(&broker->refused))
+        return sl_error_set_retriable(error, status, "Kafka cannot take a message now: " REFUSED_TEXT);
     if (status == SL_QUEUE_FULL) {
         atomic_fetch_add_explicit(&broker->queue_full, 1, memory_order_relaxed);
         return sl_error_set_retriable(error, status, "too many messages wait for Kafka");

@@ -78,6 +78,8 @@ class SecureUp(TestCase):
         hrn = self.own.catalog()
         self.own.layer(hrn, "layer")
         self.through(hrn, b"first")
+        # The gateway runs before Kafka does, and before it may do anything there.
+        self.assertNotIn(" error ", streamlayer.read_text(self.data + "/gateway.log"))
         own = f"ssl.ca.location={self.ca}"
         self.nothing_listed(self.clients)
         self.nothing_listed(self.clients, "security.protocol=ssl", own)

@@ -2,6 +2,8 @@
 #include "support/cases.h"
 
 #include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -43,7 +45,7 @@ static void set(sl_config *config, const char *path, const char *value)
         fail_msg("%s", error.text);
 }
 
-static void open_place(struct place *place, const char *delivery_timeout)
+static void open_logged(struct place *place, const char *delivery_timeout, const struct sl_log *log)
 {
     char text[512];
     sl_error error;
@@ -64,8 +66,13 @@ static void open_place(struct place *place, const char *delivery_timeout)
                                                 .idle_timeout_ms = 10000};
     if (gw_server_start(&settings, NULL, &place->server, &error) ||
         gw_budget_create((size_t)64 << 20, &place->budget, &error) ||
-        gw_broker_open(place->config, GW_CLUSTER_DEFAULT, NULL, place->budget, &place->broker, &error))
+        gw_broker_open(place->config, GW_CLUSTER_DEFAULT, log, place->budget, &place->broker, &error))
         fail_msg("%s", error.text);
+}
+
+static void open_place(struct place *place, const char *delivery_timeout)
+{
+    open_logged(place, delivery_timeout, NULL);
 }
 
 /* As the gateway does it: what it was attached to is gone before the broker is. */
@@ -289,6 +296,61 @@ static void so_it_is_with_a_loop_that_serves_the_reports(void **state)
     replace_what_ended(true);
 }
 
+struct logged {
+    atomic_int refusals, errors;
+};
+
+static void count_line(void *opaque, sl_log_level level, const char *text)
+{
+    struct logged *logged = opaque;
+    if (strstr(text, "it needs Write on topics"))
+        logged->refusals += level == SL_LOG_WARNING;
+    logged->errors += level == SL_LOG_ERROR;
+}
+
+static void refuse_producer(struct place *place)
+{
+    rd_kafka_test_fatal_error(place->broker->producer, RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED,
+                              "a test's");
+    sl_error error = {0};
+    int64_t until = sl_mono_ms() + WAIT_MS;
+    while (!atomic_load(&place->broker->fatal) && sl_mono_ms() < until)
+        sched_yield();
+    while (!gw_broker_may_write(place->broker, &error) && sl_mono_ms() < until)
+        sched_yield();
+    assert_int_equal(error.status, SL_FORBIDDEN);
+    assert_non_null(strstr(error.text, "it needs Write on topics"));
+}
+
+/* Kafka gives no id to a producer whose principal may write nowhere; others would get none either. */
+static void one_that_may_write_nowhere_is_replaced_after_a_pause(void **state)
+{
+    (void)state;
+    struct place place;
+    struct logged logged = {0};
+    struct tally tally = TALLY;
+    struct sending sending;
+    const struct sl_log log = {.callback = count_line, .opaque = &logged, .level = SL_LOG_DEBUG};
+    open_logged(&place, "20000", &log);
+    gw_broker_attach(place.broker, gw_server_loop(place.server, 0));
+    for (int64_t pause_ms = 1000, round = 1; round <= 2; round++, pause_ms *= 2) {
+        int64_t refused_ms = sl_mono_ms(), until = refused_ms + WAIT_MS;
+        refuse_producer(&place);
+        assert_int_equal(send_one(&place, &tally, &sending, 10), SL_UNAVAILABLE);
+        while (atomic_load(&place.broker->fatal) && sl_mono_ms() < until)
+            sched_yield();
+        assert_true(sl_mono_ms() - refused_ms >= pause_ms);
+    }
+    /* The first message that Kafka takes shows that it may write again. */
+    assert_int_equal(send_one(&place, &tally, &sending, 10), SL_OK);
+    await(&tally, 1);
+    assert_int_equal(tally.written, 1);
+    assert_int_equal(gw_broker_may_write(place.broker, NULL), SL_OK);
+    assert_int_equal(logged.refusals, 1);
+    assert_int_equal(logged.errors, 0);
+    close_place(&place);
+}
+
 /* What was on its way with the old one may be sent again: the gateway is not being stopped. */
 static void writes_of_a_replaced_producer_are_retriable(void **state)
 {
@@ -415,6 +477,7 @@ CASES_MAIN(cmocka_unit_test(every_write_is_reported_once_on_its_loop),
            cmocka_unit_test(closing_reports_what_is_left), cmocka_unit_test(a_message_over_2_mib_is_refused),
            cmocka_unit_test(a_producer_that_ended_for_good_is_replaced),
            cmocka_unit_test(so_it_is_with_a_loop_that_serves_the_reports),
+           cmocka_unit_test(one_that_may_write_nowhere_is_replaced_after_a_pause),
            cmocka_unit_test(writes_of_a_replaced_producer_are_retriable),
            cmocka_unit_test(an_unknown_partition_is_retriable),
            cmocka_unit_test(wrong_kafka_settings_are_refused_by_name),
