@@ -6,6 +6,7 @@
 #include "base/time.h"
 #include "config/settings.h"
 #include "gateway/access_log.h"
+#include "gateway/api/failures.h"
 #include "gateway/api/publish.h"
 #include "gateway/api/token_settings.h"
 #include "gateway/broker/repeats.h"
@@ -580,5 +581,10 @@ void gw_respond_failure(struct gw_request *request, const sl_error *error)
     const struct gateway *gateway = gw_request_opaque(request);
     SL_ERROR(&gateway->log, "%s %s: %s (correlation %s)", gw_request_method(request),
              gw_request_path(request), error->text, gw_request_correlation_id(request));
-    gw_respond_error(request, 500, "internal", error->text, "tell whoever operates the gateway");
+    if (error->status == SL_KAFKA) {
+        const struct gw_failure *refused = gw_failure_of(SL_KAFKA, false);
+        gw_respond_error(request, refused->http, refused->code, error->text, refused->action);
+    } else {
+        gw_respond_error(request, 500, "internal", error->text, "tell whoever operates the gateway");
+    }
 }

@@ -237,9 +237,9 @@ sl_status gw_admin_await(struct gw_broker *broker, rd_kafka_t *rk, const char *t
 static sl_status topic_result(rd_kafka_event_t *event, bool creating, const char *topic,
                               rd_kafka_resp_err_t *kafka_code, sl_error *error)
 {
-    const char *what = creating ? "make topic" : "delete topic";
+    const char *what = creating ? "make topic" : "delete topic", *right = creating ? "Create" : "Delete";
     if (!event)
-        return gw_kafka_error(RD_KAFKA_RESP_ERR__TIMED_OUT, NULL, what, topic, error);
+        return gw_topic_error(RD_KAFKA_RESP_ERR__TIMED_OUT, NULL, what, topic, right, error);
     rd_kafka_resp_err_t code = rd_kafka_event_error(event);
     const char *text = rd_kafka_event_error_string(event);
     if (!code) {
@@ -252,7 +252,7 @@ static sl_status topic_result(rd_kafka_event_t *event, bool creating, const char
     }
     bool fine = !code || code == (creating ? RD_KAFKA_RESP_ERR_TOPIC_ALREADY_EXISTS
                                            : RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART);
-    sl_status status = fine ? SL_OK : gw_kafka_error(code, text, what, topic, error);
+    sl_status status = fine ? SL_OK : gw_topic_error(code, text, what, topic, right, error);
     if (kafka_code)
         *kafka_code = code;
     rd_kafka_event_destroy(event);

@@ -221,6 +221,18 @@ sl_status gw_kafka_error(rd_kafka_resp_err_t code, const char *text, const char 
                         what, name, text);
 }
 
+sl_status gw_topic_error(rd_kafka_resp_err_t code, const char *text, const char *what, const char *topic,
+                         const char *right, sl_error *error)
+{
+    if (code == RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED ||
+        code == RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED)
+        return sl_error_set(error, SL_KAFKA,
+                            "Kafka did not %s %s: the gateway's principal needs %s on it (kafka-acls --add "
+                            "--topic %s --operation %s; docs/security.md)",
+                            what, topic, right, topic, right);
+    return gw_kafka_error(code, text, what, topic, error);
+}
+
 /* Tried now, so that a wrong name stops the start and not the first subscriber. */
 static sl_status try_section(const struct gw_broker *broker, const char *kind, sl_error *error)
 {

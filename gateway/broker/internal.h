@@ -167,5 +167,8 @@ sl_status gw_kafka_status(rd_kafka_resp_err_t code, bool *retriable);
  * "delete topic". text: librdkafka's, or NULL for the code's own. */
 sl_status gw_kafka_error(rd_kafka_resp_err_t code, const char *text, const char *what, const char *name,
                          sl_error *error);
+/* The same of a topic: where Kafka does not let the gateway, the error says that it lacks that right. */
+sl_status gw_topic_error(rd_kafka_resp_err_t code, const char *text, const char *what, const char *topic,
+                         const char *right, sl_error *error);
 
 #endif

@@ -61,7 +61,7 @@ static sl_status count_partitions(const struct asking *asking, int *partitions, 
     const struct rd_kafka_metadata *metadata = NULL;
     rd_kafka_topic_t *handle = rd_kafka_topic_new(asking->rk, asking->topic, NULL);
     if (!handle)
-        return gw_kafka_error(rd_kafka_last_error(), NULL, "tell of topic", asking->topic, error);
+        return gw_topic_error(rd_kafka_last_error(), NULL, "tell of topic", asking->topic, "Describe", error);
     rd_kafka_resp_err_t code = rd_kafka_metadata(
         asking->rk, 0, handle, &metadata, gw_kafka_remaining_ms(asking->until_ms, GW_METADATA_TIMEOUT_MS));
     if (!code)
@@ -71,7 +71,7 @@ static sl_status count_partitions(const struct asking *asking, int *partitions, 
     if (metadata)
         rd_kafka_metadata_destroy(metadata);
     rd_kafka_topic_destroy(handle);
-    return code ? gw_kafka_error(code, NULL, "tell of topic", asking->topic, error) : SL_OK;
+    return code ? gw_topic_error(code, NULL, "tell of topic", asking->topic, "Describe", error) : SL_OK;
 }
 
 /* The topic's settings: the answer, and what is in it as long as that lives. NULL: error says why. */
@@ -100,7 +100,7 @@ static rd_kafka_event_t *describe(const struct asking *asking, const rd_kafka_Co
         keep_text(text, resources == 1 ? rd_kafka_ConfigResource_error_string(found[0]) : NULL);
         rd_kafka_event_destroy(event);
     }
-    gw_kafka_error(code, text, "tell the settings of topic", asking->topic, error);
+    gw_topic_error(code, text, "tell the settings of topic", asking->topic, "DescribeConfigs", error);
     return NULL;
 }
 
@@ -169,7 +169,8 @@ static sl_status add_partitions(const struct asking *asking, int partitions, sl_
         keep_text(text, count == 1 ? rd_kafka_topic_result_error_string(results[0]) : NULL);
         rd_kafka_event_destroy(event);
     }
-    return code ? gw_kafka_error(code, text, "add partitions to topic", asking->topic, error) : SL_OK;
+    return code ? gw_topic_error(code, text, "add partitions to topic", asking->topic, "Alter", error)
+                : SL_OK;
 }
 
 sl_status gw_broker_grow_topic(struct gw_broker *broker, const char *topic, int partitions, int64_t until_ms,
@@ -206,7 +207,9 @@ static sl_status alter(const struct asking *asking, rd_kafka_ConfigResource_t *r
         keep_text(text, count == 1 ? rd_kafka_ConfigResource_error_string(results[0]) : NULL);
         rd_kafka_event_destroy(event);
     }
-    return code ? gw_kafka_error(code, text, "change the settings of topic", asking->topic, error) : SL_OK;
+    return code ? gw_topic_error(code, text, "change the settings of topic", asking->topic, "AlterConfigs",
+                                 error)
+                : SL_OK;
 }
 
 /* librdkafka 2.0.2 can only replace all that was set for a topic: so what others have set is read, and set

@@ -264,5 +264,45 @@ class Drift(Secured):
         wait_for(lambda: self.listed(topic) == {("User:operator", "READ")}, 60, "the topic's lists stay")
 
 
+class Adopted(Secured):
+    def test_secure_adoption_names_the_right_that_lacks(self):
+        """A topic of another name wants rights of its own, and whoever adopts it hears which."""
+        data = self.platform.environment["DIR"] + "/data"
+        internal = "127.0.0.1:" + streamlayer.read_text(data + "/kafka.ports").split()[2]
+        certificate = data + "/kafka-tls/broker.pem"
+        as_broker = (("security.protocol", "ssl"), ("ssl.ca.location", self.ca), ("ssl.certificate.location", certificate),
+                     ("ssl.key.location", certificate))
+        topic = self.platform.name("orders")
+        kafka.administer(internal, lambda library: library.rd_kafka_NewTopic_new(topic.encode(), 1, 1, None, 0),
+                         lambda library: library.rd_kafka_CreateTopics, as_broker)
+        self.addCleanup(kafka.administer, internal, lambda library: library.rd_kafka_DeleteTopic_new(topic.encode()),
+                        lambda library: library.rd_kafka_DeleteTopics, as_broker)
+        hrn = self.platform.catalog()
+        self.addCleanup(self.platform.delete, f"/config/v1/catalogs/{hrn}")
+        ask = {"id": "layer", "contentType": "text/plain", "topic": topic}
+
+        def adopt():
+            return self.platform.post(f"/config/v1/catalogs/{hrn}/layers", ask)
+
+        def refused_for(right):
+            answer = adopt()
+            self.assertEqual((answer.status, answer.json()["code"]), (500, "kafka-refused"), answer.body)
+            self.assertIn(f"the gateway's principal needs {right} on it", answer.json()["cause"])
+
+        def allow(*operations):
+            words = [word for operation in operations for word in ("--operation", operation)]
+            one = ("--allow-principal", "User:CN=streamlayerd", "--topic", topic, *words)
+            self.kafka_acls("--add", *one)
+            self.addCleanup(self.kafka_acls, "--remove", "--force", *one)
+
+        refused_for("Describe")
+        allow("Read", "Write")
+        wait_for(lambda: "DescribeConfigs" in adopt().json()["cause"], 30, "the gateway sees no topic")
+        refused_for("DescribeConfigs")
+        allow("DescribeConfigs")
+        wait_for(lambda: adopt().status == 201, 30, "the topic is not adopted")
+        self.platform.publish(hrn, "layer", TEXT.encode(), "text/plain")
+
+
 if __name__ == "__main__":
     streamlayer.main()

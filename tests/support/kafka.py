@@ -67,13 +67,14 @@ def partitions(brokers, topic):
     return 0
 
 
-def administer(brokers, describe, ask):
-    """One request about topics by librdkafka: kcat makes and deletes none."""
+def administer(brokers, describe, ask, settings=()):
+    """One request about topics by librdkafka: kcat makes and deletes none. settings: pairs of librdkafka's."""
     library = ctypes.CDLL("librdkafka.so.1")
     for name in ("conf_new", "new", "NewTopic_new", "DeleteTopic_new", "queue_new", "queue_poll"):
         getattr(library, "rd_kafka_" + name).restype = ctypes.c_void_p
     conf = ctypes.c_void_p(library.rd_kafka_conf_new())
-    library.rd_kafka_conf_set(conf, b"bootstrap.servers", brokers.encode(), None, 0)
+    for name, value in (("bootstrap.servers", brokers), *settings):
+        library.rd_kafka_conf_set(conf, name.encode(), value.encode(), None, 0)
     client = ctypes.c_void_p(library.rd_kafka_new(0, conf, None, 0))  # RD_KAFKA_PRODUCER
     queue = ctypes.c_void_p(library.rd_kafka_queue_new(client))
     wanted = ctypes.c_void_p(describe(library))
