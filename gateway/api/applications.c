@@ -114,11 +114,15 @@ static void take_effect(struct gateway *gateway)
         SL_WARNING(&gateway->log, "grants cannot be read anew: %s", error.text);
 }
 
-/* The same of what Kafka is told, too; what it does not take now it takes later. */
+/* The same of what Kafka is told, too; what it does not take now it takes later, and the answer says so. */
 static void take_effect_in_kafka(const struct call *call)
 {
     take_effect(call->gateway);
-    gw_acl_settle(call->gateway->acls, NULL, call->until_ms, NULL);
+    if (gw_acl_settle(call->gateway->acls, NULL, call->until_ms, NULL))
+        gw_respond_header(
+            call->request, "Warning",
+            "199 - \"this holds at the gateway, but Kafka does not know of it yet: until it does, "
+            "Direct Kafka goes by what held before (streamlayer acl check)\"");
 }
 
 /* Unknown members are refused: a right that is misspelt must not be one that is not there. */

@@ -1,5 +1,6 @@
 /* Signed calls to the platform's HTTP API. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/error.h"
 #include "base/secret.h"
@@ -65,6 +66,16 @@ sl_status sl_client_call(struct sl_client *client, const struct sl_http_request 
     return SL_OK;
 }
 
+/* Warning: 199 - "TEXT": done, but not as the caller might expect. */
+static void pass_warning(const struct sl_client *client, const struct sl_http_response *response)
+{
+    static const char before[] = "199 - \"";
+    const char *text = response->wanted;
+    size_t size = strlen(text), skip = sizeof before - 1;
+    if (size > skip && !strncmp(text, before, skip) && text[size - 1] == '"')
+        SL_WARNING(&client->log, "%.*s", (int)(size - skip - 1), text + skip);
+}
+
 sl_status sl_client_call_json_within(struct sl_client *client, const char *method, const char *url,
                                      const json_t *in, const struct sl_call_bounds *bounds, json_t **out,
                                      sl_error *error)
@@ -82,6 +93,7 @@ sl_status sl_client_call_json_within(struct sl_client *client, const char *metho
         .body = body,
         .body_size = body ? strlen(body) : 0,
         .max_response = MOST_JSON,
+        .wanted = "Warning",
         .retry = !strcmp(method, "GET"), /* what changes something is not repeated unasked */
     };
     if (bounds) {
@@ -93,6 +105,7 @@ sl_status sl_client_call_json_within(struct sl_client *client, const char *metho
     free(body);
     if (status)
         return status;
+    pass_warning(client, &response);
     if (out) {
         json_error_t why;
         char what[SL_HTTP_DESCRIPTION];

@@ -81,6 +81,19 @@ class Clusters(TestCase):
         self.assertIn(answer.status, (403, 404), answer.text)
         self.assertIn("may not read", answer.json()["cause"])
 
+    def test_grants_that_kafka_does_not_take_are_warned_of(self):
+        """They hold at the gateway, and whoever gave or took them hears that direct clients may not know."""
+        running, platform = self.start("kafka.acls.enabled = true")  # and the platform's Kafka has no authorizer
+        hrn, account = platform.catalog(), Accounts(platform).make()
+        for words in (("grant", account.name, hrn, "read"), ("revoke", account.name, hrn),
+                      ("app", "delete", account.name, "--yes")):
+            complaint = platform.cli(*words).stderr.decode()
+            self.assertRegex(complaint, r"warning: .*Kafka does not know of it yet.*streamlayer acl check\)\n", words)
+        answer = platform.request("PUT", f"/config/v1/catalogs/{hrn}/grants/{Accounts(platform).make().name}",
+                                  {"rights": ["read"]})
+        self.assertRegex(answer.headers["warning"], '^199 - "this holds at the gateway, .*"$')
+        self.stop(running)
+
     # --- Several clusters ---
 
     def test_layers_are_on_several_clusters(self):
