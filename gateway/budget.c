@@ -12,6 +12,7 @@ struct account {
 
 struct gw_budget {
     struct account all;
+    atomic_ullong refused;
     struct account parts[GW_BUDGET_PARTS];
 };
 
@@ -60,7 +61,15 @@ static bool take(struct account *account, size_t bytes)
 
 bool gw_budget_take(struct gw_budget *budget, size_t bytes)
 {
-    return !budget || !bytes || take(&budget->all, bytes);
+    if (!budget || !bytes || take(&budget->all, bytes))
+        return true;
+    atomic_fetch_add_explicit(&budget->refused, 1, memory_order_relaxed);
+    return false;
+}
+
+unsigned long long gw_budget_refused(const struct gw_budget *budget)
+{
+    return budget ? atomic_load_explicit(&budget->refused, memory_order_relaxed) : 0;
 }
 
 void gw_budget_add(struct gw_budget *budget, size_t bytes)

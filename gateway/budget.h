@@ -29,6 +29,7 @@ void gw_budget_set_max(struct gw_budget *budget, size_t max);
 
 /* False: it does not fit, and nothing is counted. */
 bool gw_budget_take(struct gw_budget *budget, size_t bytes);
+unsigned long long gw_budget_refused(const struct gw_budget *budget); /* so often */
 void gw_budget_add(struct gw_budget *budget, size_t bytes);
 void gw_budget_give(struct gw_budget *budget, size_t bytes);
 size_t gw_budget_max(const struct gw_budget *budget); /* SIZE_MAX: none */

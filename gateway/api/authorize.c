@@ -87,13 +87,11 @@ enum gw_verdict gw_authorize(struct gw_request *request, struct gw_account *acco
 {
     unsigned access = gw_request_route(request)->access;
     bool may_ask = gw_account_may_ask(request, account);
-    if (may_ask && (access & GW_ACCESS_NONE || access & gw_account_rights(account, object_of(request)))) {
-        *caller = (struct gw_caller){.application = account->id, .holder = account, .release = release};
+    *caller = (struct gw_caller){.application = account->id, .holder = account, .release = release};
+    if (may_ask && (access & GW_ACCESS_NONE || access & gw_account_rights(account, object_of(request))))
         return GW_PASS;
-    }
     if (may_ask)
         forbid(request, account, access);
-    gw_account_unlink(account);
     return GW_ANSWERED;
 }
 

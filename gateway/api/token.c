@@ -359,6 +359,8 @@ static void check_bearer(struct gw_job *job)
         refuse_bearer(bearer->request, &error);
     else if (gw_authorize(bearer->request, account, &caller) == GW_PASS)
         gw_request_admit(bearer->request, &caller);
+    else
+        caller.release(caller.holder);
     free(bearer);
 }
 

@@ -65,6 +65,8 @@ enum gw_handshake_fault {
     GW_HANDSHAKE_FAULTS
 };
 
+#define GW_LIMITS 9 /* that refusals are counted for, see limits.c */
+
 struct gw_server {
     struct gw_server_settings settings;
     struct sl_log log;
@@ -78,6 +80,7 @@ struct gw_server {
     atomic_ullong cuts[GW_WAITS]; /* connections that kept the server waiting too long, by what for */
     atomic_ullong surplus;        /* closed without a word */
     atomic_ullong handshakes_failed[GW_HANDSHAKE_FAULTS];
+    atomic_ullong limits_reached[GW_LIMITS];
     atomic_llong handshakes_told_ms[GW_HANDSHAKE_FAULTS]; /* when one was logged last; 0: never */
     atomic_bool open, draining;
     struct gw_cors cors;
@@ -216,6 +219,11 @@ void gw_cors_preflight(struct gw_request *request, const char *methods);
 
 /* ended.c: counts a request and notes it in the access log, while libmicrohttpd still has its headers */
 void gw_request_note_end(struct gw_request *request, bool whole);
+
+/* limits.c: refusals because a limit is reached; by the error that they are, but for those that share one. */
+void gw_limit_note_requests(struct gw_server *server);
+void gw_limit_note_error(struct gw_server *server, int status, const char *code);
+void gw_limit_metrics(const struct gw_server *server, struct sl_buffer *text);
 
 /* stream.c */
 void gw_stream_hung_up(struct gw_request *request);

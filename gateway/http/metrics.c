@@ -171,6 +171,7 @@ bool gw_server_metrics(const struct gw_server *server, struct sl_buffer *text)
         "limit.\n# TYPE streamlayer_http_connections_surplus_total counter\n"
         "streamlayer_http_connections_surplus_total %llu\n",
         atomic_load(&server->surplus));
+    gw_limit_metrics(server, text);
     if (atomic_load(&server->tls_not_after))
         tls_metrics(server, text);
     if (server->settings.access_log)

@@ -267,6 +267,7 @@ static bool has_room(struct gw_request *request)
     } else if (!atomic_load_explicit(&server->open, memory_order_acquire)) {
         gw_respond_error(request, 503, "starting", "the gateway is being started", "try again");
     } else if (too_many_requests(request)) {
+        gw_limit_note_requests(server);
         gw_respond_errorf(request, 503, "overloaded",
                           "send again after the time that Retry-After gives, or raise "
                           "streamlayer.gateway.limits.requests",

@@ -296,6 +296,7 @@ static void respond_error(struct gw_request *request, int status, const char *co
                           const char *action, const char *name, int number, int after_s)
 {
     struct sl_buffer body;
+    gw_limit_note_error(request->loop->server, status, code);
     sl_buffer_init(&body, (size_t)64 * 1024);
     sl_buffer_append_text(&body, "{\"title\":");
     sl_buffer_append_quoted_text(&body, MHD_get_reason_phrase_for((unsigned)status));

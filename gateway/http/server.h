@@ -72,7 +72,7 @@ struct gw_caller {
 };
 
 /* Says whether the request may pass, by its head and route; on its loop, and must not block. Fills *caller,
- * which the server releases, when it may. */
+ * which the server releases, when it is known, so that the access log names it even where it is refused. */
 typedef enum gw_verdict (*gw_authenticate)(void *opaque, struct gw_request *request,
                                            struct gw_caller *caller);
 

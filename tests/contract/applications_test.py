@@ -1,5 +1,6 @@
 """Applications, their keys and their grants over the config API."""
 import http.client
+import json
 import re
 import urllib.parse
 
@@ -306,7 +307,9 @@ class Applications(TestCase):
                                   "--token-url", "http://127.0.0.1:1/oauth2/token",
                                   "-D", f"streamlayer.gateway.data-directory={directory}/data").stdout.decode()
                 for name in ("busy", "calm")]
-        running = daemon.Daemon(self.platform, directory, settings="limits.application-requests = 1, listen.trusted-proxies = 127.0.0.1").start()
+        running = daemon.Daemon(self.platform, directory, settings=(
+            "limits.application-requests = 1, listen.trusted-proxies = 127.0.0.1, "
+            f'access-log {{ file = "{directory}/access.log", format = json }}')).start()
         self.addCleanup(running.kill)
         busy, calm = [daemon.platform_of(running, key).token for key in keys]
         gateway = daemon.platform_of(running, keys[0])
@@ -315,10 +318,17 @@ class Applications(TestCase):
         def refused():
             answer = gateway.get("/config/v1/catalogs", token=busy)
             return answer if answer.status != 200 else None
+        self.expect(gateway.get("/config/v1/catalogs", token=busy), 200)  # the token is known from now on
         answer = wait_for(refused, 30, "nothing is refused")
         self.expect(answer, 429, "too-many-requests")
         self.assertGreaterEqual(int(answer.headers["retry-after"]), 1)
         self.assertEqual(gateway.get("/config/v1/catalogs", token=calm).status, 200)  # others are served meanwhile
+        self.assertRegex(gateway.get("/metrics", token=None).text,
+                         r'\nstreamlayer_limit_reached_total\{limit="application-requests"\} [1-9]')
+        entries = [json.loads(line) for line in wait_for(lambda: [
+            line for line in (streamlayer.read_text(directory + "/access.log") or "").splitlines(True)
+            if line.endswith("\n") and '"status":429' in line], 30, "the access log has no refusal")]
+        self.assertTrue(entries[0].get("application"), entries[0])
         self.tokens_are_rationed(gateway, keys[0])
         running.configure("limits.application-requests = 0")
         self.assertIn("limits.application-requests = 0", running.hup())

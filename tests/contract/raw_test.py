@@ -213,6 +213,8 @@ class Slow(TestCase):
             connection.close()
         streamlayer.wait_for(lambda: talk(address_of(url), SMUGGLED.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
                              .startswith(b"HTTP/1.1 200 "), PATIENCE_S, "those that ended made room")
+        self.assertRegex(talk(address_of(url), SMUGGLED.replace(b"/health", b"/metrics").replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")),
+                         rb'\nstreamlayer_limit_reached_total\{limit="connections-per-address"\} [1-9]')
         self.assertEqual(running.stop(), 0, running.text())
 
     def test_what_is_no_request_gets_a_page(self):
