@@ -135,8 +135,14 @@ struct gw_request {
     bool varies;   /* what it answers depends on the Origin */
     bool deserted; /* its client was gone before the answer */
 
-    /* The answer; written by the one thread that won answer_given. */
+    /* The answer; written by the one thread that won answer_given. The loop takes it over when it arrives. */
     atomic_bool answer_given;
+    struct gw_given {
+        int status;
+        size_t in_memory;
+        uint64_t in_file;
+        bool file;
+    } given;
     int status;
     struct MHD_Response *response;
     struct sl_buffer headers; /* NAME NUL VALUE NUL… */

@@ -151,7 +151,16 @@ void gw_request_unpark(struct gw_request *request)
 
 void gw_answer_arrived(struct gw_request *request)
 {
+    const struct gw_given *given = &request->given;
     request->answered = true;
+    request->status = given->status;
+    request->answer_size = given->in_memory;
+    request->answer_bytes += given->in_memory + given->in_file;
+    request->file = given->file;
+    if (!request->gone) { /* else what it has counted is given back already */
+        request->bytes += given->in_memory;
+        gw_budget_add(request->loop->server->settings.budget, given->in_memory);
+    }
     if (!request->stream.open)
         gw_request_unpark(request);
     request->undecided = false;
@@ -206,11 +215,8 @@ void gw_give_answer(struct gw_request *request, int status, const char *content_
         response = NULL;
     }
     request->response = response;
-    request->status = status;
-    request->answer_size = response ? in_memory : 0;
-    request->answer_bytes += request->answer_size;
-    request->bytes += request->answer_size;
-    gw_budget_add(request->loop->server->settings.budget, request->answer_size);
+    request->given.status = status;
+    request->given.in_memory = response ? in_memory : 0;
     if (gw_loop_is_current(request->loop)) {
         gw_answer_arrived(request);
     } else {
@@ -251,8 +257,8 @@ void gw_respond_file(struct gw_request *request, int status, const char *content
         response = MHD_create_response_from_fd_at_offset64((uint64_t)size, fd, (uint64_t)offset);
         if (!response)
             close(fd);
-        request->answer_bytes = (uint64_t)size;
-        request->file = response != NULL;
+        request->given.in_file = response ? (uint64_t)size : 0;
+        request->given.file = response != NULL;
         gw_give_answer(request, status, content_type, response, 0);
     } else {
         close(fd); /* it has its answer */
