@@ -230,7 +230,7 @@ static void run_create_layer(struct gw_job *job)
     sl_error error = {0};
     struct gw_layer *layer;
     sl_status status = gw_make_layer(change, change->hrn, change->specs, &layer, &error);
-    if (!status) /* what Kafka does not take now it takes later */
+    if (layer) /* what Kafka does not take now it takes later */
         gw_acl_settle(change->gateway->acls, layer->cluster, change->until_ms, NULL);
     if (status)
         gw_config_fail(change, &error);
