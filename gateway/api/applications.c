@@ -71,9 +71,11 @@ static struct call *call_new(struct gw_request *request, void (*run)(struct gw_j
 static void go_on(struct call *call, sl_status status, const sl_error *error)
 {
     if (!status) {
-        /* Where grants go to Kafka, too, it is waited for. */
+        /* Where grants go to Kafka, too, it is waited for by what may change them. */
+        const char *method = gw_request_method(call->request);
+        bool reads = !strcmp(method, "GET") || !strcmp(method, "HEAD");
         struct gw_workers *workers =
-            call->gateway->acls ? call->gateway->workers : call->gateway->disk_workers;
+            call->gateway->acls && !reads ? call->gateway->workers : call->gateway->disk_workers;
         gw_work_post(workers, gw_request_application(call->request), &call->job);
         return;
     }

@@ -25,47 +25,73 @@ static sl_status set_no_cluster(const char *cluster, sl_error *error)
                         cluster, cluster);
 }
 
-/* One of the condemned. It is forgotten once nobody has rights on its topic any more: an adopted one outlives
- * the layer. */
-static sl_status let_go(struct gateway *gateway, const json_t *item, int64_t until_ms, sl_error *error)
+static sl_status delete_topic(struct gateway *gateway, const char *cluster, const char *topic,
+                              int64_t until_ms, sl_error *error)
 {
-    const char *topic = json_string_value(json_object_get(item, "topic"));
-    const char *cluster = json_string_value(json_object_get(item, "cluster"));
-    sl_status status = SL_OK;
-    if (!json_is_true(json_object_get(item, "adopted"))) {
-        struct gw_broker *broker = gw_brokers_find(gateway->brokers, cluster);
-        status =
-            broker ? gw_broker_delete_topic(broker, topic, until_ms, error) : set_no_cluster(cluster, error);
-        if (status)
-            sl_error_prefix(error, "out of sight already, but the topic %s is not deleted yet", topic);
-    }
-    if (!status) {
-        status = gw_acl_settle(gateway->acls, cluster, until_ms, error);
-        if (status)
-            sl_error_prefix(error, "out of sight already, but the topic %s is not let go yet", topic);
-    }
-    return status ? status : gw_catalogs_forget_topic(gateway->catalogs, cluster, topic, error);
+    struct gw_broker *broker = gw_brokers_find(gateway->brokers, cluster);
+    sl_status status =
+        broker ? gw_broker_delete_topic(broker, topic, until_ms, error) : set_no_cluster(cluster, error);
+    if (status)
+        sl_error_prefix(error, "out of sight already, but the topic %s is not deleted yet", topic);
+    return status;
+}
+
+/* It is forgotten once nobody has rights on its topic any more: an adopted one outlives the layer. settled,
+ * reason: what came of waiting for that. */
+static sl_status forget_topic(struct gateway *gateway, const char *cluster, const char *topic,
+                              sl_status settled, const sl_error *reason, sl_error *error)
+{
+    if (!settled)
+        return gw_catalogs_forget_topic(gateway->catalogs, cluster, topic, error);
+    *error = *reason;
+    sl_error_prefix(error, "out of sight already, but the topic %s is not let go yet", topic);
+    return settled;
+}
+
+/* The first failure is the one to tell. */
+static void keep_first(sl_status *first, sl_error *error, sl_status status, const sl_error *reason)
+{
+    if (!status || *first)
+        return;
+    *first = status;
+    if (error)
+        *error = *reason;
 }
 
 sl_status gw_config_clean(struct gateway *gateway, const char *hrn, const char *layer, int64_t until_ms,
                           sl_error *error)
 {
-    json_t *topics;
-    sl_status status = gw_catalogs_condemned(gateway->catalogs, hrn, layer, &topics, error);
+    json_t *topics, *item;
     size_t index;
-    json_t *item;
+    sl_status status = gw_catalogs_condemned(gateway->catalogs, hrn, layer, &topics, error);
     /* They leave their groups while their topic is still there. */
     json_array_foreach(topics, index, item) gw_subscriptions_end(
         gateway->subscriptions, NULL, json_string_value(json_object_get(item, "key")), GW_END_LAYER_DELETED);
+    for (size_t at = 0; at < json_array_size(topics);) {
+        sl_error reason = {0};
+        sl_status failed = SL_OK;
+        item = json_array_get(topics, at);
+        if (!json_is_true(json_object_get(item, "adopted")))
+            failed = delete_topic(gateway, json_string_value(json_object_get(item, "cluster")),
+                                  json_string_value(json_object_get(item, "topic")), until_ms, &reason);
+        keep_first(&status, error, failed, &reason);
+        if (failed)
+            json_array_remove(topics, at); /* it stays condemned */
+        else
+            at++;
+    }
+    const char *settling = NULL; /* they come cluster by cluster, and each is waited for once */
+    sl_status settled = SL_OK;
+    sl_error unsettled = {0};
     json_array_foreach(topics, index, item)
     {
+        const char *cluster = json_string_value(json_object_get(item, "cluster"));
         sl_error reason = {0};
-        sl_status failed = let_go(gateway, item, until_ms, &reason);
-        if (failed && !status) {
-            status = failed;
-            if (error)
-                *error = reason;
-        }
+        if (!settling || strcmp(settling, cluster) != 0)
+            settled = gw_acl_settle(gateway->acls, settling = cluster, until_ms, &unsettled);
+        sl_status failed = forget_topic(gateway, cluster, json_string_value(json_object_get(item, "topic")),
+                                        settled, &unsettled, &reason);
+        keep_first(&status, error, failed, &reason);
     }
     json_decref(topics);
     sl_status last = gw_catalogs_forget_empty(gateway->catalogs, status ? NULL : error);
