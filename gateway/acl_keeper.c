@@ -1,5 +1,6 @@
 #include "gateway/acl_keeper.h"
 
+#include "base/array.h"
 #include "base/error.h"
 #include "base/text.h"
 #include "base/time.h"
@@ -62,23 +63,10 @@ struct picture {
     bool failed;
 };
 
-static bool reserve(void **array, size_t count, size_t *capacity, size_t size)
-{
-    if (count < *capacity)
-        return true;
-    size_t more = *capacity ? 2 * *capacity : 64;
-    void *grown = realloc(*array, more * size);
-    if (!grown)
-        return false;
-    *array = grown;
-    *capacity = more;
-    return true;
-}
-
 static void add_topic(struct picture *picture, const char *name, const char *hrn)
 {
-    if (!reserve((void **)&picture->topics, picture->topic_count, &picture->topic_capacity,
-                 sizeof *picture->topics)) {
+    if (!sl_array_reserve((void **)&picture->topics, picture->topic_count, &picture->topic_capacity,
+                          sizeof *picture->topics)) {
         picture->failed = true;
         return;
     }
@@ -97,8 +85,8 @@ static void add_layer(void *opaque, const struct gw_layer *layer)
 static void add_principal(struct picture *picture, const char *principal)
 {
     char *copy = sl_strdup(principal);
-    if (!copy || !reserve((void **)&picture->principals, picture->principal_count,
-                          &picture->principal_capacity, sizeof *picture->principals)) {
+    if (!copy || !sl_array_reserve((void **)&picture->principals, picture->principal_count,
+                                   &picture->principal_capacity, sizeof *picture->principals)) {
         free(copy);
         picture->failed = true;
         return;

@@ -5,6 +5,7 @@
 #include "gateway/http/tls.h"
 #include "gateway/privileges.h"
 
+#include "base/array.h"
 #include "base/error.h"
 #include "base/text.h"
 #include "config/settings.h"
@@ -51,15 +52,10 @@ static void tell_once(struct check *check, const char *text)
     size_t size = own_size(text);
     if (is_told(check, text, size))
         return;
-    if (check->told_count == check->told_capacity) {
-        size_t capacity = check->told_capacity ? check->told_capacity * 2 : 16;
-        char **told = realloc(check->told, capacity * sizeof *told);
-        if (told) {
-            check->told = told;
-            check->told_capacity = capacity;
-        }
-    }
-    char *copy = check->told_count < check->told_capacity ? strndup(text, size) : NULL;
+    char *copy =
+        sl_array_reserve((void **)&check->told, check->told_count, &check->told_capacity, sizeof *check->told)
+            ? strndup(text, size)
+            : NULL;
     if (copy) /* else it may be told twice */
         check->told[check->told_count++] = copy;
     check->tell(check->opaque, true, text);

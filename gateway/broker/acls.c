@@ -1,5 +1,6 @@
 #include "gateway/broker/acls.h"
 
+#include "base/array.h"
 #include "base/error.h"
 #include "base/text.h"
 #include "base/time.h"
@@ -42,15 +43,9 @@ static void acl_free(struct gw_acl *acl)
 
 void gw_acl_set_add(struct gw_acl_set *set, const struct gw_acl *acl)
 {
-    if (set->count == set->capacity) {
-        size_t capacity = set->capacity ? 2 * set->capacity : 64;
-        struct gw_acl *list = realloc(set->list, capacity * sizeof *list);
-        if (!list) {
-            set->failed = true;
-            return;
-        }
-        set->list = list;
-        set->capacity = capacity;
+    if (!sl_array_reserve((void **)&set->list, set->count, &set->capacity, sizeof *set->list)) {
+        set->failed = true;
+        return;
     }
     struct gw_acl copy = *acl;
     copy.principal = sl_strdup(acl->principal);

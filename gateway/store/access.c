@@ -1,5 +1,6 @@
 #include "gateway/store/access.h"
 
+#include "base/array.h"
 #include "base/buffer.h"
 #include "base/error.h"
 #include "base/text.h"
@@ -168,20 +169,6 @@ struct reading {
     size_t grant_count, grant_capacity;
 };
 
-/* Room for one more of an array's elements. False: no memory. */
-static bool reserve(void **array, size_t count, size_t *capacity, size_t size)
-{
-    if (count < *capacity)
-        return true;
-    size_t more = *capacity ? 2 * *capacity : 16;
-    void *grown = realloc(*array, more * size);
-    if (!grown)
-        return false;
-    *array = grown;
-    *capacity = more;
-    return true;
-}
-
 /* The account of what was read, in one piece of memory. */
 static struct gw_account *account_new(const struct reading *reading)
 {
@@ -235,8 +222,8 @@ static bool finish_account(struct reading *reading)
     if (!reading->begun)
         return true;
     reading->begun = false;
-    if (reading->text.failed || !reserve((void **)&snapshot->accounts, snapshot->account_count,
-                                         &snapshot->account_capacity, sizeof *snapshot->accounts))
+    if (reading->text.failed || !sl_array_reserve((void **)&snapshot->accounts, snapshot->account_count,
+                                                  &snapshot->account_capacity, sizeof *snapshot->accounts))
         return false;
     struct gw_account *account = account_new(reading);
     if (account)
@@ -251,8 +238,8 @@ static bool finish_account(struct reading *reading)
 
 static bool add_subject(struct snapshot *snapshot, const char *issuer, const char *subject)
 {
-    if (!reserve((void **)&snapshot->subjects, snapshot->subject_count, &snapshot->subject_capacity,
-                 sizeof *snapshot->subjects))
+    if (!sl_array_reserve((void **)&snapshot->subjects, snapshot->subject_count, &snapshot->subject_capacity,
+                          sizeof *snapshot->subjects))
         return false;
     struct subject *added = &snapshot->subjects[snapshot->subject_count++];
     *added = (struct subject){.issuer = sl_strdup(issuer), .subject = sl_strdup(subject)};
@@ -289,8 +276,8 @@ static bool read_grant(void *opaque, const char *id, const char *name, const cha
         reading->all = granted;
         return true;
     }
-    if (!reserve((void **)&reading->granted, reading->grant_count, &reading->grant_capacity,
-                 sizeof *reading->granted))
+    if (!sl_array_reserve((void **)&reading->granted, reading->grant_count, &reading->grant_capacity,
+                          sizeof *reading->granted))
         return false;
     reading->granted[reading->grant_count++] = granted;
     return sl_buffer_append(&reading->text, hrn, strlen(hrn) + 1);
@@ -300,8 +287,8 @@ static bool read_key(void *opaque, const char *key_id, const char *secret, int64
 {
     struct reading *reading = opaque;
     struct snapshot *snapshot = reading->snapshot;
-    if (!finish_account(reading) || !reserve((void **)&snapshot->keys, snapshot->key_count,
-                                             &snapshot->key_capacity, sizeof *snapshot->keys))
+    if (!finish_account(reading) || !sl_array_reserve((void **)&snapshot->keys, snapshot->key_count,
+                                                      &snapshot->key_capacity, sizeof *snapshot->keys))
         return false;
     struct key *key = &snapshot->keys[snapshot->key_count++];
     *key = (struct key){.id = sl_strdup(key_id),

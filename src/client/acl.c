@@ -112,15 +112,10 @@ static sl_status make(json_t *value, sl_acl_report **out, sl_error *error)
 static sl_status call(sl_client *client, const char *method, const char *path, json_t **out, sl_error *error)
 {
     char *base = NULL, *url = NULL;
-    bool extended = false;
     sl_status status = sl_client_check(client, error);
     if (!status)
-        status = sl_client_base_url(client, NULL, "config", "v1", &base, &extended, error);
-    if (!status && !extended)
-        status = sl_error_set(error, SL_UNSUPPORTED,
-                              "the platform does not tell of access control lists: it lacks streamlayer's "
-                              "extensions of the config API (on a gateway of streamlayer's, "
-                              "streamlayer.gateway.extensions switches them on)");
+        status = sl_client_extension_url(client, NULL, "config", "v1", "tell of access control lists", &base,
+                                         error);
     if (!status && !(url = sl_printf("%s%s", base, path)))
         status = sl_error_oom(error);
     if (!status)

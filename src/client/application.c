@@ -67,15 +67,10 @@ static sl_status call(sl_client *client, const char *method, const char *before,
                       const char *after, json_t *in, json_t **out, sl_error *error)
 {
     char *base = NULL;
-    bool extended = false;
     struct sl_buffer url;
     sl_buffer_init(&url, 4096);
-    sl_status status = sl_client_base_url(client, NULL, "config", "v1", &base, &extended, error);
-    if (!status && !extended)
-        status = sl_error_set(error, SL_UNSUPPORTED,
-                              "the platform does not let applications be administered so: it lacks "
-                              "streamlayer's extensions of the config API (on a gateway of streamlayer's, "
-                              "streamlayer.gateway.extensions switches them on)");
+    sl_status status = sl_client_extension_url(client, NULL, "config", "v1",
+                                               "let applications be administered so", &base, error);
     if (!status) {
         sl_buffer_printf(&url, "%s/%s", base, before);
         if (name)

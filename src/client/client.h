@@ -45,6 +45,11 @@ void sl_client_unlink(struct sl_client *client);
 sl_status sl_client_base_url(struct sl_client *client, const char *hrn, const char *api, const char *version,
                              char **url, bool *extended, sl_error *error);
 
+/* The same of an API that the call needs our extensions of. what: all that the platform does not do without
+ * them, "tell of …". Errors: SL_UNSUPPORTED. */
+sl_status sl_client_extension_url(struct sl_client *client, const char *hrn, const char *api,
+                                  const char *version, const char *what, char **url, sl_error *error);
+
 /* One signed call: adds Authorization, and on 401 gets a fresh token and tries once more. Statuses of 400 and
  * more are errors. response may be NULL; else the caller frees it. Any thread but the engine's. */
 sl_status sl_client_call(struct sl_client *client, const struct sl_http_request *request,

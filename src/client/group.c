@@ -64,13 +64,8 @@ static sl_status extension_url(sl_client *client, const char *hrn, const char *l
                                struct sl_buffer *url, sl_error *error)
 {
     char *base = NULL;
-    bool extended = false;
-    sl_status status = sl_client_base_url(client, hrn, "stream", "v2", &base, &extended, error);
-    if (!status && !extended)
-        status = sl_error_set(error, SL_UNSUPPORTED,
-                              "the platform does not tell of consumer groups and statistics: it lacks "
-                              "streamlayer's extensions of the stream API (on a gateway of streamlayer's, "
-                              "streamlayer.gateway.extensions switches them on)");
+    sl_status status = sl_client_extension_url(client, hrn, "stream", "v2",
+                                               "tell of consumer groups and statistics", &base, error);
     if (!status && !sl_buffer_printf(url, "%s/layers/%s/%s", base, layer, what))
         status = sl_error_oom(error);
     free(base);

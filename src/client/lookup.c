@@ -233,3 +233,19 @@ sl_status sl_client_base_url(struct sl_client *client, const char *hrn, const ch
 {
     return sl_client_base_url_within(client, hrn, api, version, NULL, 0, url, extended, error);
 }
+
+sl_status sl_client_extension_url(struct sl_client *client, const char *hrn, const char *api,
+                                  const char *version, const char *what, char **url, sl_error *error)
+{
+    bool extended = false;
+    sl_status status = sl_client_base_url(client, hrn, api, version, url, &extended, error);
+    if (status || extended)
+        return status;
+    free(*url);
+    *url = NULL;
+    return sl_error_set(
+        error, SL_UNSUPPORTED,
+        "the platform does not %s: it lacks streamlayer's extensions of the %s API (on a gateway of "
+        "streamlayer's, streamlayer.gateway.extensions switches them on)",
+        what, api);
+}

@@ -21,16 +21,10 @@ struct sl_token_key_list {
 static sl_status call(sl_client *client, const char *method, const char *kid, json_t **out, sl_error *error)
 {
     char *base = NULL;
-    bool extended = false;
     struct sl_buffer url;
     sl_buffer_init(&url, 4096);
-    sl_status status = sl_client_base_url(client, NULL, "config", "v1", &base, &extended, error);
-    if (!status && !extended)
-        status = sl_error_set(
-            error, SL_UNSUPPORTED,
-            "the platform does not tell of its tokens' keys: it lacks streamlayer's extensions of the "
-            "config API (on a gateway of streamlayer's, streamlayer.gateway.extensions "
-            "switches them on)");
+    sl_status status =
+        sl_client_extension_url(client, NULL, "config", "v1", "tell of its tokens' keys", &base, error);
     if (!status) {
         sl_buffer_printf(&url, "%s/token-keys%s", base, kid ? "/" : "");
         if (kid)

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/array.h"
 #include "base/error.h"
 #include "base/text.h"
 
@@ -21,17 +22,10 @@ static bool remember(struct sl_findings *findings, const char *text)
     for (size_t i = 0; i < findings->told_count; i++)
         if (strcmp(findings->told[i], text) == 0)
             return false;
-    if (findings->told_count == findings->told_capacity) {
-        size_t capacity = findings->told_capacity ? findings->told_capacity * 2 : 16;
-        char **told = realloc(findings->told, capacity * sizeof *told);
-        if (!told) {
-            fail(findings, SL_OUT_OF_MEMORY);
-            return false;
-        }
-        findings->told = told;
-        findings->told_capacity = capacity;
-    }
-    char *copy = strdup(text);
+    char *copy = sl_array_reserve((void **)&findings->told, findings->told_count, &findings->told_capacity,
+                                  sizeof *findings->told)
+                     ? strdup(text)
+                     : NULL;
     if (!copy) {
         fail(findings, SL_OUT_OF_MEMORY);
         return false;

@@ -18,7 +18,7 @@ void sl_kafka_client_log(struct sl_kafka_client *client, sl_log_level level, con
     va_end(arguments);
     pthread_mutex_lock(&client->lock);
     if (!client->quiet)
-        sl_log_write(&client->log, level, "kafka-connector: %s", text);
+        sl_log_write(&client->host.log, level, "kafka-connector: %s", text);
     pthread_mutex_unlock(&client->lock);
 }
 
@@ -142,7 +142,6 @@ sl_status sl_kafka_client_create(const struct sl_host *host, const struct sl_tar
     made->brokers = brokers;
     made->right = right;
     made->owner = owner;
-    made->log = host->log;
     made->host = *host;
     atomic_init(&made->references, 1);
     atomic_init(&made->ended, false);

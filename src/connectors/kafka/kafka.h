@@ -25,11 +25,11 @@
 struct sl_kafka_client {
     rd_kafka_t *rk;
     atomic_size_t references;
-    char *brokers;        /* for errors */
-    char *right;          /* what to ask for where Kafka forbids: "read on catalog HRN" */
-    void *owner;          /* the producer or consumer: for callbacks that only its polls serve */
-    pthread_mutex_t lock; /* of what follows: callbacks come from librdkafka's threads */
-    struct sl_log log;
+    char *brokers; /* for errors */
+    char *right;   /* what to ask for where Kafka forbids: "read on catalog HRN" */
+    void *owner;   /* the producer or consumer: for callbacks that only its polls serve */
+    struct sl_host host;
+    pthread_mutex_t lock;     /* of what follows: callbacks come from librdkafka's threads */
     bool quiet;               /* the host's log is no longer valid */
     rd_kafka_resp_err_t last; /* the last error of a broker or of the client */
     char last_text[300];
@@ -40,7 +40,6 @@ struct sl_kafka_client {
     bool token_late;    /* the next error of authentication is but a token that is not there yet */
     int64_t refused_ms; /* when brokers began to refuse tokens (sl_mono_ms), 0: they do not */
     /* token.c */
-    struct sl_host host;
     bool takes_token;           /* brokers are shown the application's bearer token */
     pthread_mutex_t token_lock; /* held while the host is asked for one */
     atomic_bool ended;          /* the host is not to be asked any more */
