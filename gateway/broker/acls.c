@@ -194,32 +194,8 @@ static sl_status fail(const struct gw_broker *broker, const char *what, rd_kafka
     return gw_kafka_error(code, text, what, broker->cluster, error);
 }
 
-/* An administrator's question and its answer. */
-struct asking {
-    struct gw_broker *broker;
-    rd_kafka_t *rk;
-    rd_kafka_queue_t *queue;
-};
-
-static sl_status begin(struct asking *asking, struct gw_broker *broker, sl_error *error)
-{
-    *asking = (struct asking){.broker = broker, .rk = gw_admin_open(broker, error)};
-    if (!asking->rk)
-        return error->status;
-    asking->queue = rd_kafka_queue_new(asking->rk);
-    return SL_OK;
-}
-
-static void end(struct asking *asking)
-{
-    if (asking->queue)
-        rd_kafka_queue_destroy(asking->queue);
-    if (asking->rk)
-        rd_kafka_destroy(asking->rk);
-}
-
 /* The answer, or NULL and why. */
-static rd_kafka_event_t *await(const struct asking *asking, const char *what, sl_error *error)
+static rd_kafka_event_t *await(const struct gw_asking *asking, const char *what, sl_error *error)
 {
     int64_t until_ms = sl_deadline_ms(ACLS_TIMEOUT_MS);
     rd_kafka_event_t *event = NULL;
@@ -235,7 +211,7 @@ static rd_kafka_event_t *await(const struct asking *asking, const char *what, sl
     return NULL;
 }
 
-static rd_kafka_AdminOptions_t *options_for(const struct asking *asking, rd_kafka_admin_op_t operation)
+static rd_kafka_AdminOptions_t *options_for(const struct gw_asking *asking, rd_kafka_admin_op_t operation)
 {
     char text[GW_PROPERTY_TEXT_MAX];
     rd_kafka_AdminOptions_t *options = rd_kafka_AdminOptions_new(asking->rk, operation);
@@ -245,7 +221,7 @@ static rd_kafka_AdminOptions_t *options_for(const struct asking *asking, rd_kafk
 }
 
 /* what: that it is for, as an error says it. */
-static sl_status removal(struct asking *asking, rd_kafka_AclBindingFilter_t **filters, size_t count,
+static sl_status removal(struct gw_asking *asking, rd_kafka_AclBindingFilter_t **filters, size_t count,
                          const char *what, sl_error *error)
 {
     rd_kafka_AdminOptions_t *options = options_for(asking, RD_KAFKA_ADMIN_OP_DELETEACLS);
@@ -271,7 +247,7 @@ static sl_status removal(struct asking *asking, rd_kafka_AclBindingFilter_t **fi
 
 /* librdkafka 2.0.2 loses the error that DescribeAcls is answered with. Who may remove what there is nothing
  * of may also look. */
-static sl_status probe(struct asking *asking, sl_error *error)
+static sl_status probe(struct gw_asking *asking, sl_error *error)
 {
     char text[GW_PROPERTY_TEXT_MAX];
     rd_kafka_AclBindingFilter_t *filter = rd_kafka_AclBindingFilter_new(
@@ -285,7 +261,7 @@ static sl_status probe(struct asking *asking, sl_error *error)
     return status;
 }
 
-static sl_status look(struct asking *asking, struct gw_acl_set *out, sl_error *error)
+static sl_status look(struct gw_asking *asking, struct gw_acl_set *out, sl_error *error)
 {
     char text[GW_PROPERTY_TEXT_MAX];
     rd_kafka_AclBindingFilter_t *filter = rd_kafka_AclBindingFilter_new(
@@ -313,15 +289,15 @@ static sl_status look(struct asking *asking, struct gw_acl_set *out, sl_error *e
 
 sl_status gw_broker_acls(struct gw_broker *broker, struct gw_acl_set *out, sl_error *error)
 {
-    struct asking asking;
+    struct gw_asking asking;
     sl_error reason = {0};
     *out = (struct gw_acl_set){0};
-    sl_status status = begin(&asking, broker, &reason);
+    sl_status status = gw_asking_begin(&asking, broker, NULL, 0, &reason);
     if (!status)
         status = probe(&asking, &reason);
     if (!status)
         status = look(&asking, out, &reason);
-    end(&asking);
+    gw_asking_end(&asking);
     if (status)
         gw_acl_set_free(out);
     if (status && error)
@@ -335,7 +311,7 @@ static sl_status refused(const struct gw_acl *acl, const char *text, sl_error *e
                         acl->principal, text);
 }
 
-static sl_status make(struct asking *asking, const struct gw_acl *list, size_t count, sl_error *error)
+static sl_status make(struct gw_asking *asking, const struct gw_acl *list, size_t count, sl_error *error)
 {
     static const char what[] = "make access control lists";
     char text[GW_PROPERTY_TEXT_MAX];
@@ -373,7 +349,7 @@ static sl_status make(struct asking *asking, const struct gw_acl *list, size_t c
     return status;
 }
 
-static sl_status take(struct asking *asking, const struct gw_acl *list, size_t count, sl_error *error)
+static sl_status take(struct gw_asking *asking, const struct gw_acl *list, size_t count, sl_error *error)
 {
     char text[GW_PROPERTY_TEXT_MAX];
     rd_kafka_AclBindingFilter_t *filters[PORTION];
@@ -399,15 +375,15 @@ sl_status gw_broker_change_acls(struct gw_broker *broker, const struct gw_acl_se
 {
     if (!add->count && !remove->count)
         return SL_OK;
-    struct asking asking;
+    struct gw_asking asking;
     sl_error reason = {0};
-    sl_status status = begin(&asking, broker, &reason);
+    sl_status status = gw_asking_begin(&asking, broker, NULL, 0, &reason);
     for (size_t i = 0; i < remove->count && !status; i += PORTION)
         status = take(&asking, remove->list + i, remove->count - i < PORTION ? remove->count - i : PORTION,
                       &reason);
     for (size_t i = 0; i < add->count && !status; i += PORTION)
         status = make(&asking, add->list + i, add->count - i < PORTION ? add->count - i : PORTION, &reason);
-    end(&asking);
+    gw_asking_end(&asking);
     if (status && error)
         *error = reason;
     return status;

@@ -278,6 +278,25 @@ rd_kafka_t *gw_admin_open(const struct gw_broker *broker, sl_error *error)
     return rk;
 }
 
+sl_status gw_asking_begin(struct gw_asking *asking, struct gw_broker *broker, const char *topic,
+                          int64_t until_ms, sl_error *error)
+{
+    *asking = (struct gw_asking){
+        .broker = broker, .topic = topic, .until_ms = until_ms, .rk = gw_admin_open(broker, error)};
+    if (!asking->rk)
+        return error->status;
+    asking->queue = rd_kafka_queue_new(asking->rk);
+    return SL_OK;
+}
+
+void gw_asking_end(struct gw_asking *asking)
+{
+    if (!asking->rk)
+        return;
+    rd_kafka_queue_destroy(asking->queue);
+    rd_kafka_destroy(asking->rk);
+}
+
 static sl_status create(struct gw_broker *broker, rd_kafka_t *rk, const char *topic, int partitions,
                         int64_t retention_ms, bool bounded, int64_t until_ms, rd_kafka_resp_err_t *code,
                         sl_error *error)

@@ -136,6 +136,18 @@ rd_kafka_resp_err_t gw_broker_offsets_at(struct gw_broker *broker, rd_kafka_topi
 /* admin.c: an administrator of its own for one operation; NULL: error says why. */
 #define GW_METADATA_TIMEOUT_MS 5000
 rd_kafka_t *gw_admin_open(const struct gw_broker *broker, sl_error *error);
+/* admin.c: the same with a queue for answers. topic, until_ms: the asker's own, where it has use for them. To
+ * be ended whether it began or not. */
+struct gw_asking {
+    struct gw_broker *broker;
+    const char *topic;
+    int64_t until_ms;
+    rd_kafka_t *rk;
+    rd_kafka_queue_t *queue;
+};
+sl_status gw_asking_begin(struct gw_asking *asking, struct gw_broker *broker, const char *topic,
+                          int64_t until_ms, sl_error *error);
+void gw_asking_end(struct gw_asking *asking);
 /* For one that is to be answered by until_ms. NULL: memory is out, and librdkafka's own time-outs hold. */
 rd_kafka_AdminOptions_t *gw_admin_options(rd_kafka_t *rk, rd_kafka_admin_op_t operation, int64_t until_ms);
 /* How long its answer is waited for: librdkafka itself says when its time is over. */

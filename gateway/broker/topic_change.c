@@ -7,41 +7,13 @@
 #include <stdio.h>
 #include <string.h>
 
-/* One administrative request about one topic, and its answer. */
-struct asking {
-    struct gw_broker *broker;
-    const char *topic;
-    int64_t until_ms;
-    rd_kafka_t *rk;
-    rd_kafka_queue_t *queue;
-};
-
-static sl_status asking_begin(struct asking *asking, struct gw_broker *broker, const char *topic,
-                              int64_t until_ms, sl_error *error)
-{
-    *asking = (struct asking){
-        .broker = broker, .topic = topic, .until_ms = until_ms, .rk = gw_admin_open(broker, error)};
-    if (!asking->rk)
-        return error->status;
-    asking->queue = rd_kafka_queue_new(asking->rk);
-    return SL_OK;
-}
-
-static void asking_end(struct asking *asking)
-{
-    if (!asking->rk)
-        return;
-    rd_kafka_queue_destroy(asking->queue);
-    rd_kafka_destroy(asking->rk);
-}
-
 static void keep_text(char text[GW_PROPERTY_TEXT_MAX], const char *said)
 {
     snprintf(text, GW_PROPERTY_TEXT_MAX, "%s", said ? said : "");
 }
 
 /* The answer, when it is one without an error; else NULL and *code with librdkafka's text in text. */
-static rd_kafka_event_t *await_answer(const struct asking *asking, rd_kafka_resp_err_t *code,
+static rd_kafka_event_t *await_answer(const struct gw_asking *asking, rd_kafka_resp_err_t *code,
                                       char text[GW_PROPERTY_TEXT_MAX])
 {
     rd_kafka_event_t *event = rd_kafka_queue_poll(asking->queue, gw_admin_patience_ms(asking->until_ms));
@@ -56,7 +28,7 @@ static rd_kafka_event_t *await_answer(const struct asking *asking, rd_kafka_resp
     return NULL;
 }
 
-static sl_status count_partitions(const struct asking *asking, int *partitions, sl_error *error)
+static sl_status count_partitions(const struct gw_asking *asking, int *partitions, sl_error *error)
 {
     const struct rd_kafka_metadata *metadata = NULL;
     rd_kafka_topic_t *handle = rd_kafka_topic_new(asking->rk, asking->topic, NULL);
@@ -75,7 +47,7 @@ static sl_status count_partitions(const struct asking *asking, int *partitions, 
 }
 
 /* The topic's settings: the answer, and what is in it as long as that lives. NULL: error says why. */
-static rd_kafka_event_t *describe(const struct asking *asking, const rd_kafka_ConfigEntry_t ***entries,
+static rd_kafka_event_t *describe(const struct gw_asking *asking, const rd_kafka_ConfigEntry_t ***entries,
                                   size_t *count, sl_error *error)
 {
     char text[GW_PROPERTY_TEXT_MAX];
@@ -104,7 +76,7 @@ static rd_kafka_event_t *describe(const struct asking *asking, const rd_kafka_Co
     return NULL;
 }
 
-static sl_status read_retention(const struct asking *asking, int64_t *retention_ms, sl_error *error)
+static sl_status read_retention(const struct gw_asking *asking, int64_t *retention_ms, sl_error *error)
 {
     const rd_kafka_ConfigEntry_t **entries;
     size_t count = 0;
@@ -120,9 +92,9 @@ static sl_status read_retention(const struct asking *asking, int64_t *retention_
     return SL_OK;
 }
 
-static sl_status finish(struct asking *asking, sl_status status, const sl_error *reason, sl_error *error)
+static sl_status finish(struct gw_asking *asking, sl_status status, const sl_error *reason, sl_error *error)
 {
-    asking_end(asking);
+    gw_asking_end(asking);
     if (!status)
         return SL_OK;
     sl_error told = *reason;
@@ -135,9 +107,9 @@ static sl_status finish(struct asking *asking, sl_status status, const sl_error 
 sl_status gw_broker_topic_facts(struct gw_broker *broker, const char *topic, int64_t until_ms,
                                 struct gw_topic_facts *facts, sl_error *error)
 {
-    struct asking asking;
+    struct gw_asking asking;
     sl_error reason = {.status = SL_KAFKA};
-    sl_status status = asking_begin(&asking, broker, topic, until_ms, &reason);
+    sl_status status = gw_asking_begin(&asking, broker, topic, until_ms, &reason);
     if (!status)
         status = count_partitions(&asking, &facts->partitions, &reason);
     if (!status)
@@ -145,7 +117,7 @@ sl_status gw_broker_topic_facts(struct gw_broker *broker, const char *topic, int
     return finish(&asking, status, &reason, error);
 }
 
-static sl_status add_partitions(const struct asking *asking, int partitions, sl_error *error)
+static sl_status add_partitions(const struct gw_asking *asking, int partitions, sl_error *error)
 {
     char text[GW_PROPERTY_TEXT_MAX] = "";
     rd_kafka_resp_err_t code;
@@ -176,10 +148,10 @@ static sl_status add_partitions(const struct asking *asking, int partitions, sl_
 sl_status gw_broker_grow_topic(struct gw_broker *broker, const char *topic, int partitions, int64_t until_ms,
                                sl_error *error)
 {
-    struct asking asking;
+    struct gw_asking asking;
     sl_error reason = {.status = SL_KAFKA};
     int there = 0;
-    sl_status status = asking_begin(&asking, broker, topic, until_ms, &reason);
+    sl_status status = gw_asking_begin(&asking, broker, topic, until_ms, &reason);
     if (!status)
         status = count_partitions(&asking, &there, &reason);
     if (!status && there < partitions)
@@ -189,7 +161,7 @@ sl_status gw_broker_grow_topic(struct gw_broker *broker, const char *topic, int 
     return finish(&asking, status, &reason, error);
 }
 
-static sl_status alter(const struct asking *asking, rd_kafka_ConfigResource_t *resource, sl_error *error)
+static sl_status alter(const struct gw_asking *asking, rd_kafka_ConfigResource_t *resource, sl_error *error)
 {
     char text[GW_PROPERTY_TEXT_MAX];
     rd_kafka_resp_err_t code;
@@ -217,13 +189,13 @@ static sl_status alter(const struct asking *asking, rd_kafka_ConfigResource_t *r
 sl_status gw_broker_keep_for(struct gw_broker *broker, const char *topic, int64_t retention_ms,
                              int64_t until_ms, sl_error *error)
 {
-    struct asking asking;
+    struct gw_asking asking;
     struct gw_topic_setting ours[GW_RETENTION_SETTINGS];
     const rd_kafka_ConfigEntry_t **entries = NULL;
     size_t count = 0;
     sl_error reason = {.status = SL_KAFKA};
     gw_topic_retention(retention_ms, ours);
-    sl_status status = asking_begin(&asking, broker, topic, until_ms, &reason);
+    sl_status status = gw_asking_begin(&asking, broker, topic, until_ms, &reason);
     rd_kafka_event_t *event = status ? NULL : describe(&asking, &entries, &count, &reason);
     if (!event)
         return finish(&asking, status ? status : reason.status, &reason, error);
