@@ -136,12 +136,10 @@ static void draining_lets_requests_end(void **state)
     (void)state;
     uint16_t port = start(&shared);
     int parked = client_connect(port), other = client_connect(port);
-    static const char ask[] = "GET /park HTTP/1.1\r\n" HOST "\r\n",
-                      hi[] = "GET /hello HTTP/1.1\r\n" HOST "\r\n";
+    static const char hi[] = "GET /hello HTTP/1.1\r\n" HOST "\r\n";
     client_write(other, hi, strlen(hi));
     client_read(other, &answer, true);
-    client_write(parked, ask, strlen(ask));
-    sem_wait(&shared.reached);
+    ask_parked(&shared, parked);
     pthread_t thread;
     pthread_create(&thread, NULL, drain, shared.server);
     int refused; /* once it drains, nobody can connect */
@@ -186,9 +184,7 @@ static void stopping_abandons_what_is_unanswered(void **state)
     struct answer answer;
     (void)state;
     int fd = client_connect(start(&shared));
-    static const char ask[] = "GET /park HTTP/1.1\r\n" HOST "\r\n";
-    client_write(fd, ask, strlen(ask));
-    sem_wait(&shared.reached);
+    ask_parked(&shared, fd);
     gw_server_drain(shared.server, 10);
     gw_server_stop(&shared.server);
     assert_int_equal(atomic_load(&shared.freed), 1);

@@ -143,12 +143,10 @@ static void closing_after_the_answer_is_no_loss(void **state)
     struct answer answer;
     (void)state;
     uint16_t port = start(&shared);
-    static const char ask[] = "GET /park HTTP/1.1\r\n" HOST "\r\n";
     const int times = 200;
     for (int i = 0; i < times; i++) {
         int fd = client_connect(port);
-        client_write(fd, ask, strlen(ask));
-        sem_wait(&shared.reached);
+        ask_parked(&shared, fd);
         gw_respond(shared.parked, 200, "text/plain", "there", 5, NULL, NULL);
         client_read(fd, &answer, true);
         close(fd);
@@ -209,18 +207,15 @@ static void sending_is_reported(void **state)
     struct answer answer;
     (void)state;
     uint16_t port = start(&shared);
-    static const char ask[] = "GET /park HTTP/1.1\r\n" HOST "\r\n";
     int fd = client_connect(port);
-    client_write(fd, ask, strlen(ask));
-    sem_wait(&shared.reached);
+    ask_parked(&shared, fd);
     gw_respond(shared.parked, 200, "text/plain", "there", 5, NULL, NULL);
     client_read(fd, &answer, true);
     assert_string_equal(answer.body, "there");
     sem_wait(&shared.reached);
     assert_int_equal(atomic_load(&shared.sent_whole), 1);
     /* A client that has gone away has not read it, though the kernel took the bytes. */
-    client_write(fd, ask, strlen(ask));
-    sem_wait(&shared.reached);
+    ask_parked(&shared, fd);
     close(fd);
     gw_respond(shared.parked, 200, "text/plain", "there", 5, NULL, NULL);
     sem_wait(&shared.reached);
@@ -282,9 +277,7 @@ static void headers_cannot_be_smuggled(void **state)
     struct answer answer;
     (void)state;
     int fd = client_connect(start(&shared));
-    static const char ask[] = "GET /park HTTP/1.1\r\n" HOST "\r\n";
-    client_write(fd, ask, strlen(ask));
-    sem_wait(&shared.reached);
+    ask_parked(&shared, fd);
     assert_int_equal(gw_respond_header(shared.parked, "X-A", "a\r\nX-B: b"), SL_INVALID_ARGUMENT);
     assert_int_equal(gw_respond_header(shared.parked, "X A", "a"), SL_INVALID_ARGUMENT);
     assert_int_equal(gw_respond_header(shared.parked, "X-C", "c"), SL_OK);

@@ -246,6 +246,13 @@ void stop(struct shared *shared)
     sem_destroy(&shared->reached);
 }
 
+void ask_parked(struct shared *shared, int fd)
+{
+    static const char ask[] = "GET /park HTTP/1.1\r\n" HOST "\r\n";
+    client_write(fd, ask, strlen(ask));
+    sem_wait(&shared->reached);
+}
+
 void post(int fd, const char *path, size_t size, struct answer *answer)
 {
     char head[200];

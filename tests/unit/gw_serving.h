@@ -31,6 +31,9 @@ uint16_t start_with(struct shared *shared, struct gw_server_settings settings); 
 uint16_t start(struct shared *shared);
 void stop(struct shared *shared);
 
+/* Sends a request on an open connection that is left unanswered: shared->parked has it. */
+void ask_parked(struct shared *shared, int fd);
+
 /* Sends a body of that size and reads the answer, on an open connection. */
 void post(int fd, const char *path, size_t size, struct answer *answer);
 
