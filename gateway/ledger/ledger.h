@@ -1,0 +1,151 @@
+/*
+ * The ledger: what applications used of the Marketplace's layers (docs/marketplace.md has the rule).
+ *
+ * It is a log of events, and its figures are a fold over that log (fold.h) which depends on nothing else: not
+ * on the present time, nor on what is in memory. What may be counted wrongly otherwise, a record that is
+ * delivered twice, a response that breaks off, a crash, is settled there.
+ *
+ * One thread owns the database. What waits is written in one transaction, and then each who waits is told on
+ * his loop. Reading has a connection of its own and sees whole transactions only.
+ */
+#ifndef GW_LEDGER_LEDGER_H
+#define GW_LEDGER_LEDGER_H
+
+#include "gateway/http/server.h"
+#include <stdint.h>
+#include <streamlayer/error.h>
+
+struct gw_ledger;
+
+/* Counts. Bytes are those of payloads (not of base64, nor of headers) and of blobs' contents. */
+struct gw_usage {
+    int64_t calls_in, calls_out; /* answered with 2xx */
+    int64_t messages_in, messages_out;
+    int64_t bytes_in, bytes_out;
+    int64_t blob_bytes_in, blob_bytes_out;
+};
+
+/* A record of Kafka's that is delivered. */
+struct gw_delivered {
+    int64_t offset;
+    int32_t partition;
+    uint32_t bytes; /* of its payload */
+};
+
+enum gw_ledger_kind {
+    GW_LEDGER_USED,      /* usage, which nothing is to follow */
+    GW_LEDGER_DELIVERED, /* records, blob bytes, and the call: about to leave */
+    GW_LEDGER_SETTLED,   /* the delivery of that number has arrived */
+    GW_LEDGER_BROKEN,    /* or it is not known whether it has */
+    GW_LEDGER_SOUGHT,    /* the application goes to these offsets: from there on all counts again */
+    GW_LEDGER_BEGUN      /* a gateway has started: what its last run left open is broken */
+};
+
+/* What happened. Texts are borrowed until it is written. */
+struct gw_ledger_event {
+    enum gw_ledger_kind kind;
+    int64_t at_ms;  /* wall clock; filled by the ledger */
+    int64_t number; /* DELIVERED: filled by the ledger; SETTLED, BROKEN: the delivery's */
+    const char *application, *hrn, *layer;
+    const char *group;     /* without the application's prefix; "": no group has part in it */
+    const char *topic;     /* the layer's key: it has a creation id, so that a layer made again begins anew */
+    struct gw_usage usage; /* without what records say */
+    /* DELIVERED: in the order of delivery; SOUGHT: the offsets gone to. */
+    const struct gw_delivered *records;
+    size_t count;
+};
+
+/* Events to be written together, or not at all: the caller's memory until done. */
+struct gw_ledger_entry {
+    struct gw_task task; /* the ledger's */
+    struct gw_ledger_entry *next;
+    struct gw_ledger_event *events;
+    size_t count;
+    struct gw_loop *loop; /* where done is called; NULL: on the ledger's thread */
+    /* SL_OK: the events are durable. Else none of them is, nor ever will be. */
+    void (*done)(struct gw_ledger_entry *entry);
+    sl_status status;
+    /* It need not be durable at once: it goes with the next that must, or within a second, and is tried again
+     * for as long as it cannot be written. */
+    bool lazy;
+};
+
+struct gw_ledger_settings {
+    int64_t keep_ms;   /* how long deliveries are kept that are settled, record by record; 0: not at all */
+    int64_t max_bytes; /* of the database's file; 0: what the disk has */
+};
+
+/*
+ * Opens DATA/ledger.db, makes it where there is none, and looks through all of it. A file that is damaged, or
+ * that cannot be opened, is left as it is: the ledger is there all the same, but unavailable, and says why in
+ * the log. Errors: SL_OUT_OF_MEMORY, SL_INTERNAL.
+ */
+sl_status gw_ledger_open(const char *data_directory, const struct gw_ledger_settings *settings,
+                         const struct sl_log *log, struct gw_ledger **out, sl_error *error);
+/* Writes what waits; what is submitted later is refused. Loops must run until it returns. NULL is allowed. */
+void gw_ledger_finish(struct gw_ledger *ledger);
+void gw_ledger_close(struct gw_ledger **out); /* NULL-safe */
+
+/* Whether it can write, as far as is known. False: *why is filled. Any thread, does not block. */
+#define GW_LEDGER_WHY 300
+bool gw_ledger_available(struct gw_ledger *ledger, char why[GW_LEDGER_WHY]);
+
+/* Queues the entry; those of one thread are written in their order. Any thread, does not block. */
+void gw_ledger_submit(struct gw_ledger *ledger, struct gw_ledger_entry *entry);
+
+/* --- Reading: blocks on the disk, so on a worker. Any thread. --- */
+
+/* What a question is about: NULL is any. Hours are those since 1970 in UTC (ms / 3600000), from <= hour < to.
+ */
+struct gw_usage_filter {
+    const char *application, *hrn, *layer;
+    int64_t from_hour, to_hour;
+};
+
+/* A line of the table "usage". Texts live until the next line. */
+struct gw_usage_line {
+    const char *application, *hrn, *layer, *group;
+    int64_t hour;
+    struct gw_usage usage;
+};
+/*
+ * Calls each for the lines of the filter that come behind after (NULL: from the first), in the order of
+ * application, HRN, layer, group, hour, until it returns false. Errors: SL_UNAVAILABLE (the ledger is not
+ * readable), SL_IO, SL_OUT_OF_MEMORY.
+ */
+sl_status gw_ledger_read_usage(struct gw_ledger *ledger, const struct gw_usage_filter *filter,
+                               const struct gw_usage_line *after,
+                               bool (*each)(void *opaque, const struct gw_usage_line *line), void *opaque,
+                               sl_error *error);
+
+/* A delivery of which it is not known whether it arrived: it is part of the usage. */
+struct gw_unconfirmed {
+    int64_t id; /* ascending, for paging */
+    const char *application, *hrn, *layer, *group;
+    int64_t at_ms;
+    bool open; /* its response is under way yet */
+    int64_t messages, bytes, blob_bytes;
+    /* The records that it is about; ascending in each partition. */
+    const struct gw_delivered *records;
+    size_t count;
+};
+/* The same for unconfirmed deliveries, with ids behind after, ascending. The filter's hours: of at_ms. */
+sl_status gw_ledger_read_unconfirmed(struct gw_ledger *ledger, const struct gw_usage_filter *filter,
+                                     int64_t after,
+                                     bool (*each)(void *opaque, const struct gw_unconfirmed *delivery),
+                                     void *opaque, sl_error *error);
+
+/* What an application has been delivered of a catalog, bytes of payloads and blobs, unconfirmed ones too. Day
+ * and month are those of the ledger's last hour of this application, UTC. In memory: any thread, does not
+ * block; as of the last transaction. */
+struct gw_volumes {
+    int64_t hour; /* of the last use; 0: never */
+    int64_t day, month, all;
+};
+void gw_ledger_volumes(struct gw_ledger *ledger, const char *application, const char *hrn,
+                       struct gw_volumes *volumes);
+
+/* The lines for /metrics. */
+bool gw_ledger_metrics(struct gw_ledger *ledger, struct sl_buffer *text);
+
+#endif
