@@ -8,6 +8,7 @@
 #include "base/array.h"
 #include "base/error.h"
 #include "base/text.h"
+#include "config/config.h"
 #include "config/settings.h"
 #include "gateway/store/db.h"
 #include "gateway/store/directory.h"
@@ -23,47 +24,137 @@
 #define DIRECTORY  SL_GATEWAY_ROOT "data-directory"
 #define ACCESS_LOG SL_GATEWAY_ROOT "access-log.file"
 
+/* What is to be told at the end, in the order of the files' lines. */
+struct finding {
+    char *text;
+    bool is_fault;
+    size_t file;           /* bytes of text that name it; 0: it is about no line */
+    size_t own;            /* bytes by which a fault is told once */
+    unsigned line, column; /* 0: unknown */
+    size_t number;         /* in the order of their being found */
+};
+
 struct check {
     const sl_config *config;
     gw_finding tell;
     void *opaque;
     struct gw_faults faults; /* those that look for them go on after each */
-    char **told;             /* of each fault the part that is its own: own_size */
-    size_t told_count, told_capacity;
+    struct finding *findings;
+    size_t count, capacity;
 };
 
 /* The place and the setting of a fault, by which it is told once: several look at the same setting. */
 static size_t own_size(const char *text)
 {
     const char *setting = strstr(text, SL_GATEWAY_ROOT);
-    return setting ? (size_t)(setting - text) + strcspn(setting, " :=") : strlen(text);
+    return setting ? (size_t)(setting - text) + strcspn(setting, " :=;") : strlen(text);
 }
 
 static bool is_told(const struct check *check, const char *text, size_t size)
 {
-    for (size_t i = 0; i < check->told_count; i++)
-        if (strlen(check->told[i]) == size && !memcmp(check->told[i], text, size))
+    for (size_t i = 0; i < check->count; i++) {
+        const struct finding *other = &check->findings[i];
+        if (other->is_fault && other->own == size && !memcmp(other->text, text, size))
             return true;
+    }
     return false;
 }
 
-static void tell_once(struct check *check, const char *text)
+/* Of "FILE:LINE: …" or "FILE:LINE:COLUMN: …". */
+static void find_place(struct finding *finding)
 {
-    size_t size = own_size(text);
-    if (is_told(check, text, size))
+    const char *text = finding->text, *end = strstr(text, ": ");
+    unsigned numbers[2] = {0, 0};
+    size_t count = 0;
+    while (end && count < 2) {
+        const char *colon = end;
+        while (colon > text && strchr("0123456789", colon[-1]))
+            colon--;
+        if (colon == end || colon == text || colon[-1] != ':')
+            break;
+        numbers[count++] = (unsigned)strtoul(colon, NULL, 10);
+        end = colon - 1;
+    }
+    if (!count)
+        return;
+    finding->file = (size_t)(end - text);
+    finding->line = numbers[count - 1];
+    finding->column = count > 1 ? numbers[0] : 0;
+}
+
+/* A setting's value has a column, too. */
+static void add_column(const struct check *check, struct finding *finding)
+{
+    const char *setting = strstr(finding->text, SL_GATEWAY_ROOT), *place = strstr(finding->text, ": ");
+    char *path = setting ? strndup(setting, strcspn(setting, " :=;,")) : NULL;
+    const struct hocon_value *value =
+        path && finding->line && !finding->column ? sl_config_value(check->config, path) : NULL;
+    const char *origin = value ? sl_config_value_origin(value) : NULL;
+    size_t size = place ? (size_t)(place - finding->text) : 0;
+    unsigned column = value ? hocon_column(value) : 0;
+    if (column && strlen(origin) == size && !memcmp(origin, finding->text, size)) {
+        char *text = sl_printf("%s:%u%s", origin, column, place);
+        if (text) {
+            free(finding->text);
+            finding->text = text;
+            finding->column = column;
+        }
+    }
+    free(path);
+}
+
+static void keep(struct check *check, bool is_fault, const char *text)
+{
+    size_t own = own_size(text);
+    if (is_fault && is_told(check, text, own))
         return;
     char *copy =
-        sl_array_reserve((void **)&check->told, check->told_count, &check->told_capacity, sizeof *check->told)
-            ? strndup(text, size)
+        sl_array_reserve((void **)&check->findings, check->count, &check->capacity, sizeof *check->findings)
+            ? sl_strdup(text)
             : NULL;
-    if (copy) /* else it may be told twice */
-        check->told[check->told_count++] = copy;
-    check->tell(check->opaque, true, text);
+    if (copy)
+        check->findings[check->count++] =
+            (struct finding){.text = copy, .is_fault = is_fault, .own = own, .number = check->count};
+    else
+        check->tell(check->opaque, is_fault, text);
+}
+
+static int compare(const void *left, const void *right)
+{
+    const struct finding *one = left, *other = right;
+    if (one->is_fault != other->is_fault)
+        return one->is_fault ? -1 : 1;
+    if (!one->file != !other->file)
+        return one->file ? -1 : 1;
+    size_t common = one->file < other->file ? one->file : other->file;
+    int order = memcmp(one->text, other->text, common);
+    if (!order && one->file != other->file)
+        order = one->file < other->file ? -1 : 1;
+    if (!order && one->line != other->line)
+        order = one->line < other->line ? -1 : 1;
+    if (!order && one->column != other->column)
+        order = one->column < other->column ? -1 : 1;
+    return order ? order : one->number < other->number ? -1 : 1;
+}
+
+static void tell_all(struct check *check)
+{
+    for (size_t i = 0; i < check->count; i++) {
+        find_place(&check->findings[i]);
+        add_column(check, &check->findings[i]);
+    }
+    if (check->count)
+        qsort(check->findings, check->count, sizeof *check->findings, compare);
+    for (size_t i = 0; i < check->count; i++) {
+        check->tell(check->opaque, check->findings[i].is_fault, check->findings[i].text);
+        free(check->findings[i].text);
+    }
+    free(check->findings);
 }
 
 static void tell_fault(void *opaque, const sl_error *error)
 {
-    tell_once(opaque, error->text);
+    keep(opaque, true, error->text);
 }
 
 static void told(struct check *check, sl_status status, const sl_error *error)
@@ -77,12 +168,8 @@ static bool tell_finding(void *opaque, sl_finding_level level, const char *path,
     struct check *check = opaque;
     (void)path;
     (void)origin;
-    if (level == SL_FINDING_NOTE) {
-        check->tell(check->opaque, false, text);
-    } else {
-        check->faults.count++;
-        tell_once(check, text);
-    }
+    check->faults.count += level != SL_FINDING_NOTE;
+    keep(check, level != SL_FINDING_NOTE, text);
     return true;
 }
 
@@ -117,7 +204,7 @@ static void log_finding(void *opaque, sl_log_level level, const char *text)
 {
     struct check *check = opaque;
     if (level <= SL_LOG_WARNING)
-        check->tell(check->opaque, false, text);
+        keep(check, false, text);
 }
 
 /* What is read with the rights of the beginning. */
@@ -144,8 +231,33 @@ static void check_reload(struct check *check, const struct gw_tls_settings *tls,
             snprintf(text, sizeof text,
                      "%.300s: %s, who the gateway becomes, may not read it: the start will, a reload cannot",
                      files[i], user->name);
-            check->tell(check->opaque, false, text);
+            keep(check, false, text);
         }
+}
+
+static void refuse_directory(struct check *check, sl_error *error)
+{
+    const char *directory = sl_config_get(check->config, DIRECTORY);
+    if (directory)
+        sl_error_prefix(error, DIRECTORY);
+    sl_config_prefix(check->config, DIRECTORY, error);
+    told(check, error->status, error);
+}
+
+/* One that is not there is made before the gateway becomes another user. */
+static void check_new_directory(struct check *check)
+{
+    sl_error error = {0};
+    char text[512];
+    const char *directory = sl_config_get(check->config, DIRECTORY);
+    if (gw_data_directory_check(directory, &error) != SL_NOT_FOUND)
+        return;
+    if (gw_data_directory_can_be_made(directory, &error)) {
+        refuse_directory(check, &error);
+        return;
+    }
+    snprintf(text, sizeof text, "%.300s is not there: the start makes it", directory);
+    keep(check, false, text);
 }
 
 static void check_directory(struct check *check)
@@ -155,11 +267,8 @@ static void check_directory(struct check *check)
     char text[512];
     const char *directory = sl_config_get(check->config, DIRECTORY);
     sl_status status = gw_data_directory_check(directory, &error);
-    if (status == SL_NOT_FOUND) {
-        snprintf(text, sizeof text, "%.300s is not there: the start makes it", directory);
-        check->tell(check->opaque, false, text);
+    if (status == SL_NOT_FOUND)
         return;
-    }
     const struct sl_log log = {.callback = log_finding, .opaque = check, .level = SL_LOG_WARNING};
     if (!status)
         status = gw_data_directory_look(directory, &log, &error);
@@ -175,13 +284,10 @@ static void check_directory(struct check *check)
         snprintf(text, sizeof text,
                  "%.300s/catalogs.db has schema %lld: the start upgrades it to %lld, and makes a copy before",
                  directory, (long long)version, (long long)known);
-        check->tell(check->opaque, false, text);
+        keep(check, false, text);
     }
-    if (status && directory)
-        sl_error_prefix(&error, DIRECTORY);
     if (status)
-        sl_config_prefix(check->config, DIRECTORY, &error);
-    told(check, status, &error);
+        refuse_directory(check, &error);
 }
 
 static void check_access_log(struct check *check)
@@ -215,6 +321,7 @@ bool gw_check(const sl_config *config, gw_finding tell, void *opaque)
     check.faults.opaque = &check;
     told(&check, sl_config_findings(config, tell_finding, &check, &error), &error);
     check_listening(&check, &listen);
+    check_new_directory(&check);
     sl_status status = gw_user_read(config, &user, &error);
     if (!status)
         status = gw_user_become(&user, &error);
@@ -226,8 +333,6 @@ bool gw_check(const sl_config *config, gw_finding tell, void *opaque)
     check_access_log(&check);
     check_directory(&check);
     gw_listen_free(&listen);
-    for (size_t i = 0; i < check.told_count; i++)
-        free(check.told[i]);
-    free(check.told);
+    tell_all(&check);
     return !check.faults.count;
 }

@@ -154,7 +154,9 @@ sl_status gw_settings_read(const sl_config *config, struct gw_settings *settings
         status = sl_config_boolean(config, GATEWAY "limits.throughput", &settings->throughput, error);
     if (!status)
         status = gw_subscription_settings_read(config, &settings->subscriptions, error);
-    return status ? status : sl_config_numbers(config, numbers, sizeof numbers / sizeof *numbers, error);
+    if (!status)
+        status = sl_config_numbers(config, numbers, sizeof numbers / sizeof *numbers, error);
+    return status ? status : gw_token_times_check(config, &settings->token, error);
 }
 
 void gw_settings_free(struct gw_settings *settings)

@@ -91,8 +91,9 @@ static sl_status refuse(const sl_config *config, const char *path, const char *t
                         sl_config_get(config, path), text);
 }
 
-static sl_status read_clients(const sl_config *config, struct gw_tls_settings *tls, sl_error *error)
+static sl_status read_clients(const sl_config *config, struct gw_listen *listen, sl_error *error)
 {
+    struct gw_tls_settings *tls = &listen->tls;
     const char *word;
     sl_status status = sl_config_choice(config, TLS "client-certificates", &word, error);
     if (status)
@@ -114,36 +115,35 @@ static sl_status read_clients(const sl_config *config, struct gw_tls_settings *t
 }
 
 /* What is set for TLS where there is no certificate would be thought to be in force. */
-static sl_status check_unused(const sl_config *config, const struct gw_tls_settings *tls, sl_error *error)
+static sl_status check_unused(const sl_config *config, struct gw_listen *listen, sl_error *error)
 {
-    const char *alone = tls->key         ? TLS "key"
-                        : tls->client_ca ? TLS "client-ca"
-                        : tls->clients   ? TLS "client-certificates"
-                                         : NULL;
+    const struct gw_tls_settings *tls = &listen->tls;
+    if (listen->secure)
+        return SL_OK;
+    const char *alone = tls->key ? TLS "key" : tls->client_ca ? TLS "client-ca" : NULL;
     return alone ? refuse(config, alone,
                           "there is no " TLS "certificate, so that plain HTTP would be served: name its file",
                           error)
                  : SL_OK;
 }
 
-static sl_status read_tls(const sl_config *config, struct gw_listen *listen, sl_error *error)
+static sl_status read_files(const sl_config *config, struct gw_listen *listen, sl_error *error)
 {
     struct gw_tls_settings *tls = &listen->tls;
-    const char *version;
     if (!name_file(config, TLS "certificate", &tls->certificate, &tls->certificate_name,
                    &listen->tls_names[0]) ||
         !name_file(config, TLS "key", &tls->key, &tls->key_name, &listen->tls_names[1]) ||
         !name_file(config, TLS "client-ca", &tls->client_ca, &tls->client_ca_name, &listen->tls_names[2]))
         return sl_error_oom(error);
-    sl_status status = sl_config_choice(config, TLS "min-version", &version, error);
-    if (status)
-        return status;
-    tls->at_least_1_3 = !strcmp(version, "1.3");
     listen->secure = tls->certificate != NULL;
-    if (!listen->secure)
-        status = check_unused(config, tls, error);
-    if (!status)
-        status = read_clients(config, tls, error);
+    return SL_OK;
+}
+
+static sl_status read_version(const sl_config *config, struct gw_listen *listen, sl_error *error)
+{
+    const char *version;
+    sl_status status = sl_config_choice(config, TLS "min-version", &version, error);
+    listen->tls.at_least_1_3 = !status && !strcmp(version, "1.3");
     return status;
 }
 
@@ -184,9 +184,9 @@ static sl_status read_proxies(const sl_config *config, struct gw_listen *listen,
                   : SL_OK;
 }
 
-/* In this order: whether plain HTTP is spoken is known after TLS. */
-static sl_status (*const parts[])(const sl_config *config, struct gw_listen *listen,
-                                  sl_error *error) = {read_tls, check_plain, read_cors, read_proxies};
+/* In this order: whether plain HTTP is spoken is known from the files. */
+static sl_status (*const parts[])(const sl_config *config, struct gw_listen *listen, sl_error *error) = {
+    read_files, check_unused, read_version, read_clients, check_plain, read_cors, read_proxies};
 
 sl_status gw_listen_read(const sl_config *config, struct gw_listen *listen, sl_error *error)
 {

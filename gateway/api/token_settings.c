@@ -128,10 +128,34 @@ sl_status gw_tokens_open_configured(struct gateway *gateway, const struct gw_set
     return status;
 }
 
+sl_status gw_token_times_check(const sl_config *config, const struct gw_token_times *times, sl_error *error)
+{
+    /* A key would be done before it has begun: each would be followed by the next at once. */
+    if (!times->key_lifetime_ms || times->key_lifetime_ms >= times->key_lead_ms)
+        return SL_OK;
+    const char *lifetime = sl_config_origin(config, TOKEN "key-lifetime"),
+               *lead = sl_config_origin(config, TOKEN "key-lead");
+    bool by_lead = lifetime && !strcmp(lifetime, "default");
+    const char *origin = by_lead ? lead : lifetime,
+               *setting = by_lead ? TOKEN "key-lead" : TOKEN "key-lifetime";
+    return sl_error_set(error, SL_BAD_CONFIG,
+                        "%s: %s = %s: a key would sign for less time (" TOKEN
+                        "key-lifetime, %lld ms) than it "
+                        "is published before (" TOKEN "key-lead, %lld ms): give it a longer life, or 0 to "
+                        "change keys by hand, or a shorter lead",
+                        origin ? origin : "-", setting, sl_config_get(config, setting),
+                        (long long)times->key_lifetime_ms, (long long)times->key_lead_ms);
+}
+
 void gw_tokens_check_config(const sl_config *config, struct gw_faults *faults)
 {
     struct reading reading = {0};
+    struct gw_token_times times;
     sl_error error = {0};
+    /* What is no duration is told elsewhere. */
+    if (!sl_config_duration_ms(config, TOKEN "key-lifetime", &times.key_lifetime_ms, &error) &&
+        !sl_config_duration_ms(config, TOKEN "key-lead", &times.key_lead_ms, &error))
+        gw_fault(faults, gw_token_times_check(config, &times, &error), &error);
     sl_status status = read_all(config, &reading, &error);
     gw_fault(faults, status, &error);
     if (!status)

@@ -23,6 +23,7 @@
 #define TICKET_KEY_MS   (24LL * 3600 * 1000)
 #define TICKET_LIFE_S   (12 * 3600)
 #define EXPIRY_WARNED_S (14LL * 24 * 3600)
+#define PRIVATE_KEY     "PRIVATE KEY-----"
 
 /* Forward secrecy and authenticated encryption only: what every client of the last ten years has. */
 #define PRIORITY                                                                                             \
@@ -73,6 +74,11 @@ static sl_status read_all(int fd, struct source *source, size_t size, sl_error *
     return SL_OK;
 }
 
+static bool holds(const struct source *source, const char *text)
+{
+    return memmem(source->bytes.data, source->bytes.size, text, strlen(text)) != NULL;
+}
+
 static sl_status read_source(struct source *source, bool secret, sl_error *error)
 {
     /* Without O_NONBLOCK, opening a pipe that nobody writes to waits for ever. */
@@ -88,12 +94,13 @@ static sl_status read_source(struct source *source, bool secret, sl_error *error
         status = refuse(source, error, "that is not a file; name one in PEM");
     else if (about.st_size > FILE_MAX)
         status = refuse(source, error, "the file is over 1 MiB: that is no key or certificate");
-    else if (secret && !is_private(&about))
+    else
+        status = read_all(fd, source, (size_t)about.st_size, error);
+    /* What is no key has another fault. */
+    if (!status && secret && !is_private(&about) && holds(source, PRIVATE_KEY))
         status = sl_error_set(error, SL_BAD_CONFIG,
                               "%s = %.400s: others can read the private key: chmod 600 %.400s", source->name,
                               source->file, source->file);
-    else
-        status = read_all(fd, source, (size_t)about.st_size, error);
     if (fd >= 0)
         close(fd);
     return status;
@@ -104,11 +111,6 @@ static void source_free(struct source *source)
     char *bytes = (char *)source->bytes.data;
     sl_hidden_free(&bytes);
     source->bytes = (gnutls_datum_t){0};
-}
-
-static bool holds(const struct source *source, const char *text)
-{
-    return memmem(source->bytes.data, source->bytes.size, text, strlen(text)) != NULL;
 }
 
 /* Of the whole chain the one that ends first. */
@@ -185,7 +187,7 @@ static sl_status refuse_key(const struct source *certificate, const struct sourc
             "%s = %.400s: the private key is encrypted, and the gateway has nobody to ask for "
             "its password: write it without one (openssl pkey -in FILE -out NEW) and chmod 600",
             key->name, key->file);
-    if (!holds(key, "PRIVATE KEY-----"))
+    if (!holds(key, PRIVATE_KEY))
         return sl_error_set(
             error, SL_BAD_CONFIG,
             "%s = %.400s: there is no private key in it (PEM: -----BEGIN "
@@ -268,12 +270,34 @@ sl_status gw_tls_load(const struct gw_tls_settings *settings, const struct sl_lo
     return status;
 }
 
-/* Tells of one file, and whether it can be read. */
-static bool check_source(const char *name, const char *file, bool secret, struct gw_faults *faults)
+/* Tells what is wrong with the certificate by itself. */
+static bool check_chain(struct gw_tls *tls, const struct gw_tls_settings *settings, struct gw_faults *faults)
 {
     sl_error error = {0};
-    struct source source = {name, file, {0}};
-    sl_status status = read_source(&source, secret, &error);
+    struct source source = {settings->certificate_name, settings->certificate, {0}};
+    sl_status status = read_source(&source, !settings->key, &error);
+    if (!status)
+        status = look_at_chain(tls, &source, NULL, &error);
+    gw_fault(faults, status, &error);
+    source_free(&source);
+    return !status;
+}
+
+/* The same of the key that is in a file of its own. */
+static bool check_key(const struct gw_tls_settings *settings, struct gw_faults *faults)
+{
+    sl_error error = {0};
+    struct source source = {settings->key_name, settings->key, {0}};
+    const struct source certificate = {settings->certificate_name, settings->certificate, {0}};
+    gnutls_x509_privkey_t key = NULL;
+    sl_status status = read_source(&source, true, &error);
+    int code = status ? 0 : gnutls_x509_privkey_init(&key);
+    if (!status && code >= 0)
+        code = gnutls_x509_privkey_import2(key, &source.bytes, GNUTLS_X509_FMT_PEM, NULL, 0);
+    if (code < 0)
+        status = refuse_key(&certificate, &source, code, &error);
+    if (key)
+        gnutls_x509_privkey_deinit(key);
     gw_fault(faults, status, &error);
     source_free(&source);
     return !status;
@@ -283,9 +307,9 @@ void gw_tls_check(const struct gw_tls_settings *settings, const struct sl_log *l
 {
     sl_error error = {0};
     struct gw_tls tls = {0};
-    bool good = check_source(settings->certificate_name, settings->certificate, !settings->key, faults);
+    bool good = check_chain(&tls, settings, faults);
     if (settings->key)
-        good = check_source(settings->key_name, settings->key, true, faults) && good;
+        good = check_key(settings, faults) && good;
     if (gnutls_certificate_allocate_credentials(&tls.credentials) < 0) {
         gw_fault(faults, sl_error_oom(&error), &error);
         return;

@@ -57,6 +57,32 @@ static bool make(const char *directory)
     return made;
 }
 
+sl_status gw_data_directory_can_be_made(const char *directory, sl_error *error)
+{
+    char *path = sl_strdup(directory);
+    struct stat info;
+    if (!path)
+        return sl_error_oom(error);
+    /* The nearest of those above that is there. */
+    char *end = path + strlen(path);
+    const char *above = path;
+    while (end > path && stat(path, &info) && errno == ENOENT) {
+        while (end > path && *--end != '/')
+            ;
+        *end = 0;
+    }
+    if (!*path)
+        above = *directory == '/' ? "/" : ".";
+    sl_status status = SL_OK;
+    if (access(above, W_OK | X_OK))
+        status = sl_error_set(error, SL_IO,
+                              "cannot make the data directory %s: %s: %s; make it and give it to the user "
+                              "that the gateway runs as (chown), or name another directory",
+                              directory, above, sl_errno_text(errno));
+    free(path);
+    return status;
+}
+
 sl_status gw_data_directory_ensure(const char *directory, sl_error *error)
 {
     sl_status status = gw_data_directory_check(directory, error);

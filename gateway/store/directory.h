@@ -8,6 +8,8 @@
 /* Makes it (0700), and its parents, where they are missing, and checks it. Errors: SL_BAD_CONFIG: not set;
  * others may write to it. SL_IO. */
 sl_status gw_data_directory_ensure(const char *data_directory, sl_error *error);
+/* Whether one that is not there could be made, told beforehand: SL_IO where not. */
+sl_status gw_data_directory_can_be_made(const char *data_directory, sl_error *error);
 /* Checks the one that is there: SL_NOT_FOUND where there is none. */
 sl_status gw_data_directory_check(const char *data_directory, sl_error *error);
 /* What holds secrets and others could read is made readable by its owner alone, and told. Errors: SL_IO: a

@@ -42,6 +42,7 @@ static sl_status new_value(struct hocon_resolver *resolver, enum hocon_type type
         return sl_error_oom(resolver->error);
     value->type = type;
     value->weight = 1;
+    value->column = place->column;
     *out = value;
     return origin_of(resolver, place, &value->origin);
 }

@@ -76,6 +76,8 @@ const struct hocon_value *hocon_at(const struct hocon_value *value,
 const char *hocon_key_at(const struct hocon_value *object, size_t index); /* undotted, unquoted */
 /* Where the value was written: "FILE:LINE", or the origin given. The document's. */
 const char *hocon_origin(const struct hocon_value *value);
+/* In the line of hocon_origin, bytes from 1; 0: the origin has no line. */
+unsigned hocon_column(const struct hocon_value *value);
 
 /* Conversions that HOCON knows (a string "5" is a number where one is wanted; "yes", "on" are true; an object
  * with numbered keys is a list). false: not convertible. */

@@ -96,6 +96,11 @@ const char *hocon_origin(const struct hocon_value *value)
     return value->origin;
 }
 
+unsigned hocon_column(const struct hocon_value *value)
+{
+    return value->column;
+}
+
 const struct hocon_value *hocon_as_list(const struct hocon_value *value)
 {
     if (value->type == HOCON_LIST)

@@ -10,6 +10,7 @@ struct hocon_value {
     unsigned depth; /* of values within it */
     size_t weight;  /* how many values it is made of, itself included, shared ones counted each time */
     const char *origin;
+    unsigned column; /* in origin's line, from 1; 0: it is known as a whole */
     union {
         struct {
             const char *text;

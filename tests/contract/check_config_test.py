@@ -24,17 +24,18 @@ def issuers(count):
 WRONG = (
     ("no_brokers", 'data-directory = "{data}"', r"streamlayer\.gateway\.kafka\.brokers is not set"),
     ("no_directory", 'kafka.brokers = "b:1"', r"no data directory: set streamlayer\.gateway\.data-directory"),
-    ("out_of_range", RIGHT + ", limits.body = 2 GiB", r"gateway\.conf:1: .*limits\.body = \"2 GiB\": out of range"),
+    ("out_of_range", RIGHT + ", limits.body = 2 GiB", r"gateway\.conf:1:\d+: .*limits\.body = \"2 GiB\": out of range"),
     ("unknown", RIGHT + ", limits.bodies = 1", r"unknown setting streamlayer\.gateway\.limits\.bodies; known there"),
     ("syntax", RIGHT + "\n limits {", r"gateway\.conf:"),
     ("plain_off_loopback", RIGHT + ", listen.address = 0.0.0.0", r"listen\.address = 0\.0\.0\.0: .*without TLS"),
     ("foreign_address", RIGHT + ", listen { address = 192.0.2.1, plain-off-loopback = true }",
-     r"gateway\.conf:1: .*listen\.address = 192\.0\.2\.1: it cannot be listened on: Cannot assign requested address"),
+     r"gateway\.conf:1:\d+: .*listen\.address = 192\.0\.2\.1: it cannot be listened on: Cannot assign requested address"),
     ("unknown_address", RIGHT + ", listen.address = no-such-host.invalid", r"listen\.address = no-such-host\.invalid: no address"),
     ("no_certificate", RIGHT + ", listen.tls { certificate = {d}/none.pem, key = {d}/first.key }", r"listen\.tls\.certificate.*none\.pem"),
     ("no_key", RIGHT + ", listen.tls { certificate = {d}/first.pem }", r"listen\.tls\.certificate"),
     ("another_key", RIGHT + ", listen.tls { certificate = {d}/first.pem, key = {d}/second.key }", r"listen\.tls\.key"),
     ("no_pem", RIGHT + ", listen.tls { certificate = {d}/text, key = {d}/first.key }", r"listen\.tls\.certificate"),
+    ("certificate_without_key", RIGHT + ", listen.tls { certificate = {d}/second.pem }", r"certificate = \S+: there is no private key in it"),
     ("key_alone", RIGHT + ", listen.tls.key = {d}/first.key", r"listen\.tls\.key = .*there is no streamlayer"),
     ("no_client_ca", RIGHT + ", listen.tls { certificate = {d}/first.pem, key = {d}/first.key, client-certificates = required }",
      r"client-certificates = required: there is no"),
@@ -42,6 +43,8 @@ WRONG = (
     ("kafka_value", RIGHT + ", kafka.consumer { fetch.min.bytes = many }", r"kafka\.consumer\.fetch\.min\.bytes"),
     ("kafka_reserved", RIGHT + ", kafka.producer { acks = 1 }", r"kafka\.producer\.acks cannot be set"),
     ("kafka_ca", RIGHT + ', kafka.producer { security.protocol = ssl, ssl.ca.location = "{d}/none.pem" }', r"none\.pem"),
+    ("key_lead", RIGHT + ", token { key-lifetime = 59 minutes }",
+     r"gateway\.conf:1:\d+: .*token\.key-lifetime = 59 minutes: a key would sign for less time .*key-lead, 3600000 ms"),
     ("issuer_audience", RIGHT + ', token.issuers.a { issuer = "https://i", jwks-url = "https://i/jwks" }',
      r"token\.issuers\.a\.audience is not set"),
     ("issuer_own", RIGHT + ', token.issuers.a { issuer = streamlayer, audience = x, jwks-url = "https://i/jwks" }',
@@ -58,7 +61,7 @@ WRONG = (
     ("many_issuers", RIGHT + issuers(101), r"token\.issuers has 101 names: at most 100 are allowed"),
     ("cluster_property", RIGHT + ', kafka.clusters.east { brokers = "b:1", producer { no.such = 1 } }', r"no\.such"),
     ("access_log", RIGHT + ", access-log.file = {d}/none/access.log",
-     r"gateway\.conf:1: .*access-log\.file = .*: it cannot be written: No such file or directory"),
+     r"gateway\.conf:1:\d+: .*access-log\.file = .*: it cannot be written: No such file or directory"),
     ("user", RIGHT + ", user = no-such-user", r"user = no-such-user: there is no such user"),
     ("file_for_directory", 'kafka.brokers = "b:1", data-directory = "{d}/text"', r"the data directory .*/text: Not a directory"),
     ("directory_of_all", 'kafka.brokers = "b:1", data-directory = "{d}/open"', r"others may write to the data directory"),
@@ -133,6 +136,7 @@ class CheckConfig(TestCase):
 
     def test_right_ones_pass(self):
         tls = ", listen.tls { certificate = {d}/first.pem, key = {d}/first.key }"
+        self.assertEqual(os.stat(self.place + "/first.pem").st_mode & 0o777, 0o644)
         for settings, note in (
                 (RIGHT, r"^note: .*/data is not there: the start makes it$"),
                 (RIGHT + tls, ""),
@@ -198,24 +202,30 @@ class CheckConfig(TestCase):
           user = no-such-user
           limits { body = none, header = none, bodies = 1 }
           listen { address = 192.0.2.1, trusted-proxies = "10.0.0.0/99", plain-off-loopback = maybe
-            tls { certificate = {d}/none.pem, key = {d}/none.key, client-certificates = required } }
+            tls { certificate = {d}/none.pem, key = {d}/text, client-certificates = required, min-version = 1.1 } }
           cors.origins = "ftp://x"
           token.issuers { a { issuer = "https://i", jwks-url = "http://i.example/jwks" }
             b { issuer = "https://i", audience = x, jwks-file = {d}/none.json } }
           access-log.file = {d}/none/access.log
         """)
-        faults = []
+        faults, places = [], []
         for line in err.splitlines():
-            found = re.match(r".*gateway\.conf:(\d+): (?:unknown setting )?streamlayer\.gateway\.([^ :=;]+)", line)
+            found = re.match(r".*gateway\.conf:(\d+)(?::(\d+))?: (?:unknown setting )?streamlayer\.gateway\.([^ :=;]+)", line)
             self.assertTrue(found, line)
-            faults.append((int(found[1]), found[2]))
+            faults.append((int(found[1]), found[3]))
+            places.append((int(found[1]), int(found[2] or 0)))
+        self.assertEqual(places, sorted(places), err)
+        # Only what is not set at all has no column.
+        self.assertEqual([each for each, (_, column) in zip(faults, places) if not column],
+                         [(3, "kafka.clusters.east.brokers"), (10, "token.issuers.a.audience")], err)
         self.assertEqual(sorted(faults), sorted([
             (2, "kafka.producer.acks"), (2, "kafka.producer.no.such"), (2, "kafka.producer.linger.ms"), (2, "kafka.client.nothing"),
             (3, "kafka.clusters.default"), (3, "kafka.clusters.east.brokers"), (3, "kafka.clusters.east.consumer.nix"),
             (3, "kafka.clusters.east.consumer.group.id"), (4, "data-directory"), (5, "user"),
             (6, "limits.body"), (6, "limits.header"), (6, "limits.bodies"),
             (7, "listen.address"), (7, "listen.trusted-proxies"), (7, "listen.plain-off-loopback"),
-            (8, "listen.tls.certificate"), (8, "listen.tls.key"), (8, "listen.tls.client-certificates"), (9, "cors.origins"),
+            (8, "listen.tls.certificate"), (8, "listen.tls.key"), (8, "listen.tls.client-certificates"),
+            (8, "listen.tls.min-version"), (9, "cors.origins"),
             (10, "token.issuers.a.audience"), (10, "token.issuers.a.jwks-url"), (11, "token.issuers.b.issuer"),
             (11, "token.issuers.b.jwks-file"), (12, "access-log.file")]), err)
 

@@ -189,6 +189,16 @@ class Privileges(TestCase):
         self.assertIn(f"note: {key}: {USER}, who the gateway becomes, may not read it", done.stderr)
         self.assertFalse(os.path.exists(running.data))
 
+    def test_check_tells_of_a_directory_that_cannot_be_made(self):
+        running = self.make(data=self.scratch() + "/not/yet/there")
+        for before, code in (((), 0), (("setpriv", "--reuid", USER, "--clear-groups"), 1)):
+            done = subprocess.run([*before, running.binaries + "/streamlayerd", "--check-config", "--config", running.config],
+                                  capture_output=True, text=True, timeout=60, check=False,
+                                  env={**os.environ, "HOME": "/nonexistent"})
+            self.assertEqual(done.returncode, code, done.stderr)
+        self.assertRegex(done.stderr, r"gateway\.conf:3:\d+: streamlayer\.gateway\.data-directory: cannot make the data directory "
+                                      r"\S+/not/yet/there: \S+: Permission denied; make it")
+
 
 if __name__ == "__main__":
     streamlayer.main()

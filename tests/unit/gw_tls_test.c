@@ -132,7 +132,7 @@ static void each_wrong_file_is_told(void **state)
                  "g.conf:1: certificate = ", "no certificate in it");
     expect_fault(files(at("first.pem"), at("none.key")), "g.conf:2: key = ", "cannot be read: No such");
     expect_fault(files(at("first.pem"), at("text")), "g.conf:2: key = ", "no private key in it");
-    expect_fault(files(at("first.pem"), at("first.pem")), "g.conf:2: key = ", "others can read");
+    expect_fault(files(at("first.pem"), at("first.pem")), "g.conf:2: key = ", "no private key in it");
     expect_fault(files(at("first.pem"), at("broken.key")), "g.conf:2: key = ", "cannot be used");
     expect_fault(files(at("first.pem"), at("locked.key")), "g.conf:2: key = ", "is encrypted");
     expect_fault(files(at("first.pem"), at("second.key")),
