@@ -212,7 +212,7 @@ static int create_stored(struct cli *cli, const sl_application_spec *spec, struc
     struct gw_application made = {0};
     sl_error error = {0};
     char *url = NULL;
-    int code = spec->issuer ? CLI_OK : cli_store_token_url(cli, &url);
+    int code = spec->issuer ? cli_store_check_issuer(cli, spec->issuer) : cli_store_token_url(cli, &url);
     if (!code)
         code = cli_store_open(cli, true, &store);
     const struct gw_application_spec stored = {

@@ -280,8 +280,9 @@ static int load_config(struct cli *cli, bool is_client)
     if (!status)
         status = load(cli, is_client, &error);
     if (status) {
-        int code = cli_fail(cli, &error);
-        return status == SL_IO && named_file_is_missing(cli, is_client) ? CLI_NOT_FOUND : code;
+        if (status == SL_IO && named_file_is_missing(cli, is_client))
+            error.status = SL_NOT_FOUND;
+        return cli_fail(cli, &error);
     }
     /* -v sets the library's own setting, which -D may still override. */
     static const char *const levels[] = {"warning", "info", "debug"};
@@ -312,9 +313,37 @@ int cli_load_platform_config(struct cli *cli)
     return load_config(cli, false);
 }
 
+/* A gateway's configuration says nothing of how to reach it: what was meant for it would go to HERE's
+ * platform, which is the default. */
+static int refuse_gateway_config(const struct cli *cli)
+{
+    static const char directory[] = SL_GATEWAY_ROOT "data-directory";
+    const char *origin = sl_config_origin(cli->config, directory),
+               *env = sl_config_origin(cli->config, SL_ROOT "endpoint-locator.discovery-service-env"),
+               *url = sl_config_get(cli->config, SL_ROOT "endpoint-locator.discovery-service-url");
+    bool takes_directory = false;
+    if (!origin || !strcmp(origin, "default") || (url && *url) || (env && strcmp(env, "default") != 0))
+        return CLI_OK;
+    for (const struct cli_option *each = cli->command ? cli->command->options : NULL;
+         each && (each->letter || each->name); each++)
+        takes_directory = takes_directory || (each->name && !strcmp(each->name, "data-dir"));
+    (void)cli_error_as(cli, SL_BAD_CONFIG,
+                       "%s: " SL_GATEWAY_ROOT "data-directory is set: this is a gateway's configuration, and "
+                       "says nothing of the platform to ask: set " SL_ROOT
+                       "endpoint-locator.discovery-service-url to the gateway's URL, or give a client's "
+                       "configuration",
+                       origin);
+    if (takes_directory)
+        cli_hint(cli, "Or work on the gateway's own data, without asking it: --data-dir %s",
+                 sl_config_get(cli->config, directory));
+    return CLI_USAGE;
+}
+
 int cli_connect(struct cli *cli)
 {
     int code = cli->config ? CLI_OK : cli_load_config(cli);
+    if (!code)
+        code = refuse_gateway_config(cli);
     if (code)
         return code;
     sl_error error = {0};
@@ -325,8 +354,15 @@ int cli_connect(struct cli *cli)
         cli_platform_announce(cli);
         return CLI_OK;
     }
+    bool missing = status == SL_IO && cli_credentials_file_is_missing(cli);
+    if (missing)
+        error.status = SL_NOT_FOUND;
     code = cli_fail(cli, &error);
-    return status == SL_IO && cli_credentials_file_is_missing(cli) ? CLI_NOT_FOUND : code;
+    if (missing)
+        cli_hint(cli,
+                 "Correct its name, or have an administrator make such a file: streamlayer app create NAME "
+                 "--credentials FILE; for a key that was lost, app rotate.");
+    return code;
 }
 
 void cli_release(struct cli *cli)

@@ -258,7 +258,10 @@ bool cli_duration_ms(const struct cli *cli, const char *name, int64_t min_ms, in
         }
     }
     char least[32], most[32], examples[64];
-    cli_format_duration(min_ms, least);
+    if (min_ms)
+        cli_format_duration(min_ms, least);
+    else
+        snprintf(least, sizeof least, "0");
     cli_format_duration(max_ms, most);
     duration_examples(min_ms, max_ms, examples);
     cli_usage_error(cli, "--%s %s: a duration from %s to %s is needed, such as %s; a number alone is seconds",

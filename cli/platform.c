@@ -98,7 +98,8 @@ void cli_platform_hint(const struct cli *cli, const sl_error *error)
         cli_platform_describe(cli, text, sizeof text);
         through = cli_platform_proxy(cli, proxy, sizeof proxy);
         cli_hint(cli, "%sThe platform is %s%s%s.",
-                 error->status == SL_UNAVAILABLE && !through && !strncmp(text, LOCAL_URL, strlen(LOCAL_URL))
+                 error->status == SL_UNAVAILABLE && !error->http_status && !through &&
+                         !strncmp(text, LOCAL_URL, strlen(LOCAL_URL))
                      ? "Is `streamlayer up` running? "
                      : "",
                  text, through ? ", reached through the proxy " : "", through ? proxy : "");

@@ -59,7 +59,7 @@ struct produce {
     pthread_mutex_t lock;
     /* Under lock: written by the library's thread. */
     uint64_t delivered, delivered_bytes, failed;
-    sl_error first_error;
+    sl_error first_error; /* of the layer's refusal, where there is one */
     atomic_bool
         refused; /* the application may not write there, or there is no such layer: nor is the rest taken */
     /* Where an early end was: nothing from there on is sent. NULL: there was none. Line 0: the whole file. */
@@ -84,9 +84,10 @@ static void on_delivery(void *opaque, void *message_opaque, const sl_delivery *d
         produce->delivered_bytes += (uintptr_t)message_opaque;
     } else {
         const sl_error *error = sl_delivery_error(delivery);
-        if (!produce->failed++ && error)
+        bool refuses = error && is_of_layer(error) && !atomic_load(&produce->refused);
+        if ((!produce->failed++ && error) || refuses)
             produce->first_error = *error;
-        if (error && is_of_layer(error))
+        if (refuses)
             atomic_store(&produce->refused, true);
     }
     pthread_mutex_unlock(&produce->lock);
@@ -418,7 +419,8 @@ static int run(struct produce *produce)
         say_where_it_stopped(produce, code == CLI_INTERRUPTED);
     if (produce->failed && code != CLI_INTERRUPTED) {
         int reason = fail_deliveries(produce);
-        code = code ? code : reason;
+        /* Reading ended because of it. */
+        code = code && !atomic_load(&produce->refused) ? code : reason;
     }
     return code ? code : cli_flush_output(cli);
 }

@@ -185,6 +185,8 @@ static void check_ready(struct status *status, const char *lookup_url)
         (void)sl_http_error(&response, url, &error);
     if (response.status == 200)
         add(status, "gateway", OK, NULL, "%s, %lld ms: it reaches Kafka", url, elapsed(status));
+    else if (response.status == 400) /* plain HTTP to a port that speaks HTTPS */
+        fail(status, "gateway", &error, "`streamlayer config show --origin` tells where the URL comes from");
     else if (response.status && response.status < 500)
         add(status, "gateway", SKIPPED, NULL, "the platform has no /ready: it is not streamlayer's gateway");
     else
@@ -229,7 +231,18 @@ static void check_api(struct status *status, const json_t *api)
         fail(status, label, &error, "the platform's lookup names this URL: can it be reached from here?");
 }
 
-static void fail_lookup(struct status *status, const sl_error *error)
+/* Who is known, and may not: hrn NULL, no catalog is meant. */
+static const char *grant_cure(char out[DETAIL], const char *hrn)
+{
+    snprintf(
+        out, DETAIL,
+        "the application has no grant for that: who manages the catalog, or an administrator, gives one: "
+        "`streamlayer grant NAME %.300s read` (or write)",
+        hrn ? hrn : "HRN");
+    return out;
+}
+
+static void fail_lookup(struct status *status, const char *hrn, const sl_error *error)
 {
     char refused[DETAIL];
     const char *cure = "is the URL right? `streamlayer config show --origin` tells where it comes from";
@@ -237,6 +250,8 @@ static void fail_lookup(struct status *status, const sl_error *error)
         cure = proxy_cure;
     } else if (error->status == SL_NOT_FOUND) {
         cure = "`streamlayer catalog list` shows the catalogs";
+    } else if (error->status == SL_FORBIDDEN && error->http_status) {
+        cure = grant_cure(refused, hrn);
     } else if (error->status == SL_UNAUTHENTICATED || error->status == SL_FORBIDDEN) {
         char *what = sl_auth_describe(status->cli->client->auth);
         snprintf(refused, sizeof refused,
@@ -269,7 +284,7 @@ static bool check_lookup(struct status *status, const char *hrn, bool authentica
         add(status, "lookup", OK, NULL, "%zu %s, %lld ms", json_array_size(apis),
             sl_plural(json_array_size(apis), "API", "APIs"), elapsed(status));
     else
-        fail_lookup(status, &error);
+        fail_lookup(status, hrn, &error);
     for (size_t i = 0; i < json_array_size(apis); i++)
         check_api(status, json_array_get(apis, i));
     json_decref(apis);
@@ -321,14 +336,16 @@ static void check_layer(struct status *status, const char *hrn, const char *laye
 {
     struct sl_endpoint endpoint = {0};
     sl_error error = {0};
-    char why[400];
+    char why[400], cure[DETAIL];
     status->began = cli_mono_ms();
     if (sl_client_endpoint(status->cli->client, hrn, layer, "consumer", &endpoint, &error)) {
         if (error.status == SL_FORBIDDEN && !status->direct) {
             add(status, "layer", SKIPPED, NULL, "Direct Kafka is not allowed, nor used: %s", error.text);
             return;
         }
-        fail(status, "layer", &error, "`streamlayer layer list` shows a catalog's layers");
+        fail(status, "layer", &error,
+             error.status == SL_FORBIDDEN ? grant_cure(cure, hrn)
+                                          : "`streamlayer layer list` shows a catalog's layers");
         return;
     }
     add(status, "layer", OK, NULL, "topic %s, group prefix %s, %lld ms", endpoint.topic,
@@ -383,8 +400,8 @@ static int run_status(struct cli *cli)
     if (usable)
         check_gateway(&status);
     if (usable && sl_client_create(cli->config, NULL, NULL, &cli->client, &error)) {
-        if (!status.code && error.status == SL_IO && cli_credentials_file_is_missing(cli))
-            status.code = CLI_NOT_FOUND;
+        if (error.status == SL_IO && cli_credentials_file_is_missing(cli))
+            error.status = SL_NOT_FOUND;
         fail(&status, "credentials", &error, credentials_cure);
         usable = false;
     }

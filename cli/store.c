@@ -74,6 +74,27 @@ int cli_store_open(struct cli *cli, bool make, struct gw_applications **store)
     return gw_applications_open(directory, store, &error) ? cli_fail(cli, &error) : CLI_OK;
 }
 
+int cli_store_check_issuer(struct cli *cli, const char *issuer)
+{
+    int code = load(cli);
+    const char *name;
+    if (code || !is_configured(cli))
+        return code;
+    for (size_t i = 0; (name = sl_config_name_at(cli->config, GATEWAY "token.issuers", i)); i++) {
+        char *path = sl_printf(GATEWAY "token.issuers.%s.issuer", name);
+        const char *taken = path ? sl_config_get(cli->config, path) : NULL;
+        bool found = taken && !strcmp(taken, issuer);
+        free(path);
+        if (found)
+            return CLI_OK;
+    }
+    return cli_usage_error(
+        cli,
+        "--issuer %s: the gateway takes no tokens of it: correct it, or configure it first, "
+        "below " GATEWAY "token.issuers",
+        issuer);
+}
+
 /* Where it listens, when that is an address that can be called. */
 static int url_of_address(struct cli *cli, char **url)
 {

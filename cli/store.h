@@ -19,6 +19,9 @@ bool cli_has_store(const struct cli *cli);
  * true, and the configuration is of the gateway that is to have it. CLI_OK, or the exit code after a message.
  */
 int cli_store_open(struct cli *cli, bool make, struct gw_applications **store);
+/* Refuses an outside issuer that the directory's gateway does not take tokens of, where its configuration
+ * (--config) tells. CLI_OK, or the exit code after a message. */
+int cli_store_check_issuer(struct cli *cli, const char *issuer);
 /* Where the gateway of that directory gives tokens: --token-url, or as its configuration says. CLI_OK;
  * released with free. */
 int cli_store_token_url(struct cli *cli, char **url);

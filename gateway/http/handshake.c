@@ -12,8 +12,8 @@
 #define DRAIN_MAX     16 /* pieces of what came: left unread it would take the answer, or the alert, along */
 
 static const char plain_answer[] =
-    "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nConnection: close\r\nContent-Length: 77\r\n\r\n"
-    "This port speaks HTTPS only: write https:// in the URL in the place of http:\n";
+    "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nConnection: close\r\nContent-Length: 98\r\n\r\n"
+    "This port speaks HTTPS, and was spoken to in plain HTTP: write https:// where the URL has http://\n";
 
 static void drain(int fd)
 {

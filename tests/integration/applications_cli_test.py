@@ -58,6 +58,84 @@ class ApplicationsOnTheCommandLine(TestCase):
         made = self.as_application(file, "catalog", "create", self.platform.name()).strip()
         self.as_application(file, "catalog", "delete", made, "--yes")
 
+    def test_revoke_says_what_it_did_not_take(self):
+        hrn = self.platform.catalog()
+        name, _ = self.create("--right", "read")
+        data = ("--data-dir", os.path.join(self.platform.environment["DIR"], "data"))
+        for place in ((), data):
+            def revoke(*arguments, place=place):
+                done = self.platform.cli("revoke", name, *arguments, *place, check=False)
+                self.assertEqual((done.returncode, done.stdout), (0, b""), done.stderr)
+                return done.stderr.decode()
+            with self.subTest(place=place):
+                self.run_it("grant", name, hrn, "write,manage", *place)
+                self.assertEqual(revoke(hrn, "write"), "")
+                said = revoke(hrn, "write")
+                self.assertIn(f"warning: {name} had no right to write on {hrn}: nothing was changed", said)
+                said = revoke(hrn)
+                self.assertNotIn("nothing was changed", said)
+                self.assertIn(f"{name} may still read there, by what it has on every catalog: streamlayer revoke {name} '*' read", said)
+                self.assertIn(f"had no right on {hrn}", revoke(hrn))
+                self.assertIn("had no right to write on *", revoke("*", "write"))
+
+    def test_produce_that_is_cut_by_a_revoke_is_not_allowed(self):
+        hrn = self.platform.catalog()
+        self.platform.layer(hrn, "l", "text/plain")
+        name, text = self.create()
+        self.run_it("grant", name, hrn, "read,write")
+        producer = subprocess.Popen(
+            [self.platform.binaries + "/streamlayer", "--config", self.platform.config,
+             "-D", "here.platform.data-client.request-signer.credentials.file-path=" + self.credentials(text), "-D", "here.platform.data-client.stream.connector.producer=http-connector",
+             "produce", hrn, "l"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.addCleanup(producer.kill)
+        producer.stdin.write(b"one\n")
+        producer.stdin.flush()
+        subscription = streamlayer.Subscription(self.platform, hrn, "l", properties={"auto.offset.reset": "earliest"})
+        subscription.receive(1)
+        subscription.delete()
+        self.run_it("revoke", name, hrn, "write")
+        producer.stdin.write(b"two\n")
+        producer.stdin.flush()  # and stays open: it ends because of the refusal
+        code = producer.wait(60)
+        said = producer.stderr.read().decode()
+        for stream in (producer.stdin, producer.stdout, producer.stderr):
+            stream.close()
+        self.assertEqual(code, 4, said)
+        self.assertIn("stopped early: 1 message was delivered", said)
+
+    def test_app_of_an_outside_issuer(self):
+        """No key is made for it, and its issuer is one that the gateway takes tokens of."""
+        known, unknown = "https://login.example/fleet", "https://login.example/flaet"
+        place = self.scratch()
+        data, config = place + "/data", place + "/gateway.conf"
+        write_text(config, f'streamlayer.gateway {{ kafka.brokers = "127.0.0.1:1", data-directory = "{data}", '
+                           f'token.issuers.fleet {{ issuer = "{known}", audience = x, jwks-url = "https://login.example/" }} }}\n')
+        create = ("--config", config, "app", "create", "fleet", "--subject", "7c1f", "--data-dir", data, "--issuer")
+        self.assertIn("token.issuers", self.run_it(*create, unknown, code=2))
+        self.run_it(*create, known)
+        self.assertIn("has no keys here", self.run_it("--config", config, "app", "rotate", "fleet", "--data-dir", data,
+                                                      "--token-url", "http://127.0.0.1:1/oauth2/token", code=1))
+        self.assertIn("token.issuers", self.run_it("app", "create", "x", "--issuer", unknown, "--subject", "x", code=2))
+
+    def test_a_gateway_s_configuration_names_no_platform(self):
+        """What is meant for it must not go to the default, HERE's."""
+        place = self.scratch()
+        write_text(place + "/gateway.conf", f'streamlayer.gateway {{ kafka.brokers = "127.0.0.1:1", data-directory = "{place}/data" }}\n')
+        said = self.run_it("--config", place + "/gateway.conf", "app", "create", "x", code=2)
+        self.assertRegex(said, "gateway.conf:1: streamlayer.gateway.data-directory is set: this is a gateway's configuration")
+        self.assertIn(f"--data-dir {place}/data", said)
+        said = self.run_it("--config", place + "/gateway.conf", "catalog", "list", code=2)
+        self.assertNotIn("--data-dir", said)
+
+    def test_status_without_a_grant_says_who_gives_one(self):
+        hrn = self.platform.catalog()
+        self.platform.layer(hrn, "l", "text/plain")
+        _, text = self.create()
+        done = self.platform.cli("-D", "here.platform.data-client.request-signer.credentials.file-path=" + self.credentials(text),
+                                 "status", hrn, "l", check=False)
+        self.assertEqual(done.returncode, 4, done.stderr)
+        self.assertRegex(done.stdout.decode(), rf"(?m)^failed +lookup .*\n +-> .*an administrator, gives one: `streamlayer grant NAME {hrn} read`")
+
     def test_app_json(self):
         name, text = self.create("--right", "read", "--right", "write,create", "--json")
         made = json.loads(text)
@@ -100,10 +178,16 @@ class ApplicationsOnTheCommandLine(TestCase):
         self.assertIn("none of: read,write,manage,create,admin", self.run_it("app", "create", "x", "--right", "root", code=2))
         self.run_it("app", "create", "x", "--issuer", "https://issuer.example", code=2)
         self.run_it("app", "rotate", "x", "--now", "--grace", "1h", code=2)
+        self.assertIn("--grace 367d: a duration from 0 to 366d is needed", self.run_it("app", "rotate", "x", "--grace", "367d", code=2))
         self.assertIn("none of: read,write,manage,create,admin", self.run_it("grant", "x", "hrn:here:data::local:none", "rea", code=2))
         self.run_it("grant", "default", "hrn:here:data::local:none", "read", code=3)
         self.run_it("grant", "nobody", "*", "read", code=3)
         self.run_it("app", "delete", "nobody", "--yes", code=3)
+        lost = "/nonexistent/credentials.properties"
+        self.assertIn("app create NAME --credentials FILE", self.as_application(lost, "app", "list", code=3))
+        said = json.loads(self.as_application(lost, "app", "list", "--json", code=3))["error"]
+        self.assertEqual(said["status"], "not found")
+        self.assertIn(lost + ": the credentials file cannot be read", said["text"])
         self.assertIn("no gateway keeps its data", self.run_it("app", "list", "--data-dir", "/nonexistent", code=3))
 
     def test_app_on_the_directory_of_a_running_gateway(self):

@@ -368,11 +368,11 @@ class Streams(TestCase):
         self.platform.delete(f"/config/v1/catalogs/{self.hrn}/layers/layer")
         writing.stdin.write(b"two\n")
         writing.stdin.flush()
-        self.assertNotEqual(writing.wait(60), 0)
+        self.assertEqual(writing.wait(60), 3)
         errors = writing.stderr.read().decode()
         self.assertRegex(errors, "stopped early: 1 message was delivered; what is from standard input:[0-9]+ on was not sent")
         self.assertRegex(errors, "1 message was not delivered: .*has no layer")
-        self.assertNotEqual(reading.wait(60), 0)
+        self.assertEqual(reading.wait(60), 3)
         told = re.findall("(?m)^streamlayer: (?!warning: ).*$", reading.stderr.read().decode())
         self.assertEqual(len(told), 1, told)
 
