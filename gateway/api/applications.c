@@ -203,6 +203,18 @@ static void run_create(struct gw_job *job)
                 "choose another name, or delete the other one first (streamlayer app delete)");
 }
 
+/* Who can get no token could do nothing, and a mistyped issuer would be found by its 401 only. */
+static sl_status check_issuer(const struct call *call, sl_error *error)
+{
+    const char *issuer = call->spec.issuer;
+    if (!issuer || !call->spec.subject || gw_tokens_take_issuer(call->gateway->tokens, issuer))
+        return SL_OK;
+    return sl_error_set(error, SL_INVALID_ARGUMENT,
+                        "\"issuer\": %.200s is none that this gateway takes tokens of "
+                        "(streamlayer.gateway.token.issuers): correct it, or configure it first",
+                        issuer);
+}
+
 static void create(struct gw_request *request)
 {
     static const char *const members[] = {"name", "issuer", "subject", "rights"};
@@ -220,6 +232,8 @@ static void create(struct gw_request *request)
     const json_t *rights = json_object_get(call->body, "rights");
     if (!status && rights)
         status = sl_rights_read(rights, SL_RIGHTS_ALL, &call->spec.rights, &error);
+    if (!status)
+        status = check_issuer(call, &error);
     go_on(call, status, &error);
 }
 
@@ -307,7 +321,8 @@ static void run_rotate(struct gw_job *job)
     struct gw_application made = {0};
     sl_error error = {0};
     (void)gw_applications_rotate(call->gateway->applications, call->application, call->number, &made, &error);
-    finish_made(call, &made, &error, NULL, NULL);
+    finish_made(call, &made, &error, "application-without-keys",
+                "have its issuer give it new credentials; or delete it and create one with a key");
 }
 
 static sl_status read_grace(const json_t *body, int64_t *grace_ms, sl_error *error)

@@ -125,6 +125,11 @@ const char *gw_tokens_audience(const struct gw_tokens *tokens)
     return tokens->audience;
 }
 
+bool gw_tokens_take_issuer(const struct gw_tokens *tokens, const char *issuer)
+{
+    return gw_issuers_find(tokens->issuers, issuer) != NULL;
+}
+
 int64_t gw_tokens_lifetime_ms(const struct gw_tokens *tokens)
 {
     return atomic_load(&tokens->lifetime_ms);

@@ -37,6 +37,8 @@ void gw_tokens_close(struct gw_tokens **out);
 
 const char *gw_tokens_issuer(const struct gw_tokens *tokens);
 const char *gw_tokens_audience(const struct gw_tokens *tokens);
+/* Whether tokens of that outside issuer's are taken. */
+bool gw_tokens_take_issuer(const struct gw_tokens *tokens, const char *issuer);
 int64_t gw_tokens_lifetime_ms(const struct gw_tokens *tokens);
 /* Of tokens and keys that are made from now on. Blocks. Errors: SL_IO, SL_OUT_OF_MEMORY: nothing is changed.
  */

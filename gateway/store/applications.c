@@ -297,11 +297,30 @@ sl_status gw_applications_delete(struct gw_applications *applications, const cha
     return status ? status : end(applications, delete_row(applications, application, error), error);
 }
 
+/* A key of ours would be a second way in, which who ends it at its issuer does not know of. */
+static sl_status check_has_keys(struct gw_applications *applications, const char *id, const char *named,
+                                sl_error *error)
+{
+    int64_t outside = 0;
+    sl_status status =
+        gw_db_run(applications->db, "SELECT count(*) FROM applications WHERE id = ? AND issuer IS NOT NULL",
+                  read_integer, &outside, NULL, error, "s", id);
+    if (!status && outside)
+        status =
+            sl_error_set(error, SL_CONFLICT,
+                         "\"%.100s\" has no keys here: its tokens come from an outside issuer, which keeps "
+                         "its credentials",
+                         named);
+    return status;
+}
+
 static sl_status rotate(struct gw_applications *applications, const char *named, int64_t grace_ms,
                         struct gw_application *made, sl_error *error)
 {
     int64_t now = sl_wall_ms(), keys = 0;
     sl_status status = resolve(applications, named, made, error);
+    if (!status)
+        status = check_has_keys(applications, made->id, named, error);
     if (!status) /* what has ended goes, at last */
         status = gw_db_run(applications->db, "DELETE FROM keys WHERE application = ? AND expires_ms <= ?",
                            NULL, NULL, NULL, error, "si", made->id, now);

@@ -63,16 +63,6 @@ class Applications(TestCase):
         self.expect(self.platform.post("/config/v1/applications", b"[]"), 400, "bad-json")
         self.expect(self.platform.get("/config/v1/applications?limit=0"), 400, "bad-request")
 
-    def test_application_of_an_outside_issuer_has_no_key(self):
-        name = self.platform.name("app")
-        body = {"name": name, "issuer": "https://issuer.example", "subject": name}
-        made = self.expect(self.platform.post("/config/v1/applications", body), 201).json()
-        self.addCleanup(self.platform.delete, f"/config/v1/applications/{name}")
-        self.assertNotIn("accessKeyId", made)
-        self.assertEqual((made["issuer"], made["subject"]), (body["issuer"], name))
-        self.expect(self.platform.post("/config/v1/applications", dict(body, name=name + "2")), 409,
-                    "application-exists")
-
     def test_keys_rotate(self):
         account = self.make()
         self.assertEqual(account.ask_token().status, 200)

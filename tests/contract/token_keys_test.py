@@ -267,7 +267,10 @@ class Issuers(Tokens):
         answer = platform.post("/config/v1/applications", {"name": "fleet", "issuer": ISSUER, "subject": "7c1f",
                                                            "rights": ["create"]})
         self.assertEqual(answer.status, 201, answer.text)
-        return answer.json()["id"]
+        made = answer.json()
+        self.assertEqual((made["issuer"], made["subject"]), (ISSUER, "7c1f"))
+        self.assertNotIn("accessKeyId", made)
+        return made["id"]
 
     def check(self, platform):
         self.refused(platform, self.token(), code="unknown-application")
