@@ -185,6 +185,7 @@ extern const struct cli_command cli_up_command, cli_catalog_create_command, cli_
     cli_blob_get_command, cli_blob_size_command, cli_config_show_command, cli_config_render_command,
     cli_config_check_command, cli_config_reference_command, cli_context_list_command,
     cli_context_show_command, cli_context_use_command, cli_context_add_command, cli_context_remove_command,
-    cli_status_command, cli_token_command, cli_completion_command, cli_man_command, cli_version_command;
+    cli_status_command, cli_flink_ddl_command, cli_flink_init_command, cli_token_command,
+    cli_completion_command, cli_man_command, cli_version_command;
 
 #endif

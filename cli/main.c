@@ -54,6 +54,8 @@ const struct cli_command *const cli_commands[] = {
     &cli_produce_command,
     &cli_consume_command,
     &cli_pipe_command,
+    &cli_flink_ddl_command,
+    &cli_flink_init_command,
     &cli_blob_put_command,
     &cli_blob_get_command,
     &cli_blob_size_command,

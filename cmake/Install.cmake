@@ -1,4 +1,5 @@
-# Install components: runtime (the library), dev, kafka-support (the plug-in), gateway, cli.
+# Install components: runtime (the library), dev, kafka-support (the plug-in), gateway, cli, flink (the templates of
+# `streamlayer flink init`, to read; the command carries them itself).
 include(CMakePackageConfigHelpers)
 set(config_dir ${CMAKE_INSTALL_LIBDIR}/cmake/streamlayer)
 
@@ -43,6 +44,8 @@ configure_file(\"${PROJECT_SOURCE_DIR}/packaging/systemd/streamlayerd.service.in
             RENAME streamlayer.conf COMPONENT gateway)
     install(FILES ${PROJECT_SOURCE_DIR}/packaging/prometheus/alerts.yml
             DESTINATION ${CMAKE_INSTALL_DATADIR}/streamlayer/prometheus COMPONENT gateway)
+    install(DIRECTORY ${PROJECT_SOURCE_DIR}/packaging/flink DESTINATION ${CMAKE_INSTALL_DATADIR}/streamlayer
+            COMPONENT flink)
 endif()
 
 # Manual pages, reference.conf and completions, printed by the programs themselves.

@@ -9,6 +9,7 @@
 #include <streamlayer/client.h>
 #include <streamlayer/config.h>
 #include <streamlayer/consumer.h>
+#include <streamlayer/endpoint.h>
 #include <streamlayer/error.h>
 #include <streamlayer/group.h>
 #include <streamlayer/log.h>

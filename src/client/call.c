@@ -135,7 +135,7 @@ sl_status sl_client_endpoint(struct sl_client *client, const char *hrn, const ch
         status = sl_client_base_url(client, hrn, "stream", "v2", &base, NULL, error);
     if (status)
         return status;
-    char *url = sl_printf("%s/layers/%s/%s/endpoint", base, layer, side);
+    char *url = sl_printf("%s/layers/%s/%s%sendpoint", base, layer, side ? side : "", side ? "/" : "");
     free(base);
     if (!url)
         return sl_error_oom(error);

@@ -67,7 +67,7 @@ sl_status sl_client_call_json_within(struct sl_client *client, const char *metho
                                      const json_t *in, const struct sl_call_bounds *bounds, json_t **out,
                                      sl_error *error);
 
-/* The layer's Kafka endpoint; side: "producer" or "consumer". */
+/* The layer's Kafka endpoint; side: "producer", "consumer", or NULL for who has any right. */
 sl_status sl_client_endpoint(struct sl_client *client, const char *hrn, const char *layer, const char *side,
                              struct sl_endpoint *endpoint, sl_error *error);
 

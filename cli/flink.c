@@ -1,0 +1,332 @@
+/* What is asked of the user and of the platform for a table of Flink SQL. */
+#include "flink.h"
+#include "base/text.h"
+#include "position.h"
+
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <time.h>
+
+#define SETTING "here.platform.data-client."
+
+static const char *const formats[] = {"raw", "json", "csv", "avro", "protobuf", NULL};
+
+/* Types of Flink SQL: words, digits, and brackets that close. Nothing else can get into the statement. */
+static bool is_type(const char *type)
+{
+    char open[16];
+    size_t depth = 0;
+    if (!*type || type[strspn(type, " ")] == 0)
+        return false;
+    for (const char *c = type; *c; c++) {
+        bool word = (*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z') || (*c >= '0' && *c <= '9');
+        if (word || *c == ' ' || *c == '_' || *c == ',' || *c == '`')
+            continue;
+        if ((*c == '(' || *c == '<') && depth < sizeof open)
+            open[depth++] = *c;
+        else if ((*c != ')' && *c != '>') || !depth || open[--depth] != (*c == ')' ? '(' : '<'))
+            return false;
+    }
+    return !depth;
+}
+
+/* An odd number of backticks would open a name and never close it. */
+static bool names_close(const char *type)
+{
+    bool closed = true;
+    for (; *type; type++)
+        closed ^= *type == '`';
+    return closed;
+}
+
+static bool is_column(const struct cli_flink_wish *wish, const char *name, size_t size)
+{
+    for (size_t i = 0; i < wish->column_count; i++)
+        if (wish->columns[i].name_size == size && !memcmp(wish->columns[i].name, name, size))
+            return true;
+    return false;
+}
+
+static int read_columns(struct cli_flink_wish *wish, const struct cli *cli)
+{
+    const char *given;
+    for (size_t at = 0; (given = cli_next_value(cli, "column", &at)) != NULL;) {
+        const char *colon = strrchr(given, ':');
+        if (!colon || colon == given || !is_type(colon + 1) || !names_close(colon + 1))
+            return cli_usage_error(
+                cli,
+                "--column %s: NAME:TYPE is needed, with a type of Flink SQL such as STRING, "
+                "DOUBLE, TIMESTAMP_LTZ(3), ARRAY<INT> or ROW<x DOUBLE, y DOUBLE>",
+                given);
+        size_t size = (size_t)(colon - given);
+        if (sl_utf8_length(given, size) < 0)
+            return cli_usage_error(cli, "--column: a name is not UTF-8");
+        if (!strncmp(given, "sl_", 3))
+            return cli_usage_error(
+                cli, "--column %s: names that begin with sl_ are those of the table's own columns", given);
+        if (is_column(wish, given, size))
+            return cli_usage_error(cli, "--column %s: there is a column of that name already", given);
+        if (wish->column_count == CLI_FLINK_COLUMNS_MAX)
+            return cli_usage_error(cli, "--column: a table has at most %d", CLI_FLINK_COLUMNS_MAX);
+        wish->columns[wish->column_count++] =
+            (struct cli_flink_column){.name = given, .name_size = size, .type = colon + 1};
+    }
+    return CLI_OK;
+}
+
+static int read_format(struct cli_flink_wish *wish, const struct cli *cli)
+{
+    wish->format = cli_value(cli, "format");
+    wish->message_class = cli_value(cli, "message-class");
+    size_t at = 0;
+    while (wish->format && formats[at] && strcmp(formats[at], wish->format) != 0)
+        at++;
+    if (wish->format && !formats[at])
+        return cli_usage_error(cli, "--format %s: raw, json, csv, avro or protobuf is needed", wish->format);
+    if (wish->format && !strcmp(wish->format, "raw") && wish->column_count)
+        return cli_usage_error(cli,
+                               "--column: the format raw has no columns but the payload; take json, csv, "
+                               "avro or protobuf");
+    if (wish->format && strcmp(wish->format, "raw") != 0 && !wish->column_count)
+        return cli_usage_error(cli, "--format %s needs the payload's fields: --column NAME:TYPE",
+                               wish->format);
+    return CLI_OK;
+}
+
+static int read_start(struct cli_flink_wish *wish, const struct cli *cli, int64_t now_ms)
+{
+    const char *given = cli_value(cli, "start");
+    struct cli_position position;
+    char why[CLI_POSITION_WHY];
+    if (!given || !strcmp(given, "group")) {
+        wish->start = "group-offsets";
+        return CLI_OK;
+    }
+    if (!cli_position_parse(given, now_ms, &position, why))
+        return cli_usage_error(cli, "--start %s: group, begin, end or @TIME is needed; %s", given, why);
+    if (position.place != CLI_AT_BEGIN && position.place != CLI_AT_END && position.place != CLI_AT_TIME)
+        return cli_usage_error(cli, "--start %s: group, begin, end or @TIME is needed", given);
+    wish->start = position.place == CLI_AT_BEGIN ? "earliest-offset"
+                  : position.place == CLI_AT_END ? "latest-offset"
+                                                 : "timestamp";
+    wish->start_ms = position.value;
+    return CLI_OK;
+}
+
+static int read_until(struct cli_flink_wish *wish, const struct cli *cli, int64_t now_ms)
+{
+    const char *given = cli_value(cli, "until");
+    struct cli_position position;
+    char why[CLI_POSITION_WHY];
+    if (!given)
+        return CLI_OK;
+    if (!cli_position_parse(given, now_ms, &position, why))
+        return cli_usage_error(cli, "--until %s: end or @TIME is needed; %s", given, why);
+    if (position.place != CLI_AT_END && position.place != CLI_AT_TIME)
+        return cli_usage_error(cli, "--until %s: end or @TIME is needed", given);
+    wish->until = position.place == CLI_AT_END ? "latest-offset" : "timestamp";
+    wish->until_ms = position.value;
+    return CLI_OK;
+}
+
+static int read_security(struct cli_flink_wish *wish, const struct cli *cli)
+{
+    wish->token_file = cli_value(cli, "token-file");
+    wish->shaded = cli_flag(cli, "shaded");
+    if (wish->token_file && *wish->token_file != '/')
+        return cli_usage_error(
+            cli, "--token-file %s: an absolute name is needed, since Flink's processes run elsewhere",
+            wish->token_file);
+    return CLI_OK;
+}
+
+int cli_flink_check_job(const struct cli *cli, const char *job)
+{
+    static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
+    size_t size = strlen(job);
+    if (size && size <= CLI_FLINK_JOB_MAX && strspn(job, allowed) == size && *job != '.' && *job != '-')
+        return CLI_OK;
+    return cli_usage_error(
+        cli,
+        "--job %s: 1 to %d characters of A-Z a-z 0-9 . _ - are needed, and a letter, digit or _ "
+        "first",
+        job, CLI_FLINK_JOB_MAX);
+}
+
+int cli_flink_wish_read(struct cli_flink_wish *wish, struct cli *cli)
+{
+    int64_t now_ms = (int64_t)time(NULL) * 1000;
+    wish->job = "flink";
+    wish->late_ms = 5000;
+    int code = read_columns(wish, cli);
+    if (!code)
+        code = read_format(wish, cli);
+    if (!code)
+        code = read_start(wish, cli, now_ms);
+    if (!code)
+        code = read_until(wish, cli, now_ms);
+    if (!code)
+        code = read_security(wish, cli);
+    if (code)
+        return code;
+    if (!cli_duration_ms(cli, "late", 0, 86400000, &wish->late_ms))
+        return CLI_USAGE;
+    wish->event_time = cli_value(cli, "event-time");
+    if (wish->event_time && !is_column(wish, wish->event_time, strlen(wish->event_time)))
+        return cli_usage_error(cli, "--event-time %s: --column gives no column of that name",
+                               wish->event_time);
+    return CLI_OK;
+}
+
+void cli_flink_wish_free(struct cli_flink_wish *wish)
+{
+    free(wish->credentials_memory);
+    wish->credentials_memory = NULL;
+}
+
+/* What the configuration says, now that it is read. */
+static int complete(struct cli_flink_wish *wish, const struct cli *cli)
+{
+    const char *start = sl_config_get(cli->config, SETTING "stream.consumer.start");
+    if (!strcmp(wish->start, "group-offsets"))
+        wish->reset = start && !strcmp(start, "begin") ? "earliest" : "latest";
+    const char *file = sl_config_get(cli->config, SETTING "request-signer.credentials.file-path");
+    if (!file || !*file)
+        file = getenv("HERE_CREDENTIALS_FILE");
+    if (file && *file && !wish->credentials_memory && (wish->credentials_memory = realpath(file, NULL)))
+        wish->credentials = wish->credentials_memory;
+    return CLI_OK;
+}
+
+/* Kafka is closed to readers of the Marketplace. */
+static int refuse_marketplace(const struct cli *cli, const char *hrn, const char *layer)
+{
+    int code = cli_error_as(cli, SL_FORBIDDEN,
+                            "catalog %s is on the Marketplace: its consumption is counted, so it is read "
+                            "through the http-connector "
+                            "only, and Flink reads Kafka. Copy the layer into one of your own with "
+                            "`streamlayer pipe`, and have Flink "
+                            "read that one",
+                            hrn);
+    cli_hint(cli,
+             "For example, where hrn:…:MINE is a catalog of your own:\n"
+             "  streamlayer layer create hrn:…:MINE %s --content-type TYPE\n"
+             "  streamlayer pipe %s %s hrn:…:MINE %s --from-connector http-connector --follow\n"
+             "  streamlayer flink ddl hrn:…:MINE %s --source",
+             layer, hrn, layer, layer, layer);
+    return code;
+}
+
+static bool is_clean(const char *text)
+{
+    for (; *text; text++)
+        if ((unsigned char)*text < ' ')
+            return false;
+    return true;
+}
+
+int cli_flink_layer_get(struct cli_flink_layer *layer, struct cli *cli, const char *hrn, const char *id,
+                        enum cli_flink_use use)
+{
+    sl_error error = {0};
+    sl_layer_spec spec = {.struct_size = sizeof spec};
+    layer->hrn = hrn;
+    layer->id = id;
+    if (sl_catalog_get(cli->client, hrn, &layer->catalog, &error))
+        return cli_fail(cli, &error);
+    size_t at = 0;
+    while (sl_catalog_layer_at(layer->catalog, at, &spec) && strcmp(spec.id, id) != 0)
+        at++;
+    if (!sl_catalog_layer_at(layer->catalog, at, &spec))
+        return cli_error_as(cli, SL_NOT_FOUND, "catalog %s has no layer \"%s\"", hrn, id);
+    if (sl_catalog_marketplace(layer->catalog))
+        return refuse_marketplace(cli, hrn, id);
+    layer->content_type = is_clean(spec.content_type) ? spec.content_type : NULL;
+    layer->gzip = spec.content_encoding && !strcmp(spec.content_encoding, "gzip");
+    static const sl_layer_use uses[] = {
+        [CLI_FLINK_BOTH] = SL_USE_ANY, [CLI_FLINK_SOURCE] = SL_USE_READ, [CLI_FLINK_SINK] = SL_USE_WRITE};
+    if (sl_layer_endpoint_get(cli->client, hrn, id, uses[use], &layer->endpoint, &error))
+        return cli_fail(cli, &error);
+    return CLI_OK;
+}
+
+void cli_flink_layer_free(struct cli_flink_layer *layer)
+{
+    sl_catalog_destroy(&layer->catalog);
+    sl_layer_endpoint_destroy(&layer->endpoint);
+}
+
+/* A media type without its parameters is one of these, or ends so. */
+static bool media_is(const char *type, const char *const *names, const char *ending)
+{
+    size_t size = strcspn(type, "; ");
+    for (; *names; names++)
+        if (strlen(*names) == size && !strncasecmp(*names, type, size))
+            return true;
+    size_t end = ending ? strlen(ending) : 0;
+    return end && size > end && !strncasecmp(type + size - end, ending, end);
+}
+
+static const char *format_of(const char *type)
+{
+    static const char *const json[] = {"application/json", "text/json", NULL},
+                             *const csv[] = {"text/csv", NULL},
+                             *const avro[] = {"application/avro", "avro/binary",
+                                              "application/vnd.apache.avro", NULL},
+                             *const protobuf[] = {"application/x-protobuf", "application/protobuf",
+                                                  "application/vnd.google.protobuf", NULL};
+    if (media_is(type, json, "+json"))
+        return "json";
+    if (media_is(type, csv, NULL))
+        return "csv";
+    if (media_is(type, avro, "+avro"))
+        return "avro";
+    return media_is(type, protobuf, "+protobuf") ? "protobuf" : "raw";
+}
+
+int cli_flink_table_prepare(struct cli_flink_table *table, const struct cli *cli,
+                            const struct cli_flink_layer *layer, const struct cli_flink_wish *wish,
+                            enum cli_flink_use use)
+{
+    const char *by_type = layer->content_type ? format_of(layer->content_type) : "raw";
+    *table = (struct cli_flink_table){.layer = layer, .wish = wish, .use = use};
+    table->name = wish->name ? wish->name : layer->id;
+    table->format = wish->format ? wish->format : wish->column_count ? by_type : "raw";
+    table->text = !layer->gzip && layer->content_type &&
+                  (!strcmp(by_type, "json") || !strncasecmp(layer->content_type, "text/", 5));
+    if (wish->column_count && layer->gzip)
+        return cli_usage_error(
+            cli,
+            "--column: payloads of the layer %s are gzip, which Flink's formats do not read; "
+            "leave it out, and use GUNZIP(payload), of `streamlayer flink init`",
+            layer->id);
+    if (wish->column_count && !strcmp(table->format, "raw"))
+        return cli_usage_error(
+            cli,
+            "--column: Flink has no format for the content type %s of the layer %s; --format "
+            "json, csv, avro or protobuf says what the payloads are",
+            layer->content_type ? layer->content_type : "(none)", layer->id);
+    if (!strcmp(table->format, "protobuf") && !wish->message_class)
+        return cli_usage_error(
+            cli, "--message-class is needed for protobuf: the message's Java class, which the job "
+                 "has");
+    const char *mechanism = sl_layer_endpoint_mechanism(layer->endpoint);
+    if (wish->shaded && !wish->token_file && mechanism && !strcmp(mechanism, "OAUTHBEARER"))
+        return cli_usage_error(cli,
+                               "--shaded: these brokers want a token, and flink-sql-connector-kafka can only "
+                               "take one from a file: add --token-file FILE, or leave --shaded out");
+    if (cli_flink_needs_secret(table))
+        cli_warning(cli,
+                    "the brokers of the layer %s want a user and a password (%s), which are not printed: add "
+                    "'properties.sasl.jaas.config' to the table",
+                    layer->id, mechanism);
+    return CLI_OK;
+}
+
+int cli_flink_connect(struct cli_flink_wish *wish, struct cli *cli)
+{
+    int code = cli_connect(cli);
+    return code ? code : complete(wish, cli);
+}
