@@ -1,5 +1,6 @@
-# Install components: runtime (the library), dev, kafka-support (the plug-in), gateway, cli, flink (the templates of
-# `streamlayer flink init`, to read; the command carries them itself).
+# Install components: runtime (the library), dev, kafka-support (the plug-in), gateway, cli, flink-support (the templates of
+# `streamlayer flink init`, to read; the command carries them itself). The Debian packages are made of the same
+# (packaging/debian/rules).
 include(CMakePackageConfigHelpers)
 set(config_dir ${CMAKE_INSTALL_LIBDIR}/cmake/streamlayer)
 
@@ -30,6 +31,7 @@ endif()
 if(SL_GATEWAY)
     install(TARGETS streamlayerd RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT gateway)
     install(TARGETS streamlayer RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT cli)
+    set(SL_SYSTEMD_DIR lib/systemd/system CACHE STRING "Where services of systemd are installed")
     # A service, where systemd looks for those of packages; other service managers need neither file. Its paths are
     # known only now that it is installed: `cmake --install … --prefix` says where.
     install(CODE "
@@ -39,13 +41,13 @@ set(CMAKE_INSTALL_SYSCONFDIR \"${CMAKE_INSTALL_SYSCONFDIR}\")
 include(GNUInstallDirs)
 configure_file(\"${PROJECT_SOURCE_DIR}/packaging/systemd/streamlayerd.service.in\"
                \"${PROJECT_BINARY_DIR}/installed/streamlayerd.service\" @ONLY)" COMPONENT gateway)
-    install(FILES ${PROJECT_BINARY_DIR}/installed/streamlayerd.service DESTINATION lib/systemd/system COMPONENT gateway)
+    install(FILES ${PROJECT_BINARY_DIR}/installed/streamlayerd.service DESTINATION ${SL_SYSTEMD_DIR} COMPONENT gateway)
     install(FILES ${PROJECT_SOURCE_DIR}/packaging/systemd/streamlayer.sysusers DESTINATION lib/sysusers.d
             RENAME streamlayer.conf COMPONENT gateway)
     install(FILES ${PROJECT_SOURCE_DIR}/packaging/prometheus/alerts.yml
             DESTINATION ${CMAKE_INSTALL_DATADIR}/streamlayer/prometheus COMPONENT gateway)
     install(DIRECTORY ${PROJECT_SOURCE_DIR}/packaging/flink DESTINATION ${CMAKE_INSTALL_DATADIR}/streamlayer
-            COMPONENT flink)
+            COMPONENT flink-support)
 endif()
 
 # Manual pages, reference.conf and completions, printed by the programs themselves.
