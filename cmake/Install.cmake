@@ -9,7 +9,7 @@ install(TARGETS streamlayer_shared EXPORT streamlayer-targets
 install(TARGETS streamlayer_static
         ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT dev)
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/streamlayer ${PROJECT_BINARY_DIR}/include/streamlayer
-        DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} COMPONENT dev FILES_MATCHING PATTERN "*.h")
+        DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} COMPONENT dev FILES_MATCHING REGEX "\\.h(pp)?$")
 
 file(RELATIVE_PATH SL_PC_TO_PREFIX /${CMAKE_INSTALL_LIBDIR}/pkgconfig /)
 configure_file(${CMAKE_CURRENT_LIST_DIR}/streamlayer.pc.in ${PROJECT_BINARY_DIR}/streamlayer.pc @ONLY)
