@@ -444,14 +444,6 @@ const struct cli_command cli_app_list_command = {
 
 /* show */
 
-static void format_time(int64_t ms, char out[32])
-{
-    time_t seconds = (time_t)(ms / 1000);
-    struct tm parts;
-    if (ms < 0 || !gmtime_r(&seconds, &parts) || !strftime(out, 32, "%Y-%m-%dT%H:%M:%SZ", &parts))
-        snprintf(out, 32, "never");
-}
-
 static int print_application(const struct cli *cli, const json_t *value)
 {
     char rights[SL_RIGHTS_TEXT];
@@ -468,8 +460,8 @@ static int print_application(const struct cli *cli, const json_t *value)
     {
         char made[32], ends[32];
         const json_t *expires = json_object_get(item, "expires");
-        format_time(json_integer_value(json_object_get(item, "created")), made);
-        format_time(expires ? json_integer_value(expires) : -1, ends);
+        cli_format_time(json_integer_value(json_object_get(item, "created")), "never", made);
+        cli_format_time(expires ? json_integer_value(expires) : -1, "never", ends);
         const char *cells[] = {text_of(item, "accessKeyId"), made, ends};
         cli_table_row(keys, cells);
     }

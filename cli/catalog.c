@@ -6,6 +6,7 @@
 
 static const struct cli_option catalog_create_options[] = {
     {'n', "name", "NAME", "a name for people; without it the id"},
+    {'m', "marketplace", NULL, "offer it on the Marketplace: read over HTTP, by subscription, and counted"},
     {0, NULL, NULL, NULL},
 };
 
@@ -16,7 +17,11 @@ static int catalog_create(struct cli *cli)
         return code;
     sl_error error = {0};
     sl_catalog *catalog = NULL;
-    if (sl_catalog_create(cli->client, cli->operands[0], cli_value(cli, "name"), &catalog, &error))
+    const sl_catalog_spec spec = {.struct_size = sizeof spec,
+                                  .id = cli->operands[0],
+                                  .name = cli_value(cli, "name"),
+                                  .marketplace = cli_flag(cli, "marketplace")};
+    if (sl_catalog_create_as(cli->client, &spec, &catalog, &error))
         return cli_fail(cli, &error);
     puts(cli->json ? sl_catalog_json(catalog) : sl_catalog_hrn(catalog));
     sl_catalog_destroy(&catalog);
@@ -29,10 +34,12 @@ const struct cli_command cli_catalog_create_command = {
     .min_operands = 1,
     .max_operands = 1,
     .summary = "make a catalog and print its HRN",
-    .examples = "  streamlayer catalog create traffic --name \"City traffic\"\n",
+    .details = "Whether a catalog is on the Marketplace cannot be changed once it has layers.",
+    .examples = "  streamlayer catalog create traffic --name \"City traffic\"\n"
+                "  streamlayer catalog create roads --marketplace\n",
     .options = catalog_create_options,
     .changes = true,
-    .related = "layer create",
+    .related = "layer create,marketplace subscribe",
     .run = catalog_create,
 };
 
@@ -57,13 +64,14 @@ static int catalog_list(struct cli *cli)
     if (cli->json) {
         print_list_json(list);
     } else {
-        static const char *const titles[] = {"HRN", "LAYERS", "NAME"};
-        struct cli_table *table = cli_table_create(3, titles);
+        static const char *const titles[] = {"HRN", "LAYERS", "MARKETPLACE", "NAME"};
+        struct cli_table *table = cli_table_create(4, titles);
         for (size_t i = 0; i < sl_catalog_list_count(list); i++) {
             const sl_catalog *catalog = sl_catalog_list_at(list, i);
             char layers[24];
             snprintf(layers, sizeof layers, "%zu", sl_catalog_layer_count(catalog));
-            const char *cells[] = {sl_catalog_hrn(catalog), layers, sl_catalog_name(catalog)};
+            const char *cells[] = {sl_catalog_hrn(catalog), layers,
+                                   sl_catalog_marketplace(catalog) ? "yes" : "-", sl_catalog_name(catalog)};
             cli_table_row(table, cells);
         }
         cli_table_print(&table);
@@ -98,7 +106,7 @@ static int catalog_show(struct cli *cli)
         printf("HRN   %s\nid    %s\nname  %s\n", sl_catalog_hrn(catalog), sl_catalog_id(catalog),
                sl_catalog_name(catalog));
         if (sl_catalog_marketplace(catalog))
-            puts("A Marketplace catalog: it is read through the http-connector.");
+            puts("On the Marketplace: it is read over HTTP, by Marketplace subscription, and counted.");
         putchar('\n');
         struct cli_table *table = cli_table_create(3, titles);
         sl_layer_spec layer = {.struct_size = sizeof layer};

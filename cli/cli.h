@@ -142,6 +142,8 @@ void cli_catch_signals(void);
 bool cli_interrupted(void);
 
 int64_t cli_mono_ms(void);
+/* "2026-01-31T12:30:00Z"; otherwise for -1. */
+void cli_format_time(int64_t ms, const char *otherwise, char out[32]);
 void cli_sleep_ms(int milliseconds); /* ends early with a signal */
 
 /* output.c */
@@ -180,7 +182,8 @@ extern const struct cli_command cli_up_command, cli_catalog_create_command, cli_
     cli_catalog_show_command, cli_catalog_delete_command, cli_layer_create_command, cli_layer_update_command,
     cli_layer_list_command, cli_layer_show_command, cli_layer_delete_command, cli_group_list_command,
     cli_group_describe_command, cli_group_reset_command, cli_app_create_command, cli_app_list_command,
-    cli_app_show_command, cli_app_delete_command, cli_app_rotate_command, cli_acl_command, cli_grant_command,
+    cli_app_show_command, cli_app_delete_command, cli_app_rotate_command, cli_marketplace_subscribe_command,
+    cli_marketplace_list_command, cli_marketplace_unsubscribe_command, cli_acl_command, cli_grant_command,
     cli_revoke_command, cli_produce_command, cli_consume_command, cli_pipe_command, cli_blob_put_command,
     cli_blob_get_command, cli_blob_size_command, cli_config_show_command, cli_config_render_command,
     cli_config_check_command, cli_config_reference_command, cli_context_list_command,

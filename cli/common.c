@@ -415,6 +415,14 @@ int64_t cli_mono_ms(void)
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
+void cli_format_time(int64_t ms, const char *otherwise, char out[32])
+{
+    struct tm parts;
+    time_t seconds = (time_t)(ms / 1000);
+    if (ms < 0 || !gmtime_r(&seconds, &parts) || !strftime(out, 32, "%Y-%m-%dT%H:%M:%SZ", &parts))
+        snprintf(out, 32, "%s", otherwise);
+}
+
 void cli_sleep_ms(int milliseconds)
 {
     (void)poll(NULL, 0, milliseconds);

@@ -19,15 +19,6 @@ static int print_token(struct cli *cli)
     return CLI_OK;
 }
 
-/* UTC, to the second; "-" for -1. */
-static void format_time(int64_t ms, char out[32])
-{
-    struct tm parts;
-    time_t seconds = (time_t)(ms / 1000);
-    if (ms < 0 || !gmtime_r(&seconds, &parts) || !strftime(out, 32, "%Y-%m-%dT%H:%M:%SZ", &parts))
-        snprintf(out, 32, "-");
-}
-
 static int print_keys(const struct cli *cli, const sl_token_key_list *list)
 {
     static const char *const titles[] = {"KEY", "STATE", "MADE", "SIGNS FROM", "ENDS AT"};
@@ -39,9 +30,9 @@ static int print_keys(const struct cli *cli, const sl_token_key_list *list)
     sl_token_key key = {.struct_size = sizeof key};
     for (size_t i = 0; sl_token_key_list_at(list, i, &key); i++) {
         char made[32], from[32], end[32];
-        format_time(key.made_ms, made);
-        format_time(key.signs_from_ms, from);
-        format_time(key.ends_at_ms, end);
+        cli_format_time(key.made_ms, "-", made);
+        cli_format_time(key.signs_from_ms, "-", from);
+        cli_format_time(key.ends_at_ms, "-", end);
         const char *cells[] = {key.kid, key.state, made, from, end};
         cli_table_row(table, cells);
     }

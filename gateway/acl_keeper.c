@@ -49,7 +49,8 @@ struct gw_acl_keeper {
 /* --- What should be --- */
 
 struct topic {
-    char *name, *hrn; /* hrn NULL: of a layer that is being deleted, or that nobody may reach directly */
+    char *name, *hrn; /* hrn NULL: of a layer that is being deleted */
+    bool marketplace; /* it is written directly, and read over HTTP only */
 };
 
 /* What is asked of a cluster at one moment. */
@@ -63,7 +64,7 @@ struct picture {
     bool failed;
 };
 
-static void add_topic(struct picture *picture, const char *name, const char *hrn)
+static void add_topic(struct picture *picture, const char *name, const char *hrn, bool marketplace)
 {
     if (!sl_array_reserve((void **)&picture->topics, picture->topic_count, &picture->topic_capacity,
                           sizeof *picture->topics)) {
@@ -71,7 +72,7 @@ static void add_topic(struct picture *picture, const char *name, const char *hrn
         return;
     }
     struct topic *topic = &picture->topics[picture->topic_count++];
-    *topic = (struct topic){.name = sl_strdup(name), .hrn = sl_strdup(hrn)};
+    *topic = (struct topic){.name = sl_strdup(name), .hrn = sl_strdup(hrn), .marketplace = marketplace};
     picture->failed |= !topic->name || !topic->hrn != !hrn;
 }
 
@@ -79,7 +80,7 @@ static void add_layer(void *opaque, const struct gw_layer *layer)
 {
     struct picture *picture = opaque;
     if (!strcmp(layer->cluster, picture->cluster))
-        add_topic(picture, layer->topic, layer->marketplace ? NULL : layer->hrn);
+        add_topic(picture, layer->topic, layer->hrn, layer->marketplace);
 }
 
 static void add_principal(struct picture *picture, const char *principal)
@@ -110,6 +111,8 @@ static void add_account(void *opaque, const struct gw_account *account)
     for (size_t i = 0; i < picture->topic_count && principal && prefix; i++) {
         const struct topic *topic = &picture->topics[i];
         unsigned rights = topic->hrn ? gw_account_rights(account, topic->hrn) : 0;
+        if (topic->marketplace)
+            rights &= ~(unsigned)SL_RIGHT_READ;
         struct gw_acl acl = {.principal = principal,
                              .resource = GW_ACL_TOPIC,
                              .name = topic->name,
@@ -188,7 +191,7 @@ static sl_status draw(struct gateway *gateway, const struct gw_broker *broker, s
     json_array_foreach(condemned, index, item)
     {
         if (!strcmp(json_string_value(json_object_get(item, "cluster")), cluster))
-            add_topic(picture, json_string_value(json_object_get(item, "topic")), NULL);
+            add_topic(picture, json_string_value(json_object_get(item, "topic")), NULL, false);
     }
     json_decref(condemned);
     gw_access_each(gateway->access, add_account, picture);

@@ -7,9 +7,10 @@
  *   any grant:          Read on groups that begin with the application's id and a dot
  *
  * Principals are "User:" and the token's subject: the application's id, or, on a cluster whose brokers take
- * an outside issuer's tokens (kafka.acls.issuer), what that one calls it. Layers on the Marketplace have
- * none. Kept are lists of these forms only, of principals that are applications or once were (whoever has a
- * group prefix of our form); all others are their makers'.
+ * an outside issuer's tokens (kafka.acls.issuer), what that one calls it. Layers on the Marketplace
+ * have no Read: they are read over HTTP, where it is counted. Kept are lists of these forms only, of
+ * principals that are applications or once were (whoever has a group prefix of our form); all others are
+ * their makers'.
  *
  * A thread a cluster compares and writes: after each change of grants or layers what it knows to be there,
  * and again and again (kafka.acls.check-interval) what Kafka says. What fails is tried again.

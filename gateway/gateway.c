@@ -83,6 +83,8 @@ static sl_status open_stores(struct gateway *gateway, const struct gw_settings *
     if (!status)
         status = gw_catalogs_open(directory, &gateway->catalogs, error);
     if (!status)
+        status = gw_market_open(directory, &gateway->market, error);
+    if (!status)
         status = gw_blobs_open(directory, &gateway->blobs, error);
     if (!status)
         status = gw_applications_open(directory, &gateway->applications, error);
@@ -486,6 +488,7 @@ void gw_stop(struct gateway **out, int grace_ms)
     gw_access_close(&gateway->access);
     gw_applications_close(&gateway->applications);
     gw_blobs_close(&gateway->blobs);
+    gw_market_close(&gateway->market);
     gw_catalogs_close(&gateway->catalogs);
     gw_budget_destroy(&gateway->budget);
     if (gateway->lock_fd >= 0)

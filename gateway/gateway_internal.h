@@ -12,6 +12,7 @@
 #include "gateway/rate.h"
 #include "gateway/store/access.h"
 #include "gateway/store/catalogs.h"
+#include "gateway/store/market.h"
 #include "gateway/worker.h"
 
 struct gateway {
@@ -29,7 +30,8 @@ struct gateway {
     struct gw_workers *token_workers; /* tokens: had while Kafka is silent and all others wait for it */
     struct gw_workers *disk_workers;  /* blobs: what waits for the disk only */
     struct gw_catalogs *catalogs;
-    struct gw_blobs *blobs; /* store/blobs.h */
+    struct gw_market *market; /* Marketplace subscriptions */
+    struct gw_blobs *blobs;   /* store/blobs.h */
     /* limits.blob, limits.body, limits.batch-messages, push.heartbeat; a reload changes them. */
     _Atomic int64_t max_blob, max_body, max_batch, heartbeat_ms;
     struct gw_repeats *repeats;             /* broker/repeats.h */
@@ -99,7 +101,27 @@ enum gw_route_access {
     GW_ACCESS_ADMIN = SL_RIGHT_ADMIN,
     GW_ACCESS_ANY = SL_RIGHTS_CATALOG,
     GW_ACCESS_NONE = 64, /* any application; the handler shows it what is its own */
+    /* With a right to read: what is in the layer is handed out, so of a catalog on the Marketplace it is
+     * had by a current Marketplace subscription, not by a grant; see gw_delivery_rights. */
+    GW_ACCESS_DELIVERY = 128,
 };
+
+/*
+ * Rights on a catalog (hrn NULL: on the platform alone). On one that is on the Marketplace a Marketplace
+ * subscription gives the right to read: to look at the catalog, commit and end what was begun whenever it is,
+ * was or will be current; to be handed what is in the layers only while it is, and then a grant to read alone
+ * does not suffice. Whoever manages the catalog is its provider, and needs none. Any thread; blocks nothing.
+ */
+unsigned gw_looking_rights(const struct gateway *gateway, const struct gw_account *account, const char *hrn);
+unsigned gw_delivery_rights(const struct gateway *gateway, const struct gw_account *account, const char *hrn,
+                            bool marketplace);
+/* Whether the catalog is on the Marketplace; false for NULL, and when there is none. */
+bool gw_on_marketplace(const struct gateway *gateway, const char *hrn);
+/* Whether the catalog, on the Marketplace, hands the application nothing now (want of a subscription, or of
+ * what is left of its volume); then the request is answered with the reason. Any thread. */
+bool gw_market_refuses(struct gw_request *request, const struct gw_account *account, const char *hrn);
+/* The throughput that the application's subscription to the layer's catalog allows, linked; NULL: any. */
+struct gw_market_flow *gw_market_flow(const struct gw_request *request, const struct gw_layer *layer);
 
 /* Whether the request's application may read all that is in the layer. The request's loop, or whoever has the
  * request to answer it. */
@@ -125,8 +147,9 @@ const struct gw_account *gw_request_account(const struct gw_request *request);
  * depends on more than the route. */
 bool gw_request_may(const struct gw_request *request, unsigned rights);
 
-/* The same as of now: for what took its time. Blocks nothing. */
-bool gw_request_still_may(const struct gw_request *request, unsigned rights);
+/* Whether it may be handed what is in the layer that the path names, as of now: for what took its time.
+ * Blocks nothing. */
+bool gw_request_still_reads(const struct gw_request *request);
 
 /* Ends what an application must not do any more: gw_access_change, opaque is the gateway. Blocks. */
 void gw_authorize_changed(void *opaque, const struct gw_account *before, const struct gw_account *after);
@@ -134,11 +157,12 @@ void gw_authorize_changed(void *opaque, const struct gw_account *before, const s
 /* Each API's routes; gateway.c joins them into the server's table. */
 extern const struct gw_route gw_lookup_routes[], gw_config_routes[], gw_ingest_routes[], gw_stream_routes[],
     gw_endpoint_routes[], gw_token_routes[], gw_status_routes[], gw_group_routes[], gw_blob_routes[],
-    gw_publish_routes[], gw_token_key_routes[], gw_application_routes[], gw_layer_routes[], gw_acl_routes[];
+    gw_publish_routes[], gw_token_key_routes[], gw_application_routes[], gw_layer_routes[], gw_acl_routes[],
+    gw_market_routes[];
 extern const size_t gw_lookup_route_count, gw_config_route_count, gw_ingest_route_count,
     gw_stream_route_count, gw_endpoint_route_count, gw_token_route_count, gw_status_route_count,
     gw_group_route_count, gw_blob_route_count, gw_publish_route_count, gw_token_key_route_count,
-    gw_application_route_count, gw_layer_route_count, gw_acl_route_count;
+    gw_application_route_count, gw_layer_route_count, gw_acl_route_count, gw_market_route_count;
 
 /* Whether a request may pass (the server's gw_authenticate; opaque is the gateway): its bearer token. */
 enum gw_verdict gw_tokens_authenticate(void *opaque, struct gw_request *request, struct gw_caller *caller);

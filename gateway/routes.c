@@ -18,6 +18,7 @@ static const struct table {
     {gw_group_routes, &gw_group_route_count},         {gw_blob_routes, &gw_blob_route_count},
     {gw_publish_routes, &gw_publish_route_count},     {gw_application_routes, &gw_application_route_count},
     {gw_token_key_routes, &gw_token_key_route_count}, {gw_acl_routes, &gw_acl_route_count},
+    {gw_market_routes, &gw_market_route_count},
 };
 #define TABLES (sizeof tables / sizeof *tables)
 
@@ -26,10 +27,13 @@ static const struct table {
 static bool says_who(const struct gw_route *route)
 {
     bool names_catalog = strstr(route->pattern, "/{hrn}") != NULL;
+    unsigned access = route->access;
     if (route->flags & GW_ROUTE_PUBLIC)
-        return !route->access;
-    return route->access == GW_ACCESS_NONE || (route->access && !(route->access & ~(unsigned)SL_RIGHTS_ALL) &&
-                                               !(route->access & SL_RIGHTS_CATALOG) == !names_catalog);
+        return !access;
+    if (access & GW_ACCESS_DELIVERY && access & GW_ACCESS_READ)
+        access &= ~(unsigned)GW_ACCESS_DELIVERY;
+    return access == GW_ACCESS_NONE || (access && !(access & ~(unsigned)SL_RIGHTS_ALL) &&
+                                        !(access & SL_RIGHTS_CATALOG) == !names_catalog);
 }
 
 sl_status gw_routes_join(bool extended, struct gw_route **routes, size_t *count, sl_error *error)

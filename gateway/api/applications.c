@@ -1,5 +1,6 @@
 /* config v1, ours: applications, their keys, and who is granted what. All of it waits for the disk, on a
  * worker. */
+#include "gateway/api/config.h"
 #include "gateway/api/stream.h"
 
 #include "base/error.h"
@@ -127,22 +128,6 @@ static void take_effect_in_kafka(const struct call *call)
             "Direct Kafka goes by what held before (streamlayer acl check)\"");
 }
 
-/* Unknown members are refused: a right that is misspelt must not be one that is not there. */
-static sl_status check_members(const json_t *body, const char *const *known, size_t count, sl_error *error)
-{
-    const char *name;
-    json_t *value;
-    json_object_foreach((json_t *)(uintptr_t)body, name, value)
-    {
-        size_t i = 0;
-        while (i < count && strcmp(name, known[i]) != 0)
-            i++;
-        if (i == count)
-            return sl_error_set(error, SL_INVALID_ARGUMENT, "\"%.40s\" is not known here", name);
-    }
-    return SL_OK;
-}
-
 /* An optional text. */
 static sl_status read_text(const json_t *body, const char *name, const char **text, sl_error *error)
 {
@@ -222,7 +207,7 @@ static void create(struct gw_request *request)
     if (!call)
         return;
     sl_error error = {0};
-    sl_status status = check_members(call->body, members, sizeof members / sizeof *members, &error);
+    sl_status status = gw_check_members(call->body, members, sizeof members / sizeof *members, &error);
     if (!status)
         status = read_text(call->body, "name", &call->spec.name, &error);
     if (!status)
@@ -343,7 +328,7 @@ static void rotate(struct gw_request *request)
     if (!call)
         return;
     sl_error error = {0};
-    sl_status status = check_members(call->body, members, 1, &error);
+    sl_status status = gw_check_members(call->body, members, 1, &error);
     if (!status)
         status = read_grace(call->body, &call->number, &error);
     go_on(call, status, &error);
@@ -412,7 +397,7 @@ static void grant(struct gw_request *request)
     if (!call)
         return;
     sl_error error = {0};
-    sl_status status = check_members(call->body, members, 1, &error);
+    sl_status status = gw_check_members(call->body, members, 1, &error);
     if (!status)
         status = sl_rights_read(json_object_get(call->body, "rights"), rights_for(call), &call->add, &error);
     if (!status && !call->add)

@@ -85,12 +85,18 @@ bool gw_account_may_ask(struct gw_request *request, struct gw_account *account)
 
 enum gw_verdict gw_authorize(struct gw_request *request, struct gw_account *account, struct gw_caller *caller)
 {
+    const struct gateway *gateway = gw_request_opaque(request);
+    const char *hrn = object_of(request);
     unsigned access = gw_request_route(request)->access;
-    bool may_ask = gw_account_may_ask(request, account);
     *caller = (struct gw_caller){.application = account->id, .holder = account, .release = release};
-    if (may_ask && (access & GW_ACCESS_NONE || access & gw_account_rights(account, object_of(request))))
+    if (!gw_account_may_ask(request, account))
+        return GW_ANSWERED;
+    bool marketplace = access & GW_ACCESS_DELIVERY && gw_on_marketplace(gateway, hrn);
+    unsigned rights = marketplace ? gw_delivery_rights(gateway, account, hrn, true)
+                                  : gw_looking_rights(gateway, account, hrn);
+    if (access & GW_ACCESS_NONE || access & rights)
         return GW_PASS;
-    if (may_ask)
+    if (!marketplace || !gw_market_refuses(request, account, hrn))
         forbid(request, account, access);
     return GW_ANSWERED;
 }
@@ -109,7 +115,9 @@ bool gw_request_may(const struct gw_request *request, unsigned rights)
 bool gw_request_may_read(const struct gw_request *request, const struct gw_layer *layer)
 {
     const struct gw_account *account = gw_request_account(request);
-    return account && gw_account_rights(account, layer->hrn) & SL_RIGHT_READ;
+    return account &&
+           gw_delivery_rights(gw_request_opaque(request), account, layer->hrn, layer->marketplace) &
+               SL_RIGHT_READ;
 }
 
 const char *gw_request_blob_owner(const struct gw_request *request, const struct gw_layer *layer)
@@ -117,14 +125,13 @@ const char *gw_request_blob_owner(const struct gw_request *request, const struct
     return gw_request_may_read(request, layer) ? NULL : gw_request_application(request);
 }
 
-bool gw_request_still_may(const struct gw_request *request, unsigned rights)
+bool gw_request_still_reads(const struct gw_request *request)
 {
     const struct gateway *gateway = gw_request_opaque(request);
     const struct gw_account *then = gw_request_account(request);
-    if (!then || !atomic_load(&then->stale))
-        return gw_request_may(request, rights);
-    struct gw_account *now = gw_access_find(gateway->access, then->id);
-    bool may = now && rights & gw_account_rights(now, object_of(request));
+    struct gw_account *now = then ? gw_access_find(gateway->access, then->id) : NULL;
+    const char *hrn = object_of(request);
+    bool may = now && gw_delivery_rights(gateway, now, hrn, gw_on_marketplace(gateway, hrn)) & SL_RIGHT_READ;
     gw_account_unlink(now);
     return may;
 }
@@ -145,7 +152,8 @@ struct loss {
 static void end_layer(void *opaque, const struct gw_layer *layer)
 {
     const struct loss *loss = opaque;
-    unsigned lost = gw_account_rights(loss->before, layer->hrn) & ~gw_account_rights(loss->after, layer->hrn);
+    unsigned lost = gw_delivery_rights(loss->gateway, loss->before, layer->hrn, layer->marketplace) &
+                    ~gw_delivery_rights(loss->gateway, loss->after, layer->hrn, layer->marketplace);
     if (lost & SL_RIGHT_READ)
         gw_subscriptions_end(loss->gateway->subscriptions, loss->before->id, layer->key, GW_END_REVOKED);
 }
@@ -158,8 +166,10 @@ void gw_authorize_changed(void *opaque, const struct gw_account *before, const s
     if (!before)
         return;
     gw_publications_end(gateway->publications, before->id, may_write, after);
-    if (!after)
+    if (!after) {
         gw_subscriptions_end(gateway->subscriptions, before->id, NULL, GW_END_REVOKED);
-    else
+        gw_market_refresh(gateway->market, NULL); /* else its subscriptions stay in memory, for nobody */
+    } else {
         gw_catalogs_each_layer(gateway->catalogs, end_layer, &loss);
+    }
 }

@@ -147,8 +147,9 @@ struct get {
     struct gw_request *request;
     struct gateway *gateway;
     struct gw_layer *layer;
+    struct gw_market_flow *flow;                   /* of its application and the catalog; NULL: any */
     const char *handle, *owner, *range, *if_range; /* the request's */
-    struct gw_pass pass;
+    struct gw_pass pass;                           /* at the flow's throttle, then at the layer's */
 };
 
 enum range { RANGE_NONE, RANGE_GOOD, RANGE_BEHIND };
@@ -187,7 +188,17 @@ static void get_unlink(struct get *get)
     if (atomic_fetch_sub(&get->holders, 1) > 1)
         return;
     gw_layer_unlink(get->layer);
+    gw_market_flow_unlink(get->flow);
     free(get);
+}
+
+/* Bytes more, or back (negative). */
+static void get_settle(struct get *get, int64_t bytes)
+{
+    struct gw_throttler *throttler = get->gateway->throttler;
+    gw_throttle_settle(throttler, &get->layer->counters->out, bytes);
+    if (get->flow)
+        gw_throttle_settle(throttler, &get->flow->out, bytes);
 }
 
 /* What its client did not take is not paid for. */
@@ -196,7 +207,7 @@ static void get_sent(void *opaque, bool whole)
     struct get *get = opaque;
     int64_t untaken = whole || !atomic_load(&get->paid) ? 0 : gw_request_untaken(get->request);
     if (untaken)
-        gw_throttle_settle(get->gateway->throttler, &get->layer->counters->out, -untaken);
+        get_settle(get, -untaken);
     get_unlink(get);
 }
 
@@ -227,7 +238,7 @@ static void answer_blob(struct get *get, const struct gw_blob_info *info, int fd
     if (*info->encoding)
         gw_respond_header(request, "Content-Encoding", info->encoding);
     if (strcmp(gw_request_method(request), "HEAD")) {
-        gw_throttle_settle(get->gateway->throttler, &get->layer->counters->out, count);
+        get_settle(get, count);
         atomic_store(&get->paid, count);
     }
     /* The loop sends it, and must not wait for the disk. */
@@ -256,6 +267,22 @@ static void get_granted(struct gw_pass *pass)
 {
     struct get *get = (struct get *)(void *)((char *)pass - offsetof(struct get, pass));
     gw_work_post(get->gateway->disk_workers, pass->account, &get->job);
+}
+
+static void enter(struct get *get, struct gw_throttle *throttle, void (*granted)(struct gw_pass *pass))
+{
+    get->pass = (struct gw_pass){.loop = gw_request_loop(get->request),
+                                 .account = gw_request_application(get->request),
+                                 .bytes = 1, /* the others when its size is known */
+                                 .granted = granted};
+    if (gw_throttle_enter(get->gateway->throttler, throttle, &get->pass))
+        granted(&get->pass);
+}
+
+static void get_flows(struct gw_pass *pass)
+{
+    struct get *get = (struct get *)(void *)((char *)pass - offsetof(struct get, pass));
+    enter(get, &get->layer->counters->out, get_granted);
 }
 
 static void get_blob(struct gw_request *request)
@@ -288,13 +315,12 @@ static void get_blob(struct gw_request *request)
         .range = whole ? NULL : gw_request_header(request, "Range"),
         .if_range = gw_request_header(request, "If-Range"),
     };
-    get->pass = (struct gw_pass){.loop = gw_request_loop(request),
-                                 .account = gw_request_application(request),
-                                 .bytes = 1, /* the others when its size is known */
-                                 .granted = get_granted};
+    get->flow = gw_market_flow(request, layer);
     gw_request_on_sent(request, get_sent, get);
-    if (gw_throttle_enter(get->gateway->throttler, &layer->counters->out, &get->pass))
-        get_granted(&get->pass);
+    if (get->flow)
+        enter(get, &get->flow->out, get_flows);
+    else
+        enter(get, &layer->counters->out, get_granted);
 }
 
 /* --- The end of blobs, and of forgotten publications --- */
@@ -392,7 +418,7 @@ const struct gw_route gw_blob_routes[] = {
      .name = "blob.put"},
     {.method = "GET",
      .pattern = DATA,
-     .access = GW_ACCESS_READ | GW_ACCESS_WRITE, /* who may not read sees its own */
+     .access = GW_ACCESS_READ | GW_ACCESS_WRITE | GW_ACCESS_DELIVERY, /* who may not read sees its own */
      .handle = get_blob,
      .name = "blob.get"},
 };

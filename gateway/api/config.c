@@ -73,6 +73,21 @@ static json_t *json_body(struct gw_request *request)
     return NULL;
 }
 
+sl_status gw_check_members(const json_t *body, const char *const *known, size_t count, sl_error *error)
+{
+    const char *name;
+    json_t *value;
+    json_object_foreach((json_t *)(uintptr_t)body, name, value)
+    {
+        size_t i = 0;
+        while (i < count && strcmp(name, known[i]) != 0)
+            i++;
+        if (i == count)
+            return sl_error_set(error, SL_INVALID_ARGUMENT, "\"%.40s\" is not known here", name);
+    }
+    return SL_OK;
+}
+
 struct gw_config_call *gw_config_new(struct gw_request *request, void (*run)(struct gw_job *job),
                                      bool with_body)
 {
@@ -103,6 +118,16 @@ static sl_status read_name(struct gw_config_call *change, const char *otherwise,
         return sl_error_set(error, SL_INVALID_ARGUMENT, "\"name\" must be a text of 1 to %d bytes",
                             NAME_MAX_BYTES);
     return SL_OK;
+}
+
+static sl_status read_marketplace(struct gw_config_call *change, sl_error *error)
+{
+    const json_t *value = json_object_get(change->body, "marketplace");
+    change->sets_marketplace = value != NULL;
+    change->marketplace = json_is_true(value);
+    return !value || json_is_boolean(value)
+               ? SL_OK
+               : sl_error_set(error, SL_INVALID_ARGUMENT, "\"marketplace\" must be true or false");
 }
 
 static sl_status read_specs(struct gw_config_call *change, const json_t *layers, sl_error *error)
@@ -166,6 +191,8 @@ void gw_note_grants(struct gateway *gateway)
     sl_error error = {0};
     if (gw_access_refresh(gateway->access, false, &error))
         SL_WARNING(&gateway->log, "grants cannot be read anew: %s", error.text);
+    if (gw_market_refresh(gateway->market, &error))
+        SL_WARNING(&gateway->log, "Marketplace subscriptions cannot be read anew: %s", error.text);
 }
 
 static void run_create_catalog(struct gw_job *job)
@@ -208,13 +235,14 @@ static void create_catalog(struct gw_request *request)
         return;
     sl_error error = {0};
     change->id = json_string_value(json_object_get(change->body, "id"));
-    change->marketplace = json_is_true(json_object_get(change->body, "marketplace"));
     change->creator = gw_request_application(request);
     sl_status status = change->id
                            ? sl_catalog_id_check(change->id, &error)
                            : sl_error_set(&error, SL_INVALID_ARGUMENT, "\"id\" is missing: the catalog's id");
     if (!status)
         status = read_name(change, change->id, &error);
+    if (!status)
+        status = read_marketplace(change, &error);
     if (!status)
         status = read_specs(change, json_object_get(change->body, "layers"), &error);
     if (status || gw_config_may_adopt(request, change->specs, change->spec_count))
@@ -268,8 +296,9 @@ static bool add_summaries(json_t *items, const char *public_url)
 
 static bool has_right_on(const void *opaque, const char *hrn)
 {
-    const struct gw_account *account = opaque;
-    return gw_account_rights(account, hrn) & SL_RIGHTS_CATALOG;
+    const struct gw_request *request = opaque;
+    return gw_looking_rights(gw_request_opaque(request), gw_request_account(request), hrn) &
+           SL_RIGHTS_CATALOG;
 }
 
 /* Those that the application has a right on. */
@@ -285,7 +314,7 @@ static void list_catalogs(struct gw_request *request)
     }
     char *next;
     json_t *items = gw_catalogs_list_json(gateway->catalogs, gw_request_query(request, "pageToken"),
-                                          (size_t)limit, has_right_on, gw_request_account(request), &next);
+                                          (size_t)limit, has_right_on, request, &next);
     struct sl_buffer url;
     sl_buffer_init(&url, 1000);
     json_t *list = NULL;
@@ -297,26 +326,37 @@ static void list_catalogs(struct gw_request *request)
     gw_respond_json(request, 200, list);
 }
 
-static void run_rename(struct gw_job *job)
+static void run_update(struct gw_job *job)
 {
+    static const struct gw_failure fixed = {409, "marketplace-is-fixed",
+                                            "make another catalog with \"marketplace\" as it is to be "
+                                            "(streamlayer catalog create --marketplace), and "
+                                            "carry the messages over (streamlayer pipe)"};
     struct gw_config_call *change = (struct gw_config_call *)job;
     sl_error error = {0};
     json_t *value;
-    if (gw_catalogs_rename(change->gateway->catalogs, change->hrn, change->name, &error))
+    sl_status status = gw_catalogs_update(change->gateway->catalogs, change->hrn, change->name,
+                                          change->sets_marketplace ? &change->marketplace : NULL, &error);
+    if (status == SL_CONFLICT)
+        change->failure = &fixed;
+    if (status)
         gw_config_fail(change, &error);
     else if (find_catalog(change->request, &value)) /* not deleted meanwhile */
         gw_config_respond(change, 200, value);
     gw_config_free(change);
 }
 
-/* PATCH and PUT: the name is all that can be changed. */
+/* PATCH and PUT: the name, and whether it is on the Marketplace as long as nothing is in it. */
 static void update_catalog(struct gw_request *request)
 {
-    struct gw_config_call *change = gw_config_new(request, run_rename, true);
+    struct gw_config_call *change = gw_config_new(request, run_update, true);
     if (!change)
         return;
     sl_error error = {0};
-    gw_config_go_on(change, read_name(change, NULL, &error), &error);
+    sl_status status = read_marketplace(change, &error);
+    if (!status && (!change->sets_marketplace || json_object_get(change->body, "name")))
+        status = read_name(change, NULL, &error);
+    gw_config_go_on(change, status, &error);
 }
 
 static void delete_catalog(struct gw_request *request)

@@ -19,8 +19,8 @@ struct gw_config_call {
     const char *hrn, *layer;
     json_t *body;
     const char *id, *name;
-    const char *creator; /* the application */
-    bool marketplace;
+    const char *creator;                /* the application */
+    bool marketplace, sets_marketplace; /* sets: the body says which */
     int64_t until_ms; /* sl_mono_ms(): what it asks of Kafka, and its waiting for a worker, end then */
     struct gw_layer_spec *specs; /* point into body */
     size_t spec_count;
@@ -40,7 +40,11 @@ void gw_config_fail(struct gw_config_call *change, const sl_error *error);
 /* False, and the request is answered: one of the specs adopts a topic, and the application may not. */
 bool gw_config_may_adopt(struct gw_request *request, const struct gw_layer_spec *specs, size_t count);
 
-/* A catalog's grants came or went with it. On a worker. */
+/* Refuses a body's members that are not known: a right that is misspelt must not be one that is not there.
+ * body may be NULL. Errors: SL_INVALID_ARGUMENT. */
+sl_status gw_check_members(const json_t *body, const char *const *known, size_t count, sl_error *error);
+
+/* A catalog's grants and Marketplace subscriptions came or went with it. On a worker. */
 void gw_note_grants(struct gateway *gateway);
 
 /* config_layer.c: on a worker. The layer with its topic; *made is the caller's reference. */

@@ -35,9 +35,30 @@ bool gw_intake_admits(struct gw_request *request, const struct gw_layer *layer)
     return admits(request, layer, false);
 }
 
+/* The same at the throttle of the application's Marketplace subscription, where it has one. */
+static bool flow_admits(struct gw_request *request, const struct gw_layer *layer)
+{
+    const struct gateway *gateway = gw_request_opaque(request);
+    struct gw_market_flow *flow = gw_market_flow(request, layer);
+    int wait_s =
+        flow ? gw_throttle_full(gateway->throttler, &flow->out, gw_request_application(request), 0) : 0;
+    char why[GW_WAIT_TEXT];
+    gw_market_flow_unlink(flow);
+    if (!wait_s)
+        return true;
+    snprintf(
+        why, sizeof why,
+        "more is asked for than the application's Marketplace subscription gives a second: this would wait "
+        "for over %d s",
+        wait_s);
+    gw_respond_error_after(request, 429, "throttled", why,
+                           "read less, or ask the catalog's provider for a higher outboundKbps", wait_s);
+    return false;
+}
+
 bool gw_outlet_admits(struct gw_request *request, const struct gw_layer *layer)
 {
-    return admits(request, layer, true);
+    return flow_admits(request, layer) && admits(request, layer, true);
 }
 
 void gw_intake_begin(struct gw_intake *intake, struct gw_request *request)

@@ -17,7 +17,7 @@ bool gw_meet(struct gw_meeting *meeting, unsigned who)
     return atomic_fetch_or(&meeting->came, who) != 0;
 }
 
-struct gw_subscription *gw_stream_find(struct gw_request *request)
+struct gw_subscription *gw_stream_find(struct gw_request *request, struct gw_market_flow **flow)
 {
     struct gateway *gateway = gw_request_opaque(request);
     struct gw_layer *layer = gw_request_layer(request);
@@ -29,6 +29,8 @@ struct gw_subscription *gw_stream_find(struct gw_request *request)
     sl_error error;
     struct gw_subscription *found = gw_subscription_find(
         gateway->subscriptions, gw_request_application(request), layer, node, id, consumer, &error);
+    if (flow)
+        *flow = found ? gw_market_flow(request, layer) : NULL;
     gw_layer_unlink(layer);
     if (found)
         return found;
@@ -97,22 +99,26 @@ bool gw_stream_body(struct gw_request *request, json_t **value)
     return false;
 }
 
-#define ONE(method_, pattern_, flags_, handle_, name_)                                                       \
+#define ONE(method_, pattern_, flags_, access_, handle_, name_)                                              \
     {                                                                                                        \
-        .method = (method_), .pattern = (pattern_), .flags = (flags_), .access = GW_ACCESS_READ,             \
+        .method = (method_), .pattern = (pattern_), .flags = (flags_), .access = (access_),                  \
         .max_body = BODY_MAX, .handle = (handle_), .name = (name_)                                           \
     }
-#define BOTH(method_, path_, flags_, handle_, name_)                                                         \
-    ONE(method_, CATALOG path_, flags_, handle_, name_), ONE(method_, NODE path_, flags_, handle_, name_)
+#define BOTH(method_, path_, flags_, access_, handle_, name_)                                                \
+    ONE(method_, CATALOG path_, flags_, access_, handle_, name_),                                            \
+        ONE(method_, NODE path_, flags_, access_, handle_, name_)
+#define READ     GW_ACCESS_READ
+#define DELIVERY (GW_ACCESS_READ | GW_ACCESS_DELIVERY)
 
 const struct gw_route gw_stream_routes[] = {
-    ONE("POST", CATALOG "/layers/{layer}/subscribe", 0, gw_stream_subscribe, "stream.subscribe"),
-    BOTH("DELETE", "/layers/{layer}/subscribe", 0, gw_stream_unsubscribe, "stream.unsubscribe"),
-    BOTH("GET", "/layers/{layer}/partitions", 0, gw_stream_poll, "stream.poll"),
-    BOTH("PUT", "/layers/{layer}/offsets", 0, gw_stream_commit, "stream.commit"),
-    BOTH("PUT", "/layers/{layer}/seek", 0, gw_stream_seek, "stream.seek"),
-    BOTH("PUT", "/layers/{layer}/pause", GW_ROUTE_EXTENSION, gw_stream_pause, "stream.pause"),
-    BOTH("PUT", "/layers/{layer}/resume", GW_ROUTE_EXTENSION, gw_stream_resume, "stream.resume"),
-    BOTH("GET", "/layers/{layer}/positions", GW_ROUTE_EXTENSION, gw_stream_positions, "stream.positions"),
+    ONE("POST", CATALOG "/layers/{layer}/subscribe", 0, DELIVERY, gw_stream_subscribe, "stream.subscribe"),
+    BOTH("DELETE", "/layers/{layer}/subscribe", 0, READ, gw_stream_unsubscribe, "stream.unsubscribe"),
+    BOTH("GET", "/layers/{layer}/partitions", 0, DELIVERY, gw_stream_poll, "stream.poll"),
+    BOTH("PUT", "/layers/{layer}/offsets", 0, READ, gw_stream_commit, "stream.commit"),
+    BOTH("PUT", "/layers/{layer}/seek", 0, READ, gw_stream_seek, "stream.seek"),
+    BOTH("PUT", "/layers/{layer}/pause", GW_ROUTE_EXTENSION, READ, gw_stream_pause, "stream.pause"),
+    BOTH("PUT", "/layers/{layer}/resume", GW_ROUTE_EXTENSION, READ, gw_stream_resume, "stream.resume"),
+    BOTH("GET", "/layers/{layer}/positions", GW_ROUTE_EXTENSION, READ, gw_stream_positions,
+         "stream.positions"),
 };
 const size_t gw_stream_route_count = sizeof gw_stream_routes / sizeof *gw_stream_routes;

@@ -14,17 +14,19 @@ void gw_stream_resume(struct gw_request *request);
 void gw_stream_positions(struct gw_request *request);
 void gw_stream_unsubscribe(struct gw_request *request);
 
-/* Answers with an event stream of these sizes (0: the defaults); takes the link. */
-void gw_stream_push(struct gw_request *request, struct gw_subscription *subscription, size_t messages,
-                    size_t bytes);
+/* Answers with an event stream of these sizes (0: the defaults); takes the link, and that of flow (NULL:
+ * none). */
+void gw_stream_push(struct gw_request *request, struct gw_subscription *subscription,
+                    struct gw_market_flow *flow, size_t messages, size_t bytes);
 /* Adds a message to a poll's answer. False: it has no place there, or memory is out. */
 bool gw_stream_encode(struct sl_buffer *out, const struct sl_message *message, bool first, bool cbor,
                       bool extended);
 #define GW_ANSWER_ROOM ((size_t)8 << 20) /* beside the payload: keys, headers, one large message */
 
 /* The subscription that a request names, linked: by {subscription} in its path, else by subscriptionId and
- * consumerId in its query. NULL: answered. */
-struct gw_subscription *gw_stream_find(struct gw_request *request);
+ * consumerId in its query. NULL: answered. flow (may be NULL): what its application may be given of the
+ * catalog beside what the layer gives (gw_market_flow), linked; NULL: any. */
+struct gw_subscription *gw_stream_find(struct gw_request *request, struct gw_market_flow **flow);
 
 /* Answers a call on a subscription that has ended; error: as gw_subscription_ended says. */
 void gw_stream_gone(struct gw_request *request, enum gw_end why, const sl_error *error);

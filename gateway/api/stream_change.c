@@ -97,7 +97,7 @@ static struct changing *changing_new(struct gw_request *request, enum gw_change_
 
 static void start(struct changing *call)
 {
-    call->change.subscription = gw_stream_find(call->request);
+    call->change.subscription = gw_stream_find(call->request, NULL);
     if (call->change.subscription)
         gw_subscription_change(&call->change);
     else

@@ -27,6 +27,7 @@ static void released(struct gw_poll *poll)
 {
     struct polling *call = (struct polling *)(void *)poll;
     gw_subscription_unlink(poll->subscription);
+    gw_market_flow_unlink(poll->flow);
     sl_buffer_free(&call->out);
     free(call);
 }
@@ -210,16 +211,18 @@ void gw_stream_poll(struct gw_request *request)
     }
     if (!take_query(request, &ask))
         return;
-    struct gw_subscription *subscription = gw_stream_find(request);
+    struct gw_market_flow *flow;
+    struct gw_subscription *subscription = gw_stream_find(request, &flow);
     if (!subscription)
         return;
     if (accepts(accept, "text/event-stream")) {
-        gw_stream_push(request, subscription, (size_t)ask.messages, (size_t)ask.bytes);
+        gw_stream_push(request, subscription, flow, (size_t)ask.messages, (size_t)ask.bytes);
         return;
     }
     struct polling *call = calloc(1, sizeof *call);
     if (!call) {
         gw_subscription_unlink(subscription);
+        gw_market_flow_unlink(flow);
         gw_respond_error(request, 503, "out-of-memory", "the gateway is out of memory", "poll again later");
         return;
     }
@@ -239,6 +242,7 @@ void gw_stream_poll(struct gw_request *request)
         .ack = ask.ack,
         .received = ask.received,
         .assignment = ask.assignment,
+        .flow = flow,
         .add = add,
         .done = done,
         .released = released,

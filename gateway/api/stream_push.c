@@ -37,6 +37,7 @@ struct pushing {
 static void free_pushing(struct pushing *call)
 {
     gw_subscription_unlink(call->poll.subscription);
+    gw_market_flow_unlink(call->poll.flow);
     sl_buffer_free(&call->out);
     free(call);
 }
@@ -48,10 +49,29 @@ static bool add(struct gw_poll *poll, const struct sl_message *message)
     return gw_stream_encode(&call->out, message, !poll->count, false, true);
 }
 
+static void write_text(struct pushing *call, const char *text)
+{
+    struct sl_buffer piece;
+    sl_buffer_init(&piece, 1000);
+    sl_buffer_append_text(&piece, text);
+    gw_stream_write(call->request, &piece, 0);
+}
+
+/* Nothing follows but the word that it ends: what is asked next says why. */
+static void end_stream(struct pushing *call)
+{
+    call->over = true;
+    write_text(call, "event: end\ndata: {}\n\n");
+}
+
 static void poll_next(struct pushing *call)
 {
     static const char room[ID_ROOM];
     struct gw_poll *poll = &call->poll;
+    if (!gw_request_still_reads(call->request)) { /* its Marketplace subscription has ended, or its grant */
+        end_stream(call);
+        return;
+    }
     call->out.size = 0;
     sl_buffer_append(&call->out, room, sizeof room);
     sl_buffer_append_text(&call->out, BEGIN);
@@ -59,14 +79,6 @@ static void poll_next(struct pushing *call)
     poll->follows = poll->turn;
     call->polling = call->asked = true;
     gw_subscription_poll(poll);
-}
-
-static void write_text(struct pushing *call, const char *text)
-{
-    struct sl_buffer piece;
-    sl_buffer_init(&piece, 1000);
-    sl_buffer_append_text(&piece, text);
-    gw_stream_write(call->request, &piece, 0);
 }
 
 /* The connection has taken all that was given. */
@@ -107,7 +119,7 @@ static void go_on(struct gw_task *task)
     if (!call->request)
         free_pushing(call);
     else if (call->over)
-        write_text(call, "event: end\ndata: {}\n\n");
+        end_stream(call);
     else
         poll_next(call);
 }
@@ -158,14 +170,15 @@ static void done(struct gw_poll *poll)
     gw_loop_post(call->loop, &call->task);
 }
 
-void gw_stream_push(struct gw_request *request, struct gw_subscription *subscription, size_t messages,
-                    size_t bytes)
+void gw_stream_push(struct gw_request *request, struct gw_subscription *subscription,
+                    struct gw_market_flow *flow, size_t messages, size_t bytes)
 {
     const struct gateway *gateway = gw_request_opaque(request);
     size_t payload = bytes ? bytes : gw_subscriptions_limits(gateway->subscriptions)->poll_bytes;
     struct pushing *call = calloc(1, sizeof *call);
     if (!call) {
         gw_subscription_unlink(subscription);
+        gw_market_flow_unlink(flow);
         gw_respond_error(request, 503, "out-of-memory", "the gateway is out of memory", "poll again later");
         return;
     }
@@ -181,6 +194,7 @@ void gw_stream_push(struct gw_request *request, struct gw_subscription *subscrip
         .ack = GW_ACK_WRITTEN,
         .received = -1,
         .assignment = -1,
+        .flow = flow,
         .holds = true,
         .add = add,
         .done = done,

@@ -122,7 +122,7 @@ static void answer(struct subscribing *call)
         gw_subscription_abandon(ask->subscription, GW_END_LAYER_DELETED);
         sl_error_set(&error, SL_NOT_FOUND, "layer %s was deleted meanwhile", call->layer->id);
         gw_stream_gone(call->request, GW_END_LAYER_DELETED, &error);
-    } else if (!gw_request_still_may(call->request, SL_RIGHT_READ)) { /* as above */
+    } else if (!gw_request_still_reads(call->request)) { /* as above */
         sl_error error;
         gw_subscription_abandon(ask->subscription, GW_END_REVOKED);
         sl_error_set(&error, SL_FORBIDDEN, "the right to read the layer %s was taken meanwhile",

@@ -119,9 +119,11 @@ struct gw_subscription {
     bool job_broke; /* it failed so that the consumer is not what the shares say: the subscription must end */
     sl_error job_error;
 
-    struct gw_pass pass; /* of the next answer, at the layer's throttle */
-    bool paying;         /* it waits there; a link of the subscription is its */
-    bool paid;           /* the next answer may go, and pays what it takes beyond pass.bytes */
+    struct gw_market_flow *flow; /* of its application and the catalog; NULL: none is kept */
+    struct gw_pass pass;         /* of the next answer, at the throttle that it is to pay at */
+    unsigned tolls;              /* throttles at which it has paid, in their order; subscription_toll.c */
+    bool paying;                 /* it waits at the next; a link of the subscription is its */
+    int64_t price;               /* bytes that it pays; the next answer pays what it takes beyond */
     struct gw_task begin_task, abandon_task, hurry_task;
     atomic_int ending; /* enum gw_end: why it is to end, once that was asked for */
     atomic_bool hurry_posted;
@@ -225,7 +227,16 @@ void gw_subscription_forget(struct gw_subscription *subscription, int32_t partit
 /* Lets go of what was taken and not given of paused partitions: the resume goes back to it. */
 void gw_subscription_hold_back(struct gw_subscription *subscription);
 
-/* It ends: its place at the layer's throttle, and what it has paid for nothing, is given back. */
+/* subscription_toll.c: its loop's thread */
+/* What may go in an answer at most, for its throttles. */
+size_t gw_subscription_toll_room(const struct gw_subscription *subscription, size_t max_bytes);
+/* Whether an answer of that price may go now; else it pays, and is told when it may. */
+bool gw_subscription_pay(struct gw_subscription *subscription, int64_t price);
+/* An answer went, with so many bytes. */
+void gw_subscription_paid(struct gw_subscription *subscription, int64_t bytes);
+/* The throughput of its application, from the next answer on that has not begun to pay. */
+void gw_subscription_set_flow(struct gw_subscription *subscription, struct gw_market_flow *flow);
+/* It ends: its place at a throttle, and what it has paid for nothing, is given back. */
 void gw_subscription_pay_no_more(struct gw_subscription *subscription);
 
 /* subscription_change.c: its loop's thread */

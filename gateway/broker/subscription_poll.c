@@ -150,17 +150,6 @@ static size_t payload_of(const rd_kafka_message_t *message)
     return message->payload ? message->len : 0;
 }
 
-static void granted(struct gw_pass *pass)
-{
-    struct gw_subscription *subscription =
-        (struct gw_subscription *)(void *)((char *)pass - offsetof(struct gw_subscription, pass));
-    subscription->paying = false;
-    subscription->paid = true;
-    if (subscription->phase == GW_JOINED)
-        gw_subscription_work(subscription);
-    gw_subscription_unlink(subscription);
-}
-
 /* What the next answer would take, at most a second's worth: nobody waits for longer than need be. */
 static int64_t price_of(const struct gw_subscription *subscription, size_t max_bytes)
 {
@@ -168,36 +157,6 @@ static int64_t price_of(const struct gw_subscription *subscription, size_t max_b
     for (size_t i = subscription->given; i < subscription->held_count && bytes < max_bytes; i++)
         bytes += payload_of(subscription->held[i].message);
     return (int64_t)(bytes < max_bytes ? bytes : max_bytes);
-}
-
-/* Whether an answer may go now, as far as the layer's throughput is concerned; else it is told later. */
-static bool may_go(struct gw_subscription *subscription, size_t max_bytes)
-{
-    if (subscription->paying || subscription->paid)
-        return subscription->paid;
-    subscription->pass = (struct gw_pass){.loop = subscription->loop,
-                                          .account = subscription->application,
-                                          .bytes = price_of(subscription, max_bytes),
-                                          .granted = granted};
-    subscription->paid = gw_throttle_enter(subscription->all->throttler, &subscription->layer->counters->out,
-                                           &subscription->pass);
-    if (!subscription->paid) {
-        subscription->paying = true;
-        gw_subscription_link(subscription);
-    }
-    return subscription->paid;
-}
-
-void gw_subscription_pay_no_more(struct gw_subscription *subscription)
-{
-    if (subscription->paid)
-        gw_throttle_settle(subscription->all->throttler, &subscription->layer->counters->out,
-                           -subscription->pass.bytes);
-    subscription->paid = false;
-    if (subscription->paying && gw_throttle_leave(subscription->all->throttler, &subscription->pass)) {
-        subscription->paying = false;
-        gw_subscription_unlink(subscription);
-    }
 }
 
 /* Hands messages to the poll until its bounds are met or there are no more. */
@@ -212,12 +171,10 @@ static void fill(struct gw_subscription *subscription, struct gw_poll *poll)
     size_t max_messages = poll->max_messages ? poll->max_messages : subscription->poll_messages;
     if (!max_messages || max_messages > limits->poll_messages)
         max_messages = limits->poll_messages;
-    int64_t rate = gw_throttle_rate(subscription->all->throttler, &subscription->layer->counters->out);
-    if (rate && (int64_t)max_bytes > rate)
-        max_bytes = (size_t)rate;
+    max_bytes = gw_subscription_toll_room(subscription, max_bytes);
     if (subscription->given == subscription->held_count && !take(subscription))
         return;
-    if (!may_go(subscription, max_bytes))
+    if (!gw_subscription_pay(subscription, price_of(subscription, max_bytes)))
         return;
     struct sl_message message = {.headers = NULL};
     while (poll->count < max_messages) {
@@ -240,11 +197,8 @@ static void fill(struct gw_subscription *subscription, struct gw_poll *poll)
     }
     free(message.headers);
     gw_subscription_account(subscription);
-    if (poll->count) {
-        gw_throttle_settle(subscription->all->throttler, &subscription->layer->counters->out,
-                           (int64_t)poll->bytes - subscription->pass.bytes);
-        subscription->paid = false;
-    }
+    if (poll->count)
+        gw_subscription_paid(subscription, (int64_t)poll->bytes);
 }
 
 /* Kafka does not answer, so that nothing can come. Event streams wait for it: they have answered already. */
@@ -394,6 +348,7 @@ static void poll_arrived(struct gw_task *task)
         return;
     }
     poll->turn = poll->follows ? poll->follows : ++subscription->turn;
+    gw_subscription_set_flow(subscription, poll->flow);
     if (subscription->parked)
         subscription->parked->replaced = true;
     gw_subscription_end_poll(subscription);

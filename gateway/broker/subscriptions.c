@@ -144,6 +144,7 @@ struct gw_subscription *gw_subscription_link(struct gw_subscription *subscriptio
 static void subscription_free(struct gw_subscription *subscription)
 {
     gw_layer_unlink(subscription->layer);
+    gw_market_flow_unlink(subscription->flow);
     if (subscription->conf)
         rd_kafka_conf_destroy(subscription->conf);
     free(subscription->application);

@@ -481,21 +481,52 @@ static sl_status no_catalog(const char *hrn, sl_error *error)
     return sl_error_set(error, SL_NOT_FOUND, "there is no catalog %s", hrn);
 }
 
-sl_status gw_catalogs_rename(struct gw_catalogs *catalogs, const char *hrn, const char *name, sl_error *error)
+static bool read_number(void *opaque, sqlite3_stmt *row)
 {
-    char *copy = strdup(name);
-    if (!copy)
+    *(int64_t *)opaque = sqlite3_column_int64(row, 0);
+    return false;
+}
+
+/* Layers that are being made, or deleted, count: their topics may be there. */
+static sl_status check_empty(struct gw_catalogs *catalogs, const struct catalog *catalog, sl_error *error)
+{
+    int64_t there = 0;
+    sl_status status = gw_db_run(catalogs->db,
+                                 "SELECT (SELECT count(*) FROM layers WHERE hrn = ?1) + "
+                                 "(SELECT count(*) FROM marketplace_subscriptions WHERE hrn = ?1)",
+                                 read_number, &there, NULL, error, "s", catalog->hrn);
+    if (!status && there)
+        status = sl_error_set(error, SL_CONFLICT,
+                              "the catalog %s has layers or Marketplace subscriptions, and cannot go %s the "
+                              "Marketplace any more: what was read before would be in no bill",
+                              catalog->hrn, catalog->marketplace ? "from" : "to");
+    return status;
+}
+
+sl_status gw_catalogs_update(struct gw_catalogs *catalogs, const char *hrn, const char *name,
+                             const bool *marketplace, sl_error *error)
+{
+    char *copy = sl_strdup(name);
+    if (name && !copy)
         return sl_error_oom(error);
     pthread_mutex_lock(&catalogs->change);
     struct catalog *catalog = find_catalog(catalogs, hrn);
-    sl_status status = catalog ? gw_db_run(catalogs->db, "UPDATE catalogs SET name = ? WHERE hrn = ?", NULL,
-                                           NULL, NULL, error, "ss", name, hrn)
-                               : no_catalog(hrn, error);
-    if (!status) {
+    sl_status status = catalog ? SL_OK : no_catalog(hrn, error);
+    bool market = catalog && (marketplace ? *marketplace : catalog->marketplace);
+    if (catalog && market != catalog->marketplace)
+        status = check_empty(catalogs, catalog, error);
+    if (!status)
+        status = gw_db_run(catalogs->db,
+                           "UPDATE catalogs SET name = coalesce(?, name), marketplace = ? WHERE hrn = ?",
+                           NULL, NULL, NULL, error, "sis", name, (int64_t)market, hrn);
+    if (!status && catalog) {
         pthread_rwlock_wrlock(&catalogs->lock);
         char *old = catalog->name;
-        catalog->name = copy;
-        copy = old;
+        if (copy) {
+            catalog->name = copy;
+            copy = old;
+        }
+        catalog->marketplace = market;
         pthread_rwlock_unlock(&catalogs->lock);
     }
     pthread_mutex_unlock(&catalogs->change);
@@ -699,6 +730,9 @@ static sl_status condemn_rows(struct gw_catalogs *catalogs, const char *hrn, con
     if (!status) /* a catalog made again under this HRN is another one */
         status =
             gw_db_run(catalogs->db, "DELETE FROM grants WHERE hrn = ?", NULL, NULL, NULL, error, "s", hrn);
+    if (!status)
+        status = gw_db_run(catalogs->db, "DELETE FROM marketplace_subscriptions WHERE hrn = ?", NULL, NULL,
+                           NULL, error, "s", hrn);
     if (!status)
         status = gw_db_run(catalogs->db, "COMMIT", NULL, NULL, NULL, error, "");
     if (status)

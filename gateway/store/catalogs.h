@@ -75,8 +75,11 @@ json_t *gw_layer_json(const struct gw_layer *layer);
  * SL_CONFLICT. */
 sl_status gw_catalogs_create(struct gw_catalogs *catalogs, const char *id, const char *name, bool marketplace,
                              const char *creator, sl_error *error);
-sl_status gw_catalogs_rename(struct gw_catalogs *catalogs, const char *hrn, const char *name,
-                             sl_error *error);
+/* A new name, or (marketplace not NULL) to or from the Marketplace; a name NULL stays. Errors: SL_NOT_FOUND;
+ * SL_CONFLICT when it has layers, or Marketplace subscriptions, and cannot go to or from the Marketplace:
+ * their topics are known to Direct Kafka, and what was read before would be in no bill. */
+sl_status gw_catalogs_update(struct gw_catalogs *catalogs, const char *hrn, const char *name,
+                             const bool *marketplace, sl_error *error);
 
 struct gw_layer_spec {
     const char *id, *name, *content_type, *content_encoding; /* encoding: NULL: none */

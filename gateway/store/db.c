@@ -62,6 +62,16 @@ static const char *const steps[] = {
     " ttl_ms, state, created_ms FROM layers_1;"
     "DROP TABLE layers_1;"
     "PRAGMA user_version = 2;",
+
+    /* Marketplace subscriptions. until_ms null: no end; volume (bytes) null: no bound; period: enum
+       gw_period. */
+    "CREATE TABLE marketplace_subscriptions ("
+    "application TEXT NOT NULL REFERENCES applications (id) ON DELETE CASCADE, hrn TEXT NOT NULL,"
+    " from_ms INTEGER NOT NULL, until_ms INTEGER, out_kbps INTEGER NOT NULL, volume INTEGER,"
+    " period INTEGER NOT NULL, subscribed_by TEXT, created_ms INTEGER NOT NULL,"
+    " PRIMARY KEY (application, hrn)) STRICT;"
+    "CREATE INDEX marketplace_subscriptions_hrn ON marketplace_subscriptions (hrn);"
+    "PRAGMA user_version = 3;",
 };
 #define SCHEMA_VERSION ((int64_t)(sizeof steps / sizeof *steps))
 

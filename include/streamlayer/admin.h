@@ -40,6 +40,17 @@ typedef struct sl_layer_spec {
  * names the catalog's HRN. name may be NULL. *catalog may be NULL when the result is not wanted. */
 SL_API sl_status sl_catalog_create(sl_client *client, const char *id, const char *name, sl_catalog **catalog,
                                    sl_error *error);
+/* What a new catalog is to be. */
+typedef struct sl_catalog_spec {
+    size_t struct_size; /* sizeof(sl_catalog_spec): lets the struct grow */
+    const char *id;     /* as above */
+    const char *name;   /* for people; NULL: the id */
+    bool marketplace;   /* it is offered on the Marketplace: read over HTTP only, by who has a Marketplace
+                         * subscription (marketplace.h), and counted. Fixed once it has layers */
+} sl_catalog_spec;
+/* The same, with all that a catalog may be. */
+SL_API sl_status sl_catalog_create_as(sl_client *client, const sl_catalog_spec *spec, sl_catalog **catalog,
+                                      sl_error *error);
 /* A catalog with its layers. */
 SL_API SL_MUST_CHECK sl_status sl_catalog_get(sl_client *client, const char *hrn, sl_catalog **catalog,
                                               sl_error *error);

@@ -13,6 +13,7 @@
 #include <streamlayer/error.h>
 #include <streamlayer/group.h>
 #include <streamlayer/log.h>
+#include <streamlayer/marketplace.h>
 #include <streamlayer/message.h>
 #include <streamlayer/producer.h>
 #include <streamlayer/token_key.h>

@@ -99,26 +99,45 @@ static sl_status call(sl_client *client, const char *method, json_t *in, json_t 
     return status;
 }
 
-sl_status sl_catalog_create(sl_client *client, const char *id, const char *name, sl_catalog **catalog,
-                            sl_error *error)
+/* Takes what is to be sent (NULL: it could not be made). */
+static sl_status create(sl_client *client, json_t *in, sl_catalog **catalog, sl_error *error)
 {
-    if (catalog)
-        *catalog = NULL;
-    sl_status status = sl_client_check(client, error);
-    if (!status)
-        status = sl_catalog_id_check(id, error);
-    if (status)
-        return status;
-    json_t *in = name ? json_pack("{s:s, s:s}", "id", id, "name", name) : json_pack("{s:s}", "id", id);
     if (!in)
         return sl_error_set(error, SL_INVALID_ARGUMENT, "the catalog's name is not UTF-8, or memory is out");
     json_t *out = NULL;
-    status = call(client, "POST", in, &out, error, "catalogs");
+    sl_status status = call(client, "POST", in, &out, error, "catalogs");
     json_object_del(out, "configToken"); /* the change's, not the catalog's */
     if (!status && catalog)
         return catalog_make(out, catalog, error);
     json_decref(out);
     return status;
+}
+
+sl_status sl_catalog_create_as(sl_client *client, const sl_catalog_spec *spec, sl_catalog **catalog,
+                               sl_error *error)
+{
+    if (catalog)
+        *catalog = NULL;
+    sl_status status = sl_client_check(client, error);
+    if (!status && (!spec || spec->struct_size < sizeof *spec))
+        status = sl_error_set(error, SL_INVALID_ARGUMENT,
+                              "sl_catalog_create_as: spec is NULL, or its struct_size is not set");
+    if (!status)
+        status = sl_catalog_id_check(spec->id, error);
+    if (status)
+        return status;
+    /* A platform without the Marketplace need not hear of it. */
+    return create(client,
+                  json_pack("{s:s, s:s*, s:o*}", "id", spec->id, "name", spec->name, "marketplace",
+                            spec->marketplace ? json_true() : NULL),
+                  catalog, error);
+}
+
+sl_status sl_catalog_create(sl_client *client, const char *id, const char *name, sl_catalog **catalog,
+                            sl_error *error)
+{
+    const sl_catalog_spec spec = {.struct_size = sizeof spec, .id = id, .name = name};
+    return sl_catalog_create_as(client, &spec, catalog, error);
 }
 
 sl_status sl_catalog_get(sl_client *client, const char *hrn, sl_catalog **catalog, sl_error *error)

@@ -41,24 +41,10 @@ static sl_status strange(const char *what, sl_error *error)
 
 /* The call. */
 
-/* Appends a name as a segment of a path. */
-static void append_name(struct sl_buffer *url, const char *name)
-{
-    if (name[strspn(name, ".")])
-        sl_percent_encode(url, name, strlen(name));
-    else
-        for (; *name; name++) /* . and .. would be taken for directories */
-            sl_buffer_append_text(url, "%2E");
-}
-
 static sl_status check(sl_client *client, const char *name, sl_error *error)
 {
     sl_status status = sl_client_check(client, error);
-    if (!status && (!name || !sl_is_token_text(name, 64)))
-        status = sl_error_set(error, SL_INVALID_ARGUMENT,
-                              "an application is named by its id, or its name, of 1 to 64 printable ASCII "
-                              "characters without blanks");
-    return status;
+    return status ? status : sl_client_check_name(name, error);
 }
 
 /* One call of config v1; in may be NULL and is taken. The path is before, name (may be NULL) as a segment,
@@ -74,7 +60,7 @@ static sl_status call(sl_client *client, const char *method, const char *before,
     if (!status) {
         sl_buffer_printf(&url, "%s/%s", base, before);
         if (name)
-            append_name(&url, name);
+            sl_client_append_name(&url, name);
         sl_buffer_append_text(&url, after);
         status =
             url.failed ? sl_error_oom(error) : sl_client_call_json(client, method, url.data, in, out, error);

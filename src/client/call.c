@@ -147,3 +147,22 @@ sl_status sl_client_endpoint(struct sl_client *client, const char *hrn, const ch
     json_decref(answer);
     return status;
 }
+
+sl_status sl_client_check_name(const char *name, sl_error *error)
+{
+    if (name && sl_is_token_text(name, 64))
+        return SL_OK;
+    return sl_error_set(
+        error, SL_INVALID_ARGUMENT,
+        "an application is named by its id, or its name, of 1 to 64 printable ASCII characters "
+        "without blanks");
+}
+
+void sl_client_append_name(struct sl_buffer *url, const char *name)
+{
+    if (name[strspn(name, ".")])
+        sl_percent_encode(url, name, strlen(name));
+    else
+        for (; *name; name++) /* . and .. would be taken for directories */
+            sl_buffer_append_text(url, "%2E");
+}

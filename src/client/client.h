@@ -50,6 +50,11 @@ sl_status sl_client_base_url(struct sl_client *client, const char *hrn, const ch
 sl_status sl_client_extension_url(struct sl_client *client, const char *hrn, const char *api,
                                   const char *version, const char *what, char **url, sl_error *error);
 
+/* How applications are named in URLs: their ids and names. Errors: SL_INVALID_ARGUMENT; NULL is allowed. */
+sl_status sl_client_check_name(const char *name, sl_error *error);
+/* Appends one as a segment of a path. */
+void sl_client_append_name(struct sl_buffer *url, const char *name);
+
 /* One signed call: adds Authorization, and on 401 gets a fresh token and tries once more. Statuses of 400 and
  * more are errors. response may be NULL; else the caller frees it. Any thread but the engine's. */
 sl_status sl_client_call(struct sl_client *client, const struct sl_http_request *request,

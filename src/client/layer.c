@@ -56,6 +56,7 @@ sl_status sl_layer_facts_get(struct sl_client *client, const char *hrn, const ch
         status = read_layer(found, hrn, id, facts, error);
     else
         status = sl_error_set(error, SL_NOT_FOUND, "the catalog %s has no layer %s", hrn, id);
+    facts->marketplace = json_is_true(json_object_get(catalog, "marketplace"));
     json_decref(catalog);
     if (status)
         sl_layer_facts_free(facts);
@@ -75,9 +76,11 @@ sl_status sl_layer_facts_try(struct sl_client *client, const char *hrn, const ch
     sl_error why = {0};
     sl_status status = sl_layer_facts_get(client, hrn, id, facts, &why);
     if (status == SL_FORBIDDEN || status == SL_NOT_FOUND || status == SL_UNSUPPORTED) {
-        SL_INFO(&client->log,
-                "layer %s of %s: its content encoding is not known, payloads go as they are: %s", id, hrn,
-                why.text);
+        SL_INFO(
+            &client->log,
+            "layer %s of %s: the catalog does not tell of it; what it would, its content encoding, is taken "
+            "as none: %s",
+            id, hrn, why.text);
         return SL_OK;
     }
     if (status && error)
@@ -89,6 +92,7 @@ bool sl_layer_facts_copy(const struct sl_layer_facts *facts, struct sl_layer_fac
 {
     to->content_type = sl_strdup(facts->content_type);
     to->content_encoding = sl_strdup(facts->content_encoding);
+    to->marketplace = facts->marketplace;
     if ((to->content_type || !facts->content_type) && (to->content_encoding || !facts->content_encoding))
         return true;
     sl_layer_facts_free(to);

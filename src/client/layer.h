@@ -2,6 +2,7 @@
 #ifndef SL_CLIENT_LAYER_H
 #define SL_CLIENT_LAYER_H
 
+#include <stdbool.h>
 #include <streamlayer/error.h>
 
 struct sl_client;
@@ -10,6 +11,7 @@ struct sl_client;
 struct sl_layer_facts {
     char *content_type;     /* NULL: not known, and so are all */
     char *content_encoding; /* NULL: none */
+    bool marketplace;       /* its catalog is on the Marketplace */
 };
 
 /* Asks config v1. Errors: SL_NOT_FOUND when the catalog has no such layer, SL_INVALID_ARGUMENT when it is no

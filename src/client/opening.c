@@ -1,6 +1,7 @@
 /* What a connector is opened on: the endpoint and the pass-through settings, where it is a direct one. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/error.h"
 #include "base/secret.h"
@@ -45,6 +46,19 @@ static sl_status prepare_direct(struct sl_opening *opening, struct sl_client *cl
     return status;
 }
 
+/* The gateway would refuse it, too, and on a secured cluster Kafka: here it is told which setting to change.
+ */
+static sl_status refuse_marketplace(const struct sl_target *target, sl_error *error)
+{
+    return sl_error_set(
+        error, SL_FORBIDDEN,
+        "catalog %.300s is on the Marketplace: its consumption is counted, so it is read through the "
+        "http-connector only: set " SL_ROOT
+        "stream.connector.consumer = \"http-connector\", or, for its layers "
+        "alone, " SL_ROOT "stream.layers.\"%.300s\".\"*\".connector.consumer",
+        target->hrn, target->hrn);
+}
+
 sl_status sl_opening_prepare(struct sl_opening *opening, struct sl_client *client,
                              const struct sl_connector *connector, const char *hrn, const char *layer,
                              const char *side, bool encoded, sl_error *error)
@@ -55,10 +69,15 @@ sl_status sl_opening_prepare(struct sl_opening *opening, struct sl_client *clien
     sl_status status = sl_hrn_check(hrn, error);
     if (!status)
         status = sl_layer_id_check(layer, error);
+    bool reads_directly = connector->direct && !strcmp(side, "consumer");
+    if (!status && (encoded || reads_directly))
+        status = sl_layer_facts_try(client, hrn, layer, &opening->facts, error);
+    if (!status && reads_directly && opening->facts.marketplace)
+        status = refuse_marketplace(&opening->target, error);
+    if (!encoded)
+        sl_layer_facts_free(&opening->facts); /* no more than that was asked of them */
     if (!status && connector->direct)
         status = prepare_direct(opening, client, side, error);
-    if (!status && encoded)
-        status = sl_layer_facts_try(client, hrn, layer, &opening->facts, error);
     if (status)
         sl_opening_free(opening);
     return status;

@@ -7,6 +7,7 @@ import threading
 import urllib.parse
 
 import streamlayer
+from accounts import Accounts
 from streamlayer import Platform, Running, TestCase, wait_for
 
 RATE = 100 * 1024
@@ -138,6 +139,39 @@ class Throttle(TestCase):
             return answer.status == 204
         wait_for(submitted, 60, "the submit never came to its end")
         self.assertEqual(sum(self.ends(platform, hrn)), 5)
+
+    def test_market_throughput_is_the_applications(self):
+        """A Marketplace subscription's outboundKbps, beside the layer's: polls and blobs."""
+        platform, _ = self.start("-D", "streamlayer.gateway.limits.throttle-wait=5s")
+        hrn = platform.post("/config/v1/catalogs", {"id": platform.name(), "marketplace": True, "layers": [
+            {"id": "l", "contentType": "text/plain", "streamProperties": {"parallelization": 1}}]}).json()["hrn"]
+        reader = Accounts(platform).make()
+
+        def give(kbps):
+            url = f"/config/v1/catalogs/{hrn}/marketplace-subscriptions/{reader.name}"
+            self.assertEqual(platform.put(url, {"outboundKbps": kbps}).status, 200)
+        for _ in range(5):
+            platform.publish(hrn, "l", b"x" * 20 * 1024, "text/plain")
+        blob = f"/blob/v1/catalogs/{hrn}/layers/l/data/b"
+        self.assertEqual(platform.put(blob, b"x", headers=TEXT).status, 204)
+        give(1)
+        subscription = streamlayer.Subscription(reader, hrn, "l", properties={"auto.offset.reset": "earliest"})
+        self.assertEqual(len(subscription.receive(1)), 1)  # one goes, however large, and the next waits for 19 s
+        self.assertEqual(reader.get(subscription.url("partitions") + "?maxWaitMs=0").json()["messages"], [])
+        refused = reader.get(blob)
+        self.assertEqual((refused.status, refused.json()["code"]), (429, "throttled"), refused.text)
+        self.assertIn("outboundKbps", refused.json()["action"])
+        provider = streamlayer.Subscription(platform, hrn, "l", properties={"auto.offset.reset": "earliest"})
+        self.assertEqual(len(provider.receive(5)), 5)
+        give(50)
+        rest = []
+        while len(rest) < 4:
+            got = subscription.receive(1)
+            self.assertLessEqual(len(got), 2, "more than a second's worth in one answer")
+            rest += got
+        self.assertEqual(reader.get(blob).status, 200)
+        for each in (subscription, provider):
+            each.delete()
 
     def test_who_waits_goes_when_the_gateway_is_stopped(self):
         platform, hrn = self.start("-D", "streamlayer.gateway.limits.throttle-wait=29s")

@@ -150,6 +150,10 @@ class Fixture:
             self.tokens[name], self.names[name] = account.token, account.name
             for _ in range(2 if name == "writer" else 0):
                 self.want(account.post(f"{paths['U']}/publications", {"layerIds": ["text"]}), 200)
+        for name, terms in (("early", {"from": 4102444800000}), ("late", {"from": 1, "until": 86400000})):
+            account = accounts.make()
+            self.tokens[name], self.names[name] = account.token, account.name
+            self.want(platform.put(f"/config/v1/catalogs/{self.market}/marketplace-subscriptions/{account.name}", terms), 200)
 
     def token(self, by, header, claims):
         """A token that is good but for what is given, and new: by the outside issuer's key, or the gateway's own."""

@@ -48,7 +48,7 @@ source.DENIERS = {"framing.c:fault_of": r'return "', "ingest.c:gw_message_fault"
                   "layer_spec.c:is_media_type": r"return false;", "request.c:check_argument": r"\*bad = true",
                   "forwarded.c:gw_forwarded_read": r'\*why = "', "forwarded.c:read_pair": r"return (?:false|NULL);",
                   "forwarded.c:read_element": r"return false;"}
-source.CHECKERS = r"(?:check_members|read_text|check_content|take_headers)"
+source.CHECKERS = r"(?:gw_check_members|read_text|check_content|take_headers)"
 
 CHOICE = r"""
 #include <fcntl.h>

@@ -36,6 +36,7 @@ static int setup(void **state)
     strcpy(fixture->directory, "/tmp/gw-api-XXXXXX");
     assert_non_null(mkdtemp(fixture->directory));
     assert_int_equal(gw_catalogs_open(fixture->directory, &gateway->catalogs, NULL), SL_OK);
+    assert_int_equal(gw_market_open(fixture->directory, &gateway->market, NULL), SL_OK);
     assert_int_equal(gw_application_ensure(fixture->directory, "me", &fixture->application, NULL), SL_OK);
     assert_int_equal(gw_applications_open(fixture->directory, &gateway->applications, NULL), SL_OK);
     assert_int_equal(gw_access_open(gateway->applications, NULL, NULL, &gateway->access, NULL), SL_OK);
@@ -74,6 +75,7 @@ static int teardown(void **state)
     gw_workers_stop(&fixture->gateway.workers);
     gw_access_close(&fixture->gateway.access);
     gw_applications_close(&fixture->gateway.applications);
+    gw_market_close(&fixture->gateway.market);
     gw_catalogs_close(&fixture->gateway.catalogs);
     free(fixture->gateway.public_url);
     char command[100];

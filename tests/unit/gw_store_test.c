@@ -301,8 +301,8 @@ static void catalogs_are_listed_in_pages(void **state)
     static const char *const ids[] = {"d", "b", "e", "a", "c"};
     for (size_t i = 0; i < 5; i++)
         assert_int_equal(gw_catalogs_create(fixture->catalogs, ids[i], "a name", false, NULL, NULL), SL_OK);
-    assert_int_equal(gw_catalogs_rename(fixture->catalogs, HRN, "caf\xc3\xa9", NULL), SL_OK);
-    assert_int_equal(gw_catalogs_rename(fixture->catalogs, GW_HRN_PREFIX "x", "x", NULL), SL_NOT_FOUND);
+    assert_int_equal(gw_catalogs_update(fixture->catalogs, HRN, "caf\xc3\xa9", NULL, NULL), SL_OK);
+    assert_int_equal(gw_catalogs_update(fixture->catalogs, GW_HRN_PREFIX "x", "x", NULL, NULL), SL_NOT_FOUND);
     reopen(fixture);
     char seen[6] = "", *next = NULL;
     for (int page = 0; page < 3; page++) {
