@@ -26,7 +26,7 @@ struct cluster {
     unsigned long long tried;
     sl_error outcome;
 
-    pthread_mutex_t work;    /* held by whoever compares: what follows is theirs */
+    bool busy;               /* under the keeper's lock: somebody compares, and what follows is theirs */
     struct gw_acl_set known; /* ours, as Kafka has them, once it was looked at */
     bool looked, settled;    /* settled: all was written once, so what differs later was changed by others */
     /* For /metrics. */
@@ -279,10 +279,11 @@ static void comparison_free(struct comparison *comparison)
     gw_acl_set_free(&comparison->beyond);
 }
 
-static sl_status look(struct cluster *cluster, struct comparison *comparison, sl_error *error)
+static sl_status look(struct cluster *cluster, int64_t until_ms, struct comparison *comparison,
+                      sl_error *error)
 {
     struct gw_acl_set there = {0}, ours = {0};
-    sl_status status = gw_broker_acls(cluster->broker, &there, error);
+    sl_status status = gw_broker_acls(cluster->broker, until_ms, &there, error);
     if (status)
         return status;
     sort_out(&comparison->picture, &there, &ours, &comparison->beyond);
@@ -297,8 +298,8 @@ static sl_status look(struct cluster *cluster, struct comparison *comparison, sl
     return SL_OK;
 }
 
-/* Under work. ask: Kafka itself, and not what is known. */
-static sl_status compare(struct gw_acl_keeper *keeper, struct cluster *cluster, bool ask,
+/* For whoever is busy with it, as what follows. ask: Kafka itself, and not what is known. */
+static sl_status compare(struct gw_acl_keeper *keeper, struct cluster *cluster, bool ask, int64_t until_ms,
                          struct comparison *comparison, sl_error *error)
 {
     *comparison = (struct comparison){0};
@@ -307,7 +308,7 @@ static sl_status compare(struct gw_acl_keeper *keeper, struct cluster *cluster, 
         return status;
     bool asks = ask || !cluster->looked;
     if (asks)
-        status = look(cluster, comparison, error);
+        status = look(cluster, until_ms, comparison, error);
     if (!status) {
         gw_acl_set_minus(&comparison->missing, &comparison->picture.desired, &cluster->known);
         gw_acl_set_minus(&comparison->surplus, &cluster->known, &comparison->picture.desired);
@@ -324,11 +325,11 @@ static sl_status compare(struct gw_acl_keeper *keeper, struct cluster *cluster, 
     return status;
 }
 
-/* Under work. */
-static sl_status put_right(struct cluster *cluster, struct comparison *comparison, sl_error *error)
+static sl_status put_right(struct cluster *cluster, struct comparison *comparison, int64_t until_ms,
+                           sl_error *error)
 {
     sl_status status =
-        gw_broker_change_acls(cluster->broker, &comparison->missing, &comparison->surplus, error);
+        gw_broker_change_acls(cluster->broker, &comparison->missing, &comparison->surplus, until_ms, error);
     if (status) { /* it is not known what was done */
         cluster->looked = false;
         return status;
@@ -370,16 +371,16 @@ static void tell(struct gw_acl_keeper *keeper, struct cluster *cluster, const st
             name, comparison->beyond.count);
 }
 
-/* Under work. */
 static void keep(struct cluster *cluster, bool ask, sl_error *outcome)
 {
     struct gw_acl_keeper *keeper = cluster->keeper;
     struct comparison comparison;
     sl_error reason = {0};
     bool asks = ask || !cluster->looked, settled = cluster->settled;
-    sl_status status = compare(keeper, cluster, ask, &comparison, &reason);
+    /* As long as it takes: each question has a bound of its own. */
+    sl_status status = compare(keeper, cluster, ask, INT64_MAX, &comparison, &reason);
     if (!status) {
-        status = put_right(cluster, &comparison, &reason);
+        status = put_right(cluster, &comparison, INT64_MAX, &reason);
         if (!status && asks)
             tell(keeper, cluster, &comparison, settled);
         comparison_free(&comparison);
@@ -394,6 +395,31 @@ static void keep(struct cluster *cluster, bool ask, sl_error *outcome)
     cluster->failing = status != SL_OK;
     *outcome = reason;
     outcome->status = status;
+}
+
+/* Whoever compares does so alone. False: it was not until then. */
+static bool begin_work(struct cluster *cluster, int64_t until_ms)
+{
+    struct gw_acl_keeper *keeper = cluster->keeper;
+    const struct timespec until = until_ms == INT64_MAX ? (struct timespec){0} : sl_mono_deadline(until_ms);
+    int timed_out = 0;
+    pthread_mutex_lock(&keeper->lock);
+    while (cluster->busy && !timed_out)
+        timed_out = until_ms == INT64_MAX ? pthread_cond_wait(&keeper->settled, &keeper->lock)
+                                          : pthread_cond_timedwait(&keeper->settled, &keeper->lock, &until);
+    bool begun = !cluster->busy;
+    cluster->busy = true;
+    pthread_mutex_unlock(&keeper->lock);
+    return begun;
+}
+
+static void end_work(struct cluster *cluster)
+{
+    struct gw_acl_keeper *keeper = cluster->keeper;
+    pthread_mutex_lock(&keeper->lock);
+    cluster->busy = false;
+    pthread_cond_broadcast(&keeper->settled);
+    pthread_mutex_unlock(&keeper->lock);
 }
 
 /* --- The threads --- */
@@ -420,9 +446,9 @@ static void *run(void *opaque)
         pthread_mutex_unlock(&keeper->lock);
         sl_error outcome;
         bool ask = sl_mono_ms() >= ask_ms;
-        pthread_mutex_lock(&cluster->work);
+        (void)begin_work(cluster, INT64_MAX);
         keep(cluster, ask, &outcome);
-        pthread_mutex_unlock(&cluster->work);
+        end_work(cluster);
         if (ask && !outcome.status)
             ask_ms = sl_mono_ms() + keeper->interval_ms;
         due_ms = outcome.status ? sl_mono_ms() + retry_ms : ask_ms;
@@ -467,7 +493,6 @@ sl_status gw_acl_keeper_start(struct gateway *gateway, struct gw_acl_keeper **ou
         struct cluster *cluster = &keeper->clusters[keeper->count++];
         cluster->keeper = keeper;
         cluster->broker = broker;
-        pthread_mutex_init(&cluster->work, NULL);
     }
     sl_status status = sl_config_duration_ms(gateway->config, SL_GATEWAY_ROOT "kafka.acls.check-interval",
                                              &keeper->interval_ms, error);
@@ -501,10 +526,8 @@ void gw_acl_keeper_free(struct gw_acl_keeper **out)
         return;
     *out = NULL;
     gw_acl_keeper_finish(keeper);
-    for (size_t i = 0; i < keeper->count; i++) {
+    for (size_t i = 0; i < keeper->count; i++)
         gw_acl_set_free(&keeper->clusters[i].known);
-        pthread_mutex_destroy(&keeper->clusters[i].work);
-    }
     pthread_cond_destroy(&keeper->changed);
     pthread_cond_destroy(&keeper->settled);
     pthread_mutex_destroy(&keeper->lock);
@@ -601,32 +624,50 @@ static json_t *acls_json(struct gw_acl_keeper *keeper, const struct cluster *clu
     return list;
 }
 
-/* Under work. NULL: no memory. */
-static json_t *check(struct gw_acl_keeper *keeper, struct cluster *cluster, bool repair)
+/* NULL: no memory. */
+static json_t *check(struct gw_acl_keeper *keeper, struct cluster *cluster, bool repair, int64_t until_ms)
 {
     struct comparison comparison;
     sl_error error = {0};
     const char *name = gw_broker_cluster(cluster->broker);
     json_t *missing = NULL, *surplus = NULL, *beyond = NULL;
-    if (compare(keeper, cluster, true, &comparison, &error))
+    if (compare(keeper, cluster, true, until_ms, &comparison, &error))
         return json_pack("{s:s, s:s}", "cluster", name, "error", error.text);
     missing = acls_json(keeper, cluster, &comparison.missing);
     surplus = acls_json(keeper, cluster, &comparison.surplus);
     beyond = acls_json(keeper, cluster, &comparison.beyond);
-    sl_status status = repair ? put_right(cluster, &comparison, &error) : SL_OK;
+    sl_status status = repair ? put_right(cluster, &comparison, until_ms, &error) : SL_OK;
     comparison_free(&comparison);
     return json_pack("{s:s, s:s*, s:o, s:o, s:o}", "cluster", name, "error", status ? error.text : NULL,
                      "missing", missing, "surplus", surplus, "beyond", beyond);
 }
 
-sl_status gw_acl_check(struct gw_acl_keeper *keeper, bool repair, json_t **report, sl_error *error)
+/* What is told of a cluster that another pass has kept busy for all the time there was. NULL: no memory. */
+static json_t *busy_json(struct gw_acl_keeper *keeper, const struct cluster *cluster)
+{
+    pthread_mutex_lock(&keeper->lock);
+    json_t *told = json_pack("{s:s, s:s}", "cluster", gw_broker_cluster(cluster->broker), "error",
+                             cluster->outcome.status
+                                 ? cluster->outcome.text
+                                 : "the gateway is writing its access control lists just now: ask again");
+    pthread_mutex_unlock(&keeper->lock);
+    return told;
+}
+
+sl_status gw_acl_check(struct gw_acl_keeper *keeper, bool repair, int64_t until_ms, json_t **report,
+                       sl_error *error)
 {
     json_t *clusters = json_array();
     bool good = clusters != NULL;
     for (size_t i = 0; keeper && i < keeper->count && good; i++) {
-        pthread_mutex_lock(&keeper->clusters[i].work);
-        good = !json_array_append_new(clusters, check(keeper, &keeper->clusters[i], repair));
-        pthread_mutex_unlock(&keeper->clusters[i].work);
+        struct cluster *cluster = &keeper->clusters[i];
+        /* One that is away leaves time for those that follow. */
+        int64_t share_ms = sl_mono_ms() + sl_remaining_ms(until_ms) / (int64_t)(keeper->count - i);
+        bool begun = begin_work(cluster, share_ms);
+        json_t *told = begun ? check(keeper, cluster, repair, share_ms) : busy_json(keeper, cluster);
+        if (begun)
+            end_work(cluster);
+        good = !json_array_append_new(clusters, told);
     }
     *report = good ? json_pack("{s:o}", "clusters", clusters) : NULL;
     if (!good)

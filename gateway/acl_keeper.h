@@ -44,9 +44,11 @@ sl_status gw_acl_settle(struct gw_acl_keeper *keeper, const char *cluster, int64
  * each list of {"principal","application" (its name, where it is one),"resource","name","prefixed",
  * "operation"}; a cluster that cannot be asked has "error" instead. beyond: what gives applications, or
  * everybody, more than was granted, but was made by others. repair: missing and surplus are put right, after
- * which the report says what was. Blocks. Errors: SL_OUT_OF_MEMORY.
+ * which the report says what was. Blocks, until until_ms (sl_mono_ms) at the latest. Errors:
+ * SL_OUT_OF_MEMORY.
  */
-sl_status gw_acl_check(struct gw_acl_keeper *keeper, bool repair, json_t **report, sl_error *error);
+sl_status gw_acl_check(struct gw_acl_keeper *keeper, bool repair, int64_t until_ms, json_t **report,
+                       sl_error *error);
 /* Appends what /metrics tells of it. Any thread. False: no memory. */
 bool gw_acl_metrics(const struct gw_acl_keeper *keeper, struct sl_buffer *text);
 

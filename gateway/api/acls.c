@@ -9,6 +9,7 @@ struct acl_call {
     struct gw_request *request;
     struct gateway *gateway;
     bool repair;
+    int64_t until_ms; /* Kafka is waited for no longer (sl_mono_ms) */
 };
 
 static void run(struct gw_job *job)
@@ -16,7 +17,7 @@ static void run(struct gw_job *job)
     struct acl_call *call = (struct acl_call *)job;
     json_t *report;
     sl_error error = {0};
-    if (gw_acl_check(call->gateway->acls, call->repair, &report, &error))
+    if (gw_acl_check(call->gateway->acls, call->repair, call->until_ms, &report, &error))
         gw_respond_failure(call->request, &error);
     else
         gw_respond_json(call->request, 200, report);
@@ -32,6 +33,7 @@ static void begin(struct gw_request *request, bool repair)
     }
     *call = (struct acl_call){
         .job.run = run, .request = request, .gateway = gw_request_opaque(request), .repair = repair};
+    call->until_ms = gw_kafka_deadline_ms(call->gateway);
     gw_work_post(call->gateway->workers, gw_request_application(request), &call->job);
 }
 

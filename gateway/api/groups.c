@@ -22,6 +22,7 @@ struct call {
     struct gw_layer *layer;
     char *prefix, *name; /* name: the whole, as Kafka has it; NULL where none is asked for */
     struct gw_reset reset;
+    int64_t until_ms; /* Kafka is waited for no longer (sl_mono_ms) */
 };
 
 static void call_free(struct call *call)
@@ -90,6 +91,7 @@ static struct call *call_new(struct gw_request *request, void (*run)(struct gw_j
     call->request = request;
     call->gateway = gw_request_opaque(request);
     call->layer = layer;
+    call->until_ms = gw_kafka_deadline_ms(call->gateway);
     call->prefix = sl_printf("%s.", gw_request_application(request));
     if (!call->prefix)
         out_of_memory(request);
@@ -176,8 +178,8 @@ static void run_list(struct gw_job *job)
     struct gw_group *groups;
     size_t count;
     sl_error error = {0};
-    if (gw_groups_list(gw_layer_broker(call->gateway, call->layer), call->layer, call->prefix, &groups,
-                       &count, &error)) {
+    if (gw_groups_list(gw_layer_broker(call->gateway, call->layer), call->layer, call->prefix, call->until_ms,
+                       &groups, &count, &error)) {
         fail(call->request, &error);
     } else {
         json_t *array = json_array();
@@ -208,8 +210,8 @@ static void run_describe(struct gw_job *job)
     struct call *call = (struct call *)job;
     struct gw_group group;
     sl_error error = {0};
-    if (gw_group_describe(gw_layer_broker(call->gateway, call->layer), call->layer, call->name, &group,
-                          &error))
+    if (gw_group_describe(gw_layer_broker(call->gateway, call->layer), call->layer, call->name,
+                          call->until_ms, &group, &error))
         fail(call->request, &error);
     else if (!group.reads)
         gw_respond_errorf(call->request, 404, "no-such-group",
@@ -238,7 +240,7 @@ static void run_reset(struct gw_job *job)
     struct gw_group group = {0};
     sl_error error = {0};
     if (gw_group_reset(gw_layer_broker(call->gateway, call->layer), call->layer, call->name, &call->reset,
-                       &group, &error))
+                       call->until_ms, &group, &error))
         fail(call->request, &error);
     else
         gw_respond_json(call->request, 200, group_json(call, &group));
@@ -357,7 +359,8 @@ static void run_statistics(struct gw_job *job)
     struct call *call = (struct call *)job;
     struct gw_group_partition partitions[GW_PARTITIONS_MAX];
     sl_error error = {0};
-    if (gw_layer_bounds(gw_layer_broker(call->gateway, call->layer), call->layer, partitions, &error)) {
+    if (gw_layer_bounds(gw_layer_broker(call->gateway, call->layer), call->layer, call->until_ms, partitions,
+                        &error)) {
         fail(call->request, &error);
     } else {
         json_t *array = json_array();

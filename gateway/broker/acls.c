@@ -197,7 +197,7 @@ static sl_status fail(const struct gw_broker *broker, const char *what, rd_kafka
 /* The answer, or NULL and why. */
 static rd_kafka_event_t *await(const struct gw_asking *asking, const char *what, sl_error *error)
 {
-    int64_t until_ms = sl_deadline_ms(ACLS_TIMEOUT_MS);
+    int64_t until_ms = sl_mono_ms() + gw_kafka_remaining_ms(asking->until_ms, ACLS_TIMEOUT_MS);
     rd_kafka_event_t *event = NULL;
     while (!event && sl_remaining_ms(until_ms) > 0 && !atomic_load(&asking->broker->acls_cancelled))
         event = rd_kafka_queue_poll(asking->queue, SLICE_MS);
@@ -216,7 +216,8 @@ static rd_kafka_AdminOptions_t *options_for(const struct gw_asking *asking, rd_k
     char text[GW_PROPERTY_TEXT_MAX];
     rd_kafka_AdminOptions_t *options = rd_kafka_AdminOptions_new(asking->rk, operation);
     if (options)
-        rd_kafka_AdminOptions_set_request_timeout(options, ACLS_TIMEOUT_MS, text, sizeof text);
+        rd_kafka_AdminOptions_set_request_timeout(
+            options, gw_kafka_remaining_ms(asking->until_ms, ACLS_TIMEOUT_MS), text, sizeof text);
     return options;
 }
 
@@ -287,12 +288,12 @@ static sl_status look(struct gw_asking *asking, struct gw_acl_set *out, sl_error
     return out->failed ? sl_error_oom(error) : SL_OK;
 }
 
-sl_status gw_broker_acls(struct gw_broker *broker, struct gw_acl_set *out, sl_error *error)
+sl_status gw_broker_acls(struct gw_broker *broker, int64_t until_ms, struct gw_acl_set *out, sl_error *error)
 {
     struct gw_asking asking;
     sl_error reason = {0};
     *out = (struct gw_acl_set){0};
-    sl_status status = gw_asking_begin(&asking, broker, NULL, 0, &reason);
+    sl_status status = gw_asking_begin(&asking, broker, NULL, until_ms, &reason);
     if (!status)
         status = probe(&asking, &reason);
     if (!status)
@@ -371,13 +372,13 @@ static sl_status take(struct gw_asking *asking, const struct gw_acl *list, size_
 
 /* What must not be done any more goes first. */
 sl_status gw_broker_change_acls(struct gw_broker *broker, const struct gw_acl_set *add,
-                                const struct gw_acl_set *remove, sl_error *error)
+                                const struct gw_acl_set *remove, int64_t until_ms, sl_error *error)
 {
     if (!add->count && !remove->count)
         return SL_OK;
     struct gw_asking asking;
     sl_error reason = {0};
-    sl_status status = gw_asking_begin(&asking, broker, NULL, 0, &reason);
+    sl_status status = gw_asking_begin(&asking, broker, NULL, until_ms, &reason);
     for (size_t i = 0; i < remove->count && !status; i += PORTION)
         status = take(&asking, remove->list + i, remove->count - i < PORTION ? remove->count - i : PORTION,
                       &reason);

@@ -54,14 +54,15 @@ const char *gw_acl_resource_text(enum gw_acl_resource resource);
 const char *gw_acl_operation_text(enum gw_acl_operation operation);
 
 /*
- * All that the cluster has. Blocks. Errors: SL_UNSUPPORTED (it has no authorizer), SL_FORBIDDEN (the
- * gateway's own principal may not), SL_UNAVAILABLE, SL_TIMED_OUT, SL_OUT_OF_MEMORY, SL_KAFKA.
+ * All that the cluster has. Blocks, until until_ms (sl_mono_ms) at the latest. Errors: SL_UNSUPPORTED (it has
+ * no authorizer), SL_FORBIDDEN (the gateway's own principal may not), SL_UNAVAILABLE, SL_TIMED_OUT,
+ * SL_OUT_OF_MEMORY, SL_KAFKA.
  */
-sl_status gw_broker_acls(struct gw_broker *broker, struct gw_acl_set *out, sl_error *error);
+sl_status gw_broker_acls(struct gw_broker *broker, int64_t until_ms, struct gw_acl_set *out, sl_error *error);
 /* Makes those of add, and removes those of remove, which may be empty. When it fails, some of it may be done.
- * Blocks. Errors: as above. */
+ * Blocks, as above. Errors: as above. */
 sl_status gw_broker_change_acls(struct gw_broker *broker, const struct gw_acl_set *add,
-                                const struct gw_acl_set *remove, sl_error *error);
+                                const struct gw_acl_set *remove, int64_t until_ms, sl_error *error);
 /* Calls that are under way end soon, and those that come fail: everybody is leaving. Any thread. */
 void gw_broker_cancel_acls(struct gw_broker *broker);
 /* Whether the settings ask for grants to be written there. */

@@ -74,13 +74,17 @@ static void handle_close(struct asking *asking)
     asking->queue = NULL;
 }
 
-static sl_status asking_begin(struct asking *asking, struct gw_broker *broker, const struct gw_layer *layer,
-                              sl_error *error)
+static int64_t bounded_ms(int64_t until_ms)
 {
-    *asking = (struct asking){.broker = broker,
-                              .layer = layer,
-                              .until_ms = sl_mono_ms() + TIMEOUT_MS,
-                              .silence_ms = SILENCE_FIRST_MS};
+    int64_t most_ms = sl_mono_ms() + TIMEOUT_MS;
+    return until_ms < most_ms ? until_ms : most_ms;
+}
+
+static sl_status asking_begin(struct asking *asking, struct gw_broker *broker, const struct gw_layer *layer,
+                              int64_t until_ms, sl_error *error)
+{
+    *asking = (struct asking){
+        .broker = broker, .layer = layer, .until_ms = bounded_ms(until_ms), .silence_ms = SILENCE_FIRST_MS};
     if (atomic_fetch_add(&broker->group_calls, 1) >= GW_GROUP_CALLS_MAX) {
         atomic_fetch_sub(&broker->group_calls, 1);
         return sl_error_set_retriable(
@@ -493,11 +497,11 @@ static int compare(const void *a, const void *b)
 }
 
 sl_status gw_groups_list(struct gw_broker *broker, const struct gw_layer *layer, const char *prefix,
-                         struct gw_group **groups, size_t *count, sl_error *error)
+                         int64_t until_ms, struct gw_group **groups, size_t *count, sl_error *error)
 {
     sl_error reason = {0};
     struct asking asking;
-    sl_status status = asking_begin(&asking, broker, layer, &reason);
+    sl_status status = asking_begin(&asking, broker, layer, until_ms, &reason);
     asking.prefix = prefix;
     if (!status)
         status = ask_list(&asking, &reason);
@@ -570,11 +574,11 @@ static sl_status bounds_until(struct gw_broker *broker, const struct gw_layer *l
     return status;
 }
 
-sl_status gw_layer_bounds(struct gw_broker *broker, const struct gw_layer *layer,
+sl_status gw_layer_bounds(struct gw_broker *broker, const struct gw_layer *layer, int64_t until_ms,
                           struct gw_group_partition partitions[GW_PARTITIONS_MAX], sl_error *error)
 {
     sl_error reason = {0};
-    sl_status status = bounds_until(broker, layer, sl_mono_ms() + TIMEOUT_MS, partitions, &reason);
+    sl_status status = bounds_until(broker, layer, bounded_ms(until_ms), partitions, &reason);
     return tell(broker, status, &reason, error);
 }
 
@@ -597,13 +601,13 @@ static sl_status describe(struct asking *asking, struct gw_group *group, sl_erro
 }
 
 sl_status gw_group_describe(struct gw_broker *broker, const struct gw_layer *layer, const char *name,
-                            struct gw_group *group, sl_error *error)
+                            int64_t until_ms, struct gw_group *group, sl_error *error)
 {
     sl_error reason = {0};
     if (!group_init(group, name))
         return sl_error_oom(error);
     struct asking asking;
-    sl_status status = asking_begin(&asking, broker, layer, &reason);
+    sl_status status = asking_begin(&asking, broker, layer, until_ms, &reason);
     if (!status)
         status = describe(&asking, group, &reason);
     asking_end(&asking);
@@ -707,13 +711,14 @@ static sl_status reset_it(struct asking *asking, struct gw_group *group, sl_erro
 }
 
 sl_status gw_group_reset(struct gw_broker *broker, const struct gw_layer *layer, const char *name,
-                         const struct gw_reset *reset, struct gw_group *group, sl_error *error)
+                         const struct gw_reset *reset, int64_t until_ms, struct gw_group *group,
+                         sl_error *error)
 {
     sl_error reason = {0};
     if (!group_init(group, name))
         return sl_error_oom(error);
     struct asking asking;
-    sl_status status = asking_begin(&asking, broker, layer, &reason);
+    sl_status status = asking_begin(&asking, broker, layer, until_ms, &reason);
     asking.reset = reset;
     if (!status)
         status = reset_it(&asking, group, &reason);

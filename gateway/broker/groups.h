@@ -1,7 +1,7 @@
 /*
- * Consumer groups, as Kafka has them, looked at for one layer. Everything here blocks, for 10 s at most where
- * Kafka is silent or says "later": for workers only. SL_QUEUE_FULL: GW_GROUP_CALLS_MAX calls about groups
- * are under way.
+ * Consumer groups, as Kafka has them, looked at for one layer. Everything here blocks, where Kafka is
+ * silent or says "later" until until_ms (sl_mono_ms), and 10 s at most: for workers only. SL_QUEUE_FULL:
+ * GW_GROUP_CALLS_MAX calls about groups are under way.
  */
 #ifndef GW_BROKER_GROUPS_H
 #define GW_BROKER_GROUPS_H
@@ -35,12 +35,12 @@ struct gw_group {
 /* The groups that begin with prefix and read the layer, in the order of their names. Errors: SL_TOO_LARGE
  * (the prefix has more than GW_GROUPS_MAX), and those of Kafka: SL_NOT_FOUND is the layer's topic. */
 sl_status gw_groups_list(struct gw_broker *broker, const struct gw_layer *layer, const char *prefix,
-                         struct gw_group **groups, size_t *count, sl_error *error);
+                         int64_t until_ms, struct gw_group **groups, size_t *count, sl_error *error);
 void gw_groups_free(struct gw_group *groups, size_t count);
 
 /* A group that nobody has made is none that reads. Filled in any case; freed with gw_group_clear. */
 sl_status gw_group_describe(struct gw_broker *broker, const struct gw_layer *layer, const char *name,
-                            struct gw_group *group, sl_error *error);
+                            int64_t until_ms, struct gw_group *group, sl_error *error);
 void gw_group_clear(struct gw_group *group);
 
 enum gw_reset_to { GW_RESET_BEGIN, GW_RESET_END, GW_RESET_TIME, GW_RESET_OFFSET };
@@ -54,10 +54,11 @@ struct gw_reset {
 /* The group as it is then, or would be. One that does not exist is made by its first offsets. Errors:
  * SL_CONFLICT (it has members). */
 sl_status gw_group_reset(struct gw_broker *broker, const struct gw_layer *layer, const char *name,
-                         const struct gw_reset *reset, struct gw_group *group, sl_error *error);
+                         const struct gw_reset *reset, int64_t until_ms, struct gw_group *group,
+                         sl_error *error);
 
 /* begin and end of each of the layer's partitions. */
-sl_status gw_layer_bounds(struct gw_broker *broker, const struct gw_layer *layer,
+sl_status gw_layer_bounds(struct gw_broker *broker, const struct gw_layer *layer, int64_t until_ms,
                           struct gw_group_partition partitions[GW_PARTITIONS_MAX], sl_error *error);
 
 #endif

@@ -11,6 +11,9 @@
 
 #define MOST_HEADERS 16
 #define MOST_JSON    (16u << 20) /* bytes of an administrative answer */
+/* An answer that took so long was waited for by the platform itself, of Kafka: asking for it again and again
+ * would take minutes. */
+#define SLOW_MS 5000
 
 static sl_status call_once(struct sl_client *client, const struct sl_http_request *request,
                            const char *bearer, struct sl_http_response *response, sl_error *error)
@@ -95,6 +98,7 @@ sl_status sl_client_call_json_within(struct sl_client *client, const char *metho
         .max_response = MOST_JSON,
         .wanted = "Warning",
         .retry = !strcmp(method, "GET"), /* what changes something is not repeated unasked */
+        .slow_ms = SLOW_MS,
     };
     if (bounds) {
         request.owner = bounds->owner;

@@ -34,6 +34,7 @@ struct sl_call {
     size_t body_size;
     int timeout_ms;
     int64_t deadline_ms;
+    int slow_ms;
     bool retry, parked;
 
     CURL *easy; /* while RUNNING */
@@ -44,7 +45,8 @@ struct sl_call {
     bool from_tinyproxy; /* which answers a wrong password with 401, as the platform would */
     int sendings;        /* of this try, on one connection or another */
     int tries;
-    int64_t due_ms; /* while DELAYED */
+    int64_t due_ms;   /* while DELAYED */
+    int64_t begun_ms; /* the last try */
     struct sl_http_response response;
     sl_http_done done;
     void *opaque;

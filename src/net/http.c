@@ -136,6 +136,7 @@ static void start(struct sl_http *http, struct sl_call *call)
     }
     call->state = SL_CALL_RUNNING;
     call->response.tries = ++call->tries;
+    call->begun_ms = sl_mono_ms();
     if (call->host)
         call->host->running++;
 }
@@ -195,6 +196,8 @@ static int backoff(struct sl_http *http, int tries)
 static bool delay(struct sl_http *http, struct sl_call *call)
 {
     if (!call->retry || call->tries > http->options.set.retries || !sl_call_retriable(call))
+        return false;
+    if (call->slow_ms && sl_mono_ms() - call->begun_ms >= call->slow_ms)
         return false;
     int wait_ms = backoff(http, call->tries);
     if (call->response.retry_after_ms > wait_ms)

@@ -64,6 +64,7 @@ struct sl_http_request {
     size_t max_response; /* bytes of body; more is SL_PROTOCOL. 0: 1 MiB */
     int timeout_ms;      /* of one try; 0: the engine's */
     int64_t deadline_ms; /* sl_mono_ms() after which no further try begins; 0: none */
+    int slow_ms;         /* what has taken so long is not tried again: the server waited itself; 0: it is */
     bool retry;          /* connection errors, time-outs, 429 and 5xx are tried again */
     const char *wanted;  /* the name of a header of the answer to hand over; NULL: none */
     const void *owner;   /* sl_http_cancel takes it as it takes the opaque that the request was begun with */

@@ -106,6 +106,7 @@ sl_status sl_call_create(const struct sl_http_request *request, sl_http_done don
     call->body_size = request->body_size;
     call->timeout_ms = request->timeout_ms;
     call->deadline_ms = request->deadline_ms;
+    call->slow_ms = request->slow_ms;
     call->retry = request->retry;
     call->parked = request->parked;
     call->done = done;

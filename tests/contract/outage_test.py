@@ -12,7 +12,8 @@ from streamlayer import Background, Subscription, TestCase, wait_for
 
 OCTETS = {"Content-Type": "application/octet-stream"}
 PATIENCE_S = 25  # a client's; the gateway's is limits.kafka-wait
-SETTINGS = "limits { kafka-wait = 3 s, join-timeout = 10 s }"
+SHORT_S = 9  # where all the time there is was more once, whatever limits.kafka-wait says
+SETTINGS = "limits { kafka-wait = 3 s, join-timeout = 10 s }\n  kafka.acls.enabled = true"
 
 
 class Outage(TestCase):
@@ -39,8 +40,8 @@ class Outage(TestCase):
         self.subscription = Subscription(self.gateway, self.hrn, "read", properties={"auto.offset.reset": "earliest"})
         self.offset = self.subscription.receive(1)[0]["offset"]
 
-    def ask(self, method, url, body=b"", **headers):
-        return Background(self.gateway.request, method, url, body, headers, timeout=PATIENCE_S)
+    def ask(self, method, url, body=b"", patience=PATIENCE_S, **headers):
+        return Background(self.gateway.request, method, url, body, headers, timeout=patience)
 
     def all_calls(self):
         """One of each kind that waits for Kafka, all at once."""
@@ -62,10 +63,19 @@ class Outage(TestCase):
             "commit": self.ask("PUT", f"{node}/offsets", {"offsets": [self.offset]}),
             "seek": self.ask("PUT", f"{node}/seek", {"to": "begin"}),
             "positions": self.ask("GET", f"{node}/positions"),
+            "groups": self.ask("GET", f"{stream}/read/groups", patience=SHORT_S),
+            "group": self.ask("GET", f"{stream}/read/groups/-", patience=SHORT_S),
+            "reset": self.ask("PUT", f"{stream}/kept/groups/-/offsets", {"to": "begin"}, patience=SHORT_S),
+            "statistics": self.ask("GET", f"{stream}/read/statistics", patience=SHORT_S),
             "ready": self.ask("GET", "/ready"),
         }
 
     def check_answers(self):
+        for call in [self.ask(method, url, patience=SHORT_S) for method, url in (
+                ("GET", "/config/v1/acls"), ("POST", "/config/v1/acls/repair"))]:
+            answer = call.result(2 * PATIENCE_S)
+            self.assertEqual(answer.status, 200, answer.text)
+            self.assertTrue(answer.json()["clusters"][0]["error"], answer.text)
         for what, call in self.all_calls().items():
             with self.subTest(what):
                 answer = call.result(2 * PATIENCE_S)

@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/time.h"
 #include "config/settings.h"
 #include "gateway/broker/groups.h"
 #include "gateway/broker/internal.h"
@@ -53,6 +54,7 @@ static void close_place(struct place *place)
 struct call {
     struct place *place;
     pthread_t thread;
+    int64_t until_ms;
     sl_status status;
     sl_error error;
 };
@@ -62,7 +64,8 @@ static void *reset(void *opaque)
     struct call *call = opaque;
     const struct gw_reset to = {.to = GW_RESET_END, .all = true};
     struct gw_group group;
-    call->status = gw_group_reset(call->place->broker, &call->place->layer, "a.g", &to, &group, &call->error);
+    call->status = gw_group_reset(call->place->broker, &call->place->layer, "a.g", &to, call->until_ms,
+                                  &group, &call->error);
     gw_group_clear(&group);
     return NULL;
 }
@@ -72,8 +75,8 @@ static void *list(void *opaque)
     struct call *call = opaque;
     struct gw_group *groups;
     size_t count;
-    call->status =
-        gw_groups_list(call->place->broker, &call->place->layer, "a.", &groups, &count, &call->error);
+    call->status = gw_groups_list(call->place->broker, &call->place->layer, "a.", call->until_ms, &groups,
+                                  &count, &call->error);
     gw_groups_free(groups, count);
     return NULL;
 }
@@ -89,13 +92,14 @@ static void silent_kafka(void **state)
     open_place(&place);
     for (int i = 0; i < GW_GROUP_CALLS_MAX; i++) {
         calls[i].place = &place;
+        calls[i].until_ms = sl_mono_ms() + 1000;
         assert_int_equal(pthread_create(&calls[i].thread, NULL, i % 2 ? list : reset, &calls[i]), 0);
     }
     while (atomic_load(&place.broker->group_calls) < GW_GROUP_CALLS_MAX)
         nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
     list(&more);
     assert_int_equal(more.status, SL_QUEUE_FULL);
-    assert_int_equal(gw_group_describe(place.broker, &place.layer, "a.g", &group, &more.error),
+    assert_int_equal(gw_group_describe(place.broker, &place.layer, "a.g", INT64_MAX, &group, &more.error),
                      SL_QUEUE_FULL);
     assert_true(more.error.retriable);
     assert_string_equal(group.name, "a.g");

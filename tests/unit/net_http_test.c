@@ -260,6 +260,27 @@ static void connections_are_kept(void **state)
     assert_int_equal(web_connections(f->web), 1);
 }
 
+/* A time-out takes its time. */
+static void what_was_slow_is_not_tried_again(void **state)
+{
+    static const struct {
+        int slow_ms, tries;
+    } rows[] = {{0, 4}, {60000, 4}, {25, 1}};
+    struct fixture *f = *state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct sl_http_response response = {0};
+        sl_error error;
+        const struct sl_http_request request = {.method = "GET",
+                                                .url = url(f, "/park"),
+                                                .retry = true,
+                                                .timeout_ms = 50,
+                                                .slow_ms = rows[i].slow_ms};
+        assert_int_equal(sl_http_perform(f->http, &request, &response, &error), SL_TIMED_OUT);
+        assert_int_equal(response.tries, rows[i].tries);
+        sl_http_response_free(&response);
+    }
+}
+
 static void a_503_is_tried_again_when_asked(void **state)
 {
     struct fixture *f = *state;
@@ -637,6 +658,7 @@ CASES_MAIN(cmocka_unit_test_setup_teardown(a_request_is_sent_and_answered, start
            cmocka_unit_test_setup_teardown(no_body_means_length_0_and_no_type, start, stop),
            cmocka_unit_test_setup_teardown(only_large_bodies_ask_first, start, stop),
            cmocka_unit_test_setup_teardown(connections_are_kept, start, stop),
+           cmocka_unit_test_setup_teardown(what_was_slow_is_not_tried_again, start, stop),
            cmocka_unit_test_setup_teardown(a_503_is_tried_again_when_asked, start, stop),
            cmocka_unit_test_setup_teardown(a_cut_connection_is_tried_again, start, stop),
            cmocka_unit_test_setup_teardown(a_long_poll_is_never_sent_twice, start, stop),
