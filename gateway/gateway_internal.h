@@ -194,6 +194,10 @@ void gw_watch_access_free(struct gw_watch_access **watch); /* the loops and work
  */
 sl_status gw_config_clean(struct gateway *gateway, const char *hrn, const char *layer, int64_t until_ms,
                           sl_error *error);
+/* A line of the log for a change of administration that has been made: who, what and on what, by which
+ * request; nothing of it is secret. Before the answer; any thread. */
+void gw_audit(const struct gw_request *request, const char *format, ...) SL_PRINTF(2, 3);
+
 /* When a request that begins now must have what it asks of Kafka: limits.kafka-wait. */
 int64_t gw_kafka_deadline_ms(const struct gateway *gateway);
 /* The same for all, on a worker; what fails is logged. Any thread. */

@@ -19,8 +19,11 @@ static void run(struct gw_job *job)
     sl_error error = {0};
     if (gw_acl_check(call->gateway->acls, call->repair, call->until_ms, &report, &error))
         gw_respond_failure(call->request, &error);
-    else
+    else {
+        if (call->repair)
+            gw_audit(call->request, "had Kafka's access control lists repaired");
         gw_respond_json(call->request, 200, report);
+    }
     free(call);
 }
 

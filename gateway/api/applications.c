@@ -183,7 +183,11 @@ static void run_create(struct gw_job *job)
     struct call *call = (struct call *)job;
     struct gw_application made = {0};
     sl_error error = {0};
-    (void)gw_applications_create(call->gateway->applications, &call->spec, &made, &error);
+    char rights[SL_RIGHTS_TEXT];
+    if (!gw_applications_create(call->gateway->applications, &call->spec, &made, &error))
+        gw_audit(call->request, "created the application %s (%s) with the rights %s%s%s", call->spec.name,
+                 made.id, sl_rights_text(call->spec.rights, rights),
+                 call->spec.issuer ? ", of the issuer " : "", call->spec.issuer ? call->spec.issuer : "");
     finish_made(call, &made, &error, "application-exists",
                 "choose another name, or delete the other one first (streamlayer app delete)");
 }
@@ -285,6 +289,7 @@ static void run_delete(struct gw_job *job)
     if (gw_applications_delete(call->gateway->applications, call->application, &error)) {
         fail(call->request, &error, LAST_ADMIN);
     } else {
+        gw_audit(call->request, "deleted the application %s", call->application);
         take_effect_in_kafka(call);
         gw_respond(call->request, 204, NULL, "", 0, NULL, NULL);
     }
@@ -305,7 +310,9 @@ static void run_rotate(struct gw_job *job)
     struct call *call = (struct call *)job;
     struct gw_application made = {0};
     sl_error error = {0};
-    (void)gw_applications_rotate(call->gateway->applications, call->application, call->number, &made, &error);
+    if (!gw_applications_rotate(call->gateway->applications, call->application, call->number, &made, &error))
+        gw_audit(call->request, "gave the application %s the key %s; those before end in %lld ms",
+                 call->application, made.key_id, (long long)call->number);
     finish_made(call, &made, &error, "application-without-keys",
                 "have its issuer give it new credentials; or delete it and create one with a key");
 }
@@ -363,6 +370,18 @@ static void grants(struct gw_request *request)
     go_on(call, SL_OK, NULL);
 }
 
+static void audit_grant(const struct call *call)
+{
+    const char *verb = !call->add ? "took" : call->remove ? "set" : "gave"; /* DELETE, PUT, PATCH */
+    char rights[SL_RIGHTS_TEXT];
+    gw_audit(call->request, "%s the rights %s on %s %s the application %s", verb,
+             sl_rights_text(call->add ? call->add : call->remove, rights), call->hrn,
+             !call->add     ? "from"
+             : call->remove ? "for"
+                            : "to",
+             call->application);
+}
+
 static void run_grant(struct gw_job *job)
 {
     struct call *call = (struct call *)job;
@@ -372,6 +391,7 @@ static void run_grant(struct gw_job *job)
                               call->remove, call->spec.granted_by, &error)) {
         fail(call->request, &error, LAST_ADMIN);
     } else {
+        audit_grant(call);
         take_effect_in_kafka(call);
         if (!call->add)
             gw_respond(call->request, 204, NULL, "", 0, NULL, NULL);

@@ -220,6 +220,7 @@ static void run_create_catalog(struct gw_job *job)
         }
         gw_config_fail(change, &error);
     } else {
+        gw_audit(change->request, "created the catalog %s with %zu layers", hrn, change->spec_count);
         if (change->spec_count) /* what Kafka does not take now it takes later */
             gw_acl_settle(gateway->acls, NULL, change->until_ms, NULL);
         gw_config_respond(change, 201, gw_catalogs_json(gateway->catalogs, hrn, &exists));
@@ -339,10 +340,18 @@ static void run_update(struct gw_job *job)
                                           change->sets_marketplace ? &change->marketplace : NULL, &error);
     if (status == SL_CONFLICT)
         change->failure = &fixed;
-    if (status)
+    if (status) {
         gw_config_fail(change, &error);
-    else if (find_catalog(change->request, &value)) /* not deleted meanwhile */
-        gw_config_respond(change, 200, value);
+    } else {
+        gw_audit(change->request, "changed the catalog %s:%s%.200s%s%s", change->hrn,
+                 change->name ? " its name is " : "", change->name ? change->name : "",
+                 change->sets_marketplace && change->name ? "," : "",
+                 !change->sets_marketplace ? ""
+                 : change->marketplace     ? " it is on the Marketplace"
+                                           : " it is not on the Marketplace");
+        if (find_catalog(change->request, &value)) /* not deleted meanwhile */
+            gw_config_respond(change, 200, value);
+    }
     gw_config_free(change);
 }
 

@@ -117,6 +117,9 @@ void gw_run_delete(struct gw_job *job)
     struct gw_config_call *change = (struct gw_config_call *)job;
     sl_error error = {0};
     sl_status status = gw_catalogs_condemn(change->gateway->catalogs, change->hrn, change->layer, &error);
+    if (!status) /* out of sight, whatever becomes of its topics now */
+        gw_audit(change->request, "deleted the %s%s%s %s", change->layer ? "layer " : "catalog",
+                 change->layer ? change->layer : "", change->layer ? " of" : "", change->hrn);
     if (!status && !change->layer)
         gw_note_grants(change->gateway);
     if (!status) {
@@ -250,14 +253,27 @@ sl_status gw_make_layer(struct gw_config_call *change, const char *hrn, const st
     return status;
 }
 
+static void audit_layer(const struct gw_config_call *change, const char *verb, const struct gw_layer *layer)
+{
+    gw_audit(
+        change->request,
+        "%s the layer %s of %s: name \"%.100s\", topic %s of the cluster %s, parallelization %d, ttl %lld "
+        "ms, in %d and out %d KBps",
+        verb, layer->id, layer->hrn, layer->name, layer->topic, layer->cluster, layer->parallelization,
+        (long long)layer->ttl_ms, layer->in_kbps, layer->out_kbps);
+}
+
 static void run_create_layer(struct gw_job *job)
 {
     struct gw_config_call *change = (struct gw_config_call *)job;
     sl_error error = {0};
     struct gw_layer *layer;
     sl_status status = gw_make_layer(change, change->hrn, change->specs, &layer, &error);
-    if (layer) /* what Kafka does not take now it takes later */
+    if (layer) {
+        audit_layer(change, "created", layer);
+        /* What Kafka does not take now it takes later. */
         gw_acl_settle(change->gateway->acls, layer->cluster, change->until_ms, NULL);
+    }
     if (status)
         gw_config_fail(change, &error);
     else
@@ -324,10 +340,11 @@ static sl_status change_layer(struct gw_config_call *change, const struct gw_lay
         status = change_topic(change, layer, &spec, error);
     if (!status)
         status = gw_catalogs_update_layer(change->gateway->catalogs, layer, &spec, &now, error);
-    if (!status)
+    if (!status) {
         gw_throttler_changed(change->gateway->throttler);
-    if (!status)
+        audit_layer(change, "changed", now);
         gw_config_respond(change, 200, gw_layer_json(now));
+    }
     gw_layer_unlink(now);
     return status;
 }

@@ -162,6 +162,8 @@ static void run_set(struct gw_job *job)
     } else if (status) {
         fail(call->request, &error);
     } else {
+        gw_audit(call->request, "set the Marketplace subscription of the application %s to %s",
+                 call->application, call->hrn);
         gw_throttler_changed(call->gateway->throttler);
         answer_one(call);
     }
@@ -250,8 +252,11 @@ static void run_remove(struct gw_job *job)
         not_subscribed(call->request, error.text);
     else if (status)
         fail(call->request, &error);
-    else
+    else {
+        gw_audit(call->request, "ended the Marketplace subscription of the application %s to %s",
+                 call->application, call->hrn);
         gw_respond(call->request, 204, NULL, "", 0, NULL, NULL);
+    }
     free(call);
 }
 

@@ -46,8 +46,11 @@ static void run_rotate(struct gw_job *job)
     json_t *key;
     if (gw_token_keys_rotate(gw_tokens_keys(call->gateway->tokens), sl_wall_ms(), &made, &key, &error))
         fail(call->request, &error);
-    else
+    else {
+        if (made)
+            gw_audit(call->request, "made the token key %s", json_string_value(json_object_get(key, "kid")));
         gw_respond_json(call->request, made ? 201 : 200, key);
+    }
     free(call);
 }
 
@@ -57,8 +60,10 @@ static void run_revoke(struct gw_job *job)
     sl_error error = {0};
     if (gw_tokens_revoke_key(call->gateway->tokens, gw_request_parameter(call->request, "kid"), &error))
         fail(call->request, &error);
-    else
+    else {
+        gw_audit(call->request, "revoked the token key %s", gw_request_parameter(call->request, "kid"));
         gw_respond(call->request, 204, NULL, "", 0, NULL, NULL);
+    }
     free(call);
 }
 

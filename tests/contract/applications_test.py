@@ -327,5 +327,52 @@ class Applications(TestCase):
         self.assertEqual(running.stop(), 0)
 
 
+    def test_changes_are_in_the_log(self):
+        """Who, what, on what, by which request; a change that was refused is none, and no secret is there."""
+        place = self.scratch()
+        key = daemon.make_data(self.platform, place)
+        running = daemon.Daemon(self.platform, place).start()
+        self.addCleanup(running.kill)
+        platform = daemon.platform_of(running, key)
+        me = re.search(r"(?m)^here\.client\.id = (\S+)$", key)[1]
+        told = []
+
+        def change(method, url, body, status, *words):
+            answer = platform.request(method, url, body, {"X-Correlation-Id": f"change-{len(told)}"})
+            self.assertEqual(answer.status, status, answer.text)
+            told.append(f"audit: default (application {me}) {' '.join(words)} (correlation change-{len(told)})")
+            return answer.json() if answer.body else None
+        made = change("POST", "/config/v1/applications", {"name": "fleet", "rights": ["read"]}, 201,
+                      "created the application fleet (ID) with the rights read")
+        told[-1] = told[-1].replace("ID", made["id"])
+        second = change("POST", "/config/v1/applications/fleet/keys", {"graceMs": 7}, 201,
+                        "gave the application fleet the key KEY; those before end in 7 ms")
+        told[-1] = told[-1].replace("KEY", second["accessKeyId"])
+        hrn = change("POST", "/config/v1/catalogs", {"id": "traffic"}, 201,
+                     "created the catalog hrn:here:data::local:traffic with 0 layers")["hrn"]
+        change("PATCH", f"/config/v1/catalogs/{hrn}", {"name": "Jam"}, 200, f"changed the catalog {hrn}: its name is Jam")
+        layers, grants = f"/config/v1/catalogs/{hrn}/layers", f"/config/v1/catalogs/{hrn}/grants/fleet"
+        change("POST", layers, {"id": "cars", "contentType": "a/b"}, 201, "created the layer cars of", hrn + ":")
+        change("PATCH", layers + "/cars", {"streamProperties": {"parallelization": 5}}, 200, "changed the layer cars of", hrn + ":")
+        change("PUT", grants, {"rights": ["write"]}, 200, f"set the rights write on {hrn} for the application fleet")
+        change("PATCH", grants, {"rights": ["read"]}, 200, f"gave the rights read on {hrn} to the application fleet")
+        change("DELETE", grants + "?rights=write", b"", 204, f"took the rights write on {hrn} from the application fleet")
+        change("DELETE", layers + "/cars", b"", 200, f"deleted the layer cars of {hrn}")
+        change("DELETE", f"/config/v1/catalogs/{hrn}", b"", 200, f"deleted the catalog {hrn}")
+        change("POST", "/config/v1/acls/repair", b"", 200, "had Kafka's access control lists repaired")
+        kid = change("POST", "/config/v1/token-keys", b"", 201, "made the token key KID")["kid"]
+        told[-1] = told[-1].replace("KID", kid)
+        change("DELETE", f"/config/v1/token-keys/{kid}", b"", 204, f"revoked the token key {kid}")
+        change("DELETE", "/config/v1/applications/fleet", b"", 204, "deleted the application fleet")
+        self.assertEqual(platform.delete("/config/v1/applications/fleet").status, 404)
+        self.assertEqual(platform.post("/config/v1/catalogs", {"id": "?"}).status, 400)
+        self.assertEqual(running.stop(), 0, running.text())
+        found = [re.sub(r'(layer cars of \S+:) name "cars", topic .* KBps', r"\1", line)
+                 for line in re.findall(r"INFO (audit: .*)", running.text())]
+        self.assertEqual(found, told)
+        self.assertNotIn(made["accessKeySecret"], running.text())
+        self.assertNotIn(second["accessKeySecret"], running.text())
+
+
 if __name__ == "__main__":
     streamlayer.main()
