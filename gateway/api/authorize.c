@@ -91,12 +91,14 @@ enum gw_verdict gw_authorize(struct gw_request *request, struct gw_account *acco
     *caller = (struct gw_caller){.application = account->id, .holder = account, .release = release};
     if (!gw_account_may_ask(request, account))
         return GW_ANSWERED;
-    bool marketplace = access & GW_ACCESS_DELIVERY && gw_on_marketplace(gateway, hrn);
-    unsigned rights = marketplace ? gw_delivery_rights(gateway, account, hrn, true)
-                                  : gw_looking_rights(gateway, account, hrn);
+    unsigned rights = access & GW_ACCESS_DELIVERY && gw_on_marketplace(gateway, hrn)
+                          ? gw_delivery_rights(gateway, account, hrn, true)
+                          : gw_looking_rights(gateway, account, hrn);
     if (access & GW_ACCESS_NONE || access & rights)
         return GW_PASS;
-    if (!marketplace || !gw_market_refuses(request, account, hrn))
+    /* What is offered is no secret: who would read it is told what it takes. */
+    if (!(access & GW_ACCESS_READ && gw_on_marketplace(gateway, hrn)) ||
+        !gw_market_refuses(request, account, hrn))
         forbid(request, account, access);
     return GW_ANSWERED;
 }

@@ -67,6 +67,8 @@ class Market(TestCase):
 
 class Access(Market):
     def test_market_without_a_subscription(self):
+        self.refused(self.reader.get(f"/lookup/v1/resources/{self.hrn}/apis"), "marketplace-not-subscribed")
+        self.refused(self.reader.get(f"/stream/v2/catalogs/{self.hrn}/layers/l/producer/endpoint"), "forbidden")
         for account in (self.reader, self.account("read")):  # a grant to read is not enough
             for answer in self.asked(account):
                 told = self.refused(answer, "marketplace-not-subscribed", account.name, self.hrn)

@@ -264,6 +264,36 @@ class Drift(Secured):
         wait_for(lambda: self.listed(topic) == {("User:operator", "READ")}, 60, "the topic's lists stay")
 
 
+class Market(Secured):
+    def test_secure_market_is_read_over_http_only(self):
+        """A guessed topic name is of no use to who has a Marketplace subscription, nor to the provider; both write."""
+        made = self.platform.post("/config/v1/catalogs", {
+            "id": self.platform.name("market"), "marketplace": True,
+            "layers": [{"id": "layer", "contentType": "text/plain", "streamProperties": {"parallelization": 1}}]})
+        hrn = made.json()["hrn"]
+        self.addCleanup(self.platform.delete, f"/config/v1/catalogs/{hrn}")
+        reader, provider = self.application(), self.application()
+        provider.account.grant(hrn, "read", "write", "manage")
+        reader.account.grant(hrn, "read")
+        url = f"/config/v1/catalogs/{hrn}/marketplace-subscriptions/{reader.account.name}"
+        self.assertEqual(self.platform.put(url, {}).status, 200)
+        topic = made.json()["layers"][0]["topic"]
+        done = provider.produce("kafka", hrn, TEXT)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(self.kafka_as(provider.account, "produce", topic, "direct")[:2], (0, "written\n"))
+        for one in (reader, provider):
+            self.refused("TOPIC_AUTHORIZATION_FAILED", one.account, "join", topic, f"{one.account.id}.group")
+            done = one.consume("kafka", hrn)
+            self.assertEqual(done.returncode, FORBIDDEN, done.stderr)
+            self.assertIn("connector.consumer = \"http-connector\"", done.stderr.decode())
+            done = one.consume("http", hrn)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertIn(TEXT, done.stdout.decode())
+        self.refused("TOPIC_AUTHORIZATION_FAILED", provider.account, "consume", topic, f"{provider.account.id}.group")
+        self.assertEqual(self.kafka_as(reader.account, "list")[:2], (0, ""))
+        self.assertEqual({operation for _, operation in self.listed(topic)}, {"WRITE"})
+
+
 class Adopted(Secured):
     def test_secure_adoption_names_the_right_that_lacks(self):
         """A topic of another name wants rights of its own, and whoever adopts it hears which."""

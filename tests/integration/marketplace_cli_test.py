@@ -1,0 +1,67 @@
+"""streamlayer marketplace, and catalogs on the Marketplace, on the command line."""
+import json
+import os
+import re
+
+import streamlayer
+from streamlayer import TestCase
+
+FORBIDDEN = 4
+
+
+class MarketplaceOnTheCommandLine(TestCase):
+    def run_it(self, *arguments, code=0):
+        done = self.platform.cli(*arguments, check=False)
+        self.assertEqual(done.returncode, code, f"{arguments}: out {done.stdout!r}, err {done.stderr!r}")
+        return (done.stderr if code else done.stdout).decode()
+
+    def as_reader(self, *arguments, code=0):
+        return self.run_it("-D", "here.platform.data-client.request-signer.credentials.file-path=" + self.file,
+                           *arguments, code=code)
+
+    def setUp(self):
+        self.name, self.file = self.platform.name("app"), os.path.join(self.scratch(), "credentials.properties")
+        self.run_it("app", "create", self.name, "--credentials", self.file)
+        self.addCleanup(self.platform.cli, "app", "delete", self.name, "--yes", check=False)
+        self.hrn = self.run_it("catalog", "create", self.platform.name("market"), "--marketplace").strip()
+        self.addCleanup(self.platform.cli, "catalog", "delete", self.hrn, "--yes", check=False)
+        self.platform.layer(self.hrn, "l", "text/plain", 1)
+
+    def test_marketplace_from_offer_to_end(self):
+        self.assertIn("On the Marketplace", self.run_it("catalog", "show", self.hrn))
+        self.assertRegex(self.run_it("catalog", "list"), rf"{re.escape(self.hrn)} +1 +yes ")
+        self.assertIs(json.loads(self.run_it("catalog", "show", self.hrn, "--json"))["marketplace"], True)
+        self.platform.publish(self.hrn, "l", b"one", "text/plain")
+        consume = ("consume", self.hrn, "l", "--offset", "begin")
+        over_http = ("-D", "here.platform.data-client.stream.connector.consumer=http-connector")
+        self.assertIn(f"has no Marketplace subscription to it", self.as_reader(*over_http, *consume, code=FORBIDDEN))
+        self.assertEqual(self.run_it("marketplace", "subscribe", self.name, self.hrn, "--from", "2020-01-01T00:00Z", "--until", "+30d",
+                                     "--out-kbps", "500", "--volume", "1.5GB", "--period", "month"), "")
+        told = self.as_reader(*consume, code=FORBIDDEN)  # direct, as the platform's file has it
+        self.assertIn("connector.consumer = \"http-connector\"", told)
+        self.assertEqual(self.as_reader(*over_http, *consume), "one\n")
+        row = [cell for cell in re.split(r"  +", self.as_reader("marketplace", "list").splitlines()[1].strip()) if cell]
+        self.assertEqual([*row[:4], *row[5:]], [self.name, self.hrn, "current", "2020-01-01T00:00:00Z", "500", "1.5 GB a month"])
+        one, = json.loads(self.run_it("marketplace", "list", self.hrn, "--json"))["marketplaceSubscriptions"]
+        self.assertEqual((one["volumeBytes"], one["period"], one["outboundKbps"]), (1500000000, "month", 500))
+        self.run_it("marketplace", "unsubscribe", self.name, self.hrn)
+        self.assertIn("has no Marketplace subscription", self.run_it("marketplace", "unsubscribe", self.name, self.hrn, code=3))
+        self.assertEqual(len(self.run_it("marketplace", "list", self.hrn).splitlines()), 1)
+
+    def test_marketplace_says_what_is_wrong(self):
+        subscribe = ("marketplace", "subscribe", self.name, self.hrn)
+        for arguments, said in ((("--from", "soon"), "--from soon: a time is needed"),
+                                (("--until", "+soon"), "--until +soon: a time is needed"),
+                                (("--volume", "10"), None), (("--volume", "10XB"), "--volume 10XB: bytes are needed"),
+                                (("--volume", "0"), "--volume 0: bytes"), (("--out-kbps", "2001"), "from 1 to 2000"),
+                                (("--volume", "1", "--period", "week"), "day, month or all"),
+                                (("--period", "day"), "--volume is counted in, which is missing")):
+            with self.subTest(arguments=arguments):
+                text = self.run_it(*subscribe, *arguments, code=2 if said else 0)
+                self.assertIn(said or "", text)
+        self.assertIn("is not on the Marketplace", self.run_it("marketplace", "subscribe", self.name, self.platform.catalog(), code=1))
+        self.assertIn("there is no application", self.run_it("marketplace", "subscribe", "nobody", self.hrn, code=3))
+
+
+if __name__ == "__main__":
+    streamlayer.main()
