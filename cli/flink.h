@@ -66,7 +66,8 @@ struct cli_flink_table {
          "how Flink reads the payload (default: by the layer's content type)"},                              \
         {0, "message-class", "CLASS", "of protobuf: the Java class of the message, which the job has"},      \
         {0, "event-time", "COLUMN",                                                                          \
-         "the column that is the time of events, a TIMESTAMP(3) or TIMESTAMP_LTZ(3) (default: the "          \
+         "the column that is the time of events: TIMESTAMP(3), TIMESTAMP_LTZ(3), or BIGINT, milliseconds "   \
+         "since 1970, which becomes sl_event_time (default: the "                                            \
          "message's timestamp)"},                                                                            \
         {0, "late", "DURATION", "how far events may be out of order (default 5s)"},                          \
         {'s', "start", "group|begin|end|@TIME",                                                              \

@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #define KAFKA_CLASSES "org.apache.kafka.common.security.oauthbearer."
 #define SHADED        "org.apache.flink.kafka.shaded."
@@ -68,6 +69,33 @@ static void append_interval(struct sl_buffer *sql, int64_t ms)
                          (int)(ms % 1000));
 }
 
+/* Milliseconds since 1970, as recordings mostly have them, make a column of their own. */
+static bool counts_ms(const struct cli_flink_wish *wish)
+{
+    for (size_t i = 0; wish->event_time && i < wish->column_count; i++)
+        if (!strncmp(wish->columns[i].name, wish->event_time, wish->columns[i].name_size) &&
+            !wish->event_time[wish->columns[i].name_size])
+            return !strncasecmp(wish->columns[i].type, "BIGINT", 6);
+    return false;
+}
+
+static void append_event_time(struct sl_buffer *sql, const struct cli_flink_wish *wish)
+{
+    const char *time = wish->event_time ? wish->event_time : "sl_timestamp";
+    if (counts_ms(wish)) {
+        sl_buffer_append_text(sql, ",\n  `sl_event_time` AS TO_TIMESTAMP_LTZ(");
+        cli_flink_append_name(sql, time, strlen(time));
+        sl_buffer_append_text(sql, ", 3)");
+        time = "sl_event_time";
+    }
+    sl_buffer_append_text(sql, ",\n  WATERMARK FOR ");
+    cli_flink_append_name(sql, time, strlen(time));
+    sl_buffer_append_text(sql, " AS ");
+    cli_flink_append_name(sql, time, strlen(time));
+    sl_buffer_append_text(sql, " - ");
+    append_interval(sql, wish->late_ms);
+}
+
 static void append_columns(struct sl_buffer *sql, const struct cli_flink_table *table)
 {
     const struct cli_flink_wish *wish = table->wish;
@@ -87,14 +115,8 @@ static void append_columns(struct sl_buffer *sql, const struct cli_flink_table *
                                "  `sl_offset` BIGINT METADATA FROM 'offset' VIRTUAL,\n"
                                "  `sl_trace_id` AS DECODE(`sl_headers`['sl-trace-id'], 'UTF-8'),\n"
                                "  `sl_checksum` AS DECODE(`sl_headers`['sl-checksum'], 'UTF-8'),\n"
-                               "  `sl_data_handle` AS DECODE(`sl_headers`['sl-data-handle'], 'UTF-8'),\n"
-                               "  WATERMARK FOR ");
-    const char *time = wish->event_time ? wish->event_time : "sl_timestamp";
-    cli_flink_append_name(sql, time, strlen(time));
-    sl_buffer_append_text(sql, " AS ");
-    cli_flink_append_name(sql, time, strlen(time));
-    sl_buffer_append_text(sql, " - ");
-    append_interval(sql, wish->late_ms);
+                               "  `sl_data_handle` AS DECODE(`sl_headers`['sl-data-handle'], 'UTF-8')");
+    append_event_time(sql, wish);
 }
 
 static void append_format(struct sl_buffer *sql, const struct cli_flink_table *table)

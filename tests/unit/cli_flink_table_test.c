@@ -192,6 +192,13 @@ static void event_time_and_lateness(void **state)
         f.wish.late_ms = rows[i].ms;
         check_has(&f, (const char *const[]){expected, "'value.format' = 'csv'", NULL});
     }
+    check_lacks(&f, "sl_event_time");
+    f.wish.columns[0].type = "BIGINT NOT NULL";
+    f.wish.late_ms = 1000;
+    check_has(&f, (const char *const[]){
+                      "'UTF-8'),\n  `sl_event_time` AS TO_TIMESTAMP_LTZ(`at`, 3),\n"
+                      "  WATERMARK FOR `sl_event_time` AS `sl_event_time` - INTERVAL '1' SECOND\n)",
+                      NULL});
 }
 
 static void formats(void **state)

@@ -1,0 +1,267 @@
+"""Stream layers and Apache Flink itself: the project of `flink init` on a MiniCluster, against the shared platform.
+
+flink.project runs first: what Maven makes there, the others run without Maven. Flink and what it needs are fetched by Maven
+into its own repository, once a machine; so are the recorded positions, from PyPI, into our cache.
+"""
+import collections
+import datetime
+import fcntl
+import glob
+import hashlib
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+
+import streamlayer
+from streamlayer import TestCase, wait_for
+
+PLACE = os.path.join(os.path.dirname(os.environ.get("STREAMLAYER_TEST_PLATFORM", "/nowhere/platform")), "flink")
+CLASSPATH = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:build-classpath"
+CONNECTOR = "here.platform.data-client.stream.connector."
+UNCOMMITTED = "here.platform.data-client.stream.kafka.consumer.\"isolation.level\"=read_uncommitted"
+POSITIONS = os.path.join(os.path.dirname(__file__), "..", "..", "examples", "positions.py")
+RECORDING = "traffic==2.13"
+RECORDS = 20000
+COLUMNS = ["-C", "icao24:STRING", "-C", "groundspeed:DOUBLE", "-C", "altitude:DOUBLE", "-C", "timestamp:BIGINT"]
+RESULTS = ["-C", "icao24:STRING", "-C", "minute:TIMESTAMP(3)", "-C", "positions:BIGINT", "-C", "groundspeed:DOUBLE",
+           "-C", "altitude:DOUBLE"]
+MEANS = """
+INSERT INTO means (icao24, `minute`, positions, groundspeed, altitude, sl_partition_id, sl_headers)
+SELECT icao24, window_start, COUNT(*), AVG(groundspeed), MAX(altitude), icao24,
+       MAP['sl-trace-id', CAST(icao24 || '@' || REPLACE(CAST(window_start AS STRING), ' ', 'T') AS BYTES), 'made-by', CAST('flink' AS BYTES)]
+FROM TABLE(TUMBLE(TABLE positions, DESCRIPTOR(sl_event_time), INTERVAL '1' MINUTE))
+GROUP BY icao24, window_start, window_end;
+"""
+
+
+def recorded_positions():
+    """The recording as examples/positions.py writes it: lines of a key, a tab and JSON."""
+    home = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+    cache = os.path.join(home, "streamlayer", "positions")
+    os.makedirs(cache, exist_ok=True)
+    with open(cache + "/lock", "w", encoding="ascii") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not glob.glob(cache + "/*.whl"):
+            python = sys.executable
+            if subprocess.run([python, "-m", "pip", "--version"], capture_output=True, check=False).returncode:
+                subprocess.run([python, "-m", "venv", cache + "/venv"], check=True)
+                python = cache + "/venv/bin/python"
+            subprocess.run([python, "-m", "pip", "download", "-q", "--disable-pip-version-check", "--no-deps",
+                            "--only-binary", ":all:", "-d", cache, RECORDING], check=True)
+        lines = cache + "/positions.txt"
+        if not os.path.exists(lines):
+            subprocess.run([sys.executable, POSITIONS, "make", glob.glob(cache + "/*.whl")[0], lines + ".new",
+                            "--records", str(RECORDS)], check=True, stdout=subprocess.DEVNULL)
+            os.rename(lines + ".new", lines)
+    with open(lines, encoding="utf-8") as file:
+        return file.read().splitlines(keepends=True)
+
+
+class Layers(TestCase):
+    """Layers of the test's own, written and read by the command line."""
+
+    def setUp(self):
+        self.hrn = self.platform.catalog()
+
+    def produce(self, layer, lines, *arguments, connector="kafka-connector"):
+        self.platform.cli("-D", f"{CONNECTOR}producer={connector}", "produce", self.hrn, layer, *arguments,
+                          input="".join(lines).encode())
+
+    def consume(self, layer, *arguments, connector="kafka-connector"):
+        """All messages of a layer, by key, as --json gives them. Where transactions end, no message ends a range."""
+        done = self.platform.cli("-D", f"{CONNECTOR}consumer={connector}", *arguments, "consume", self.hrn, layer, "--json",
+                                 "--offset", "begin", "--no-commit", "--idle", "1", "--group", self.platform.name("g"))
+        found = collections.defaultdict(list)
+        for line in done.stdout.splitlines():
+            message = json.loads(line)
+            found[message["key"]].append(message)
+        return found
+
+    def ddl(self, layer, *arguments):
+        return self.platform.cli("flink", "ddl", self.hrn, layer, *arguments).stdout.decode()
+
+
+def comparable(message):
+    """What must be the same in a copy."""
+    return {name: value for name, value in message.items() if name not in ("partition", "offset")}
+
+
+class Project(Layers):
+    def test_project(self):
+        """What `flink init` makes, as a user runs it: a layer copied to another, and read by both connectors."""
+        shutil.rmtree(PLACE, ignore_errors=True)
+        for layer in ("a", "b"):
+            self.platform.layer(self.hrn, layer, "application/octet-stream", 2)
+        lines = [json.dumps({"key": f"car-{i % 7}", "payload": f"päyload {i}", "traceId": f"trace-{i}",
+                             "checksum": hashlib.sha256(f"päyload {i}".encode()).hexdigest(),
+                             "headers": [{"name": "number", "value": str(i)}]}) + "\n" for i in range(100)]
+        self.produce("a", lines[:50], "--ndjson")
+        self.produce("a", lines[50:], "--ndjson", connector="http-connector")
+        os.makedirs(PLACE)
+        self.platform.cli("flink", "init", PLACE + "/copy", self.hrn, "a", self.hrn, "b", "-s", "begin", "--until", "end")
+        with open(PLACE + "/maven.log", "wb") as log:
+            done = subprocess.run(["mvn", "-B", "package", "exec:exec", CLASSPATH, "-Dmdep.outputFile=target/classpath"],
+                                  cwd=PLACE + "/copy", stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
+                                  check=False)
+        self.assertEqual(done.returncode, 0, streamlayer.read_text(PLACE + "/maven.log")[-6000:])
+        sent = self.consume("a")
+        self.assertEqual(sum(map(len, sent.values())), 100)
+        self.assertEqual(sent["car-1"][0].keys() & {"checksum", "traceId", "headers"}, {"checksum", "traceId", "headers"})
+        for connector in ("kafka-connector", "http-connector"):
+            received = self.consume("b", connector=connector)
+            self.assertEqual({key: list(map(comparable, each)) for key, each in received.items()},
+                             {key: list(map(comparable, each)) for key, each in sent.items()}, connector)
+
+
+class Job:
+    """A job in a process of its own: the project's main class on its MiniCluster."""
+
+    def __init__(self, directory, sql, *arguments):
+        self.script, self.log = directory + "/job.sql", directory + "/job.log"
+        jar = PLACE + "/copy/target/copy.jar"
+        streamlayer.write_text(self.script, sql)
+        with open(self.log, "ab") as log:
+            self.process = subprocess.Popen(
+                ["java", "-Xmx700m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1",
+                 "--add-opens=java.base/java.lang=ALL-UNNAMED", "--add-opens=java.base/java.util=ALL-UNNAMED",
+                 "-classpath", jar + ":" + streamlayer.read_text(PLACE + "/copy/target/classpath").strip(),
+                 "streamlayer.flink.Pipeline", *arguments, self.script],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT)
+
+    def check(self):
+        """Fails where it has ended."""
+        if self.process.poll() is not None:
+            raise AssertionError(f"the job ended with {self.process.returncode}:\n{streamlayer.read_text(self.log)[-6000:]}")
+
+    def kill(self):
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+
+
+class Jobs(Layers):
+    def start(self, directory, sql, *arguments):
+        settings = (f"SET 'execution.checkpointing.dir' = 'file://{directory}/checkpoints';\n"
+                    "SET 'execution.checkpointing.interval' = '2s';\n"
+                    "SET 'execution.checkpointing.externalized-checkpoint-retention' = 'RETAIN_ON_CANCELLATION';\n"
+                    "SET 'table.local-time-zone' = 'UTC';\n")
+        job = Job(directory, settings + sql, *arguments)
+        self.addCleanup(job.kill)
+        return job
+
+    def await_messages(self, job, layer, enough, what, *arguments):
+        """Reads the layer until it has enough: what the condition says of all its messages by key."""
+        def look():
+            job.check()
+            found = self.consume(layer, *arguments)
+            return found if enough(found) else None
+        return wait_for(look, 90, what)
+
+
+def count(messages):
+    return sum(map(len, messages.values()))
+
+
+def means_of(lines):
+    """What the job should come to: {(aircraft, minute): (positions, mean ground speed, highest altitude)}."""
+    windows = collections.defaultdict(list)
+    for line in lines:
+        position = json.loads(line.split("\t", 1)[1])
+        windows[position["icao24"], position["timestamp"] // 60000].append(position)
+    results = {}
+    for (aircraft, minute), inside in windows.items():
+        speeds = [each["groundspeed"] for each in inside if each.get("groundspeed") is not None]
+        altitudes = [each["altitude"] for each in inside if each.get("altitude") is not None]
+        results[aircraft, minute] = (len(inside), sum(speeds) / len(speeds) if speeds else None,
+                                     max(altitudes) if altitudes else None)
+    return results
+
+
+class Windows(Jobs):
+    def check_results(self, messages, expected):
+        found = {}
+        for aircraft, each in messages.items():
+            for message in each:
+                row = json.loads(message["payload"])
+                self.assertEqual(row["icao24"], aircraft)
+                start = datetime.datetime.fromisoformat(row["minute"]).replace(tzinfo=datetime.timezone.utc)
+                window = aircraft, int(start.timestamp()) // 60
+                self.assertNotIn(window, found, "written twice")
+                found[window] = row["positions"], row["groundspeed"], row["altitude"]
+                self.assertEqual(message["headers"], [{"name": "made-by", "value": "flink"}])
+                self.assertRegex(message["traceId"], f"^{aircraft}@2021-10-07T")
+        self.assertEqual(found.keys(), expected.keys())
+        for window, (positions, speed, altitude) in expected.items():
+            self.assertEqual(found[window][0], positions, window)
+            self.assertEqual(found[window][2], altitude, window)
+            self.assertEqual(found[window][1] is None, speed is None, window)
+            if speed is not None:
+                self.assertAlmostEqual(found[window][1], speed, 6, window)
+
+    def test_job_is_killed_and_restored(self):
+        """Means of recorded positions by minute, exactly once, though the job is killed between two checkpoints."""
+        lines = recorded_positions()
+        last = max(json.loads(line.split("\t", 1)[1])["timestamp"] for line in lines)
+        # So late that all windows before them close, in each Kafka partition.
+        ends = [f"end-{i}\t" + json.dumps({"icao24": f"end-{i}", "timestamp": last + 600000}) + "\n" for i in range(64)]
+        self.platform.layer(self.hrn, "positions", "application/json", 2)
+        self.platform.layer(self.hrn, "means", "application/json", 2)
+        sql = (self.ddl("positions", "--source", *COLUMNS, "--event-time", "timestamp", "-s", "begin", "-J", "means") +
+               self.ddl("means", "--sink", *RESULTS, "--exactly-once", "-J", "means") + MEANS)
+        directory = self.scratch()
+        self.produce("positions", lines[:RECORDS // 2], "--key-delimiter", "\\t")
+        job = self.start(directory, sql)
+        committed = self.await_messages(job, "means", count, "nothing is committed")
+        self.produce("positions", lines[RECORDS // 2:RECORDS * 3 // 4], "--key-delimiter", "\\t")
+        self.await_messages(job, "means", lambda found: count(found) > count(committed), "nothing new is written",
+                            "-D", UNCOMMITTED)
+        job.kill()
+        checkpoints = sorted(glob.glob(directory + "/checkpoints/*/chk-*/_metadata"),
+                             key=lambda name: int(re.search(r"chk-(\d+)", name).group(1)))
+        self.produce("positions", lines[RECORDS * 3 // 4:] + ends, "--key-delimiter", "\\t")
+        expected = means_of(lines)
+        job = self.start(directory, sql, "--restore", os.path.dirname(checkpoints[-1]))
+        self.await_messages(job, "means", lambda found: count(found) >= len(expected), "results are missing")
+        job.kill()
+        for connector in ("kafka-connector", "http-connector"):
+            self.check_results(self.consume("means", connector=connector), expected)
+
+
+class Marketplace(Jobs):
+    def test_reads_the_copy_of_a_marketplace_layer(self):
+        """`flink ddl` refuses the layer; the pipe that it names and a job on the copy run side by side."""
+        name = self.platform.name("market")
+        made = self.platform.post("/config/v1/catalogs", {
+            "id": name, "marketplace": True, "layers": [{"id": "cars", "contentType": "application/json",
+                                                         "streamProperties": {"dataOutThroughputKbps": 2000}}]})
+        self.assertEqual(made.status, 201, made.text)
+        market = made.json()["hrn"]
+        refused = self.platform.cli("flink", "ddl", market, "cars", check=False).stderr.decode()
+        command = re.search(r"^  (streamlayer pipe .*)$", refused, re.M).group(1).replace("hrn:…:MINE", self.hrn)
+        for layer in ("cars", "ids"):
+            self.platform.layer(self.hrn, layer, "application/json", 1)
+        pipe = subprocess.Popen([self.platform.binaries + "/streamlayer", "--config", self.platform.config,
+                                 *command.split()[1:], "-D", f"{CONNECTOR}producer=kafka-connector"],
+                                stdin=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        self.addCleanup(pipe.stderr.close)
+        self.addCleanup(pipe.wait)
+        self.addCleanup(pipe.kill)
+        job = self.start(self.scratch(), self.ddl("cars", "--source", "-C", "id:STRING", "-s", "begin") + self.ddl(
+            "ids", "--sink", "-C", "id:STRING") + "INSERT INTO ids (id, sl_partition_id, sl_headers) "
+            "SELECT id, sl_partition_id, MAP['from', CAST(sl_trace_id AS BYTES)] FROM cars;")
+        ids = [f"car-{i}" for i in range(20)]
+        for each in ids:
+            self.platform.publish(market, "cars", json.dumps({"id": each, "speed": 1}).encode(), "application/json",
+                                  X_HERE_Message_Key=each, X_HERE_TraceId="trace-" + each)
+        found = self.await_messages(job, "ids", lambda found: count(found) >= len(ids), "the job writes nothing")
+        self.assertEqual({key: [(json.loads(each["payload"]), each["headers"]) for each in some]
+                          for key, some in found.items()},
+                         {each: [({"id": each}, [{"name": "from", "value": "trace-" + each}])] for each in ids})
+        self.assertIsNone(pipe.poll(), "the pipe has ended")
+
+
+if __name__ == "__main__":
+    streamlayer.main()
