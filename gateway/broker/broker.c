@@ -33,7 +33,7 @@ static const struct reserved {
     {"consumer", "auto.offset.reset", "subscribers say where to begin"},
     {"consumer", "enable.auto.commit", "subscribers say whether to commit"},
     {"consumer", "enable.auto.offset.store", "the gateway keeps the positions"},
-    {"consumer", "enable.partition.eof", "the gateway does not use it"},
+    {"consumer", "enable.partition.eof", "the gateway needs it"},
     {"consumer", "queued.max.messages.kbytes", "set " SL_GATEWAY_ROOT "limits.subscription-bytes"},
     {"consumer", "fetch.max.bytes", "set " SL_GATEWAY_ROOT "limits.subscription-bytes"},
     {"consumer", "fetch.message.max.bytes", "set " SL_GATEWAY_ROOT "limits.subscription-bytes"},

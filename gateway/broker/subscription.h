@@ -30,6 +30,7 @@ struct gw_share {
     int64_t begin;     /* where the group had it when it was given, or what was read since, if that is less */
     int64_t end;       /* of the log, as far as is known: it may have grown */
     int64_t taken;     /* behind what was taken from librdkafka */
+    int64_t met;       /* where the fetcher met the end since: behind the marks of transactions, too; -1 */
     int64_t sent;      /* behind what was written to the client */
     int64_t processed; /* behind what a later poll showed as received: for auto commit */
     int64_t committed; /* by auto commit */

@@ -363,6 +363,7 @@ static void seek_done(struct gw_subscription *subscription)
             gw_subscription_forget(subscription, partition);
             if (share) {
                 share->taken = subscription->list->elems[i].offset;
+                share->met = -1;
                 if (share->taken < share->begin)
                     share->begin = share->taken; /* what lies there may be committed again */
                 share->sent = -1;                /* auto commit goes on from what is handed out next */

@@ -95,6 +95,7 @@ static sl_status make_conf(struct gw_subscription *subscription, sl_error *error
     static const struct gw_kafka_default always[] = {
         {"enable.auto.commit", "false"},
         {"enable.auto.offset.store", "false"},
+        {"enable.partition.eof", "true"},
     };
     const struct gw_subscribe *ask = subscription->subscribe;
     /* Start positions are given with each assignment. This is for a position that retention passes later. */
@@ -370,6 +371,7 @@ static void assigned(struct gw_subscription *subscription)
                                       .begin = list->elems[i].offset < 0 ? -1 : list->elems[i].offset,
                                       .end = -1,
                                       .taken = -1,
+                                      .met = -1,
                                       .sent = -1,
                                       .processed = -1,
                                       .committed = -1,

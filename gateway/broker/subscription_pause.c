@@ -109,7 +109,7 @@ static int64_t position_of(const struct gw_subscription *subscription, const str
     for (size_t i = subscription->given; i < subscription->held_count; i++)
         if (subscription->held[i].message->partition == share->partition)
             return subscription->held[i].message->offset;
-    return gw_share_next(share);
+    return share->met > gw_share_next(share) ? share->met : gw_share_next(share);
 }
 
 void gw_subscription_positions_done(struct gw_subscription *subscription)

@@ -49,6 +49,7 @@ void gw_subscription_hold_back(struct gw_subscription *subscription)
         }
         if (held.message->offset < share->taken)
             share->taken = held.message->offset;
+        share->met = -1;
         gw_subscription_let_go(subscription, held);
     }
     subscription->held_count = kept;
@@ -99,6 +100,18 @@ static void note_gap(struct gw_subscription *subscription, const struct gw_share
     gw_subscription_note_expired(subscription, (uint64_t)(offset - expected));
 }
 
+/* The marks that end transactions take offsets, and nobody is handed one: without this a layer that is
+ * written in transactions would never be read to its end. */
+static void met_end(struct gw_subscription *subscription, rd_kafka_event_t *event)
+{
+    rd_kafka_topic_partition_t *where = rd_kafka_event_topic_partition(event);
+    struct gw_share *share = where ? gw_subscription_share(subscription, where->partition) : NULL;
+    if (share)
+        share->met = where->offset;
+    if (where)
+        rd_kafka_topic_partition_destroy(where);
+}
+
 /* The next message from librdkafka goes to the end of the line. False: there is none, or no memory for it
  * (it stays where it is: room is made first). */
 static bool take(struct gw_subscription *subscription)
@@ -131,13 +144,16 @@ static bool take(struct gw_subscription *subscription)
                 share->begin =
                     message->offset; /* a log that was cut off: it is read, so it may be committed */
             share->taken = message->offset + 1;
+            share->met = -1;
             subscription->run_bytes += message->len;
             subscription->run_messages++;
             subscription->held[subscription->held_count++] = (struct gw_held){event, message};
             subscription->held_bytes += gw_held_bytes(message);
             return true;
         }
-        if (!message || message->err)
+        if (rd_kafka_event_error(event) == RD_KAFKA_RESP_ERR__PARTITION_EOF)
+            met_end(subscription, event);
+        else if (!message || message->err)
             SL_WARNING(&subscription->all->log, "group %s on %s: %s", subscription->group,
                        subscription->layer->topic,
                        message ? rd_kafka_message_errstr(message) : rd_kafka_event_error_string(event));

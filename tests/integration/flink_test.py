@@ -72,9 +72,9 @@ class Layers(TestCase):
                           input="".join(lines).encode())
 
     def consume(self, layer, *arguments, connector="kafka-connector"):
-        """All messages of a layer, by key, as --json gives them. Where transactions end, no message ends a range."""
+        """All messages of a layer, by key, as --json gives them; also where the marks of transactions end it."""
         done = self.platform.cli("-D", f"{CONNECTOR}consumer={connector}", *arguments, "consume", self.hrn, layer, "--json",
-                                 "--offset", "begin", "--no-commit", "--idle", "1", "--group", self.platform.name("g"))
+                                 "--offset", "begin:end", "--no-commit", "--group", self.platform.name("g"))
         found = collections.defaultdict(list)
         for line in done.stdout.splitlines():
             message = json.loads(line)

@@ -237,8 +237,10 @@ static void assign(struct sl_kafka_consumer *consumer, const rd_kafka_topic_part
         return;
     }
     for (size_t i = 0; i < count; i++)
-        positions[i] = (struct sl_kafka_position){
-            list->elems[i].partition, sl_pauses_has(&consumer->pauses, list->elems[i].partition), -1};
+        positions[i] =
+            (struct sl_kafka_position){.partition = list->elems[i].partition,
+                                       .paused = sl_pauses_has(&consumer->pauses, list->elems[i].partition),
+                                       .next = -1};
     free(consumer->assigned);
     set_assigned(consumer, positions, count);
     if (sl_kafka_settle(consumer, &error)) {

@@ -101,6 +101,7 @@ static const char *const for_consumer[][2] = {
     {"fetch.message.max.bytes", "2162688"}, /* a message of message.max.bytes with its frame */
     {"fetch.error.backoff.ms", "100"},
     {"allow.auto.create.topics", "false"},
+    {"enable.partition.eof", "true"}, /* consumer.c: met_end */
 };
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))

@@ -32,6 +32,16 @@ static void consumer_free(struct sl_kafka_consumer *consumer, bool abandoned)
 }
 
 /* What librdkafka reports in the place of a message. SL_OK: it mends that by itself. */
+/* The marks that end transactions take offsets, and nobody is handed one: without this a layer that is
+ * written in transactions would never be read to its end. Only what is told of positions goes by it: messages
+ * that come are still measured by next. */
+static void met_end(const struct sl_kafka_consumer *consumer, const rd_kafka_message_t *message)
+{
+    struct sl_kafka_position *position = sl_kafka_position_of(consumer, message->partition);
+    if (position)
+        position->end = message->offset;
+}
+
 static sl_status consumer_error(struct sl_kafka_consumer *consumer, const rd_kafka_message_t *message,
                                 sl_error *error)
 {
@@ -39,6 +49,9 @@ static sl_status consumer_error(struct sl_kafka_consumer *consumer, const rd_kaf
     const char *text = rd_kafka_message_errstr(message);
     char lack[SL_KAFKA_LACK];
     switch (message->err) {
+    case RD_KAFKA_RESP_ERR__PARTITION_EOF:
+        met_end(consumer, message);
+        return SL_OK;
     case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
     case RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC:
     case RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION:
@@ -221,7 +234,7 @@ static bool keep_for_later(struct sl_kafka_consumer *consumer, rd_kafka_message_
 static bool take(struct sl_kafka_consumer *consumer, struct sl_kafka_batch *batch,
                  rd_kafka_message_t *message, size_t *bytes_left)
 {
-    const struct sl_kafka_position *position = sl_kafka_position_of(consumer, message->partition);
+    struct sl_kafka_position *position = sl_kafka_position_of(consumer, message->partition);
     if (!position || message->offset < position->next || position->paused) {
         rd_kafka_message_destroy(message); /* from before a rebalance, seek or pause */
         return true;
@@ -239,6 +252,7 @@ static bool take(struct sl_kafka_consumer *consumer, struct sl_kafka_batch *batc
     if (weight > *bytes_left && sl_kafka_batch_count(batch) > 1) /* its payload lies in a blob */
         return keep_for_later(consumer, sl_kafka_batch_untake(batch));
     *bytes_left -= weight < *bytes_left ? weight : *bytes_left;
+    position->end = 0;
     consumer->run_bytes += message->len;
     consumer->run_messages++;
     return true;

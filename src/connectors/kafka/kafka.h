@@ -109,6 +109,7 @@ struct sl_kafka_position {
     int32_t partition;
     bool paused; /* nothing of it is handed out */
     int64_t next;
+    int64_t end; /* where the fetcher met the end: behind next where transactions ended; 0: it has not */
 };
 
 /* The queue of a Kafka partition. */

@@ -129,15 +129,16 @@ static sl_status fill(struct sl_kafka_consumer *consumer, rd_kafka_topic_partiti
                               rd_kafka_err2str(code));
     for (size_t i = 0; i < consumer->assigned_count; i++) {
         const struct sl_kafka_position *position = &consumer->assigned[i];
+        int64_t next = position->next >= 0 && position->end > position->next ? position->end : position->next;
         all[i] = (sl_partition_position){.partition = position->partition,
                                          .paused = position->paused,
                                          .begin = offset_in(begin, (int)i),
                                          .end = offset_in(end, (int)i),
-                                         .position = position->next,
+                                         .position = next,
                                          .committed = offset_in(committed, (int)i),
                                          .lag = -1};
-        if (position->next >= 0)
-            all[i].lag = all[i].end > position->next ? all[i].end - position->next : 0;
+        if (next >= 0)
+            all[i].lag = all[i].end > next ? all[i].end - next : 0;
     }
     return SL_OK;
 }

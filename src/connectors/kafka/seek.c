@@ -33,8 +33,10 @@ sl_status sl_kafka_seek_one(struct sl_kafka_consumer *consumer, int32_t partitio
         return status;
     }
     pthread_mutex_lock(&consumer->lock);
-    if (position)
+    if (position) {
         position->next = offset;
+        position->end = 0;
+    }
     pthread_mutex_unlock(&consumer->lock);
     if (consumer->pending && consumer->pending->partition == partition)
         sl_kafka_drop_pending(consumer);
