@@ -7,6 +7,7 @@
 #include "config/settings.h"
 #include "gateway/access_log.h"
 #include "gateway/api/failures.h"
+#include "gateway/api/metering.h"
 #include "gateway/api/publish.h"
 #include "gateway/api/token_settings.h"
 #include "gateway/broker/repeats.h"
@@ -87,6 +88,8 @@ static sl_status open_stores(struct gateway *gateway, const struct gw_settings *
     if (!status)
         status = gw_blobs_open(directory, &gateway->blobs, error);
     if (!status)
+        status = gw_ledger_open(directory, &settings->ledger, &gateway->log, &gateway->ledger, error);
+    if (!status)
         status = gw_applications_open(directory, &gateway->applications, error);
     if (!status)
         status =
@@ -147,6 +150,8 @@ sl_status gw_settings_read(const sl_config *config, struct gw_settings *settings
         {GATEWAY "token.key-lead", sl_config_duration_ms, &settings->token.key_lead_ms},
         {GATEWAY "token.jwks-refresh", sl_config_duration_ms, &settings->token.jwks_refresh_ms},
         {GATEWAY "limits.throttle-wait", sl_config_duration_ms, &settings->throttle_wait_ms},
+        {GATEWAY "ledger.keep-deliveries", sl_config_duration_ms, &settings->ledger.keep_ms},
+        {GATEWAY "ledger.max-size", sl_config_bytes, &settings->ledger.max_bytes},
     };
     sl_status status = read_server_settings(config, &settings->server, error);
     if (!status)
@@ -465,6 +470,7 @@ void gw_stop(struct gateway **out, int grace_ms)
         gw_brokers_finish(gateway->brokers, sl_remaining_ms(deadline));
     if (gateway->repeats)
         gw_repeats_finish(gateway->repeats, REPEATS_GRACE_MS);
+    gw_ledger_finish(gateway->ledger); /* who waits for it hears on his loop */
     gw_server_stop(&gateway->server);
     gw_access_log_close(&gateway->access_log);
     gw_workers_stop(&gateway->token_workers);
@@ -487,6 +493,7 @@ void gw_stop(struct gateway **out, int grace_ms)
     gw_tokens_close(&gateway->tokens);
     gw_access_close(&gateway->access);
     gw_applications_close(&gateway->applications);
+    gw_ledger_close(&gateway->ledger);
     gw_blobs_close(&gateway->blobs);
     gw_market_close(&gateway->market);
     gw_catalogs_close(&gateway->catalogs);
@@ -521,9 +528,11 @@ void gw_respond_no_cluster(struct gw_request *request, const char *cluster)
 struct gw_layer *gw_request_layer(struct gw_request *request)
 {
     struct gw_layer *layer = gw_request_layer_shown(request);
-    if (!layer || gw_layer_broker(gw_request_opaque(request), layer))
+    bool there = layer && gw_layer_broker(gw_request_opaque(request), layer);
+    if (!layer || (there && gw_meter_begin(request, layer)))
         return layer;
-    gw_respond_no_cluster(request, layer->cluster);
+    if (!there)
+        gw_respond_no_cluster(request, layer->cluster);
     gw_layer_unlink(layer);
     return NULL;
 }

@@ -8,6 +8,7 @@
 #include "gateway/broker/subscriptions.h"
 #include "gateway/gateway.h"
 #include "gateway/http/server.h"
+#include "gateway/ledger/ledger.h"
 #include "gateway/listen.h"
 #include "gateway/rate.h"
 #include "gateway/store/access.h"
@@ -32,6 +33,7 @@ struct gateway {
     struct gw_catalogs *catalogs;
     struct gw_market *market; /* Marketplace subscriptions */
     struct gw_blobs *blobs;   /* store/blobs.h */
+    struct gw_ledger *ledger; /* ledger/ledger.h: what was used of the Marketplace */
     /* limits.blob, limits.body, limits.batch-messages, push.heartbeat; a reload changes them. */
     _Atomic int64_t max_blob, max_body, max_batch, heartbeat_ms;
     struct gw_repeats *repeats;             /* broker/repeats.h */
@@ -63,6 +65,7 @@ struct gw_settings {
     int64_t max_bytes, max_blob, max_batch, heartbeat_ms, publications, application_publications,
         application_requests, throttle_wait_ms;
     struct gw_token_times token;
+    struct gw_ledger_settings ledger;
 };
 /* settings is zeroed before, and freed by gw_settings_free also after a failure; it may point into config. */
 sl_status gw_settings_read(const sl_config *config, struct gw_settings *settings, sl_error *error);
@@ -77,7 +80,8 @@ bool gw_request_public_url(const struct gw_request *request, struct sl_buffer *u
 /*
  * The layer that a request's {hrn} and {layer} name, linked; or NULL, and the request is answered with 404
  * saying which is missing, or with 503 when the layer's cluster is not configured: gw_layer_broker of what is
- * returned is never NULL.
+ * returned is never NULL. What the request uses of it is counted from here on where that is to be done, or
+ * the request is answered with 503.
  */
 struct gw_layer *gw_request_layer(struct gw_request *request);
 /* The same, whether its cluster is configured or not: for what asks nothing of Kafka. */

@@ -7,6 +7,7 @@
 #include "base/time.h"
 #include "gateway/api/failures.h"
 #include "gateway/api/intake.h"
+#include "gateway/api/metering.h"
 #include "gateway/api/publish.h"
 
 #include <fcntl.h>
@@ -56,6 +57,14 @@ static void refuse_size(struct put *put)
                       "the blob is over the limit of %lld bytes", (long long)put->gateway->max_blob);
 }
 
+static void put_kept(struct put *put)
+{
+    struct gw_meter *meter = gw_request_meter(put->request);
+    gw_meter_blob_in(meter, put->size);
+    gw_meter_unlink(meter);
+    gw_respond(put->request, 204, NULL, "", 0, NULL, NULL);
+}
+
 static void put_changed(void *owner, enum gw_upload_state state)
 {
     struct put *put = owner;
@@ -66,7 +75,7 @@ static void put_changed(void *owner, enum gw_upload_state state)
                        gw_request_header(put->request, "Content-Type"),
                        gw_request_header(put->request, "Content-Encoding"));
     else
-        gw_respond(put->request, 204, NULL, "", 0, NULL, NULL);
+        put_kept(put);
 }
 
 static bool check_text(struct gw_request *request, const char *name)
@@ -147,7 +156,8 @@ struct get {
     struct gw_request *request;
     struct gateway *gateway;
     struct gw_layer *layer;
-    struct gw_market_flow *flow;                   /* of its application and the catalog; NULL: any */
+    struct gw_market_flow *flow; /* of its application and the catalog; NULL: any */
+    struct gw_meter *meter;
     const char *handle, *owner, *range, *if_range; /* the request's */
     struct gw_pass pass;                           /* at the flow's throttle, then at the layer's */
 };
@@ -187,6 +197,7 @@ static void get_unlink(struct get *get)
 {
     if (atomic_fetch_sub(&get->holders, 1) > 1)
         return;
+    gw_meter_unlink(get->meter);
     gw_layer_unlink(get->layer);
     gw_market_flow_unlink(get->flow);
     free(get);
@@ -240,6 +251,7 @@ static void answer_blob(struct get *get, const struct gw_blob_info *info, int fd
     if (strcmp(gw_request_method(request), "HEAD")) {
         get_settle(get, count);
         atomic_store(&get->paid, count);
+        gw_meter_blob_out(get->meter, count);
     }
     /* The loop sends it, and must not wait for the disk. */
     posix_fadvise(fd, offset + first, count < AHEAD_MAX ? count : AHEAD_MAX, POSIX_FADV_WILLNEED);
@@ -310,6 +322,7 @@ static void get_blob(struct gw_request *request)
         .request = request,
         .gateway = gw_request_opaque(request),
         .layer = layer,
+        .meter = gw_request_meter(request),
         .handle = handle,
         .owner = gw_request_blob_owner(request, layer),
         .range = whole ? NULL : gw_request_header(request, "Range"),
@@ -411,6 +424,7 @@ const struct gw_route gw_blob_routes[] = {
      .pattern = DATA,
      .flags = GW_ROUTE_STREAMED,
      .access = GW_ACCESS_WRITE,
+     .counted = GW_COUNTED_IN,
      .max_body = GW_BODY_UNBOUNDED, /* limits.blob is checked here */
      .begin = put_begin,
      .data = put_data,
@@ -419,6 +433,7 @@ const struct gw_route gw_blob_routes[] = {
     {.method = "GET",
      .pattern = DATA,
      .access = GW_ACCESS_READ | GW_ACCESS_WRITE | GW_ACCESS_DELIVERY, /* who may not read sees its own */
+     .counted = GW_COUNTED_OUT,
      .handle = get_blob,
      .name = "blob.get"},
 };

@@ -2,6 +2,7 @@
  * worker. */
 #include "gateway/broker/groups.h"
 #include "gateway/api/failures.h"
+#include "gateway/api/metering.h"
 #include "gateway/api/stream.h"
 
 #include "base/error.h"
@@ -234,6 +235,19 @@ static void describe(struct gw_request *request)
 
 /* PUT …/groups/{group}/offsets */
 
+/* What the group has gone back to is counted again. */
+static void answer_reset(struct call *call, const struct gw_group *group)
+{
+    struct gw_meter *meter = gw_request_meter(call->request);
+    bool fits = true;
+    gw_meter_group(meter, call->name);
+    for (size_t i = 0; i < group->partition_count && fits && !call->reset.dry_run; i++)
+        if (group->partitions[i].committed >= 0 && (call->reset.all || call->reset.chosen[i]))
+            fits = gw_meter_seek(meter, (sl_offset){(int32_t)i, group->partitions[i].committed});
+    gw_meter_unlink(meter);
+    gw_respond_json(call->request, 200, group_json(call, group));
+}
+
 static void run_reset(struct gw_job *job)
 {
     struct call *call = (struct call *)job;
@@ -243,7 +257,7 @@ static void run_reset(struct gw_job *job)
                        call->until_ms, &group, &error))
         fail(call->request, &error);
     else
-        gw_respond_json(call->request, 200, group_json(call, &group));
+        answer_reset(call, &group);
     gw_group_clear(&group);
     call_free(call);
 }
@@ -401,6 +415,7 @@ const struct gw_route gw_group_routes[] = {
      .max_body = BODY_MAX,
      .handle = reset,
      .access = GW_ACCESS_READ,
+     .counted = GW_COUNTED_OUT,
      .name = "stream.group.reset"},
     {.method = "GET",
      .pattern = LAYER "/statistics",

@@ -9,6 +9,7 @@
 #include "base/time.h"
 #include "gateway/api/failures.h"
 #include "gateway/api/intake.h"
+#include "gateway/api/metering.h"
 #include "gateway/api/upload.h"
 #include "gateway/broker/repeats.h"
 #include "wire/gzip_header.h"
@@ -32,6 +33,7 @@ struct single {
     struct gw_request *request;
     struct gateway *gateway;
     struct gw_layer *layer;
+    struct gw_meter *meter;
     struct gw_repeat repeat;
     struct gw_intake intake;
     bool writing;             /* a report or a decision is to come */
@@ -162,6 +164,7 @@ static void single_free(void *data)
     settle(single, false, (sl_offset){-1, -1});
     gw_upload_drop(single->upload);
     drop_parts(single);
+    gw_meter_unlink(single->meter);
     gw_layer_unlink(single->layer);
     free(single);
 }
@@ -366,6 +369,7 @@ static void begin(struct gw_request *request)
         return;
     }
     single->layer = layer;
+    single->meter = gw_request_meter(request);
     sl_message_reset(&single->message);
     sl_buffer_init(&single->body, SL_PAYLOAD_INLINE_MAX);
     gw_intake_begin(&single->intake, request);
@@ -491,11 +495,10 @@ static void written(struct gw_write *write)
         answer_failure(single, write->status, write->retriable, write->text, certain);
     } else {
         struct gw_layer_counters *counters = single->layer->counters;
+        size_t bytes = single->upload ? (size_t)single->uploaded : single->message.payload_size;
         atomic_fetch_add_explicit(&counters->messages_in, 1, memory_order_relaxed);
-        atomic_fetch_add_explicit(&counters->bytes_in,
-                                  single->upload ? (unsigned long long)single->uploaded
-                                                 : single->message.payload_size,
-                                  memory_order_relaxed);
+        atomic_fetch_add_explicit(&counters->bytes_in, bytes, memory_order_relaxed);
+        gw_meter_in(single->meter, single->layer, 1, (int64_t)bytes);
         settle(single, true, write->offset);
         if (!single->ended && !single->overdue)
             answer(single);
@@ -665,6 +668,7 @@ const struct gw_route gw_ingest_routes[] = {
      .pattern = "/ingest/v1/catalogs/{hrn}/layers/{layer}",
      .flags = GW_ROUTE_STREAMED | GW_ROUTE_LENGTH,
      .access = GW_ACCESS_WRITE,
+     .counted = GW_COUNTED_IN,
      .max_body = GW_BODY_UNBOUNDED, /* a batch may be endless; a message is checked here */
      .begin = begin,
      .data = data,
@@ -674,6 +678,7 @@ const struct gw_route gw_ingest_routes[] = {
      .pattern = "/ingest/v1/catalogs/{hrn}/layers/{layer}/sdiiMessageList",
      .flags = GW_ROUTE_LENGTH | GW_ROUTE_ANY_TYPE,
      .access = GW_ACCESS_WRITE,
+     .counted = GW_COUNTED_IN,
      .handle = gw_sdii_post,
      .name = "ingest.sdii"},
 };

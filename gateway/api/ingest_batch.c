@@ -12,6 +12,7 @@
 #include "config/settings.h"
 #include "gateway/api/failures.h"
 #include "gateway/api/intake.h"
+#include "gateway/api/metering.h"
 #include "gateway/broker/repeats.h"
 #include "gateway/store/blobs.h"
 #include "wire/record.h"
@@ -61,6 +62,7 @@ struct batch {
     struct gateway *gateway;
     struct gw_loop *loop;
     struct gw_layer *layer;
+    struct gw_meter *meter;
     struct record *first, *last; /* results still to be put into the answer, in order */
     size_t listed, unacknowledged, bytes;
     struct record *spare; /* one, for reuse */
@@ -110,6 +112,7 @@ static void batch_free(struct batch *batch)
     gw_budget_give(batch->gateway->budget, batch->reserved);
     give_answer_back(batch);
     free(batch->message.headers);
+    gw_meter_unlink(batch->meter);
     gw_layer_unlink(batch->layer);
     free(batch);
 }
@@ -234,6 +237,7 @@ static void count_in(const struct batch *batch, size_t bytes)
     struct gw_layer_counters *counters = batch->layer->counters;
     atomic_fetch_add_explicit(&counters->messages_in, 1, memory_order_relaxed);
     atomic_fetch_add_explicit(&counters->bytes_in, bytes, memory_order_relaxed);
+    gw_meter_in(batch->meter, batch->layer, 1, (int64_t)bytes);
 }
 
 static void written(struct gw_write *write)
@@ -619,6 +623,7 @@ void gw_batch_begin(struct gw_request *request, struct gw_layer *layer)
     batch->gateway = gateway;
     batch->loop = gw_request_loop(request);
     batch->layer = layer;
+    batch->meter = gw_request_meter(request);
     batch->max = (unsigned long long)max;
     sl_buffer_init(&batch->partial, RECORD_MAX);
     sl_buffer_init(&batch->answer, ANSWER_MAX);

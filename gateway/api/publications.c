@@ -307,6 +307,11 @@ json_t *gw_publication_json(struct gw_publications *publications, struct gw_publ
     return value;
 }
 
+const char *gw_publication_layer(const struct gw_publication *publication, size_t index)
+{
+    return json_string_value(json_array_get(publication->layer_ids, index));
+}
+
 bool gw_publication_has_layer(const struct gw_publication *publication, const char *layer)
 {
     size_t index;

@@ -7,6 +7,7 @@
 #include "base/time.h"
 #include "gateway/api/failures.h"
 #include "gateway/api/intake.h"
+#include "gateway/api/metering.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -48,6 +49,7 @@ static void call_free(struct call *call)
 {
     if (call->publication)
         gw_publication_unlink(call->gateway->publications, call->publication);
+    gw_meter_unlink(call->publishing.meter);
     gw_layer_unlink(call->layer);
     free(call);
 }
@@ -139,6 +141,7 @@ static void post_partitions(struct gw_request *request)
         return;
     }
     call->layer = layer;
+    call->publishing.meter = gw_request_meter(request);
     call->job.run = read_partitions;
     gw_work_post(call->gateway->disk_workers, gw_request_application(request), &call->job);
 }
@@ -342,6 +345,20 @@ static void join(struct call *call)
     call_free(call);
 }
 
+/* The path names no layer: it is counted as a call on the first of the publication's
+ * that is there, and on the others that messages go to. False: answered. */
+static bool count_submit(struct call *call)
+{
+    const char *id, *hrn = gw_request_parameter(call->request, "hrn");
+    struct gw_layer *layer = NULL;
+    bool exists;
+    for (size_t i = 0; !layer && (id = gw_publication_layer(call->publication, i)); i++)
+        layer = gw_catalogs_find(call->gateway->catalogs, hrn, id, &exists);
+    bool good = !layer || gw_meter_begin(call->request, layer);
+    gw_layer_unlink(layer);
+    return good;
+}
+
 static void submit(struct gw_request *request)
 {
     struct call *call = call_new(request);
@@ -349,6 +366,10 @@ static void submit(struct gw_request *request)
         return;
     call->publication = find_publication(request);
     if (!call->publication) {
+        call_free(call);
+        return;
+    }
+    if (!count_submit(call)) {
         call_free(call);
         return;
     }
@@ -363,6 +384,7 @@ static void submit(struct gw_request *request)
         break;
     default:
         call->publishing.done = submitted;
+        call->publishing.meter = gw_request_meter(request);
         gw_request_set_data(request, call, abandoned);
         if (gw_publish_write(call->gateway, gw_request_loop(request), gw_request_application(request),
                              call->partitions, &call->publishing)) {
@@ -392,6 +414,7 @@ const struct gw_route gw_publish_routes[] = {
      .max_body = BODY_MAX,
      .handle = submit,
      .access = GW_ACCESS_WRITE,
+     .counted = GW_COUNTED_IN,
      .name = "publish.submit"},
     {.method = "DELETE",
      .pattern = PUBLISH "/publications/{id}",
@@ -402,11 +425,13 @@ const struct gw_route gw_publish_routes[] = {
      .pattern = PUBLISH "/layers/{layer}/publications/{id}/partitions",
      .handle = upload_partitions,
      .access = GW_ACCESS_WRITE,
+     .counted = GW_COUNTED_IN,
      .name = "publish.upload"},
     {.method = "POST",
      .pattern = PUBLISH "/layers/{layer}/partitions",
      .handle = post_partitions,
      .access = GW_ACCESS_WRITE,
+     .counted = GW_COUNTED_IN,
      .name = "publish.partitions"},
 };
 const size_t gw_publish_route_count = sizeof gw_publish_routes / sizeof *gw_publish_routes;

@@ -38,7 +38,8 @@ struct gw_publishing {
     void (*done)(struct gw_publishing *publishing);
     sl_status status; /* results */
     bool retriable;
-    int after_s; /* SL_THROTTLED: when to come again */
+    struct gw_meter *meter; /* counts what is written; the caller's, or NULL */
+    int after_s;            /* SL_THROTTLED: when to come again */
     char text[256];
     size_t written;
     struct writing *writing; /* its own: NULL when it has ended */
@@ -83,6 +84,8 @@ void gw_publication_unlink(struct gw_publications *publications, struct gw_publi
 
 /* As the API shows it: a new reference; NULL: no memory. */
 json_t *gw_publication_json(struct gw_publications *publications, struct gw_publication *publication);
+/* Its layers' ids, from 0; NULL: no more. */
+const char *gw_publication_layer(const struct gw_publication *publication, size_t index);
 bool gw_publication_has_layer(const struct gw_publication *publication, const char *layer);
 /* Takes the partitions. Errors (nothing is taken): SL_CONFLICT (it is submitted), SL_THROTTLED (the
  * application's share of all publications' memory), SL_QUEUE_FULL (all of it). */

@@ -3,6 +3,7 @@
 
 #include "base/time.h"
 #include "gateway/api/intake.h"
+#include "gateway/api/metering.h"
 #include "gateway/broker/repeats.h"
 
 #include <stdio.h>
@@ -89,6 +90,7 @@ static void written(struct gw_write *write)
         atomic_fetch_add_explicit(&counters->messages_in, 1, memory_order_relaxed);
         atomic_fetch_add_explicit(&counters->bytes_in, sl_message_weight(slot->message),
                                   memory_order_relaxed);
+        gw_meter_in(writing->publishing->meter, slot->layer, 1, (int64_t)slot->message->payload_size);
         note_written(slot, write->offset);
     }
     advance(writing);

@@ -10,6 +10,7 @@
 #include "base/text.h"
 #include "gateway/api/failures.h"
 #include "gateway/api/intake.h"
+#include "gateway/api/metering.h"
 #include "gateway/api/publish.h"
 #include "gateway/api/sdii_list.h"
 #include "wire/record.h"
@@ -47,6 +48,7 @@ static void sdii_free(struct sdii *sdii)
     gw_partitions_free(sdii->partitions);
     gw_sdii_list_free(&sdii->list);
     sl_buffer_free(&sdii->answer);
+    gw_meter_unlink(sdii->publishing.meter);
     gw_layer_unlink(sdii->layer);
     free(sdii);
 }
@@ -326,6 +328,7 @@ void gw_sdii_post(struct gw_request *request)
     sdii->request = request;
     sdii->gateway = gw_request_opaque(request);
     sdii->layer = layer;
+    sdii->publishing.meter = gw_request_meter(request);
     if (check_content(request, layer) && take_headers(sdii) && gw_intake_admits(request, layer))
         gw_work_post(sdii->gateway->disk_workers, gw_request_application(request), &sdii->job);
     else

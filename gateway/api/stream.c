@@ -5,6 +5,7 @@
 #include "gateway/api/stream.h"
 
 #include "gateway/api/failures.h"
+#include "gateway/api/metering.h"
 
 #include <string.h>
 
@@ -102,7 +103,7 @@ bool gw_stream_body(struct gw_request *request, json_t **value)
 #define ONE(method_, pattern_, flags_, access_, handle_, name_)                                              \
     {                                                                                                        \
         .method = (method_), .pattern = (pattern_), .flags = (flags_), .access = (access_),                  \
-        .max_body = BODY_MAX, .handle = (handle_), .name = (name_)                                           \
+        .counted = GW_COUNTED_OUT, .max_body = BODY_MAX, .handle = (handle_), .name = (name_)                \
     }
 #define BOTH(method_, path_, flags_, access_, handle_, name_)                                                \
     ONE(method_, CATALOG path_, flags_, access_, handle_, name_),                                            \

@@ -1,4 +1,5 @@
 /* PUT …/offsets, …/seek, …/pause, …/resume, GET …/positions, DELETE …/subscribe. */
+#include "gateway/api/metering.h"
 #include "gateway/api/stream.h"
 
 #include <stdlib.h>
@@ -11,12 +12,15 @@
 struct changing {
     struct gw_change change; /* first */
     struct gw_request *request;
+    struct gw_meter *meter;
+    sl_offset sought[GW_PARTITIONS_MAX];
     sl_partition_position *positions; /* GW_POSITIONS */
     sl_offset offsets[];
 };
 
 static void changing_free(struct changing *call)
 {
+    gw_meter_unlink(call->meter);
     free(call->positions);
     free(call);
 }
@@ -48,10 +52,24 @@ static json_t *json_of_positions(const struct gw_change *change)
     return NULL;
 }
 
+/* What the group has gone back to is counted again. Written down before anything of it can be delivered: that
+ * happens on this loop. */
+static void count_again(struct changing *call)
+{
+    const struct gw_change *change = &call->change;
+    bool fits = true;
+    if (!call->meter || !change->effective)
+        return;
+    for (size_t i = 0; i < change->sought_count && fits; i++)
+        fits = gw_meter_seek(call->meter, call->sought[i]);
+    gw_meter_submit(call->meter);
+}
+
 static void done(struct gw_change *change)
 {
     struct changing *call = (struct changing *)(void *)change;
     sl_error why;
+    count_again(call);
     if (change->status == SL_INVALID_ARGUMENT && (change->kind == GW_PAUSE || change->kind == GW_RESUME))
         gw_respond_error(call->request, 400, "bad-partitions", change->error.text,
                          "name partitions that the layer has, or send no body for all of them");
@@ -74,6 +92,7 @@ static void done(struct gw_change *change)
 
 static void released(struct gw_change *change)
 {
+    count_again((struct changing *)(void *)change); /* one that was overdue, and is done all the same */
     gw_subscription_unlink(change->subscription);
     changing_free((struct changing *)(void *)change);
 }
@@ -97,11 +116,16 @@ static struct changing *changing_new(struct gw_request *request, enum gw_change_
 
 static void start(struct changing *call)
 {
-    call->change.subscription = gw_stream_find(call->request, NULL);
-    if (call->change.subscription)
-        gw_subscription_change(&call->change);
-    else
+    struct gw_subscription *subscription = gw_stream_find(call->request, NULL);
+    if (!subscription) {
         changing_free(call);
+        return;
+    }
+    call->change.subscription = subscription;
+    call->change.sought = call->sought;
+    call->meter = gw_request_meter(call->request);
+    gw_meter_group(call->meter, gw_subscription_group(subscription));
+    gw_subscription_change(&call->change);
 }
 
 static bool take_offset(const json_t *value, sl_offset *offset)

@@ -1,5 +1,6 @@
 /* GET …/partitions: messages as JSON or as a CBOR sequence, encoded straight from Kafka's records. */
 #include "gateway/api/failures.h"
+#include "gateway/api/metering.h"
 #include "gateway/api/stream.h"
 
 #include "base/text.h"
@@ -17,6 +18,7 @@
 struct polling {
     struct gw_poll poll; /* first */
     struct gw_request *request;
+    struct gw_meter *meter;
     struct gw_meeting meeting;
     struct sl_buffer out;
     bool cbor, extended;
@@ -28,6 +30,7 @@ static void released(struct gw_poll *poll)
     struct polling *call = (struct polling *)(void *)poll;
     gw_subscription_unlink(poll->subscription);
     gw_market_flow_unlink(poll->flow);
+    gw_meter_unlink(call->meter);
     sl_buffer_free(&call->out);
     free(call);
 }
@@ -64,7 +67,11 @@ bool gw_stream_encode(struct sl_buffer *out, const struct sl_message *message, b
 static bool add(struct gw_poll *poll, const struct sl_message *message)
 {
     struct polling *call = (struct polling *)(void *)poll;
-    return gw_stream_encode(&call->out, message, !poll->count, call->cbor, call->extended);
+    if (!gw_meter_reserve(call->meter) ||
+        !gw_stream_encode(&call->out, message, !poll->count, call->cbor, call->extended))
+        return false;
+    gw_meter_record(call->meter, message->offset, message->payload_size);
+    return true;
 }
 
 /* X-SL-Assignment: 3;0,2 */
@@ -113,6 +120,8 @@ static void respond(struct polling *call)
 static void done(struct gw_poll *poll)
 {
     struct polling *call = (struct polling *)(void *)poll;
+    if (poll->count)
+        gw_meter_submit(call->meter);
     respond(call);
     if (gw_meet(&call->meeting, GW_MEETING_ANSWERED))
         gw_poll_settle(poll, call->meeting.whole && !call->lost);
@@ -229,6 +238,8 @@ void gw_stream_poll(struct gw_request *request)
     size_t payload =
         ask.bytes ? (size_t)ask.bytes : gw_subscriptions_limits(gateway->subscriptions)->poll_bytes;
     call->request = request;
+    call->meter = gw_request_meter(request);
+    gw_meter_group(call->meter, gw_subscription_group(subscription));
     call->extended = ask.extended;
     call->cbor = accepts(accept, SL_MEDIA_CBOR_SEQ);
     sl_buffer_init(&call->out, payload + payload / 2 + GW_ANSWER_ROOM); /* base64 adds a third */

@@ -1,10 +1,12 @@
 /*
  * GET …/partitions with Accept: text/event-stream: polls, one after another, each answer an event. The next
  * poll waits until the connection has taken the event: so a reader that does not keep up holds back only
- * itself, and what could not be written whole comes again with the next poll, whoever's that is.
+ * itself, and what could not be written whole comes again with the next poll, whoever's that is. An event
+ * that the Marketplace counts waits until the ledger has it; where it cannot, the stream ends.
  *
  * All of it belongs to the request's loop; what the subscription's loop tells comes over as a task.
  */
+#include "gateway/api/metering.h"
 #include "gateway/api/stream.h"
 
 #include "base/time.h"
@@ -24,6 +26,8 @@ struct pushing {
     struct gw_task task;        /* to the request's loop */
     struct gw_request *request; /* NULL: its connection is gone */
     struct gw_loop *loop;
+    struct gw_meter *counted; /* the request's, where events are counted; NULL: they are not */
+    struct gw_meter *meter;   /* of the event at hand */
     int64_t heartbeat_ms;
     size_t out_max;
     struct sl_buffer out;
@@ -38,15 +42,31 @@ static void free_pushing(struct pushing *call)
 {
     gw_subscription_unlink(call->poll.subscription);
     gw_market_flow_unlink(call->poll.flow);
+    gw_meter_unlink(call->meter);
+    gw_meter_unlink(call->counted);
     sl_buffer_free(&call->out);
     free(call);
+}
+
+/* Of the event at hand. */
+static void settle(struct pushing *call, bool whole)
+{
+    gw_meter_settle(call->meter, whole);
+    gw_meter_unlink(call->meter);
+    call->meter = NULL;
+    gw_poll_settle(&call->poll, whole);
 }
 
 static bool add(struct gw_poll *poll, const struct sl_message *message)
 {
     struct pushing *call = (struct pushing *)(void *)poll;
+    if (call->counted && !call->meter && !(call->meter = gw_meter_like(call->counted)))
+        return false;
     call->last = message->offset;
-    return gw_stream_encode(&call->out, message, !poll->count, false, true);
+    if (!gw_meter_reserve(call->meter) || !gw_stream_encode(&call->out, message, !poll->count, false, true))
+        return false;
+    gw_meter_record(call->meter, message->offset, message->payload_size);
+    return true;
 }
 
 static void write_text(struct pushing *call, const char *text)
@@ -87,7 +107,7 @@ static void drained(void *opaque)
     struct pushing *call = opaque;
     if (call->writing) {
         call->writing = false;
-        gw_poll_settle(&call->poll, true);
+        settle(call, true);
     } else if (call->over) {
         gw_stream_end(call->request);
     } else if (!call->polling) {
@@ -103,7 +123,7 @@ static void closed(void *opaque, bool whole)
     (void)whole;
     if (call->writing) {
         call->writing = false;
-        gw_poll_settle(&call->poll, false);
+        settle(call, false);
     } else if (call->asked) {
         gw_poll_cancel(&call->poll);
     } else if (!call->polling) {
@@ -147,6 +167,19 @@ static void write_event(struct pushing *call)
     sl_buffer_init(out, call->out_max);
 }
 
+/* The ledger has the event, or cannot. */
+static void written_down(void *opaque, bool good)
+{
+    struct pushing *call = opaque;
+    call->asked = false;
+    if (good && call->request) {
+        write_event(call);
+        return;
+    }
+    call->over = true;
+    settle(call, false);
+}
+
 static void answered(struct gw_task *task)
 {
     struct pushing *call = (struct pushing *)(void *)((char *)task - offsetof(struct pushing, task));
@@ -159,15 +192,20 @@ static void answered(struct gw_task *task)
         call->writing = true;
         write_text(call, ":\n\n");
     } else {
-        gw_poll_settle(poll, call->request != NULL);
+        settle(call, call->request != NULL);
     }
 }
 
 static void done(struct gw_poll *poll)
 {
     struct pushing *call = (struct pushing *)(void *)poll;
-    call->task.run = answered;
-    gw_loop_post(call->loop, &call->task);
+    if (poll->count && call->meter) {
+        gw_meter_group(call->meter, gw_subscription_group(poll->subscription));
+        gw_meter_submit_to(call->meter, written_down, call);
+    } else {
+        call->task.run = answered;
+        gw_loop_post(call->loop, &call->task);
+    }
 }
 
 void gw_stream_push(struct gw_request *request, struct gw_subscription *subscription,
@@ -183,6 +221,7 @@ void gw_stream_push(struct gw_request *request, struct gw_subscription *subscrip
         return;
     }
     call->request = request;
+    call->counted = gw_request_meter(request);
     call->heartbeat_ms = gateway->heartbeat_ms;
     call->loop = gw_request_loop(request);
     call->out_max = ID_ROOM + payload + payload / 2 + GW_ANSWER_ROOM; /* base64 adds a third */

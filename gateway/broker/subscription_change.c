@@ -361,6 +361,9 @@ static void seek_done(struct gw_subscription *subscription)
             int32_t partition = subscription->list->elems[i].partition;
             struct gw_share *share = gw_subscription_share(subscription, partition);
             gw_subscription_forget(subscription, partition);
+            if (change && change->sought && change->sought_count < GW_PARTITIONS_MAX)
+                change->sought[change->sought_count++] =
+                    (sl_offset){partition, subscription->list->elems[i].offset};
             if (share) {
                 share->taken = subscription->list->elems[i].offset;
                 share->met = -1;
@@ -372,6 +375,7 @@ static void seek_done(struct gw_subscription *subscription)
     if (!change)
         return; /* it was ended with the subscription */
     change->error = subscription->job_error;
+    change->effective = !subscription->job_status;
     gw_subscription_order_end(subscription, subscription->job_status);
 }
 
@@ -453,7 +457,8 @@ static void change_arrived(struct gw_task *task)
 void gw_subscription_change(struct gw_change *change)
 {
     change->status = SL_OK;
-    change->late = change->told = false;
+    change->late = change->told = change->effective = false;
+    change->sought_count = 0;
     change->next = NULL;
     change->timer = (struct gw_timer){0};
     change->until_ms = gw_broker_deadline_ms(change->subscription->broker);

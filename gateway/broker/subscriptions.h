@@ -219,6 +219,9 @@ struct gw_change {
     int64_t timestamp_ms;             /* GW_SEEK_TIME */
     sl_partition_position *positions; /* GW_POSITIONS: room for GW_PARTITIONS_MAX, the caller's; ascending */
     size_t position_count;            /* result */
+    /* SL_OK of a seek: where each partition goes on; room for GW_PARTITIONS_MAX, the caller's, or NULL. */
+    sl_offset *sought;
+    size_t sought_count;
     /* Once, after limits.kafka-wait at the latest: the answer. */
     void (*done)(struct gw_change *change);
     void (*released)(struct gw_change *change); /* after that: the memory is the caller's again */
@@ -229,7 +232,8 @@ struct gw_change {
      * committed. SL_NOT_FOUND: the subscription is gone. SL_UNAVAILABLE, SL_TIMED_OUT: try again. */
     sl_status status;
     sl_error error;
-    bool late; /* SL_CONFLICT: what was to be committed lies before where the group has the partition */
+    bool effective; /* a seek that was done, though perhaps too late for its caller; when released */
+    bool late;      /* SL_CONFLICT: what was to be committed lies before where the group has the partition */
 
     /* The subscription's own. */
     struct gw_timer timer;

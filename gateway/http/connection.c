@@ -138,6 +138,9 @@ static void hung_up(struct gw_watch *watch)
     struct gw_connection *connection =
         (struct gw_connection *)(void *)((char *)watch - offsetof(struct gw_connection, watch));
     connection->hung_up = true;
+    /* A socket that is closed with bytes unread is reset instead. */
+    struct tcp_info info;
+    connection->in_order = tcp_info_of(connection, &info) && info.tcpi_state == TCP_STATE_CLOSE_WAIT;
     if (connection->wait != GW_WAIT_OURS)
         look_by(connection, connection->loop->now_ms + END_MS);
     if (connection->streaming)
@@ -209,6 +212,7 @@ void gw_mhd_connection(void *opaque, struct MHD_Connection *mhd, void **context,
     }
     atomic_fetch_sub(&loop->server->connections, 1);
     if (connection) {
+        gw_hold_proved(connection, connection->in_order);
         gw_watch_remove(loop, &connection->watch);
         gw_timer_cancel(loop, &connection->timer);
         gw_addresses_leave(loop->server->addresses, connection->address);

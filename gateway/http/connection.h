@@ -49,8 +49,10 @@ struct gw_connection {
     enum gw_wait wait;
     uint64_t moved; /* body: bytes that came since the rate was looked at; answer: see acknowledged */
     enum gw_surplus surplus;
-    bool hung_up;   /* the client has closed its side */
-    bool end_shown; /* and libmicrohttpd knows */
+    bool hung_up;             /* the client has closed its side */
+    bool end_shown;           /* and libmicrohttpd knows */
+    bool in_order;            /* it closed after it had taken all that had come, as far as TCP tells */
+    struct gw_hold *unproved; /* of the last answer: whether it has arrived is not known yet; NULL: none */
     struct gw_request *streaming;
     struct gw_address *address;            /* NULL: not counted */
     unsigned char remote[GW_ADDRESS_SIZE]; /* its address */

@@ -156,6 +156,9 @@ struct gw_request {
     const char *version;
     void (*sent)(void *opaque, bool whole);
     void *sent_opaque;
+    struct gw_hold *hold; /* NULL: none, or it is over for the request */
+    bool waits_hold;      /* the answer is there, and may not go yet */
+    bool held_back;       /* an error went instead of it */
     struct gw_stream stream;
 
     /* Messages under way to the loop: the request's memory stays while there are any. */
@@ -222,6 +225,12 @@ bool gw_body_is_fit(struct gw_request *request, const char *length);
 void gw_cors_judge(struct gw_request *request);
 bool gw_cors_add(const struct gw_request *request, struct MHD_Response *response);
 void gw_cors_preflight(struct gw_request *request, const char *methods);
+
+/* hold.c: whether the answer may go now; of a request that has ended, who holds it is told. */
+bool gw_hold_lets_go(struct gw_request *request);
+void gw_hold_request_ended(struct gw_request *request, bool whole);
+/* A connection: its next request has come, or it ends. */
+void gw_hold_proved(struct gw_connection *connection, bool received);
 
 /* ended.c: counts a request and notes it in the access log, while libmicrohttpd still has its headers */
 void gw_request_note_end(struct gw_request *request, bool whole);

@@ -142,6 +142,7 @@ void *gw_mhd_uri(void *opaque, const char *uri, struct MHD_Connection *connectio
         MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
     request->peer = info ? info->socket_context : NULL;
     if (request->peer) {
+        gw_hold_proved(request->peer, true);
         gw_connection_wait(request->peer, GW_WAIT_HEAD);
         memcpy(request->client, request->peer->remote, GW_ADDRESS_SIZE); /* until its head is read */
     }
@@ -452,8 +453,8 @@ static enum MHD_Result send_answer(struct gw_request *request)
 {
     if (!request->response)
         return MHD_NO; /* there was no memory for one */
-    bool gone = gw_connection_is_deserted(request->peer, request->sent != NULL);
-    request->deserted = request->sent && gone;
+    bool asks = request->sent || request->hold, gone = gw_connection_is_deserted(request->peer, asks);
+    request->deserted = asks && gone;
     if (request->stream.open && gone)
         return MHD_NO;
     if (request->file)
@@ -532,9 +533,12 @@ void gw_mhd_completed(void *opaque, struct MHD_Connection *connection, void **co
     struct gw_server *server = request->loop->server;
     bool whole = why == MHD_REQUEST_TERMINATED_COMPLETED_OK;
     request->broken = !whole;
+    bool gone = request->sent || request->hold
+                    ? request->deserted || !request->peer || gw_connection_was_reset(request->peer)
+                    : false;
+    gw_hold_request_ended(request, whole && !gone);
     if (request->sent)
-        request->sent(request->sent_opaque,
-                      whole && !request->deserted && !gw_connection_was_reset(request->peer));
+        request->sent(request->sent_opaque, whole && !gone && !request->held_back);
     if (request->peer)
         gw_connection_wait(request->peer, GW_WAIT_IDLE);
     if (request->free_data)

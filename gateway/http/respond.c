@@ -152,6 +152,8 @@ void gw_request_unpark(struct gw_request *request)
 void gw_answer_arrived(struct gw_request *request)
 {
     const struct gw_given *given = &request->given;
+    if (!gw_hold_lets_go(request))
+        return;
     request->answered = true;
     request->status = given->status;
     request->answer_size = given->in_memory;

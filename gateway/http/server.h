@@ -45,6 +45,7 @@ struct gw_route {
     const char *pattern; /* "/stream/v2/catalogs/{hrn}/layers/{layer}/subscribe" */
     unsigned flags;
     unsigned access;   /* what it asks of the application; authenticate reads it, the server does not */
+    unsigned counted;  /* as what the Marketplace counts it; likewise */
     size_t max_body;   /* bytes; more is 413. 0: the server's default; GW_BODY_UNBOUNDED: the handler's */
     gw_handler handle; /* the whole request is there */
     /* GW_ROUTE_STREAMED: begin is called when the headers are in, data for each piece of the body, handle at
@@ -251,6 +252,25 @@ sl_status gw_respond_header(struct gw_request *request, const char *name,
 void gw_request_on_sent(struct gw_request *request, void (*sent)(void *opaque, bool whole), void *opaque);
 void gw_respond(struct gw_request *request, int status, const char *content_type, const void *body,
                 size_t size, void (*release)(void *opaque), void *release_opaque);
+/*
+ * An answer that something must be written down for before its first byte leaves. At most one a request; set
+ * on the request's loop before the answer. All calls are made there.
+ */
+struct gw_hold {
+    /* An answer of 2xx has come. True: it goes. False: it waits for gw_request_let_go, or
+     * gw_request_hold_back, which may be called from within. */
+    bool (*answered)(struct gw_hold *hold);
+    /* The last call. received: the client has the whole answer, as far as can be known: it has sent another
+     * request on the same connection since, or has closed that in order after it had taken all. Of a
+     * connection that ends with the answer: it was handed to the kernel whole. */
+    void (*over)(struct gw_hold *hold, bool received);
+};
+void gw_request_hold(struct gw_request *request, struct gw_hold *hold);
+struct gw_hold *gw_request_held(const struct gw_request *request); /* NULL: none */
+void gw_request_let_go(struct gw_request *request);
+/* An error goes instead of the answer that waits; on_sent hears that this was not written. */
+void gw_request_hold_back(struct gw_request *request, int status, const char *code, const char *cause,
+                          const char *action, int after_s);
 /* Within on_sent's function, of an answer from a file that was not written whole: how much of it the client's
  * side has not taken; of others 0. */
 int64_t gw_request_untaken(const struct gw_request *request);

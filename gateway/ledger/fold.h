@@ -19,28 +19,31 @@
 
 struct gw_fold;
 
-enum gw_delivery_state {
-    GW_DELIVERY_OPEN,        /* about to leave, or on its way */
-    GW_DELIVERY_UNCONFIRMED, /* it is not known whether it arrived */
-    GW_DELIVERY_SETTLED      /* kept for a while: streamlayer.gateway.ledger.keep-deliveries */
+enum gw_delivery_state {                          /* as numbers in the table */
+                         GW_DELIVERY_OPEN,        /* about to leave, or on its way */
+                         GW_DELIVERY_UNCONFIRMED, /* it is not known whether it arrived */
+                         GW_DELIVERY_SETTLED /* kept for a while: streamlayer.gateway.ledger.keep-deliveries
+                                              */
 };
 
 /* The tables, where they are missing, and statements on them. db stays the caller's. */
 sl_status gw_fold_open(sqlite3 *db, bool keep_settled, struct gw_fold **out, sl_error *error);
 void gw_fold_close(struct gw_fold **out); /* NULL-safe */
 
-/* Looks at every row's checksum. SL_IO: a row is damaged; the text says which. */
+/* Looks at every row's checksum. SL_CHECKSUM_MISMATCH: rows are damaged; the text says of which table. */
 sl_status gw_fold_check(sqlite3 *db, sl_error *error);
 
-/* writer: which gateway's run the event is of, by which its number is unique; node: which gateway's. Errors:
- * SL_IO (the transaction is to be rolled back), SL_OUT_OF_MEMORY. */
+/* writer: which gateway's run the event is of, by which its number is unique; node: which gateway's. After
+ * an error the transaction is to be rolled back: SL_CHECKSUM_MISMATCH (what is there is damaged), SL_IO,
+ * SL_OUT_OF_MEMORY. */
 sl_status gw_fold_apply(struct gw_fold *fold, const char *node, const char *writer,
-                        const struct gw_ledger_event *event, sl_error *error);
+                        struct gw_ledger_event *event, sl_error *error);
 
 /* Removes what was settled before. */
 sl_status gw_fold_forget(struct gw_fold *fold, int64_t before_ms, sl_error *error);
 
-/* The records of a delivery's column. *records is freed by the caller. false: it is damaged, or no memory. */
-bool gw_records_decode(const void *bytes, size_t size, struct gw_delivered **records, size_t *count);
+/* How many deliveries are unconfirmed, as of what was applied; the second: after a rollback. */
+int64_t gw_fold_unconfirmed(const struct gw_fold *fold);
+void gw_fold_set_unconfirmed(struct gw_fold *fold, int64_t count);
 
 #endif

@@ -53,12 +53,18 @@ struct gw_ledger_event {
     /* DELIVERED: in the order of delivery; SOUGHT: the offsets gone to. */
     const struct gw_delivered *records;
     size_t count;
+    /* What came of it, once it is written: the hour that it counts in, and bytes that it has counted as
+     * delivered. */
+    int64_t hour, billed;
 };
 
 /* Events to be written together, or not at all: the caller's memory until done. */
 struct gw_ledger_entry {
-    struct gw_task task; /* the ledger's */
+    /* The ledger's own. */
+    struct gw_task task; /* first */
     struct gw_ledger_entry *next;
+    int64_t since_us;
+
     struct gw_ledger_event *events;
     size_t count;
     struct gw_loop *loop; /* where done is called; NULL: on the ledger's thread */

@@ -1,45 +1,40 @@
 /*
- * The tables of ledger.db. Each row has a checksum, the CRC-32 of its other columns as fold.c writes them:
- * SQLite itself would not see a bit that has changed within a row.
+ * The tables of ledger.db.
+ *
+ * usage       what is billed: a row for each application, catalog, layer, group (grp, "": none) and hour
+ * since 1970, UTC reached     which offsets were counted (gw_ranges of records.h) deliveries  by the run of a
+ * gateway (writer) and its number there; state: enum gw_delivery_state. messages, bytes, blob_bytes: what it
+ * has counted and is not confirmed; again: records that were counted before. records: gw_record_list of
+ * records.h clocks      the last hour of each application meta        what is one of a ledger: "node", the
+ * gateway's name in it
+ *
+ * checksum is the CRC-32 of a row's other columns (of deliveries without id and state): of the bytes of texts
+ * and blobs, each behind a byte of its own, and of numbers' 8 bytes, lowest first. SQLite itself would not
+ * see a bit that has changed within a row.
  */
 #ifndef GW_LEDGER_SCHEMA_H
 #define GW_LEDGER_SCHEMA_H
 
 #define GW_LEDGER_SCHEMA_VERSION 1
 
-#define GW_LEDGER_SCHEMA                                                                                                                                                                                    \
-    /* What is billed: a row for each application, catalog, layer, group ("": none) and hour since 1970,                                                                                                    \
-     * UTC.                                                                                                                                                                                                 \
-     */                                                                                                                                                                                                     \
-    "CREATE TABLE usage (application TEXT NOT NULL, hrn TEXT NOT NULL, layer TEXT NOT NULL,"                                                                                                                \
-    " grp TEXT NOT NULL, hour INTEGER NOT NULL, calls_in INTEGER NOT NULL, calls_out INTEGER NOT NULL,"                                                                                                     \
-    " messages_in INTEGER NOT NULL, messages_out INTEGER NOT NULL, bytes_in INTEGER NOT NULL,"                                                                                                              \
-    " bytes_out INTEGER NOT NULL, blob_bytes_in INTEGER NOT NULL, blob_bytes_out INTEGER NOT NULL,"                                                                                                         \
-    " checksum INTEGER NOT NULL, PRIMARY KEY (application, hrn, layer, grp, hour)) STRICT, WITHOUT ROWID;" /* Which offsets were counted: ranges, as pairs of 64-bit numbers, first and behind the last. */ \
-    "CREATE TABLE reached (application TEXT NOT NULL, topic TEXT NOT NULL, grp TEXT NOT NULL,"                                                                                                              \
-    " partition INTEGER NOT NULL, ranges BLOB NOT NULL, checksum INTEGER NOT NULL,"                                                                                                                         \
-    " PRIMARY KEY (application, topic, grp, partition)) STRICT, WITHOUT ROWID;" /* Deliveries by the run of                                                                                                 \
-                                                                                 * a gateway and its number                                                                                                 \
-                                                                                 * there. state: enum                                                                                                       \
-                                                                                 * gw_delivery_state.                                                                                                       \
-                                                                                 * messages, bytes and                                                                                                                                                                                                        \
-                                                                                 * blob_bytes: what it has                                                                                                  \
-                                                                                 * counted, and is not                                                                                                      \
-                                                                                 * confirmed. records: see                                                                                                  \
-                                                                                 * records.c. */                                                                                                            \
-    "CREATE TABLE deliveries (id INTEGER PRIMARY KEY, writer TEXT NOT NULL, number INTEGER NOT NULL,"                                                                                                       \
-    " node TEXT NOT NULL, state INTEGER NOT NULL, application TEXT NOT NULL, hrn TEXT NOT NULL,"                                                                                                            \
-    " layer TEXT NOT NULL, grp TEXT NOT NULL, topic TEXT NOT NULL, at_ms INTEGER NOT NULL,"                                                                                                                 \
-    " messages INTEGER NOT NULL, bytes INTEGER NOT NULL, blob_bytes INTEGER NOT NULL, records BLOB NOT "                                                                                                    \
-    "NULL,"                                                                                                                                                                                                 \
-    " checksum INTEGER NOT NULL, UNIQUE (writer, number)) STRICT;"                                                                                                                                          \
-    "CREATE INDEX deliveries_unsettled ON deliveries (application, topic, grp) WHERE state < 2;" /* The last                                                                                                \
-                                                                                                    hour of                                                                                                 \
-                                                                                                    each                                                                                                    \
-                                                                                                    application.                                                                                            \
-                                                                                                  */                                                                                                        \
-    "CREATE TABLE clocks (application TEXT PRIMARY KEY, hour INTEGER NOT NULL) STRICT, WITHOUT ROWID;"                                                                                                      \
-    "CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;"                                                                                                                 \
+#define GW_LEDGER_SCHEMA                                                                                     \
+    "CREATE TABLE usage (application TEXT NOT NULL, hrn TEXT NOT NULL, layer TEXT NOT NULL,"                 \
+    " grp TEXT NOT NULL, hour INTEGER NOT NULL, calls_in INTEGER NOT NULL, calls_out INTEGER NOT NULL,"      \
+    " messages_in INTEGER NOT NULL, messages_out INTEGER NOT NULL, bytes_in INTEGER NOT NULL,"               \
+    " bytes_out INTEGER NOT NULL, blob_bytes_in INTEGER NOT NULL, blob_bytes_out INTEGER NOT NULL,"          \
+    " checksum INTEGER NOT NULL, PRIMARY KEY (application, hrn, layer, grp, hour)) STRICT, WITHOUT ROWID;"   \
+    "CREATE TABLE reached (application TEXT NOT NULL, topic TEXT NOT NULL, grp TEXT NOT NULL,"               \
+    " partition INTEGER NOT NULL, ranges BLOB NOT NULL, checksum INTEGER NOT NULL,"                          \
+    " PRIMARY KEY (application, topic, grp, partition)) STRICT, WITHOUT ROWID;"                              \
+    "CREATE TABLE deliveries (id INTEGER PRIMARY KEY, writer TEXT NOT NULL, number INTEGER NOT NULL,"        \
+    " node TEXT NOT NULL, state INTEGER NOT NULL, application TEXT NOT NULL, hrn TEXT NOT NULL,"             \
+    " layer TEXT NOT NULL, grp TEXT NOT NULL, topic TEXT NOT NULL, at_ms INTEGER NOT NULL,"                  \
+    " messages INTEGER NOT NULL, bytes INTEGER NOT NULL, blob_bytes INTEGER NOT NULL,"                       \
+    " again INTEGER NOT NULL, records BLOB NOT NULL, checksum INTEGER NOT NULL,"                             \
+    " UNIQUE (writer, number)) STRICT;"                                                                      \
+    "CREATE INDEX deliveries_unsettled ON deliveries (application, topic, grp) WHERE state < 2;"             \
+    "CREATE TABLE clocks (application TEXT PRIMARY KEY, hour INTEGER NOT NULL) STRICT, WITHOUT ROWID;"       \
+    "CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;"                  \
     "PRAGMA user_version = 1;"
 
 #endif

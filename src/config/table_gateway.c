@@ -175,6 +175,22 @@ const struct sl_setting sl_gateway_settings[] = {
      .meaning = "That cluster: host:port, separated by commas."},
     CLUSTER(SL_GATEWAY_ROOT "kafka.clusters." SL_NAME),
 
+    {.path = SL_GATEWAY_ROOT "ledger.keep-deliveries",
+     .type = SL_DURATION_MS,
+     .value = "0 s",
+     .min = 0,
+     .max = 400 * DAYS,
+     .meaning =
+         "How long the Marketplace's ledger keeps deliveries that have arrived, record by record, so that "
+         "a count can be followed up; 0: not at all (docs/marketplace.md)."},
+    {.path = SL_GATEWAY_ROOT "ledger.max-size",
+     .type = SL_SIZE_BYTES,
+     .value = "0",
+     .min = 0,
+     .max = 1024 * GIB,
+     .meaning =
+         "Bytes that the ledger's file may have; what would have to be counted beyond them is refused; "
+         "0: as many as the disk has room for."},
     {.path = SL_GATEWAY_ROOT "access-log.file",
      .type = SL_TEXT,
      .value = "",

@@ -1,0 +1,323 @@
+#include "gateway/ledger/fold.h"
+
+#include "base/error.h"
+#include "gateway/ledger/records.h"
+#include "gateway/ledger/rows.h"
+#include "gateway/store/db.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define HOUR_MS        3600000
+#define PARTITIONS_MAX 1024 /* of one delivery */
+
+struct gw_fold {
+    struct gw_rows rows;
+    bool keep_settled;
+    int64_t unconfirmed;
+    struct gw_record_list grouped, list, again; /* for reuse */
+};
+
+static bool take_count(void *opaque, sqlite3_stmt *row)
+{
+    *(int64_t *)opaque = sqlite3_column_int64(row, 0);
+    return false;
+}
+
+sl_status gw_fold_open(sqlite3 *db, bool keep_settled, struct gw_fold **out, sl_error *error)
+{
+    *out = NULL;
+    struct gw_fold *fold = calloc(1, sizeof *fold);
+    if (!fold)
+        return sl_error_oom(error);
+    fold->keep_settled = keep_settled;
+    sl_status status = gw_rows_open(db, &fold->rows, error);
+    if (!status)
+        status = gw_db_run(db, "SELECT count(*) FROM deliveries WHERE state = 1", take_count,
+                           &fold->unconfirmed, NULL, error, "");
+    if (status)
+        gw_fold_close(&fold);
+    *out = fold;
+    return status;
+}
+
+void gw_fold_close(struct gw_fold **out)
+{
+    struct gw_fold *fold = *out;
+    *out = NULL;
+    if (!fold)
+        return;
+    gw_rows_close(&fold->rows);
+    gw_records_free(&fold->grouped);
+    gw_records_free(&fold->list);
+    gw_records_free(&fold->again);
+    free(fold);
+}
+
+/* Adds to the event's hour, or of the application's last one where the clock has gone back. */
+static sl_status bill(struct gw_fold *fold, struct gw_ledger_event *event, const struct gw_usage *usage,
+                      sl_error *error)
+{
+    int64_t hour = event->at_ms / HOUR_MS;
+    sl_status status = gw_rows_hour(&fold->rows, event->application, &hour, error);
+    event->hour = hour;
+    event->billed = usage->bytes_out + usage->blob_bytes_out;
+    return status ? status : gw_rows_bill(&fold->rows, event, hour, usage, error);
+}
+
+/* The event's records, those of a partition together. false: no memory. */
+static bool group_records(struct gw_fold *fold, const struct gw_ledger_event *event)
+{
+    struct gw_record_list *list = &fold->grouped;
+    int32_t partitions[PARTITIONS_MAX];
+    size_t partition_count = 0, at = 0;
+    list->count = 0;
+    if (!gw_records_reserve(list, event->count ? event->count : 1))
+        return false;
+    for (size_t i = 0; i < event->count; i++) {
+        int32_t partition = event->records[i].partition;
+        if (partition_count && partitions[at] == partition)
+            continue;
+        for (at = 0; at < partition_count && partitions[at] != partition;)
+            at++;
+        if (at == PARTITIONS_MAX)
+            return false;
+        if (at == partition_count)
+            partitions[partition_count++] = partition;
+    }
+    for (at = 0; at < partition_count; at++)
+        for (size_t i = 0; i < event->count; i++)
+            if (event->records[i].partition == partitions[at])
+                list->records[list->count++] = event->records[i];
+    return true;
+}
+
+/* Marks what counts of the records of one partition, from `from` on, and notes that it is counted. */
+static sl_status count_partition(struct gw_fold *fold, const struct gw_ledger_event *event, size_t from,
+                                 size_t *to, sl_error *error)
+{
+    struct gw_record_list *list = &fold->grouped;
+    int32_t partition = list->records[from].partition;
+    struct gw_ranges ranges;
+    sl_status status = gw_rows_reached(&fold->rows, event, partition, &ranges, error);
+    *to = from;
+    if (status)
+        return status;
+    int64_t first = list->records[from].offset, last = first;
+    for (; *to < list->count && list->records[*to].partition == partition; ++*to) {
+        last = list->records[*to].offset;
+        first = last < first ? last : first;
+        list->marks[*to] = gw_ranges_hold(&ranges, last) ? 0 : GW_RECORD_COUNTED;
+    }
+    gw_ranges_add(&ranges, first, last + 1);
+    return gw_rows_put_reached(&fold->rows, event, partition, &ranges, error);
+}
+
+static sl_status deliver(struct gw_fold *fold, const char *node, const char *writer,
+                         struct gw_ledger_event *event, sl_error *error)
+{
+    struct gw_record_list *list = &fold->grouped;
+    struct gw_delivery delivery = {.blob_bytes = event->usage.blob_bytes_out};
+    struct gw_usage usage = event->usage;
+    sl_status status = group_records(fold, event) ? SL_OK : sl_error_oom(error);
+    for (size_t from = 0, to; from < list->count && !status; from = to)
+        status = count_partition(fold, event, from, &to, error);
+    for (size_t i = 0; i < list->count; i++)
+        if (list->marks[i]) {
+            delivery.messages++;
+            delivery.bytes += list->records[i].bytes;
+        }
+    delivery.again = (int64_t)list->count - delivery.messages;
+    usage.messages_out += delivery.messages;
+    usage.bytes_out += delivery.bytes;
+    if (!status)
+        status = bill(fold, event, &usage, error);
+    delivery.node = node;
+    delivery.writer = writer;
+    delivery.number = event->number;
+    return status ? status : gw_rows_add_delivery(&fold->rows, event, &delivery, list, error);
+}
+
+static int compare(const void *a, const void *b)
+{
+    const struct gw_delivered *x = a, *y = b;
+    if (x->partition != y->partition)
+        return x->partition < y->partition ? -1 : 1;
+    return x->offset < y->offset ? -1 : x->offset > y->offset;
+}
+
+/* Counts anew what the delivery has counted and is not confirmed. */
+static void measure(struct gw_delivery *delivery, const struct gw_record_list *list)
+{
+    delivery->messages = delivery->bytes = delivery->again = 0;
+    for (size_t i = 0; i < list->count; i++) {
+        if (list->marks[i] == GW_RECORD_COUNTED) {
+            delivery->messages++;
+            delivery->bytes += list->records[i].bytes;
+        }
+        delivery->again += !list->marks[i];
+    }
+}
+
+/* It is done with, as far as the list of unconfirmed ones is concerned. */
+static sl_status end(struct gw_fold *fold, struct gw_delivery *delivery, sl_error *error)
+{
+    fold->unconfirmed -= delivery->state == GW_DELIVERY_UNCONFIRMED;
+    if (!fold->keep_settled)
+        return gw_rows_remove_delivery(&fold->rows, delivery->id, error);
+    delivery->state = GW_DELIVERY_SETTLED;
+    return gw_rows_put_delivery(&fold->rows, delivery, NULL, error);
+}
+
+/* Takes from an older delivery what is in fold->again, which has arrived now; each record from one delivery
+ * only. */
+static sl_status confirm_in(struct gw_fold *fold, struct gw_delivery *delivery, sl_error *error)
+{
+    struct gw_record_list *list = &fold->list, *again = &fold->again;
+    bool changed = false;
+    for (size_t i = 0; i < list->count; i++) {
+        if (list->marks[i] != GW_RECORD_COUNTED)
+            continue;
+        const struct gw_delivered *found =
+            bsearch(&list->records[i], again->records, again->count, sizeof *again->records, compare);
+        if (!found || again->marks[found - again->records])
+            continue;
+        again->marks[found - again->records] = GW_RECORD_CONFIRMED;
+        list->marks[i] |= GW_RECORD_CONFIRMED;
+        changed = true;
+    }
+    if (!changed)
+        return SL_OK;
+    measure(delivery, list);
+    bool over = delivery->state == GW_DELIVERY_UNCONFIRMED && !delivery->messages && !delivery->blob_bytes;
+    sl_status status = gw_rows_put_delivery(&fold->rows, delivery, list, error);
+    return status || !over ? status : end(fold, delivery, error);
+}
+
+/* The records of fold->list that were counted before have arrived. The newest delivery of each first: where
+ * the application went back, the others are older ones. */
+static sl_status confirm(struct gw_fold *fold, const struct gw_delivery *arrived, sl_error *error)
+{
+    struct gw_record_list *again = &fold->again;
+    struct gw_delivery older = {.id = arrived->id};
+    if (!gw_records_reserve(again, fold->list.count))
+        return sl_error_oom(error);
+    again->count = 0;
+    for (size_t i = 0; i < fold->list.count; i++)
+        if (!fold->list.marks[i])
+            again->records[again->count++] = fold->list.records[i];
+    memset(again->marks, 0, again->count);
+    qsort(again->records, again->count, sizeof *again->records, compare);
+    sl_status status;
+    bool found = true;
+    do {
+        status =
+            gw_rows_older_delivery(&fold->rows, arrived->id, older.id, &older, &fold->list, &found, error);
+        if (!status && found)
+            status = confirm_in(fold, &older, error);
+    } while (!status && found);
+    return status;
+}
+
+static sl_status settle(struct gw_fold *fold, const char *writer, int64_t number, sl_error *error)
+{
+    struct gw_delivery delivery;
+    bool found;
+    sl_status status = gw_rows_delivery(&fold->rows, writer, number, &delivery, &fold->list, &found, error);
+    if (status || !found)
+        return status;
+    if (delivery.again)
+        status = confirm(fold, &delivery, error);
+    return status ? status : end(fold, &delivery, error);
+}
+
+/* What it has counted is listed from now on; what others had counted stays with those. fold->list: its
+ * records. */
+static sl_status break_off(struct gw_fold *fold, struct gw_delivery *delivery, sl_error *error)
+{
+    struct gw_record_list *list = &fold->list;
+    size_t kept = 0;
+    for (size_t i = 0; i < list->count; i++) {
+        if (!list->marks[i])
+            continue;
+        list->records[kept] = list->records[i];
+        list->marks[kept++] = list->marks[i];
+    }
+    list->count = kept;
+    delivery->again = 0;
+    delivery->state = GW_DELIVERY_UNCONFIRMED;
+    fold->unconfirmed++;
+    sl_status status = gw_rows_put_delivery(&fold->rows, delivery, list, error);
+    return status || delivery->messages || delivery->blob_bytes ? status : end(fold, delivery, error);
+}
+
+static sl_status broken(struct gw_fold *fold, const char *writer, int64_t number, sl_error *error)
+{
+    struct gw_delivery delivery;
+    bool found;
+    sl_status status = gw_rows_delivery(&fold->rows, writer, number, &delivery, &fold->list, &found, error);
+    return status || !found || delivery.state != GW_DELIVERY_OPEN ? status
+                                                                  : break_off(fold, &delivery, error);
+}
+
+static sl_status begin(struct gw_fold *fold, const char *node, const char *writer, sl_error *error)
+{
+    struct gw_delivery delivery;
+    sl_status status;
+    bool found;
+    do {
+        status = gw_rows_left_open(&fold->rows, node, writer, &delivery, &fold->list, &found, error);
+        if (!status && found)
+            status = break_off(fold, &delivery, error);
+    } while (!status && found);
+    return status;
+}
+
+static sl_status go_to(struct gw_fold *fold, struct gw_ledger_event *event, sl_error *error)
+{
+    sl_status status = SL_OK;
+    for (size_t i = 0; i < event->count && !status; i++) {
+        struct gw_ranges ranges;
+        status = gw_rows_reached(&fold->rows, event, event->records[i].partition, &ranges, error);
+        if (status)
+            return status;
+        gw_ranges_cut(&ranges, event->records[i].offset);
+        status = gw_rows_put_reached(&fold->rows, event, event->records[i].partition, &ranges, error);
+    }
+    return status ? status : bill(fold, event, &event->usage, error);
+}
+
+sl_status gw_fold_apply(struct gw_fold *fold, const char *node, const char *writer,
+                        struct gw_ledger_event *event, sl_error *error)
+{
+    event->billed = 0;
+    switch (event->kind) {
+    case GW_LEDGER_USED:
+        return bill(fold, event, &event->usage, error);
+    case GW_LEDGER_DELIVERED:
+        return deliver(fold, node, writer, event, error);
+    case GW_LEDGER_SETTLED:
+        return settle(fold, writer, event->number, error);
+    case GW_LEDGER_BROKEN:
+        return broken(fold, writer, event->number, error);
+    case GW_LEDGER_SOUGHT:
+        return go_to(fold, event, error);
+    default:
+        return begin(fold, node, writer, error);
+    }
+}
+
+int64_t gw_fold_unconfirmed(const struct gw_fold *fold)
+{
+    return fold->unconfirmed;
+}
+
+void gw_fold_set_unconfirmed(struct gw_fold *fold, int64_t count)
+{
+    fold->unconfirmed = count;
+}
+
+sl_status gw_fold_forget(struct gw_fold *fold, int64_t before_ms, sl_error *error)
+{
+    return gw_rows_forget(&fold->rows, before_ms, error);
+}

@@ -1,0 +1,337 @@
+#include "gateway/ledger/ledger.h"
+
+#include "base/error.h"
+#include "base/text.h"
+#include "base/time.h"
+#include "gateway/ledger/internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define LAZY_MS  1000 /* what need not be durable at once waits so long */
+#define PROBE_MS 1000 /* a ledger that cannot write is tried again */
+
+static void post_done(struct gw_task *task)
+{
+    struct gw_ledger_entry *entry = (struct gw_ledger_entry *)(void *)task;
+    entry->done(entry);
+}
+
+static void ignore_done(struct gw_ledger_entry *entry)
+{
+    (void)entry;
+}
+
+static void tell(struct gw_ledger_entry *entry, sl_status status)
+{
+    entry->status = status;
+    entry->task.run = post_done;
+    if (entry->loop)
+        gw_loop_post(entry->loop, &entry->task);
+    else
+        entry->done(entry);
+}
+
+/* --- Writing: the ledger's thread --- */
+
+/* From now on it cannot write, or can again. Said once each. */
+static void set_available(struct gw_ledger *ledger, bool available, const sl_error *error)
+{
+    pthread_mutex_lock(&ledger->lock);
+    bool before = ledger->available;
+    ledger->available = available;
+    if (!available)
+        snprintf(ledger->why, sizeof ledger->why, "%.*s", GW_LEDGER_WHY - 1, error->text);
+    pthread_mutex_unlock(&ledger->lock);
+    if (before && !available)
+        SL_ERROR(
+            &ledger->log,
+            "ledger: %s: %s; what is to be counted is refused until it can be written: give the disk room, "
+            "or the gateway the right to write there",
+            ledger->store.path, error->text);
+    else if (!before && available)
+        SL_INFO(&ledger->log, "ledger: %s can be written again", ledger->store.path);
+}
+
+static sl_status write_entry(struct gw_ledger *ledger, struct gw_ledger_entry *entry, sl_error *error)
+{
+    sl_status status = SL_OK;
+    for (size_t i = 0; i < entry->count && !status; i++)
+        status = gw_ledger_store_apply(&ledger->store, ledger->store.node, ledger->writer, &entry->events[i],
+                                       error);
+    return status;
+}
+
+/* The entries up to `end` in one transaction, or none of them. */
+static sl_status write_all(struct gw_ledger *ledger, struct gw_ledger_entry *first,
+                           const struct gw_ledger_entry *end, sl_error *error)
+{
+    sl_status status = gw_ledger_store_begin(&ledger->store, error);
+    for (struct gw_ledger_entry *each = first; each != end && !status; each = each->next)
+        status = write_entry(ledger, each, error);
+    if (!status)
+        status = gw_ledger_store_commit(&ledger->store, error);
+    if (status)
+        gw_ledger_store_roll_back(&ledger->store);
+    return status;
+}
+
+static void count_written(struct gw_ledger *ledger, const struct gw_ledger_entry *entry, int64_t now_us)
+{
+    for (size_t i = 0; i < entry->count; i++)
+        gw_ledger_store_note(&ledger->store, &entry->events[i]);
+    atomic_fetch_add_explicit(&ledger->events, entry->count, memory_order_relaxed);
+    if (entry->lazy)
+        return;
+    atomic_fetch_add_explicit(&ledger->waits, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&ledger->waited_us, (unsigned long long)(now_us - entry->since_us),
+                              memory_order_relaxed);
+}
+
+/* Puts what was not written and must be back in front of what waits. */
+static void put_back(struct gw_ledger *ledger, struct gw_ledger_entry *entry)
+{
+    pthread_mutex_lock(&ledger->lock);
+    entry->next = ledger->kept;
+    ledger->kept = entry;
+    pthread_mutex_unlock(&ledger->lock);
+}
+
+static void refuse(struct gw_ledger *ledger, struct gw_ledger_entry *entry, sl_status status)
+{
+    if (entry->lazy && status != SL_CHECKSUM_MISMATCH && !ledger->ending) {
+        put_back(ledger, entry);
+        return;
+    }
+    if (!entry->lazy)
+        atomic_fetch_add_explicit(&ledger->refused, 1, memory_order_relaxed);
+    tell(entry, status);
+}
+
+/* Writes the list; where that fails because of one of them, each by itself. */
+static void write_list(struct gw_ledger *ledger, struct gw_ledger_entry *list)
+{
+    sl_error error;
+    sl_status status = write_all(ledger, list, NULL, &error);
+    int64_t now_us = sl_mono_us();
+    bool single = status == SL_CHECKSUM_MISMATCH && list->next;
+    while (list) {
+        struct gw_ledger_entry *entry = list;
+        list = list->next;
+        if (single) {
+            status = write_all(ledger, entry, list, &error);
+            now_us = sl_mono_us();
+        }
+        if (status == SL_CHECKSUM_MISMATCH)
+            SL_ERROR(&ledger->log, "ledger: %s: %s", ledger->store.path, error.text);
+        if (!status)
+            count_written(ledger, entry, now_us);
+        if (status)
+            refuse(ledger, entry, status);
+        else
+            tell(entry, SL_OK);
+    }
+    atomic_fetch_add_explicit(&ledger->commits, 1, memory_order_relaxed);
+    atomic_store_explicit(&ledger->unconfirmed, gw_fold_unconfirmed(ledger->store.fold),
+                          memory_order_relaxed);
+    if (!status)
+        set_available(ledger, true, NULL);
+    else if (status != SL_CHECKSUM_MISMATCH)
+        set_available(ledger, false, &error);
+}
+
+static void probe(struct gw_ledger *ledger)
+{
+    sl_error error;
+    sl_status status = gw_ledger_store_probe(&ledger->store, &error);
+    if (!status)
+        set_available(ledger, true, NULL);
+}
+
+/* Takes what waits, in its order; NULL after a while in which nothing urgent came. */
+static struct gw_ledger_entry *take(struct gw_ledger *ledger)
+{
+    int64_t until_ms = sl_mono_ms() + (ledger->available ? LAZY_MS : PROBE_MS);
+    struct timespec deadline = sl_mono_deadline(until_ms);
+    int timed_out = 0;
+    while (!ledger->urgent && !ledger->stopping && !timed_out)
+        timed_out = pthread_cond_timedwait(&ledger->changed, &ledger->lock, &deadline);
+    struct gw_ledger_entry *list = ledger->first, *kept = ledger->kept;
+    ledger->first = NULL;
+    ledger->last = &ledger->first;
+    ledger->urgent = 0;
+    ledger->kept = NULL;
+    while (kept) { /* newest in front */
+        struct gw_ledger_entry *next = kept->next;
+        kept->next = list;
+        list = kept;
+        kept = next;
+    }
+    return list;
+}
+
+static void *run(void *opaque)
+{
+    struct gw_ledger *ledger = opaque;
+    pthread_mutex_lock(&ledger->lock);
+    while (!ledger->ending) {
+        ledger->ending = ledger->stopping; /* once more, for what came before */
+        struct gw_ledger_entry *list = take(ledger);
+        bool available = ledger->available;
+        pthread_mutex_unlock(&ledger->lock);
+        if (list)
+            write_list(ledger, list);
+        else if (!available)
+            probe(ledger);
+        pthread_mutex_lock(&ledger->lock);
+    }
+    pthread_mutex_unlock(&ledger->lock);
+    return NULL;
+}
+
+/* --- Any thread --- */
+
+void gw_ledger_submit(struct gw_ledger *ledger, struct gw_ledger_entry *entry)
+{
+    int64_t now_ms = sl_wall_ms();
+    entry->next = NULL;
+    entry->since_us = sl_mono_us();
+    for (size_t i = 0; i < entry->count; i++) {
+        entry->events[i].at_ms = now_ms;
+        if (entry->events[i].kind == GW_LEDGER_DELIVERED)
+            entry->events[i].number = (int64_t)atomic_fetch_add(&ledger->numbers, 1);
+    }
+    pthread_mutex_lock(&ledger->lock);
+    bool takes = ledger->running && !ledger->stopping;
+    if (takes) {
+        *ledger->last = entry;
+        ledger->last = &entry->next;
+        if (!entry->lazy && !ledger->urgent++)
+            pthread_cond_signal(&ledger->changed);
+    }
+    pthread_mutex_unlock(&ledger->lock);
+    if (!takes)
+        tell(entry, ledger->running ? SL_CLOSED : SL_UNAVAILABLE);
+}
+
+bool gw_ledger_available(struct gw_ledger *ledger, char why[GW_LEDGER_WHY])
+{
+    pthread_mutex_lock(&ledger->lock);
+    bool available = ledger->available;
+    if (!available)
+        memcpy(why, ledger->why, GW_LEDGER_WHY);
+    pthread_mutex_unlock(&ledger->lock);
+    return available;
+}
+
+void gw_ledger_volumes(struct gw_ledger *ledger, const char *application, const char *hrn,
+                       struct gw_volumes *volumes)
+{
+    gw_volumes_get(ledger->store.volumes, application, hrn, volumes);
+}
+
+/* What the last run left open is not known to have arrived. Where that cannot be written now the thread does
+ * it later. */
+static sl_status begin_run(struct gw_ledger *ledger, sl_error *error)
+{
+    struct gw_ledger_entry *entry = &ledger->begun;
+    if (!sl_random_hex(ledger->writer, GW_WRITER_DIGITS))
+        return sl_error_set(error, SL_INTERNAL, "the system gave no random bytes");
+    ledger->begun_event = (struct gw_ledger_event){.kind = GW_LEDGER_BEGUN, .at_ms = sl_wall_ms()};
+    *entry = (struct gw_ledger_entry){
+        .events = &ledger->begun_event, .count = 1, .done = ignore_done, .lazy = true};
+    ledger->available = true;
+    sl_status status = write_all(ledger, entry, NULL, error);
+    if (status && status != SL_CHECKSUM_MISMATCH) {
+        set_available(ledger, false, error);
+        put_back(ledger, entry);
+        status = SL_OK;
+    }
+    ledger->unconfirmed = gw_fold_unconfirmed(ledger->store.fold);
+    if (status)
+        sl_error_prefix(error, "%s", ledger->store.path);
+    return status;
+}
+
+sl_status gw_ledger_open(const char *data_directory, const struct gw_ledger_settings *settings,
+                         const struct sl_log *log, struct gw_ledger **out, sl_error *error)
+{
+    struct gw_ledger *ledger = *out = calloc(1, sizeof *ledger);
+    if (!ledger)
+        return sl_error_oom(error);
+    ledger->log = *log;
+    ledger->last = &ledger->first;
+    pthread_mutex_init(&ledger->lock, NULL);
+    sl_cond_init(&ledger->changed);
+    sl_status status = gw_ledger_store_open(&ledger->store, data_directory, settings, log, error);
+    if (!status)
+        status = begin_run(ledger, error);
+    if (status == SL_OUT_OF_MEMORY || status == SL_INTERNAL) {
+        gw_ledger_close(out);
+        return status;
+    }
+    if (status) {
+        ledger->available = false;
+        snprintf(ledger->why, sizeof ledger->why, "%.*s", GW_LEDGER_WHY - 1, error->text);
+        SL_ERROR(&ledger->log,
+                 "ledger: %s. Until then the gateway refuses whatever is to be counted on the Marketplace; "
+                 "nothing in the file was changed",
+                 error->text);
+        return SL_OK;
+    }
+    if (pthread_create(&ledger->thread, NULL, run, ledger)) {
+        gw_ledger_close(out);
+        return sl_error_set(error, SL_INTERNAL, "cannot start the ledger's thread");
+    }
+    ledger->running = true;
+    return SL_OK;
+}
+
+void gw_ledger_finish(struct gw_ledger *ledger)
+{
+    if (!ledger || !ledger->running)
+        return;
+    pthread_mutex_lock(&ledger->lock);
+    bool first = !ledger->stopping;
+    ledger->stopping = true;
+    pthread_cond_signal(&ledger->changed);
+    pthread_mutex_unlock(&ledger->lock);
+    if (first)
+        pthread_join(ledger->thread, NULL);
+}
+
+void gw_ledger_close(struct gw_ledger **out)
+{
+    struct gw_ledger *ledger = *out;
+    *out = NULL;
+    if (!ledger)
+        return;
+    gw_ledger_finish(ledger);
+    gw_ledger_store_close(&ledger->store);
+    pthread_mutex_destroy(&ledger->lock);
+    pthread_cond_destroy(&ledger->changed);
+    free(ledger);
+}
+
+bool gw_ledger_metrics(struct gw_ledger *ledger, struct sl_buffer *text)
+{
+    char why[GW_LEDGER_WHY];
+    return sl_buffer_printf(
+        text,
+        "# HELP streamlayer_ledger_available Whether the Marketplace's ledger can be written: 1, or 0.\n"
+        "# TYPE streamlayer_ledger_available gauge\nstreamlayer_ledger_available %d\n"
+        "# HELP streamlayer_ledger_commits_total Transactions in which events were written to it.\n"
+        "# TYPE streamlayer_ledger_commits_total counter\nstreamlayer_ledger_commits_total %llu\n"
+        "# HELP streamlayer_ledger_events_total Events that were written to it.\n"
+        "# TYPE streamlayer_ledger_events_total counter\nstreamlayer_ledger_events_total %llu\n"
+        "# HELP streamlayer_ledger_refused_total Requests that were refused since it could not be written.\n"
+        "# TYPE streamlayer_ledger_refused_total counter\nstreamlayer_ledger_refused_total %llu\n"
+        "# HELP streamlayer_ledger_unconfirmed Deliveries in it of which nobody knows whether they arrived.\n"
+        "# TYPE streamlayer_ledger_unconfirmed gauge\nstreamlayer_ledger_unconfirmed %lld\n"
+        "# HELP streamlayer_ledger_wait_seconds How long answers waited until they were in it.\n"
+        "# TYPE streamlayer_ledger_wait_seconds summary\nstreamlayer_ledger_wait_seconds_sum %.6f\n"
+        "streamlayer_ledger_wait_seconds_count %llu\n",
+        gw_ledger_available(ledger, why), atomic_load(&ledger->commits), atomic_load(&ledger->events),
+        atomic_load(&ledger->refused), (long long)atomic_load(&ledger->unconfirmed),
+        (double)atomic_load(&ledger->waited_us) / 1e6, atomic_load(&ledger->waits));
+}

@@ -1,0 +1,203 @@
+/* Reading the ledger: a connection for each question, so that nobody waits for the one that writes. */
+#include "base/error.h"
+#include "gateway/ledger/internal.h"
+#include "gateway/ledger/records.h"
+#include "gateway/ledger/rows.h"
+#include "gateway/store/db.h"
+
+#define BUSY_MS 10000
+#define SQL_MAX ((size_t)4096)
+
+struct question {
+    sqlite3 *db;
+    sqlite3_stmt *statement;
+    struct sl_buffer sql;
+};
+
+static sl_status fail(struct question *question, sl_error *error)
+{
+    return sl_error_set(error, SL_IO, "the ledger cannot be read: SQLite: %s", sqlite3_errmsg(question->db));
+}
+
+static sl_status begin(const struct gw_ledger *ledger, const char *select, struct question *question,
+                       sl_error *error)
+{
+    sl_buffer_init(&question->sql, SQL_MAX);
+    sl_buffer_append_text(&question->sql, select);
+    if (!ledger->running)
+        return sl_error_set(error, SL_UNAVAILABLE, "%s", ledger->why);
+    if (sqlite3_open_v2(ledger->store.path, &question->db, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, NULL))
+        return fail(question, error);
+    sqlite3_busy_timeout(question->db, BUSY_MS);
+    return SL_OK;
+}
+
+static void end(struct question *question)
+{
+    sqlite3_finalize(question->statement);
+    sqlite3_close(question->db);
+    sl_buffer_free(&question->sql);
+}
+
+static void bind_text(struct question *question, const char *name, const char *value)
+{
+    int at = sqlite3_bind_parameter_index(question->statement, name);
+    if (at)
+        sqlite3_bind_text(question->statement, at, value, -1, SQLITE_STATIC);
+}
+
+static void bind_number(struct question *question, const char *name, int64_t value)
+{
+    int at = sqlite3_bind_parameter_index(question->statement, name);
+    if (at)
+        sqlite3_bind_int64(question->statement, at, value);
+}
+
+/* What is asked for, and in which order. */
+static sl_status prepare(struct question *question, const struct gw_usage_filter *filter, const char *order,
+                         sl_error *error)
+{
+    struct sl_buffer *sql = &question->sql;
+    if (filter->application)
+        sl_buffer_append_text(sql, " AND application = :application");
+    if (filter->hrn)
+        sl_buffer_append_text(sql, " AND hrn = :hrn");
+    if (filter->layer)
+        sl_buffer_append_text(sql, " AND layer = :layer");
+    if (!sl_buffer_append_text(sql, order) || sql->failed)
+        return sl_error_oom(error);
+    if (sqlite3_prepare_v2(question->db, sql->data, -1, &question->statement, NULL))
+        return fail(question, error);
+    bind_text(question, ":application", filter->application);
+    bind_text(question, ":hrn", filter->hrn);
+    bind_text(question, ":layer", filter->layer);
+    bind_number(question, ":from", filter->from_hour);
+    bind_number(question, ":to", filter->to_hour);
+    return SL_OK;
+}
+
+/* *row: whether there is one. */
+static sl_status next(struct question *question, bool *row, sl_error *error)
+{
+    int code = sqlite3_step(question->statement);
+    *row = code == SQLITE_ROW;
+    return *row || code == SQLITE_DONE ? SL_OK : fail(question, error);
+}
+
+static void take_line(sqlite3_stmt *row, struct gw_usage_line *line)
+{
+    line->application = gw_db_text(row, 0);
+    line->hrn = gw_db_text(row, 1);
+    line->layer = gw_db_text(row, 2);
+    line->group = gw_db_text(row, 3);
+    line->hour = sqlite3_column_int64(row, 4);
+    line->usage = (struct gw_usage){.calls_in = sqlite3_column_int64(row, 5),
+                                    .calls_out = sqlite3_column_int64(row, 6),
+                                    .messages_in = sqlite3_column_int64(row, 7),
+                                    .messages_out = sqlite3_column_int64(row, 8),
+                                    .bytes_in = sqlite3_column_int64(row, 9),
+                                    .bytes_out = sqlite3_column_int64(row, 10),
+                                    .blob_bytes_in = sqlite3_column_int64(row, 11),
+                                    .blob_bytes_out = sqlite3_column_int64(row, 12)};
+}
+
+sl_status gw_ledger_read_usage(struct gw_ledger *ledger, const struct gw_usage_filter *filter,
+                               const struct gw_usage_line *after,
+                               bool (*each)(void *opaque, const struct gw_usage_line *line), void *opaque,
+                               sl_error *error)
+{
+    struct question question = {.db = NULL};
+    struct gw_usage_line line;
+    bool row = true;
+    sl_status status =
+        begin(ledger,
+              "SELECT application, hrn, layer, grp, hour, calls_in, calls_out, messages_in, messages_out,"
+              " bytes_in, bytes_out, blob_bytes_in, blob_bytes_out FROM usage"
+              " WHERE hour >= :from AND hour < :to",
+              &question, error);
+    if (!status && after)
+        sl_buffer_append_text(&question.sql, " AND (application, hrn, layer, grp, hour) >"
+                                             " (:after_application, :after_hrn, :after_layer, :after_group,"
+                                             " :after_hour)");
+    if (!status)
+        status = prepare(&question, filter, " ORDER BY application, hrn, layer, grp, hour", error);
+    if (!status && after) {
+        bind_text(&question, ":after_application", after->application);
+        bind_text(&question, ":after_hrn", after->hrn);
+        bind_text(&question, ":after_layer", after->layer);
+        bind_text(&question, ":after_group", after->group);
+        bind_number(&question, ":after_hour", after->hour);
+    }
+    while (!status && row) {
+        status = next(&question, &row, error);
+        if (!status && row) {
+            take_line(question.statement, &line);
+            row = each(opaque, &line);
+        }
+    }
+    end(&question);
+    return status;
+}
+
+/* The records that a delivery has counted, and that are not confirmed. */
+static void keep_listed(struct gw_record_list *list)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < list->count; i++)
+        if (list->marks[i] == GW_RECORD_COUNTED)
+            list->records[kept++] = list->records[i];
+    list->count = kept;
+}
+
+static bool take_delivery(sqlite3_stmt *row, struct gw_record_list *list, struct gw_unconfirmed *delivery)
+{
+    delivery->id = sqlite3_column_int64(row, 0);
+    delivery->application = gw_db_text(row, 1);
+    delivery->hrn = gw_db_text(row, 2);
+    delivery->layer = gw_db_text(row, 3);
+    delivery->group = gw_db_text(row, 4);
+    delivery->at_ms = sqlite3_column_int64(row, 5);
+    delivery->open = sqlite3_column_int(row, 6) == GW_DELIVERY_OPEN;
+    delivery->messages = sqlite3_column_int64(row, 7);
+    delivery->bytes = sqlite3_column_int64(row, 8);
+    delivery->blob_bytes = sqlite3_column_int64(row, 9);
+    if (!gw_records_decode(sqlite3_column_blob(row, 10), (size_t)sqlite3_column_bytes(row, 10), list))
+        return false;
+    keep_listed(list);
+    delivery->records = list->records;
+    delivery->count = list->count;
+    return true;
+}
+
+sl_status gw_ledger_read_unconfirmed(struct gw_ledger *ledger, const struct gw_usage_filter *filter,
+                                     int64_t after,
+                                     bool (*each)(void *opaque, const struct gw_unconfirmed *delivery),
+                                     void *opaque, sl_error *error)
+{
+    struct question question = {.db = NULL};
+    struct gw_record_list list = {.count = 0};
+    struct gw_unconfirmed delivery;
+    bool row = true;
+    sl_status status = begin(ledger,
+                             "SELECT id, application, hrn, layer, grp, at_ms, state, messages, bytes,"
+                             " blob_bytes, records FROM deliveries WHERE state < 2 AND id > :after"
+                             " AND (messages > 0 OR blob_bytes > 0)"
+                             " AND at_ms / 3600000 >= :from AND at_ms / 3600000 < :to",
+                             &question, error);
+    if (!status)
+        status = prepare(&question, filter, " ORDER BY id", error);
+    if (!status)
+        bind_number(&question, ":after", after);
+    while (!status && row) {
+        status = next(&question, &row, error);
+        if (status || !row)
+            break;
+        if (!take_delivery(question.statement, &list, &delivery))
+            status = sl_error_set(error, SL_IO, "a row of the ledger's table \"deliveries\" is damaged");
+        else
+            row = each(opaque, &delivery);
+    }
+    gw_records_free(&list);
+    end(&question);
+    return status;
+}

@@ -1,0 +1,158 @@
+#include "gateway/ledger/records.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define NUMBER_MAX 10 /* bytes of one */
+#define RUN_MAX    ((uint64_t)1 << 40)
+
+static bool put(struct sl_buffer *out, uint64_t number)
+{
+    unsigned char bytes[NUMBER_MAX];
+    size_t size = 0;
+    for (; number > 0x7f; number >>= 7)
+        bytes[size++] = (unsigned char)(number | 0x80);
+    bytes[size++] = (unsigned char)number;
+    return sl_buffer_append(out, bytes, size);
+}
+
+struct reader {
+    const unsigned char *at, *end;
+};
+
+static bool get(struct reader *reader, uint64_t *number)
+{
+    *number = 0;
+    for (unsigned shift = 0; shift < 64 && reader->at < reader->end; shift += 7) {
+        unsigned char byte = *reader->at++;
+        *number |= (uint64_t)(byte & 0x7f) << shift;
+        if (!(byte & 0x80))
+            return true;
+    }
+    return false;
+}
+
+bool gw_records_reserve(struct gw_record_list *list, size_t count)
+{
+    if (count <= list->capacity)
+        return true;
+    size_t capacity = count < 2 * list->capacity ? 2 * list->capacity : count;
+    struct gw_delivered *records = realloc(list->records, capacity * sizeof *records);
+    if (records)
+        list->records = records;
+    unsigned char *marks = records ? realloc(list->marks, capacity) : NULL;
+    if (!marks)
+        return false;
+    list->marks = marks;
+    list->capacity = capacity;
+    return true;
+}
+
+void gw_records_free(struct gw_record_list *list)
+{
+    free(list->records);
+    free(list->marks);
+    *list = (struct gw_record_list){.count = 0};
+}
+
+bool gw_records_encode(struct sl_buffer *out, const struct gw_record_list *list)
+{
+    bool good = true;
+    for (size_t i = 0; i < list->count && good;) {
+        const struct gw_delivered *first = &list->records[i];
+        size_t run = 1;
+        while (i + run < list->count && first[run].partition == first->partition &&
+               first[run].offset == first->offset + (int64_t)run && list->marks[i + run] == list->marks[i])
+            run++;
+        good = put(out, (uint32_t)first->partition) && put(out, (uint64_t)first->offset) &&
+               put(out, (uint64_t)run << 2 | list->marks[i]);
+        for (size_t k = 0; k < run && good; k++)
+            good = put(out, first[k].bytes);
+        i += run;
+    }
+    return good;
+}
+
+bool gw_records_decode(const void *bytes, size_t size, struct gw_record_list *list)
+{
+    struct reader reader = {bytes, (const unsigned char *)bytes + size};
+    list->count = 0;
+    while (reader.at < reader.end) {
+        uint64_t partition, first, run, payload;
+        if (!get(&reader, &partition) || !get(&reader, &first) || !get(&reader, &run) ||
+            partition > INT32_MAX || first > INT64_MAX - RUN_MAX || run >> 2 > size ||
+            !gw_records_reserve(list, list->count + (size_t)(run >> 2)))
+            return false;
+        for (uint64_t k = 0; k < run >> 2; k++) {
+            if (!get(&reader, &payload) || payload > UINT32_MAX)
+                return false;
+            list->marks[list->count] = run & (GW_RECORD_COUNTED | GW_RECORD_CONFIRMED);
+            list->records[list->count++] =
+                (struct gw_delivered){(int64_t)(first + k), (int32_t)partition, (uint32_t)payload};
+        }
+    }
+    return true;
+}
+
+bool gw_ranges_hold(const struct gw_ranges *ranges, int64_t offset)
+{
+    for (size_t i = ranges->count; i > 0; i--) /* most are asked of the last */
+        if (offset >= ranges->list[i - 1].first)
+            return offset < ranges->list[i - 1].end;
+    return false;
+}
+
+void gw_ranges_add(struct gw_ranges *ranges, int64_t first, int64_t end)
+{
+    size_t from = 0, to;
+    while (from < ranges->count && ranges->list[from].end < first)
+        from++;
+    for (to = from; to < ranges->count && ranges->list[to].first <= end; to++) {
+        first = ranges->list[to].first < first ? ranges->list[to].first : first;
+        end = ranges->list[to].end > end ? ranges->list[to].end : end;
+    }
+    memmove(&ranges->list[from + 1], &ranges->list[to], (ranges->count - to) * sizeof *ranges->list);
+    ranges->list[from] = (struct gw_range){first, end};
+    ranges->count = ranges->count - (to - from) + 1;
+    if (ranges->count > GW_RANGES_MAX) {
+        ranges->list[1].first = ranges->list[0].first;
+        memmove(ranges->list, ranges->list + 1, --ranges->count * sizeof *ranges->list);
+    }
+}
+
+void gw_ranges_cut(struct gw_ranges *ranges, int64_t from)
+{
+    while (ranges->count && ranges->list[ranges->count - 1].first >= from)
+        ranges->count--;
+    if (ranges->count && ranges->list[ranges->count - 1].end > from)
+        ranges->list[ranges->count - 1].end = from;
+}
+
+bool gw_ranges_encode(struct sl_buffer *out, const struct gw_ranges *ranges)
+{
+    int64_t before = 0;
+    bool good = true;
+    for (size_t i = 0; i < ranges->count && good; i++) {
+        const struct gw_range *range = &ranges->list[i];
+        good = put(out, (uint64_t)(range->first - before)) && put(out, (uint64_t)(range->end - range->first));
+        before = range->end;
+    }
+    return good;
+}
+
+bool gw_ranges_decode(const void *bytes, size_t size, struct gw_ranges *ranges)
+{
+    struct reader reader = {bytes, (const unsigned char *)bytes + size};
+    int64_t before = 0;
+    ranges->count = 0;
+    while (reader.at < reader.end) {
+        uint64_t gap, length;
+        if (ranges->count == GW_RANGES_MAX || !get(&reader, &gap) || !get(&reader, &length) ||
+            gap > (uint64_t)(INT64_MAX - before) || length > (uint64_t)(INT64_MAX - before) - gap)
+            return false;
+        int64_t first = before + (int64_t)gap;
+        before = first + (int64_t)length;
+        ranges->list[ranges->count++] = (struct gw_range){first, before};
+    }
+    return true;
+}

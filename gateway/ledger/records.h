@@ -1,0 +1,47 @@
+/*
+ * How records and ranges of offsets are written in ledger.db: as numbers of 7 bits a byte, the lowest first,
+ * the high bit set in all bytes but a number's last (LEB128).
+ *
+ * Records are runs of consecutive offsets in one partition, alike in their marks: partition, first offset,
+ * (count << 2 | marks), and the payload's size of each. Ranges: first offset and length of each, ascending;
+ * the first offset is counted from the end of the range before.
+ */
+#ifndef GW_LEDGER_RECORDS_H
+#define GW_LEDGER_RECORDS_H
+
+#include "base/buffer.h"
+#include "gateway/ledger/ledger.h"
+
+enum gw_record_mark {
+    GW_RECORD_COUNTED = 1,  /* by this delivery; else by one before it */
+    GW_RECORD_CONFIRMED = 2 /* it is counted, and has arrived with a later delivery */
+};
+
+struct gw_record_list {
+    struct gw_delivered *records;
+    unsigned char *marks;
+    size_t count, capacity;
+};
+bool gw_records_reserve(struct gw_record_list *list, size_t count); /* false: no memory */
+void gw_records_free(struct gw_record_list *list);
+bool gw_records_encode(struct sl_buffer *out, const struct gw_record_list *list);
+/* Replaces what is in the list. false: damaged, or no memory. */
+bool gw_records_decode(const void *bytes, size_t size, struct gw_record_list *list);
+
+/* Offsets that were counted. More ranges than there is room for become one, beginning with the lowest: what
+ * lies between them then counts as counted. */
+#define GW_RANGES_MAX 64
+struct gw_ranges {
+    struct gw_range {
+        int64_t first, end; /* end: behind the last */
+    } list[GW_RANGES_MAX + 1];
+    size_t count;
+};
+bool gw_ranges_hold(const struct gw_ranges *ranges, int64_t offset);
+void gw_ranges_add(struct gw_ranges *ranges, int64_t first, int64_t end);
+/* Nothing from that offset on is counted any more. */
+void gw_ranges_cut(struct gw_ranges *ranges, int64_t from);
+bool gw_ranges_encode(struct sl_buffer *out, const struct gw_ranges *ranges);
+bool gw_ranges_decode(const void *bytes, size_t size, struct gw_ranges *ranges);
+
+#endif

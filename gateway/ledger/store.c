@@ -1,0 +1,191 @@
+#include "gateway/ledger/store.h"
+
+#include "base/error.h"
+#include "base/text.h"
+#include "base/time.h"
+#include "gateway/ledger/rows.h"
+#include "gateway/store/db.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define BUSY_MS   10000
+#define FORGET_MS 60000 /* settled deliveries are looked through so often */
+#define CURE                                                                                                 \
+    "stop the gateway, move the file and its -wal and -shm away, and put a copy from a backup in its place " \
+    "(docs/marketplace.md, \"A damaged ledger\")"
+
+static sl_status failure(sqlite3 *db, sl_error *error)
+{
+    int code = sqlite3_errcode(db);
+    if (code == SQLITE_NOMEM)
+        return sl_error_oom(error);
+    return sl_error_set(error, code == SQLITE_CORRUPT || code == SQLITE_NOTADB ? SL_CHECKSUM_MISMATCH : SL_IO,
+                        "SQLite: %s", sqlite3_errmsg(db));
+}
+
+static sl_status exec(sqlite3 *db, const char *sql, sl_error *error)
+{
+    return sqlite3_exec(db, sql, NULL, NULL, NULL) ? failure(db, error) : SL_OK;
+}
+
+static bool take_text(void *opaque, sqlite3_stmt *row)
+{
+    snprintf(opaque, SL_ERROR_TEXT_SIZE / 2, "%s", gw_db_text(row, 0));
+    return false;
+}
+
+/* What SQLite finds in the file. */
+static sl_status check_pages(sqlite3 *db, sl_error *error)
+{
+    char text[SL_ERROR_TEXT_SIZE / 2] = "";
+    sl_status status = gw_db_run(db, "PRAGMA integrity_check(1)", take_text, text, NULL, error, "");
+    if (status)
+        return failure(db, error);
+    return strcmp(text, "ok") ? sl_error_set(error, SL_CHECKSUM_MISMATCH, "SQLite finds: %s", text) : SL_OK;
+}
+
+/* The name that the ledger has for this gateway, made with it. */
+static sl_status name_node(struct gw_ledger_store *store, sl_error *error)
+{
+    char known[SL_ERROR_TEXT_SIZE / 2] = "";
+    sl_status status =
+        gw_db_run(store->db, "SELECT value FROM meta WHERE name = 'node'", take_text, known, NULL, error, "");
+    snprintf(store->node, sizeof store->node, "%.*s", GW_WRITER_DIGITS, known);
+    if (status || *known)
+        return status;
+    if (!sl_random_hex(store->node, GW_WRITER_DIGITS))
+        return sl_error_set(error, SL_IO, "the system gave no random bytes");
+    return gw_db_run(store->db, "INSERT INTO meta (name, value) VALUES ('node', ?)", NULL, NULL, NULL, error,
+                     "s", store->node);
+}
+
+static sl_status open_file(struct gw_ledger_store *store, sl_error *error)
+{
+    /* SQLite gives its side files the mode of the main file. One that is there is not opened here: see
+     * store/db.c. */
+    int fd = open(store->path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (fd < 0 && errno != EEXIST)
+        return sl_error_set(error, SL_IO, "%s", sl_errno_text(errno));
+    if (fd >= 0)
+        close(fd);
+    int code = sqlite3_open_v2(store->path, &store->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
+    if (code)
+        return sl_error_set(error, SL_IO, "%s", sqlite3_errstr(code));
+    sqlite3_busy_timeout(store->db, BUSY_MS);
+    /* What is damaged stays as it is, also when it is closed: see open_tables. */
+    sqlite3_db_config(store->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+    return SL_OK;
+}
+
+static bool take_number(void *opaque, sqlite3_stmt *row)
+{
+    *(int64_t *)opaque = sqlite3_column_int64(row, 0);
+    return false;
+}
+
+/* No more pages than max_bytes have. */
+static sl_status bound_size(struct gw_ledger_store *store, sl_error *error)
+{
+    char sql[64];
+    int64_t page = 0;
+    if (!store->settings.max_bytes)
+        return SL_OK;
+    sl_status status = gw_db_run(store->db, "PRAGMA page_size", take_number, &page, NULL, error, "");
+    if (status || page <= 0)
+        return status;
+    snprintf(sql, sizeof sql, "PRAGMA max_page_count = %lld", (long long)(store->settings.max_bytes / page));
+    return exec(store->db, sql, error);
+}
+
+static sl_status open_tables(struct gw_ledger_store *store, sl_error *error)
+{
+    sl_status status = open_file(store, error);
+    if (!status) /* before anything is changed */
+        status = check_pages(store->db, error);
+    if (!status)
+        status = exec(store->db, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL", error);
+    if (!status)
+        status = gw_fold_open(store->db, store->settings.keep_ms > 0, &store->fold, error);
+    if (!status)
+        status = gw_fold_check(store->db, error);
+    if (!status)
+        sqlite3_db_config(store->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, NULL);
+    if (!status)
+        status = bound_size(store, error);
+    if (!status)
+        status = name_node(store, error);
+    return status ? status : gw_volumes_load(store->volumes, store->db, error);
+}
+
+sl_status gw_ledger_store_open(struct gw_ledger_store *store, const char *data_directory,
+                               const struct gw_ledger_settings *settings, const struct sl_log *log,
+                               sl_error *error)
+{
+    store->settings = *settings;
+    store->log = *log;
+    store->path = sl_printf("%s/ledger.db", data_directory);
+    sl_status status = store->path ? gw_volumes_create(&store->volumes, error) : sl_error_oom(error);
+    if (status)
+        return status;
+    status = open_tables(store, error);
+    if (status == SL_CHECKSUM_MISMATCH)
+        sl_error_prefix(error, "%s is damaged: " CURE, store->path);
+    else if (status)
+        sl_error_prefix(error, "%s", store->path);
+    return status;
+}
+
+void gw_ledger_store_close(struct gw_ledger_store *store)
+{
+    gw_fold_close(&store->fold);
+    sqlite3_close(store->db);
+    store->db = NULL;
+    gw_volumes_destroy(&store->volumes);
+    free(store->path);
+    store->path = NULL;
+}
+
+sl_status gw_ledger_store_begin(struct gw_ledger_store *store, sl_error *error)
+{
+    store->unconfirmed = gw_fold_unconfirmed(store->fold);
+    return exec(store->db, "BEGIN IMMEDIATE", error);
+}
+
+sl_status gw_ledger_store_apply(struct gw_ledger_store *store, const char *node, const char *writer,
+                                struct gw_ledger_event *event, sl_error *error)
+{
+    return gw_fold_apply(store->fold, node, writer, event, error);
+}
+
+sl_status gw_ledger_store_commit(struct gw_ledger_store *store, sl_error *error)
+{
+    int64_t now_ms = sl_mono_ms();
+    sl_status status = SL_OK;
+    if (store->settings.keep_ms && now_ms - store->forgotten_ms >= FORGET_MS) {
+        store->forgotten_ms = now_ms;
+        status = gw_fold_forget(store->fold, sl_wall_ms() - store->settings.keep_ms, error);
+    }
+    return status ? status : exec(store->db, "COMMIT", error);
+}
+
+void gw_ledger_store_roll_back(struct gw_ledger_store *store)
+{
+    sqlite3_exec(store->db, "ROLLBACK", NULL, NULL, NULL); /* fails where SQLite has done so by itself */
+    gw_fold_set_unconfirmed(store->fold, store->unconfirmed);
+}
+
+void gw_ledger_store_note(struct gw_ledger_store *store, const struct gw_ledger_event *event)
+{
+    if (event->billed)
+        gw_volumes_add(store->volumes, event->application, event->hrn, event->hour, event->billed);
+}
+
+sl_status gw_ledger_store_probe(struct gw_ledger_store *store, sl_error *error)
+{
+    return gw_db_run(store->db, "INSERT OR REPLACE INTO meta (name, value) VALUES ('probed', ?)", NULL, NULL,
+                     NULL, error, "i", sl_wall_ms());
+}

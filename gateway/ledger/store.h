@@ -1,0 +1,49 @@
+/* The file ledger.db: opening it, looking through it, transactions of events. One thread, but for volumes. */
+#ifndef GW_LEDGER_STORE_H
+#define GW_LEDGER_STORE_H
+
+#include "gateway/ledger/fold.h"
+
+#define GW_WRITER_DIGITS 16 /* hex */
+
+struct gw_volume_table; /* volumes.c: sums in memory; any thread */
+
+struct gw_ledger_store {
+    struct sl_log log;
+    char *path;
+    struct gw_ledger_settings settings;
+    sqlite3 *db;
+    struct gw_fold *fold;
+    struct gw_volume_table *volumes;
+    int64_t unconfirmed, forgotten_ms; /* at the transaction's begin; when settled ones were removed last */
+    char node[GW_WRITER_DIGITS + 1];   /* this gateway's name in its ledger */
+};
+
+/* Errors: SL_CHECKSUM_MISMATCH (damaged: nothing is changed), SL_BAD_CONFIG (a newer version's), SL_IO,
+ * SL_OUT_OF_MEMORY; the text names the file, and the cure. */
+sl_status gw_ledger_store_open(struct gw_ledger_store *store, const char *data_directory,
+                               const struct gw_ledger_settings *settings, const struct sl_log *log,
+                               sl_error *error);
+void gw_ledger_store_close(struct gw_ledger_store *store);
+
+/* A transaction. What applying or committing fails ends with gw_ledger_store_roll_back. */
+sl_status gw_ledger_store_begin(struct gw_ledger_store *store, sl_error *error);
+sl_status gw_ledger_store_apply(struct gw_ledger_store *store, const char *node, const char *writer,
+                                struct gw_ledger_event *event, sl_error *error);
+sl_status gw_ledger_store_commit(struct gw_ledger_store *store, sl_error *error);
+void gw_ledger_store_roll_back(struct gw_ledger_store *store);
+/* After the commit: what it has counted is in the sums. */
+void gw_ledger_store_note(struct gw_ledger_store *store, const struct gw_ledger_event *event);
+/* Whether something can be written at all. */
+sl_status gw_ledger_store_probe(struct gw_ledger_store *store, sl_error *error);
+
+sl_status gw_volumes_create(struct gw_volume_table **out, sl_error *error);
+void gw_volumes_destroy(struct gw_volume_table **out);
+sl_status gw_volumes_load(struct gw_volume_table *table, sqlite3 *db, sl_error *error);
+/* Without memory for one more the sums of that application and catalog are left out until the next start. */
+void gw_volumes_add(struct gw_volume_table *table, const char *application, const char *hrn, int64_t hour,
+                    int64_t bytes);
+void gw_volumes_get(struct gw_volume_table *table, const char *application, const char *hrn,
+                    struct gw_volumes *volumes);
+
+#endif
