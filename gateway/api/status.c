@@ -333,6 +333,7 @@ static void metrics(struct gw_request *request)
     gw_acl_metrics(gateway->acls, &text);
     gw_budget_metrics(gateway->budget, &text);
     gw_repeats_metrics(gateway->repeats, &text);
+    gw_ledger_metrics(gateway->ledger, &text);
     process_metrics(&text);
     build_metrics(gateway->status, &text);
     gw_respond_buffer(request, 200, "text/plain; version=0.0.4", &text);

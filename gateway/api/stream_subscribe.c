@@ -1,6 +1,7 @@
 /* POST …/subscribe and DELETE …/subscribe. */
 #include "gateway/api/consumer_properties.h"
 #include "gateway/api/failures.h"
+#include "gateway/api/metering.h"
 #include "gateway/api/stream.h"
 
 #include "base/error.h"
@@ -129,6 +130,9 @@ static void answer(struct subscribing *call)
                      call->layer->id);
         gw_stream_gone(call->request, GW_END_REVOKED, &error);
     } else {
+        struct gw_meter *meter = gw_request_meter(call->request);
+        gw_meter_group(meter, gw_subscription_group(ask->subscription));
+        gw_meter_unlink(meter);
         call->told = gw_respond_json(call->request, 201, json_of(call));
     }
     if (gw_meet(&call->meeting, GW_MEETING_ANSWERED))

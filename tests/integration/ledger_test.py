@@ -1,0 +1,399 @@
+"""What the Marketplace's ledger counts, against what a test knows that it sent and received.
+
+LEDGER_KILLS=100 python3 ledger_test.py Ledger.test_ledger_survives_kills: so many kills instead of ten.
+"""
+import base64
+import collections
+import hashlib
+import json
+import os
+import random
+import resource
+import shutil
+import socket
+import sqlite3
+import tempfile
+import threading
+import time
+import urllib.parse
+
+import daemon
+import streamlayer
+from streamlayer import Subscription, TestCase, data, last_offsets, wait_for
+
+KILLS = int(os.environ.get("LEDGER_KILLS", "10"))
+EARLIEST = {"auto.offset.reset": "earliest", "group.id": "readers"}
+KEEP = 'ledger.keep-deliveries = "1 day"'
+COUNTED, CONFIRMED = 1, 2
+SETTLED = 2
+FIGURES = ("calls_in", "calls_out", "messages_in", "messages_out", "bytes_in", "bytes_out", "blob_bytes_in",
+           "blob_bytes_out")
+
+
+def records_of(text):
+    """The records of a delivery, as gateway/ledger/records.h has them: ((partition, offset), bytes, marks)."""
+    numbers, value, shift = [], 0, 0
+    for byte in text:
+        value |= (byte & 0x7f) << shift
+        shift += 7
+        if byte < 0x80:
+            numbers.append(value)
+            value = shift = 0
+    found, at = [], 0
+    while at < len(numbers):
+        partition, first, run = numbers[at:at + 3]
+        count, marks = run >> 2, run & 3
+        at += 3
+        found += [((partition, first + i), numbers[at + i], marks) for i in range(count)]
+        at += count
+    return found
+
+
+class Book:
+    """A ledger.db, read as anybody can."""
+
+    def __init__(self, file):
+        self.file = file
+
+    def ask(self, sql, *values):
+        connection = sqlite3.connect(f"file:{self.file}?mode=ro", uri=True, timeout=30)
+        try:
+            return connection.execute(sql, values).fetchall()
+        finally:
+            connection.close()
+
+    def usage(self, hrn, layer="%", group="%"):
+        row = self.ask("SELECT " + ", ".join(f"total({name})" for name in FIGURES)
+                       + " FROM usage WHERE hrn = ? AND layer LIKE ? AND grp LIKE ?", hrn, layer, group)[0]
+        return {name: int(value) for name, value in zip(FIGURES, row)}
+
+    def deliveries(self, hrn):
+        """(state, records) of each that is kept."""
+        return [(state, records_of(records))
+                for state, records in self.ask("SELECT state, records FROM deliveries WHERE hrn = ?", hrn)]
+
+    def billed(self, hrn):
+        """How often each record was counted, and how often that is not confirmed."""
+        billed, unconfirmed = collections.Counter(), collections.Counter()
+        for state, records in self.deliveries(hrn):
+            for place, _, marks in records:
+                if marks & COUNTED:
+                    billed[place] += 1
+                    if state != SETTLED and not marks & CONFIRMED:
+                        unconfirmed[place] += 1
+        return billed, unconfirmed
+
+    def unconfirmed(self, hrn):
+        return self.ask("SELECT total(messages), total(blob_bytes) FROM deliveries WHERE hrn = ? AND state = 1", hrn)[0]
+
+
+class Connection:
+    """A connection that is kept, and may be broken off within an answer."""
+
+    def __init__(self, platform, timeout=30):
+        parts = urllib.parse.urlsplit(platform.url)
+        self.platform, self.host = platform, parts.netloc
+        self.socket = socket.create_connection((parts.hostname, parts.port), timeout)
+
+    def send(self, method, url, body=b"", **headers):
+        path = url[url.index("/", 8):] if "://" in url else url
+        lines = [f"{method} {path} HTTP/1.1", f"Host: {self.host}", f"Authorization: Bearer {self.platform.token}",
+                 f"Content-Length: {len(body)}", *(f"{k.replace('_', '-')}: {v}" for k, v in headers.items())]
+        self.socket.sendall("\r\n".join([*lines, "", ""]).encode() + body)
+
+    def receive(self, most=None):
+        """(status, body); most: leaves off after so many bytes of the body."""
+        text = b""
+        while b"\r\n\r\n" not in text:
+            text += self.piece()
+        head, body = text.split(b"\r\n\r\n", 1)
+        lines = head.decode().split("\r\n")
+        size = next(int(line.split(":")[1]) for line in lines if line.lower().startswith("content-length"))
+        while len(body) < (size if most is None else min(size, most)):
+            body += self.piece()
+        return int(lines[0].split()[1]), body
+
+    def piece(self):
+        piece = self.socket.recv(65536)
+        if not piece:
+            raise ConnectionError("the connection ended")
+        return piece
+
+    def call(self, method, url, body=b"", **headers):
+        self.send(method, url, body, **headers)
+        return self.receive()
+
+    def close(self):
+        self.socket.close()
+
+
+class Ledger(TestCase):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.place = tempfile.mkdtemp(prefix="streamlayer-ledger-")
+        cls.addClassCleanup(shutil.rmtree, cls.place, True)
+        cls.key = daemon.make_data(cls.platform, cls.place)
+
+    def start(self, settings=KEEP, **options):
+        running = daemon.Daemon(self.platform, self.place, settings=settings, **options)
+        streamlayer.write_text(running.log, "")
+        running.start()
+        self.addCleanup(running.kill)
+        self.book = Book(running.data + "/ledger.db")
+        return running, daemon.platform_of(running, self.key)
+
+    def stop(self, running):
+        self.assertEqual(running.stop(), 0, running.text())
+        self.assertNotRegex(running.text(), streamlayer.SANITIZER_REPORT)
+
+    def offer(self, gateway, layers=("data",), marketplace=True, parallelization=2, **more):
+        """A catalog with layers; its HRN."""
+        name = gateway.name("market")
+        answer = gateway.post("/config/v1/catalogs", {
+            "id": name, "name": name, "marketplace": marketplace,
+            "layers": [{"id": layer, "name": layer, "layerType": "stream", "contentType": "application/octet-stream",
+                        "streamProperties": {"parallelization": parallelization, "dataInThroughputKbps": 2000,
+                                             "dataOutThroughputKbps": 2000}, **more} for layer in layers]})
+        self.assertLess(answer.status, 300, answer.text)
+        return answer.json()["hrn"]
+
+    def wait_usage(self, expected, hrn, *which):
+        """Waits for the figures: what a client has read may be settled a moment later."""
+        wait_for(lambda: self.book.usage(hrn, *which) == expected or None, 10,
+                 lambda: f"{self.book.usage(hrn, *which)} is not {expected}")
+
+    # --- what is counted ---
+
+    def test_ledger_counts_what_was_used(self):
+        running, gateway = self.start()
+        hrn = self.offer(gateway)
+        ingest, publish, blob = (gateway.base(api, version, hrn)
+                                 for api, version in (("ingest", "v1"), ("publish", "v2"), ("blob", "v1")))
+        for size in (0, 10, 2000):
+            gateway.publish(hrn, "data", b"x" * size)
+        gateway.publish(hrn, "data", b"again", X_HERE_TraceId="one")
+        gateway.publish(hrn, "data", b"again", X_HERE_TraceId="one")  # a repeat: a call, and no message
+        refused = gateway.post(f"{ingest}/layers/data", b"x", headers={"Content-Type": "text/plain"})
+        self.assertEqual(refused.status, 415)
+        entries = [{"partition": "p", "data": base64.b64encode(b"y" * 300).decode()},
+                   {"partition": "p", "data": base64.b64encode(b"y" * 30).decode()}]
+        answer = gateway.post(f"{publish}/layers/data/partitions", {"partitions": entries})
+        self.assertEqual(answer.status, 204, answer.text)
+        publication = gateway.post(f"{publish}/publications", {"layerIds": ["data"]}).json()["id"]
+        for _ in range(2):
+            answer = gateway.post(f"{publish}/layers/data/publications/{publication}/partitions", {"partitions": entries})
+            self.assertEqual(answer.status, 204, answer.text)
+        self.assertEqual(gateway.put(f"{publish}/publications/{publication}").status, 204)
+        self.assertEqual(gateway.put(f"{blob}/layers/data/data/h", b"z" * 5000).status, 204)
+        # 5 ingests, 1 + 2 + 1 of publish, 1 blob.
+        expected = dict.fromkeys(FIGURES, 0)
+        expected |= {"calls_in": 10, "messages_in": 10, "bytes_in": 2015 + 3 * 330, "blob_bytes_in": 5000}
+        self.assertEqual(self.book.usage(hrn), expected)
+
+        connection = Connection(gateway)
+        subscription = Subscription(gateway, hrn, "data", properties=EARLIEST)
+        messages = []
+        polls = 0
+        while len(messages) < 10:
+            status, body = connection.call("GET", subscription.url("partitions"))
+            self.assertEqual(status, 200, body)
+            messages += json.loads(body)["messages"]
+            polls += 1
+        self.assertEqual(subscription.commit(last_offsets(messages)).status, 200)
+        self.assertEqual(subscription.delete().status, 200)
+        out = {"calls_out": polls + 3, "messages_out": 10, "bytes_out": 2015 + 3 * 330}
+        self.assertEqual(self.book.usage(hrn, "data", "readers"),
+                         dict.fromkeys(FIGURES, 0) | {"calls_out": polls + 3, "messages_out": 10, "bytes_out": 3005})
+        for headers, size in (({}, 5000), ({"Range": "bytes=100-199"}, 100), ({"Range": "bytes=9999-"}, 0)):
+            connection.call("GET", f"{blob}/layers/data/data/h", **headers)
+        connection.send("HEAD", f"{blob}/layers/data/data/h")
+        connection.socket.recv(65536)
+        out["calls_out"] += 3
+        out["blob_bytes_out"] = 5100
+        expected |= out
+        wait_for(lambda: self.book.usage(hrn) == expected, 10, f"{self.book.usage(hrn)} is not {expected}")
+        connection.close()
+        wait_for(lambda: not self.book.billed(hrn)[1], 10, "something is not confirmed")
+        self.assertEqual(gateway.get("/metrics").text.count("streamlayer_ledger_available 1"), 1)
+        other = self.offer(gateway, marketplace=False)
+        gateway.publish(other, "data", b"free")
+        self.assertEqual(self.book.ask("SELECT count(*) FROM usage WHERE hrn = ?", other), [(0,)])
+        self.stop(running)
+
+    # --- once, and again on request ---
+
+    def test_ledger_counts_lost_answers_once(self):
+        running, gateway = self.start()
+        hrn = self.offer(gateway, parallelization=1)
+        for _ in range(60):
+            gateway.publish(hrn, "data", os.urandom(100000))
+        subscription = Subscription(gateway, hrn, "data", properties=EARLIEST)
+        url = subscription.url("partitions") + "?maxBytes=2500000&maxWaitMs=20000"
+        broken = Connection(gateway)
+        broken.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+        broken.send("GET", url + "&ack=true")
+        broken.receive(most=100)
+        wait_for(lambda: self.book.usage(hrn)["messages_out"], 10, "nothing was counted")
+        counted = self.book.usage(hrn)["messages_out"]
+        broken.close()  # within the body: with bytes unread
+        wait_for(lambda: self.book.unconfirmed(hrn)[0] == counted, 10, "it is not listed")
+        connection, received, arrived = Connection(gateway), set(), "false"
+        while len(received) < 60:
+            status, body = connection.call("GET", f"{url}&ack={arrived}")
+            arrived = "true"
+            self.assertEqual(status, 200, body)
+            received |= {(m["offset"]["partition"], m["offset"]["offset"]) for m in json.loads(body)["messages"]}
+        self.assertEqual(subscription.commit([]).status, 200)
+        connection.close()
+        wait_for(lambda: not self.book.billed(hrn)[1], 10, "it is listed although it has arrived")
+        usage = self.book.usage(hrn)
+        self.assertEqual((usage["messages_out"], usage["bytes_out"]), (60, 6000000))
+        self.assertEqual(self.book.billed(hrn), (collections.Counter(dict.fromkeys(received, 1)), collections.Counter()))
+        self.stop(running)
+
+    def test_ledger_counts_again_what_is_sought(self):
+        running, gateway = self.start()
+        hrn = self.offer(gateway, parallelization=1)
+        for i in range(20):
+            gateway.publish(hrn, "data", b"x" * 10, X_HERE_Message_Key=str(i))
+        subscription = Subscription(gateway, hrn, "data", properties=EARLIEST)
+        subscription.receive(20)
+        self.assertEqual(self.book.usage(hrn)["messages_out"], 20)
+        self.assertEqual(subscription.seek([{"partition": 0, "offset": 15}]).status, 200)
+        subscription.receive(5)
+        self.assertEqual(self.book.usage(hrn)["messages_out"], 25)
+        for to, more in (({"to": "begin"}, 20), ({"to": "time", "timestamp": 0}, 20), ({"to": "end"}, 0)):
+            before = self.book.usage(hrn)["messages_out"]
+            self.assertEqual(gateway.put(subscription.url("seek"), to).status, 200)
+            subscription.receive(more)
+            self.assertEqual(self.book.usage(hrn)["messages_out"], before + more, to)
+        refused = subscription.seek([{"partition": 7, "offset": 0}])
+        self.assertEqual(refused.status, 409, refused.text)
+        before = self.book.usage(hrn)["messages_out"]
+        self.assertEqual(subscription.delete().status, 200)
+        subscription = Subscription(gateway, hrn, "data", properties=EARLIEST)  # nothing was committed: all comes again
+        subscription.receive(20)
+        self.assertEqual(self.book.usage(hrn)["messages_out"], before)
+        self.assertEqual(subscription.delete().status, 200)
+        groups = f"{gateway.base('stream', 'v2', hrn)}/layers/data/groups/readers/offsets"
+        for query, more in (("?dryRun=true", 0), ("", 8)):
+            answer = gateway.put(groups + query, {"to": "offset", "offset": 12})
+            self.assertEqual(answer.status, 200, answer.text)
+            subscription = Subscription(gateway, hrn, "data", properties=EARLIEST)
+            subscription.receive(8)
+            self.assertEqual(self.book.usage(hrn)["messages_out"], before + more)
+            self.assertEqual(subscription.delete().status, 200)
+        self.stop(running)
+
+    def test_ledger_counts_event_streams(self):
+        running, gateway = self.start()
+        hrn = self.offer(gateway, parallelization=1)
+        for _ in range(30):
+            gateway.publish(hrn, "data", b"x" * 10)
+        subscription = Subscription(gateway, hrn, "data", properties=EARLIEST)
+        stream = Connection(gateway)
+        stream.send("GET", subscription.url("partitions") + "?maxMessages=4", Accept="text/event-stream")
+        text = b""
+        while text.count(b'"metaData"') < 30:
+            text += stream.piece()
+        usage = self.book.usage(hrn, "data", "readers")
+        self.assertEqual((usage["messages_out"], usage["bytes_out"]), (30, 300))
+        stream.close()
+        self.assertEqual(subscription.delete().status, 200)
+        billed, _ = self.book.billed(hrn)
+        self.assertEqual(set(billed.values()), {1})
+        self.stop(running)
+
+    # --- where it cannot be written ---
+
+    def refuses(self, gateway, hrn, subscription):
+        """All that is to be counted is refused, and says when to come again."""
+        for answer in (gateway.post(f"{gateway.base('ingest', 'v1', hrn)}/layers/data", b"x",
+                                    headers={"Content-Type": "application/octet-stream"}),
+                       gateway.get(subscription.url("partitions")),
+                       gateway.put(f"{gateway.base('blob', 'v1', hrn)}/layers/data/data/h", b"z")):
+            self.assertEqual(answer.status, 503, answer.text)
+            self.assertEqual(answer.json()["code"], "ledger-unavailable")
+            self.assertEqual(answer.headers["retry-after"], "1")
+
+    def through(self, gateway, hrn):
+        gateway.publish(hrn, "data", b"free")
+        subscription = Subscription(gateway, hrn, "data", properties=EARLIEST)
+        self.assertEqual(data(subscription.receive(1)[0]), b"free")
+
+    def test_ledger_refuses_when_the_disk_is_full(self):
+        running, gateway = self.start(before=("env", "--ignore-signal=XFSZ"))
+        hrn, other = self.offer(gateway), self.offer(gateway, marketplace=False)
+        self.through(gateway, other)
+        for _ in range(5):
+            gateway.publish(hrn, "data", b"x" * 10)
+        subscription = Subscription(gateway, hrn, "data", properties=EARLIEST)
+        pid, unlimited = running.process.pid, (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (4096, resource.RLIM_INFINITY))
+        try:
+            answer = gateway.get(subscription.url("partitions") + "?maxWaitMs=20000")
+            self.assertEqual((answer.status, answer.json()["code"]), (503, "ledger-unavailable"), answer.text)
+            self.refuses(gateway, hrn, subscription)
+            answer = gateway.post(f"{gateway.base('ingest', 'v1', other)}/layers/data", b"x",
+                                  headers={"Content-Type": "application/octet-stream"})
+            self.assertEqual(answer.status, 200, answer.text)
+            self.assertIn("streamlayer_ledger_available 0", gateway.get("/metrics").text)
+            self.assertEqual(self.book.usage(hrn)["messages_out"], 0)
+        finally:
+            resource.prlimit(pid, resource.RLIMIT_FSIZE, unlimited)
+        wait_for(lambda: "streamlayer_ledger_available 1" in gateway.get("/metrics").text, 20, "it does not recover")
+        self.assertEqual(len(subscription.receive(5)), 5)  # what was refused comes again
+        self.assertEqual(self.book.usage(hrn)["messages_out"], 5)
+        self.assertEqual(running.stop(), 0)
+
+    def test_ledger_that_is_damaged_is_left_alone(self):
+        running, gateway = self.start()
+        hrn, other = self.offer(gateway), self.offer(gateway, marketplace=False)
+        gateway.publish(hrn, "data", b"x" * 10)
+        self.stop(running)
+        file = running.data + "/ledger.db"
+        shutil.copy(file, self.place + "/copy.db")
+        with open(file, "rb") as whole:
+            pages = whole.read()
+
+        def change_row():
+            connection = sqlite3.connect(file)
+            connection.execute("UPDATE usage SET bytes_in = bytes_in - 1")
+            connection.commit()
+            connection.close()
+
+        def overwrite():
+            with open(file, "r+b") as out:
+                out.seek(len(pages) // 2)
+                out.write(os.urandom(4096))
+
+        def replace():
+            streamlayer.write_text(file, "no database\n" * 100)
+
+        for damage in (change_row, overwrite, replace):
+            with self.subTest(damage.__name__):
+                damage()
+                with open(file, "rb") as now:
+                    before = hashlib.sha256(now.read()).digest()
+                running, gateway = self.start()
+                self.assertRegex(running.text(), r"ledger\.db is damaged: stop the gateway, move the file")
+                answer = gateway.post(f"{gateway.base('ingest', 'v1', hrn)}/layers/data", b"x",
+                                      headers={"Content-Type": "application/octet-stream"})
+                self.assertEqual((answer.status, answer.json()["code"]), (503, "ledger-unavailable"), answer.text)
+                self.through(gateway, other)
+                self.stop(running)
+                with open(file, "rb") as now:
+                    self.assertEqual(hashlib.sha256(now.read()).digest(), before)
+                for end in ("", "-wal", "-shm"):
+                    if os.path.exists(file + end):
+                        os.remove(file + end)
+                shutil.copy(self.place + "/copy.db", file)
+        running, gateway = self.start()
+        gateway.publish(hrn, "data", b"x" * 10)
+        self.assertEqual(self.book.usage(hrn)["messages_in"], 2)
+        self.stop(running)
+
+
+if __name__ == "__main__":
+    streamlayer.main()
