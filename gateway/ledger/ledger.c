@@ -328,9 +328,11 @@ bool gw_ledger_metrics(struct gw_ledger *ledger, struct sl_buffer *text)
         "# TYPE streamlayer_ledger_refused_total counter\nstreamlayer_ledger_refused_total %llu\n"
         "# HELP streamlayer_ledger_unconfirmed Deliveries in it of which nobody knows whether they arrived.\n"
         "# TYPE streamlayer_ledger_unconfirmed gauge\nstreamlayer_ledger_unconfirmed %lld\n"
-        "# HELP streamlayer_ledger_wait_seconds How long answers waited until they were in it.\n"
-        "# TYPE streamlayer_ledger_wait_seconds summary\nstreamlayer_ledger_wait_seconds_sum %.6f\n"
-        "streamlayer_ledger_wait_seconds_count %llu\n",
+        "# HELP streamlayer_ledger_wait_seconds_total How long answers waited until they were in it, "
+        "together.\n"
+        "# TYPE streamlayer_ledger_wait_seconds_total counter\nstreamlayer_ledger_wait_seconds_total %.6f\n"
+        "# HELP streamlayer_ledger_waits_total Answers that waited so.\n"
+        "# TYPE streamlayer_ledger_waits_total counter\nstreamlayer_ledger_waits_total %llu\n",
         gw_ledger_available(ledger, why), atomic_load(&ledger->commits), atomic_load(&ledger->events),
         atomic_load(&ledger->refused), (long long)atomic_load(&ledger->unconfirmed),
         (double)atomic_load(&ledger->waited_us) / 1e6, atomic_load(&ledger->waits));
