@@ -108,7 +108,7 @@ class Reference(unittest.TestCase):
             with open(page, encoding="utf-8") as file:
                 text = re.sub(r"(?ms)^```.*?^```$", "", file.read())
             for name in re.findall(r"`([a-z][a-z0-9-]*(?:\.[a-z0-9-]+)+)(?: ?=[^`]*)?`", text):
-                if re.search(r"\.(?:md|conf|properties|ini|json|c|h|py|sh|txt|so|svg|log|pem)$", name):
+                if re.search(r"\.(?:md|conf|properties|ini|json|c|h|py|sh|txt|so|svg|log|pem|db|db-wal|db-shm)$", name):
                     continue
                 whole = name.startswith(ROOTS)
                 ways = [root for root in ROOTS if name.split(".")[0] in sections[root]]
