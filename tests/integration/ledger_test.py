@@ -67,15 +67,15 @@ class Book:
                        + " FROM usage WHERE hrn = ? AND layer LIKE ? AND grp LIKE ?", hrn, layer, group)[0]
         return {name: int(value) for name, value in zip(FIGURES, row)}
 
-    def deliveries(self, hrn):
+    def deliveries(self, hrn, group):
         """(state, records) of each that is kept."""
-        return [(state, records_of(records))
-                for state, records in self.ask("SELECT state, records FROM deliveries WHERE hrn = ?", hrn)]
+        return [(state, records_of(records)) for state, records in
+                self.ask("SELECT state, records FROM deliveries WHERE hrn = ? AND grp LIKE ?", hrn, group)]
 
-    def billed(self, hrn):
+    def billed(self, hrn, group="%"):
         """How often each record was counted, and how often that is not confirmed."""
         billed, unconfirmed = collections.Counter(), collections.Counter()
-        for state, records in self.deliveries(hrn):
+        for state, records in self.deliveries(hrn, group):
             for place, _, marks in records:
                 if marks & COUNTED:
                     billed[place] += 1
@@ -125,6 +125,152 @@ class Connection:
 
     def close(self):
         self.socket.close()
+
+
+class Group:
+    """What a consumer group has received. Receipts are those of whole answers."""
+
+    def __init__(self, name, serial):
+        self.name, self.serial = name, serial
+        self.lock = threading.Lock()
+        self.receipts = collections.Counter()
+        self.certain = collections.Counter()  # received, and to be counted, without any doubt
+        self.had = set()  # since the last time that it went back to there
+        self.seeks = 0
+
+    def received(self, messages):
+        with self.lock:
+            for message in messages:
+                place = (message["offset"]["partition"], message["offset"]["offset"])
+                self.receipts[place] += 1
+                if place not in self.had:
+                    self.had.add(place)
+                    self.certain[place] += 1
+
+    def gone_back(self, partition, offset):
+        with self.lock:
+            self.had = {place for place in self.had if place[0] != partition or place[1] < offset}
+
+
+class Consumer(threading.Thread):
+    """One consumer over one run of the gateway: it polls, commits, goes back, and is clumsy with its connections. It ends
+    when the gateway is gone, or when told."""
+
+    def __init__(self, platform, hrn, group, number, seed):
+        super().__init__(daemon=True)
+        self.platform, self.hrn, self.group = platform, hrn, group
+        self.random = random.Random(seed)
+        self.query = "mode=serial" if group.serial else f"mode=parallel&subscriptionId={group.name}&consumerId={number}"
+        self.ending, self.fault = threading.Event(), None
+        self.connection = self.node = None
+        self.arrived = "true"
+
+    def run(self):
+        try:
+            while not self.ending.is_set():
+                self.step()
+        except OSError:
+            pass  # killed
+        except BaseException as error:  # pylint: disable=broad-except
+            self.fault = error
+
+    def call(self, method, what, body=None):
+        if not self.connection:
+            self.connection = Connection(self.platform, 20)
+        text = json.dumps(body).encode() if body is not None else b""
+        return self.connection.call(method, f"{self.node}/layers/data/{what}", text, Content_Type="application/json")
+
+    def hang_up(self):
+        if self.connection:
+            self.connection.close()
+        self.connection = None
+
+    def step(self):
+        if not self.node:
+            self.subscribe()
+            return
+        choice = self.random.random()
+        if choice < 0.1:
+            self.break_off()
+        elif choice < 0.15 and self.group.serial:
+            self.go_back()
+        elif choice < 0.18:
+            self.call("DELETE", f"subscribe?{self.query}")
+            self.node = None
+        else:
+            self.poll()
+
+    def subscribe(self):
+        self.node = f"{self.platform.url}/stream/v2/catalogs/{self.hrn}"
+        properties = {"auto.offset.reset": "earliest", "group.id": self.group.name, "session.timeout.ms": 6000}
+        status, body = self.call("POST", f"subscribe?{self.query}", {"kafkaConsumerProperties": properties})
+        self.node = json.loads(body)["nodeBaseURL"] if status == 201 else None
+        self.arrived = "true"
+        if status not in (201, 409, 503):
+            raise AssertionError(f"subscribe: {status} {body}")
+
+    def what(self):
+        return f"partitions?{self.query}&maxWaitMs=100&maxMessages={self.random.randint(1, 200)}&ack={self.arrived}"
+
+    def poll(self):
+        status, body = self.call("GET", self.what())
+        self.arrived = "true"
+        if status == 404:
+            self.node = None
+        elif status != 200:
+            raise AssertionError(f"poll: {status} {body}")
+        else:
+            messages = json.loads(body)["messages"]
+            self.group.received(messages)
+            if messages and self.random.random() < 0.3:
+                self.call("PUT", f"offsets?{self.query}", {"offsets": last_offsets(messages)})
+
+    def break_off(self):
+        """Within the answer, or before it has come: what has come is not read."""
+        self.hang_up()
+        self.connection = Connection(self.platform, 20)
+        self.connection.send("GET", f"{self.node}/layers/data/{self.what()}")
+        if self.random.random() < 0.7:
+            self.connection.socket.recv(20)
+        self.hang_up()
+        self.arrived = self.random.choice(("true", "false"))  # to say that it has arrived is a client's own loss
+
+    def go_back(self):
+        self.group.seeks += 1
+        status, body = self.call("GET", f"positions?{self.query}")
+        places = json.loads(body)["positions"] if status == 200 else []
+        if not places:
+            return
+        place = self.random.choice(places)
+        to = max(place.get("position", 0) - self.random.randint(1, 100), 0)
+        status, _ = self.call("PUT", f"seek?{self.query}", {"offsets": [{"partition": place["partition"], "offset": to}]})
+        if status == 200:
+            self.arrived = "true"
+            self.group.gone_back(place["partition"], to)
+
+
+class Producer(threading.Thread):
+    """Sends as long as the gateway is there; the bytes count what may be in, and what is surely."""
+
+    def __init__(self, platform, hrn, seed):
+        super().__init__(daemon=True)
+        self.platform, self.hrn, self.random = platform, hrn, random.Random(seed)
+        self.ending = threading.Event()
+        self.sent = self.known = 0
+        self.connection = None
+
+    def run(self):
+        try:
+            self.connection = connection = Connection(self.platform, 20)
+            while not self.ending.is_set():
+                self.sent += 1
+                status, body = connection.call("POST", f"/ingest/v1/catalogs/{self.hrn}/layers/data",
+                                               b"x" * self.random.randint(0, 3000), Content_Type="application/octet-stream")
+                if status != 200:
+                    raise AssertionError(f"ingest: {status} {body}")
+                self.known += 1
+        except OSError:
+            pass  # killed
 
 
 class Ledger(TestCase):
@@ -393,6 +539,74 @@ class Ledger(TestCase):
         gateway.publish(hrn, "data", b"x" * 10)
         self.assertEqual(self.book.usage(hrn)["messages_in"], 2)
         self.stop(running)
+
+    # --- killed ---
+
+    def check(self, hrn, groups):
+        """Record by record: what was received is billed, and what is billed beyond that is listed as unconfirmed."""
+        for group in groups:
+            billed, unconfirmed = self.book.billed(hrn, group.name)
+            missing = {place: count for place, count in group.certain.items() if billed[place] < count}
+            self.assertEqual(missing, {}, f"{group.name}: received, and not billed")
+            unlisted = {place: count for place, count in billed.items()
+                        if count - group.receipts[place] > unconfirmed[place]}
+            self.assertEqual(unlisted, {}, f"{group.name}: billed, neither received nor listed")
+            twice = {place: count for place, count in billed.items() if count > 1 + group.seeks}
+            self.assertEqual(twice, {}, f"{group.name}: billed too often")
+            self.assertEqual(self.book.usage(hrn, "data", group.name)["messages_out"], sum(billed.values()))
+        return sum(sum(group.receipts.values()) for group in groups)
+
+    def run_once(self, gateway, hrn, groups, seed, kill):
+        """A run of the gateway: ends with kill, or without, when so many more were received."""
+        self.assertTrue(gateway.token)
+        threads = [Consumer(gateway, hrn, group, number, f"{seed} {group.name} {number}")
+                   for group in groups for number in range(1 if group.serial else 2)]
+        producer = Producer(gateway, hrn, seed)
+        for thread in [*threads, producer]:
+            thread.start()
+        before = sum(sum(group.receipts.values()) for group in groups)
+        more = random.Random(seed).randint(1, 300)
+        wait_for(lambda: sum(sum(group.receipts.values()) for group in groups) >= before + more
+                 or any(thread.fault for thread in threads), 60, "the consumers receive nothing")
+        if kill:
+            kill()
+        for thread in [*threads, producer]:
+            thread.ending.set()
+        for thread in [*threads, producer]:
+            thread.join(60)
+            self.assertFalse(thread.is_alive())
+        if producer.connection:
+            producer.connection.close()
+        for thread in threads:
+            thread.hang_up()
+            if thread.fault:
+                raise thread.fault
+        return producer
+
+    def test_ledger_survives_kills(self):
+        seed = os.environ.get("LEDGER_SEED", str(time.time_ns()))
+        print(f"LEDGER_SEED={seed} LEDGER_KILLS={KILLS}")
+        running, gateway = self.start()
+        hrn = self.offer(gateway, parallelization=4)
+        groups = [Group(f"{mode}-{i}", mode == "serial") for i in range(min(KILLS, 7)) for mode in ("serial", "parallel")]
+        sent = known = 0
+        for i in range(KILLS):
+            # A group whose members were killed waits for their sessions to end: so each has its turn.
+            now = groups[2 * i % len(groups):][:2]
+            producer = self.run_once(gateway, hrn, now, f"{seed} {i}", running.kill)
+            sent, known = sent + producer.sent, known + producer.known
+            running, gateway = self.start()
+            self.check(hrn, now)
+        producer = self.run_once(gateway, hrn, groups, f"{seed} end", None)
+        sent, known = sent + producer.sent, known + producer.known
+        self.stop(running)
+        receipts = self.check(hrn, groups)
+        usage = self.book.usage(hrn)
+        self.assertLessEqual(known, usage["messages_in"])
+        self.assertLessEqual(usage["messages_in"], sent)
+        listed = sum(sum(self.book.billed(hrn, group.name)[1].values()) for group in groups)
+        print(f"{KILLS} kills: {receipts} receipts, {usage['messages_out']} billed, {listed} of them unconfirmed; "
+              f"{known} of {sent} known to be in, {usage['messages_in']} billed")
 
 
 if __name__ == "__main__":
