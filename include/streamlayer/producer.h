@@ -24,6 +24,7 @@
 #define STREAMLAYER_PRODUCER_H
 
 #include <streamlayer/client.h>
+#include <streamlayer/consumer.h>
 #include <streamlayer/message.h>
 
 SL_BEGIN_DECLS
@@ -65,6 +66,11 @@ SL_API sl_status sl_producer_options_set_queue(sl_producer_options *options, siz
  * stream.producer.compress. false: the program sends gzip itself. */
 SL_API sl_status sl_producer_options_set_compress(sl_producer_options *options, bool on);
 
+/* The producer writes in transactions of this name: 1 to 200 characters of A-Z a-z 0-9 . _ - : ; NULL: it
+ * makes none. No other producer of the application may have it at the same time: whoever opens one last ends
+ * the others' (SL_KAFKA, fatal). See sl_producer_begin. */
+SL_API sl_status sl_producer_options_set_transactions(sl_producer_options *options, const char *name);
+
 /* Statistics every interval_ms milliseconds (100 or more; callback NULL: none), as sl_producer_statistics
  * gives them. Called on a thread of the library's; it must not close the producer. */
 SL_API sl_status sl_producer_options_set_statistics(sl_producer_options *options, int interval_ms,
@@ -97,6 +103,43 @@ SL_API SL_MUST_CHECK sl_status sl_producer_send(sl_producer *producer, const sl_
  */
 SL_API sl_status sl_producer_flush(sl_producer *producer, int timeout_ms, sl_error *error);
 
+/*
+ * Transactions: of what is sent between sl_producer_begin and sl_producer_commit readers see all or nothing,
+ * and the offsets of what was read for it are committed with it or not at all. So a program that consumes,
+ * transforms and produces has each message's result once, however it ends (docs/pipelines.md). They are
+ * Kafka's own: with sl_producer_options_set_transactions, and through the kafka-connector only. Elsewhere
+ * opening the producer, and each of these calls, is SL_UNSUPPORTED. Payloads that are stored as blobs are not
+ * part of them: those of an aborted transaction stay until the layer's ttl, and nothing names them.
+ *
+ *   Errors of each: SL_UNSUPPORTED, SL_INVALID_ARGUMENT (there is none open, or one is), and Kafka's.
+ * retriable: call it again; fatal: close the producer, and begin from what is committed; any other:
+ * sl_producer_abort, then do the work again. Threads: begin, offsets, commit and abort one at a time;
+ * messages may be sent by others meanwhile, but not during commit and abort.
+ */
+SL_API SL_MUST_CHECK sl_status sl_producer_begin(sl_producer *producer, sl_error *error);
+
+/*
+ * Commits with the transaction what a consumer has read: all messages of a batch, or those up to and
+ * including the given offsets. The consumer uses the kafka-connector, on a layer of the same Kafka cluster,
+ * and does not commit by itself (sl_consumer_options_set_auto_commit). Its group notices a consumer that has
+ * been taken for dead: then it is an error, and the batch is another member's. timeout_ms: -1: as long as a
+ * transaction may last.
+ */
+SL_API SL_MUST_CHECK sl_status sl_producer_add_batch(sl_producer *producer, sl_consumer *consumer,
+                                                     const sl_batch *batch, int timeout_ms, sl_error *error);
+SL_API SL_MUST_CHECK sl_status sl_producer_add_offsets(sl_producer *producer, sl_consumer *consumer,
+                                                       const sl_offset *offsets, size_t count, int timeout_ms,
+                                                       sl_error *error);
+
+/*
+ * Waits until every message is delivered, and commits: when it returns, all are seen. A message that was not
+ * delivered makes it fail (SL_KAFKA): abort then.
+ */
+SL_API SL_MUST_CHECK sl_status sl_producer_commit(sl_producer *producer, int timeout_ms, sl_error *error);
+
+/* Gives the transaction up, and waits until its messages are reported: those on their way as failed. */
+SL_API SL_MUST_CHECK sl_status sl_producer_abort(sl_producer *producer, int timeout_ms, sl_error *error);
+
 /* How many messages are sent and not yet reported, and how many bytes of payload they have. */
 SL_API size_t sl_producer_queued(const sl_producer *producer, size_t *bytes);
 
@@ -114,7 +157,8 @@ SL_API const char *sl_producer_content_encoding(const sl_producer *producer);
 SL_API const char *sl_producer_connector(const sl_producer *producer);
 
 /*
- * Closes and releases a producer and sets the pointer to NULL; *producer may be NULL. Waits up to timeout_ms
+ * Closes and releases a producer and sets the pointer to NULL; *producer may be NULL. A transaction that is
+ * open is aborted. Waits up to timeout_ms
  * (-1: for ever) for deliveries; what is left then is reported as SL_TIMED_OUT: it may or may not arrive.
  *   Errors: SL_TIMED_OUT (messages were left); the producer is gone all the same.
  */

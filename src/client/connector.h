@@ -23,7 +23,7 @@
 #include <streamlayer/producer.h>
 
 #define SL_CONNECTOR_MAGIC 0x5354524cu
-#define SL_CONNECTOR_ABI   5u
+#define SL_CONNECTOR_ABI   6u
 
 struct sl_client; /* the core's: only the http-connector, which is linked with it, looks inside */
 
@@ -96,7 +96,8 @@ struct sl_producer_settings {
     int delivery_timeout_ms; /* after it a message is reported as SL_TIMED_OUT */
     size_t queue_messages;   /* what the core admits at once, for sizing the connector's own queue */
     size_t queue_bytes;
-    int statistics_ms; /* as a consumer's */
+    int statistics_ms;            /* as a consumer's */
+    const char *transactional_id; /* Kafka's own, prefix included; NULL: no transactions */
 };
 
 /* A connector's batch begins with this. */
@@ -128,6 +129,16 @@ struct sl_connector {
      * thread, several at once; messages given one after another keep their order. */
     sl_status (*producer_send)(void *producer, const struct sl_message *message, void *ticket,
                                sl_error *error);
+    /* Transactions; NULL: it has none, and producer_open is never asked for them. One call at a time. An
+     * error that is retriable: call again; one that is fatal: close; any other: abort. */
+    sl_status (*producer_begin)(void *producer, sl_error *error);
+    /* Commits a consumer's offsets, as consumer_commit does, with the transaction. consumer: of the same
+     * connector. */
+    sl_status (*producer_offsets)(void *producer, void *consumer, const sl_offset *offsets, size_t count,
+                                  int timeout_ms, sl_error *error);
+    /* All messages are reported before a commit; an abort reports those that are left. timeout_ms -1: as long
+     * as a transaction may last. */
+    sl_status (*producer_end)(void *producer, bool commit, int timeout_ms, sl_error *error);
     /* Gives up what is still under way, reporting each ticket (SL_TIMED_OUT), and frees the producer. */
     void (*producer_close)(void *producer);
 

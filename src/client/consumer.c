@@ -539,45 +539,58 @@ void sl_batch_destroy(sl_batch **batch)
 
 /* Committing. */
 
-sl_status sl_consumer_commit_offsets(sl_consumer *consumer, const sl_offset *offsets, size_t count,
-                                     sl_error *error)
+sl_status sl_check_offsets(const char *what, const sl_offset *offsets, size_t count, sl_error *error)
 {
-    sl_status status = sl_consumer_check(consumer, error);
-    if (status)
-        return status;
     if (count && !offsets)
-        return sl_error_set(error, SL_INVALID_ARGUMENT, "sl_consumer_commit_offsets: offsets is NULL");
+        return sl_error_set(error, SL_INVALID_ARGUMENT, "%s: offsets is NULL", what);
     for (size_t i = 0; i < count; i++)
         if (offsets[i].partition < 0 || offsets[i].offset < 0)
             return sl_error_set(error, SL_INVALID_ARGUMENT, "cannot commit offset %lld of Kafka partition %d",
                                 (long long)offsets[i].offset, (int)offsets[i].partition);
-    if (!count)
-        return SL_OK;
+    return SL_OK;
+}
+
+sl_status sl_consumer_commit_offsets(sl_consumer *consumer, const sl_offset *offsets, size_t count,
+                                     sl_error *error)
+{
+    sl_status status = sl_consumer_check(consumer, error);
+    if (!status)
+        status = sl_check_offsets("sl_consumer_commit_offsets", offsets, count, error);
+    if (status || !count)
+        return status;
     status = consumer->connector->consumer_commit(consumer->state, offsets, count, error);
     note_commit(consumer, status, offsets, count);
     return status;
 }
 
-sl_status sl_consumer_commit(sl_consumer *consumer, const sl_batch *batch, sl_error *error)
+sl_status sl_last_offsets(const struct sl_batch *batch, sl_offset **offsets, size_t *count, sl_error *error)
 {
-    sl_status status = sl_consumer_check(consumer, error);
-    if (status)
-        return status;
+    *offsets = NULL;
+    *count = 0;
     if (!batch_is_good(batch))
         return sl_error_set(error, SL_INVALID_HANDLE, "the batch is NULL or was destroyed");
     struct sl_positions last = {0};
+    sl_status status = SL_OK;
     for (size_t i = 0; i < batch->count && !status; i++)
         if (!sl_positions_polled(&last, batch->messages[i].offset))
             status = sl_error_oom(error);
     sl_positions_processed(&last);
+    if (!status && !sl_positions_due(&last, NULL, 0, offsets, count))
+        status = sl_error_oom(error);
+    sl_positions_free(&last);
+    return status;
+}
+
+sl_status sl_consumer_commit(sl_consumer *consumer, const sl_batch *batch, sl_error *error)
+{
     sl_offset *offsets = NULL;
     size_t count = 0;
-    if (!status && !sl_positions_due(&last, NULL, 0, &offsets, &count))
-        status = sl_error_oom(error);
+    sl_status status = sl_consumer_check(consumer, error);
+    if (!status)
+        status = sl_last_offsets(batch, &offsets, &count, error);
     if (!status)
         status = sl_consumer_commit_offsets(consumer, offsets, count, error);
     free(offsets);
-    sl_positions_free(&last);
     return status;
 }
 

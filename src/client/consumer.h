@@ -58,6 +58,10 @@ struct sl_consumer {
 };
 
 sl_status sl_consumer_check(const struct sl_consumer *consumer, sl_error *error);
+/* The last offset of each Kafka partition in a batch; *offsets is released with free. */
+sl_status sl_last_offsets(const struct sl_batch *batch, sl_offset **offsets, size_t *count, sl_error *error);
+/* Whether offsets can be committed; what: the call's name, for the error. */
+sl_status sl_check_offsets(const char *what, const sl_offset *offsets, size_t count, sl_error *error);
 /* Polls, seeks and what else is one at a time for a connector takes turns. */
 void sl_consumer_turn_take(struct sl_consumer *consumer);
 void sl_consumer_turn_give(struct sl_consumer *consumer);

@@ -43,6 +43,7 @@ void sl_producer_options_destroy(sl_producer_options **options)
     if (!options || !*options)
         return;
     free((*options)->connector);
+    free((*options)->transactions);
     free(*options);
     *options = NULL;
 }
@@ -60,6 +61,13 @@ sl_status sl_producer_options_set_delivery(sl_producer_options *options, sl_deli
 sl_status sl_producer_options_set_connector(sl_producer_options *options, const char *name)
 {
     return options ? set_connector(&options->connector, name) : SL_INVALID_ARGUMENT;
+}
+
+sl_status sl_producer_options_set_transactions(sl_producer_options *options, const char *name)
+{
+    if (!options || (name && sl_group_check(name, NULL)))
+        return SL_INVALID_ARGUMENT;
+    return set_text(&options->transactions, name);
 }
 
 sl_status sl_producer_options_set_queue(sl_producer_options *options, size_t max_messages, size_t max_bytes)

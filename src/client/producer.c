@@ -4,71 +4,18 @@
  */
 #include "client/producer.h"
 
-#include <pthread.h>
 #include <stdlib.h>
 #include <strings.h>
 
 #include "base/error.h"
 #include "base/text.h"
 #include "base/time.h"
-#include "client/client.h"
-#include "client/histogram.h"
-#include "client/large.h"
-#include "client/statistics.h"
-#include "client/tickets.h"
-#include "client/trace.h"
-#include "client/window.h"
-#include "wire/gzip.h"
 #include "wire/gzip_header.h"
 #include "wire/hrn.h"
 
-#define SL_PRODUCER_MAGIC 0x960d0ce5u
-#define RETRY_MS          10 /* how long a connector that is full is left alone */
-#define AHEAD             8  /* tickets that are fetched from memory before they are looked at */
-#define FEW               64 /* messages in the queue: so few are no full one */
-
-/* What was sent between two flushes, so that a flush need not wait for what came after it. */
-struct sl_epoch {
-    struct sl_epoch *next;
-    unsigned long long number;
-    size_t left; /* messages not reported yet */
-};
-
-struct sl_producer {
-    unsigned magic;
-    struct sl_client *client;
-    const struct sl_connector *connector;
-    void *state; /* the connector's */
-    sl_delivery_callback delivery;
-    void *opaque;
-    size_t max_messages, max_bytes, max_payload;
-    struct sl_trace_source traces;
-    struct sl_large *large;
-    bool compress; /* payloads that are not gzip yet */
-    struct sl_gzip_pool gzips;
-    struct sl_reporter *reporter; /* of statistics; NULL: none */
-    char *hrn, *layer;
-    int64_t opened_ms;
-
-    pthread_mutex_t reporting; /* one delivery callback at a time */
-
-    pthread_mutex_t lock;
-    pthread_cond_t room;                      /* messages were reported, so there may be room */
-    pthread_cond_t open;                      /* the window has room again */
-    pthread_cond_t done;                      /* all of an epoch are reported */
-    size_t wait_room, wait_window, wait_done; /* threads that wait for that */
-    struct sl_epoch *epochs, *epoch; /* the oldest that is not done, and the one that messages are sent in */
-    struct sl_tickets tickets;
-    size_t queued, queued_bytes;
-    struct sl_window window;
-    unsigned long long traced; /* trace ids made */
-    bool closing;
-    size_t undelivered; /* reported as failed while closing; from 0 again when close gives up waiting */
-    /* Statistics. */
-    atomic_bool measuring; /* times: somebody wants to know them */
-    unsigned long long sent, delivered, failed, bytes_delivered;
-    struct sl_histogram latency;
-};
+#define RETRY_MS 10 /* how long a connector that is full is left alone */
+#define AHEAD    8  /* tickets that are fetched from memory before they are looked at */
+#define FEW      64 /* messages in the queue: so few are no full one */
 
 struct sl_delivery {
     sl_status status;
@@ -346,11 +293,19 @@ static sl_status open_connector(struct sl_producer *producer, const struct sl_pr
                                  .token_wake = sl_client_bearer_wake,
                                  .client = client,
                                  .core = producer};
+    char *transactions = NULL; /* behind what keeps other applications' apart */
+    if (options->transactions &&
+        !(transactions = sl_printf("%s%s", opening.endpoint.group_prefix, options->transactions))) {
+        sl_opening_free(&opening);
+        return sl_error_oom(error);
+    }
     const struct sl_producer_settings settings = {.delivery_timeout_ms = (int)delivery_ms,
                                                   .queue_messages = producer->max_messages,
                                                   .queue_bytes = producer->max_bytes,
-                                                  .statistics_ms = options->statistics_ms};
+                                                  .statistics_ms = options->statistics_ms,
+                                                  .transactional_id = transactions};
     status = producer->connector->producer_open(&host, &opening.target, &settings, &producer->state, error);
+    free(transactions);
     sl_opening_explain(client, producer->connector, status, error);
     sl_opening_free(&opening);
     return status;
@@ -424,6 +379,13 @@ static sl_status open_producer(struct sl_producer *producer, const struct sl_pro
     if (!status)
         status = sl_connector_find(producer->client, "producer", producer->hrn, producer->layer,
                                    options->connector, &producer->connector, error);
+    producer->transactional = options->transactions != NULL;
+    atomic_init(&producer->transaction, SL_TRANSACTION_NONE);
+    if (!status && producer->transactional && !producer->connector->producer_begin)
+        status = sl_error_set(error, SL_UNSUPPORTED,
+                              "the %s has no transactions, which are Kafka's own: set " SL_ROOT
+                              "stream.connector.producer = \"kafka-connector\", or make none",
+                              producer->connector->name);
     if (!status) {
         /* Over Kafka few messages have a trace id: it has its own means to tell a repeat. */
         sl_tickets_init(&producer->tickets, producer->connector->direct ? 0 : SL_TRACE_SIZE);
@@ -458,7 +420,7 @@ sl_status sl_producer_create(sl_client *client, const char *hrn, const char *lay
     return status;
 }
 
-static sl_status check_handle(const struct sl_producer *producer, sl_error *error)
+sl_status sl_producer_check(const struct sl_producer *producer, sl_error *error)
 {
     if (!producer || producer->magic != SL_PRODUCER_MAGIC)
         return sl_error_set(error, SL_INVALID_HANDLE, "the producer is NULL or was closed");
@@ -673,7 +635,9 @@ static sl_status hand_over(struct sl_producer *producer, struct sl_message *mess
 sl_status sl_producer_send(sl_producer *producer, const sl_message *message, void *message_opaque,
                            int timeout_ms, sl_error *error)
 {
-    sl_status status = check_handle(producer, error);
+    sl_status status = sl_producer_check(producer, error);
+    if (!status)
+        status = sl_transaction_admits(producer, error);
     if (!status)
         status = check_message(producer, message, error);
     if (status)
@@ -736,7 +700,7 @@ static bool wait_until_reported(struct sl_producer *producer, int64_t deadline_m
 
 sl_status sl_producer_flush(sl_producer *producer, int timeout_ms, sl_error *error)
 {
-    sl_status status = check_handle(producer, error);
+    sl_status status = sl_producer_check(producer, error);
     if (status)
         return status;
     pthread_mutex_lock(&producer->lock);
@@ -753,7 +717,7 @@ size_t sl_producer_queued(const sl_producer *producer, size_t *bytes)
     size_t queued = 0;
     if (bytes)
         *bytes = 0;
-    if (check_handle(producer, NULL))
+    if (sl_producer_check(producer, NULL))
         return 0;
     pthread_mutex_t *lock = (pthread_mutex_t *)(uintptr_t)&producer->lock;
     pthread_mutex_lock(lock);
@@ -766,7 +730,7 @@ size_t sl_producer_queued(const sl_producer *producer, size_t *bytes)
 
 sl_status sl_producer_statistics(const sl_producer *producer, char **json, sl_error *error)
 {
-    sl_status status = check_handle(producer, error);
+    sl_status status = sl_producer_check(producer, error);
     if (status)
         return status;
     if (!json)
@@ -796,12 +760,12 @@ sl_status sl_producer_statistics(const sl_producer *producer, char **json, sl_er
 
 const char *sl_producer_content_encoding(const sl_producer *producer)
 {
-    return !check_handle(producer, NULL) && producer->compress ? "gzip" : NULL;
+    return !sl_producer_check(producer, NULL) && producer->compress ? "gzip" : NULL;
 }
 
 const char *sl_producer_connector(const sl_producer *producer)
 {
-    return check_handle(producer, NULL) ? NULL : producer->connector->name;
+    return sl_producer_check(producer, NULL) ? NULL : producer->connector->name;
 }
 
 sl_status sl_producer_close(sl_producer **producer, int timeout_ms, sl_error *error)
@@ -810,9 +774,10 @@ sl_status sl_producer_close(sl_producer **producer, int timeout_ms, sl_error *er
         return SL_OK;
     struct sl_producer *gone = *producer;
     *producer = NULL;
-    sl_status status = check_handle(gone, error);
+    sl_status status = sl_producer_check(gone, error);
     if (status)
         return status;
+    sl_transaction_end(gone, timeout_ms);
     pthread_mutex_lock(&gone->lock);
     gone->closing = true;
     pthread_cond_broadcast(&gone->room); /* senders that wait give up */

@@ -10,7 +10,7 @@ enum { PRODUCE = 0 }; /* Kafka's number of the request */
 
 static void *open_producer(struct kafka_mock *mock, int delivery_timeout_ms)
 {
-    const struct sl_producer_settings settings = {delivery_timeout_ms, 1000, 8 << 20, 0};
+    const struct sl_producer_settings settings = {delivery_timeout_ms, 1000, 8 << 20, 0, NULL};
     struct sl_host host = kafka_mock_host(mock);
     void *producer = NULL;
     sl_error error = {0};
@@ -224,7 +224,7 @@ static bool has_statistics(struct kafka_mock *mock, void *producer)
 static void statistics_are_librdkafkas_where_they_are_wanted(void **state)
 {
     struct kafka_mock *mock = *state;
-    struct sl_producer_settings settings = {1000, 1000, 8 << 20, 100};
+    struct sl_producer_settings settings = {1000, 1000, 8 << 20, 100, NULL};
     struct sl_host host = kafka_mock_host(mock);
     void *producer = NULL;
     sl_error error = {0};
@@ -260,7 +260,7 @@ static void a_message_over_the_limit_is_refused_and_not_reported(void **state)
 static void a_topic_that_may_not_be_read_is_told_at_opening(void **state)
 {
     struct kafka_mock *mock = *state;
-    const struct sl_producer_settings settings = {1000, 1000, 8 << 20, 0};
+    const struct sl_producer_settings settings = {1000, 1000, 8 << 20, 0, NULL};
     struct sl_host host = kafka_mock_host(mock);
     void *producer = NULL;
     sl_error error = {0};

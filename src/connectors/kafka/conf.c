@@ -45,7 +45,7 @@ static const struct {
     {"partitioner", "both connectors must choose the same Kafka partition for a partition id"},
     {"queuing.strategy", FOR_ORDER},
     {"delivery.report.only.error", "every message is reported"},
-    {"transactional.id", "the library has no transactions"},
+    {"transactional.id", "the program names its transactions: sl_producer_options_set_transactions"},
     {"log.queue", "log lines go to the library's log"},
     {"enabled_events", "the library handles events itself"},
 };
@@ -112,6 +112,22 @@ static sl_status set_statistics(rd_kafka_conf_t *conf, int interval_ms, sl_error
     return interval_ms > 0 ? set_number(conf, "statistics.interval.ms", interval_ms, 86400000, error) : SL_OK;
 }
 
+/* A transaction may last as long as the delivery of its messages, and Kafka's own minute at least. */
+static sl_status set_transactions(rd_kafka_conf_t *conf, const struct sl_producer_settings *settings,
+                                  sl_error *error)
+{
+    enum { LEAST_MS = 60000 };
+    if (!settings->transactional_id)
+        return SL_OK;
+    sl_status status = set(conf, "transactional.id", settings->transactional_id, error);
+    if (!status)
+        status =
+            set_number(conf, "transaction.timeout.ms",
+                       settings->delivery_timeout_ms > LEAST_MS ? settings->delivery_timeout_ms : LEAST_MS,
+                       INT32_MAX, error);
+    return status;
+}
+
 static sl_status set_producer(rd_kafka_conf_t *conf, const struct sl_producer_settings *settings,
                               sl_error *error)
 {
@@ -129,6 +145,8 @@ static sl_status set_producer(rd_kafka_conf_t *conf, const struct sl_producer_se
                             error);
     if (!status)
         status = set_number(conf, "delivery.timeout.ms", settings->delivery_timeout_ms, INT32_MAX, error);
+    if (!status)
+        status = set_transactions(conf, settings, error);
     if (!status)
         status = set_statistics(conf, settings->statistics_ms, error);
     return status;

@@ -218,8 +218,17 @@ sl_status sl_kafka_producer_open(const struct sl_host *host, const struct sl_tar
                                  sl_error *error);
 sl_status sl_kafka_producer_send(void *producer, const struct sl_message *message, void *ticket,
                                  sl_error *error);
+/* Frees messages that are reported, until librdkafka has none left or time is up. */
+void sl_kafka_producer_empty(void *producer, int64_t deadline_ms);
+struct sl_kafka_client *sl_kafka_producer_client(const void *producer);
 bool sl_kafka_producer_statistics(void *producer, struct sl_buffer *json);
 void sl_kafka_producer_close(void *producer);
+/* transaction.c: as struct sl_connector has them. */
+sl_status sl_kafka_transactions_init(struct sl_kafka_client *client, sl_error *error);
+sl_status sl_kafka_producer_begin(void *producer, sl_error *error);
+sl_status sl_kafka_producer_offsets(void *producer, void *consumer, const sl_offset *offsets, size_t count,
+                                    int timeout_ms, sl_error *error);
+sl_status sl_kafka_producer_end(void *producer, bool commit, int timeout_ms, sl_error *error);
 sl_status sl_kafka_consumer_open(const struct sl_host *host, const struct sl_target *target,
                                  const struct sl_consumer_settings *settings, void **consumer,
                                  sl_error *error);

@@ -24,6 +24,7 @@ struct producer {
     atomic_bool closing;
     int delivery_timeout_ms;
     int64_t ttl_ms; /* the layer's; 0: not known */
+    bool transactional;
     /* Events that are done with. Their messages are best freed by whoever sends the next ones: where one
      * thread allocates and another frees, malloc has them wait for each other. */
     pthread_mutex_t lock;
@@ -45,7 +46,9 @@ static void report_failure(struct producer *producer, const rd_kafka_message_t *
                        producer->client->brokers, producer->delivery_timeout_ms,
                        *text ? "; last error: " : "", text, *text ? sl_kafka_hint(producer->client) : "");
     } else if (code == RD_KAFKA_RESP_ERR__PURGE_QUEUE || code == RD_KAFKA_RESP_ERR__PURGE_INFLIGHT) {
-        sl_kafka_error(&error, code, "the producer was closed before Kafka acknowledged the message%s",
+        sl_kafka_error(&error, code, "the %s before Kafka acknowledged the message%s",
+                       producer->transactional ? "transaction was given up, or the producer closed,"
+                                               : "producer was closed",
                        code == RD_KAFKA_RESP_ERR__PURGE_INFLIGHT ? "; it may or may not arrive" : "");
     } else if (code == RD_KAFKA_RESP_ERR__FATAL) {
         rd_kafka_fatal_error(producer->client->rk, text, sizeof text);
@@ -191,6 +194,8 @@ static sl_status start(struct producer *producer, const struct sl_target *target
     producer->queue = rd_kafka_queue_get_main(rk);
     if (!producer->topic || !producer->queue)
         return sl_error_oom(error);
+    if (producer->transactional && (status = sl_kafka_transactions_init(producer->client, error)))
+        return status;
     if (pthread_create(&producer->thread, NULL, serve, producer))
         return sl_error_set(error, SL_OUT_OF_MEMORY, "no thread can be started for the producer's reports");
     return SL_OK;
@@ -206,6 +211,7 @@ sl_status sl_kafka_producer_open(const struct sl_host *host, const struct sl_tar
     made->host = *host;
     made->delivery_timeout_ms = settings->delivery_timeout_ms;
     made->ttl_ms = target->endpoint->ttl_ms;
+    made->transactional = settings->transactional_id != NULL;
     atomic_init(&made->closing, false);
     atomic_init(&made->spent_count, 0);
     pthread_mutex_init(&made->lock, NULL);
@@ -338,6 +344,19 @@ sl_status sl_kafka_producer_send(void *producer, const struct sl_message *messag
         return SL_OK;
     rd_kafka_headers_destroy(headers); /* still ours when the message was not taken */
     return refused(self, rd_kafka_error_code(object), object, error);
+}
+
+struct sl_kafka_client *sl_kafka_producer_client(const void *producer)
+{
+    return ((const struct producer *)producer)->client;
+}
+
+void sl_kafka_producer_empty(void *producer, int64_t deadline_ms)
+{
+    struct producer *self = producer;
+    while (rd_kafka_outq_len(self->client->rk) && sl_remaining_ms(deadline_ms))
+        if (!free_spent(self)) /* the thread of reports is just about to lay it aside */
+            nanosleep(&(struct timespec){.tv_nsec = REST_US * 1000L}, NULL);
 }
 
 bool sl_kafka_producer_statistics(void *producer, struct sl_buffer *json)
