@@ -39,6 +39,10 @@ bool gw_check(const sl_config *config, gw_finding tell, void *opaque);
  */
 sl_status gw_reload(struct gateway *gateway, const sl_config *config, sl_error *error);
 
+/* The access log's file anew, after it was moved away. It is no part of a reload, so that logs are rotated
+ * while the configuration is wrong. Errors: SL_IO, which names the file: the old one is kept. Any thread. */
+sl_status gw_reopen_access_log(struct gateway *gateway, sl_error *error);
+
 /* Whether Kafka answers, as /ready tells. Blocks for up to 2 s. Errors: SL_UNAVAILABLE. */
 sl_status gw_ready(struct gateway *gateway, sl_error *error);
 

@@ -203,6 +203,8 @@ static void reload(const struct call *call, struct gateway *gateway, struct own 
     int64_t grace_ms;
     SL_INFO(log, "SIGHUP: reading the configuration again");
     gw_notify_reloading();
+    if (gw_reopen_access_log(gateway, &error))
+        SL_ERROR(log, "SIGHUP: %s; lines go to the old file", error.text);
     sl_status status = load(call, &config, &error);
     if (!status)
         status = read_own(config, &level, &grace_ms, &error);

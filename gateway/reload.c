@@ -88,10 +88,8 @@ static sl_status prepare(struct gateway *gateway, const sl_config *config, struc
 /* What can fail for want of memory comes first, and changes nothing when it does. */
 static sl_status apply(struct gateway *gateway, const struct gw_settings *settings, sl_error *error)
 {
-    /* The same file anew, and times of tokens alone, harm nobody, should the rest fail. */
-    sl_status status = gateway->access_log ? gw_access_log_reopen(gateway->access_log, error) : SL_OK;
-    if (!status)
-        status = gw_tokens_set_times(gateway->tokens, &settings->token, error);
+    /* Times of tokens alone harm nobody, should the rest fail. */
+    sl_status status = gw_tokens_set_times(gateway->tokens, &settings->token, error);
     if (!status && settings->listen.secure)
         status = gw_server_reload_tls(gateway->server, &settings->listen.tls, error);
     if (status)
@@ -109,6 +107,11 @@ static sl_status apply(struct gateway *gateway, const struct gw_settings *settin
     if (gw_tokens_reread(gateway->tokens, &problem))
         SL_ERROR(&gateway->log, "reload: %s", problem.text);
     return SL_OK;
+}
+
+sl_status gw_reopen_access_log(struct gateway *gateway, sl_error *error)
+{
+    return gateway->access_log ? gw_access_log_reopen(gateway->access_log, error) : SL_OK;
 }
 
 sl_status gw_reload(struct gateway *gateway, const sl_config *config, sl_error *error)

@@ -204,6 +204,17 @@ class Reload(TestCase):
         running.configure()
         self.assertRegex(running.hup(), "nothing was changed: .*a reload cannot turn TLS off")
 
+    def test_a_log_is_rotated_while_the_configuration_is_wrong(self):
+        log = self.scratch() + "/access.log"
+        running = self.start(settings=f"access-log.file = {log}")
+        os.rename(log, log + ".1")
+        running.configure("none = 1")
+        self.assertRegex(running.hup(), "SIGHUP: nothing was changed")
+        self.assertTrue(os.path.exists(log))
+        os.rename(log, log + ".2")
+        os.mkdir(log)
+        self.assertRegex(running.hup(), "access-log.file: cannot open .*; lines go to the old file")
+
     def test_service_manager_hears_of_it(self):
         directory = self.scratch()
         for name in (directory + "/notify", "\0streamlayer-" + os.path.basename(directory)):
