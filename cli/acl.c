@@ -1,11 +1,15 @@
-/* streamlayer acl: grants as Kafka's access control lists */
+/* streamlayer acl: grants as Kafka's access control lists, throughput as its quotas */
 #include "cli.h"
 
 #include <string.h>
 
 static const char *word_for(sl_acl_drift drift)
 {
-    return drift == SL_ACL_MISSING ? "missing" : drift == SL_ACL_SURPLUS ? "surplus" : "beyond";
+    static const char *const words[] = {[SL_ACL_MISSING] = "missing",
+                                        [SL_ACL_SURPLUS] = "surplus",
+                                        [SL_ACL_BEYOND] = "beyond",
+                                        [SL_ACL_DENIED] = "denied"};
+    return words[drift];
 }
 
 static bool add_rows(struct cli_table *table, const sl_acl_report *report)
@@ -64,7 +68,7 @@ static int print(const struct cli *cli, const sl_acl_report *report)
 static void sum_up(const struct cli *cli, const sl_acl_report *report, bool repaired)
 {
     size_t wrong = count_of(report, SL_ACL_MISSING) + count_of(report, SL_ACL_SURPLUS),
-           beyond = count_of(report, SL_ACL_BEYOND);
+           others = count_of(report, SL_ACL_BEYOND) + count_of(report, SL_ACL_DENIED);
     if (cli->json)
         return;
     if (!sl_acl_report_cluster_count(report))
@@ -72,14 +76,15 @@ static void sum_up(const struct cli *cli, const sl_acl_report *report, bool repa
              "(streamlayer.gateway.kafka.acls.enabled).");
     else if (wrong && repaired)
         puts("All that was missing is made, and what was surplus removed.");
-    else if (!wrong && !beyond)
-        puts("Kafka's access control lists are what was granted.");
+    else if (!wrong && !others)
+        puts("Kafka's access control lists and quotas are what was granted.");
     if (wrong && !repaired)
         cli_hint(cli, "streamlayer acl repair puts right what is missing and surplus.");
-    if (beyond)
-        cli_hint(cli, "What is beyond was made by others and stays: remove it with Kafka's own tool "
-                      "(kafka-acls --remove) "
-                      "where it is not meant.");
+    if (others)
+        cli_hint(cli,
+                 "What is beyond or denied was made by others and stays: remove it with Kafka's own tool "
+                 "(kafka-acls --remove; of a client-quota, kafka-configs --delete-config) where it is not "
+                 "meant.");
 }
 
 static int acl(struct cli *cli)
@@ -99,7 +104,7 @@ static int acl(struct cli *cli)
     int failures = tell_failures(cli, report);
     if (!code && !failures)
         sum_up(cli, report, repair);
-    size_t left = count_of(report, SL_ACL_BEYOND) +
+    size_t left = count_of(report, SL_ACL_BEYOND) + count_of(report, SL_ACL_DENIED) +
                   (repair ? 0 : count_of(report, SL_ACL_MISSING) + count_of(report, SL_ACL_SURPLUS));
     sl_acl_report_destroy(&report);
     if (!code)
@@ -116,15 +121,13 @@ const struct cli_command cli_acl_command = {
     .summary = "compare Kafka's access control lists with the grants, and put them right",
     .details =
         "On a secured Kafka (streamlayer.gateway.kafka.acls.enabled) the gateway writes grants as access "
-        "control "
-        "lists, so that they hold for kafka-connector, too. check asks each cluster and shows what differs: "
+        "control lists, and, where it is asked to (kafka.quotas.enabled), the throughput of layers as client "
+        "quotas, so that they hold for kafka-connector, too. check asks each cluster and shows what differs: "
         "missing (granted, but not there), surplus (written for a grant that is no more), beyond (made by "
-        "others, "
-        "and gives an application, or everybody, more than was granted). repair makes what is missing and "
-        "removes "
-        "what is surplus; what is beyond stays. Both need the right admin. The gateway repairs by itself, "
-        "too, "
-        "every streamlayer.gateway.kafka.acls.check-interval.\n"
+        "others, and gives an application, or everybody, more than was granted), denied (made by others, and "
+        "keeps them from it). A quota that is wrong is surplus, and the right one missing. repair makes what "
+        "is missing and removes what is surplus; what others made stays. Both need the right admin. The "
+        "gateway repairs by itself, too, every streamlayer.gateway.kafka.acls.check-interval.\n"
         "Exit code: 0 when all is as granted, 1 when something differs, 5 when a cluster cannot be asked.",
     .examples = "  streamlayer acl check\n"
                 "  streamlayer acl repair\n",

@@ -210,6 +210,7 @@ static int set_secure_kafka(const struct platform *platform)
         {GATEWAY "kafka.advertised.sasl-mechanism", "OAUTHBEARER"},
         {GATEWAY "kafka.advertised.ca-file", authority},
         {GATEWAY "kafka.acls.enabled", "true"},
+        {GATEWAY "kafka.quotas.enabled", "true"}, /* where limits.throughput is kept */
     };
     int code = CLI_OK;
     for (size_t i = 0; i < sizeof settings / sizeof *settings && !code; i++)

@@ -100,6 +100,7 @@ static sl_status apply(struct gateway *gateway, const struct gw_settings *settin
     gw_budget_set_max(gateway->budget, (size_t)settings->max_bytes);
     gw_server_set_limits(gateway->server, &settings->server);
     gw_throttler_set(gateway->throttler, settings->throughput, settings->throttle_wait_ms * 1000);
+    gw_acl_note(gateway->acls); /* its quotas go by whether throughput is kept */
     gw_subscriptions_set(gateway->subscriptions, &settings->subscriptions);
     gw_publications_set_max(gateway->publications, (size_t)settings->publications,
                             (size_t)settings->application_publications);

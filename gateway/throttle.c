@@ -67,6 +67,11 @@ void gw_throttler_set(struct gw_throttler *throttler, bool kept, int64_t max_wai
     wake_home(throttler);
 }
 
+bool gw_throttler_kept(const struct gw_throttler *throttler)
+{
+    return throttler && atomic_load(&throttler->kept);
+}
+
 void gw_throttle_set_rate(struct gw_throttle *throttle, int64_t rate)
 {
     if (atomic_exchange(&throttle->rate, rate) != rate)

@@ -54,6 +54,8 @@ void gw_throttler_destroy(struct gw_throttler **throttler);
 /* Whether rates are kept at all, and the longest that anybody should have to wait (gw_throttle_full). Any
  * thread. */
 void gw_throttler_set(struct gw_throttler *throttler, bool kept, int64_t max_wait_us);
+/* Whether rates are kept at all. NULL: they are not. Any thread. */
+bool gw_throttler_kept(const struct gw_throttler *throttler);
 /* A new rate, with which it begins anew: what was owed at the old one is forgiven. Any thread; those that
  * wait hear of it by gw_throttler_changed. */
 void gw_throttle_set_rate(struct gw_throttle *throttle, int64_t rate);

@@ -343,6 +343,8 @@ static sl_status change_layer(struct gw_config_call *change, const struct gw_lay
     if (!status) {
         gw_throttler_changed(change->gateway->throttler);
         audit_layer(change, "changed", now);
+        if (now->in_kbps != layer->in_kbps || now->out_kbps != layer->out_kbps) /* its quotas */
+            gw_acl_settle(change->gateway->acls, layer->cluster, change->until_ms, NULL);
         gw_config_respond(change, 200, gw_layer_json(now));
     }
     gw_layer_unlink(now);

@@ -1,13 +1,13 @@
 /*
- * A cluster's access control lists, as Kafka has them. librdkafka 2.0.2 knows those of topics, groups and the
- * cluster; it names no others. What says so blocks: for workers only.
+ * A cluster's access control lists, as Kafka has them; asked for and changed by the gateway's own client
+ * (wire_link.h), since librdkafka 2.0.2 knows no transactional ids. What says so blocks: for workers only.
  */
 #ifndef GW_BROKER_ACLS_H
 #define GW_BROKER_ACLS_H
 
 #include "gateway/broker/broker.h"
 
-enum gw_acl_resource { GW_ACL_TOPIC, GW_ACL_GROUP, GW_ACL_CLUSTER, GW_ACL_UNKNOWN };
+enum gw_acl_resource { GW_ACL_TOPIC, GW_ACL_GROUP, GW_ACL_CLUSTER, GW_ACL_TRANSACTIONAL_ID, GW_ACL_UNKNOWN };
 enum gw_acl_operation {
     GW_ACL_ALL,
     GW_ACL_READ, /* describe included, as for the next: so Kafka has it */

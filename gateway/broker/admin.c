@@ -55,7 +55,7 @@ int64_t gw_broker_deadline_ms(const struct gw_broker *broker)
 int gw_kafka_remaining_ms(int64_t until_ms, int max_ms)
 {
     int left = sl_remaining_ms(until_ms);
-    return left < 1 ? 1 : left < max_ms ? left : max_ms;
+    return left < 0 || left > max_ms ? max_ms : left ? left : 1;
 }
 
 int gw_admin_patience_ms(int64_t until_ms)

@@ -1,6 +1,8 @@
 /* Opening and closing, librdkafka's configuration, what its codes mean, and what endpoint calls say. */
 #include "gateway/broker/acls.h"
 #include "gateway/broker/internal.h"
+#include "gateway/broker/quotas.h"
+#include "gateway/broker/wire_tls.h"
 
 #include "base/error.h"
 #include "base/text.h"
@@ -243,10 +245,25 @@ static sl_status try_section(const struct gw_broker *broker, const char *kind, s
     return status;
 }
 
+/* Likewise of the gateway's own client, which knows less than librdkafka. */
+static sl_status try_wire(const struct gw_broker *broker, sl_error *error)
+{
+    struct gw_wire_settings settings;
+    SSL_CTX *context = NULL;
+    sl_status status = gw_wire_settings_read(broker, &settings, error);
+    if (!status && settings.tls)
+        status = gw_wire_tls_context(broker, &settings, &context, error);
+    SSL_CTX_free(context);
+    gw_wire_settings_free(&settings);
+    return status;
+}
+
 static sl_status try_sections(const struct gw_broker *broker, sl_error *error)
 {
     sl_status status = try_section(broker, "producer", error);
-    return status ? status : try_section(broker, "consumer", error);
+    if (!status)
+        status = try_section(broker, "consumer", error);
+    return status || !broker->keeps_acls ? status : try_wire(broker, error);
 }
 
 static void broker_free(struct gw_broker *broker)
@@ -287,6 +304,30 @@ static sl_status check_acl_issuer(const struct gw_broker *broker, sl_error *erro
                         origin ? origin : "-", path, issuer);
 }
 
+/* After acls.enabled. Quotas are of applications' principals, which Kafka has to know them by. */
+static sl_status read_quotas(struct gw_broker *broker, sl_error *error)
+{
+    char path[GW_SETTING_MAX];
+    bool enabled = false;
+    int64_t share = 0;
+    snprintf(path, sizeof path, "%s.quotas.direct-share", broker->root);
+    sl_status status = sl_config_integer(broker->config, path, &share, error);
+    snprintf(path, sizeof path, "%s.quotas.window", broker->root);
+    if (!status)
+        status = sl_config_duration_ms(broker->config, path, &broker->quota_window_ms, error);
+    snprintf(path, sizeof path, "%s.quotas.enabled", broker->root);
+    if (!status)
+        status = sl_config_boolean(broker->config, path, &enabled, error);
+    broker->direct_share = enabled ? (int)share : 0;
+    if (status || !enabled || broker->keeps_acls)
+        return status;
+    sl_error_set(error, SL_BAD_CONFIG,
+                 "%s = true takes %s.acls.enabled = true: whom Kafka does not know by grants it cannot bound",
+                 path, broker->root);
+    sl_config_prefix(broker->config, path, error);
+    return SL_BAD_CONFIG;
+}
+
 static sl_status read_settings(struct gw_broker *broker, sl_error *error)
 {
     int64_t factor = -1;
@@ -299,6 +340,8 @@ static sl_status read_settings(struct gw_broker *broker, sl_error *error)
         status = sl_config_boolean(broker->config, path, &broker->keeps_acls, error);
     if (!status)
         status = check_acl_issuer(broker, error);
+    if (!status)
+        status = read_quotas(broker, error);
     if (!status)
         status = sl_config_duration_ms(broker->config, SL_GATEWAY_ROOT "limits.kafka-wait", &broker->wait_ms,
                                        error);
@@ -431,7 +474,8 @@ sl_status gw_broker_endpoint(struct gw_broker *broker, const char *topic, int64_
     const struct gw_access_data *clients = &broker->clients;
     *endpoint = (struct sl_endpoint){
         .topic = sl_strdup(topic),
-        .client_id = sl_printf("sl-%s", application),
+        /* Kafka counts by it what goes through the layer, where it is to. */
+        .client_id = sl_printf(GW_QUOTA_CLIENT_PREFIX "%s", broker->direct_share ? topic : application),
         .group_prefix = sl_printf("%s.", application),
         .brokers = sl_strdup(clients->brokers),
         .security_protocol = sl_strdup(clients->security_protocol),

@@ -42,7 +42,9 @@ struct gw_broker {
     char *root;                         /* of its settings, without a dot at the end */
     struct gw_access_data own, clients; /* as the gateway reaches it; as endpoint calls tell */
     int replication_factor;
-    bool keeps_acls;            /* grants are written there as access control lists: acls.h */
+    bool keeps_acls;  /* grants are written there as access control lists: acls.h */
+    int direct_share; /* Direct Kafka's part of layers' throughput, in percent: quotas.h; 0: no quotas */
+    int64_t quota_window_ms;    /* over which the brokers take a mean for them */
     atomic_bool acls_cancelled; /* nobody waits for that any more */
     int64_t wait_ms;            /* limits.kafka-wait */
 
@@ -152,7 +154,8 @@ void gw_asking_end(struct gw_asking *asking);
 rd_kafka_AdminOptions_t *gw_admin_options(rd_kafka_t *rk, rd_kafka_admin_op_t operation, int64_t until_ms);
 /* How long its answer is waited for: librdkafka itself says when its time is over. */
 int gw_admin_patience_ms(int64_t until_ms);
-/* What is left until then, for a call whose time-out is to be positive: at most max_ms. */
+/* What is left until then (INT64_MAX: for ever), for a call whose time-out is to be positive: at most max_ms.
+ */
 int gw_kafka_remaining_ms(int64_t until_ms, int max_ms);
 /* The controller has the topic, or (grown) more of it; brokers learn of it and choose leaders a little later.
  */

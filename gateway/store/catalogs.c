@@ -13,6 +13,8 @@
 
 enum state { MAKING = 0, LIVE = 1, CONDEMNED = 2 }; /* as stored */
 
+enum { WHOLE = 1000 }; /* thousandths */
+
 struct catalog {
     char *hrn, *id, *name;
     bool marketplace;
@@ -47,16 +49,35 @@ static struct gw_layer_counters *counters_link(struct gw_layer_counters *counter
 {
     if (counters)
         atomic_fetch_add_explicit(&counters->references, 1, memory_order_relaxed);
-    else if ((counters = calloc(1, sizeof *counters)))
+    else if ((counters = calloc(1, sizeof *counters))) {
         atomic_init(&counters->references, 1);
+        atomic_init(&counters->http_in, WHOLE);
+        atomic_init(&counters->http_out, WHOLE);
+    }
     return counters;
 }
 
 /* What the layer's throttles keep from now on. */
 static void set_rates(const struct gw_layer *layer)
 {
-    gw_throttle_set_rate(&layer->counters->in, (int64_t)layer->in_kbps * 1024);
-    gw_throttle_set_rate(&layer->counters->out, (int64_t)layer->out_kbps * 1024);
+    struct gw_layer_counters *counters = layer->counters;
+    gw_throttle_set_rate(&counters->in,
+                         (int64_t)layer->in_kbps * 1024 * atomic_load(&counters->http_in) / WHOLE);
+    gw_throttle_set_rate(&counters->out,
+                         (int64_t)layer->out_kbps * 1024 * atomic_load(&counters->http_out) / WHOLE);
+}
+
+void gw_layer_http_part(const struct gw_layer *layer, int *in, int *out)
+{
+    *in = atomic_load(&layer->counters->http_in);
+    *out = atomic_load(&layer->counters->http_out);
+}
+
+void gw_layer_set_http_part(const struct gw_layer *layer, int in, int out)
+{
+    atomic_store(&layer->counters->http_in, in);
+    atomic_store(&layer->counters->http_out, out);
+    set_rates(layer);
 }
 
 /* The caller's; NULL: memory is out. */

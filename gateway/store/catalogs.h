@@ -35,7 +35,8 @@ struct gw_layer {
         atomic_int references;
         atomic_bool changing; /* a change of the layer is under way: another one is refused meanwhile */
         atomic_ullong messages_in, bytes_in, messages_out, bytes_out; /* bytes of payload */
-        struct gw_throttle in, out;                                   /* the layer's throughput */
+        struct gw_throttle in, out;   /* HTTP's part of the layer's throughput */
+        atomic_int http_in, http_out; /* that part, in thousandths */
     } * counters;
 };
 
@@ -47,6 +48,10 @@ struct gw_layer *gw_catalogs_find(struct gw_catalogs *catalogs, const char *hrn,
                                   bool *catalog_exists);
 struct gw_layer *gw_layer_link(struct gw_layer *layer);
 void gw_layer_unlink(struct gw_layer *layer); /* NULL is allowed */
+/* HTTP's part of the layer's throughput, in thousandths, and a new one: all of it, where Kafka keeps no
+ * quotas. Any thread. */
+void gw_layer_http_part(const struct gw_layer *layer, int *in, int *out);
+void gw_layer_set_http_part(const struct gw_layer *layer, int in, int out);
 void gw_catalogs_each_layer(struct gw_catalogs *catalogs,
                             void (*visit)(void *opaque, const struct gw_layer *layer), void *opaque);
 

@@ -35,24 +35,25 @@ typedef struct sl_acl_cluster {
 SL_API size_t sl_acl_report_cluster_count(const sl_acl_report *report);
 SL_API bool sl_acl_report_cluster_at(const sl_acl_report *report, size_t index, sl_acl_cluster *cluster);
 
-/* How an access control list differs from the grants. */
+/* How an access control list, or a client quota, differs from the grants, or the layers' throughput. */
 typedef enum sl_acl_drift {
     SL_ACL_MISSING = 1, /* granted, and Kafka does not have it */
     SL_ACL_SURPLUS = 2, /* ours, and not granted any more */
-    SL_ACL_BEYOND = 3   /* made by others, and gives an application, or everybody, more than was granted */
+    SL_ACL_BEYOND = 3,  /* made by others, and gives an application, or everybody, more than was granted */
+    SL_ACL_DENIED = 4   /* made by others, and keeps an application, or everybody, from what was granted */
 } sl_acl_drift;
 
-/* One list that differs. */
+/* One list that differs, or quota: a wrong one is surplus, and the right one missing. */
 typedef struct sl_acl_finding {
     size_t struct_size;      /* sizeof(sl_acl_finding), set by the caller */
     sl_acl_drift drift;      /* what is wrong with it */
     const char *cluster;     /* the cluster's name */
-    const char *principal;   /* whom it allows: "User:NAME", or "User:*" for everybody */
+    const char *principal;   /* whose it is: "User:NAME", or "User:*" for everybody */
     const char *application; /* the application's name; NULL: it is none, or none any more */
-    const char *resource;    /* "topic", "group", "cluster" */
-    const char *name;        /* the resource's, or what its name begins with */
-    bool prefixed;           /* the latter */
-    const char *operation;   /* "Read", "Write", …, as Kafka names them */
+    const char *resource;    /* "topic", "group", "cluster", "transactional-id", "client-quota" */
+    const char *name; /* the resource's, or what its name begins with; of a quota the client id, or "*" */
+    bool prefixed;    /* the latter */
+    const char *operation; /* "Read", "Write", …, as Kafka names them; of a quota "Read 1024 B/s" */
 } sl_acl_finding;
 /* How many there are, and the one at index (from 0), false when there is none. What it points to is the
  * report's. */

@@ -19,7 +19,10 @@ struct sl_acl_report {
 static const struct {
     sl_acl_drift drift;
     const char *name;
-} drifts[] = {{SL_ACL_MISSING, "missing"}, {SL_ACL_SURPLUS, "surplus"}, {SL_ACL_BEYOND, "beyond"}};
+} drifts[] = {{SL_ACL_MISSING, "missing"},
+              {SL_ACL_SURPLUS, "surplus"},
+              {SL_ACL_BEYOND, "beyond"},
+              {SL_ACL_DENIED, "denied"}};
 #define DRIFTS (sizeof drifts / sizeof *drifts)
 
 static const char *text_of(const json_t *value, const char *name)

@@ -43,6 +43,25 @@ static const char *const protocols[] = {"plaintext", "ssl", "sasl_plaintext", "s
      .type = SL_TEXT,                                                                                        \
      .meaning = "The outside issuer (its iss) whose tokens the brokers take: its applications are written "  \
                 "there, by their subjects; without it, those with keys, by their ids."},                     \
+    {.path = root ".quotas.enabled",                                                                         \
+     .type = SL_BOOLEAN,                                                                                     \
+     .value = "false",                                                                                       \
+     .meaning = "Write the throughput of layers to the cluster as client quotas, so that it holds for "      \
+                "kafka-connector, too; takes acls.enabled (docs/security.md)."},                             \
+    {.path = root ".quotas.direct-share",                                                                    \
+     .type = SL_INTEGER,                                                                                     \
+     .value = "50",                                                                                          \
+     .min = 1,                                                                                               \
+     .max = 90,                                                                                              \
+     .meaning = "The part of a layer's throughput, in percent, that clients of kafka-connector have "        \
+                "together where there are any; those over HTTP have the rest."},                             \
+    {.path = root ".quotas.window",                                                                          \
+     .type = SL_DURATION_MS,                                                                                 \
+     .value = "10 s",                                                                                        \
+     .min = SECONDS,                                                                                         \
+     .max = HOURS,                                                                                           \
+     .meaning = "Over how long the brokers take a mean of what a client writes and reads: "                  \
+                "quota.window.size.seconds times one less than quota.window.num, as they have them."},       \
     {.path = root ".advertised.brokers",                                                                     \
      .type = SL_SERVERS,                                                                                     \
      .meaning = "The brokers that applications are told that use kafka-connector; without it, the "         \

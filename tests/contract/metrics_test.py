@@ -141,15 +141,16 @@ class Documented(tls_test.Https):
         """docs/metrics.md has what /metrics gives, word for word, and nothing else."""
         _, platform = self.up("-D", f"streamlayer.gateway.access-log.file={self.at('access.log')}",
                               "-D", "streamlayer.gateway.limits.throughput=true",
-                              "-D", "streamlayer.gateway.kafka.acls.enabled=true")
+                              "-D", "streamlayer.gateway.kafka.acls.enabled=true",
+                              "-D", "streamlayer.gateway.kafka.quotas.enabled=true")
         answer = platform.post("/config/v1/catalogs", {"id": platform.name(), "layers": [
             {"id": "slow", "contentType": "application/octet-stream", "streamProperties": {"dataInThroughputKbps": 100}}]})
         self.assertEqual(answer.status, 201, answer.text)
         hrn = answer.json()["hrn"]
         subscription = streamlayer.Subscription(platform, hrn, "slow", properties={"auto.offset.reset": "earliest"})
-        for _ in range(4):
-            platform.publish(hrn, "slow", b"x" * 60 * 1024)  # more than two seconds' worth: it waits
-        subscription.receive(4)
+        for _ in range(6):
+            platform.publish(hrn, "slow", b"x" * 60 * 1024)  # more than three seconds' worth: it waits
+        subscription.receive(6)
         rows = families(with_lag(platform))
         subscription.delete()
         text = streamlayer.read_text(DOCUMENT)

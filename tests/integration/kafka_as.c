@@ -9,11 +9,16 @@
  *                                     reset TOPIC GROUP    (commits offset 0 of partition 0 for it)
  *                                     groups
  *                                     drop TOPIC
+ *                                     burden TOPIC SIZE    (one message of so many bytes; for how many ms
+ * Kafka then wants to hear no more of this client) transact TOPIC ID    (one message, in a transaction of
+ * that id)
  *
- * Prints what it got; exit status 1: Kafka refused, whose reason is the last line on standard error.
+ * KAFKA_AS_CLIENT: the client id. Prints what it got; exit status 1: Kafka refused, whose reason is the last
+ * line on standard error.
  */
 #include <librdkafka/rdkafka.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,6 +28,7 @@ enum { WAIT_MS = 15000 };
 
 static char token[8192];
 static rd_kafka_resp_err_t trouble;
+static int throttled_ms;
 
 _Noreturn static void refuse(rd_kafka_resp_err_t code, const char *what)
 {
@@ -48,6 +54,12 @@ static void on_error(rd_kafka_t *rk, int code, const char *reason, void *opaque)
     }
 }
 
+static void on_throttle(rd_kafka_t *rk, const char *broker, int32_t number, int time_ms, void *opaque)
+{
+    (void)rk, (void)broker, (void)number, (void)opaque;
+    throttled_ms = time_ms > throttled_ms ? time_ms : throttled_ms;
+}
+
 static void on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *message, void *opaque)
 {
     (void)rk;
@@ -63,10 +75,17 @@ static void set(rd_kafka_conf_t *conf, const char *name, const char *value)
     }
 }
 
-static rd_kafka_t *open_handle(char **arguments, rd_kafka_type_t type, const char *group, void *opaque)
+/* transaction: an id, or NULL. */
+static rd_kafka_t *open_as(char **arguments, rd_kafka_type_t type, const char *group, const char *transaction,
+                           void *opaque)
 {
     char text[300];
+    const char *client = getenv("KAFKA_AS_CLIENT");
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
+    if (client)
+        set(conf, "client.id", client);
+    if (transaction)
+        set(conf, "transactional.id", transaction);
     set(conf, "bootstrap.servers", arguments[1]);
     set(conf, "ssl.ca.location", arguments[2]);
     set(conf, "security.protocol", "sasl_ssl");
@@ -80,6 +99,7 @@ static rd_kafka_t *open_handle(char **arguments, rd_kafka_type_t type, const cha
     rd_kafka_conf_set_opaque(conf, opaque);
     rd_kafka_conf_set_oauthbearer_token_refresh_cb(conf, on_token);
     rd_kafka_conf_set_error_cb(conf, on_error);
+    rd_kafka_conf_set_throttle_cb(conf, on_throttle);
     if (type == RD_KAFKA_PRODUCER)
         rd_kafka_conf_set_dr_msg_cb(conf, on_delivery);
     rd_kafka_t *rk = rd_kafka_new(type, conf, text, sizeof text);
@@ -89,6 +109,11 @@ static rd_kafka_t *open_handle(char **arguments, rd_kafka_type_t type, const cha
     }
     rd_kafka_poll(rk, 100); /* asks for the token */
     return rk;
+}
+
+static rd_kafka_t *open_handle(char **arguments, rd_kafka_type_t type, const char *group, void *opaque)
+{
+    return open_as(arguments, type, group, NULL, opaque);
 }
 
 static void list(char **arguments)
@@ -118,6 +143,48 @@ static void produce(char **arguments)
     if (code)
         refuse(trouble ? trouble : code, "produce");
     puts("written");
+    rd_kafka_destroy(rk);
+}
+
+static void burden(char **arguments)
+{
+    rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR__TIMED_OUT;
+    rd_kafka_t *rk = open_handle(arguments, RD_KAFKA_PRODUCER, NULL, &code);
+    size_t size = strtoul(arguments[6], NULL, 10);
+    char *payload = calloc(1, size);
+    rd_kafka_resp_err_t taken =
+        rd_kafka_producev(rk, RD_KAFKA_V_TOPIC(arguments[5]), RD_KAFKA_V_VALUE(payload, size),
+                          RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_FREE), RD_KAFKA_V_END);
+    if (taken)
+        refuse(taken, "burden");
+    rd_kafka_flush(rk, WAIT_MS);
+    rd_kafka_poll(rk, 100); /* the throttling is told beside the delivery */
+    if (code)
+        refuse(trouble ? trouble : code, "burden");
+    printf("%d\n", throttled_ms);
+    rd_kafka_destroy(rk);
+}
+
+static void require(rd_kafka_error_t *failure, const char *what)
+{
+    if (failure)
+        refuse(rd_kafka_error_code(failure), what);
+}
+
+static void transact(char **arguments)
+{
+    static const char text[] = "in a transaction";
+    rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR__TIMED_OUT;
+    rd_kafka_t *rk = open_as(arguments, RD_KAFKA_PRODUCER, NULL, arguments[6], &code);
+    require(rd_kafka_init_transactions(rk, WAIT_MS), "init");
+    require(rd_kafka_begin_transaction(rk), "begin");
+    rd_kafka_resp_err_t taken = rd_kafka_producev(rk, RD_KAFKA_V_TOPIC(arguments[5]),
+                                                  RD_KAFKA_V_VALUE((void *)(uintptr_t)text, sizeof text - 1),
+                                                  RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_END);
+    if (taken)
+        refuse(taken, "transact");
+    require(rd_kafka_commit_transaction(rk, WAIT_MS), "commit");
+    puts("committed");
     rd_kafka_destroy(rk);
 }
 
@@ -228,6 +295,10 @@ int main(int count, char **arguments)
         reset(arguments);
     else if (!strcmp(what, "drop") && count == 6)
         drop(arguments);
+    else if (!strcmp(what, "burden") && count == 7)
+        burden(arguments);
+    else if (!strcmp(what, "transact") && count == 7)
+        transact(arguments);
     else
         return 2;
     return 0;

@@ -83,8 +83,8 @@ class Secured(TestCase):
         return json.loads(done.stdout)["clusters"]
 
     def kafka_acls(self, *arguments):
-        """Kafka's lists, changed or listed past the gateway, as the administrator."""
-        return kafka.acls(self.admin, arguments)
+        """Kafka's lists, changed or listed past the gateway, as the administrator; arguments: words, or commands of them."""
+        return kafka.acls(self.admin, *((arguments,) if isinstance(arguments[0], str) else arguments))
 
     def listed(self, topic):
         """Who may do what with the topic, as Kafka says: pairs of principal and operation."""
@@ -170,6 +170,24 @@ class Stranger(Secured):
         self.assertEqual(self.kafka_as(stranger.account, "produce", self.topic(second), "mine")[:2], (0, "written\n"))
 
 
+class Transactions(Secured):
+    def test_secure_transactions(self):
+        """Their ids are the application's own, as its groups are: nobody else's can be used, nor fenced off."""
+        hrn, writer, other, reader = self.layer(), self.application(), self.application(), self.application()
+        topic = self.topic(hrn)
+        for application, right in ((writer, "write"), (other, "write"), (reader, "read")):
+            application.account.grant(hrn, right)
+        mine = f"{writer.account.id}.copy"
+        self.assertEqual(self.kafka_as(writer.account, "transact", topic, mine)[:2], (0, "committed\n"))
+        for application in (other, reader):
+            self.refused("TRANSACTIONAL_ID_AUTHORIZATION_FAILED", application.account, "transact", topic, mine)
+        self.refused("TRANSACTIONAL_ID_AUTHORIZATION_FAILED", reader.account, "transact", topic, f"{reader.account.id}.copy")
+        self.refused("TRANSACTIONAL_ID_AUTHORIZATION_FAILED", writer.account, "transact", topic, "copy")
+        self.assertEqual(self.kafka_as(writer.account, "transact", topic, mine)[:2], (0, "committed\n"))
+        self.platform.cli("revoke", writer.account.name, hrn)
+        self.refused("TRANSACTIONAL_ID_AUTHORIZATION_FAILED", writer.account, "transact", topic, mine)
+
+
 class Revoked(Secured):
     def cut(self, running, word, hrn, code):
         """It ends by itself, saying why."""
@@ -245,6 +263,28 @@ class Drift(Secured):
         self.assertEqual(cluster["beyond"], [{**expected, "operation": "Alter"}])
         self.assertEqual(self.listed(topic) & {(principal, word) for word in ("READ", "WRITE", "ALTER")},
                          {(principal, "READ"), (principal, "ALTER")})
+
+    def test_secure_denials_are_told(self):
+        """What others deny keeps applications from what they were granted: it is told, and stays."""
+        hrn, application = self.layer(), self.application()
+        application.account.grant(hrn, "read")
+        principal, mine = "User:" + application.account.id, application.account.id + "."
+        topic = self.topic(hrn)
+        deny = ("--deny-principal", principal, "--topic", topic, "--operation", "Read")
+        everybody = ("--deny-principal", "User:*", "--group", mine, "--resource-pattern-type", "prefixed", "--operation", "Read")
+        stranger = ("--deny-principal", "User:stranger", "--topic", topic, "--operation", "Read")
+        self.kafka_acls(("--add", *deny), ("--add", *everybody), ("--add", *stranger))
+        self.addCleanup(self.kafka_acls, *(("--remove", "--force", *each) for each in (deny, everybody, stranger)))
+        for command in ("check", "repair", "check"):
+            cluster, = self.acls(command, code=1)
+            self.assertEqual((cluster["missing"], cluster["surplus"], cluster["beyond"]), ([], [], []))
+            self.assertEqual(cluster["denied"], [
+                {"principal": "User:*", "resource": "group", "name": mine, "prefixed": True, "operation": "Read"},
+                {"principal": principal, "application": application.account.name, "resource": "topic", "name": topic,
+                 "prefixed": False, "operation": "Read"}])
+        said = self.platform.cli("acl", "check", check=False)
+        self.assertIn(b"denied", said.stdout)
+        self.assertIn(b"kafka-acls --remove", said.stderr)
 
     def test_secure_deletion_takes_all(self):
         """Nothing of an application, nor of a layer, stays in Kafka; others' lists on the same topic do."""

@@ -300,6 +300,94 @@ class SecureUp(TestCase):
         self.assertEqual(received(), sent)
         self.stop(up)
 
+    def test_secure_keeps_throughput_over_both_ways(self):
+        """What a layer gives it gives once, to direct clients and those over HTTP together, whatever client id they show."""
+        up = self.up("--secure", "-D", "streamlayer.gateway.limits.throughput=true")
+        http, direct = 512000, 460800  # bytes a second of 1,024,000; the rest is for other client ids
+        hrn = self.own.post("/config/v1/catalogs", {"id": self.own.name(), "layers": [
+            {"id": "layer", "contentType": "application/octet-stream",
+             "streamProperties": {"dataInThroughputKbps": 1000, "dataOutThroughputKbps": 1000}}]}).json()["hrn"]
+        credentials = self.directory + "/fleet.properties"
+        self.own.cli("app", "create", "fleet", "--credentials", credentials)
+        self.own.cli("grant", "fleet", hrn, "read,write")
+        environment = {**os.environ, "HERE_CREDENTIALS_FILE": credentials}
+        # Whoever asks for the endpoint has its part: the administrator is not to.
+        topic = self.own.get(f"/config/v1/catalogs/{hrn}/layers/layer").json()["topic"]
+        streamlayer.write_text(self.directory + "/token", self.own.cli("token", env=environment).stdout.decode().strip())
+
+        def burden(client):
+            """For how long Kafka wants to hear no more of who has written 400 kB, in ms."""
+            done = subprocess.run([os.path.join(os.path.dirname(self.platform.binaries), "tests/kafka_as"),
+                                   f"127.0.0.1:{self.clients}", self.ca, self.directory + "/token", "burden", topic, "400000"],
+                                  env={**os.environ, "KAFKA_AS_CLIENT": client}, capture_output=True, check=True, timeout=60)
+            return int(done.stdout)
+
+        def run(*arguments, **options):
+            return subprocess.Popen([self.platform.binaries + "/streamlayer", "--config", self.own.config, *arguments],
+                                    stderr=subprocess.PIPE, env=environment, **options)
+
+        def within(name, process, there, by_http):
+            """Neither goes above its part: Kafka gives up to 11 seconds' worth at once and a batch, the gateway 1 and a message."""
+            began = time.monotonic()
+            gone = by_http()
+            took = time.monotonic() - began
+            self.assertLessEqual(gone, http * (took + 1) + 500000, (name, "HTTP", took))
+            _, complaint = process.communicate(timeout=120)
+            took = time.monotonic() - began
+            self.assertEqual(process.returncode, 0, complaint)
+            self.assertLessEqual(there, direct * (took + 11) + 1048576, (name, "direct", took))
+
+        # 25 kB/s are an unknown client's, of which Kafka gives the first 10 seconds' worth at once.
+        self.assertGreater(burden("layer-of-mine"), 1000)
+        self.assertGreater(burden("sl-" + topic), 1000)  # nobody has asked for it: they are counted together
+        self.own.cli("produce", hrn, "layer", input=b"asks for the endpoint\n", env=environment)
+        self.assertEqual(burden("sl-" + topic), 0)
+        self.assertGreater(burden("layer-of-mine"), 1000)
+        self.assertEqual(self.own.cli("acl", "check", check=False).returncode, 0)
+
+        count = 900
+        streamlayer.write_text(self.directory + "/lines", ("x" * 10000 + "\n") * count)
+        with open(self.directory + "/lines", "rb") as lines:
+            process = run("produce", hrn, "layer", stdin=lines)
+        within("in", process, count * 10000,
+               lambda: sum(len(body) for body in [b"y" * 500000] * 8 if self.own.publish(hrn, "layer", body)))
+
+        # Asked for more at once than ten seconds' worth, Kafka answers every other time with nothing.
+        process = run("consume", hrn, "layer", "--offset", "begin", "--count", "800", "--no-commit", "-D",
+                      "here.platform.data-client.stream.kafka.consumer.max.partition.fetch.bytes=100000", stdout=subprocess.DEVNULL)
+        subscription = Subscription(self.own, hrn, "layer", properties=EARLIEST)
+        within("out", process, 800 * 10000, lambda: sum(len(data(message)) for message in subscription.receive(400, 120)))
+        subscription.delete()
+        self.drifts(hrn, topic)
+        self.stop(up)
+
+    def drifts(self, hrn, topic):
+        """A quota that somebody changes is told, and set again; what the layer gives, and who asks for it, moves them."""
+        def quotas(command):
+            cluster, = json.loads(self.own.cli("acl", command, "--json", check=False).stdout)["clusters"]
+            return {kind: sorted((each["name"], each["operation"]) for each in cluster[kind])
+                    for kind in ("missing", "surplus", "beyond") if cluster[kind]}
+
+        fleet = json.loads(self.own.cli("app", "show", "fleet", "--json").stdout)["id"]
+        configure = ("kafka.admin.ConfigCommand", "--bootstrap-server", f"127.0.0.1:{self.internal}", "--command-config",
+                     self.tls + "/admin.properties", "--alter", "--entity-type", "users", "--entity-name", fleet)
+        kafka.java(*configure, "--entity-type", "clients", "--entity-name", "sl-" + topic, "--add-config",
+                   "producer_byte_rate=999999")
+        kafka.java(*configure, "--entity-type", "clients", "--entity-name", "fast", "--add-config", "producer_byte_rate=88888")
+        wrong = {"missing": [("sl-" + topic, "Write 460800 B/s")], "surplus": [("sl-" + topic, "Write 999999 B/s")]}
+        others = {"beyond": [("fast", "Write 88888 B/s")]}
+        self.assertEqual(quotas("check"), {**wrong, **others})
+        self.assertEqual(quotas("repair"), {**wrong, **others})
+        self.assertEqual(quotas("check"), others)
+        self.own.cli("layer", "update", hrn, "layer", "--in-kbps", "2000", "--out-kbps", "2000")
+        self.own.cli("consume", hrn, "layer", "--offset", "begin", "--count", "1", "--no-commit")
+        self.assertEqual(quotas("check"), others)
+        self.own.cli("app", "delete", "fleet", "--yes")
+        self.assertEqual(quotas("check"), {})  # nobody's any more
+        listed = kafka.java(*configure[:5], "--describe", "--entity-type", "users", "--entity-type", "clients")
+        self.assertIn("'fast'", listed)
+        self.assertNotIn(f"'{fleet}', client-id 'sl-", listed)
+
     def test_secure_gateway_has_the_rights_that_it_needs(self):
         """Each of them is for something that it cannot do without; with all of them it can do everything."""
         up = self.up("--secure")
@@ -337,7 +425,8 @@ class SecureUp(TestCase):
 
         topics = ("--topic", "sl.", "--resource-pattern-type", "prefixed")
         # In an order in which none needs what the next one goes without.
-        rows = (("Alter", ("--cluster",), lambda: does("acl", "check")),
+        rows = (("Alter", ("--cluster",), lambda: b"needs Alter on" not in self.own.cli("acl", "check", check=False).stderr),
+                ("AlterConfigs", ("--cluster",), lambda: does("acl", "check")),
                 ("Create", topics, lambda: does("layer", "create", hrn, self.own.name("l"), "--content-type", "a/b")),
                 ("Delete", topics, deletes), ("Alter", topics, changes("--parallelization")),
                 ("AlterConfigs", topics, changes("--ttl", "h")), ("Read", topics, reads), ("Write", topics, publishes),

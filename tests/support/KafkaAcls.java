@@ -33,6 +33,7 @@ public class KafkaAcls {
         Properties settings = new Properties();
         String action = null;
         String principal = null;
+        AclPermissionType permission = AclPermissionType.ALLOW;
         PatternType pattern = PatternType.LITERAL;
         List<AclOperation> operations = new ArrayList<>();
         List<Object[]> resources = new ArrayList<>();
@@ -45,6 +46,10 @@ public class KafkaAcls {
             case "--group" -> resources.add(new Object[] {ResourceType.GROUP, arguments[++i]});
             case "--resource-pattern-type" -> pattern = PatternType.valueOf(arguments[++i].toUpperCase());
             case "--allow-principal" -> principal = arguments[++i];
+            case "--deny-principal" -> {
+                principal = arguments[++i];
+                permission = AclPermissionType.DENY;
+            }
             case "--operation" -> operations.add(operation(arguments[++i]));
             case "--bootstrap-server" -> settings.put("bootstrap.servers", arguments[++i]);
             case "--command-config" -> {
@@ -60,7 +65,7 @@ public class KafkaAcls {
             for (AclOperation operation : operations) {
                 bindings.add(new AclBinding(
                     new ResourcePattern((ResourceType) resource[0], (String) resource[1], pattern),
-                    new AccessControlEntry(principal, "*", operation, AclPermissionType.ALLOW)));
+                    new AccessControlEntry(principal, "*", operation, permission)));
             }
         }
         try (Admin admin = Admin.create(settings)) {

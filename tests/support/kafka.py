@@ -118,20 +118,23 @@ def openssl(*arguments):
 
 
 class Kafka:
-    """settings: lines of the broker's properties, which win over what stands here."""
+    """settings: lines of the broker's properties, which win over what stands here. listeners: more of them, as triples of
+    name, port on 127.0.0.1 and protocol. options: Java's."""
 
-    def __init__(self, directory, *settings):
+    def __init__(self, directory, *settings, listeners=(), options=()):
         self.directory = directory
         plain, secure, controller = free_ports(3)
         self.brokers, self.secure_brokers = f"127.0.0.1:{plain}", f"127.0.0.1:{secure}"
         self.ca = directory + "/ca.pem"
         self.make_certificates()
+        places = "".join(f",{name}://127.0.0.1:{port}" for name, port, _ in listeners)
+        protocols = "".join(f",{name}:{protocol}" for name, _, protocol in listeners)
         login = "org.apache.kafka.common.security.plain.PlainLoginModule required"
         write_text(directory + "/kafka.properties", "\n".join((
             "process.roles=broker,controller", "node.id=1", f"controller.quorum.voters=1@127.0.0.1:{controller}",
-            f"listeners=PLAINTEXT://{self.brokers},SECURE://{self.secure_brokers},CONTROLLER://127.0.0.1:{controller}",
-            f"advertised.listeners=PLAINTEXT://{self.brokers},SECURE://{self.secure_brokers}",
-            "listener.security.protocol.map=PLAINTEXT:PLAINTEXT,SECURE:SASL_SSL,CONTROLLER:PLAINTEXT",
+            f"listeners=PLAINTEXT://{self.brokers},SECURE://{self.secure_brokers},CONTROLLER://127.0.0.1:{controller}{places}",
+            f"advertised.listeners=PLAINTEXT://{self.brokers},SECURE://{self.secure_brokers}{places}",
+            f"listener.security.protocol.map=PLAINTEXT:PLAINTEXT,SECURE:SASL_SSL,CONTROLLER:PLAINTEXT{protocols}",
             "inter.broker.listener.name=PLAINTEXT", "controller.listener.names=CONTROLLER",
             "listener.name.secure.sasl.enabled.mechanisms=PLAIN",
             f'listener.name.secure.plain.sasl.jaas.config={login} user_{USER}="{PASSWORD}";',
@@ -143,7 +146,7 @@ class Kafka:
             "log.cleaner.dedupe.buffer.size=33554432", *settings, "")))
         java("kafka.tools.StorageTool", "format", "-t", "4L6g3nShT-eMCtK--X86sw", "-c", directory + "/kafka.properties")
         self.log = directory + "/kafka.log"
-        command = ["java", "-Xmx384m", "-cp", jars(), "kafka.Kafka", directory + "/kafka.properties"]
+        command = ["java", "-Xmx384m", *options, "-cp", jars(), "kafka.Kafka", directory + "/kafka.properties"]
         with open(self.log, "wb") as output:
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT)
         try:

@@ -1,0 +1,45 @@
+/*
+ * What a cluster's access control lists should be at one moment, by layers and grants, and what those that
+ * there are mean. Who has which: acl_keeper.h.
+ */
+#ifndef GW_ACL_PICTURE_H
+#define GW_ACL_PICTURE_H
+
+#include "gateway/broker/acls.h"
+#include "gateway/gateway_internal.h"
+
+#define GW_ACL_USER "User:" /* before a user's name, in a principal */
+
+struct gw_acl_topic {
+    char *name;
+    struct gw_layer
+        *layer; /* linked; NULL: it is being deleted. On the Marketplace it is read over HTTP only */
+};
+
+struct gw_acl_picture {
+    const char *cluster, *issuer; /* issuer: whose tokens its brokers take; "": the gateway's own */
+    struct gw_acl_topic *topics;  /* in the order of names */
+    size_t topic_count, topic_capacity;
+    char **principals; /* in order: those whose lists are ours */
+    size_t principal_count, principal_capacity;
+    struct gw_acl_set desired;
+    bool failed;
+};
+
+/* Blocks (SQLite). To be freed when it succeeds. Errors: of gw_catalogs_condemned, SL_OUT_OF_MEMORY. */
+sl_status gw_acl_picture_draw(struct gateway *gateway, const struct gw_broker *broker,
+                              struct gw_acl_picture *picture, sl_error *error);
+void gw_acl_picture_free(struct gw_acl_picture *picture);
+
+/* NULL: no layer's. */
+const struct gw_acl_topic *gw_acl_picture_topic(const struct gw_acl_picture *picture, const char *name);
+/* Whether it is, or once was, an application's. */
+bool gw_acl_picture_principal(const struct gw_acl_picture *picture, const char *principal);
+
+/* Parts what Kafka has: ours; what others made that gives applications more than we do (beyond), or takes
+ * from them (denied). Applications that were are among the picture's principals from now on. The sets are
+ * finished, and have failed where memory was out, or the picture has. */
+void gw_acl_sort_out(struct gw_acl_picture *picture, const struct gw_acl_set *there, struct gw_acl_set *ours,
+                     struct gw_acl_set *beyond, struct gw_acl_set *denied);
+
+#endif

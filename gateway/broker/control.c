@@ -1,0 +1,56 @@
+#include "gateway/broker/control.h"
+
+#include "base/error.h"
+#include "base/time.h"
+
+#define TIMEOUT_MS 10000 /* for all of a conversation */
+
+sl_status gw_control_begin(struct gw_control *control, struct gw_broker *broker, int64_t until_ms,
+                           sl_error *error)
+{
+    control->broker = broker;
+    return gw_wire_open(&control->link, broker, sl_mono_ms() + gw_kafka_remaining_ms(until_ms, TIMEOUT_MS),
+                        error)
+               ? gw_broker_explain(broker, error)
+               : SL_OK;
+}
+
+void gw_control_end(struct gw_control *control)
+{
+    gw_wire_close(&control->link);
+}
+
+sl_status gw_control_judge(const struct gw_control *control, const struct gw_wire_reader *reader,
+                           struct gw_wire_verdict verdict, const struct gw_control_words *words,
+                           sl_error *error)
+{
+    const struct gw_broker *broker = control->broker;
+    if (reader->failed)
+        return sl_error_set(
+            error, SL_KAFKA,
+            "%s did not %s: its answer is cut short, or is none of Kafka's (look at %s.brokers)",
+            control->link.place, words->what, broker->root);
+    switch (verdict.code) {
+    case RD_KAFKA_RESP_ERR_NO_ERROR:
+        return SL_OK;
+    case RD_KAFKA_RESP_ERR_SECURITY_DISABLED:
+        return sl_error_set(
+            error, SL_UNSUPPORTED,
+            "the Kafka cluster %s has no authorizer, so it keeps no access control lists: set "
+            "authorizer.class.name on its brokers, or %s.acls.enabled = false",
+            broker->cluster, broker->root);
+    case RD_KAFKA_RESP_ERR_UNSUPPORTED_VERSION:
+        return sl_error_set(error, SL_UNSUPPORTED,
+                            "the Kafka cluster %s is too old to %s: Kafka 2.6 or later can, or set "
+                            "%s.quotas.enabled = false",
+                            broker->cluster, words->what, broker->root);
+    case RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED:
+        return sl_error_set(error, SL_FORBIDDEN,
+                            "the gateway may not %s of the Kafka cluster %s: its principal needs %s on the "
+                            "cluster (kafka-acls --add --cluster --operation %s)",
+                            words->what, broker->cluster, words->right, words->right);
+    default:
+        return gw_kafka_error((rd_kafka_resp_err_t)verdict.code, verdict.text, words->what, broker->cluster,
+                              error);
+    }
+}

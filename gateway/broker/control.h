@@ -1,0 +1,33 @@
+/*
+ * One conversation about a cluster's access control lists or quotas, by the gateway's own Kafka client, and
+ * what Kafka's verdicts mean.
+ */
+#ifndef GW_BROKER_CONTROL_H
+#define GW_BROKER_CONTROL_H
+
+#include "gateway/broker/wire_link.h"
+
+struct gw_control {
+    struct gw_broker *broker;
+    struct gw_wire_link link;
+};
+
+/* Until then (sl_mono_ms), and not for long in any case. To be ended whether it begins or not. error: not
+ * NULL. Errors: of gw_wire_open. */
+sl_status gw_control_begin(struct gw_control *control, struct gw_broker *broker, int64_t until_ms,
+                           sl_error *error);
+void gw_control_end(struct gw_control *control);
+
+/* For errors: what was asked for ("make access control lists"), and the right on the cluster that it takes.
+ */
+struct gw_control_words {
+    const char *what, *right;
+};
+/* What an answer comes to: SL_OK, or SL_UNSUPPORTED (the cluster has no authorizer, or does not know the
+ * request), SL_FORBIDDEN (the gateway's principal lacks the right), SL_UNAVAILABLE, SL_TIMED_OUT, SL_KAFKA.
+ */
+sl_status gw_control_judge(const struct gw_control *control, const struct gw_wire_reader *reader,
+                           struct gw_wire_verdict verdict, const struct gw_control_words *words,
+                           sl_error *error);
+
+#endif

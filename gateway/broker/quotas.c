@@ -1,0 +1,79 @@
+#include "gateway/broker/quotas.h"
+
+#include "base/error.h"
+#include "gateway/broker/control.h"
+
+#include <math.h>
+
+#define PORTION 1000 /* in one request */
+
+sl_status gw_broker_quotas(struct gw_broker *broker, int64_t until_ms, struct gw_quota_set *out,
+                           sl_error *error)
+{
+    static const struct gw_control_words words = {"look at the client quotas", "AlterConfigs"};
+    struct gw_control control;
+    struct gw_wire_reader reader;
+    *out = (struct gw_quota_set){0};
+    sl_status status = gw_control_begin(&control, broker, until_ms, error);
+    if (!status) {
+        gw_wire_ask_quotas(gw_wire_ask(&control.link, gw_wire_describe_quotas));
+        status = gw_wire_send(&control.link, &reader, error);
+    }
+    if (!status) {
+        struct gw_wire_verdict verdict = gw_wire_read_quotas(&reader, out);
+        status = gw_control_judge(&control, &reader, verdict, &words, error);
+    }
+    gw_control_end(&control);
+    gw_quota_set_finish(out);
+    if (!status && out->failed)
+        status = sl_error_oom(error);
+    if (status)
+        gw_quota_set_free(out);
+    return status;
+}
+
+sl_status gw_broker_change_quotas(struct gw_broker *broker, int64_t until_ms,
+                                  const struct gw_quota_set *change, sl_error *error)
+{
+    static const struct gw_control_words words = {"set client quotas", "AlterConfigs"};
+    struct gw_control control;
+    if (!change->count)
+        return SL_OK;
+    sl_status status = gw_control_begin(&control, broker, until_ms, error);
+    for (size_t i = 0; i < change->count && !status; i += PORTION) {
+        size_t count = change->count - i < PORTION ? change->count - i : PORTION;
+        struct gw_wire_reader reader;
+        gw_wire_set_quotas(gw_wire_ask(&control.link, gw_wire_alter_quotas), change->list + i, count);
+        status = gw_wire_send(&control.link, &reader, error);
+        if (!status)
+            status = gw_control_judge(&control, &reader, gw_wire_read_quotas_set(&reader), &words, error);
+    }
+    gw_control_end(&control);
+    return status;
+}
+
+sl_status gw_broker_size(struct gw_broker *broker, int64_t until_ms, int *brokers, sl_error *error)
+{
+    static const struct gw_control_words words = {"count the brokers", "Describe"};
+    struct gw_control control;
+    struct gw_wire_reader reader;
+    sl_status status = gw_control_begin(&control, broker, until_ms, error);
+    if (!status) {
+        gw_wire_ask_brokers(gw_wire_ask(&control.link, gw_wire_metadata));
+        status = gw_wire_send(&control.link, &reader, error);
+    }
+    if (!status) {
+        struct gw_wire_verdict verdict = gw_wire_read_brokers(&reader, brokers);
+        reader.failed |= *brokers < 1;
+        status = gw_control_judge(&control, &reader, verdict, &words, error);
+    }
+    gw_control_end(&control);
+    return status;
+}
+
+bool gw_broker_keeps_quotas(const struct gw_broker *broker, int *share, double *least_out)
+{
+    *share = broker->direct_share;
+    *least_out = ceil(GW_MESSAGE_MAX * 1000.0 / (double)broker->quota_window_ms);
+    return broker->direct_share > 0;
+}
