@@ -11,6 +11,8 @@ install(TARGETS streamlayer_static
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/streamlayer ${PROJECT_BINARY_DIR}/include/streamlayer
         DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} COMPONENT dev FILES_MATCHING REGEX "\\.h(pp)?$")
 
+configure_file(${PROJECT_SOURCE_DIR}/docs/libstreamlayer.3.in ${PROJECT_BINARY_DIR}/libstreamlayer.3 @ONLY)
+install(FILES ${PROJECT_BINARY_DIR}/libstreamlayer.3 DESTINATION ${CMAKE_INSTALL_MANDIR}/man3 COMPONENT dev)
 file(RELATIVE_PATH SL_PC_TO_PREFIX /${CMAKE_INSTALL_LIBDIR}/pkgconfig /)
 configure_file(${CMAKE_CURRENT_LIST_DIR}/streamlayer.pc.in ${PROJECT_BINARY_DIR}/streamlayer.pc @ONLY)
 install(FILES ${PROJECT_BINARY_DIR}/streamlayer.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig COMPONENT dev)
@@ -84,8 +86,23 @@ endif()" COMPONENT ${component})
     install(FILES ${share}/reference.conf DESTINATION ${CMAKE_INSTALL_DATADIR}/streamlayer COMPONENT cli)
     install(FILES ${completions}/bash DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions
             RENAME streamlayer COMPONENT cli)
-    install(FILES ${completions}/zsh DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/site-functions
+    set(SL_ZSH_DIR ${CMAKE_INSTALL_DATADIR}/zsh/site-functions CACHE STRING "Where completions for zsh are installed")
+    install(FILES ${completions}/zsh DESTINATION ${SL_ZSH_DIR}
             RENAME _streamlayer COMPONENT cli)
     install(FILES ${completions}/fish DESTINATION ${CMAKE_INSTALL_DATADIR}/fish/vendor_completions.d
             RENAME streamlayer.fish COMPONENT cli)
 endif()
+
+# The whole as one archive.
+set(archive streamlayer-${PROJECT_VERSION})
+add_custom_target(tarball
+    COMMAND ${CMAKE_COMMAND} -D BUILD=${PROJECT_BINARY_DIR} -D NAME=${archive}
+            -D OUTPUT=${PROJECT_BINARY_DIR}/${archive}-${CMAKE_SYSTEM_PROCESSOR}.tar.gz
+            -P ${PROJECT_SOURCE_DIR}/cmake/Tarball.cmake
+    COMMENT "${archive}-${CMAKE_SYSTEM_PROCESSOR}.tar.gz" VERBATIM)
+add_dependencies(tarball streamlayer_shared streamlayer_static)
+foreach(part kafka_connector streamlayer streamlayerd manuals)
+    if(TARGET ${part})
+        add_dependencies(tarball ${part})
+    endif()
+endforeach()
