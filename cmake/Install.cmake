@@ -35,15 +35,18 @@ if(SL_GATEWAY)
     install(TARGETS streamlayer RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT cli)
     set(SL_SYSTEMD_DIR lib/systemd/system CACHE STRING "Where services of systemd are installed")
     # A service, where systemd looks for those of packages; other service managers need neither file. Its paths are
-    # known only now that it is installed: `cmake --install … --prefix` says where.
+    # known only now that it is installed: `cmake --install … --prefix` says where. It is written there at once, since
+    # somebody else may install this build elsewhere at the same time.
     install(CODE "
 set(CMAKE_INSTALL_BINDIR \"${CMAKE_INSTALL_BINDIR}\")
 set(CMAKE_INSTALL_LIBDIR \"${CMAKE_INSTALL_LIBDIR}\")
 set(CMAKE_INSTALL_SYSCONFDIR \"${CMAKE_INSTALL_SYSCONFDIR}\")
 include(GNUInstallDirs)
+set(SL_SYSTEMD_DIR \"${SL_SYSTEMD_DIR}\")
+cmake_path(ABSOLUTE_PATH SL_SYSTEMD_DIR BASE_DIRECTORY \"\${CMAKE_INSTALL_PREFIX}\")
 configure_file(\"${PROJECT_SOURCE_DIR}/packaging/systemd/streamlayerd.service.in\"
-               \"${PROJECT_BINARY_DIR}/installed/streamlayerd.service\" @ONLY)" COMPONENT gateway)
-    install(FILES ${PROJECT_BINARY_DIR}/installed/streamlayerd.service DESTINATION ${SL_SYSTEMD_DIR} COMPONENT gateway)
+               \"\$ENV{DESTDIR}\${SL_SYSTEMD_DIR}/streamlayerd.service\" @ONLY)
+list(APPEND CMAKE_INSTALL_MANIFEST_FILES \"\${SL_SYSTEMD_DIR}/streamlayerd.service\")" COMPONENT gateway)
     install(FILES ${PROJECT_SOURCE_DIR}/packaging/systemd/streamlayer.sysusers DESTINATION lib/sysusers.d
             RENAME streamlayer.conf COMPONENT gateway)
     install(FILES ${PROJECT_SOURCE_DIR}/packaging/prometheus/alerts.yml
