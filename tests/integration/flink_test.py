@@ -120,7 +120,7 @@ class Project(Layers):
 class Job:
     """A job in a process of its own: the project's main class on its MiniCluster."""
 
-    def __init__(self, directory, sql, *arguments):
+    def __init__(self, directory, sql, *arguments, options=()):
         self.script, self.log = directory + "/job.sql", directory + "/job.log"
         jar = PLACE + "/copy/target/copy.jar"
         streamlayer.write_text(self.script, sql)
@@ -128,7 +128,7 @@ class Job:
             self.process = subprocess.Popen(
                 ["java", "-Xmx700m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1",
                  "--add-opens=java.base/java.lang=ALL-UNNAMED", "--add-opens=java.base/java.util=ALL-UNNAMED",
-                 "-classpath", jar + ":" + streamlayer.read_text(PLACE + "/copy/target/classpath").strip(),
+                 *options, "-classpath", jar + ":" + streamlayer.read_text(PLACE + "/copy/target/classpath").strip(),
                  "streamlayer.flink.Pipeline", *arguments, self.script],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT)
 
@@ -143,12 +143,12 @@ class Job:
 
 
 class Jobs(Layers):
-    def start(self, directory, sql, *arguments):
+    def start(self, directory, sql, *arguments, options=()):
         settings = (f"SET 'execution.checkpointing.dir' = 'file://{directory}/checkpoints';\n"
                     "SET 'execution.checkpointing.interval' = '2s';\n"
                     "SET 'execution.checkpointing.externalized-checkpoint-retention' = 'RETAIN_ON_CANCELLATION';\n"
                     "SET 'table.local-time-zone' = 'UTC';\n")
-        job = Job(directory, settings + sql, *arguments)
+        job = Job(directory, settings + sql, *arguments, options=options)
         self.addCleanup(job.kill)
         return job
 
@@ -261,6 +261,34 @@ class Marketplace(Jobs):
                           for key, some in found.items()},
                          {each: [({"id": each}, [{"name": "from", "value": "trace-" + each}])] for each in ids})
         self.assertIsNone(pipe.poll(), "the pipe has ended")
+
+
+class Secured(Jobs):
+    @classmethod
+    def setUpClass(cls):
+        cls.platform = streamlayer.Platform(streamlayer.read_environment(os.environ["STREAMLAYER_SECURE_PLATFORM"]))
+
+    def test_reads_and_writes_a_secured_kafka(self):
+        """One table has its tokens by the access key, the other from a file; no table has either."""
+        directory = self.scratch()
+        streamlayer.write_text(directory + "/token", self.platform.token)
+        for layer in ("a", "b"):
+            self.platform.layer(self.hrn, layer, "text/plain", 1)
+        self.platform.cli("acl", "repair")  # a Kafka that came up slowly may not have them by itself yet
+        self.produce("a", [f"key-{i}\tpayload {i}\n" for i in range(20)], "--key-delimiter", "\\t")
+        tables = (self.ddl("a", "--source", "-s", "begin", "--until", "end") +
+                  self.ddl("b", "--sink", "--token-file", directory + "/token"))
+        credentials = streamlayer.read_credentials(self.platform.environment["CREDENTIALS"])
+        for secret in (self.platform.token, credentials["here.access.key.secret"], credentials["here.access.key.id"]):
+            self.assertNotIn(secret, tables)
+        job = self.start(directory, tables + "INSERT INTO b (payload, sl_partition_id, sl_timestamp) "
+                         "SELECT payload, sl_partition_id, sl_timestamp FROM a;",
+                         options=[f"-Dorg.apache.kafka.sasl.oauthbearer.allowed.urls=file://{directory}/token"])
+        self.assertEqual(job.process.wait(120), 0, (streamlayer.read_text(job.log) or "")[-6000:])
+        sent, received = self.consume("a"), self.consume("b")
+        self.assertEqual(count(received), 20)
+        self.assertEqual({key: list(map(comparable, each)) for key, each in received.items()},
+                         {key: list(map(comparable, each)) for key, each in sent.items()})
 
 
 if __name__ == "__main__":
