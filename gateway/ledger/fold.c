@@ -8,14 +8,21 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define HOUR_MS        3600000
-#define PARTITIONS_MAX 1024 /* of one delivery */
+#define HOUR_MS 3600000
+
+/* A partition of the delivery at hand. */
+struct place {
+    int32_t partition;
+    struct gw_ranges ranges;
+};
 
 struct gw_fold {
     struct gw_rows rows;
     bool keep_settled;
     int64_t unconfirmed;
-    struct gw_record_list grouped, list, again; /* for reuse */
+    struct gw_record_list list, again; /* for reuse, as what follows */
+    struct place *places;
+    size_t place_count, place_capacity;
 };
 
 static bool take_count(void *opaque, sqlite3_stmt *row)
@@ -48,7 +55,7 @@ void gw_fold_close(struct gw_fold **out)
     if (!fold)
         return;
     gw_rows_close(&fold->rows);
-    gw_records_free(&fold->grouped);
+    free(fold->places);
     gw_records_free(&fold->list);
     gw_records_free(&fold->again);
     free(fold);
@@ -65,77 +72,96 @@ static sl_status bill(struct gw_fold *fold, struct gw_ledger_event *event, const
     return status ? status : gw_rows_bill(&fold->rows, event, hour, usage, error);
 }
 
-/* The event's records, those of a partition together. false: no memory. */
-static bool group_records(struct gw_fold *fold, const struct gw_ledger_event *event)
+/* The event's records, not marked yet. false: no memory. */
+static bool take_records(struct gw_fold *fold, const struct gw_ledger_event *event)
 {
-    struct gw_record_list *list = &fold->grouped;
-    int32_t partitions[PARTITIONS_MAX];
-    size_t partition_count = 0, at = 0;
+    struct gw_record_list *list = &fold->list;
     list->count = 0;
     if (!gw_records_reserve(list, event->count ? event->count : 1))
         return false;
-    for (size_t i = 0; i < event->count; i++) {
-        int32_t partition = event->records[i].partition;
-        if (partition_count && partitions[at] == partition)
-            continue;
-        for (at = 0; at < partition_count && partitions[at] != partition;)
-            at++;
-        if (at == PARTITIONS_MAX)
-            return false;
-        if (at == partition_count)
-            partitions[partition_count++] = partition;
-    }
-    for (at = 0; at < partition_count; at++)
-        for (size_t i = 0; i < event->count; i++)
-            if (event->records[i].partition == partitions[at])
-                list->records[list->count++] = event->records[i];
+    if (event->count)
+        memcpy(list->records, event->records, event->count * sizeof *list->records);
+    list->count = event->count;
     return true;
 }
 
-/* Marks what counts of the records of one partition, from `from` on, and notes that it is counted. */
-static sl_status count_partition(struct gw_fold *fold, const struct gw_ledger_event *event, size_t from,
-                                 size_t *to, sl_error *error)
+/* What is counted of a partition, as of this event; NULL: *status says why. */
+static struct gw_ranges *ranges_of(struct gw_fold *fold, const struct gw_ledger_event *event,
+                                   int32_t partition, sl_status *status, sl_error *error)
 {
-    struct gw_record_list *list = &fold->grouped;
-    int32_t partition = list->records[from].partition;
-    struct gw_ranges ranges;
-    sl_status status = gw_rows_reached(&fold->rows, event, partition, &ranges, error);
-    *to = from;
-    if (status)
-        return status;
-    int64_t first = list->records[from].offset, last = first;
-    for (; *to < list->count && list->records[*to].partition == partition; ++*to) {
-        last = list->records[*to].offset;
-        first = last < first ? last : first;
-        list->marks[*to] = gw_ranges_hold(&ranges, last) ? 0 : GW_RECORD_COUNTED;
+    size_t at = 0;
+    while (at < fold->place_count && fold->places[at].partition != partition)
+        at++;
+    if (at < fold->place_count)
+        return &fold->places[at].ranges;
+    if (at == fold->place_capacity) {
+        size_t capacity = at ? 2 * at : 8;
+        struct place *places = realloc(fold->places, capacity * sizeof *places);
+        if (!places) {
+            *status = sl_error_oom(error);
+            return NULL;
+        }
+        fold->places = places;
+        fold->place_capacity = capacity;
     }
-    gw_ranges_add(&ranges, first, last + 1);
-    return gw_rows_put_reached(&fold->rows, event, partition, &ranges, error);
+    fold->places[at].partition = partition;
+    *status = gw_rows_reached(&fold->rows, event, partition, &fold->places[at].ranges, error);
+    if (*status)
+        return NULL;
+    fold->place_count++;
+    return &fold->places[at].ranges;
+}
+
+/* Marks what counts of a run of records of one partition, and notes that it is counted. Offsets that lie
+ * between them are none: Kafka delivers in order. The end of the run. */
+static size_t count_run(struct gw_record_list *list, size_t from, struct gw_ranges *ranges,
+                        struct gw_delivery *delivery)
+{
+    int32_t partition = list->records[from].partition;
+    int64_t first = list->records[from].offset, last = first;
+    size_t to = from;
+    for (; to < list->count && list->records[to].partition == partition && list->records[to].offset >= last;
+         to++) {
+        last = list->records[to].offset;
+        bool counts = !gw_ranges_hold(ranges, last);
+        list->marks[to] = counts ? GW_RECORD_COUNTED : 0;
+        delivery->messages += counts;
+        delivery->bytes += counts ? list->records[to].bytes : 0;
+    }
+    gw_ranges_add(ranges, first, last + 1);
+    return to;
+}
+
+static sl_status count_records(struct gw_fold *fold, const struct gw_ledger_event *event,
+                               struct gw_delivery *delivery, sl_error *error)
+{
+    struct gw_record_list *list = &fold->list;
+    sl_status status = take_records(fold, event) ? SL_OK : sl_error_oom(error);
+    fold->place_count = 0;
+    for (size_t at = 0; at < list->count && !status;) {
+        struct gw_ranges *ranges = ranges_of(fold, event, list->records[at].partition, &status, error);
+        if (ranges)
+            at = count_run(list, at, ranges, delivery);
+    }
+    for (size_t i = 0; i < fold->place_count && !status; i++)
+        status = gw_rows_put_reached(&fold->rows, event, fold->places[i].partition, &fold->places[i].ranges,
+                                     error);
+    return status;
 }
 
 static sl_status deliver(struct gw_fold *fold, const char *node, const char *writer,
                          struct gw_ledger_event *event, sl_error *error)
 {
-    struct gw_record_list *list = &fold->grouped;
-    struct gw_delivery delivery = {.blob_bytes = event->usage.blob_bytes_out};
+    struct gw_delivery delivery = {
+        .blob_bytes = event->usage.blob_bytes_out, .node = node, .writer = writer, .number = event->number};
     struct gw_usage usage = event->usage;
-    sl_status status = group_records(fold, event) ? SL_OK : sl_error_oom(error);
-    for (size_t from = 0, to; from < list->count && !status; from = to)
-        status = count_partition(fold, event, from, &to, error);
-    for (size_t i = 0; i < list->count; i++)
-        if (list->marks[i]) {
-            delivery.messages++;
-            delivery.bytes += list->records[i].bytes;
-        }
-    delivery.again = (int64_t)list->count - delivery.messages;
+    sl_status status = count_records(fold, event, &delivery, error);
+    delivery.again = (int64_t)event->count - delivery.messages;
     usage.messages_out += delivery.messages;
     usage.bytes_out += delivery.bytes;
     if (!status)
         status = bill(fold, event, &usage, error);
-    delivery.node = node;
-    delivery.writer = writer;
-    delivery.number = event->number;
-    return status ? status : gw_rows_add_delivery(&fold->rows, event, &delivery, list, error);
+    return status ? status : gw_rows_add_delivery(&fold->rows, event, &delivery, &fold->list, error);
 }
 
 static int compare(const void *a, const void *b)

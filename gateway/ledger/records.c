@@ -6,14 +6,19 @@
 #define NUMBER_MAX 10 /* bytes of one */
 #define RUN_MAX    ((uint64_t)1 << 40)
 
+/* Writes a number where there is room; what is behind it. */
+static unsigned char *write_number(unsigned char *out, uint64_t number)
+{
+    for (; number > 0x7f; number >>= 7)
+        *out++ = (unsigned char)(number | 0x80);
+    *out++ = (unsigned char)number;
+    return out;
+}
+
 static bool put(struct sl_buffer *out, uint64_t number)
 {
     unsigned char bytes[NUMBER_MAX];
-    size_t size = 0;
-    for (; number > 0x7f; number >>= 7)
-        bytes[size++] = (unsigned char)(number | 0x80);
-    bytes[size++] = (unsigned char)number;
-    return sl_buffer_append(out, bytes, size);
+    return sl_buffer_append(out, bytes, (size_t)(write_number(bytes, number) - bytes));
 }
 
 struct reader {
@@ -65,9 +70,13 @@ bool gw_records_encode(struct sl_buffer *out, const struct gw_record_list *list)
                first[run].offset == first->offset + (int64_t)run && list->marks[i + run] == list->marks[i])
             run++;
         good = put(out, (uint32_t)first->partition) && put(out, (uint64_t)first->offset) &&
-               put(out, (uint64_t)run << 2 | list->marks[i]);
-        for (size_t k = 0; k < run && good; k++)
-            good = put(out, first[k].bytes);
+               put(out, (uint64_t)run << 2 | list->marks[i]) && sl_buffer_reserve(out, run * NUMBER_MAX);
+        if (!good)
+            break;
+        unsigned char *end = (unsigned char *)out->data + out->size;
+        for (size_t k = 0; k < run; k++)
+            end = write_number(end, first[k].bytes);
+        out->size = (size_t)(end - (unsigned char *)out->data);
         i += run;
     }
     return good;
