@@ -163,6 +163,8 @@ sl_status gw_settings_read(const sl_config *config, struct gw_settings *settings
         status = gw_subscription_settings_read(config, &settings->subscriptions, error);
     if (!status)
         status = sl_config_numbers(config, numbers, sizeof numbers / sizeof *numbers, error);
+    const char *ledger = sl_config_get(config, GATEWAY "ledger.type");
+    settings->ledger.kafka = ledger && !strcmp(ledger, "kafka");
     return status ? status : gw_token_times_check(config, &settings->token, error);
 }
 
@@ -288,6 +290,24 @@ static sl_status open_publications(struct gateway *gateway, const struct gw_sett
                                   gateway->budget, &gateway->publications, error);
 }
 
+/* The ledger's log is a topic. */
+static sl_status connect_ledger(struct gateway *gateway, sl_error *error)
+{
+    const char *cluster = text_setting(gateway->config, GATEWAY "ledger.cluster");
+    struct gw_broker *broker = cluster ? gw_brokers_find(gateway->brokers, cluster) : NULL;
+    int64_t partitions;
+    if (!broker)
+        return sl_error_set(error, SL_BAD_CONFIG,
+                            "%s: " GATEWAY "ledger.cluster = %s: there is no " CLUSTER_SETTING,
+                            sl_config_origin(gateway->config, GATEWAY "ledger.cluster"),
+                            cluster ? cluster : "", cluster ? cluster : "NAME");
+    sl_status status = sl_config_integer(gateway->config, GATEWAY "ledger.partitions", &partitions, error);
+    return status ? status
+                  : gw_ledger_connect(gateway->ledger, broker,
+                                      text_setting(gateway->config, GATEWAY "ledger.topic"), (int)partitions,
+                                      error);
+}
+
 static sl_status open_parts(struct gateway *gateway, struct gw_settings *settings, sl_error *error)
 {
     gw_settings_keep(gateway, settings);
@@ -315,6 +335,8 @@ static sl_status open_parts(struct gateway *gateway, struct gw_settings *setting
         status = gw_workers_start(DISK_WORKERS, DISK_WORKERS - 1, &gateway->disk_workers, error);
     if (!status)
         status = gw_brokers_open(gateway->config, &gateway->log, gateway->budget, &gateway->brokers, error);
+    if (!status && settings->ledger.kafka)
+        status = connect_ledger(gateway, error);
     if (!status)
         status = start_server(gateway, settings, error);
     if (!status)
@@ -487,13 +509,13 @@ void gw_stop(struct gateway **out, int grace_ms)
     gw_publications_destroy(&gateway->publications);
     gw_rates_destroy(&gateway->address_rates);
     gw_acl_keeper_free(&gateway->acls);
+    gw_ledger_close(&gateway->ledger);
     gw_brokers_close(&gateway->brokers);
     gw_repeats_destroy(&gateway->repeats);
     gw_status_destroy(&gateway->status);
     gw_tokens_close(&gateway->tokens);
     gw_access_close(&gateway->access);
     gw_applications_close(&gateway->applications);
-    gw_ledger_close(&gateway->ledger);
     gw_blobs_close(&gateway->blobs);
     gw_market_close(&gateway->market);
     gw_catalogs_close(&gateway->catalogs);

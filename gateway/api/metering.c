@@ -80,6 +80,9 @@ static bool carry(struct gw_meter *meter)
     }
     if (!any)
         return false;
+    meter->entry.events = meter->events;
+    meter->entry.count = meter->event_count;
+    meter->entry.application = meter->application;
     meter->entry.lazy = true;
     meter->entry.loop = NULL;
     meter->entry.done = carried;
@@ -109,8 +112,11 @@ static void follow(struct gw_meter *meter, bool received)
     atomic_fetch_add(&meter->references, 1);
     meter->follow = (struct gw_ledger_event){.kind = received ? GW_LEDGER_SETTLED : GW_LEDGER_BROKEN,
                                              .number = meter->events->number};
-    meter->following =
-        (struct gw_ledger_entry){.events = &meter->follow, .count = 1, .done = followed, .lazy = true};
+    meter->following = (struct gw_ledger_entry){.events = &meter->follow,
+                                                .count = 1,
+                                                .application = meter->application,
+                                                .done = followed,
+                                                .lazy = true};
     gw_ledger_submit(meter->gateway->ledger, &meter->following);
 }
 
@@ -136,7 +142,9 @@ static void entry_done(struct gw_ledger_entry *entry)
         else
             hold_back(meter);
     }
-    if (over && good)
+    if (!good) /* the ledger may have it yet: nothing has left */
+        follow(meter, false);
+    else if (over)
         follow(meter, meter->received);
     gw_meter_unlink(meter);
 }
@@ -155,6 +163,7 @@ void gw_meter_submit(struct gw_meter *meter)
     atomic_fetch_add(&meter->references, 1);
     meter->entry.events = meter->events;
     meter->entry.count = meter->event_count;
+    meter->entry.application = meter->application;
     meter->entry.loop = meter->loop;
     meter->entry.done = entry_done;
     gw_ledger_submit(meter->gateway->ledger, &meter->entry);

@@ -95,6 +95,17 @@ void gw_broker_say_silent(const struct gw_broker *broker, char text[GW_WRITE_TEX
 sl_status gw_broker_endpoint(struct gw_broker *broker, const char *topic, int64_t ttl_ms,
                              const char *application, struct sl_endpoint *endpoint);
 
+/* For handles of one's own: a configuration of librdkafka's with the brokers, the log, our defaults, and over
+ * them the properties of the pass-through sections: client, then the kind's. kind: "producer" or "consumer".
+ */
+struct gw_kafka_default {
+    const char *name, *value;
+};
+sl_status gw_kafka_conf(const struct gw_broker *broker, const char *kind,
+                        const struct gw_kafka_default *defaults, size_t count, rd_kafka_conf_t **out,
+                        sl_error *error);
+sl_status gw_kafka_set(rd_kafka_conf_t *conf, const char *name, const char *value, sl_error *error);
+
 /* Counters and gauges for /metrics: the samples of all brokers are written together (brokers.c). */
 struct gw_broker_numbers {
     unsigned long long written, written_bytes, failed, queue_full, queued, topics;

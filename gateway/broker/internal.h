@@ -87,16 +87,6 @@ struct gw_broker {
     atomic_ullong written, written_bytes, failed, queue_full;
 };
 
-/* broker.c: a configuration of librdkafka's with the brokers, the log, our defaults, and over them the
- * properties of the pass-through sections: client, then the kind's. kind: "producer" or "consumer". */
-struct gw_kafka_default {
-    const char *name, *value;
-};
-sl_status gw_kafka_conf(const struct gw_broker *broker, const char *kind,
-                        const struct gw_kafka_default *defaults, size_t count, rd_kafka_conf_t **out,
-                        sl_error *error);
-sl_status gw_kafka_set(rd_kafka_conf_t *conf, const char *name, const char *value, sl_error *error);
-
 /* access.c: broker->own and ->clients from the settings. Errors: SL_BAD_CONFIG, SL_OUT_OF_MEMORY. */
 sl_status gw_broker_read_access(struct gw_broker *broker, sl_error *error);
 void gw_access_data_free(struct gw_access_data *data);

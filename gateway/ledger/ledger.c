@@ -22,7 +22,7 @@ static void ignore_done(struct gw_ledger_entry *entry)
     (void)entry;
 }
 
-static void tell(struct gw_ledger_entry *entry, sl_status status)
+void gw_ledger_tell(struct gw_ledger_entry *entry, sl_status status)
 {
     entry->status = status;
     entry->task.run = post_done;
@@ -35,7 +35,7 @@ static void tell(struct gw_ledger_entry *entry, sl_status status)
 /* --- Writing: the ledger's thread --- */
 
 /* From now on it cannot write, or can again. Said once each. */
-static void set_available(struct gw_ledger *ledger, bool available, const sl_error *error)
+void gw_ledger_set_available(struct gw_ledger *ledger, bool available, const sl_error *error)
 {
     pthread_mutex_lock(&ledger->lock);
     bool before = ledger->available;
@@ -76,15 +76,13 @@ static sl_status write_all(struct gw_ledger *ledger, struct gw_ledger_entry *fir
     return status;
 }
 
-static void count_written(struct gw_ledger *ledger, const struct gw_ledger_entry *entry, int64_t now_us)
+void gw_ledger_count_written(struct gw_ledger *ledger, const struct gw_ledger_entry *entry)
 {
-    for (size_t i = 0; i < entry->count; i++)
-        gw_ledger_store_note(&ledger->store, &entry->events[i]);
     atomic_fetch_add_explicit(&ledger->events, entry->count, memory_order_relaxed);
     if (entry->lazy)
         return;
     atomic_fetch_add_explicit(&ledger->waits, 1, memory_order_relaxed);
-    atomic_fetch_add_explicit(&ledger->waited_us, (unsigned long long)(now_us - entry->since_us),
+    atomic_fetch_add_explicit(&ledger->waited_us, (unsigned long long)(sl_mono_us() - entry->since_us),
                               memory_order_relaxed);
 }
 
@@ -105,7 +103,7 @@ static void refuse(struct gw_ledger *ledger, struct gw_ledger_entry *entry, sl_s
     }
     if (!entry->lazy)
         atomic_fetch_add_explicit(&ledger->refused, 1, memory_order_relaxed);
-    tell(entry, status);
+    gw_ledger_tell(entry, status);
 }
 
 /* Writes the list; where that fails because of one of them, each by itself. */
@@ -113,31 +111,31 @@ static void write_list(struct gw_ledger *ledger, struct gw_ledger_entry *list)
 {
     sl_error error;
     sl_status status = write_all(ledger, list, NULL, &error);
-    int64_t now_us = sl_mono_us();
     bool single = status == SL_CHECKSUM_MISMATCH && list->next;
     while (list) {
         struct gw_ledger_entry *entry = list;
         list = list->next;
         if (single) {
             status = write_all(ledger, entry, list, &error);
-            now_us = sl_mono_us();
         }
         if (status == SL_CHECKSUM_MISMATCH)
             SL_ERROR(&ledger->log, "ledger: %s: %s", ledger->store.path, error.text);
-        if (!status)
-            count_written(ledger, entry, now_us);
-        if (status)
+        if (status) {
             refuse(ledger, entry, status);
-        else
-            tell(entry, SL_OK);
+            continue;
+        }
+        for (size_t i = 0; i < entry->count; i++)
+            gw_ledger_store_note(&ledger->store, &entry->events[i]);
+        gw_ledger_count_written(ledger, entry);
+        gw_ledger_tell(entry, SL_OK);
     }
     atomic_fetch_add_explicit(&ledger->commits, 1, memory_order_relaxed);
     atomic_store_explicit(&ledger->unconfirmed, gw_fold_unconfirmed(ledger->store.fold),
                           memory_order_relaxed);
     if (!status)
-        set_available(ledger, true, NULL);
+        gw_ledger_set_available(ledger, true, NULL);
     else if (status != SL_CHECKSUM_MISMATCH)
-        set_available(ledger, false, &error);
+        gw_ledger_set_available(ledger, false, &error);
 }
 
 static void probe(struct gw_ledger *ledger)
@@ -145,7 +143,7 @@ static void probe(struct gw_ledger *ledger)
     sl_error error;
     sl_status status = gw_ledger_store_probe(&ledger->store, &error);
     if (!status)
-        set_available(ledger, true, NULL);
+        gw_ledger_set_available(ledger, true, NULL);
 }
 
 /* Takes what waits, in its order; NULL after a while in which nothing urgent came. */
@@ -195,6 +193,7 @@ void gw_ledger_submit(struct gw_ledger *ledger, struct gw_ledger_entry *entry)
 {
     int64_t now_ms = sl_wall_ms();
     entry->next = NULL;
+    entry->ledger = ledger;
     entry->since_us = sl_mono_us();
     for (size_t i = 0; i < entry->count; i++) {
         entry->events[i].at_ms = now_ms;
@@ -202,8 +201,8 @@ void gw_ledger_submit(struct gw_ledger *ledger, struct gw_ledger_entry *entry)
             entry->events[i].number = (int64_t)atomic_fetch_add(&ledger->numbers, 1);
     }
     pthread_mutex_lock(&ledger->lock);
-    bool takes = ledger->running && !ledger->stopping;
-    if (takes) {
+    bool takes = ledger->running && !ledger->stopping && (!ledger->kafka || ledger->log_topic);
+    if (takes && !ledger->kafka) {
         *ledger->last = entry;
         ledger->last = &entry->next;
         if (!entry->lazy && !ledger->urgent++)
@@ -211,7 +210,9 @@ void gw_ledger_submit(struct gw_ledger *ledger, struct gw_ledger_entry *entry)
     }
     pthread_mutex_unlock(&ledger->lock);
     if (!takes)
-        tell(entry, ledger->running ? SL_CLOSED : SL_UNAVAILABLE);
+        gw_ledger_tell(entry, ledger->running ? SL_CLOSED : SL_UNAVAILABLE);
+    else if (ledger->kafka)
+        gw_ledger_log_submit(ledger->log_topic, entry);
 }
 
 bool gw_ledger_available(struct gw_ledger *ledger, char why[GW_LEDGER_WHY])
@@ -235,15 +236,13 @@ void gw_ledger_volumes(struct gw_ledger *ledger, const char *application, const 
 static sl_status begin_run(struct gw_ledger *ledger, sl_error *error)
 {
     struct gw_ledger_entry *entry = &ledger->begun;
-    if (!sl_random_hex(ledger->writer, GW_WRITER_DIGITS))
-        return sl_error_set(error, SL_INTERNAL, "the system gave no random bytes");
     ledger->begun_event = (struct gw_ledger_event){.kind = GW_LEDGER_BEGUN, .at_ms = sl_wall_ms()};
     *entry = (struct gw_ledger_entry){
         .events = &ledger->begun_event, .count = 1, .done = ignore_done, .lazy = true};
     ledger->available = true;
     sl_status status = write_all(ledger, entry, NULL, error);
     if (status && status != SL_CHECKSUM_MISMATCH) {
-        set_available(ledger, false, error);
+        gw_ledger_set_available(ledger, false, error);
         put_back(ledger, entry);
         status = SL_OK;
     }
@@ -264,7 +263,9 @@ sl_status gw_ledger_open(const char *data_directory, const struct gw_ledger_sett
     pthread_mutex_init(&ledger->lock, NULL);
     sl_cond_init(&ledger->changed);
     sl_status status = gw_ledger_store_open(&ledger->store, data_directory, settings, log, error);
-    if (!status)
+    if (!status && !sl_random_hex(ledger->writer, GW_WRITER_DIGITS))
+        status = sl_error_set(error, SL_INTERNAL, "the system gave no random bytes");
+    if (!status && !settings->kafka)
         status = begin_run(ledger, error);
     if (status == SL_OUT_OF_MEMORY || status == SL_INTERNAL) {
         gw_ledger_close(out);
@@ -277,6 +278,11 @@ sl_status gw_ledger_open(const char *data_directory, const struct gw_ledger_sett
                  "ledger: %s. Until then the gateway refuses whatever is to be counted on the Marketplace; "
                  "nothing in the file was changed",
                  error->text);
+        return SL_OK;
+    }
+    if (settings->kafka) {
+        snprintf(ledger->why, sizeof ledger->why, "the topic that it is written to was not found yet");
+        ledger->kafka = ledger->running = true;
         return SL_OK;
     }
     if (pthread_create(&ledger->thread, NULL, run, ledger)) {
@@ -296,7 +302,9 @@ void gw_ledger_finish(struct gw_ledger *ledger)
     ledger->stopping = true;
     pthread_cond_signal(&ledger->changed);
     pthread_mutex_unlock(&ledger->lock);
-    if (first)
+    if (first && ledger->kafka)
+        gw_ledger_log_finish(ledger->log_topic);
+    else if (first)
         pthread_join(ledger->thread, NULL);
 }
 
@@ -307,6 +315,7 @@ void gw_ledger_close(struct gw_ledger **out)
     if (!ledger)
         return;
     gw_ledger_finish(ledger);
+    gw_ledger_log_free(&ledger->log_topic);
     gw_ledger_store_close(&ledger->store);
     pthread_mutex_destroy(&ledger->lock);
     pthread_cond_destroy(&ledger->changed);

@@ -12,6 +12,7 @@
 #define GW_LEDGER_LEDGER_H
 
 #include "gateway/http/server.h"
+#include <stdatomic.h>
 #include <stdint.h>
 #include <streamlayer/error.h>
 
@@ -63,11 +64,14 @@ struct gw_ledger_entry {
     /* The ledger's own. */
     struct gw_task task; /* first */
     struct gw_ledger_entry *next;
+    struct gw_ledger *ledger;
     int64_t since_us;
+    atomic_size_t pending; /* events that Kafka does not have yet */
 
     struct gw_ledger_event *events;
     size_t count;
-    struct gw_loop *loop; /* where done is called; NULL: on the ledger's thread */
+    const char *application; /* whose they are: what is submitted of one application keeps its order */
+    struct gw_loop *loop;    /* where done is called; NULL: on the ledger's thread */
     /* SL_OK: the events are durable. Else none of them is, nor ever will be. */
     void (*done)(struct gw_ledger_entry *entry);
     sl_status status;
@@ -76,7 +80,10 @@ struct gw_ledger_entry {
     bool lazy;
 };
 
+struct gw_broker;
+
 struct gw_ledger_settings {
+    bool kafka;        /* the log is a topic; ledger.db has what this gateway has read of it */
     int64_t keep_ms;   /* how long deliveries are kept that are settled, record by record; 0: not at all */
     int64_t max_bytes; /* of the database's file; 0: what the disk has */
 };
@@ -88,6 +95,11 @@ struct gw_ledger_settings {
  */
 sl_status gw_ledger_open(const char *data_directory, const struct gw_ledger_settings *settings,
                          const struct sl_log *log, struct gw_ledger **out, sl_error *error);
+/* Where the log is a topic: from now on it is written and read, as soon as Kafka answers; until then the
+ * ledger is unavailable. A topic that is not there is made, with so many partitions; its messages never
+ * expire. broker is borrowed. Errors: SL_INTERNAL. */
+sl_status gw_ledger_connect(struct gw_ledger *ledger, struct gw_broker *broker, const char *topic,
+                            int partitions, sl_error *error);
 /* Writes what waits; what is submitted later is refused. Loops must run until it returns. NULL is allowed. */
 void gw_ledger_finish(struct gw_ledger *ledger);
 void gw_ledger_close(struct gw_ledger **out); /* NULL-safe */

@@ -81,6 +81,25 @@ static sl_status open_file(struct gw_ledger_store *store, sl_error *error)
     return SL_OK;
 }
 
+/* Where the log is, once and for all: figures of two logs in one file would be those of none. */
+static sl_status check_log(struct gw_ledger_store *store, sl_error *error)
+{
+    char known[SL_ERROR_TEXT_SIZE / 2] = "";
+    const char *log = store->settings.kafka ? "kafka" : "sqlite";
+    sl_status status =
+        gw_db_run(store->db, "SELECT value FROM meta WHERE name = 'log'", take_text, known, NULL, error, "");
+    if (!status && !*known)
+        return gw_db_run(store->db, "INSERT INTO meta (name, value) VALUES ('log', ?)", NULL, NULL, NULL,
+                         error, "s", log);
+    if (!status && strcmp(known, log) != 0)
+        return sl_error_set(
+            error, SL_BAD_CONFIG,
+            "it was begun with streamlayer.gateway.ledger.type = %s: move it away, or set that "
+            "type again",
+            known);
+    return status;
+}
+
 static bool take_number(void *opaque, sqlite3_stmt *row)
 {
     *(int64_t *)opaque = sqlite3_column_int64(row, 0);
@@ -118,6 +137,8 @@ static sl_status open_tables(struct gw_ledger_store *store, sl_error *error)
         status = bound_size(store, error);
     if (!status)
         status = name_node(store, error);
+    if (!status)
+        status = check_log(store, error);
     return status ? status : gw_volumes_load(store->volumes, store->db, error);
 }
 

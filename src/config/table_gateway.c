@@ -12,6 +12,7 @@
 static const char *const client_certificates[] = {"none", "optional", "required", NULL};
 static const char *const tls_versions[] = {"1.2", "1.3", NULL};
 static const char *const log_formats[] = {"combined", "json", NULL};
+static const char *const ledgers[] = {"sqlite", "kafka", NULL};
 static const char *const metrics_readers[] = {"loopback", "token", "open", NULL};
 static const char *const protocols[] = {"plaintext", "ssl", "sasl_plaintext", "sasl_ssl", NULL};
 
@@ -194,6 +195,28 @@ const struct sl_setting sl_gateway_settings[] = {
      .meaning = "That cluster: host:port, separated by commas."},
     CLUSTER(SL_GATEWAY_ROOT "kafka.clusters." SL_NAME),
 
+    {.path = SL_GATEWAY_ROOT "ledger.type",
+     .type = SL_CHOICE,
+     .value = "sqlite",
+     .choices = ledgers,
+     .noun = "type",
+     .meaning =
+         "Where the Marketplace's ledger is: in the data directory, or in a topic of Kafka's, for several "
+         "gateways that serve the same layers (docs/marketplace.md)."},
+    {.path = SL_GATEWAY_ROOT "ledger.topic",
+     .type = SL_TEXT,
+     .value = "streamlayer-ledger",
+     .meaning = "That topic; it is made where there is none."},
+    {.path = SL_GATEWAY_ROOT "ledger.cluster",
+     .type = SL_TEXT,
+     .value = "default",
+     .meaning = "The Kafka cluster that the topic is in, by its name."},
+    {.path = SL_GATEWAY_ROOT "ledger.partitions",
+     .type = SL_INTEGER,
+     .value = "16",
+     .min = 1,
+     .max = 1000,
+     .meaning = "The Kafka partitions that it is made with; they must not be changed later."},
     {.path = SL_GATEWAY_ROOT "ledger.keep-deliveries",
      .type = SL_DURATION_MS,
      .value = "0 s",

@@ -281,8 +281,8 @@ class Ledger(TestCase):
         cls.addClassCleanup(shutil.rmtree, cls.place, True)
         cls.key = daemon.make_data(cls.platform, cls.place)
 
-    def start(self, settings=KEEP, **options):
-        running = daemon.Daemon(self.platform, self.place, settings=settings, **options)
+    def start(self, settings=KEEP, place=None, **options):
+        running = daemon.Daemon(self.platform, place or self.place, settings=settings, **options)
         streamlayer.write_text(running.log, "")
         running.start()
         self.addCleanup(running.kill)
@@ -558,10 +558,12 @@ class Ledger(TestCase):
 
     def run_once(self, gateway, hrn, groups, seed, kill):
         """A run of the gateway: ends with kill, or without, when so many more were received."""
-        self.assertTrue(gateway.token)
-        threads = [Consumer(gateway, hrn, group, number, f"{seed} {group.name} {number}")
+        gateways = gateway if isinstance(gateway, list) else [gateway]
+        for each in gateways:
+            self.assertTrue(each.token)
+        threads = [Consumer(gateways[number % len(gateways)], hrn, group, number, f"{seed} {group.name} {number}")
                    for group in groups for number in range(1 if group.serial else 2)]
-        producer = Producer(gateway, hrn, seed)
+        producer = Producer(gateways[0], hrn, seed)
         for thread in [*threads, producer]:
             thread.start()
         before = sum(sum(group.receipts.values()) for group in groups)
@@ -607,6 +609,98 @@ class Ledger(TestCase):
         listed = sum(sum(self.book.billed(hrn, group.name)[1].values()) for group in groups)
         print(f"{KILLS} kills: {receipts} receipts, {usage['messages_out']} billed, {listed} of them unconfirmed; "
               f"{known} of {sent} known to be in, {usage['messages_in']} billed")
+
+    # --- several gateways, one ledger ---
+
+    def start_two(self):
+        """Two gateways with the same applications, catalogs and topics: [[daemon, platform], …]. Their ledger is a topic."""
+        settings = f'{KEEP}, ledger.type = kafka, ledger.partitions = 3, ledger.topic = "{self.platform.name("ledger")}"'
+        other = tempfile.mkdtemp(prefix="streamlayer-ledger-")
+        self.addCleanup(shutil.rmtree, other, True)
+        for end in ("", "-wal", "-shm"):
+            if os.path.exists(f"{self.place}/data/ledger.db{end}"):
+                os.remove(f"{self.place}/data/ledger.db{end}")
+        running, gateway = self.start(settings)
+        self.counts(gateway)
+        hrn = self.offer(gateway)
+        self.stop(running)
+        shutil.copytree(self.place + "/data", other + "/data", ignore=shutil.ignore_patterns("ledger.db*"))
+        self.addCleanup(lambda: [os.remove(f"{self.place}/data/{name}") for name in os.listdir(self.place + "/data")
+                                 if name.startswith("ledger.db")])
+        return settings, hrn, [list(self.start(settings, place)) for place in (self.place, other)]
+
+    def counts(self, gateway):
+        wait_for(lambda: "streamlayer_ledger_available 1" in gateway.get("/metrics").text, 30, "the ledger is not available")
+
+    def agree(self, gateways, condition, what):
+        """Waits until both ledgers say the same, and the condition holds."""
+        books = [Book(running.data + "/ledger.db") for running, _ in gateways]
+
+        def same():
+            pages = [[sorted(book.ask(f"SELECT {columns}")) for columns in (
+                "* FROM usage", "* FROM reached", "* FROM clocks",
+                "writer, number, state, messages, bytes, records FROM deliveries")] for book in books]
+            return pages[0] == pages[1] and condition(books[0])
+        wait_for(same, 30, what)
+
+    def test_ledger_of_two_gateways(self):
+        settings, hrn, gateways = self.start_two()
+        (_, one), (_, two) = gateways
+        for gateway in (one, two):
+            self.counts(gateway)
+        for i in range(20):
+            (one, two)[i % 2].publish(hrn, "data", b"x" * 10)
+        subscription = Subscription(one, hrn, "data", properties=EARLIEST)
+        subscription.receive(20)
+        self.assertEqual(subscription.delete().status, 200)
+        self.agree(gateways, lambda book: book.usage(hrn)["messages_out"] == 20, "20 are counted by both")
+        subscription = Subscription(two, hrn, "data", properties=EARLIEST)  # nothing was committed
+        received = subscription.receive(20)
+        place = received[0]["offset"]
+        self.assertEqual(subscription.seek([place]).status, 200)
+        again = [m for m in received if m["offset"]["partition"] == place["partition"]]
+        subscription.receive(len(again))
+        self.assertEqual(subscription.delete().status, 200)
+        self.agree(gateways, lambda book: book.usage(hrn)["messages_out"] == 20 + len(again), "what was sought counts again")
+        usage = self.book.usage(hrn)
+        self.assertEqual((usage["messages_in"], usage["bytes_in"], usage["bytes_out"]), (20, 200, 200 + 10 * len(again)))
+        # One is killed with an answer under way: both list it, once it is back.
+        one.publish(hrn, "data", b"y" * 10)
+        subscription = Subscription(one, hrn, "data", properties={**EARLIEST, "group.id": "killed"})
+        subscription.receive(21)
+        gateways[0][0].kill()
+        gateways[0] = list(self.start(settings))
+        self.counts(gateways[0][1])
+        self.agree(gateways, lambda book: book.usage(hrn, "data", "killed")["messages_out"] == 21
+                   and book.billed(hrn, "killed")[0] and not book.ask("SELECT 1 FROM deliveries WHERE state = 0"),
+                   "what was open is listed by both")
+        for running, _ in gateways:
+            self.stop(running)
+
+    def test_ledger_of_two_gateways_survives_kills(self):
+        seed = os.environ.get("LEDGER_SEED", str(time.time_ns()))
+        kills = max(KILLS // 3, 2)
+        print(f"LEDGER_SEED={seed} {kills} kills")
+        settings, hrn, gateways = self.start_two()
+        groups = [Group(f"{mode}-{i}", mode == "serial") for i in range(min(kills, 7)) for mode in ("serial", "parallel")]
+        places = [running.directory for running, _ in gateways]
+        for i in range(kills):
+            for _, gateway in gateways:
+                self.counts(gateway)
+            now, killed = groups[2 * i % len(groups):][:2], i % 2
+            # Each group has consumers of both; the one that survives ends by itself.
+            self.run_once([gateway for _, gateway in gateways], hrn, now, f"{seed} {i}", gateways[killed][0].kill)
+            gateways[killed] = list(self.start(settings, places[killed]))
+        for _, gateway in gateways:
+            self.counts(gateway)
+        self.run_once([gateway for _, gateway in gateways], hrn, groups, f"{seed} end", None)
+        self.agree(gateways, lambda book: True, "both say the same")
+        for running, _ in gateways:
+            self.stop(running)
+        receipts = self.check(hrn, groups)
+        listed = sum(self.book.billed(hrn)[1].values())
+        print(f"{kills} kills of one of two: {receipts} receipts, {self.book.usage(hrn)['messages_out']} billed, "
+              f"{listed} of them unconfirmed")
 
 
 if __name__ == "__main__":

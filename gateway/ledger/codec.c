@@ -1,0 +1,147 @@
+/*
+ * Events as the ledger's topic has them: JSON, so that any consumer can add them up. Records are
+ * [[partition, first offset, [bytes, …]], …]: runs of consecutive offsets.
+ */
+#include "gateway/ledger/internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const char *const kinds[] = {
+    [GW_LEDGER_USED] = "used",     [GW_LEDGER_DELIVERED] = "delivered", [GW_LEDGER_SETTLED] = "settled",
+    [GW_LEDGER_BROKEN] = "broken", [GW_LEDGER_SOUGHT] = "sought",       [GW_LEDGER_BEGUN] = "begun",
+};
+#define KINDS (sizeof kinds / sizeof *kinds)
+
+static const struct {
+    const char *name;
+    size_t at;
+} figures[] = {
+    {"callsIn", offsetof(struct gw_usage, calls_in)},
+    {"callsOut", offsetof(struct gw_usage, calls_out)},
+    {"messagesIn", offsetof(struct gw_usage, messages_in)},
+    {"bytesIn", offsetof(struct gw_usage, bytes_in)},
+    {"blobBytesIn", offsetof(struct gw_usage, blob_bytes_in)},
+    {"blobBytesOut", offsetof(struct gw_usage, blob_bytes_out)},
+};
+#define FIGURES (sizeof figures / sizeof *figures)
+
+static void put_text(struct sl_buffer *out, const char *name, const char *value)
+{
+    if (!value)
+        return;
+    sl_buffer_printf(out, ",\"%s\":", name);
+    sl_buffer_append_quoted_text(out, value);
+}
+
+static void put_records(struct sl_buffer *out, const struct gw_ledger_event *event)
+{
+    sl_buffer_append_text(out, ",\"records\":[");
+    for (size_t i = 0, run; i < event->count; i += run) {
+        const struct gw_delivered *first = &event->records[i];
+        sl_buffer_printf(out, "%s[%d,%lld,[%u", i ? "," : "", (int)first->partition, (long long)first->offset,
+                         (unsigned)first->bytes);
+        for (run = 1; i + run < event->count && first[run].partition == first->partition &&
+                      first[run].offset == first->offset + (int64_t)run;
+             run++)
+            sl_buffer_printf(out, ",%u", (unsigned)first[run].bytes);
+        sl_buffer_append_text(out, "]]");
+    }
+    sl_buffer_append_text(out, "]");
+}
+
+bool gw_ledger_event_encode(struct sl_buffer *out, const char *node, const char *writer,
+                            const struct gw_ledger_event *event)
+{
+    sl_buffer_printf(out, "{\"kind\":\"%s\",\"time\":%lld", kinds[event->kind], (long long)event->at_ms);
+    put_text(out, "node", node);
+    put_text(out, "writer", writer);
+    if (event->number)
+        sl_buffer_printf(out, ",\"number\":%lld", (long long)event->number);
+    put_text(out, "application", event->application);
+    put_text(out, "catalog", event->hrn);
+    put_text(out, "layer", event->layer);
+    put_text(out, "group", event->group);
+    put_text(out, "topic", event->topic);
+    for (size_t i = 0; i < FIGURES; i++) {
+        int64_t value;
+        memcpy(&value, (const char *)&event->usage + figures[i].at, sizeof value);
+        if (value)
+            sl_buffer_printf(out, ",\"%s\":%lld", figures[i].name, (long long)value);
+    }
+    if (event->count)
+        put_records(out, event);
+    sl_buffer_append_text(out, "}");
+    return !out->failed;
+}
+
+static bool take_run(struct gw_ledger_read *read, const json_t *run)
+{
+    const json_t *partition = json_array_get(run, 0), *first = json_array_get(run, 1),
+                 *sizes = json_array_get(run, 2);
+    size_t count = json_array_size(sizes);
+    if (!json_is_integer(partition) || !json_is_integer(first) || !count)
+        return false;
+    struct gw_delivered *records =
+        realloc(read->records, (read->event.count + count) * sizeof *read->records);
+    if (!records)
+        return false;
+    read->records = records;
+    for (size_t i = 0; i < count; i++)
+        records[read->event.count++] = (struct gw_delivered){
+            json_integer_value(first) + (json_int_t)i, (int32_t)json_integer_value(partition),
+            (uint32_t)json_integer_value(json_array_get(sizes, i))};
+    return true;
+}
+
+static const char *text_of(const json_t *object, const char *name)
+{
+    const char *text = json_string_value(json_object_get(object, name));
+    return text ? text : "";
+}
+
+static bool take_event(struct gw_ledger_read *read)
+{
+    const json_t *object = read->json, *runs = json_object_get(object, "records");
+    struct gw_ledger_event *event = &read->event;
+    size_t kind = 0;
+    while (kind < KINDS && strcmp(text_of(object, "kind"), kinds[kind]) != 0)
+        kind++;
+    if (kind == KINDS)
+        return false;
+    event->kind = (enum gw_ledger_kind)kind;
+    event->at_ms = json_integer_value(json_object_get(object, "time"));
+    event->number = json_integer_value(json_object_get(object, "number"));
+    event->application = text_of(object, "application");
+    event->hrn = text_of(object, "catalog");
+    event->layer = text_of(object, "layer");
+    event->group = text_of(object, "group");
+    event->topic = text_of(object, "topic");
+    read->node = text_of(object, "node");
+    read->writer = text_of(object, "writer");
+    for (size_t i = 0; i < FIGURES; i++) {
+        int64_t value = json_integer_value(json_object_get(object, figures[i].name));
+        memcpy((char *)&event->usage + figures[i].at, &value, sizeof value);
+    }
+    for (size_t i = 0; i < json_array_size(runs); i++)
+        if (!take_run(read, json_array_get(runs, i)))
+            return false;
+    event->records = read->records;
+    return true;
+}
+
+bool gw_ledger_event_decode(const char *text, size_t size, struct gw_ledger_read *read)
+{
+    *read = (struct gw_ledger_read){.json = json_loadb(text, size, 0, NULL)};
+    if (read->json && take_event(read))
+        return true;
+    gw_ledger_read_free(read);
+    return false;
+}
+
+void gw_ledger_read_free(struct gw_ledger_read *read)
+{
+    json_decref(read->json);
+    free(read->records);
+    *read = (struct gw_ledger_read){.json = NULL};
+}
