@@ -9,6 +9,7 @@
 #include <string.h>
 
 #define HOUR_MS 3600000
+#define PLACES  32 /* partitions of a delivery that are at hand: as many as a layer has */
 
 /* A partition of the delivery at hand. */
 struct place {
@@ -21,8 +22,8 @@ struct gw_fold {
     bool keep_settled;
     int64_t unconfirmed;
     struct gw_record_list list, again; /* for reuse, as what follows */
-    struct place *places;
-    size_t place_count, place_capacity;
+    struct place places[PLACES];
+    size_t place_count;
 };
 
 static bool take_count(void *opaque, sqlite3_stmt *row)
@@ -55,7 +56,6 @@ void gw_fold_close(struct gw_fold **out)
     if (!fold)
         return;
     gw_rows_close(&fold->rows);
-    free(fold->places);
     gw_records_free(&fold->list);
     gw_records_free(&fold->again);
     free(fold);
@@ -85,31 +85,36 @@ static bool take_records(struct gw_fold *fold, const struct gw_ledger_event *eve
     return true;
 }
 
-/* What is counted of a partition, as of this event; NULL: *status says why. */
-static struct gw_ranges *ranges_of(struct gw_fold *fold, const struct gw_ledger_event *event,
-                                   int32_t partition, sl_status *status, sl_error *error)
+/* Writes back what is counted of the partitions at hand. */
+static sl_status put_places(struct gw_fold *fold, const struct gw_ledger_event *event, sl_error *error)
 {
+    sl_status status = SL_OK;
+    for (size_t i = 0; i < fold->place_count && !status; i++)
+        status = gw_rows_put_reached(&fold->rows, event, fold->places[i].partition, &fold->places[i].ranges,
+                                     error);
+    fold->place_count = 0;
+    return status;
+}
+
+/* What is counted of a partition, as of this event. */
+static sl_status find_ranges(struct gw_fold *fold, const struct gw_ledger_event *event, int32_t partition,
+                             struct gw_ranges **ranges, sl_error *error)
+{
+    sl_status status = SL_OK;
     size_t at = 0;
     while (at < fold->place_count && fold->places[at].partition != partition)
         at++;
-    if (at < fold->place_count)
-        return &fold->places[at].ranges;
-    if (at == fold->place_capacity) {
-        size_t capacity = at ? 2 * at : 8;
-        struct place *places = realloc(fold->places, capacity * sizeof *places);
-        if (!places) {
-            *status = sl_error_oom(error);
-            return NULL;
-        }
-        fold->places = places;
-        fold->place_capacity = capacity;
+    if (at == PLACES) {
+        status = put_places(fold, event, error);
+        at = 0;
     }
-    fold->places[at].partition = partition;
-    *status = gw_rows_reached(&fold->rows, event, partition, &fold->places[at].ranges, error);
-    if (*status)
-        return NULL;
-    fold->place_count++;
-    return &fold->places[at].ranges;
+    if (at == fold->place_count && !status) {
+        fold->places[at].partition = partition;
+        status = gw_rows_reached(&fold->rows, event, partition, &fold->places[at].ranges, error);
+        fold->place_count += !status;
+    }
+    *ranges = &fold->places[at].ranges;
+    return status;
 }
 
 /* Marks what counts of a run of records of one partition, and notes that it is counted. Offsets that lie
@@ -139,14 +144,12 @@ static sl_status count_records(struct gw_fold *fold, const struct gw_ledger_even
     sl_status status = take_records(fold, event) ? SL_OK : sl_error_oom(error);
     fold->place_count = 0;
     for (size_t at = 0; at < list->count && !status;) {
-        struct gw_ranges *ranges = ranges_of(fold, event, list->records[at].partition, &status, error);
-        if (ranges)
+        struct gw_ranges *ranges;
+        status = find_ranges(fold, event, list->records[at].partition, &ranges, error);
+        if (!status)
             at = count_run(list, at, ranges, delivery);
     }
-    for (size_t i = 0; i < fold->place_count && !status; i++)
-        status = gw_rows_put_reached(&fold->rows, event, fold->places[i].partition, &fold->places[i].ranges,
-                                     error);
-    return status;
+    return status ? status : put_places(fold, event, error);
 }
 
 static sl_status deliver(struct gw_fold *fold, const char *node, const char *writer,

@@ -39,7 +39,7 @@ void gw_ledger_count_written(struct gw_ledger *ledger, const struct gw_ledger_en
 /* topic.c */
 void gw_ledger_log_submit(struct gw_ledger_log *log, struct gw_ledger_entry *entry);
 void gw_ledger_log_finish(struct gw_ledger_log *log); /* NULL is allowed; so below */
-void gw_ledger_log_free(struct gw_ledger_log **log);
+void gw_ledger_log_free(struct gw_ledger_log **out);
 
 /* codec.c: an event as the topic has it, JSON; docs/marketplace.md. Appends. */
 bool gw_ledger_event_encode(struct sl_buffer *out, const char *node, const char *writer,
