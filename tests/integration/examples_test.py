@@ -17,13 +17,15 @@ class Examples(streamlayer.TestCase):
     def layer(self, name, content_type="text/plain"):
         self.platform.layer(self.hrn, name, content_type, parallelization=1)
 
-    def run_example(self, name, *arguments, connector=None, status=0, **options):
+    def run_example(self, name, *arguments, connector=None, credentials=None, status=0, **options):
         """Runs an example with the platform's configuration, and both sides over the connector."""
         config = f"{self.place}/application.conf"
         with open(config, "w", encoding="utf-8") as file:
             file.write(f'include required(file("{self.platform.config}"))\n')
             for side in ("producer", "consumer") if connector else ():
                 file.write(f"{CONNECTOR}.{side} = {connector}-connector\n")
+            if credentials:
+                file.write(f"here.platform.data-client.request-signer.credentials.file-path = {credentials}\n")
         done = subprocess.run([f"{self.platform.binaries}/example_{name}", *arguments], capture_output=True, timeout=100,
                               env={**os.environ, "STREAMLAYER_CONFIG": config}, check=False,
                               **(options or {"stdin": subprocess.DEVNULL}))
@@ -54,6 +56,20 @@ class Examples(streamlayer.TestCase):
         done = self.run_example("consumer", self.hrn, "copy", self.platform.name("examples"), "3")
         self.assertEqual(done.stdout, b"car-7\tone\ncar-7\ttwo\ncar-7\tthree\n")
 
+    def test_the_marketplace_is_read_by_subscription(self):
+        hrn = self.platform.cli("catalog", "create", self.platform.name("market"), "--marketplace").stdout.decode().split()[-1]
+        self.platform.layer(hrn, "roads", "text/plain", parallelization=1)
+        self.run_example("producer", hrn, "roads", "A100", input=b"open\nclosed\n")
+        credentials, name = self.place + "/reader.properties", self.platform.name("reader")
+        self.platform.cli("app", "create", name, "--credentials", credentials)
+        said = self.run_example("marketplace", hrn, "roads", "2", credentials=credentials, status=1).stderr.decode()
+        self.assertIn("the Marketplace refuses: ", said)
+        self.assertIn("subscription", said)
+        self.platform.cli("marketplace", "subscribe", name, hrn, "--until", "2099-01-01T00:00Z", "--out-kbps", "500")
+        done = self.run_example("marketplace", hrn, "roads", "2", credentials=credentials, connector="kafka")
+        self.assertEqual(done.stdout, b"open\nclosed\n")
+        self.assertEqual(done.stderr, b"subscribed until 2099-01-01, 500 KBps\n")
+
     def test_large_payloads_come_back_whole(self):
         for size, where in (1000, "in the message"), (3 << 20, "in a blob"):
             with self.subTest(where):
@@ -66,7 +82,7 @@ class Examples(streamlayer.TestCase):
                     self.assertTrue(file.read() == payload)
 
     def test_examples_say_what_is_wrong(self):
-        for name in "hello", "hello_cpp", "producer", "consumer", "mixed", "large":
+        for name in "hello", "hello_cpp", "producer", "consumer", "mixed", "large", "marketplace":
             with self.subTest(name):
                 self.assertIn(b"usage: ", self.run_example(name, status=1).stderr)
         for name, *rest in ("hello",), ("hello_cpp",), ("producer",), ("consumer", "g", "1"):
