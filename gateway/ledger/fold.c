@@ -251,8 +251,11 @@ static sl_status confirm(struct gw_fold *fold, const struct gw_delivery *arrived
 static sl_status settle(struct gw_fold *fold, const char *writer, int64_t number, sl_error *error)
 {
     struct gw_delivery delivery;
-    bool found;
-    sl_status status = gw_rows_delivery(&fold->rows, writer, number, &delivery, &fold->list, &found, error);
+    bool found = false, settled = false;
+    sl_status status =
+        fold->keep_settled ? SL_OK : gw_rows_settle(&fold->rows, writer, number, &settled, error);
+    if (!status && !settled)
+        status = gw_rows_delivery(&fold->rows, writer, number, &delivery, &fold->list, &found, error);
     if (status || !found)
         return status;
     if (delivery.again)

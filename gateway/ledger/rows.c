@@ -53,6 +53,8 @@ static const char *const texts[GW_ROWS_STATEMENTS] = {
         " records = coalesce(?7, records), checksum = row_checksum(" DELIVERY_NAMES
         ", ?3, ?4, ?5, ?6, coalesce(?7, records)) WHERE id = ?1",
     [GW_ROWS_REMOVE_DELIVERY] = "DELETE FROM deliveries WHERE id = ?1",
+    /* Most have nothing in them that was counted before: these need not be read. */
+    [GW_ROWS_SETTLE] = "DELETE FROM deliveries WHERE writer = ?1 AND number = ?2 AND state = 0 AND again = 0",
     [GW_ROWS_FORGET] = "DELETE FROM deliveries WHERE state = 2 AND at_ms < ?1",
 };
 
@@ -337,6 +339,16 @@ sl_status gw_rows_remove_delivery(struct gw_rows *rows, int64_t id, sl_error *er
 {
     sqlite3_bind_int64(rows->statements[GW_ROWS_REMOVE_DELIVERY], 1, id);
     return run(rows, rows->statements[GW_ROWS_REMOVE_DELIVERY], error);
+}
+
+sl_status gw_rows_settle(struct gw_rows *rows, const char *writer, int64_t number, bool *settled,
+                         sl_error *error)
+{
+    sqlite3_stmt *statement = text(rows->statements[GW_ROWS_SETTLE], 1, writer);
+    sqlite3_bind_int64(statement, 2, number);
+    sl_status status = run(rows, statement, error);
+    *settled = !status && sqlite3_changes(rows->db) > 0;
+    return status;
 }
 
 sl_status gw_rows_forget(struct gw_rows *rows, int64_t before_ms, sl_error *error)

@@ -18,6 +18,7 @@ enum gw_rows_statement {
     GW_ROWS_LEFT_OPEN,
     GW_ROWS_PUT_DELIVERY,
     GW_ROWS_REMOVE_DELIVERY,
+    GW_ROWS_SETTLE,
     GW_ROWS_FORGET,
     GW_ROWS_STATEMENTS
 };
@@ -72,6 +73,9 @@ sl_status gw_rows_left_open(struct gw_rows *rows, const char *node, const char *
 sl_status gw_rows_put_delivery(struct gw_rows *rows, const struct gw_delivery *delivery,
                                const struct gw_record_list *records, sl_error *error);
 sl_status gw_rows_remove_delivery(struct gw_rows *rows, int64_t id, sl_error *error);
+/* Removes the delivery of that number, if it holds nothing that was counted before, and was still open. */
+sl_status gw_rows_settle(struct gw_rows *rows, const char *writer, int64_t number, bool *settled,
+                         sl_error *error);
 sl_status gw_rows_forget(struct gw_rows *rows, int64_t before_ms, sl_error *error);
 
 /* Makes the SQL function row_checksum of a connection: of any number of values. */

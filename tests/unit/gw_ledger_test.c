@@ -1,0 +1,266 @@
+/* The ledger as its users see it: what is written is there, also after a restart; events as the topic has
+ * them. */
+#include "support/cases.h"
+
+#include "gateway/ledger/internal.h"
+
+#include <semaphore.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+struct fixture {
+    char directory[64];
+    struct gw_ledger *ledger;
+    sem_t written;
+};
+
+static void open_ledger(struct fixture *fixture, int64_t max_bytes)
+{
+    const struct sl_log log = {.callback = NULL};
+    const struct gw_ledger_settings settings = {.max_bytes = max_bytes};
+    assert_int_equal(gw_ledger_open(fixture->directory, &settings, &log, &fixture->ledger, NULL), SL_OK);
+}
+
+static int setup(void **state)
+{
+    struct fixture *fixture = calloc(1, sizeof *fixture);
+    strcpy(fixture->directory, "/tmp/gw-ledger-XXXXXX");
+    assert_non_null(mkdtemp(fixture->directory));
+    assert_int_equal(sem_init(&fixture->written, 0, 0), 0);
+    open_ledger(fixture, 0);
+    *state = fixture;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct fixture *fixture = *state;
+    gw_ledger_close(&fixture->ledger);
+    char command[100];
+    snprintf(command, sizeof command, "rm -r %s", fixture->directory);
+    assert_int_equal(system(command), 0);
+    sem_destroy(&fixture->written);
+    free(fixture);
+    return 0;
+}
+
+struct submission {
+    struct gw_ledger_entry entry; /* first */
+    struct fixture *fixture;
+    sl_status status;
+};
+
+static void done(struct gw_ledger_entry *entry)
+{
+    struct submission *submission = (struct submission *)(void *)entry;
+    submission->status = entry->status;
+    sem_post(&submission->fixture->written);
+}
+
+static sl_status submit(struct fixture *fixture, struct gw_ledger_event *events, size_t count)
+{
+    struct submission submission = {
+        .entry = {.events = events, .count = count, .application = "app", .done = done}, .fixture = fixture};
+    gw_ledger_submit(fixture->ledger, &submission.entry);
+    sem_wait(&fixture->written);
+    return submission.status;
+}
+
+static struct gw_ledger_event event_of(enum gw_ledger_kind kind)
+{
+    return (struct gw_ledger_event){.kind = kind,
+                                    .application = "app",
+                                    .hrn = "hrn:catalog",
+                                    .layer = "layer",
+                                    .group = "group",
+                                    .topic = "topic",
+                                    .usage = {.calls_out = 1}};
+}
+
+struct sums {
+    size_t lines;
+    struct gw_usage usage;
+    int64_t listed, records;
+};
+
+static bool add_line(void *opaque, const struct gw_usage_line *line)
+{
+    struct sums *sums = opaque;
+    assert_string_equal(line->application, "app");
+    assert_string_equal(line->group, "group");
+    sums->lines++;
+    sums->usage = line->usage;
+    return true;
+}
+
+static bool add_delivery(void *opaque, const struct gw_unconfirmed *delivery)
+{
+    struct sums *sums = opaque;
+    sums->listed++;
+    sums->records += (int64_t)delivery->count;
+    assert_int_equal(delivery->messages, (int64_t)delivery->count);
+    return true;
+}
+
+static struct sums read_all(struct fixture *fixture)
+{
+    struct sums sums = {.lines = 0};
+    const struct gw_usage_filter filter = {.application = "app", .to_hour = INT64_MAX};
+    assert_int_equal(gw_ledger_read_usage(fixture->ledger, &filter, NULL, add_line, &sums, NULL), SL_OK);
+    assert_int_equal(gw_ledger_read_unconfirmed(fixture->ledger, &filter, 0, add_delivery, &sums, NULL),
+                     SL_OK);
+    return sums;
+}
+
+static int64_t deliver(struct fixture *fixture, int64_t first)
+{
+    const struct gw_delivered records[] = {{first, 0, 100}, {first + 1, 0, 100}, {first + 2, 0, 100}};
+    struct gw_ledger_event event = event_of(GW_LEDGER_DELIVERED);
+    event.records = records;
+    event.count = 3;
+    assert_int_equal(submit(fixture, &event, 1), SL_OK);
+    return event.number;
+}
+
+static void what_is_written_outlives_the_gateway(void **state)
+{
+    struct fixture *fixture = *state;
+    struct stat file;
+    char name[100];
+    int64_t arrived = deliver(fixture, 0);
+    struct gw_ledger_event settled = {.kind = GW_LEDGER_SETTLED, .number = arrived};
+    assert_int_equal(submit(fixture, &settled, 1), SL_OK);
+    deliver(fixture, 3);
+    struct gw_volumes volumes;
+    gw_ledger_volumes(fixture->ledger, "app", "hrn:catalog", &volumes);
+    assert_int_equal(volumes.all, 600);
+    assert_int_equal(read_all(fixture).listed, 1); /* open */
+    for (int i = 0; i < 2; i++) {
+        gw_ledger_close(&fixture->ledger);
+        open_ledger(fixture, 0);
+        struct sums sums = read_all(fixture);
+        assert_int_equal(sums.lines, 1);
+        assert_int_equal(sums.usage.messages_out, 6);
+        assert_int_equal(sums.usage.bytes_out, 600);
+        assert_int_equal(sums.usage.calls_out, 2);
+        assert_int_equal(sums.listed, 1);
+        assert_int_equal(sums.records, 3);
+        gw_ledger_volumes(fixture->ledger, "app", "hrn:catalog", &volumes);
+        assert_int_equal(volumes.all, 600);
+        assert_int_equal(volumes.day, 600);
+        assert_int_equal(volumes.month, 600);
+    }
+    gw_ledger_volumes(fixture->ledger, "app", "hrn:other", &volumes);
+    assert_int_equal(volumes.all, 0);
+    snprintf(name, sizeof name, "%s/ledger.db", fixture->directory);
+    assert_int_equal(stat(name, &file), 0);
+    assert_int_equal(file.st_mode & 0777, 0600);
+}
+
+static void all_of_an_entry_or_nothing(void **state)
+{
+    struct fixture *fixture = *state;
+    struct gw_ledger_event events[] = {event_of(GW_LEDGER_USED), event_of(GW_LEDGER_USED)};
+    events[1].layer = "other";
+    assert_int_equal(submit(fixture, events, 2), SL_OK);
+    assert_int_equal(read_all(fixture).lines, 2);
+}
+
+static void what_has_no_room_is_refused(void **state)
+{
+    struct fixture *fixture = *state;
+    char why[GW_LEDGER_WHY], layer[16];
+    gw_ledger_close(&fixture->ledger);
+    open_ledger(fixture, (int64_t)64 << 10);
+    sl_status status = SL_OK;
+    size_t written = 0;
+    for (int i = 0; i < 100000 && !status; i++) {
+        struct gw_ledger_event event = event_of(GW_LEDGER_USED);
+        snprintf(layer, sizeof layer, "layer-%d", i);
+        event.layer = layer;
+        status = submit(fixture, &event, 1);
+        written += !status;
+    }
+    assert_int_equal(status, SL_IO);
+    assert_int_equal(read_all(fixture).lines, written);
+    gw_ledger_close(&fixture->ledger);
+    open_ledger(fixture, 0);
+    assert_true(gw_ledger_available(fixture->ledger, why));
+    assert_int_equal(read_all(fixture).lines, written);
+}
+
+static void after_the_end_nothing_is_taken(void **state)
+{
+    struct fixture *fixture = *state;
+    struct gw_ledger_event event = event_of(GW_LEDGER_USED);
+    gw_ledger_finish(fixture->ledger);
+    assert_int_equal(submit(fixture, &event, 1), SL_CLOSED);
+}
+
+static void pages_follow_each_other(void **state)
+{
+    struct fixture *fixture = *state;
+    static const char *const layers[] = {"a", "b", "c"};
+    for (size_t i = 0; i < 3; i++) {
+        struct gw_ledger_event event = event_of(GW_LEDGER_USED);
+        event.layer = layers[i];
+        assert_int_equal(submit(fixture, &event, 1), SL_OK);
+    }
+    const struct gw_usage_filter filter = {.to_hour = INT64_MAX}, one = {.layer = "b", .to_hour = INT64_MAX};
+    const struct gw_usage_line after = {
+        .application = "app", .hrn = "hrn:catalog", .layer = "b", .group = "group", .hour = INT64_MAX};
+    struct sums sums = {.lines = 0};
+    assert_int_equal(gw_ledger_read_usage(fixture->ledger, &filter, &after, add_line, &sums, NULL), SL_OK);
+    assert_int_equal(sums.lines, 1);
+    assert_int_equal(gw_ledger_read_usage(fixture->ledger, &one, NULL, add_line, &sums, NULL), SL_OK);
+    assert_int_equal(sums.lines, 2);
+}
+
+static void events_come_back_from_the_topic(void **state)
+{
+    (void)state;
+    const struct gw_delivered records[] = {{7, 1, 10}, {8, 1, 20}, {3, 0, 0}, {9, 1, 4000000000U}};
+    struct gw_ledger_event event = event_of(GW_LEDGER_DELIVERED);
+    event.group = "a \"group\"";
+    event.at_ms = 1700000000000;
+    event.number = 12;
+    event.records = records;
+    event.count = 4;
+    event.usage = (struct gw_usage){.calls_out = 1, .blob_bytes_out = INT64_C(5000000000)};
+    struct sl_buffer text;
+    sl_buffer_init(&text, 10000);
+    assert_true(gw_ledger_event_encode(&text, "node/3", "run", &event));
+    assert_string_equal(
+        text.data, "{\"kind\":\"delivered\",\"time\":1700000000000,\"node\":\"node/3\",\"writer\":\"run\","
+                   "\"number\":12,\"application\":\"app\",\"catalog\":\"hrn:catalog\",\"layer\":\"layer\","
+                   "\"group\":\"a \\\"group\\\"\",\"topic\":\"topic\",\"callsOut\":1,"
+                   "\"blobBytesOut\":5000000000,"
+                   "\"records\":[[1,7,[10,20]],[0,3,[0]],[1,9,[4000000000]]]}");
+    struct gw_ledger_read read;
+    assert_true(gw_ledger_event_decode(text.data, text.size, &read));
+    assert_int_equal(read.event.kind, GW_LEDGER_DELIVERED);
+    assert_int_equal(read.event.number, 12);
+    assert_string_equal(read.event.group, event.group);
+    assert_string_equal(read.node, "node/3");
+    assert_memory_equal(&read.event.usage, &event.usage, sizeof event.usage);
+    assert_int_equal(read.event.count, 4);
+    assert_memory_equal(read.event.records, records, sizeof records);
+    gw_ledger_read_free(&read);
+    static const char *const wrong[] = {"",
+                                        "{}",
+                                        "[]",
+                                        "{\"kind\":\"else\"}",
+                                        "{\"kind\":\"delivered\",\"records\":[[1,7]]}",
+                                        "{\"kind\":\"delivered\",\"records\":[[\"1\",7,[1]]]}"};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
+        assert_false(gw_ledger_event_decode(wrong[i], strlen(wrong[i]), &read));
+    sl_buffer_free(&text);
+}
+
+CASES_MAIN(cmocka_unit_test_setup_teardown(what_is_written_outlives_the_gateway, setup, teardown),
+           cmocka_unit_test_setup_teardown(all_of_an_entry_or_nothing, setup, teardown),
+           cmocka_unit_test_setup_teardown(what_has_no_room_is_refused, setup, teardown),
+           cmocka_unit_test_setup_teardown(after_the_end_nothing_is_taken, setup, teardown),
+           cmocka_unit_test_setup_teardown(pages_follow_each_other, setup, teardown),
+           cmocka_unit_test(events_come_back_from_the_topic))
