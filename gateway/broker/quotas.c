@@ -3,8 +3,6 @@
 #include "base/error.h"
 #include "gateway/broker/control.h"
 
-#include <math.h>
-
 #define PORTION 1000 /* in one request */
 
 sl_status gw_broker_quotas(struct gw_broker *broker, int64_t until_ms, struct gw_quota_set *out,
@@ -74,6 +72,7 @@ sl_status gw_broker_size(struct gw_broker *broker, int64_t until_ms, int *broker
 bool gw_broker_keeps_quotas(const struct gw_broker *broker, int *share, double *least_out)
 {
     *share = broker->direct_share;
-    *least_out = ceil(GW_MESSAGE_MAX * 1000.0 / (double)broker->quota_window_ms);
+    int64_t window_ms = broker->quota_window_ms;
+    *least_out = (double)((GW_MESSAGE_MAX * (int64_t)1000 + window_ms - 1) / window_ms); /* rounded up */
     return broker->direct_share > 0;
 }
