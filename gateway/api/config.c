@@ -60,7 +60,11 @@ static json_t *json_body(struct gw_request *request)
 {
     const struct sl_buffer *body = gw_request_body(request);
     json_error_t problem;
-    json_t *value = json_loadb(body->size ? body->data : "", body->size, JSON_REJECT_DUPLICATES, &problem);
+    if (!body->size) {
+        gw_respond_error(request, 400, "bad-json", "the body is empty", "send a JSON object");
+        return NULL;
+    }
+    json_t *value = json_loadb(body->data, body->size, JSON_REJECT_DUPLICATES, &problem);
     if (json_is_object(value))
         return value;
     if (value)

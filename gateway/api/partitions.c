@@ -256,7 +256,9 @@ static const json_t *read_body(struct gw_request *request, json_t **body, size_t
         return NULL;
     *body = json_loadb(text->size ? text->data : "", text->size, JSON_REJECT_DUPLICATES, &problem);
     const json_t *list = json_object_get(*body, "partitions");
-    if (!*body)
+    if (!text->size)
+        gw_respond_error(request, 400, "bad-json", "the body is empty", "send {\"partitions\":[…]}");
+    else if (!*body)
         gw_respond_errorf(request, 400, "bad-json", "send a JSON object",
                           "the body is no JSON: line %d, column %d: %s", problem.line, problem.column,
                           problem.text);

@@ -212,10 +212,11 @@ static sl_status enter_locked(struct gw_publications *publications, struct gw_pu
     publisher_leave(publications, publisher);
     return sl_error_set_retriable(
         error, own ? SL_THROTTLED : SL_QUEUE_FULL,
-        "%zu %s%s begun and not submitted, as many as there may be", count,
+        "%zu %s%s begun and not submitted, as many as streamlayer.gateway.limits.%s allows", count,
         sl_plural(count, "publication", "publications"),
         own ? sl_plural(count, " of this application is", " of this application are")
-            : sl_plural(count, " is", " are"));
+            : sl_plural(count, " of all applications is", " of all applications are"),
+        own ? "application-publications" : "publications");
 }
 
 sl_status gw_publications_begin(struct gw_publications *publications, const char *application,
@@ -336,11 +337,14 @@ sl_status gw_publication_add(struct gw_publications *publications, struct gw_pub
     } else if (publisher->bytes > share || partitions->reserved > share - publisher->bytes) {
         status = sl_error_set_retriable(error, SL_THROTTLED,
                                         "publications of this application that are not submitted hold %zu "
-                                        "bytes, and may hold %zu",
+                                        "bytes, and may hold %zu, a part of "
+                                        "streamlayer.gateway.limits.bytes-in-flight",
                                         publisher->bytes, share);
     } else if (!gw_budget_lay(publications->budget, GW_BUDGET_PUBLICATIONS, partitions->reserved)) {
         status = sl_error_set_retriable(
-            error, SL_QUEUE_FULL, "publications that are not submitted hold %zu bytes, as much as they may",
+            error, SL_QUEUE_FULL,
+            "publications that are not submitted hold %zu bytes, as much as they may of "
+            "streamlayer.gateway.limits.bytes-in-flight",
             gw_budget_part_used(publications->budget, GW_BUDGET_PUBLICATIONS));
     } else {
         publication->bytes += partitions->reserved;

@@ -174,7 +174,7 @@ static json_t *read_layer_ids(struct gw_request *request)
     size_t count = json_array_size(list);
     const char *fault = NULL;
     if (!body)
-        fault = "the body is no JSON";
+        fault = text->size ? "the body is no JSON" : "the body is empty";
     else if (!count || count > LAYERS_MAX)
         fault = "\"layerIds\" must be a list of 1 to 1000 layers' ids";
     for (size_t i = 0; i < count && !fault; i++)
@@ -218,7 +218,11 @@ static void begin_publication(struct gw_request *request)
                                              &publication, &error);
     if (status == SL_THROTTLED || status == SL_QUEUE_FULL) {
         gw_respond_error(request, status == SL_THROTTLED ? 429 : 503, "too-many-publications", error.text,
-                         "submit or delete some, or send again later");
+                         status == SL_THROTTLED
+                             ? "submit some (PUT …/publications/{publication}) or give them up (DELETE); one "
+                               "that nobody touches ends after an hour"
+                             : "send again after the time that Retry-After gives; whoever operates the "
+                               "gateway can raise the limit");
     } else if (status) {
         out_of_memory(request);
     } else {

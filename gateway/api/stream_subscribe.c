@@ -64,9 +64,15 @@ static void fail(struct gw_request *request, sl_status status, const sl_error *e
         gw_respond_error(request, 409, "subscription-id-in-use", error->text,
                          "choose another subscriptionId, or subscribe as its other consumers did");
     else if (status == SL_THROTTLED || status == SL_QUEUE_FULL)
-        gw_respond_error_after(request, status == SL_THROTTLED ? 429 : 503, "too-many-subscriptions",
-                               error->text, "end subscriptions, or raise the limit",
-                               gw_subscriptions_limits(gateway->subscriptions)->retry_after_s);
+        gw_respond_error_after(
+            request, status == SL_THROTTLED ? 429 : 503, "too-many-subscriptions", error->text,
+            status == SL_THROTTLED
+                ? "end subscriptions that are not needed any more (DELETE "
+                  "…/layers/{layer}/subscribe), or have whoever operates the gateway raise the "
+                  "limit"
+                : "send again after the time that Retry-After gives; whoever operates the "
+                  "gateway can raise the limit",
+            gw_subscriptions_limits(gateway->subscriptions)->retry_after_s);
     else if (status == SL_TIMED_OUT)
         gw_respond_error(request, 503, "group-join-timed-out", error->text, "send again");
     else

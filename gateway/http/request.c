@@ -226,10 +226,15 @@ static bool find_route(struct gw_request *request)
 {
     struct gw_server *server = request->loop->server;
     int count = gw_path_split(request->split, request->segments);
-    if (count < 0 || request->blank || !query_is_text(request)) {
-        gw_respond_error(request, 400, "bad-url",
-                         "the URL has a blank, a broken %-escape, a NUL or bytes that are no UTF-8",
-                         "encode the URL as RFC 3986 says");
+    const char *fault =
+        request->blank ? "the URL has a blank or a control character in it"
+        : count < 0    ? "the URL's path has a broken %-escape, a NUL (%00) or bytes that are no UTF-8"
+        : !query_is_text(request) ? "the URL's query has a NUL (%00) or bytes that are no UTF-8"
+                                  : NULL;
+    if (fault) {
+        gw_respond_error(
+            request, 400, "bad-url", fault,
+            "percent-encode what is in the URL as UTF-8 (RFC 3986): a blank is %20, a % itself %25");
         return false;
     }
     const struct gw_router_leaf *leaf = gw_router_find(server->router, request->segments, count);
