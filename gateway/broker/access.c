@@ -212,7 +212,9 @@ void gw_broker_note_trouble(struct gw_broker *broker, rd_kafka_resp_err_t code, 
     const char *cure = cure_of(code);
     pthread_mutex_lock(&broker->trouble_lock);
     bool news = is_news(broker, reason);
-    if (code != RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN) /* which says nothing of why */
+    /* All that are down say nothing of why, and a right that lacks nothing of the connection. */
+    if (code != RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN && code != RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED &&
+        code != RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED)
         snprintf(broker->trouble, sizeof broker->trouble, "%.400s%s%s%s%s", reason, cure ? ": look at " : "",
                  cure ? broker->root : "", cure ? "." : "", cure ? cure : "");
     pthread_mutex_unlock(&broker->trouble_lock);
@@ -236,7 +238,10 @@ sl_status gw_broker_explain(struct gw_broker *broker, sl_error *error)
     memcpy(trouble, broker->trouble, sizeof trouble);
     pthread_mutex_unlock(&broker->trouble_lock);
     const sl_error bare = *error;
-    return sl_error_set_retriable(
-        error, bare.status, "the Kafka cluster \"%s\" (%.200s) does not answer: %s%s%s", broker->cluster,
-        broker->own.brokers, bare.text, trouble[0] ? "; " : "", trouble);
+    /* An answer of Kafka's, such as NOT_ENOUGH_REPLICAS, has librdkafka's text of it. */
+    bool answers = strstr(bare.text, "Broker: ") != NULL;
+    return sl_error_set_retriable(error, bare.status, "the Kafka cluster \"%s\" (%.200s) %s: %s%s%s",
+                                  broker->cluster, broker->own.brokers,
+                                  answers ? "cannot do it now" : "does not answer", bare.text,
+                                  trouble[0] ? "; " : "", trouble);
 }

@@ -81,7 +81,21 @@ static void enqueue(struct gw_broker *broker, struct gw_write *write)
     outbox->last = write;
 }
 
-static void explain(const struct gw_broker *broker, struct gw_write *write, const rd_kafka_message_t *message)
+/* The log has it, too, once in a while: it is the operator's to mend. */
+static void explain_right(struct gw_broker *broker, struct gw_write *write, const char *topic)
+{
+    sl_error error;
+    gw_topic_error(RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED, NULL, "take the message for", topic, "Write",
+                   &error);
+    snprintf(
+        write->text, sizeof write->text,
+        "the gateway's principal needs Write on the topic %.130s (kafka-acls --add --topic … --operation "
+        "Write; docs/security.md)",
+        topic);
+    gw_broker_note_trouble(broker, RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED, "", error.text);
+}
+
+static void explain(struct gw_broker *broker, struct gw_write *write, const rd_kafka_message_t *message)
 {
     write->status = gw_kafka_status(message->err, &write->retriable);
     if (!message->err)
@@ -93,6 +107,8 @@ static void explain(const struct gw_broker *broker, struct gw_write *write, cons
                  "would be "
                  "deleted at once, or it lies in the future; send it without a timestamp, or make the "
                  "layer's ttl longer");
+    else if (message->err == RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED)
+        explain_right(broker, write, rd_kafka_topic_name(message->rkt));
     else if (write->status == SL_TIMED_OUT)
         gw_broker_say_silent(broker, write->text);
     else

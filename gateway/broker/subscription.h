@@ -86,9 +86,10 @@ struct gw_subscription {
     rd_kafka_topic_partition_list_t *lag_list; /* NULL: none is under way */
     struct gw_share *shares;
     size_t share_count;
-    int64_t assignment;   /* counts the changes of its partitions */
-    uint32_t paused;      /* Kafka partitions that its client wants nothing of, whether it has them or not */
-    bool rebalancing;     /* its partitions were taken, and none are given yet */
+    int64_t assignment; /* counts the changes of its partitions */
+    uint32_t paused;    /* Kafka partitions that its client wants nothing of, whether it has them or not */
+    bool rebalancing;   /* its partitions were taken, and none are given yet */
+    rd_kafka_resp_err_t forbidden; /* Kafka lets the gateway not read for it; NO_ERROR: it does */
     struct gw_held *held; /* the first `given` were handed out and are not settled; the others wait */
     size_t held_count, held_capacity, given;
     size_t prefetch;                  /* bytes of the budget for what librdkafka reads ahead */

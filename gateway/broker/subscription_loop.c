@@ -202,9 +202,38 @@ static void rebalance(struct gw_subscription *subscription, rd_kafka_event_t *ev
     gw_subscription_start_job(subscription, assigned ? GW_STEP_ASSIGN : GW_STEP_REVOKE);
 }
 
+static bool is_forbidden(rd_kafka_resp_err_t code)
+{
+    return code == RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED ||
+           code == RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED;
+}
+
+/* Kafka lets the gateway's principal not read: nothing will ever come, and who waits is told which right
+ * lacks. */
+static void end_forbidden(struct gw_subscription *subscription)
+{
+    sl_error error;
+    if (subscription->forbidden == RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED)
+        sl_error_set(
+            &error, SL_KAFKA,
+            "Kafka did not let the group %s in: the gateway's principal needs Read on it (kafka-acls "
+            "--add --group %s --operation Read; docs/security.md)",
+            subscription->group, subscription->group);
+    else
+        gw_topic_error(subscription->forbidden, NULL, "let the gateway read", subscription->layer->topic,
+                       "Read", &error);
+    gw_broker_note_trouble(subscription->broker, subscription->forbidden, "", error.text);
+    answer_subscribe(subscription, SL_KAFKA, &error);
+    gw_subscription_leave(subscription, GW_END_KAFKA, error.text);
+}
+
 static void note_error(struct gw_subscription *subscription, rd_kafka_event_t *event)
 {
     char who[GW_TOLD_MAX];
+    if (is_forbidden(rd_kafka_event_error(event))) {
+        subscription->forbidden = rd_kafka_event_error(event);
+        return;
+    }
     snprintf(who, sizeof who, "group %s on %s", subscription->group, subscription->layer->topic);
     gw_broker_note_trouble(subscription->broker, rd_kafka_event_error(event), who,
                            rd_kafka_event_error_string(event));
@@ -260,6 +289,10 @@ void gw_subscription_work(struct gw_subscription *subscription)
         gw_subscription_order_next(subscription);
     if (subscription->phase == GW_JOINED && !subscription->step)
         gw_subscription_serve(subscription);
+    if (subscription->forbidden && subscription->phase < GW_LEAVING && !subscription->step) {
+        end_forbidden(subscription);
+        gw_subscription_work(subscription); /* it leaves */
+    }
 }
 
 static void wake(struct gw_watch *watch)

@@ -151,9 +151,12 @@ static bool take(struct gw_subscription *subscription)
             subscription->held_bytes += gw_held_bytes(message);
             return true;
         }
-        if (rd_kafka_event_error(event) == RD_KAFKA_RESP_ERR__PARTITION_EOF)
+        rd_kafka_resp_err_t code = message ? message->err : rd_kafka_event_error(event);
+        if (code == RD_KAFKA_RESP_ERR__PARTITION_EOF)
             met_end(subscription, event);
-        else if (!message || message->err)
+        else if (code == RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED)
+            subscription->forbidden = code; /* told by whoever works on */
+        else if (!message || code)
             SL_WARNING(&subscription->all->log, "group %s on %s: %s", subscription->group,
                        subscription->layer->topic,
                        message ? rd_kafka_message_errstr(message) : rd_kafka_event_error_string(event));

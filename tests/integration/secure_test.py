@@ -366,12 +366,38 @@ class Adopted(Secured):
             self.addCleanup(self.kafka_acls, "--remove", "--force", *one)
 
         refused_for("Describe")
-        allow("Read", "Write")
+        allow("Describe")
         wait_for(lambda: "DescribeConfigs" in adopt().json()["cause"], 30, "the gateway sees no topic")
         refused_for("DescribeConfigs")
         allow("DescribeConfigs")
         wait_for(lambda: adopt().status == 201, 30, "the topic is not adopted")
-        self.platform.publish(hrn, "layer", TEXT.encode(), "text/plain")
+        self.refused_without(hrn, topic)
+        allow("Read", "Write")
+        wait_for(lambda: self.platform.post(f"{self.platform.base('ingest', 'v1', hrn)}/layers/layer", TEXT.encode(),
+                                            headers={"Content-Type": "text/plain"}).status == 200, 30, "nothing can be written")
+        subscription = streamlayer.Subscription(self.platform, hrn, "layer", properties={"auto.offset.reset": "earliest"})
+        self.addCleanup(subscription.delete)
+        subscription.receive(1)
+
+    def refused_without(self, hrn, topic):
+        """Whoever writes and reads hears which right of the gateway's lacks, and so does the log."""
+        answer = self.platform.post(f"{self.platform.base('ingest', 'v1', hrn)}/layers/layer", b"x",
+                                    headers={"Content-Type": "text/plain"})
+        self.assertEqual((answer.status, answer.json()["code"]), (500, "kafka-refused"), answer.text)
+        self.assertIn(f"the gateway's principal needs Write on the topic {topic} ", answer.json()["cause"])
+        told = [f"the gateway's principal needs Write on it (kafka-acls --add --topic {topic} --operation Write"]
+        subscription = streamlayer.Subscription(self.platform, hrn, "layer", properties={"auto.offset.reset": "earliest"})
+
+        def ended():
+            answer = self.platform.get(subscription.url("partitions") + "?mode=serial")
+            return answer if answer.status != 200 else None
+        answer = wait_for(ended, 30, "the subscription goes on without a right to read")
+        told.append(f"the gateway's principal needs Read on it (kafka-acls --add --topic {topic} --operation Read")
+        self.assertEqual((answer.status, answer.json()["code"]), (404, "no-such-subscription"), answer.text)
+        self.assertIn(told[1], answer.json()["cause"])
+        log = streamlayer.read_text(self.platform.environment["DIR"] + "/data/gateway.log")
+        for text in told:
+            self.assertIn(text, log)
 
 
 if __name__ == "__main__":
