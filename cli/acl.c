@@ -81,10 +81,11 @@ static void sum_up(const struct cli *cli, const sl_acl_report *report, bool repa
     if (wrong && !repaired)
         cli_hint(cli, "streamlayer acl repair puts right what is missing and surplus.");
     if (others)
-        cli_hint(cli,
-                 "What is beyond or denied was made by others and stays: remove it with Kafka's own tool "
-                 "(kafka-acls --remove; of a client-quota, kafka-configs --delete-config) where it is not "
-                 "meant.");
+        cli_hint(
+            cli,
+            "What is beyond or denied was made by others and stays: remove it, where it is not meant, with "
+            "the tools of a Kafka installation (kafka-acls.sh --remove; of a client-quota, kafka-configs.sh "
+            "--delete-config): what streamlayer up runs has none.");
 }
 
 static int acl(struct cli *cli)

@@ -486,10 +486,18 @@ static void answer_failure(struct single *single, sl_status status, bool retriab
     gw_respond_error(single->request, failure->http, failure->code, text, failure->action);
 }
 
+/* It is known what came of it: whoever waits gets that, and no time-out after it. Ended, the timer is off. */
+static void stop_waiting(struct single *single)
+{
+    single->writing = false;
+    if (!single->ended)
+        gw_timer_cancel(gw_request_loop(single->request), &single->deadline);
+}
+
 static void written(struct gw_write *write)
 {
     struct single *single = (struct single *)(void *)((char *)write - offsetof(struct single, write));
-    single->writing = false;
+    stop_waiting(single);
     if (write->status) {
         bool certain = gw_failure_of(write->status, write->retriable)->http != 503;
         answer_failure(single, write->status, write->retriable, write->text, certain);
@@ -536,7 +544,7 @@ static void write_message(struct single *single)
         gw_broker_write(gw_layer_broker(single->gateway, single->layer), gw_request_loop(single->request),
                         single->layer->topic, &single->message, &single->write, &error);
     if (status) {
-        single->writing = false;
+        stop_waiting(single);
         answer_failure(single, status, error.retriable, error.text, true);
     } else {
         single->reserved = 0; /* the broker's */
@@ -544,10 +552,9 @@ static void write_message(struct single *single)
     drop_parts(single);
 }
 
+/* Not waiting: the disk's job is not left alone. */
 static void go_on(struct single *single)
 {
-    gw_timer_cancel(gw_request_loop(single->request),
-                    &single->deadline); /* the disk's job is not left alone */
     if (single->upload)
         gw_upload_keep(single->upload, single->layer->key, single->handle, single->content_type,
                        single->content_encoding);
@@ -558,7 +565,7 @@ static void go_on(struct single *single)
 static void repeat_decided(struct gw_repeat *repeat)
 {
     struct single *single = (struct single *)(void *)((char *)repeat - offsetof(struct single, repeat));
-    single->writing = false;
+    stop_waiting(single);
     single->first = repeat->verdict == GW_REPEAT_FIRST;
     if (single->ended || single->overdue) {
         settle(single, false, repeat->offset);

@@ -37,7 +37,7 @@ sl_status gw_control_judge(const struct gw_control *control, const struct gw_wir
         return sl_error_set(
             error, SL_UNSUPPORTED,
             "the Kafka cluster %s has no authorizer, so it keeps no access control lists: set "
-            "authorizer.class.name on its brokers, or %s.acls.enabled = false",
+            "authorizer.class.name on its brokers (streamlayer up --secure does), or %s.acls.enabled = false",
             broker->cluster, broker->root);
     case RD_KAFKA_RESP_ERR_UNSUPPORTED_VERSION:
         return sl_error_set(error, SL_UNSUPPORTED,
