@@ -404,6 +404,9 @@ static bool close_consumer(const struct gw_subscription *subscription)
         rd_kafka_event_destroy(event);
     }
     bool closed = !refused && rd_kafka_consumer_closed(rk);
+    /* librdkafka's end waits for ever for who was asked to give partitions back and has not answered. */
+    if (!closed && !refused)
+        rd_kafka_assign(rk, NULL);
     if (refused)
         rd_kafka_error_destroy(refused);
     rd_kafka_queue_destroy(queue);

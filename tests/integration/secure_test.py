@@ -1,6 +1,7 @@
 """A secured Kafka: an application reaches what it was granted, by either connector, and nothing else by any client."""
 import json
 import os
+import select
 import subprocess
 import threading
 
@@ -189,10 +190,18 @@ class Transactions(Secured):
 
 
 class Revoked(Secured):
+    def hangs(self, running):
+        """Fails with where it hangs."""
+        threads = streamlayer.stacks(running.pid)
+        running.kill()
+        self.fail(f"it goes on, or cannot end; its output: {running.communicate()}; its threads:\n{threads}")
+
     def cut(self, running, word, hrn, code):
         """It ends by itself, saying why."""
         try:
             _, complaint = running.communicate(timeout=60)
+        except subprocess.TimeoutExpired:
+            self.hangs(running)
         finally:
             running.kill()
         self.assertEqual(running.returncode, code, complaint)
@@ -203,7 +212,8 @@ class Revoked(Secured):
         hrn, application = self.layer(), self.application()
         application.account.grant(hrn, "read")
         running = application.start("kafka", "consume", hrn, "layer", "--offset", "begin", "--follow")
-        self.assertIn(TEXT, running.stdout.readline())
+        if not select.select([running.stdout], [], [], 60)[0] or TEXT not in running.stdout.readline():
+            self.hangs(running)
         self.platform.cli("revoke", application.account.name, hrn)
         self.cut(running, "read", hrn, FORBIDDEN)
 
@@ -232,7 +242,7 @@ class Revoked(Secured):
             stop.set()
             writer.join()
         running.stdin = None  # closed by the process's end
-        self.cut(running, "write", hrn, 1)  # as for every message that was not delivered
+        self.cut(running, "write", hrn, FORBIDDEN)
 
     def written(self, hrn):
         answer = self.platform.get(f"{self.platform.base('stream', 'v2', hrn)}/layers/layer/statistics").json()

@@ -117,6 +117,19 @@ class Running:
         self.process.wait()
 
 
+def stacks(pid):
+    """What each thread of a process that hangs waits for: by gdb where there is one, else as the kernel tells."""
+    if shutil.which("gdb"):
+        done = subprocess.run(["gdb", "-p", str(pid), "-batch", "-ex", "thread apply all backtrace 16"], capture_output=True,
+                              text=True, timeout=60, check=False, stdin=subprocess.DEVNULL)
+        return done.stdout
+    lines = []
+    for thread in sorted(os.listdir(f"/proc/{pid}/task"), key=int):
+        about = [(read_text(f"/proc/{pid}/task/{thread}/{what}") or "?").strip() for what in ("comm", "wchan", "syscall")]
+        lines.append(f"{thread} {' '.join(about)}")
+    return "\n".join(lines)
+
+
 def kill_all(pid):
     for each in [*descendants(pid), pid]:
         try:
