@@ -54,6 +54,7 @@ const struct cli_command *const cli_commands[] = {
     &cli_marketplace_subscribe_command,
     &cli_marketplace_list_command,
     &cli_marketplace_unsubscribe_command,
+    &cli_usage_command,
     &cli_produce_command,
     &cli_consume_command,
     &cli_pipe_command,

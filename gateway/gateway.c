@@ -73,6 +73,14 @@ static sl_status upgrade_stores(const struct gateway *gateway, const char *direc
     return status;
 }
 
+/* What statements are signed with: a key of their own, which no token is of, and which has no end. */
+static sl_status open_statement_keys(struct gateway *gateway, const char *directory, sl_error *error)
+{
+    const struct gw_token_key_settings settings = {.directory = "statement-keys", .token_ms = INT64_MAX / 4};
+    return gw_token_keys_open(directory, &settings, sl_wall_ms(), &gateway->log, &gateway->statement_keys,
+                              error);
+}
+
 static sl_status open_stores(struct gateway *gateway, const struct gw_settings *settings, sl_error *error)
 {
     const char *directory = text_setting(gateway->config, GATEWAY "data-directory");
@@ -94,6 +102,8 @@ static sl_status open_stores(struct gateway *gateway, const struct gw_settings *
     if (!status)
         status =
             gw_access_open(gateway->applications, gw_authorize_changed, gateway, &gateway->access, error);
+    if (!status)
+        status = open_statement_keys(gateway, directory, error);
     return status ? status : gw_tokens_open_configured(gateway, settings, error);
 }
 
@@ -159,6 +169,8 @@ sl_status gw_settings_read(const sl_config *config, struct gw_settings *settings
     gw_listen_apply(&settings->listen, &settings->server);
     if (!status)
         status = sl_config_boolean(config, GATEWAY "limits.throughput", &settings->throughput, error);
+    const char *volume = sl_config_get(config, GATEWAY "marketplace.volume");
+    settings->volume = !volume || strcmp(volume, "warn") != 0;
     if (!status)
         status = gw_subscription_settings_read(config, &settings->subscriptions, error);
     if (!status)
@@ -180,6 +192,7 @@ void gw_settings_keep(struct gateway *gateway, const struct gw_settings *setting
     gateway->max_blob = settings->max_blob;
     gateway->max_batch = settings->max_batch;
     gateway->heartbeat_ms = settings->heartbeat_ms;
+    atomic_store(&gateway->keeps_volume, settings->volume);
     gateway->application_requests = settings->application_requests;
 }
 
@@ -514,6 +527,7 @@ void gw_stop(struct gateway **out, int grace_ms)
     gw_repeats_destroy(&gateway->repeats);
     gw_status_destroy(&gateway->status);
     gw_tokens_close(&gateway->tokens);
+    gw_token_keys_close(&gateway->statement_keys);
     gw_access_close(&gateway->access);
     gw_applications_close(&gateway->applications);
     gw_blobs_close(&gateway->blobs);

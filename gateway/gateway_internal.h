@@ -32,6 +32,7 @@ struct gateway {
     struct gw_workers *disk_workers;  /* blobs: what waits for the disk only */
     struct gw_catalogs *catalogs;
     struct gw_market *market; /* Marketplace subscriptions */
+    atomic_bool keeps_volume; /* marketplace.volume: what is over theirs is refused; a reload changes it */
     struct gw_blobs *blobs;   /* store/blobs.h */
     struct gw_ledger *ledger; /* ledger/ledger.h: what was used of the Marketplace */
     /* limits.blob, limits.body, limits.batch-messages, push.heartbeat; a reload changes them. */
@@ -45,6 +46,7 @@ struct gateway {
     _Atomic int64_t application_requests;   /* limits.application-requests, a second; 0: as many as come */
     struct gw_rates *address_rates;         /* the same of who asks for tokens */
     struct gw_tokens *tokens;               /* api/tokens.h: signing and checking */
+    struct gw_token_keys *statement_keys;   /* api/token_keys.h: of statements of usage */
     struct gw_token_clock *token_clock;     /* api/token_key_calls.c: what time brings to them */
     struct gw_budget *budget;               /* limits.bytes-in-flight */
     int64_t kafka_wait_ms;                  /* limits.kafka-wait */
@@ -62,6 +64,7 @@ struct gw_settings {
     struct gw_server_settings server;
     struct gw_subscription_settings subscriptions;
     bool throughput; /* the layers' is kept */
+    bool volume;     /* Marketplace subscriptions' is */
     int64_t max_bytes, max_blob, max_batch, heartbeat_ms, publications, application_publications,
         application_requests, throttle_wait_ms;
     struct gw_token_times token;
@@ -124,6 +127,9 @@ bool gw_on_marketplace(const struct gateway *gateway, const char *hrn);
 /* Whether the catalog, on the Marketplace, hands the application nothing now (want of a subscription, or of
  * what is left of its volume); then the request is answered with the reason. Any thread. */
 bool gw_market_refuses(struct gw_request *request, const struct gw_account *account, const char *hrn);
+/* A Warning header on the answer to who has used up its volume of the catalog, and is let go on. Whoever has the
+ * request to answer it. */
+void gw_market_warn(struct gw_request *request, const char *hrn);
 /* The throughput that the application's subscription to the layer's catalog allows, linked; NULL: any. */
 struct gw_market_flow *gw_market_flow(const struct gw_request *request, const struct gw_layer *layer);
 
@@ -162,11 +168,12 @@ void gw_authorize_changed(void *opaque, const struct gw_account *before, const s
 extern const struct gw_route gw_lookup_routes[], gw_config_routes[], gw_ingest_routes[], gw_stream_routes[],
     gw_endpoint_routes[], gw_token_routes[], gw_status_routes[], gw_group_routes[], gw_blob_routes[],
     gw_publish_routes[], gw_token_key_routes[], gw_application_routes[], gw_layer_routes[], gw_acl_routes[],
-    gw_market_routes[];
+    gw_market_routes[], gw_usage_routes[];
 extern const size_t gw_lookup_route_count, gw_config_route_count, gw_ingest_route_count,
     gw_stream_route_count, gw_endpoint_route_count, gw_token_route_count, gw_status_route_count,
     gw_group_route_count, gw_blob_route_count, gw_publish_route_count, gw_token_key_route_count,
-    gw_application_route_count, gw_layer_route_count, gw_acl_route_count, gw_market_route_count;
+    gw_application_route_count, gw_layer_route_count, gw_acl_route_count, gw_market_route_count,
+    gw_usage_route_count;
 
 /* Whether a request may pass (the server's gw_authenticate; opaque is the gateway): its bearer token. */
 enum gw_verdict gw_tokens_authenticate(void *opaque, struct gw_request *request, struct gw_caller *caller);

@@ -18,7 +18,7 @@ static const struct table {
     {gw_group_routes, &gw_group_route_count},         {gw_blob_routes, &gw_blob_route_count},
     {gw_publish_routes, &gw_publish_route_count},     {gw_application_routes, &gw_application_route_count},
     {gw_token_key_routes, &gw_token_key_route_count}, {gw_acl_routes, &gw_acl_route_count},
-    {gw_market_routes, &gw_market_route_count},
+    {gw_market_routes, &gw_market_route_count},       {gw_usage_routes, &gw_usage_route_count},
 };
 #define TABLES (sizeof tables / sizeof *tables)
 

@@ -231,6 +231,8 @@ static void answer_blob(struct get *get, const struct gw_blob_info *info, int fd
     bool wanted = get->range && (!get->if_range || !strcmp(get->if_range, etag));
     enum range range = wanted ? read_range(get->range, info->size, &first, &count) : RANGE_NONE;
     gw_respond_header(request, "ETag", etag);
+    if (get->flow)
+        gw_market_warn(request, get->layer->hrn);
     gw_respond_header(request, "Accept-Ranges", "bytes");
     if (range == RANGE_BEHIND) {
         close(fd);

@@ -8,10 +8,14 @@
 static const struct api {
     const char *name, *version, *path;
     bool of_catalog; /* its URL goes on with the catalog's HRN */
+    bool ours;       /* there with our extensions only */
 } apis[] = {
-    {"config", "v1", "/config/v1", false},          {"blob", "v1", "/blob/v1/catalogs/", true},
-    {"ingest", "v1", "/ingest/v1/catalogs/", true}, {"publish", "v2", "/publish/v2/catalogs/", true},
-    {"stream", "v2", "/stream/v2/catalogs/", true},
+    {"config", "v1", "/config/v1", false, false},
+    {"blob", "v1", "/blob/v1/catalogs/", true, false},
+    {"ingest", "v1", "/ingest/v1/catalogs/", true, false},
+    {"publish", "v2", "/publish/v2/catalogs/", true, false},
+    {"stream", "v2", "/stream/v2/catalogs/", true, false},
+    {"usage", "v1", "/usage/v1", false, true},
 };
 
 static json_t *entry(const struct api *api, const char *public_url, const char *hrn, bool extended)
@@ -28,7 +32,7 @@ static json_t *entries(const char *public_url, const char *hrn, const char *name
     json_t *list = json_array();
     for (size_t i = 0; i < sizeof apis / sizeof *apis && list; i++) {
         const struct api *api = &apis[i];
-        if ((api->of_catalog && !hrn) || (name && (strcmp(api->name, name) || strcmp(api->version, version))))
+        if ((api->of_catalog && !hrn) || (api->ours && !extended) || (name && (strcmp(api->name, name) || strcmp(api->version, version))))
             continue;
         if (json_array_append_new(list, entry(api, public_url, hrn, extended))) {
             json_decref(list);

@@ -92,6 +92,8 @@ static void respond(struct polling *call)
     struct gw_poll *poll = &call->poll;
     if (!poll->status && poll->assignment >= 0)
         tell_assignment(call);
+    if (!poll->status && poll->flow)
+        gw_market_warn(request, gw_request_parameter(request, "hrn"));
     if (poll->status == SL_NOT_FOUND || poll->status == SL_CLOSED) {
         sl_error error;
         enum gw_end why = gw_subscription_ended(poll->subscription, &error);

@@ -241,6 +241,8 @@ void gw_stream_push(struct gw_request *request, struct gw_subscription *subscrip
     };
     gw_request_on_sent(request, closed, call);
     gw_respond_header(request, "Cache-Control", "no-store");
+    if (flow)
+        gw_market_warn(request, gw_request_parameter(request, "hrn"));
     gw_respond_header(request, "X-Accel-Buffering", "no");
     /* The comment takes the head along, and says that the stream is open; the first poll follows it. */
     write_text(call, ":\n\n");

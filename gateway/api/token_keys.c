@@ -79,8 +79,8 @@ static sl_status file_error(const char *what, const char *file, sl_error *error)
 static sl_status key_error(sl_error *error, const char *file)
 {
     return sl_error_set(error, SL_IO,
-                        "%s holds no P-256 private key in PEM: mend it, or remove it (which ends the tokens "
-                        "that it signed)",
+                        "%s holds no P-256 private key in PEM: mend it, or remove it (after which what it "
+                        "signed is good no more)",
                         file);
 }
 
@@ -374,13 +374,14 @@ static sl_status move_old(struct gw_token_keys *keys, const char *data_directory
 static sl_status open_keys(struct gw_token_keys *keys, const char *data_directory, int64_t now_ms,
                            sl_error *error)
 {
-    if (!(keys->directory = sl_printf("%s/" DIRECTORY_NAME, data_directory)))
+    const char *name = keys->settings.directory;
+    if (!(keys->directory = sl_printf("%s/%s", data_directory, name ? name : DIRECTORY_NAME)))
         return sl_error_oom(error);
     if (mkdir(keys->directory, 0700) && errno != EEXIST)
         return file_error("make", keys->directory, error);
     if (chmod(keys->directory, 0700))
         return file_error("protect", keys->directory, error);
-    sl_status status = move_old(keys, data_directory, now_ms, error);
+    sl_status status = name ? SL_OK : move_old(keys, data_directory, now_ms, error);
     if (!status)
         status = read_directory(keys, now_ms, error);
     if (!status && !keys->count)

@@ -22,6 +22,7 @@ struct gw_token_keys;
 #define GW_TOKEN_KEYS_MAX 32 /* at once: all that still check, and the next */
 
 struct gw_token_key_settings {
+    const char *directory; /* its name in the data directory; NULL: token-keys. For keys of another kind */
     int64_t lifetime_ms; /* after it the next key signs; 0: never by itself */
     int64_t lead_ms;     /* from a key's making to its first signature */
     int64_t token_ms;    /* the longest that a token is good */

@@ -17,6 +17,7 @@
 #include <streamlayer/message.h>
 #include <streamlayer/producer.h>
 #include <streamlayer/token_key.h>
+#include <streamlayer/usage.h>
 #include <streamlayer/version.h>
 
 #endif

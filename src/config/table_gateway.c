@@ -14,6 +14,7 @@ static const char *const tls_versions[] = {"1.2", "1.3", NULL};
 static const char *const log_formats[] = {"combined", "json", NULL};
 static const char *const ledgers[] = {"sqlite", "kafka", NULL};
 static const char *const metrics_readers[] = {"loopback", "token", "open", NULL};
+static const char *const volume_ways[] = {"enforce", "warn", NULL};
 static const char *const protocols[] = {"plaintext", "ssl", "sasl_plaintext", "sasl_ssl", NULL};
 
 /* One Kafka cluster, all but its brokers. */
@@ -233,6 +234,15 @@ const struct sl_setting sl_gateway_settings[] = {
      .meaning =
          "Bytes that the ledger's file may have; what would have to be counted beyond them is refused; "
          "0: as many as the disk has room for."},
+    {.path = SL_GATEWAY_ROOT "marketplace.volume",
+     .type = SL_CHOICE,
+     .value = "enforce",
+     .choices = volume_ways,
+     .noun = "way",
+     .reload = true,
+     .meaning =
+         "What happens when a Marketplace subscription's volume is used up: enforce: polls and blobs are refused "
+         "until the next period; warn: their answers have a Warning header (docs/marketplace.md)."},
     {.path = SL_GATEWAY_ROOT "access-log.file",
      .type = SL_TEXT,
      .value = "",

@@ -114,6 +114,11 @@ ROWS = {
     ("GET", "/config/v1/token-keys"): Row("admin", 200),
     ("POST", "/config/v1/token-keys"): Row("admin", (200, 201), {}),  # made, or made before
     ("DELETE", "/config/v1/token-keys/{kid}"): Row("admin", 404),
+    # usage
+    ("GET", "/usage/v1/usage"): Row("any", 200),
+    ("GET", "/usage/v1/unconfirmed"): Row("any", 200),
+    ("GET", "/usage/v1/statements/{month}"): Row("any", 200),
+    ("GET", "/usage/v1/jwks"): Row("public", 200),
     # for everybody
     ("POST", "/oauth2/token"): Row("public", 401, {}),
     ("GET", "/oauth2/jwks"): Row("public", 200),
@@ -159,7 +164,7 @@ class Matrix(TestCase):
     def ask(self, method, pattern, row, token, **parameters):
         values = {"hrn": self.catalog, "layer": "l", "subscription": "none", "group": "g", "id": "none",
                   "handle": "none", "application": "nobody", "api": "config" if "platform" in pattern else "stream",
-                  "version": "v1" if "platform" in pattern else "v2", "kid": "none", "status": "none", **row.parameters, **parameters}
+                  "version": "v1" if "platform" in pattern else "v2", "kid": "none", "status": "none", "month": "2026-11", **row.parameters, **parameters}
         path = pattern.format(**values) + row.query
         return self.platform.request(method, path, row.body, headers=dict(row.headers), token=token)
 

@@ -1,0 +1,407 @@
+/* streamlayer usage: what was used of catalogs on the Marketplace, and statements of it */
+#include "cli.h"
+#include "gateway/api/statement.h"
+#include "position.h"
+
+#include "base/buffer.h"
+#include "base/error.h"
+#include "base/time.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define BAR_WIDTH 50
+#define DAY_MS    INT64_C(86400000)
+#define DAYS_MAX  1000 /* in a chart */
+
+static const char *const granularities[] = {"day", "hour", "month"}; /* in the order of the enum */
+#define GRANULARITIES (sizeof granularities / sizeof *granularities)
+
+static int read_time(const struct cli *cli, const char *name, int64_t *ms)
+{
+    const char *text = cli_value(cli, name);
+    if (!text || (cli_time_parse(text, sl_wall_ms(), ms) && *ms >= 0))
+        return CLI_OK;
+    return cli_usage_error(cli, "--%s %s: a time is needed, such as 2026-11-01, 2026-11-01T00:00Z or -30d (ago)", name,
+                           text);
+}
+
+static int read_filter(const struct cli *cli, sl_usage_filter *filter)
+{
+    *filter = (sl_usage_filter){.struct_size = sizeof *filter,
+                                .application = cli_value(cli, "application"),
+                                .hrn = cli_value(cli, "catalog"),
+                                .layer = cli_value(cli, "layer"),
+                                .from_ms = -1,
+                                .to_ms = -1};
+    const char *by = cli_value(cli, "by");
+    size_t i = 0;
+    while (by && i < GRANULARITIES && strcmp(by, granularities[i]) != 0)
+        i++;
+    if (i == GRANULARITIES)
+        return cli_usage_error(cli, "--by %s: hour, day or month is needed", by);
+    filter->granularity = (sl_usage_granularity)i;
+    int code = read_time(cli, "from", &filter->from_ms);
+    return code ? code : read_time(cli, "to", &filter->to_ms);
+}
+
+/* --- show --- */
+
+/* "2026-11-30 12:00:00", UTC, or the first characters of it. */
+enum { TO_MONTH = 7, TO_DAY = 10, TO_MINUTE = 16, TO_SECOND = 19 };
+static void format_utc(int64_t ms, size_t length, char out[32])
+{
+    time_t seconds = (time_t)(ms / 1000);
+    struct tm utc = {0};
+    gmtime_r(&seconds, &utc);
+    if (!strftime(out, 32, "%Y-%m-%d %H:%M:%S", &utc))
+        *out = 0;
+    out[length] = 0;
+}
+
+static const char *name_of(const char *name, const char *application)
+{
+    return name ? name : application;
+}
+
+/* A cell of RFC 4180. What a spreadsheet would take for a formula is made a text. */
+static void csv_cell(const char *text)
+{
+    bool formula = *text && strchr("=+-@\t\r", *text);
+    if (!formula && !strpbrk(text, ",\"\r\n")) {
+        fputs(text, stdout);
+        return;
+    }
+    fputs(formula ? "\"'" : "\"", stdout);
+    for (; *text; text++) {
+        if (*text == '"')
+            putchar('"');
+        putchar(*text);
+    }
+    putchar('"');
+}
+
+static void print_csv(const sl_usage_list *list)
+{
+    sl_usage usage = {.struct_size = sizeof usage};
+    fputs("from (UTC),to (UTC),application,application id,catalog,layer,consumer group,calls in,calls out,messages in,"
+          "messages out,payload in (bytes),payload out (bytes),blobs in (bytes),blobs out (bytes)\r\n",
+          stdout);
+    for (size_t i = 0; sl_usage_list_at(list, i, &usage); i++) {
+        char from[32], to[32];
+        const char *texts[] = {name_of(usage.name, usage.application), usage.application, usage.hrn, usage.layer,
+                               usage.group};
+        const int64_t numbers[] = {usage.calls_in,     usage.calls_out, usage.messages_in,   usage.messages_out,
+                                   usage.bytes_in,     usage.bytes_out, usage.blob_bytes_in, usage.blob_bytes_out};
+        format_utc(usage.from_ms, TO_SECOND, from);
+        format_utc(usage.to_ms, TO_SECOND, to);
+        printf("%s,%s", from, to);
+        for (size_t k = 0; k < sizeof texts / sizeof *texts; k++) {
+            putchar(',');
+            csv_cell(texts[k]);
+        }
+        for (size_t k = 0; k < sizeof numbers / sizeof *numbers; k++)
+            printf(",%lld", (long long)numbers[k]);
+        fputs("\r\n", stdout);
+    }
+}
+
+static bool print_table(const sl_usage_list *list, sl_usage_granularity by)
+{
+    static const char *const titles[] = {"FROM (UTC)", "APPLICATION", "CATALOG",  "LAYER",     "GROUP",
+                                         "CALLS OUT",  "MESSAGES OUT", "BYTES OUT", "BLOBS OUT", "CALLS IN",
+                                         "MESSAGES IN", "BYTES IN",   "BLOBS IN"};
+    const size_t columns = sizeof titles / sizeof *titles, first = 5;
+    struct cli_table *table = cli_table_create(columns, titles);
+    sl_usage usage = {.struct_size = sizeof usage};
+    for (size_t i = 0; sl_usage_list_at(list, i, &usage); i++) {
+        char from[32], numbers[8][24];
+        const int64_t values[] = {usage.calls_out, usage.messages_out, usage.bytes_out, usage.blob_bytes_out,
+                                  usage.calls_in,  usage.messages_in,  usage.bytes_in,  usage.blob_bytes_in};
+        format_utc(usage.from_ms,
+                   by == SL_USAGE_BY_HOUR ? TO_MINUTE : by == SL_USAGE_BY_MONTH ? TO_MONTH : TO_DAY, from);
+        const char *cells[13] = {from, name_of(usage.name, usage.application), usage.hrn, usage.layer,
+                                 *usage.group ? usage.group : "-"};
+        for (size_t k = 0; k < sizeof values / sizeof *values; k++) {
+            snprintf(numbers[k], sizeof numbers[k], "%lld", (long long)values[k]);
+            cells[first + k] = numbers[k];
+        }
+        cli_table_row(table, cells);
+    }
+    return cli_table_print(&table) || ferror(stdout);
+}
+
+/* A bar a day: payload and blobs out, of all that is listed together. */
+static int print_chart(const struct cli *cli, const sl_usage_list *list)
+{
+    sl_usage usage = {.struct_size = sizeof usage};
+    int64_t first = INT64_MAX, last = -1, most = 0;
+    for (size_t i = 0; sl_usage_list_at(list, i, &usage); i++) {
+        int64_t day = usage.from_ms / DAY_MS;
+        first = day < first ? day : first;
+        last = day > last ? day : last;
+    }
+    if (last < 0)
+        return CLI_OK;
+    if (last - first >= DAYS_MAX)
+        return cli_usage_error(cli, "--chart: %lld days are more than a chart has room for, %d: give --from",
+                               (long long)(last - first + 1), DAYS_MAX);
+    int64_t *days = calloc((size_t)(last - first + 1), sizeof *days);
+    if (!days)
+        return cli_out_of_memory(cli);
+    for (size_t i = 0; sl_usage_list_at(list, i, &usage); i++) {
+        int64_t *day = &days[usage.from_ms / DAY_MS - first];
+        *day += usage.bytes_out + usage.blob_bytes_out;
+        most = *day > most ? *day : most;
+    }
+    for (int64_t day = first; day <= last; day++) {
+        char date[32], bytes[32], bar[BAR_WIDTH + 1] = "";
+        int64_t value = days[day - first];
+        size_t length = most ? (size_t)((double)value / (double)most * BAR_WIDTH + 0.5) : 0;
+        memset(bar, '#', value && !length ? 1 : length); /* little is not nothing */
+        format_utc(day * DAY_MS, TO_DAY, date);
+        cli_format_bytes((double)value, bytes);
+        printf("%s  %-*s  %s\n", date, BAR_WIDTH, bar, bytes);
+    }
+    free(days);
+    return CLI_OK;
+}
+
+static int show(struct cli *cli)
+{
+    sl_error error = {0};
+    sl_usage_list *list = NULL;
+    sl_usage_filter filter;
+    int code = read_filter(cli, &filter);
+    bool chart = cli_flag(cli, "chart"), csv = cli_flag(cli, "csv");
+    if (!code && chart + csv + cli->json > 1)
+        code = cli_usage_error(cli, "of --csv, --chart and --json one can be had");
+    if (!code && chart && filter.granularity != SL_USAGE_BY_DAY)
+        code = cli_usage_error(cli, "--chart is by day");
+    if (!code)
+        code = cli_connect(cli);
+    if (code)
+        return code;
+    if (sl_usage_list_get(cli->client, &filter, &list, &error))
+        return cli_fail(cli, &error);
+    if (cli->json)
+        puts(sl_usage_list_json(list));
+    else if (csv)
+        print_csv(list);
+    else if (chart)
+        code = print_chart(cli, list);
+    else if (!print_table(list, filter.granularity))
+        code = cli_out_of_memory(cli);
+    sl_usage_list_destroy(&list);
+    return code;
+}
+
+/* --- unconfirmed --- */
+
+static bool print_unconfirmed(const sl_usage_unconfirmed_list *list)
+{
+    static const char *const titles[] = {"LEFT AT", "STATE", "APPLICATION", "CATALOG", "LAYER", "GROUP",
+                                         "MESSAGES", "BYTES", "BLOBS"};
+    struct cli_table *table = cli_table_create(9, titles);
+    sl_usage_unconfirmed one = {.struct_size = sizeof one};
+    for (size_t i = 0; sl_usage_unconfirmed_list_at(list, i, &one); i++) {
+        char at[32], messages[24], bytes[24], blobs[24];
+        cli_format_time(one.at_ms, "-", at);
+        snprintf(messages, sizeof messages, "%lld", (long long)one.messages);
+        snprintf(bytes, sizeof bytes, "%lld", (long long)one.bytes);
+        snprintf(blobs, sizeof blobs, "%lld", (long long)one.blob_bytes);
+        const char *cells[] = {at,
+                               one.open ? "under way" : "unconfirmed",
+                               name_of(one.name, one.application),
+                               one.hrn,
+                               one.layer,
+                               *one.group ? one.group : "-",
+                               messages,
+                               bytes,
+                               blobs};
+        cli_table_row(table, cells);
+    }
+    return cli_table_print(&table) || ferror(stdout);
+}
+
+static int unconfirmed(struct cli *cli)
+{
+    sl_error error = {0};
+    sl_usage_unconfirmed_list *list = NULL;
+    sl_usage_filter filter;
+    int code = read_filter(cli, &filter);
+    if (!code)
+        code = cli_connect(cli);
+    if (code)
+        return code;
+    if (sl_usage_unconfirmed_list_get(cli->client, &filter, &list, &error))
+        return cli_fail(cli, &error);
+    if (cli->json)
+        puts(sl_usage_unconfirmed_list_json(list));
+    else if (!print_unconfirmed(list))
+        code = cli_out_of_memory(cli);
+    sl_usage_unconfirmed_list_destroy(&list);
+    return code;
+}
+
+/* --- statement and verify --- */
+
+static int statement(struct cli *cli)
+{
+    sl_error error = {0};
+    sl_usage_filter filter;
+    char *text = NULL;
+    const char *month = cli_value(cli, "month");
+    int code = read_filter(cli, &filter);
+    if (!code && (!month || strlen(month) != 7 || strspn(month, "0123456789-") != 7))
+        code = cli_usage_error(cli, "usage statement needs --month YYYY-MM, such as --month 2026-11");
+    if (!code)
+        code = cli_connect(cli);
+    if (code)
+        return code;
+    if (sl_usage_statement_get(cli->client, month, &filter, &text, &error))
+        return cli_fail(cli, &error);
+    puts(text);
+    sl_free(text);
+    return CLI_OK;
+}
+
+/* A file's text ("-": standard input). */
+static int read_file(const struct cli *cli, const char *name, struct sl_buffer *text)
+{
+    bool standard = !strcmp(name, "-");
+    FILE *in = standard ? stdin : fopen(name, "re");
+    char piece[65536];
+    size_t got;
+    sl_buffer_init(text, GW_STATEMENT_MAX);
+    if (!in)
+        return cli_file_error(cli, name, errno);
+    while ((got = fread(piece, 1, sizeof piece, in)) > 0 && sl_buffer_append(text, piece, got)) {
+    }
+    int failure = ferror(in) ? errno : 0;
+    if (!standard)
+        fclose(in);
+    if (failure)
+        return cli_file_error(cli, name, failure);
+    return text->failed ? cli_error_as(cli, SL_TOO_LARGE, "%s has more than %zu bytes, or memory is out", name,
+                                       GW_STATEMENT_MAX)
+                        : CLI_OK;
+}
+
+/* The keys of a file, or the platform's. */
+static int read_keys(struct cli *cli, struct sl_buffer *keys)
+{
+    const char *file = cli_value(cli, "keys");
+    sl_error error = {0};
+    char *text = NULL;
+    if (file)
+        return read_file(cli, file, keys);
+    sl_buffer_init(keys, GW_STATEMENT_MAX);
+    int code = cli_connect(cli);
+    if (code)
+        return code;
+    if (sl_usage_statement_keys_get(cli->client, &text, &error))
+        return cli_fail(cli, &error);
+    bool fits = sl_buffer_append_text(keys, text);
+    sl_free(text);
+    return fits ? CLI_OK : cli_out_of_memory(cli);
+}
+
+static int tell_verified(const struct cli *cli, const json_t *value)
+{
+    const json_t *sum = json_object_get(value, "sum");
+    if (cli->json) {
+        json_dumpf(value, stdout, JSON_INDENT(2));
+        putchar('\n');
+        return CLI_OK;
+    }
+    printf("Good: the statement of %s by %s, made at %s, is as it was signed: %zu lines, %lld messages and %lld bytes "
+           "out, %lld bytes of blobs out.\n",
+           json_string_value(json_object_get(value, "month")), json_string_value(json_object_get(value, "issuer")),
+           json_string_value(json_object_get(value, "made")), json_array_size(json_object_get(value, "lines")),
+           (long long)json_integer_value(json_object_get(sum, "messagesOut")),
+           (long long)json_integer_value(json_object_get(sum, "bytesOut")),
+           (long long)json_integer_value(json_object_get(sum, "blobBytesOut")));
+    return CLI_OK;
+}
+
+static int verify(struct cli *cli)
+{
+    struct sl_buffer text = {0}, keys = {0};
+    sl_error error = {0};
+    json_t *value = NULL;
+    const char *file = cli->operands[1];
+    int code = read_file(cli, file, &text);
+    if (!code)
+        code = read_keys(cli, &keys);
+    if (!code && gw_statement_verify(text.data ? text.data : "", text.size, keys.data ? keys.data : "", keys.size,
+                                     &value, &error))
+        code = cli_fail_as(cli, &error, "%s is not to be trusted: %s", file, error.text);
+    if (!code)
+        code = tell_verified(cli, value);
+    json_decref(value);
+    sl_buffer_free(&text);
+    sl_buffer_free(&keys);
+    return code;
+}
+
+static int usage(struct cli *cli)
+{
+    static const struct {
+        const char *name;
+        size_t operands;
+        int (*run)(struct cli *cli);
+    } actions[] = {{"show", 1, show}, {"unconfirmed", 1, unconfirmed}, {"statement", 1, statement}, {"verify", 2, verify}};
+    const char *name = cli->operand_count ? cli->operands[0] : "show";
+    size_t count = sizeof actions / sizeof *actions, at = 0;
+    while (at < count && strcmp(actions[at].name, name) != 0)
+        at++;
+    if (at == count)
+        return cli_usage_error(cli, "usage does not take \"%s\": show, unconfirmed, statement or verify FILE", name);
+    if (cli->operand_count > actions[at].operands)
+        return cli_usage_error(cli, "usage %s does not take \"%s\"", name, cli->operands[actions[at].operands]);
+    if (actions[at].operands == 2 && cli->operand_count < 2)
+        return cli_usage_error(cli, "usage verify needs the FILE that \"usage statement\" wrote");
+    int code = actions[at].run(cli);
+    return code ? code : cli_flush_output(cli);
+}
+
+static const struct cli_option usage_options[] = {
+    {0, "application", "APPLICATION", "only what that application has used, by its name or id"},
+    {0, "catalog", "HRN", "only of that catalog"},
+    {0, "layer", "LAYER", "only of the layer with that id"},
+    {0, "from", "TIME", "from the hour that TIME is in"},
+    {0, "to", "TIME", "to the end of the hour before TIME"},
+    {0, "by", "hour|day|month", "what is added up, in UTC; without: day"},
+    {0, "csv", NULL, "as CSV, for spreadsheets: times in UTC, bytes, no thousands' separators"},
+    {0, "chart", NULL, "a bar for each day: payload and blobs that went out"},
+    {0, "month", "YYYY-MM", "the statement's month"},
+    {0, "keys", "FILE", "verify: the keys (a JWKS), without asking the platform"},
+    {0, NULL, NULL, NULL},
+};
+
+const struct cli_command cli_usage_command = {
+    .name = "usage",
+    .operands = "[show|unconfirmed|statement|verify] [FILE]",
+    .min_operands = 0,
+    .max_operands = 2,
+    .summary = "what was used of catalogs on the Marketplace",
+    .details =
+        "An application sees its own usage, whoever manages a catalog sees what all have used of it, administrators "
+        "see all. show, also without an operand: calls, messages and bytes, by application, catalog, layer and "
+        "consumer group. unconfirmed: deliveries that are counted, and of which nobody knows whether they "
+        "arrived.\n\n"
+        "statement prints the month's sums, signed by the platform; verify FILE checks one (-: standard input), with "
+        "the platform's keys or those of --keys, and says which figure was changed.\n\n"
+        "TIME: " CLI_TIME_FORMS,
+    .examples = "  streamlayer usage --from -30d --chart\n"
+                "  streamlayer usage --catalog hrn:here:data::local:roads --by month --csv > roads.csv\n"
+                "  streamlayer usage statement --month 2026-11 > 2026-11.json\n"
+                "  streamlayer usage verify 2026-11.json\n",
+    .options = usage_options,
+    .related = "marketplace list",
+    .run = usage,
+};

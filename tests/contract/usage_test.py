@@ -1,0 +1,245 @@
+"""usage v1: who sees which part of the ledger, added up and by pages; statements, and what shows when one is changed;
+volumes that are used up."""
+import base64
+import csv
+import io
+import json
+import os
+import re
+import subprocess
+
+import streamlayer
+from accounts import Accounts
+from streamlayer import Platform, Running, Subscription, TestCase, data, wait_for
+
+EARLIEST = {"auto.offset.reset": "earliest"}
+FIGURES = ("callsIn", "callsOut", "messagesIn", "messagesOut", "bytesIn", "bytesOut", "blobBytesIn", "blobBytesOut")
+HOUR = 3600 * 1000
+
+
+class Usage(TestCase):
+    """Two catalogs on the Marketplace, and two applications that read from them."""
+
+    def market(self, platform, *messages):
+        made = platform.post("/config/v1/catalogs", {
+            "id": platform.name("usage"), "marketplace": True,
+            "layers": [{"id": "l", "contentType": "text/plain", "streamProperties": {"parallelization": 1}}]})
+        self.assertEqual(made.status, 201, made.text)
+        hrn = made.json()["hrn"]
+        self.addCleanup(platform.delete, f"/config/v1/catalogs/{hrn}")
+        for message in messages:
+            platform.publish(hrn, "l", message, "text/plain")
+        return hrn
+
+    def reader(self, platform, hrn, **terms):
+        account = Accounts(platform).make()
+        self.give(platform, account, hrn, **terms)
+        return account
+
+    def give(self, platform, account, hrn, **terms):
+        answer = platform.put(f"/config/v1/catalogs/{hrn}/marketplace-subscriptions/{account.name}", terms)
+        self.assertEqual(answer.status, 200, answer.text)
+
+    def read(self, account, hrn, count, group="g"):
+        subscription = Subscription(account, hrn, "l", properties={**EARLIEST, "group.id": group})
+        messages = subscription.receive(count)
+        subscription.delete()
+        return [data(message) for message in messages]
+
+    def usage(self, account, query=""):
+        """All pages of it."""
+        lines, token = [], ""
+        while True:
+            answer = account.get("/usage/v1/usage?" + query + (f"&pageToken={token}" if token else ""))
+            self.assertEqual(answer.status, 200, answer.text)
+            lines += answer.json()["usage"]
+            token = answer.json().get("nextPageToken")
+            if not token:
+                return lines
+
+    def summed(self, lines, figure):
+        return sum(line[figure] for line in lines)
+
+    def out(self, account, query=""):
+        lines = self.usage(account, query)
+        return self.summed(lines, "messagesOut"), self.summed(lines, "bytesOut")
+
+
+class Reading(Usage):
+    def test_usage_is_ones_own_or_ones_catalogs(self):
+        first, second = self.market(self.platform, b"four", b"sixsix"), self.market(self.platform, b"x" * 10)
+        one, two = self.reader(self.platform, first), self.reader(self.platform, first)
+        self.give(self.platform, one, second)
+        self.assertEqual(self.read(one, first, 2), [b"four", b"sixsix"])
+        self.assertEqual(len(self.read(two, first, 2)), 2)
+        self.assertEqual(len(self.read(one, second, 1)), 1)
+        provider, stranger = Accounts(self.platform).make(), Accounts(self.platform).make()
+        provider.grant(first, "manage")
+        for account, out in ((one, (3, 20)), (two, (2, 10)), (provider, (4, 20)), (stranger, (0, 0))):
+            self.assertEqual(self.out(account), out)
+        self.assertEqual(self.out(one, f"catalog={first}"), (2, 10))
+        self.assertEqual(self.out(provider, f"application={two.name}"), (2, 10))
+        self.assertEqual(self.out(provider, f"application={one.id}&catalog={second}"), (0, 0))
+        self.assertEqual(self.out(self.platform, f"application={one.id}"), (3, 20))
+        self.assertEqual(self.out(self.platform, f"catalog={first}&layer=none"), (0, 0))
+        # What the provider's application has sent is its own.
+        sent, = self.usage(self.platform, f"catalog={second}&application={self.owner()}")
+        self.assertEqual([sent[figure] for figure in ("messagesIn", "bytesIn", "messagesOut")], [1, 10, 0])
+        line, = [line for line in self.usage(two) if line["group"] == "g"]
+        self.assertEqual({key: line[key] for key in ("application", "name", "hrn", "layer")},
+                         {"application": two.id, "name": two.name, "hrn": first, "layer": "l"})
+        self.assertEqual(sorted(key for key in line if key in FIGURES), sorted(FIGURES))
+
+    def owner(self):
+        return streamlayer.read_credentials(self.platform.environment["CREDENTIALS"])["here.client.id"]
+
+    def test_usage_is_added_up_by_hour_day_month(self):
+        hrn = self.market(self.platform, b"four")
+        account = self.reader(self.platform, hrn)
+        self.read(account, hrn, 1)
+        for granularity, length in (("hour", HOUR), ("day", 24 * HOUR), ("month", None)):
+            lines = self.usage(account, f"granularity={granularity}")
+            self.assertEqual((self.summed(lines, "messagesOut"), self.summed(lines, "bytesOut")), (1, 4))
+            for line in lines:
+                self.assertIn(line["to"] - line["from"], [length] if length else [days * 24 * HOUR for days in range(28, 32)])
+        whole = self.usage(account, "granularity=hour")
+        begin = whole[0]["from"]
+        self.assertEqual(self.usage(account, f"granularity=hour&to={begin}"), [])
+        self.assertEqual(self.usage(account, f"granularity=hour&from={begin + 2 * HOUR}"), [])
+        self.assertEqual(self.usage(account, f"granularity=hour&from={begin + 1}"), whole)  # of an hour all of it
+        self.read(account, hrn, 1, group="h")
+        lines = self.usage(account, "limit=1")
+        self.assertEqual({line["group"] for line in lines}, {"g", "h"})
+        self.assertEqual(lines, self.usage(account))
+
+    def test_usage_of_what_is_not_known_to_have_arrived(self):
+        answer = Accounts(self.platform).make().get("/usage/v1/unconfirmed")
+        self.assertEqual(answer.json(), {"unconfirmed": []})
+
+    def test_usage_wrong_questions(self):
+        for query in ("granularity=week", "limit=0", "limit=10001", "from=x", "to=-1", "pageToken=!", "pageToken=e30", "pageToken=WzFd"):
+            answer = self.platform.get("/usage/v1/usage?" + query)
+            self.assertEqual((answer.status, answer.json().get("code")), (400, "bad-parameter"), query)
+        self.assertEqual(self.platform.get("/usage/v1/unconfirmed?pageToken=WyJhIl0").status, 400)
+        for month in ("2026", "2026-13", "2026-00", "1969-12", "20-26-11", "2026-1x"):
+            answer = self.platform.get(f"/usage/v1/statements/{month}")
+            self.assertEqual((answer.status, answer.json().get("code")), (400, "bad-parameter"), month)
+
+
+class Statement(Usage):
+    def verify(self, text, *arguments, code=0):
+        file = os.path.join(self.scratch(), "statement.json")
+        streamlayer.write_text(file, text)
+        done = self.platform.cli("usage", "verify", file, *arguments, check=False)
+        self.assertEqual(done.returncode, code, f"out {done.stdout!r}, err {done.stderr!r}")
+        return (done.stderr if code else done.stdout).decode()
+
+    def changed(self, text, change):
+        value = json.loads(text)
+        change(value)
+        return json.dumps(value)
+
+    def test_statement_shows_what_was_changed(self):
+        hrn = self.market(self.platform, b"four", b"sixsix")
+        account = self.reader(self.platform, hrn)
+        self.read(account, hrn, 2)
+        line = self.usage(account, "granularity=month")[0]
+        month = subprocess.check_output(["date", "-u", "-d", f"@{line['from'] // 1000}", "+%Y-%m"]).decode().strip()
+        text = self.platform.cli("usage", "statement", "--month", month, "--catalog", hrn).stdout.decode()
+        statement = json.loads(text)["statement"]
+        own, = [line for line in statement["lines"] if line["application"] == account.id]
+        self.assertEqual((own["messagesOut"], own["bytesOut"], own["name"]), (2, 10, account.name))
+        self.assertEqual((statement["month"], statement["complete"], statement["catalog"]), (month, False, hrn))
+        for figure in FIGURES:
+            self.assertEqual(statement["sum"][figure], sum(line[figure] for line in statement["lines"]))
+        self.assertIn("2 messages and 10 bytes out", self.verify(text))
+        # Each figure, shown or signed; the line as a whole; the signature.
+        for at in range(len(statement["lines"])):
+            for figure in FIGURES:
+                told = self.verify(self.changed(text, lambda value: value["statement"]["lines"][at].update({figure: 7777})), code=1)
+                self.assertIn(f"lines[{at}].{figure} was changed", told)
+        for change in (lambda value: value["statement"]["lines"].pop(), lambda value: value["statement"]["sum"].pop("bytesOut"),
+                       lambda value: value["statement"].update({"more": 1})):
+            self.assertIn("was changed", self.verify(self.changed(text, change), code=1))
+        self.assertIn("its signature is not that of its key", self.verify(self.changed(text, self.sign_more), code=1))
+        for jws in ("", "a.b.c", "a.b", "....", json.loads(text)["jws"] + ".x"):
+            self.assertIn("signature", self.verify(self.changed(text, lambda value: value.update({"jws": jws})), code=1))
+        for other in ("", "[]", "{}", '{"statement":{}}'):
+            self.assertIn("no statement", self.verify(other, code=1))
+        # Without the platform, by its keys.
+        keys = os.path.join(self.scratch(), "keys.json")
+        streamlayer.write_text(keys, self.platform.get("/usage/v1/jwks", token=None).text)
+        self.assertIn("Good: the statement of " + month, self.verify(text, "--keys", keys))
+        streamlayer.write_text(keys, self.platform.get("/oauth2/jwks", token=None).text)
+        self.assertIn("is none of the 1", self.verify(text, "--keys", keys, code=3))
+
+    def sign_more(self, value):
+        """What would be forged: the signed payload, too."""
+        head, payload, signature = value["jws"].split(".")
+        signed = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+        for part in (signed, value["statement"]):
+            part["lines"][0]["bytesOut"] = 0
+        payload = base64.urlsafe_b64encode(json.dumps(signed).encode()).decode().rstrip("=")
+        value["jws"] = f"{head}.{payload}.{signature}"
+
+    def test_usage_on_the_command_line(self):
+        hrn = self.market(self.platform, b"four", b"sixsix")
+        account = self.reader(self.platform, hrn)
+        self.read(account, hrn, 2)
+        of = ("--application", account.name, "--catalog", hrn)
+        run = lambda *arguments: self.platform.cli("usage", *arguments, *of).stdout.decode()  # noqa: E731
+        rows = list(csv.DictReader(io.StringIO(run("show", "--csv", "--by", "hour"))))
+        self.assertEqual(sum(int(row["payload out (bytes)"]) for row in rows), 10)
+        self.assertRegex(rows[0]["from (UTC)"], r"^\d{4}-\d\d-\d\d \d\d:00:00$")
+        self.assertEqual({row["application id"] for row in rows}, {account.id})
+        self.assertRegex(run("--chart"), r"^\d{4}-\d\d-\d\d  #{50}  10 B\n$")
+        table = run().splitlines()
+        self.assertTrue(table[0].startswith("FROM (UTC)"))
+        self.assertTrue([row for row in table if re.search(r" l +g +\d+ +2 +10 +0 ", row)], table)
+        self.assertEqual(sum(line["bytesOut"] for line in json.loads(run("--json"))["usage"]), 10)
+        self.assertEqual(len(run("unconfirmed").splitlines()), 1)
+
+
+class Volume(Usage):
+    def refused(self, answer, *words):
+        self.assertEqual((answer.status, answer.json().get("code")), (403, "marketplace-volume-used"), answer.text)
+        for word in words:
+            self.assertIn(word, answer.json()["cause"] + answer.json()["action"])
+
+    def test_volume_that_is_used_up(self):
+        hrn = self.market(self.platform, b"x" * 60, b"y" * 60)
+        account = self.reader(self.platform, hrn, volumeBytes=100, period="day")
+        subscription = Subscription(account, hrn, "l", properties=EARLIEST)
+        poll = lambda: account.get(subscription.url("partitions") + "?maxMessages=1&maxWaitMs=5000")  # noqa: E731
+        for _ in range(2):  # the second begins below it, and is not cut
+            self.assertEqual(len(poll().json()["messages"]), 1)
+        wait_for(lambda: self.out(account)[0] == 2, 30, "both are to be counted")
+        self.refused(poll(), "has used 120 of the 100 bytes", "a day", "T00:00:00Z")
+        self.refused(account.get(f"/blob/v1/catalogs/{hrn}/layers/l/data/none"))
+        self.assertEqual(subscription.commit([{"partition": 0, "offset": 1}]).status, 200)
+        for period in ("month", "all"):
+            self.give(self.platform, account, hrn, volumeBytes=100, period=period)
+            self.refused(poll(), "has used 120", "a month" if period == "month" else "in all")
+        self.give(self.platform, account, hrn, volumeBytes=121)
+        self.assertEqual(poll().status, 200)
+        subscription.delete()
+
+    def test_volume_only_warns(self):
+        directory = self.scratch()
+        up = Running(self.platform.binaries, directory, directory + "/log", "--kafka", self.platform.brokers,
+                     "-D", "streamlayer.gateway.marketplace.volume=warn")
+        self.addCleanup(lambda: self.assertEqual(up.stop(), 0))
+        mine = Platform({"URL": up.ready(), "BIN": self.platform.binaries, "CONFIG": directory + "/application.conf",
+                         "BROKERS": self.platform.brokers})
+        hrn = self.market(mine, b"x" * 60)
+        account = self.reader(mine, hrn, volumeBytes=60)
+        subscription = Subscription(account, hrn, "l", properties=EARLIEST)
+        self.assertEqual(len(subscription.receive(1)), 1)
+        answer = account.get(subscription.url("partitions"))
+        self.assertEqual(answer.status, 200)
+        self.assertRegex(answer.headers["warning"], r'^199 - "the application has used 60 of the 60 bytes .* in all"$')
+        subscription.delete()
+
+
+if __name__ == "__main__":
+    streamlayer.main()
