@@ -183,12 +183,12 @@ extern const struct cli_command cli_up_command, cli_catalog_create_command, cli_
     cli_layer_list_command, cli_layer_show_command, cli_layer_delete_command, cli_group_list_command,
     cli_group_describe_command, cli_group_reset_command, cli_app_create_command, cli_app_list_command,
     cli_app_show_command, cli_app_delete_command, cli_app_rotate_command, cli_marketplace_subscribe_command,
-    cli_marketplace_list_command, cli_marketplace_unsubscribe_command, cli_usage_command, cli_acl_command, cli_grant_command,
-    cli_revoke_command, cli_produce_command, cli_consume_command, cli_pipe_command, cli_blob_put_command,
-    cli_blob_get_command, cli_blob_size_command, cli_config_show_command, cli_config_render_command,
-    cli_config_check_command, cli_config_reference_command, cli_context_list_command,
-    cli_context_show_command, cli_context_use_command, cli_context_add_command, cli_context_remove_command,
-    cli_status_command, cli_flink_ddl_command, cli_flink_init_command, cli_token_command,
-    cli_completion_command, cli_man_command, cli_version_command;
+    cli_marketplace_list_command, cli_marketplace_unsubscribe_command, cli_usage_command, cli_acl_command,
+    cli_grant_command, cli_revoke_command, cli_produce_command, cli_consume_command, cli_pipe_command,
+    cli_blob_put_command, cli_blob_get_command, cli_blob_size_command, cli_config_show_command,
+    cli_config_render_command, cli_config_check_command, cli_config_reference_command,
+    cli_context_list_command, cli_context_show_command, cli_context_use_command, cli_context_add_command,
+    cli_context_remove_command, cli_status_command, cli_flink_ddl_command, cli_flink_init_command,
+    cli_token_command, cli_completion_command, cli_man_command, cli_version_command;
 
 #endif

@@ -25,8 +25,8 @@ static int read_time(const struct cli *cli, const char *name, int64_t *ms)
     const char *text = cli_value(cli, name);
     if (!text || (cli_time_parse(text, sl_wall_ms(), ms) && *ms >= 0))
         return CLI_OK;
-    return cli_usage_error(cli, "--%s %s: a time is needed, such as 2026-11-01, 2026-11-01T00:00Z or -30d (ago)", name,
-                           text);
+    return cli_usage_error(
+        cli, "--%s %s: a time is needed, such as 2026-11-01, 2026-11-01T00:00Z or -30d (ago)", name, text);
 }
 
 static int read_filter(const struct cli *cli, sl_usage_filter *filter)
@@ -87,15 +87,17 @@ static void csv_cell(const char *text)
 static void print_csv(const sl_usage_list *list)
 {
     sl_usage usage = {.struct_size = sizeof usage};
-    fputs("from (UTC),to (UTC),application,application id,catalog,layer,consumer group,calls in,calls out,messages in,"
+    fputs("from (UTC),to (UTC),application,application id,catalog,layer,consumer group,calls in,calls "
+          "out,messages in,"
           "messages out,payload in (bytes),payload out (bytes),blobs in (bytes),blobs out (bytes)\r\n",
           stdout);
     for (size_t i = 0; sl_usage_list_at(list, i, &usage); i++) {
         char from[32], to[32];
-        const char *texts[] = {name_of(usage.name, usage.application), usage.application, usage.hrn, usage.layer,
-                               usage.group};
-        const int64_t numbers[] = {usage.calls_in,     usage.calls_out, usage.messages_in,   usage.messages_out,
-                                   usage.bytes_in,     usage.bytes_out, usage.blob_bytes_in, usage.blob_bytes_out};
+        const char *texts[] = {name_of(usage.name, usage.application), usage.application, usage.hrn,
+                               usage.layer, usage.group};
+        const int64_t numbers[] = {usage.calls_in,      usage.calls_out,     usage.messages_in,
+                                   usage.messages_out,  usage.bytes_in,      usage.bytes_out,
+                                   usage.blob_bytes_in, usage.blob_bytes_out};
         format_utc(usage.from_ms, TO_SECOND, from);
         format_utc(usage.to_ms, TO_SECOND, to);
         printf("%s,%s", from, to);
@@ -111,9 +113,9 @@ static void print_csv(const sl_usage_list *list)
 
 static bool print_table(const sl_usage_list *list, sl_usage_granularity by)
 {
-    static const char *const titles[] = {"FROM (UTC)", "APPLICATION", "CATALOG",  "LAYER",     "GROUP",
-                                         "CALLS OUT",  "MESSAGES OUT", "BYTES OUT", "BLOBS OUT", "CALLS IN",
-                                         "MESSAGES IN", "BYTES IN",   "BLOBS IN"};
+    static const char *const titles[] = {"FROM (UTC)",  "APPLICATION",  "CATALOG",   "LAYER",     "GROUP",
+                                         "CALLS OUT",   "MESSAGES OUT", "BYTES OUT", "BLOBS OUT", "CALLS IN",
+                                         "MESSAGES IN", "BYTES IN",     "BLOBS IN"};
     const size_t columns = sizeof titles / sizeof *titles, first = 5;
     struct cli_table *table = cli_table_create(columns, titles);
     sl_usage usage = {.struct_size = sizeof usage};
@@ -122,7 +124,10 @@ static bool print_table(const sl_usage_list *list, sl_usage_granularity by)
         const int64_t values[] = {usage.calls_out, usage.messages_out, usage.bytes_out, usage.blob_bytes_out,
                                   usage.calls_in,  usage.messages_in,  usage.bytes_in,  usage.blob_bytes_in};
         format_utc(usage.from_ms,
-                   by == SL_USAGE_BY_HOUR ? TO_MINUTE : by == SL_USAGE_BY_MONTH ? TO_MONTH : TO_DAY, from);
+                   by == SL_USAGE_BY_HOUR    ? TO_MINUTE
+                   : by == SL_USAGE_BY_MONTH ? TO_MONTH
+                                             : TO_DAY,
+                   from);
         const char *cells[13] = {from, name_of(usage.name, usage.application), usage.hrn, usage.layer,
                                  *usage.group ? usage.group : "-"};
         for (size_t k = 0; k < sizeof values / sizeof *values; k++) {
@@ -203,8 +208,8 @@ static int show(struct cli *cli)
 
 static bool print_unconfirmed(const sl_usage_unconfirmed_list *list)
 {
-    static const char *const titles[] = {"LEFT AT", "STATE", "APPLICATION", "CATALOG", "LAYER", "GROUP",
-                                         "MESSAGES", "BYTES", "BLOBS"};
+    static const char *const titles[] = {"LEFT AT", "STATE",    "APPLICATION", "CATALOG", "LAYER",
+                                         "GROUP",   "MESSAGES", "BYTES",       "BLOBS"};
     struct cli_table *table = cli_table_create(9, titles);
     sl_usage_unconfirmed one = {.struct_size = sizeof one};
     for (size_t i = 0; sl_usage_unconfirmed_list_at(list, i, &one); i++) {
@@ -286,8 +291,8 @@ static int read_file(const struct cli *cli, const char *name, struct sl_buffer *
         fclose(in);
     if (failure)
         return cli_file_error(cli, name, failure);
-    return text->failed ? cli_error_as(cli, SL_TOO_LARGE, "%s has more than %zu bytes, or memory is out", name,
-                                       GW_STATEMENT_MAX)
+    return text->failed ? cli_error_as(cli, SL_TOO_LARGE, "%s has more than %zu bytes, or memory is out",
+                                       name, GW_STATEMENT_MAX)
                         : CLI_OK;
 }
 
@@ -318,10 +323,13 @@ static int tell_verified(const struct cli *cli, const json_t *value)
         putchar('\n');
         return CLI_OK;
     }
-    printf("Good: the statement of %s by %s, made at %s, is as it was signed: %zu lines, %lld messages and %lld bytes "
+    printf("Good: the statement of %s by %s, made at %s, is as it was signed: %zu lines, %lld messages and "
+           "%lld bytes "
            "out, %lld bytes of blobs out.\n",
-           json_string_value(json_object_get(value, "month")), json_string_value(json_object_get(value, "issuer")),
-           json_string_value(json_object_get(value, "made")), json_array_size(json_object_get(value, "lines")),
+           json_string_value(json_object_get(value, "month")),
+           json_string_value(json_object_get(value, "issuer")),
+           json_string_value(json_object_get(value, "made")),
+           json_array_size(json_object_get(value, "lines")),
            (long long)json_integer_value(json_object_get(sum, "messagesOut")),
            (long long)json_integer_value(json_object_get(sum, "bytesOut")),
            (long long)json_integer_value(json_object_get(sum, "blobBytesOut")));
@@ -337,8 +345,8 @@ static int verify(struct cli *cli)
     int code = read_file(cli, file, &text);
     if (!code)
         code = read_keys(cli, &keys);
-    if (!code && gw_statement_verify(text.data ? text.data : "", text.size, keys.data ? keys.data : "", keys.size,
-                                     &value, &error))
+    if (!code && gw_statement_verify(text.data ? text.data : "", text.size, keys.data ? keys.data : "",
+                                     keys.size, &value, &error))
         code = cli_fail_as(cli, &error, "%s is not to be trusted: %s", file, error.text);
     if (!code)
         code = tell_verified(cli, value);
@@ -354,15 +362,20 @@ static int usage(struct cli *cli)
         const char *name;
         size_t operands;
         int (*run)(struct cli *cli);
-    } actions[] = {{"show", 1, show}, {"unconfirmed", 1, unconfirmed}, {"statement", 1, statement}, {"verify", 2, verify}};
+    } actions[] = {{"show", 1, show},
+                   {"unconfirmed", 1, unconfirmed},
+                   {"statement", 1, statement},
+                   {"verify", 2, verify}};
     const char *name = cli->operand_count ? cli->operands[0] : "show";
     size_t count = sizeof actions / sizeof *actions, at = 0;
     while (at < count && strcmp(actions[at].name, name) != 0)
         at++;
     if (at == count)
-        return cli_usage_error(cli, "usage does not take \"%s\": show, unconfirmed, statement or verify FILE", name);
+        return cli_usage_error(cli, "usage does not take \"%s\": show, unconfirmed, statement or verify FILE",
+                               name);
     if (cli->operand_count > actions[at].operands)
-        return cli_usage_error(cli, "usage %s does not take \"%s\"", name, cli->operands[actions[at].operands]);
+        return cli_usage_error(cli, "usage %s does not take \"%s\"", name,
+                               cli->operands[actions[at].operands]);
     if (actions[at].operands == 2 && cli->operand_count < 2)
         return cli_usage_error(cli, "usage verify needs the FILE that \"usage statement\" wrote");
     int code = actions[at].run(cli);
@@ -390,11 +403,14 @@ const struct cli_command cli_usage_command = {
     .max_operands = 2,
     .summary = "what was used of catalogs on the Marketplace",
     .details =
-        "An application sees its own usage, whoever manages a catalog sees what all have used of it, administrators "
-        "see all. show, also without an operand: calls, messages and bytes, by application, catalog, layer and "
+        "An application sees its own usage, whoever manages a catalog sees what all have used of it, "
+        "administrators "
+        "see all. show, also without an operand: calls, messages and bytes, by application, catalog, layer "
+        "and "
         "consumer group. unconfirmed: deliveries that are counted, and of which nobody knows whether they "
         "arrived.\n\n"
-        "statement prints the month's sums, signed by the platform; verify FILE checks one (-: standard input), with "
+        "statement prints the month's sums, signed by the platform; verify FILE checks one (-: standard "
+        "input), with "
         "the platform's keys or those of --keys, and says which figure was changed.\n\n"
         "TIME: " CLI_TIME_FORMS,
     .examples = "  streamlayer usage --from -30d --chart\n"

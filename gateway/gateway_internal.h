@@ -127,8 +127,8 @@ bool gw_on_marketplace(const struct gateway *gateway, const char *hrn);
 /* Whether the catalog, on the Marketplace, hands the application nothing now (want of a subscription, or of
  * what is left of its volume); then the request is answered with the reason. Any thread. */
 bool gw_market_refuses(struct gw_request *request, const struct gw_account *account, const char *hrn);
-/* A Warning header on the answer to who has used up its volume of the catalog, and is let go on. Whoever has the
- * request to answer it. */
+/* A Warning header on the answer to who has used up its volume of the catalog, and is let go on. Whoever has
+ * the request to answer it. */
 void gw_market_warn(struct gw_request *request, const char *hrn);
 /* The throughput that the application's subscription to the layer's catalog allows, linked; NULL: any. */
 struct gw_market_flow *gw_market_flow(const struct gw_request *request, const struct gw_layer *layer);

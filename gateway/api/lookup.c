@@ -32,7 +32,8 @@ static json_t *entries(const char *public_url, const char *hrn, const char *name
     json_t *list = json_array();
     for (size_t i = 0; i < sizeof apis / sizeof *apis && list; i++) {
         const struct api *api = &apis[i];
-        if ((api->of_catalog && !hrn) || (api->ours && !extended) || (name && (strcmp(api->name, name) || strcmp(api->version, version))))
+        if ((api->of_catalog && !hrn) || (api->ours && !extended) ||
+            (name && (strcmp(api->name, name) || strcmp(api->version, version))))
             continue;
         if (json_array_append_new(list, entry(api, public_url, hrn, extended))) {
             json_decref(list);

@@ -72,7 +72,8 @@ static void used_text(const struct gateway *gateway, const struct gw_market_subs
                       int64_t now_ms, char out[USED_TEXT])
 {
     static const char *const periods[] = {"in all", "a month", "a day"}; /* in the order of enum gw_period */
-    snprintf(out, USED_TEXT, "has used %lld of the %lld bytes that its Marketplace subscription to %.300s allows %s",
+    snprintf(out, USED_TEXT,
+             "has used %lld of the %lld bytes that its Marketplace subscription to %.300s allows %s",
              (long long)used_of(gateway, subscription, now_ms), (long long)subscription->terms.volume,
              subscription->hrn, periods[subscription->terms.period]);
 }
@@ -84,9 +85,10 @@ static void refuse_volume(struct gw_request *request, const struct gw_account *a
     int64_t hour = now_ms / GW_HOUR_MS;
     used_text(gw_request_opaque(request), subscription, now_ms, used);
     if (subscription->terms.period != GW_PERIOD_ALL) {
-        time_text((subscription->terms.period == GW_PERIOD_MONTH ? gw_month_of(hour, 1) : (hour / 24 + 1) * 24) *
-                      GW_HOUR_MS,
-                  next);
+        time_text(
+            (subscription->terms.period == GW_PERIOD_MONTH ? gw_month_of(hour, 1) : (hour / 24 + 1) * 24) *
+                GW_HOUR_MS,
+            next);
         snprintf(action, sizeof action, "wait until %s, or ask the catalog's provider for more", next);
     }
     gw_respond_errorf(request, 403, "marketplace-volume-used", action, "the application %s (%s) %s",

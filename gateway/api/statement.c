@@ -92,8 +92,7 @@ static bool each_unconfirmed(void *opaque, const struct gw_unconfirmed *delivery
     add_doubt(&statement->doubt, delivery);
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        int order =
-            compare(delivery->application, delivery->hrn, delivery->layer, &statement->lines[middle]);
+        int order = compare(delivery->application, delivery->hrn, delivery->layer, &statement->lines[middle]);
         if (!order)
             add_doubt(&statement->lines[middle].doubt, delivery);
         if (order <= 0)
@@ -109,10 +108,10 @@ static bool each_unconfirmed(void *opaque, const struct gw_unconfirmed *delivery
 static bool set_doubt(json_t *object, const struct doubt *doubt)
 {
     return !json_object_set_new(object, "unconfirmed",
-                                json_pack("{s:I, s:I, s:I, s:I}", "deliveries",
-                                          (json_int_t)doubt->deliveries, "messagesOut",
-                                          (json_int_t)doubt->messages, "bytesOut", (json_int_t)doubt->bytes,
-                                          "blobBytesOut", (json_int_t)doubt->blob_bytes));
+                                json_pack("{s:I, s:I, s:I, s:I}", "deliveries", (json_int_t)doubt->deliveries,
+                                          "messagesOut", (json_int_t)doubt->messages, "bytesOut",
+                                          (json_int_t)doubt->bytes, "blobBytesOut",
+                                          (json_int_t)doubt->blob_bytes));
 }
 
 /* NULL: no memory. */
@@ -155,12 +154,12 @@ static json_t *statement_json(const struct statement *statement)
     time_text(now_s, made);
     json_t *sum = json_object(), *lines = lines_json(statement);
     bool good = gw_usage_set(sum, &statement->sum) && set_doubt(sum, &statement->doubt);
-    json_t *value = json_pack(
-        "{s:s, s:s, s:s, s:s, s:s, s:b, s:s, s:s*, s:s*, s:s*, s:o, s:o}", "issuer", gw_issuer(call->gateway),
-        "month", gw_request_parameter(call->request, "month"), "from", from, "to", to, "made", made,
-        "complete", now_s >= end_s, "madeFor", gw_request_application(call->request), "application",
-        call->filter.application, "catalog", call->filter.hrn, "onlyLayer", call->filter.layer, "lines", lines,
-        "sum", sum);
+    json_t *value =
+        json_pack("{s:s, s:s, s:s, s:s, s:s, s:b, s:s, s:s*, s:s*, s:s*, s:o, s:o}", "issuer",
+                  gw_issuer(call->gateway), "month", gw_request_parameter(call->request, "month"), "from",
+                  from, "to", to, "made", made, "complete", now_s >= end_s, "madeFor",
+                  gw_request_application(call->request), "application", call->filter.application, "catalog",
+                  call->filter.hrn, "onlyLayer", call->filter.layer, "lines", lines, "sum", sum);
     if (good)
         return value;
     json_decref(value);
@@ -171,8 +170,7 @@ static json_t *sign(const struct gw_usage_call *call, json_t *statement)
 {
     char *payload = statement ? json_dumps(statement, JSON_COMPACT) : NULL, *jws = NULL;
     json_t *signed_one = NULL;
-    if (payload &&
-        !gw_token_keys_sign(call->gateway->statement_keys, sl_wall_ms(), payload, &jws, NULL))
+    if (payload && !gw_token_keys_sign(call->gateway->statement_keys, sl_wall_ms(), payload, &jws, NULL))
         signed_one = json_pack("{s:O, s:s}", "statement", statement, "jws", jws);
     free(payload);
     free(jws);
@@ -187,8 +185,8 @@ static void run(struct gw_job *job)
     struct gw_usage_call *call = (struct gw_usage_call *)job;
     struct statement statement = {.call = call};
     sl_error error = {0};
-    sl_status status = gw_ledger_read_usage(call->gateway->ledger, &call->filter, NULL, each_line, &statement,
-                                            &error);
+    sl_status status =
+        gw_ledger_read_usage(call->gateway->ledger, &call->filter, NULL, each_line, &statement, &error);
     if (!status)
         status = gw_ledger_read_unconfirmed(call->gateway->ledger, &call->filter, INT64_MIN, each_unconfirmed,
                                             &statement, &error);
@@ -199,8 +197,7 @@ static void run(struct gw_job *job)
                           "ask for one catalog's, or one application's: ?catalog=HRN, ?application=NAME",
                           "the statement would have more than %d lines", LINES_MAX);
     else
-        gw_respond_json(call->request, 200,
-                        statement.failed ? NULL : sign(call, statement_json(&statement)));
+        gw_respond_json(call->request, 200, statement.failed ? NULL : sign(call, statement_json(&statement)));
     for (size_t i = 0; i < statement.count; i++) {
         free(statement.lines[i].application);
         free(statement.lines[i].hrn);

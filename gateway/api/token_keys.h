@@ -23,9 +23,9 @@ struct gw_token_keys;
 
 struct gw_token_key_settings {
     const char *directory; /* its name in the data directory; NULL: token-keys. For keys of another kind */
-    int64_t lifetime_ms; /* after it the next key signs; 0: never by itself */
-    int64_t lead_ms;     /* from a key's making to its first signature */
-    int64_t token_ms;    /* the longest that a token is good */
+    int64_t lifetime_ms;   /* after it the next key signs; 0: never by itself */
+    int64_t lead_ms;       /* from a key's making to its first signature */
+    int64_t token_ms;      /* the longest that a token is good */
 };
 
 /* Reads the keys, or makes the first one. A data directory that has token-key.pem, from before keys had

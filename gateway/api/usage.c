@@ -152,7 +152,7 @@ static int64_t bucket_end(int64_t bucket, enum granularity by)
 
 struct listing {
     struct gw_usage_call *call;
-    json_t *items, *after;      /* after: the page token's; NULL: the first page */
+    json_t *items, *after; /* after: the page token's; NULL: the first page */
     size_t limit;
     enum granularity by;
     bool more, failed;
@@ -164,7 +164,8 @@ struct listing {
 
 static bool bad_parameter(struct gw_request *request, const char *name, const char *what)
 {
-    gw_respond_errorf(request, 400, "bad-parameter", "correct it, or leave it out", "%s must be %s", name, what);
+    gw_respond_errorf(request, 400, "bad-parameter", "correct it, or leave it out", "%s must be %s", name,
+                      what);
     return false;
 }
 
@@ -269,11 +270,10 @@ static void finish_line(struct listing *listing)
     if (!listing->application)
         return;
     char *name = gw_usage_name(listing->call, listing->application);
-    json_t *item =
-        json_pack("{s:s, s:s*, s:s, s:s, s:s, s:I, s:I}", "application", listing->application, "name", name,
-                  "hrn", listing->hrn, "layer", listing->layer, "group", listing->group, "from",
-                  (json_int_t)(listing->bucket * GW_HOUR_MS), "to",
-                  (json_int_t)(bucket_end(listing->bucket, listing->by) * GW_HOUR_MS));
+    json_t *item = json_pack("{s:s, s:s*, s:s, s:s, s:s, s:I, s:I}", "application", listing->application,
+                             "name", name, "hrn", listing->hrn, "layer", listing->layer, "group",
+                             listing->group, "from", (json_int_t)(listing->bucket * GW_HOUR_MS), "to",
+                             (json_int_t)(bucket_end(listing->bucket, listing->by) * GW_HOUR_MS));
     free(name);
     bool good = gw_usage_set(item, &listing->usage);
     if (good)
@@ -370,10 +370,10 @@ static json_t *records_json(const struct gw_unconfirmed *delivery)
     json_t *records = json_array();
     bool good = records != NULL;
     for (size_t i = 0; i < delivery->count && good; i++)
-        good = !json_array_append_new(
-            records, json_pack("{s:i, s:I, s:I}", "partition", (int)delivery->records[i].partition, "offset",
-                               (json_int_t)delivery->records[i].offset, "bytes",
-                               (json_int_t)delivery->records[i].bytes));
+        good = !json_array_append_new(records, json_pack("{s:i, s:I, s:I}", "partition",
+                                                         (int)delivery->records[i].partition, "offset",
+                                                         (json_int_t)delivery->records[i].offset, "bytes",
+                                                         (json_int_t)delivery->records[i].bytes));
     if (good)
         return records;
     json_decref(records);
@@ -418,10 +418,9 @@ static void run_unconfirmed(struct gw_job *job)
             json_t *next =
                 listing->more ? make_token(json_pack("[I]", (json_int_t)listing->last_hour)) : NULL;
             bool good = !listing->failed && (next || !listing->more);
-            gw_respond_json(request, 200,
-                            good ? json_pack("{s:O, s:o*}", "unconfirmed", listing->items, "nextPageToken",
-                                             next)
-                                 : NULL);
+            gw_respond_json(
+                request, 200,
+                good ? json_pack("{s:O, s:o*}", "unconfirmed", listing->items, "nextPageToken", next) : NULL);
         }
     }
     listing_free(listing);

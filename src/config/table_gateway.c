@@ -240,9 +240,9 @@ const struct sl_setting sl_gateway_settings[] = {
      .choices = volume_ways,
      .noun = "way",
      .reload = true,
-     .meaning =
-         "What happens when a Marketplace subscription's volume is used up: enforce: polls and blobs are refused "
-         "until the next period; warn: their answers have a Warning header (docs/marketplace.md)."},
+     .meaning = "What happens when a Marketplace subscription's volume is used up: enforce: polls and blobs "
+                "are refused "
+                "until the next period; warn: their answers have a Warning header (docs/marketplace.md)."},
     {.path = SL_GATEWAY_ROOT "access-log.file",
      .type = SL_TEXT,
      .value = "",

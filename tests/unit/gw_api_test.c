@@ -118,7 +118,9 @@ static void lookup_lists_what_is_served(void **state)
             "{\"api\":\"publish\",\"version\":\"v2\",\"baseURL\":\"http://gw.example:81/publish/v2/"
             "catalogs/" HRN "\",\"parameters\":{\"streamlayer\":\"1\"}},"
             "{\"api\":\"stream\",\"version\":\"v2\",\"baseURL\":\"http://gw.example:81/stream/v2/"
-            "catalogs/" HRN "\",\"parameters\":{\"streamlayer\":\"1\"}}]");
+            "catalogs/" HRN "\",\"parameters\":{\"streamlayer\":\"1\"}},"
+            "{\"api\":\"usage\",\"version\":\"v1\",\"baseURL\":\"http://gw.example:81/usage/v1\","
+            "\"parameters\":{\"streamlayer\":\"1\"}}]");
         snprintf(path, sizeof path, "%s/resources/hrn%%3Ahere%%3Adata%%3A%%3Alocal%%3Ac/apis/stream/v2",
                  roots[i]);
         ask(*state, "GET", path, "", &answer);

@@ -22,14 +22,16 @@ test("looks_up", async () => {
     const basesOf = list => Object.fromEntries(list.map(entry => [entry.api, entry.baseURL]));
     const all = await api.LookupApi.getResourceAPIList(lookup, { hrn, region: "eu" });
     assert.match(all.headers.get("cache-control"), /max-age=\d+/);
-    assert.deepEqual(basesOf(await all.json()), bases);
+    const listed = await all.json();
+    const ours = listed[0].parameters.streamlayer ? { usage: `${platform.URL}/usage/v1` } : {};
+    assert.deepEqual(basesOf(listed), { ...bases, ...ours });
     const ofPlatform = await (await api.LookupApi.getPlatformAPIList(lookup)).json();
-    assert.deepEqual(basesOf(ofPlatform), { config: bases.config });
+    assert.deepEqual(basesOf(ofPlatform), { config: bases.config, ...ours });
     for (const entry of await (await api.LookupApi.getResourceAPIList(lookup, { hrn })).json()) {
         const { api: its, version } = entry;
         assert.deepEqual(await api.LookupApi.resourceAPI(lookup, { hrn, api: its, version }), [entry]);
     }
-    assert.deepEqual(await api.LookupApi.platformAPI(lookup, { api: "config", version: "v1" }), ofPlatform);
+    assert.deepEqual(await api.LookupApi.platformAPI(lookup, { api: "config", version: "v1" }), ofPlatform.slice(0, 1));
     await assert.rejects(api.LookupApi.platformAPI(lookup, { api: "stream", version: "v2" }), refusal(404, "no-such-api"));
     await assert.rejects(api.LookupApi.resourceAPI(lookup, { hrn, api: "stream", version: "v1" }), refusal(404, "no-such-api"));
     const none = { hrn: `hrn:here:data::local:${name()}` };
