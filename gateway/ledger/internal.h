@@ -15,7 +15,6 @@ struct gw_ledger {
     pthread_t thread;
     bool running; /* it was started */
     bool kafka;   /* its log is a topic */
-    bool ending;  /* the thread's: this is its last turn */
     atomic_ullong numbers, commits, events, refused, waits, waited_us;
     _Atomic int64_t unconfirmed;
 
@@ -25,6 +24,7 @@ struct gw_ledger {
     pthread_cond_t changed;
     /* Under the lock. */
     bool stopping, available;
+    bool ending; /* nothing is kept for another try any more */
     char why[GW_LEDGER_WHY];
     struct gw_ledger_entry *first, **last;
     struct gw_ledger_entry *kept; /* lazy ones that could not be written, newest first */
@@ -33,6 +33,9 @@ struct gw_ledger {
 
 /* ledger.c, for topic.c: it can be written, or not; error says why not. */
 void gw_ledger_set_available(struct gw_ledger *ledger, bool available, const sl_error *error);
+/* Keeps what is lazy and could not be written for another try; false: it is the end. */
+bool gw_ledger_keep(struct gw_ledger *ledger, struct gw_ledger_entry *entry);
+struct gw_ledger_entry *gw_ledger_take_kept(struct gw_ledger *ledger); /* in their order */
 void gw_ledger_tell(struct gw_ledger_entry *entry, sl_status status);
 void gw_ledger_count_written(struct gw_ledger *ledger, const struct gw_ledger_entry *entry);
 

@@ -86,21 +86,44 @@ void gw_ledger_count_written(struct gw_ledger *ledger, const struct gw_ledger_en
                               memory_order_relaxed);
 }
 
-/* Puts what was not written and must be back in front of what waits. */
-static void put_back(struct gw_ledger *ledger, struct gw_ledger_entry *entry)
+bool gw_ledger_keep(struct gw_ledger *ledger, struct gw_ledger_entry *entry)
 {
     pthread_mutex_lock(&ledger->lock);
-    entry->next = ledger->kept;
-    ledger->kept = entry;
+    bool keeps = !ledger->ending;
+    if (keeps) {
+        entry->next = ledger->kept;
+        ledger->kept = entry;
+    }
     pthread_mutex_unlock(&ledger->lock);
+    return keeps;
+}
+
+/* In their order, in front of list. */
+static struct gw_ledger_entry *prepend_kept(struct gw_ledger *ledger, struct gw_ledger_entry *list)
+{
+    struct gw_ledger_entry *kept = ledger->kept;
+    ledger->kept = NULL;
+    while (kept) { /* newest in front */
+        struct gw_ledger_entry *next = kept->next;
+        kept->next = list;
+        list = kept;
+        kept = next;
+    }
+    return list;
+}
+
+struct gw_ledger_entry *gw_ledger_take_kept(struct gw_ledger *ledger)
+{
+    pthread_mutex_lock(&ledger->lock);
+    struct gw_ledger_entry *list = prepend_kept(ledger, NULL);
+    pthread_mutex_unlock(&ledger->lock);
+    return list;
 }
 
 static void refuse(struct gw_ledger *ledger, struct gw_ledger_entry *entry, sl_status status)
 {
-    if (entry->lazy && status != SL_CHECKSUM_MISMATCH && !ledger->ending) {
-        put_back(ledger, entry);
+    if (entry->lazy && status != SL_CHECKSUM_MISMATCH && gw_ledger_keep(ledger, entry))
         return;
-    }
     if (!entry->lazy)
         atomic_fetch_add_explicit(&ledger->refused, 1, memory_order_relaxed);
     gw_ledger_tell(entry, status);
@@ -154,17 +177,10 @@ static struct gw_ledger_entry *take(struct gw_ledger *ledger)
     int timed_out = 0;
     while (!ledger->urgent && !ledger->stopping && !timed_out)
         timed_out = pthread_cond_timedwait(&ledger->changed, &ledger->lock, &deadline);
-    struct gw_ledger_entry *list = ledger->first, *kept = ledger->kept;
+    struct gw_ledger_entry *list = prepend_kept(ledger, ledger->first);
     ledger->first = NULL;
     ledger->last = &ledger->first;
     ledger->urgent = 0;
-    ledger->kept = NULL;
-    while (kept) { /* newest in front */
-        struct gw_ledger_entry *next = kept->next;
-        kept->next = list;
-        list = kept;
-        kept = next;
-    }
     return list;
 }
 
@@ -243,7 +259,7 @@ static sl_status begin_run(struct gw_ledger *ledger, sl_error *error)
     sl_status status = write_all(ledger, entry, NULL, error);
     if (status && status != SL_CHECKSUM_MISMATCH) {
         gw_ledger_set_available(ledger, false, error);
-        put_back(ledger, entry);
+        gw_ledger_keep(ledger, entry);
         status = SL_OK;
     }
     ledger->unconfirmed = gw_fold_unconfirmed(ledger->store.fold);

@@ -139,6 +139,8 @@ static sl_status open_tables(struct gw_ledger_store *store, sl_error *error)
         status = name_node(store, error);
     if (!status)
         status = check_log(store, error);
+    if (!status && !store->settings.keep_ms) /* it was another setting before */
+        status = gw_fold_forget(store->fold, INT64_MAX, error);
     return status ? status : gw_volumes_load(store->volumes, store->db, error);
 }
 

@@ -39,7 +39,7 @@ struct gw_ledger_log {
     atomic_bool stopping;
     bool started;
     _Atomic int64_t failed_ms; /* when a write failed last, and none has succeeded since; 0: none */
-    int64_t probed_ms;
+    int64_t tried_ms;          /* the reporter's */
 };
 
 /* --- Writing --- */
@@ -65,11 +65,8 @@ static void event_done(struct gw_ledger_entry *entry, sl_status status)
     if (atomic_fetch_sub(&entry->pending, 1) > 1)
         return;
     struct gw_ledger *ledger = entry->ledger;
-    bool again = entry->status && entry->lazy && !atomic_load(&ledger->log_topic->stopping);
-    if (again) {
-        gw_ledger_log_submit(ledger->log_topic, entry);
-        return;
-    }
+    if (entry->status && entry->lazy && gw_ledger_keep(ledger, entry))
+        return; /* the reporter tries it again */
     if (!entry->status)
         gw_ledger_count_written(ledger, entry);
     else if (!entry->lazy)
@@ -134,10 +131,6 @@ static void probe_done(struct gw_ledger_entry *entry)
 /* Whether it can be written again: an event that says nothing. */
 static void probe(struct gw_ledger_log *log)
 {
-    int64_t now_ms = sl_mono_ms();
-    if (!atomic_load(&log->failed_ms) || now_ms - log->probed_ms < RETRY_MS)
-        return;
-    log->probed_ms = now_ms;
     struct {
         struct gw_ledger_entry entry; /* first */
         struct gw_ledger_event event;
@@ -153,12 +146,29 @@ static void probe(struct gw_ledger_log *log)
     gw_ledger_log_submit(log, &both->entry);
 }
 
+/* What must be written and could not be: again. */
+static void try_kept(struct gw_ledger_log *log)
+{
+    for (struct gw_ledger_entry *list = gw_ledger_take_kept(log->ledger); list;) {
+        struct gw_ledger_entry *entry = list;
+        list = list->next;
+        gw_ledger_log_submit(log, entry);
+    }
+}
+
 static void *report(void *opaque)
 {
     struct gw_ledger_log *log = opaque;
     while (!atomic_load(&log->stopping)) {
         rd_kafka_poll(log->producer, REPORTS_MS);
-        probe(log);
+        int64_t now_ms = sl_mono_ms();
+        if (now_ms - log->tried_ms < RETRY_MS)
+            continue;
+        log->tried_ms = now_ms;
+        if (atomic_load(&log->failed_ms))
+            probe(log);
+        else
+            try_kept(log);
     }
     return NULL;
 }
@@ -429,8 +439,16 @@ void gw_ledger_log_finish(struct gw_ledger_log *log)
     pthread_join(log->reporter, NULL);
     pthread_join(log->reader, NULL);
     /* Whoever waits still hears that it is over. */
+    pthread_mutex_lock(&log->ledger->lock);
+    log->ledger->ending = true;
+    pthread_mutex_unlock(&log->ledger->lock);
     rd_kafka_purge(log->producer, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
     rd_kafka_flush(log->producer, FLUSH_MS);
+    for (struct gw_ledger_entry *list = gw_ledger_take_kept(log->ledger); list;) {
+        struct gw_ledger_entry *entry = list;
+        list = list->next;
+        gw_ledger_tell(entry, SL_CLOSED);
+    }
 }
 
 void gw_ledger_log_free(struct gw_ledger_log **out)
