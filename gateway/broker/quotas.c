@@ -73,6 +73,7 @@ bool gw_broker_keeps_quotas(const struct gw_broker *broker, int *share, double *
 {
     *share = broker->direct_share;
     int64_t window_ms = broker->quota_window_ms;
-    *least_out = (double)((GW_MESSAGE_MAX * (int64_t)1000 + window_ms - 1) / window_ms); /* rounded up */
+    int64_t least = (GW_MESSAGE_MAX * (int64_t)1000 + window_ms - 1) / window_ms; /* rounded up */
+    *least_out = (double)least;
     return broker->direct_share > 0;
 }
