@@ -42,7 +42,7 @@ NOT_OURS = re.compile(r"out-of-memory|sl_error_oom|overloaded|shutting-down|\"st
 
 source.MAKERS = {"gw_respond_error", "gw_respond_errorf", "gw_respond_error_after", "gw_respond_error_with", "refuse",
                  "refuse_size", "refuse_bearer", "refuse_rate", "sl_error_set", "gw_respond_failure", "fail", "no_catalog",
-                 "answer_wrong_method", "stop", "forbid", "gw_stream_fail", "unknown", "unclear"}
+                 "answer_wrong_method", "stop", "forbid", "gw_stream_fail", "unknown", "unclear", "bad_parameter"}
 source.DENIERS = {"framing.c:fault_of": r'return "', "ingest.c:gw_message_fault": r'return "',
                   "token.c:fault_of": r'return "', "token.c:is_scope": r"return false;", "gzip_header.c": r"return FAULT",
                   "layer_spec.c:is_media_type": r"return false;", "request.c:check_argument": r"\*bad = true",
