@@ -2,24 +2,30 @@
 #include "gateway/broker/wire_tls.h"
 
 #include "base/error.h"
+#include "config/settings.h"
 
 #include <arpa/inet.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
+#include <stdio.h>
 #include <string.h>
 
 const char *gw_wire_tls_reason(void)
 {
-    const char *reason = ERR_reason_error_string(ERR_peek_last_error());
+    const char *reason = ERR_reason_error_string(ERR_peek_error());
     ERR_clear_error();
     return reason ? reason : "no reason given";
 }
 
 static sl_status refuse(const struct gw_broker *broker, const char *what, const char *value, sl_error *error)
 {
-    return sl_error_set(error, SL_BAD_CONFIG, "%s.client: %s%s%s: %s", broker->root, what, value ? " " : "",
-                        value ? value : "", gw_wire_tls_reason());
+    char path[GW_SETTING_MAX];
+    snprintf(path, sizeof path, "%s.client", broker->root);
+    sl_error_set(error, SL_BAD_CONFIG, "%s: %s%s%s: %s", path, what, value ? " " : "", value ? value : "",
+                 gw_wire_tls_reason());
+    sl_config_prefix(broker->config, path, error);
+    return SL_BAD_CONFIG;
 }
 
 static int hand_password(char *out, int size, int writing, void *opaque)

@@ -12,7 +12,8 @@ sl_status gw_wire_tls_context(const struct gw_broker *broker, const struct gw_wi
                               SSL_CTX **out, sl_error *error);
 /* Who the other end has to be, by the settings. */
 bool gw_wire_tls_name(SSL *tls, const struct gw_wire_settings *settings, const char *host);
-/* OpenSSL's last complaint on this thread, which it then forgets. Never NULL. */
+/* OpenSSL's first complaint on this thread, the cause of those that follow; it then forgets them. Never NULL.
+ */
 const char *gw_wire_tls_reason(void);
 
 #endif

@@ -43,6 +43,14 @@ WRONG = (
     ("kafka_value", RIGHT + ", kafka.consumer { fetch.min.bytes = many }", r"kafka\.consumer\.fetch\.min\.bytes"),
     ("kafka_reserved", RIGHT + ", kafka.producer { acks = 1 }", r"kafka\.producer\.acks cannot be set"),
     ("kafka_ca", RIGHT + ', kafka.producer { security.protocol = ssl, ssl.ca.location = "{d}/none.pem" }', r"none\.pem"),
+    ("quotas_alone", RIGHT + ", kafka.quotas.enabled = true",
+     r"gateway\.conf:1:\d+: .*kafka\.quotas\.enabled = true takes streamlayer\.gateway\.kafka\.acls\.enabled = true"),
+    ("acls_mechanism", RIGHT + ", kafka { acls.enabled = true, client { security.protocol = sasl_ssl, sasl.mechanism = GSSAPI } }",
+     r"kafka\.client\.sasl\.mechanism cannot be used together with .*SCRAM-SHA-512"),
+    ("acls_revocations", RIGHT + ', kafka { acls.enabled = true, client { security.protocol = ssl, ssl.crl.location = "{d}/first.pem" } }',
+     r"kafka\.client\.ssl\.crl\.location cannot be used together with"),
+    ("acls_certificate", RIGHT + ', kafka { acls.enabled = true, client { security.protocol = ssl, ssl.certificate.location = "{d}/text" } }',
+     r"kafka\.client: ssl\.certificate\.location /\S+/text: no start line"),
     ("key_lead", RIGHT + ", token { key-lifetime = 59 minutes }",
      r"gateway\.conf:1:\d+: .*token\.key-lifetime = 59 minutes: a key would sign for less time .*key-lead, 3600000 ms"),
     ("issuer_audience", RIGHT + ', token.issuers.a { issuer = "https://i", jwks-url = "https://i/jwks" }',
@@ -143,6 +151,8 @@ class CheckConfig(TestCase):
                 (RIGHT + issuers(100), ""),
                 (RIGHT + tls + ", listen.address = 0.0.0.0", ""),
                 (RIGHT + ', kafka.producer { security.protocol = ssl, ssl.ca.location = "{d}/first.pem" }', ""),
+                (RIGHT + ', kafka { acls.enabled = true, quotas.enabled = true, client { security.protocol = ssl, ssl.ca.location = "{d}/first.pem", '
+                 'ssl.certificate.location = "{d}/first.pem", ssl.key.location = "{d}/first.key" } }', ""),
                 ('kafka.brokers = "b:1", data-directory = "{d}/older"', r"^note: .*/older/catalogs\.db has schema 1: the start upgrades")):
             code, out, err = self.check(settings)
             self.assertEqual((code, out), (0, "the configuration is right\n"), err)
