@@ -13,6 +13,7 @@ struct changing {
     struct gw_change change; /* first */
     struct gw_request *request;
     struct gw_meter *meter;
+    bool counted; /* the meter has where it goes on, and is submitted */
     sl_offset sought[GW_PARTITIONS_MAX];
     sl_partition_position *positions; /* GW_POSITIONS */
     sl_offset offsets[];
@@ -58,8 +59,9 @@ static void count_again(struct changing *call)
 {
     const struct gw_change *change = &call->change;
     bool fits = true;
-    if (!call->meter || !change->effective)
+    if (!call->meter || !change->effective || call->counted)
         return;
+    call->counted = true;
     for (size_t i = 0; i < change->sought_count && fits; i++)
         fits = gw_meter_seek(call->meter, call->sought[i]);
     gw_meter_submit(call->meter);
