@@ -4,7 +4,7 @@
 #include "position.h"
 
 #include "base/buffer.h"
-#include "base/error.h"
+#include "base/text.h"
 #include "base/time.h"
 
 #include <errno.h>
@@ -323,13 +323,13 @@ static int tell_verified(const struct cli *cli, const json_t *value)
         putchar('\n');
         return CLI_OK;
     }
-    printf("Good: the statement of %s by %s, made at %s, is as it was signed: %zu lines, %lld messages and "
-           "%lld bytes "
+    size_t lines = json_array_size(json_object_get(value, "lines"));
+    printf("Good: the statement of %s by %s, made at %s, is as it was signed: %zu %s, %lld messages and %lld "
+           "bytes "
            "out, %lld bytes of blobs out.\n",
            json_string_value(json_object_get(value, "month")),
            json_string_value(json_object_get(value, "issuer")),
-           json_string_value(json_object_get(value, "made")),
-           json_array_size(json_object_get(value, "lines")),
+           json_string_value(json_object_get(value, "made")), lines, sl_plural(lines, "line", "lines"),
            (long long)json_integer_value(json_object_get(sum, "messagesOut")),
            (long long)json_integer_value(json_object_get(sum, "bytesOut")),
            (long long)json_integer_value(json_object_get(sum, "blobBytesOut")));

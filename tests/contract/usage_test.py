@@ -146,7 +146,7 @@ class Statement(Usage):
         self.assertIn("2 messages and 10 bytes out", self.verify(text))
         # Each figure, shown or signed; the line as a whole; the signature.
         for at in range(len(statement["lines"])):
-            for figure in FIGURES:
+            for figure in FIGURES if at == 0 else FIGURES[-1:]:
                 told = self.verify(self.changed(text, lambda value: value["statement"]["lines"][at].update({figure: 7777})), code=1)
                 self.assertIn(f"lines[{at}].{figure} was changed", told)
         for change in (lambda value: value["statement"]["lines"].pop(), lambda value: value["statement"]["sum"].pop("bytesOut"),
