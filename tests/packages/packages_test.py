@@ -189,12 +189,16 @@ class Packages(streamlayer.TestCase):
         self.assertIn("POST /oauth2/token", system.read(access + ".1"))
         self.stop(process)
 
+        # From here on systemd seems to run, and what it is asked for is written down.
+        os.makedirs(system.path("/run/systemd/system"))
+        system.write("/usr/bin/deb-systemd-invoke", '#!/bin/sh\necho "$@" >>/asked\n')
         settings, made = system.read(CONF), set(os.listdir(system.path(DATA)))
         place = self.scratch()
         for name in "streamlayerd", "streamlayer":
             os.rename(newer(name, "9.0.0", place), system.path(f"/{name}.deb"))
         system.run("dpkg", "--install", "/streamlayerd.deb", "/streamlayer.deb")
         self.assertIn("9.0.0", system.run("dpkg-query", "--show", "streamlayerd").stdout)
+        self.assertEqual(system.read("/asked"), "try-restart streamlayerd.service\n")
         self.assertEqual(system.read(CONF), settings)
         process, url = self.serve(system)
         credentials = system.read(DATA + "/root.properties")
@@ -203,6 +207,7 @@ class Packages(streamlayer.TestCase):
         self.stop(process)
 
         system.apt("remove", "streamlayerd")
+        self.assertEqual(system.read("/asked").splitlines()[1:], ["stop streamlayerd.service"])
         self.assertFalse(os.path.exists(system.path("/usr/bin/streamlayerd")))
         self.assertEqual(system.read(CONF), settings)
         self.assertLessEqual(made, set(os.listdir(system.path(DATA))))
