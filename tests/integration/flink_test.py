@@ -274,7 +274,6 @@ class Secured(Jobs):
         streamlayer.write_text(directory + "/token", self.platform.token)
         for layer in ("a", "b"):
             self.platform.layer(self.hrn, layer, "text/plain", 1)
-        self.platform.cli("acl", "repair")  # a Kafka that came up slowly may not have them by itself yet
         self.produce("a", [f"key-{i}\tpayload {i}\n" for i in range(20)], "--key-delimiter", "\\t")
         tables = (self.ddl("a", "--source", "-s", "begin", "--until", "end") +
                   self.ddl("b", "--sink", "--token-file", directory + "/token"))

@@ -31,7 +31,6 @@ static void consumer_free(struct sl_kafka_consumer *consumer, bool abandoned)
     free(consumer);
 }
 
-/* What librdkafka reports in the place of a message. SL_OK: it mends that by itself. */
 /* The marks that end transactions take offsets, and nobody is handed one: without this a layer that is
  * written in transactions would never be read to its end. Only what is told of positions goes by it: messages
  * that come are still measured by next. */
@@ -42,6 +41,7 @@ static void met_end(const struct sl_kafka_consumer *consumer, const rd_kafka_mes
         position->end = message->offset;
 }
 
+/* What librdkafka reports in the place of a message. SL_OK: it mends that by itself. */
 static sl_status consumer_error(struct sl_kafka_consumer *consumer, const rd_kafka_message_t *message,
                                 sl_error *error)
 {

@@ -35,12 +35,20 @@ void sl_kafka_leftovers_know(struct sl_kafka_consumer *consumer, const rd_kafka_
 
 void sl_kafka_leftovers_drop(struct sl_kafka_consumer *consumer)
 {
+    /* Moved out first: what is last to hold a partition ends it and its queue, and waits for ever when that
+     * happens while this queue is locked, as polling it does for what it throws away itself. */
+    rd_kafka_queue_t *apart = consumer->queue_count ? rd_kafka_queue_new(consumer->client->rk) : NULL;
+    rd_kafka_event_t *event;
     for (size_t i = 0; i < consumer->queue_count; i++) {
-        rd_kafka_event_t *event;
-        while ((event = rd_kafka_queue_poll(consumer->queues[i].queue, 0)))
-            rd_kafka_event_destroy(event);
-        rd_kafka_queue_destroy(consumer->queues[i].queue);
+        rd_kafka_queue_forward(consumer->queues[i].queue, apart);
+        rd_kafka_queue_forward(consumer->queues[i].queue, NULL);
     }
+    while (apart && (event = rd_kafka_queue_poll(apart, 0)))
+        rd_kafka_event_destroy(event);
+    if (apart)
+        rd_kafka_queue_destroy(apart);
+    for (size_t i = 0; i < consumer->queue_count; i++)
+        rd_kafka_queue_destroy(consumer->queues[i].queue);
     free(consumer->queues);
     consumer->queues = NULL;
     consumer->queue_count = 0;
