@@ -193,7 +193,7 @@ static void bad_bodies_are_told_apart(void **state)
     static const struct {
         const char *body, *cause;
     } bad[] = {
-        {"", "no JSON"},
+        {"", "the body is empty"},
         {"{\"id\":\"x\",}", "line 1, column 11"},
         {"[]", "no object"},
         {"{}", "\\\"id\\\" is missing"},
