@@ -29,13 +29,13 @@ typedef enum sl_usage_granularity {
 
 /* What is asked for. Zeroed but for struct_size and the times it is all that the caller may see. */
 typedef struct sl_usage_filter {
-    size_t struct_size;      /* sizeof(sl_usage_filter): lets the struct grow */
-    const char *application; /* by its id or its name; NULL: all */
-    const char *hrn;         /* the catalog's; NULL: all */
-    const char *layer;       /* its id; NULL: all */
-    int64_t from_ms;         /* from the hour that it is in; -1: from the first */
-    int64_t to_ms;           /* to the end of the hour before it; -1: to the last */
-    sl_usage_granularity granularity;
+    size_t struct_size;               /* sizeof(sl_usage_filter): lets the struct grow */
+    const char *application;          /* by its id or its name; NULL: all */
+    const char *hrn;                  /* the catalog's; NULL: all */
+    const char *layer;                /* its id; NULL: all */
+    int64_t from_ms;                  /* from the hour that it is in; -1: from the first */
+    int64_t to_ms;                    /* to the end of the hour before it; -1: to the last */
+    sl_usage_granularity granularity; /* what an entry is of: 0 is a day */
 } sl_usage_filter;
 
 /* What an application has used of a layer, in a consumer group, in one hour, day or month. */
@@ -46,11 +46,16 @@ typedef struct sl_usage {
     const char *hrn;         /* the catalog's */
     const char *layer;       /* its id */
     const char *group;       /* the consumer group; "": what no group has part in */
-    int64_t from_ms, to_ms;  /* the hour, day or month; to is not in it any more */
-    int64_t calls_in, calls_out;
-    int64_t messages_in, messages_out;
-    int64_t bytes_in, bytes_out;
-    int64_t blob_bytes_in, blob_bytes_out;
+    int64_t from_ms;         /* the first moment of the hour, day or month */
+    int64_t to_ms;           /* the first moment after it */
+    int64_t calls_in;        /* calls that write, answered with 2xx */
+    int64_t calls_out;       /* calls that read, answered with 2xx */
+    int64_t messages_in;     /* messages written */
+    int64_t messages_out;    /* messages delivered, each once */
+    int64_t bytes_in;        /* of their payloads */
+    int64_t bytes_out;       /* of their payloads */
+    int64_t blob_bytes_in;   /* bytes of blobs stored */
+    int64_t blob_bytes_out;  /* bytes of blobs delivered */
 } sl_usage;
 
 typedef struct sl_usage_list sl_usage_list; /* usage */
@@ -69,11 +74,17 @@ SL_API const char *sl_usage_list_json(const sl_usage_list *list);
 
 /* A delivery of which nobody knows whether it arrived: it is part of the usage. */
 typedef struct sl_usage_unconfirmed {
-    size_t struct_size; /* sizeof(sl_usage_unconfirmed), set by the caller */
-    const char *application, *name, *hrn, *layer, *group; /* as above */
-    int64_t at_ms;                                        /* when it left */
-    bool open;                                            /* it is under way yet */
-    int64_t messages, bytes, blob_bytes;
+    size_t struct_size;      /* sizeof(sl_usage_unconfirmed), set by the caller */
+    const char *application; /* its id */
+    const char *name;        /* its name; NULL: there is no such application any more */
+    const char *hrn;         /* the catalog's */
+    const char *layer;       /* its id */
+    const char *group;       /* the consumer group; "": what no group has part in */
+    int64_t at_ms;           /* when it left */
+    bool open;               /* it is under way yet */
+    int64_t messages;        /* messages in it that were not counted before */
+    int64_t bytes;           /* of their payloads */
+    int64_t blob_bytes;      /* of the blob in it */
 } sl_usage_unconfirmed;
 
 typedef struct sl_usage_unconfirmed_list sl_usage_unconfirmed_list; /* such deliveries */
