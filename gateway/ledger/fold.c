@@ -1,6 +1,7 @@
 #include "gateway/ledger/fold.h"
 
 #include "base/error.h"
+#include "gateway/ledger/batch.h"
 #include "gateway/ledger/records.h"
 #include "gateway/ledger/rows.h"
 #include "gateway/store/db.h"
@@ -9,21 +10,13 @@
 #include <string.h>
 
 #define HOUR_MS 3600000
-#define PLACES  32 /* partitions of a delivery that are at hand: as many as a layer has */
-
-/* A partition of the delivery at hand. */
-struct place {
-    int32_t partition;
-    struct gw_ranges ranges;
-};
 
 struct gw_fold {
     struct gw_rows rows;
     bool keep_settled;
     int64_t unconfirmed;
-    struct gw_record_list list, again; /* for reuse, as what follows */
-    struct place places[PLACES];
-    size_t place_count;
+    struct gw_batch *batch;
+    struct gw_record_list list, again; /* for reuse */
 };
 
 static bool take_count(void *opaque, sqlite3_stmt *row)
@@ -41,6 +34,8 @@ sl_status gw_fold_open(sqlite3 *db, bool keep_settled, struct gw_fold **out, sl_
     fold->keep_settled = keep_settled;
     sl_status status = gw_rows_open(db, &fold->rows, error);
     if (!status)
+        status = gw_batch_create(&fold->rows, &fold->batch, error);
+    if (!status)
         status = gw_db_run(db, "SELECT count(*) FROM deliveries WHERE state = 1", take_count,
                            &fold->unconfirmed, NULL, error, "");
     if (status)
@@ -55,6 +50,7 @@ void gw_fold_close(struct gw_fold **out)
     *out = NULL;
     if (!fold)
         return;
+    gw_batch_destroy(&fold->batch);
     gw_rows_close(&fold->rows);
     gw_records_free(&fold->list);
     gw_records_free(&fold->again);
@@ -66,10 +62,10 @@ static sl_status bill(struct gw_fold *fold, struct gw_ledger_event *event, const
                       sl_error *error)
 {
     int64_t hour = event->at_ms / HOUR_MS;
-    sl_status status = gw_rows_hour(&fold->rows, event->application, &hour, error);
+    sl_status status = gw_batch_hour(fold->batch, event->application, &hour, error);
     event->hour = hour;
     event->billed = usage->bytes_out + usage->blob_bytes_out;
-    return status ? status : gw_rows_bill(&fold->rows, event, hour, usage, error);
+    return status ? status : gw_batch_bill(fold->batch, event, hour, usage, error);
 }
 
 /* The event's records, not marked yet. false: no memory. */
@@ -83,38 +79,6 @@ static bool take_records(struct gw_fold *fold, const struct gw_ledger_event *eve
         memcpy(list->records, event->records, event->count * sizeof *list->records);
     list->count = event->count;
     return true;
-}
-
-/* Writes back what is counted of the partitions at hand. */
-static sl_status put_places(struct gw_fold *fold, const struct gw_ledger_event *event, sl_error *error)
-{
-    sl_status status = SL_OK;
-    for (size_t i = 0; i < fold->place_count && !status; i++)
-        status = gw_rows_put_reached(&fold->rows, event, fold->places[i].partition, &fold->places[i].ranges,
-                                     error);
-    fold->place_count = 0;
-    return status;
-}
-
-/* What is counted of a partition, as of this event. */
-static sl_status find_ranges(struct gw_fold *fold, const struct gw_ledger_event *event, int32_t partition,
-                             struct gw_ranges **ranges, sl_error *error)
-{
-    sl_status status = SL_OK;
-    size_t at = 0;
-    while (at < fold->place_count && fold->places[at].partition != partition)
-        at++;
-    if (at == PLACES) {
-        status = put_places(fold, event, error);
-        at = 0;
-    }
-    if (at == fold->place_count && !status) {
-        fold->places[at].partition = partition;
-        status = gw_rows_reached(&fold->rows, event, partition, &fold->places[at].ranges, error);
-        fold->place_count += !status;
-    }
-    *ranges = &fold->places[at].ranges;
-    return status;
 }
 
 /* Marks what counts of a run of records of one partition, and notes that it is counted. Offsets that lie
@@ -142,14 +106,13 @@ static sl_status count_records(struct gw_fold *fold, const struct gw_ledger_even
 {
     struct gw_record_list *list = &fold->list;
     sl_status status = take_records(fold, event) ? SL_OK : sl_error_oom(error);
-    fold->place_count = 0;
     for (size_t at = 0; at < list->count && !status;) {
         struct gw_ranges *ranges;
-        status = find_ranges(fold, event, list->records[at].partition, &ranges, error);
+        status = gw_batch_reached(fold->batch, event, list->records[at].partition, &ranges, error);
         if (!status)
             at = count_run(list, at, ranges, delivery);
     }
-    return status ? status : put_places(fold, event, error);
+    return status;
 }
 
 static sl_status deliver(struct gw_fold *fold, const char *node, const char *writer,
@@ -164,7 +127,9 @@ static sl_status deliver(struct gw_fold *fold, const char *node, const char *wri
     usage.bytes_out += delivery.bytes;
     if (!status)
         status = bill(fold, event, &usage, error);
-    return status ? status : gw_rows_add_delivery(&fold->rows, event, &delivery, &fold->list, error);
+    if (!status && fold->keep_settled)
+        return gw_rows_add_delivery(&fold->rows, event, &delivery, &fold->list, error);
+    return status ? status : gw_batch_add_delivery(fold->batch, event, &delivery, &fold->list, error);
 }
 
 static int compare(const void *a, const void *b)
@@ -252,8 +217,11 @@ static sl_status settle(struct gw_fold *fold, const char *writer, int64_t number
 {
     struct gw_delivery delivery;
     bool found = false, settled = false;
-    sl_status status =
-        fold->keep_settled ? SL_OK : gw_rows_settle(&fold->rows, writer, number, &settled, error);
+    if (gw_batch_settle(fold->batch, writer, number))
+        return SL_OK;
+    sl_status status = gw_batch_flush_deliveries(fold->batch, error);
+    if (!status && !fold->keep_settled)
+        status = gw_rows_settle(&fold->rows, writer, number, &settled, error);
     if (!status && !settled)
         status = gw_rows_delivery(&fold->rows, writer, number, &delivery, &fold->list, &found, error);
     if (status || !found)
@@ -286,8 +254,10 @@ static sl_status break_off(struct gw_fold *fold, struct gw_delivery *delivery, s
 static sl_status broken(struct gw_fold *fold, const char *writer, int64_t number, sl_error *error)
 {
     struct gw_delivery delivery;
-    bool found;
-    sl_status status = gw_rows_delivery(&fold->rows, writer, number, &delivery, &fold->list, &found, error);
+    bool found = false;
+    sl_status status = gw_batch_flush_deliveries(fold->batch, error);
+    if (!status)
+        status = gw_rows_delivery(&fold->rows, writer, number, &delivery, &fold->list, &found, error);
     return status || !found || delivery.state != GW_DELIVERY_OPEN ? status
                                                                   : break_off(fold, &delivery, error);
 }
@@ -295,13 +265,13 @@ static sl_status broken(struct gw_fold *fold, const char *writer, int64_t number
 static sl_status begin(struct gw_fold *fold, const char *node, const char *writer, sl_error *error)
 {
     struct gw_delivery delivery;
-    sl_status status;
-    bool found;
-    do {
+    sl_status status = gw_batch_flush_deliveries(fold->batch, error);
+    bool found = !status;
+    while (!status && found) {
         status = gw_rows_left_open(&fold->rows, node, writer, &delivery, &fold->list, &found, error);
         if (!status && found)
             status = break_off(fold, &delivery, error);
-    } while (!status && found);
+    }
     return status;
 }
 
@@ -309,12 +279,10 @@ static sl_status go_to(struct gw_fold *fold, struct gw_ledger_event *event, sl_e
 {
     sl_status status = SL_OK;
     for (size_t i = 0; i < event->count && !status; i++) {
-        struct gw_ranges ranges;
-        status = gw_rows_reached(&fold->rows, event, event->records[i].partition, &ranges, error);
-        if (status)
-            return status;
-        gw_ranges_cut(&ranges, event->records[i].offset);
-        status = gw_rows_put_reached(&fold->rows, event, event->records[i].partition, &ranges, error);
+        struct gw_ranges *ranges;
+        status = gw_batch_reached(fold->batch, event, event->records[i].partition, &ranges, error);
+        if (!status)
+            gw_ranges_cut(ranges, event->records[i].offset);
     }
     return status ? status : bill(fold, event, &event->usage, error);
 }
@@ -339,13 +307,19 @@ sl_status gw_fold_apply(struct gw_fold *fold, const char *node, const char *writ
     }
 }
 
+sl_status gw_fold_flush(struct gw_fold *fold, sl_error *error)
+{
+    return gw_batch_flush(fold->batch, error);
+}
+
 int64_t gw_fold_unconfirmed(const struct gw_fold *fold)
 {
     return fold->unconfirmed;
 }
 
-void gw_fold_set_unconfirmed(struct gw_fold *fold, int64_t count)
+void gw_fold_roll_back(struct gw_fold *fold, int64_t count)
 {
+    gw_batch_forget(fold->batch);
     fold->unconfirmed = count;
 }
 

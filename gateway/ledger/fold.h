@@ -39,11 +39,16 @@ sl_status gw_fold_check(sqlite3 *db, sl_error *error);
 sl_status gw_fold_apply(struct gw_fold *fold, const char *node, const char *writer,
                         struct gw_ledger_event *event, sl_error *error);
 
+/* Writes the rows that were changed: until then they are in memory. Before the transaction is committed;
+ * errors as above. */
+sl_status gw_fold_flush(struct gw_fold *fold, sl_error *error);
+
 /* Removes what was settled before. */
 sl_status gw_fold_forget(struct gw_fold *fold, int64_t before_ms, sl_error *error);
 
-/* How many deliveries are unconfirmed, as of what was applied; the second: after a rollback. */
+/* How many deliveries are unconfirmed, as of what was applied. */
 int64_t gw_fold_unconfirmed(const struct gw_fold *fold);
-void gw_fold_set_unconfirmed(struct gw_fold *fold, int64_t count);
+/* After a rollback: what is in memory goes, and so many are unconfirmed. */
+void gw_fold_roll_back(struct gw_fold *fold, int64_t unconfirmed);
 
 #endif

@@ -44,13 +44,23 @@ void gw_ledger_set_available(struct gw_ledger *ledger, bool available, const sl_
         snprintf(ledger->why, sizeof ledger->why, "%.*s", GW_LEDGER_WHY - 1, error->text);
     pthread_mutex_unlock(&ledger->lock);
     if (before && !available)
-        SL_ERROR(
-            &ledger->log,
-            "ledger: %s: %s; what is to be counted is refused until it can be written: give the disk room, "
-            "or the gateway the right to write there",
-            ledger->store.path, error->text);
+        SL_ERROR(&ledger->log, "ledger: %s: %s; what is to be counted is refused until it can be written%s",
+                 ledger->store.path, error->text,
+                 error->status == SL_CHECKSUM_MISMATCH
+                     ? ""
+                     : ": give the disk room, or the gateway the right to write there");
     else if (!before && available)
         SL_INFO(&ledger->log, "ledger: %s can be written again", ledger->store.path);
+}
+
+void gw_ledger_set_part(struct gw_ledger *ledger, enum gw_ledger_part part, const sl_error *error)
+{
+    pthread_mutex_lock(&ledger->lock);
+    ledger->failing = error ? ledger->failing | part : ledger->failing & ~(unsigned)part;
+    bool all = !ledger->failing;
+    pthread_mutex_unlock(&ledger->lock);
+    if (error || all)
+        gw_ledger_set_available(ledger, !error, error);
 }
 
 static sl_status write_entry(struct gw_ledger *ledger, struct gw_ledger_entry *entry, sl_error *error)
@@ -120,7 +130,7 @@ struct gw_ledger_entry *gw_ledger_take_kept(struct gw_ledger *ledger)
     return list;
 }
 
-static void refuse(struct gw_ledger *ledger, struct gw_ledger_entry *entry, sl_status status)
+void gw_ledger_refuse(struct gw_ledger *ledger, struct gw_ledger_entry *entry, sl_status status)
 {
     if (entry->lazy && status != SL_CHECKSUM_MISMATCH && gw_ledger_keep(ledger, entry))
         return;
@@ -144,7 +154,7 @@ static void write_list(struct gw_ledger *ledger, struct gw_ledger_entry *list)
         if (status == SL_CHECKSUM_MISMATCH)
             SL_ERROR(&ledger->log, "ledger: %s: %s", ledger->store.path, error.text);
         if (status) {
-            refuse(ledger, entry, status);
+            gw_ledger_refuse(ledger, entry, status);
             continue;
         }
         for (size_t i = 0; i < entry->count; i++)
@@ -164,8 +174,9 @@ static void write_list(struct gw_ledger *ledger, struct gw_ledger_entry *list)
 static void probe(struct gw_ledger *ledger)
 {
     sl_error error;
-    sl_status status = gw_ledger_store_probe(&ledger->store, &error);
-    if (!status)
+    if (ledger->folder && !gw_journal_probe(ledger->journal, &error))
+        gw_ledger_set_part(ledger, GW_LEDGER_APPENDING, NULL);
+    else if (!ledger->folder && !gw_ledger_store_probe(&ledger->store, &error))
         gw_ledger_set_available(ledger, true, NULL);
 }
 
@@ -193,7 +204,9 @@ static void *run(void *opaque)
         struct gw_ledger_entry *list = take(ledger);
         bool available = ledger->available;
         pthread_mutex_unlock(&ledger->lock);
-        if (list)
+        if (list && ledger->folder)
+            gw_ledger_write_journal(ledger, list);
+        else if (list)
             write_list(ledger, list);
         else if (!available)
             probe(ledger);
@@ -268,6 +281,48 @@ static sl_status begin_run(struct gw_ledger *ledger, sl_error *error)
     return status;
 }
 
+/* Folds what the last run has left in the journal. From then on it is written to, unless the ledger has a
+ * bound that leaves it no room. */
+static sl_status open_journal(struct gw_ledger *ledger, const char *data_directory, sl_error *error)
+{
+    struct gw_ledger_store *store = &ledger->store;
+    uint64_t position, missing;
+    sl_status status = gw_ledger_store_position(store, &position, error);
+    if (!status)
+        status = gw_journal_open(data_directory, store->node, position, store->settings.max_bytes > 0,
+                                 &ledger->journal, &missing, error);
+    if (status)
+        return status;
+    if (missing)
+        SL_WARNING(
+            &ledger->log,
+            "ledger: %s is older than its journal, as a copy is that was put back: the journal lacks %llu "
+            "writes that came after the copy, and what was used then is not counted; what came later is",
+            store->path, (unsigned long long)missing);
+    ledger->folder = gw_folder_new(ledger);
+    return ledger->folder ? gw_folder_replay(ledger->folder, error) : sl_error_oom(error);
+}
+
+/* Where there is to be a journal, it is used from now on. */
+static sl_status use_journal(struct gw_ledger *ledger, sl_error *error)
+{
+    if (gw_ledger_has_journal(&ledger->store.settings)) {
+        sl_status status = gw_ledger_store_relax(&ledger->store, error);
+        return status ? status : gw_folder_start(ledger->folder, error);
+    }
+    if (gw_ledger_store_checkpoint(&ledger->store))
+        gw_journal_remove(ledger->journal);
+    gw_folder_free(&ledger->folder);
+    return SL_OK;
+}
+
+static void release(struct gw_ledger *ledger)
+{
+    gw_folder_free(&ledger->folder);
+    gw_journal_close(&ledger->journal);
+    sl_buffer_free(&ledger->frame);
+}
+
 sl_status gw_ledger_open(const char *data_directory, const struct gw_ledger_settings *settings,
                          const struct sl_log *log, struct gw_ledger **out, sl_error *error)
 {
@@ -276,13 +331,18 @@ sl_status gw_ledger_open(const char *data_directory, const struct gw_ledger_sett
         return sl_error_oom(error);
     ledger->log = *log;
     ledger->last = &ledger->first;
+    sl_buffer_init(&ledger->frame, GW_FRAME_MAX);
     pthread_mutex_init(&ledger->lock, NULL);
     sl_cond_init(&ledger->changed);
     sl_status status = gw_ledger_store_open(&ledger->store, data_directory, settings, log, error);
     if (!status && !sl_random_hex(ledger->writer, GW_WRITER_DIGITS))
         status = sl_error_set(error, SL_INTERNAL, "the system gave no random bytes");
     if (!status && !settings->kafka)
+        status = open_journal(ledger, data_directory, error);
+    if (!status && !settings->kafka)
         status = begin_run(ledger, error);
+    if (!status && !settings->kafka)
+        status = use_journal(ledger, error);
     if (status == SL_OUT_OF_MEMORY || status == SL_INTERNAL) {
         gw_ledger_close(out);
         return status;
@@ -302,6 +362,8 @@ sl_status gw_ledger_open(const char *data_directory, const struct gw_ledger_sett
         return SL_OK;
     }
     if (pthread_create(&ledger->thread, NULL, run, ledger)) {
+        if (ledger->folder)
+            gw_folder_finish(ledger->folder);
         gw_ledger_close(out);
         return sl_error_set(error, SL_INTERNAL, "cannot start the ledger's thread");
     }
@@ -322,6 +384,8 @@ void gw_ledger_finish(struct gw_ledger *ledger)
         gw_ledger_log_finish(ledger->log_topic);
     else if (first)
         pthread_join(ledger->thread, NULL);
+    if (first && ledger->folder)
+        gw_folder_finish(ledger->folder);
 }
 
 void gw_ledger_close(struct gw_ledger **out)
@@ -332,6 +396,7 @@ void gw_ledger_close(struct gw_ledger **out)
         return;
     gw_ledger_finish(ledger);
     gw_ledger_log_free(&ledger->log_topic);
+    release(ledger);
     gw_ledger_store_close(&ledger->store);
     pthread_mutex_destroy(&ledger->lock);
     pthread_cond_destroy(&ledger->changed);

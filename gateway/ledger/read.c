@@ -26,6 +26,9 @@ static sl_status begin(const struct gw_ledger *ledger, const char *select, struc
     sl_buffer_append_text(&question->sql, select);
     if (!ledger->running)
         return sl_error_set(error, SL_UNAVAILABLE, "%s", ledger->why);
+    sl_status status = ledger->folder ? gw_folder_catch_up(ledger->folder, error) : SL_OK;
+    if (status)
+        return status;
     if (sqlite3_open_v2(ledger->store.path, &question->db, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, NULL))
         return fail(question, error);
     sqlite3_busy_timeout(question->db, BUSY_MS);

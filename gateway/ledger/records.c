@@ -3,11 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define NUMBER_MAX 10 /* bytes of one */
-#define RUN_MAX    ((uint64_t)1 << 40)
+#define RUN_MAX ((uint64_t)1 << 40)
 
-/* Writes a number where there is room; what is behind it. */
-static unsigned char *write_number(unsigned char *out, uint64_t number)
+unsigned char *gw_number_write(unsigned char *out, uint64_t number)
 {
     for (; number > 0x7f; number >>= 7)
         *out++ = (unsigned char)(number | 0x80);
@@ -17,24 +15,29 @@ static unsigned char *write_number(unsigned char *out, uint64_t number)
 
 static bool put(struct sl_buffer *out, uint64_t number)
 {
-    unsigned char bytes[NUMBER_MAX];
-    return sl_buffer_append(out, bytes, (size_t)(write_number(bytes, number) - bytes));
+    unsigned char bytes[GW_NUMBER_MAX];
+    return sl_buffer_append(out, bytes, (size_t)(gw_number_write(bytes, number) - bytes));
 }
 
 struct reader {
     const unsigned char *at, *end;
 };
 
-static bool get(struct reader *reader, uint64_t *number)
+bool gw_number_read(const unsigned char **at, const unsigned char *end, uint64_t *number)
 {
     *number = 0;
-    for (unsigned shift = 0; shift < 64 && reader->at < reader->end; shift += 7) {
-        unsigned char byte = *reader->at++;
+    for (unsigned shift = 0; shift < 64 && *at < end; shift += 7) {
+        unsigned char byte = *(*at)++;
         *number |= (uint64_t)(byte & 0x7f) << shift;
         if (!(byte & 0x80))
             return true;
     }
     return false;
+}
+
+static bool get(struct reader *reader, uint64_t *number)
+{
+    return gw_number_read(&reader->at, reader->end, number);
 }
 
 bool gw_records_reserve(struct gw_record_list *list, size_t count)
@@ -70,12 +73,12 @@ bool gw_records_encode(struct sl_buffer *out, const struct gw_record_list *list)
                first[run].offset == first->offset + (int64_t)run && list->marks[i + run] == list->marks[i])
             run++;
         good = put(out, (uint32_t)first->partition) && put(out, (uint64_t)first->offset) &&
-               put(out, (uint64_t)run << 2 | list->marks[i]) && sl_buffer_reserve(out, run * NUMBER_MAX);
+               put(out, (uint64_t)run << 2 | list->marks[i]) && sl_buffer_reserve(out, run * GW_NUMBER_MAX);
         if (!good)
             break;
         unsigned char *end = (unsigned char *)out->data + out->size;
         for (size_t k = 0; k < run; k++)
-            end = write_number(end, first[k].bytes);
+            end = gw_number_write(end, first[k].bytes);
         out->size = (size_t)(end - (unsigned char *)out->data);
         i += run;
     }

@@ -12,6 +12,12 @@
 #include "base/buffer.h"
 #include "gateway/ledger/ledger.h"
 
+/* Writes a number where there is room for GW_NUMBER_MAX bytes; what is behind it. Reading goes on behind it;
+ * false: there is none. */
+#define GW_NUMBER_MAX 10
+unsigned char *gw_number_write(unsigned char *out, uint64_t number);
+bool gw_number_read(const unsigned char **at, const unsigned char *end, uint64_t *number);
+
 enum gw_record_mark {
     GW_RECORD_COUNTED = 1,  /* by this delivery; else by one before it */
     GW_RECORD_CONFIRMED = 2 /* it is counted, and has arrived with a later delivery */

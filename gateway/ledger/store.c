@@ -3,6 +3,7 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "base/time.h"
+#include "gateway/ledger/journal.h"
 #include "gateway/ledger/rows.h"
 #include "gateway/store/db.h"
 
@@ -11,9 +12,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include <zlib.h>
 
-#define BUSY_MS   10000
-#define FORGET_MS 60000 /* settled deliveries are looked through so often */
+#define BUSY_MS      10000
+#define JOURNAL_FROM ((int64_t)256 << 20) /* with a smaller bound there is no journal */
+#define FORGET_MS    60000                /* settled deliveries are looked through so often */
 #define CURE                                                                                                 \
     "stop the gateway, move the file and its -wal and -shm away, and put a copy from a backup in its place " \
     "(docs/marketplace.md, \"A damaged ledger\")"
@@ -36,6 +39,11 @@ static bool take_text(void *opaque, sqlite3_stmt *row)
 {
     snprintf(opaque, SL_ERROR_TEXT_SIZE / 2, "%s", gw_db_text(row, 0));
     return false;
+}
+
+bool gw_ledger_has_journal(const struct gw_ledger_settings *settings)
+{
+    return !settings->kafka && (!settings->max_bytes || settings->max_bytes >= JOURNAL_FROM);
 }
 
 /* What SQLite finds in the file. */
@@ -106,17 +114,19 @@ static bool take_number(void *opaque, sqlite3_stmt *row)
     return false;
 }
 
-/* No more pages than max_bytes have. */
+/* No more pages than max_bytes have, without the journal's. */
 static sl_status bound_size(struct gw_ledger_store *store, sl_error *error)
 {
     char sql[64];
-    int64_t page = 0;
-    if (!store->settings.max_bytes)
+    int64_t page = 0, bytes = store->settings.max_bytes;
+    if (!bytes)
         return SL_OK;
+    if (gw_ledger_has_journal(&store->settings))
+        bytes -= GW_JOURNAL_FILES_BOUND * GW_JOURNAL_FILE;
     sl_status status = gw_db_run(store->db, "PRAGMA page_size", take_number, &page, NULL, error, "");
     if (status || page <= 0)
         return status;
-    snprintf(sql, sizeof sql, "PRAGMA max_page_count = %lld", (long long)(store->settings.max_bytes / page));
+    snprintf(sql, sizeof sql, "PRAGMA max_page_count = %lld", (long long)(bytes / page));
     return exec(store->db, sql, error);
 }
 
@@ -187,8 +197,8 @@ sl_status gw_ledger_store_apply(struct gw_ledger_store *store, const char *node,
 sl_status gw_ledger_store_commit(struct gw_ledger_store *store, sl_error *error)
 {
     int64_t now_ms = sl_mono_ms();
-    sl_status status = SL_OK;
-    if (store->settings.keep_ms && now_ms - store->forgotten_ms >= FORGET_MS) {
+    sl_status status = gw_fold_flush(store->fold, error);
+    if (!status && store->settings.keep_ms && now_ms - store->forgotten_ms >= FORGET_MS) {
         store->forgotten_ms = now_ms;
         status = gw_fold_forget(store->fold, sl_wall_ms() - store->settings.keep_ms, error);
     }
@@ -198,7 +208,7 @@ sl_status gw_ledger_store_commit(struct gw_ledger_store *store, sl_error *error)
 void gw_ledger_store_roll_back(struct gw_ledger_store *store)
 {
     sqlite3_exec(store->db, "ROLLBACK", NULL, NULL, NULL); /* fails where SQLite has done so by itself */
-    gw_fold_set_unconfirmed(store->fold, store->unconfirmed);
+    gw_fold_roll_back(store->fold, store->unconfirmed);
 }
 
 void gw_ledger_store_note(struct gw_ledger_store *store, const struct gw_ledger_event *event)
@@ -211,4 +221,48 @@ sl_status gw_ledger_store_probe(struct gw_ledger_store *store, sl_error *error)
 {
     return gw_db_run(store->db, "INSERT OR REPLACE INTO meta (name, value) VALUES ('probed', ?)", NULL, NULL,
                      NULL, error, "i", sl_wall_ms());
+}
+
+/* The position has a checksum, as all rows that matter do. */
+static void position_text(const struct gw_ledger_store *store, uint64_t position, char text[64])
+{
+    char number[64];
+    int size = snprintf(number, sizeof number, "%s %llu", store->node, (unsigned long long)position);
+    snprintf(text, 64, "%llu %08lx", (unsigned long long)position,
+             crc32(0, (const Bytef *)number, (uInt)size));
+}
+
+sl_status gw_ledger_store_position(struct gw_ledger_store *store, uint64_t *position, sl_error *error)
+{
+    char known[SL_ERROR_TEXT_SIZE / 2] = "", text[64];
+    sl_status status = gw_db_run(store->db, "SELECT value FROM meta WHERE name = 'journal'", take_text, known,
+                                 NULL, error, "");
+    *position = 0;
+    if (status || !*known)
+        return status;
+    *position = strtoull(known, NULL, 10);
+    position_text(store, *position, text);
+    return strcmp(text, known) ? sl_error_set(error, SL_CHECKSUM_MISMATCH,
+                                              "%s is damaged (its place in the journal): " CURE, store->path)
+                               : SL_OK;
+}
+
+sl_status gw_ledger_store_put_position(struct gw_ledger_store *store, uint64_t position, sl_error *error)
+{
+    char text[64];
+    position_text(store, position, text);
+    return gw_db_run(store->db, "INSERT OR REPLACE INTO meta (name, value) VALUES ('journal', ?)", NULL, NULL,
+                     NULL, error, "s", text);
+}
+
+sl_status gw_ledger_store_relax(struct gw_ledger_store *store, sl_error *error)
+{
+    return exec(store->db, "PRAGMA synchronous = NORMAL", error);
+}
+
+bool gw_ledger_store_checkpoint(struct gw_ledger_store *store)
+{
+    int in_log = -1, done = -2;
+    return !sqlite3_wal_checkpoint_v2(store->db, NULL, SQLITE_CHECKPOINT_PASSIVE, &in_log, &done) &&
+           in_log == done;
 }

@@ -19,6 +19,10 @@ struct gw_ledger_store {
     char node[GW_WRITER_DIGITS + 1];   /* this gateway's name in its ledger */
 };
 
+/* Whether events go through a journal (journal.h): else each transaction is on the disk when it is committed.
+ */
+bool gw_ledger_has_journal(const struct gw_ledger_settings *settings);
+
 /* Errors: SL_CHECKSUM_MISMATCH (damaged: nothing is changed), SL_BAD_CONFIG (a newer version's), SL_IO,
  * SL_OUT_OF_MEMORY; the text names the file, and the cure. */
 sl_status gw_ledger_store_open(struct gw_ledger_store *store, const char *data_directory,
@@ -37,12 +41,24 @@ void gw_ledger_store_note(struct gw_ledger_store *store, const struct gw_ledger_
 /* Whether something can be written at all. */
 sl_status gw_ledger_store_probe(struct gw_ledger_store *store, sl_error *error);
 
+/* Up to which of the journal's sequences the tables have it. SL_CHECKSUM_MISMATCH: that is damaged. Putting:
+ * within a transaction. */
+sl_status gw_ledger_store_position(struct gw_ledger_store *store, uint64_t *position, sl_error *error);
+sl_status gw_ledger_store_put_position(struct gw_ledger_store *store, uint64_t position, sl_error *error);
+/* From now on transactions need not be on the disk when they are committed. */
+sl_status gw_ledger_store_relax(struct gw_ledger_store *store, sl_error *error);
+/* Brings all transactions to the disk. false: not all, since somebody reads, or the disk fails. */
+bool gw_ledger_store_checkpoint(struct gw_ledger_store *store);
+
 sl_status gw_volumes_create(struct gw_volume_table **out, sl_error *error);
 void gw_volumes_destroy(struct gw_volume_table **out);
 sl_status gw_volumes_load(struct gw_volume_table *table, sqlite3 *db, sl_error *error);
 /* Without memory for one more the sums of that application and catalog are left out until the next start. */
 void gw_volumes_add(struct gw_volume_table *table, const char *application, const char *hrn, int64_t hour,
                     int64_t bytes);
+/* Bytes that are durable and not yet folded, or no longer so (negative): they count in full until then. */
+void gw_volumes_expect(struct gw_volume_table *table, const char *application, const char *hrn, int64_t hour,
+                       int64_t bytes);
 void gw_volumes_get(struct gw_volume_table *table, const char *application, const char *hrn,
                     struct gw_volumes *volumes);
 

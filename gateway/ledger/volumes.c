@@ -13,8 +13,9 @@
 struct volume {
     struct volume *next;
     struct gw_volumes sums;
-    const char *hrn;    /* within application */
-    char application[]; /* and the HRN behind its NUL */
+    int64_t expected, expected_hour; /* what is not folded yet, and when it was last */
+    const char *hrn;                 /* within application */
+    char application[];              /* and the HRN behind its NUL */
 };
 
 struct gw_volume_table {
@@ -85,25 +86,40 @@ static int month_of(int64_t hour)
     return utc.tm_year * 12 + utc.tm_mon;
 }
 
+static void add(struct gw_volumes *sums, int64_t hour, int64_t bytes)
+{
+    if (hour > sums->hour) {
+        if (hour / 24 != sums->hour / 24)
+            sums->day = 0;
+        if (month_of(hour) != month_of(sums->hour))
+            sums->month = 0;
+        sums->hour = hour;
+    }
+    if (hour / 24 == sums->hour / 24)
+        sums->day += bytes;
+    if (month_of(hour) == month_of(sums->hour))
+        sums->month += bytes;
+    sums->all += bytes;
+}
+
 void gw_volumes_add(struct gw_volume_table *table, const char *application, const char *hrn, int64_t hour,
                     int64_t bytes)
 {
     pthread_mutex_lock(&table->lock);
     struct volume *volume = volume_of(table, application, hrn);
+    if (volume)
+        add(&volume->sums, hour, bytes);
+    pthread_mutex_unlock(&table->lock);
+}
+
+void gw_volumes_expect(struct gw_volume_table *table, const char *application, const char *hrn, int64_t hour,
+                       int64_t bytes)
+{
+    pthread_mutex_lock(&table->lock);
+    struct volume *volume = volume_of(table, application, hrn);
     if (volume) {
-        struct gw_volumes *sums = &volume->sums;
-        if (hour > sums->hour) {
-            if (hour / 24 != sums->hour / 24)
-                sums->day = 0;
-            if (month_of(hour) != month_of(sums->hour))
-                sums->month = 0;
-            sums->hour = hour;
-        }
-        if (hour / 24 == sums->hour / 24)
-            sums->day += bytes;
-        if (month_of(hour) == month_of(sums->hour))
-            sums->month += bytes;
-        sums->all += bytes;
+        volume->expected += bytes;
+        volume->expected_hour = hour;
     }
     pthread_mutex_unlock(&table->lock);
 }
@@ -129,5 +145,8 @@ void gw_volumes_get(struct gw_volume_table *table, const char *application, cons
     pthread_mutex_lock(&table->lock);
     const struct volume *found = find(*bucket_of(table, application, hrn), application, hrn);
     *volumes = found ? found->sums : (struct gw_volumes){0};
+    if (found && found->expected > 0)
+        add(volumes, found->expected_hour > volumes->hour ? found->expected_hour : volumes->hour,
+            found->expected);
     pthread_mutex_unlock(&table->lock);
 }

@@ -50,12 +50,16 @@ def records_of(text):
 
 
 class Book:
-    """A ledger.db, read as anybody can."""
+    """A ledger.db, read as anybody can; before that the gateway, where one is given, takes into it what is in its
+    journal, as it does whenever usage is asked for."""
 
-    def __init__(self, file):
-        self.file = file
+    def __init__(self, file, gateway=None):
+        self.file, self.gateway = file, gateway
 
     def ask(self, sql, *values):
+        if self.gateway:
+            answer = self.gateway.get("/usage/v1/usage?limit=1")
+            assert answer.status == 200, answer.text
         connection = sqlite3.connect(f"file:{self.file}?mode=ro", uri=True, timeout=30)
         try:
             return connection.execute(sql, values).fetchall()
@@ -286,10 +290,12 @@ class Ledger(TestCase):
         streamlayer.write_text(running.log, "")
         running.start()
         self.addCleanup(running.kill)
-        self.book = Book(running.data + "/ledger.db")
-        return running, daemon.platform_of(running, self.key)
+        gateway = daemon.platform_of(running, self.key)
+        self.book = Book(running.data + "/ledger.db", gateway)
+        return running, gateway
 
     def stop(self, running):
+        self.book.gateway = None
         self.assertEqual(running.stop(), 0, running.text())
         self.assertNotRegex(running.text(), streamlayer.SANITIZER_REPORT)
 
@@ -485,7 +491,7 @@ class Ledger(TestCase):
                                   headers={"Content-Type": "application/octet-stream"})
             self.assertEqual(answer.status, 200, answer.text)
             self.assertIn("streamlayer_ledger_available 0", gateway.get("/metrics").text)
-            self.assertEqual(self.book.usage(hrn)["messages_out"], 0)
+            self.assertEqual(Book(self.book.file).usage(hrn)["messages_out"], 0)
         finally:
             resource.prlimit(pid, resource.RLIMIT_FSIZE, unlimited)
         wait_for(lambda: "streamlayer_ledger_available 1" in gateway.get("/metrics").text, 20, "it does not recover")
@@ -620,6 +626,7 @@ class Ledger(TestCase):
         for end in ("", "-wal", "-shm"):
             if os.path.exists(f"{self.place}/data/ledger.db{end}"):
                 os.remove(f"{self.place}/data/ledger.db{end}")
+        shutil.rmtree(f"{self.place}/data/ledger-journal", True)  # of a run that was killed
         running, gateway = self.start(settings)
         self.counts(gateway)
         hrn = self.offer(gateway)

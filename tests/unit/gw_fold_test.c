@@ -109,9 +109,17 @@ static bool take_number(void *opaque, sqlite3_stmt *row)
     return false;
 }
 
+static bool append_row(void *opaque, sqlite3_stmt *row)
+{
+    for (int i = 0; i < sqlite3_column_count(row); i++)
+        sl_buffer_printf(opaque, "%s ", gw_db_text(row, i));
+    return sl_buffer_append_text(opaque, "\n");
+}
+
 static int64_t ask(const struct fixture *fixture, const char *sql)
 {
     int64_t number = -1;
+    assert_int_equal(gw_fold_flush(fixture->fold, NULL), SL_OK);
     assert_int_equal(gw_db_run(fixture->db, sql, take_number, &number, NULL, NULL, ""), SL_OK);
     return number;
 }
@@ -347,8 +355,11 @@ static void expect_damage(struct fixture *fixture, const char *sql)
     event.number = ++fixture->number;
     event.records = &record;
     event.count = 1;
-    if (!strstr(sql, "deliveries") && !strstr(sql, "SET layer")) /* else it meets no such row */
-        assert_int_equal(gw_fold_apply(fixture->fold, "node", "run-1", &event, &error), SL_CHECKSUM_MISMATCH);
+    if (!strstr(sql, "deliveries") && !strstr(sql, "SET layer")) { /* else it meets no such row */
+        sl_status status = gw_fold_apply(fixture->fold, "node", "run-1", &event, &error);
+        assert_int_equal(status ? status : gw_fold_flush(fixture->fold, &error), SL_CHECKSUM_MISMATCH);
+    }
+    gw_fold_roll_back(fixture->fold, 0);
     assert_int_equal(sqlite3_exec(fixture->db, "ROLLBACK TO before; RELEASE before", NULL, NULL, NULL),
                      SQLITE_OK);
 }
@@ -357,12 +368,77 @@ static void a_changed_row_is_found_and_left_alone(void **state)
 {
     struct fixture *fixture = *state;
     deliver(fixture, 0, 0, 10);
+    assert_int_equal(gw_fold_flush(fixture->fold, NULL), SL_OK);
     expect_damage(fixture, "UPDATE usage SET bytes_out = bytes_out - 1");
     expect_damage(fixture, "UPDATE usage SET layer = 'layes'");
     expect_damage(fixture, "UPDATE usage SET checksum = checksum + 1");
     expect_damage(fixture, "UPDATE reached SET ranges = x'0009'");
     expect_damage(fixture, "UPDATE deliveries SET messages = 9");
     expect_damage(fixture, "UPDATE deliveries SET records = x''");
+}
+
+/* What a fold has of a random life of some consumers, as one text. */
+static void live(unsigned seed, unsigned flush_each, struct sl_buffer *text)
+{
+    static const char *const tables[] = {
+        "* FROM usage", "* FROM reached", "* FROM clocks",
+        "writer, number, state, messages, bytes, again, hex(records) FROM deliveries"
+        " ORDER BY id"};
+    static const char *const groups[] = {"a", "b"};
+    struct fixture *fixture;
+    int64_t open[16], number;
+    size_t count = 0;
+    assert_int_equal(setup((void **)&fixture), 0);
+    for (unsigned i = 0; i < 600; i++) {
+        unsigned choice = (unsigned)rand_r(&seed), at = (unsigned)rand_r(&seed),
+                 more = (unsigned)rand_r(&seed);
+        fixture->event.group = groups[at / 4 % 2];
+        fixture->event.at_ms = NOW + (int64_t)(i * HOUR_MS / 100);
+        if (choice % 8 < 4) {
+            number = deliver(fixture, (int32_t)(at % 3), more % 200, 1 + choice / 8 % 30);
+            if (count < sizeof open / sizeof *open)
+                open[count++] = number;
+        } else if (choice % 8 < 7 && count) {
+            follow(fixture, choice % 8 == 4 ? GW_LEDGER_BROKEN : GW_LEDGER_SETTLED, open[at % count]);
+            open[at % count] = open[count - 1];
+            count--;
+        } else if (more % 10) {
+            seek(fixture, (int32_t)(at % 3), more % 200);
+        } else {
+            fixture->writer = i % 2 ? "run-2" : "run-1";
+            follow(fixture, GW_LEDGER_BEGUN, 0);
+        }
+        if (flush_each && i % flush_each == 0)
+            assert_int_equal(gw_fold_flush(fixture->fold, NULL), SL_OK);
+    }
+    assert_int_equal(gw_fold_flush(fixture->fold, NULL), SL_OK);
+    sl_buffer_printf(text, "%d unconfirmed\n", (int)gw_fold_unconfirmed(fixture->fold));
+    for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
+        char sql[200];
+        snprintf(sql, sizeof sql, "SELECT %s", tables[i]);
+        assert_int_equal(gw_db_run(fixture->db, sql, append_row, text, NULL, NULL, ""), SL_OK);
+    }
+    teardown((void **)&fixture);
+}
+
+static void transactions_of_any_size_come_to_the_same(void **state)
+{
+    (void)state;
+    for (unsigned seed = 1; seed <= 10; seed++) {
+        struct sl_buffer single, some, all;
+        sl_buffer_init(&single, 1 << 24);
+        sl_buffer_init(&some, 1 << 24);
+        sl_buffer_init(&all, 1 << 24);
+        live(seed, 1, &single);
+        live(seed, 7, &some);
+        live(seed, 0, &all);
+        assert_true(single.size > 100);
+        assert_string_equal(some.data, single.data);
+        assert_string_equal(all.data, single.data);
+        sl_buffer_free(&single);
+        sl_buffer_free(&some);
+        sl_buffer_free(&all);
+    }
 }
 
 static void settled_ones_are_kept_where_that_is_asked(void **state)
@@ -421,4 +497,5 @@ CASES_MAIN(cmocka_unit_test_setup_teardown(each_record_counts_once, setup, teard
            cmocka_unit_test_setup_teardown(use_is_added_up, setup, teardown),
            cmocka_unit_test_setup_teardown(a_changed_row_is_found_and_left_alone, setup, teardown),
            cmocka_unit_test_setup_teardown(settled_ones_are_kept_where_that_is_asked, setup, teardown),
+           cmocka_unit_test(transactions_of_any_size_come_to_the_same),
            cmocka_unit_test(records_are_read_as_they_were_written))

@@ -1,0 +1,253 @@
+#include "gateway/ledger/frame.h"
+
+#include "base/error.h"
+#include "gateway/ledger/records.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <zlib.h>
+
+#define MAGIC     "SLJ1"
+#define CHECKED   8 /* from here on the checksum is taken */
+#define SEQUENCE  8
+#define SIZE      16
+#define EVENTS    20
+#define NODE      24
+#define WRITER    40
+#define TEXT_MAX  ((uint64_t)1 << 20)
+#define FIGURES   (sizeof figures / sizeof *figures)
+#define TEXTS     (sizeof texts / sizeof *texts)
+#define LAST_KIND GW_LEDGER_BEGUN
+
+static const size_t figures[] = {
+    offsetof(struct gw_usage, calls_in),      offsetof(struct gw_usage, calls_out),
+    offsetof(struct gw_usage, messages_in),   offsetof(struct gw_usage, messages_out),
+    offsetof(struct gw_usage, bytes_in),      offsetof(struct gw_usage, bytes_out),
+    offsetof(struct gw_usage, blob_bytes_in), offsetof(struct gw_usage, blob_bytes_out),
+};
+static const size_t texts[] = {
+    offsetof(struct gw_ledger_event, application), offsetof(struct gw_ledger_event, hrn),
+    offsetof(struct gw_ledger_event, layer),       offsetof(struct gw_ledger_event, group),
+    offsetof(struct gw_ledger_event, topic),
+};
+
+static void put_fixed(char *at, uint64_t number, size_t size)
+{
+    for (size_t i = 0; i < size; i++)
+        at[i] = (char)(number >> 8 * i);
+}
+
+static uint64_t get_fixed(const char *at, size_t size)
+{
+    uint64_t number = 0;
+    for (size_t i = 0; i < size; i++)
+        number |= (uint64_t)(unsigned char)at[i] << 8 * i;
+    return number;
+}
+
+bool gw_frame_begin(struct sl_buffer *out)
+{
+    static const char header[GW_FRAME_HEADER] = MAGIC;
+    return sl_buffer_append(out, header, sizeof header);
+}
+
+static void put_number(struct sl_buffer *out, uint64_t number)
+{
+    unsigned char bytes[GW_NUMBER_MAX];
+    sl_buffer_append(out, bytes, (size_t)(gw_number_write(bytes, number) - bytes));
+}
+
+static void put_text(struct sl_buffer *out, const char *text)
+{
+    size_t size = text ? strlen(text) : 0;
+    put_number(out, size);
+    sl_buffer_append(out, text ? text : "", size + 1);
+}
+
+static void put_figures(struct sl_buffer *out, const struct gw_usage *usage)
+{
+    int64_t values[FIGURES];
+    uint64_t there = 0;
+    for (size_t i = 0; i < FIGURES; i++) {
+        memcpy(&values[i], (const char *)usage + figures[i], sizeof values[i]);
+        there |= (uint64_t)(values[i] != 0) << i;
+    }
+    put_number(out, there);
+    for (size_t i = 0; i < FIGURES; i++)
+        if (values[i])
+            put_number(out, (uint64_t)values[i]);
+}
+
+static void put_records(struct sl_buffer *out, const struct gw_ledger_event *event)
+{
+    put_number(out, event->count);
+    for (size_t i = 0, run; i < event->count; i += run) {
+        const struct gw_delivered *first = &event->records[i];
+        for (run = 1; i + run < event->count && first[run].partition == first->partition &&
+                      first[run].offset == first->offset + (int64_t)run;
+             run++)
+            ;
+        put_number(out, (uint32_t)first->partition);
+        put_number(out, (uint64_t)first->offset);
+        put_number(out, run);
+        if (!sl_buffer_reserve(out, run * GW_NUMBER_MAX))
+            return;
+        unsigned char *end = (unsigned char *)out->data + out->size;
+        for (size_t k = 0; k < run; k++)
+            end = gw_number_write(end, first[k].bytes);
+        out->size = (size_t)(end - (unsigned char *)out->data);
+    }
+}
+
+bool gw_frame_add(struct sl_buffer *out, const struct gw_ledger_event *event)
+{
+    put_number(out, event->kind);
+    put_number(out, (uint64_t)event->at_ms);
+    put_number(out, (uint64_t)event->number);
+    put_figures(out, &event->usage);
+    for (size_t i = 0; i < TEXTS; i++) {
+        const char *text;
+        memcpy(&text, (const char *)event + texts[i], sizeof text);
+        put_text(out, text);
+    }
+    put_records(out, event);
+    return !out->failed;
+}
+
+static uint32_t checksum(const char *bytes, size_t size)
+{
+    return (uint32_t)crc32_z(0, (const Bytef *)bytes + CHECKED, size - CHECKED);
+}
+
+void gw_frame_end(struct sl_buffer *out, const char *node, const char *writer, uint64_t sequence,
+                  uint32_t events)
+{
+    char *header = out->data;
+    put_fixed(header + SEQUENCE, sequence, 8);
+    put_fixed(header + SIZE, out->size - GW_FRAME_HEADER, 4);
+    put_fixed(header + EVENTS, events, 4);
+    memcpy(header + NODE, node, GW_WRITER_DIGITS);
+    memcpy(header + WRITER, writer, GW_WRITER_DIGITS);
+    put_fixed(header + 4, checksum(header, out->size), 4);
+}
+
+bool gw_frame_read(const void *bytes, size_t size, struct gw_frame *frame)
+{
+    const char *header = bytes;
+    if (size < GW_FRAME_HEADER || memcmp(header, MAGIC, 4) != 0)
+        return false;
+    uint64_t events_size = get_fixed(header + SIZE, 4);
+    if (events_size > size - GW_FRAME_HEADER)
+        return false;
+    frame->size = (size_t)events_size + GW_FRAME_HEADER;
+    frame->sequence = get_fixed(header + SEQUENCE, 8);
+    frame->events = (uint32_t)get_fixed(header + EVENTS, 4);
+    memcpy(frame->node, header + NODE, GW_WRITER_DIGITS);
+    memcpy(frame->writer, header + WRITER, GW_WRITER_DIGITS);
+    frame->node[GW_WRITER_DIGITS] = frame->writer[GW_WRITER_DIGITS] = 0;
+    return get_fixed(header + 4, 4) == checksum(header, frame->size);
+}
+
+void gw_frame_events(struct gw_frame_events *events, const void *bytes, const struct gw_frame *frame)
+{
+    events->at = (const unsigned char *)bytes + GW_FRAME_HEADER;
+    events->end = (const unsigned char *)bytes + frame->size;
+}
+
+static bool get_number(struct gw_frame_events *events, uint64_t *number)
+{
+    return gw_number_read(&events->at, events->end, number);
+}
+
+static bool get_text(struct gw_frame_events *events, const char **text)
+{
+    uint64_t size;
+    if (!get_number(events, &size) || size > TEXT_MAX || size >= (uint64_t)(events->end - events->at) ||
+        events->at[size] || memchr(events->at, 0, (size_t)size))
+        return false;
+    *text = (const char *)events->at;
+    events->at += size + 1;
+    return true;
+}
+
+static bool get_figures(struct gw_frame_events *events, struct gw_usage *usage)
+{
+    uint64_t there, value;
+    if (!get_number(events, &there) || there >> FIGURES)
+        return false;
+    for (size_t i = 0; i < FIGURES; i++) {
+        if (!(there >> i & 1))
+            continue;
+        if (!get_number(events, &value))
+            return false;
+        memcpy((char *)usage + figures[i], &value, sizeof value);
+    }
+    return true;
+}
+
+static bool get_run(struct gw_frame_events *events, struct gw_ledger_event *event, uint64_t count)
+{
+    uint64_t partition, first, run, bytes;
+    if (!get_number(events, &partition) || !get_number(events, &first) || !get_number(events, &run) ||
+        partition > UINT32_MAX || !run || run > count - event->count)
+        return false;
+    for (uint64_t k = 0; k < run; k++) {
+        if (!get_number(events, &bytes) || bytes > UINT32_MAX)
+            return false;
+        events->records[event->count++] =
+            (struct gw_delivered){(int64_t)(first + k), (int32_t)(uint32_t)partition, (uint32_t)bytes};
+    }
+    return true;
+}
+
+static sl_status not_read(sl_error *error)
+{
+    return sl_error_set(error, SL_CHECKSUM_MISMATCH, "a frame has what is no event");
+}
+
+/* Each record takes a byte at least, so what is reserved for them is bounded by the frame. */
+static sl_status get_records(struct gw_frame_events *events, struct gw_ledger_event *event, sl_error *error)
+{
+    uint64_t count;
+    if (!get_number(events, &count) || count > (uint64_t)(events->end - events->at))
+        return not_read(error);
+    if (count > events->capacity) {
+        struct gw_delivered *records = realloc(events->records, (size_t)count * sizeof *records);
+        if (!records)
+            return sl_error_oom(error);
+        events->records = records;
+        events->capacity = (size_t)count;
+    }
+    while (event->count < count)
+        if (!get_run(events, event, count))
+            return not_read(error);
+    event->records = events->records;
+    return SL_OK;
+}
+
+sl_status gw_frame_next(struct gw_frame_events *events, struct gw_ledger_event *event, sl_error *error)
+{
+    uint64_t kind, at_ms, number;
+    *event = (struct gw_ledger_event){.count = 0};
+    if (events->at == events->end)
+        return SL_NOT_FOUND;
+    if (!get_number(events, &kind) || kind > LAST_KIND || !get_number(events, &at_ms) ||
+        !get_number(events, &number) || !get_figures(events, &event->usage))
+        return not_read(error);
+    event->kind = (enum gw_ledger_kind)kind;
+    event->at_ms = (int64_t)at_ms;
+    event->number = (int64_t)number;
+    for (size_t i = 0; i < TEXTS; i++) {
+        const char *text;
+        if (!get_text(events, &text))
+            return not_read(error);
+        memcpy((char *)event + texts[i], &text, sizeof text);
+    }
+    return get_records(events, event, error);
+}
+
+void gw_frame_events_free(struct gw_frame_events *events)
+{
+    free(events->records);
+    *events = (struct gw_frame_events){.at = NULL};
+}
