@@ -139,6 +139,7 @@ static sl_status find(struct gw_batch *batch, struct table *table, const char *c
                       int64_t number, struct line **found, bool *made, sl_error *error)
 {
     *made = false;
+    *found = NULL;
     if (!set_key(&batch->key, texts, count))
         return sl_error_oom(error);
     uint64_t hash = hash_of(&batch->key, number);
@@ -149,11 +150,12 @@ static sl_status find(struct gw_batch *batch, struct table *table, const char *c
             return SL_OK;
     }
     sl_status status = table->count == LINES ? flush(batch, table, error) : SL_OK;
-    struct line *line = *found = &table->lines[table->count];
+    struct line *line = &table->lines[table->count];
     if (!status && !set_key(&line->key, texts, count))
         status = sl_error_oom(error);
     if (status)
         return status;
+    *found = line;
     line->hash = hash;
     line->number = number;
     table->count++;
@@ -216,14 +218,16 @@ sl_status gw_batch_reached(struct gw_batch *batch, const struct gw_ledger_event 
     struct line *line;
     bool made;
     sl_status status = find(batch, &batch->reached, texts, 3, partition, &line, &made, error);
-    if (!status && made) {
+    if (status)
+        return status;
+    *ranges = &line->ranges;
+    if (made) {
         const char *at = line->key.data;
         line->who = (struct gw_ledger_event){.application = next_text(&at)};
         line->who.topic = next_text(&at);
         line->who.group = next_text(&at);
         status = gw_rows_reached(batch->rows, event, partition, &line->ranges, error);
     }
-    *ranges = &line->ranges;
     return status;
 }
 

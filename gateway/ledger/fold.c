@@ -317,10 +317,10 @@ int64_t gw_fold_unconfirmed(const struct gw_fold *fold)
     return fold->unconfirmed;
 }
 
-void gw_fold_roll_back(struct gw_fold *fold, int64_t count)
+void gw_fold_roll_back(struct gw_fold *fold, int64_t unconfirmed)
 {
     gw_batch_forget(fold->batch);
-    fold->unconfirmed = count;
+    fold->unconfirmed = unconfirmed;
 }
 
 sl_status gw_fold_forget(struct gw_fold *fold, int64_t before_ms, sl_error *error)

@@ -112,7 +112,10 @@ static sl_status fold_chunk(struct gw_folder *folder, const struct gw_chunk *chu
     struct gw_ledger_event event;
     struct gw_frame frame;
     sl_status status = SL_OK;
-    if (!gw_frame_read(chunk->bytes, chunk->size, &frame))
+    /* What this run has written is in memory yet. */
+    bool whole = chunk->expected ? gw_frame_head(chunk->bytes, chunk->size, &frame)
+                                 : gw_frame_read(chunk->bytes, chunk->size, &frame);
+    if (!whole)
         return sl_error_set(error, SL_CHECKSUM_MISMATCH, "a frame of the journal is damaged");
     gw_frame_events(&folder->events, chunk->bytes, &frame);
     while (!status && !(status = gw_frame_next(&folder->events, &event, error))) {
@@ -347,8 +350,8 @@ sl_status gw_folder_catch_up(struct gw_folder *folder, sl_error *error)
         pthread_cond_wait(&folder->changed, &folder->lock);
     }
     if (folder->folded < target)
-        status = sl_error_set(error, folder->failed == SL_CHECKSUM_MISMATCH ? SL_UNAVAILABLE : SL_IO,
-                              "the ledger's file does not take what its journal has: %s", folder->why);
+        status = sl_error_set(error, SL_UNAVAILABLE, "ledger.db does not take what its journal has: %s",
+                              folder->why);
     pthread_mutex_unlock(&folder->lock);
     return status;
 }

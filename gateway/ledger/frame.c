@@ -131,7 +131,7 @@ void gw_frame_end(struct sl_buffer *out, const char *node, const char *writer, u
     put_fixed(header + 4, checksum(header, out->size), 4);
 }
 
-bool gw_frame_read(const void *bytes, size_t size, struct gw_frame *frame)
+bool gw_frame_head(const void *bytes, size_t size, struct gw_frame *frame)
 {
     const char *header = bytes;
     if (size < GW_FRAME_HEADER || memcmp(header, MAGIC, 4) != 0)
@@ -145,7 +145,13 @@ bool gw_frame_read(const void *bytes, size_t size, struct gw_frame *frame)
     memcpy(frame->node, header + NODE, GW_WRITER_DIGITS);
     memcpy(frame->writer, header + WRITER, GW_WRITER_DIGITS);
     frame->node[GW_WRITER_DIGITS] = frame->writer[GW_WRITER_DIGITS] = 0;
-    return get_fixed(header + 4, 4) == checksum(header, frame->size);
+    return true;
+}
+
+bool gw_frame_read(const void *bytes, size_t size, struct gw_frame *frame)
+{
+    return gw_frame_head(bytes, size, frame) &&
+           get_fixed((const char *)bytes + 4, 4) == checksum(bytes, frame->size);
 }
 
 void gw_frame_events(struct gw_frame_events *events, const void *bytes, const struct gw_frame *frame)

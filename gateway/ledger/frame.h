@@ -45,7 +45,9 @@ bool gw_frame_add(struct sl_buffer *out, const struct gw_ledger_event *event);
 void gw_frame_end(struct sl_buffer *out, const char *node, const char *writer, uint64_t sequence,
                   uint32_t events);
 
-/* Whether a frame begins at bytes, whole and undamaged. */
+/* Whether a frame begins at bytes, whole and undamaged; the first: its header alone, of one that has not left
+ * memory. */
+bool gw_frame_head(const void *bytes, size_t size, struct gw_frame *frame);
 bool gw_frame_read(const void *bytes, size_t size, struct gw_frame *frame);
 
 /* Reading the events of a frame that is whole. */

@@ -77,7 +77,7 @@ sl_status gw_folder_start(struct gw_folder *folder, sl_error *error);
 /* Waits while too much waits to be folded. false: folding fails; error says why. */
 bool gw_folder_takes(struct gw_folder *folder, sl_error *error);
 void gw_folder_add(struct gw_folder *folder, struct gw_chunk *chunk); /* takes it */
-/* Waits until all is folded that is durable now. SL_IO, SL_UNAVAILABLE: that is not possible. */
+/* Waits until all is folded that is durable now. SL_UNAVAILABLE: that is not possible. */
 sl_status gw_folder_catch_up(struct gw_folder *folder, sl_error *error);
 /* Folds the rest; the journal goes when all of it is in ledger.db. */
 void gw_folder_finish(struct gw_folder *folder);

@@ -131,8 +131,13 @@ static sl_status open_files(struct gw_journal *journal, sl_error *error)
     DIR *listing = opendir(journal->path);
     if (!listing)
         return failure(journal, error);
-    for (struct dirent *entry; !status && (entry = readdir(listing)) != NULL;)
+    while (!status) {
+        const struct dirent *entry =
+            readdir(listing); /* NOLINT(concurrency-mt-unsafe): a stream of its own */
+        if (!entry)
+            break;
         status = take_file(journal, entry->d_name, error);
+    }
     closedir(listing);
     return status;
 }

@@ -39,11 +39,12 @@ void gw_ledger_set_available(struct gw_ledger *ledger, bool available, const sl_
 {
     pthread_mutex_lock(&ledger->lock);
     bool before = ledger->available;
+    available = available && !ledger->failing;
     ledger->available = available;
-    if (!available)
+    if (error)
         snprintf(ledger->why, sizeof ledger->why, "%.*s", GW_LEDGER_WHY - 1, error->text);
     pthread_mutex_unlock(&ledger->lock);
-    if (before && !available)
+    if (before && error)
         SL_ERROR(&ledger->log, "ledger: %s: %s; what is to be counted is refused until it can be written%s",
                  ledger->store.path, error->text,
                  error->status == SL_CHECKSUM_MISMATCH
@@ -57,10 +58,8 @@ void gw_ledger_set_part(struct gw_ledger *ledger, enum gw_ledger_part part, cons
 {
     pthread_mutex_lock(&ledger->lock);
     ledger->failing = error ? ledger->failing | part : ledger->failing & ~(unsigned)part;
-    bool all = !ledger->failing;
     pthread_mutex_unlock(&ledger->lock);
-    if (error || all)
-        gw_ledger_set_available(ledger, !error, error);
+    gw_ledger_set_available(ledger, !error, error);
 }
 
 static sl_status write_entry(struct gw_ledger *ledger, struct gw_ledger_entry *entry, sl_error *error)

@@ -5,8 +5,10 @@
  * on the present time, nor on what is in memory. What may be counted wrongly otherwise, a record that is
  * delivered twice, a response that breaks off, a crash, is settled there.
  *
- * One thread owns the database. What waits is written in one transaction, and then each who waits is told on
- * his loop. Reading has a connection of its own and sees whole transactions only.
+ * One thread writes what waits into a journal (journal.h), all with one write, and then each who waits is
+ * told on his loop. Another one owns the database, and takes the journal into it some time later, but before
+ * anybody reads. Reading has a connection of its own and sees whole transactions only. Where there is no
+ * journal one thread does both, with a transaction for what waits.
  */
 #ifndef GW_LEDGER_LEDGER_H
 #define GW_LEDGER_LEDGER_H
@@ -85,13 +87,14 @@ struct gw_broker;
 struct gw_ledger_settings {
     bool kafka;        /* the log is a topic; ledger.db has what this gateway has read of it */
     int64_t keep_ms;   /* how long deliveries are kept that are settled, record by record; 0: not at all */
-    int64_t max_bytes; /* of the database's file; 0: what the disk has */
+    int64_t max_bytes; /* of the database's file and the journal; 0: what the disk has */
 };
 
 /*
- * Opens DATA/ledger.db, makes it where there is none, and looks through all of it. A file that is damaged, or
- * that cannot be opened, is left as it is: the ledger is there all the same, but unavailable, and says why in
- * the log. Errors: SL_OUT_OF_MEMORY, SL_INTERNAL.
+ * Opens DATA/ledger.db, makes it where there is none, looks through all of it, and takes into it what the
+ * last run has left in DATA/ledger-journal. A file that is damaged, or that cannot be opened, is left as it
+ * is: the ledger is there all the same, but unavailable, and says why in the log. Errors: SL_OUT_OF_MEMORY,
+ * SL_INTERNAL.
  */
 sl_status gw_ledger_open(const char *data_directory, const struct gw_ledger_settings *settings,
                          const struct sl_log *log, struct gw_ledger **out, sl_error *error);
@@ -111,7 +114,7 @@ bool gw_ledger_available(struct gw_ledger *ledger, char why[GW_LEDGER_WHY]);
 /* Queues the entry; those of one thread are written in their order. Any thread, does not block. */
 void gw_ledger_submit(struct gw_ledger *ledger, struct gw_ledger_entry *entry);
 
-/* --- Reading: blocks on the disk, so on a worker. Any thread. --- */
+/* --- Reading: blocks on the disk, so on a worker. Any thread. All that was told as durable is in it. --- */
 
 /* What a question is about: NULL is any. Hours are those since 1970 in UTC (ms / 3600000), from <= hour < to.
  */
@@ -129,7 +132,7 @@ struct gw_usage_line {
 /*
  * Calls each for the lines of the filter that come behind after (NULL: from the first), in the order of
  * application, HRN, layer, group, hour, until it returns false. Errors: SL_UNAVAILABLE (the ledger is not
- * readable), SL_IO, SL_OUT_OF_MEMORY.
+ * readable, or has no room for what is in its journal), SL_IO, SL_OUT_OF_MEMORY.
  */
 sl_status gw_ledger_read_usage(struct gw_ledger *ledger, const struct gw_usage_filter *filter,
                                const struct gw_usage_line *after,
@@ -155,7 +158,7 @@ sl_status gw_ledger_read_unconfirmed(struct gw_ledger *ledger, const struct gw_u
 
 /* What an application has been delivered of a catalog, bytes of payloads and blobs, unconfirmed ones too. Day
  * and month are those of the ledger's last hour of this application, UTC. In memory: any thread, does not
- * block; as of the last transaction. */
+ * block. What is not in the tables yet counts as if it had never been delivered before. */
 struct gw_volumes {
     int64_t hour; /* of the last use; 0: never */
     int64_t day, month, all;

@@ -232,7 +232,7 @@ const struct sl_setting sl_gateway_settings[] = {
      .min = 0,
      .max = 1024 * GIB,
      .meaning =
-         "Bytes that the ledger's file may have; what would have to be counted beyond them is refused; "
+         "Bytes that the ledger's files may have; what would have to be counted beyond them is refused; "
          "0: as many as the disk has room for."},
     {.path = SL_GATEWAY_ROOT "marketplace.volume",
      .type = SL_CHOICE,

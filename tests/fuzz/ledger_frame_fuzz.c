@@ -1,6 +1,6 @@
 /*
- * Any bytes as a frame of the ledger's journal, and as the events of a frame whose header and checksum are right:
- * what is read of it is written the same again.
+ * Any bytes as a frame of the ledger's journal, and as the events of a frame whose header and checksum are
+ * right: what is read of it is written the same again.
  */
 #include <stdint.h>
 #include <stdlib.h>
@@ -19,11 +19,12 @@ static void expect(bool holds)
 static void expect_same(const struct gw_ledger_event *a, const struct gw_ledger_event *b)
 {
     expect(a->kind == b->kind && a->at_ms == b->at_ms && a->number == b->number && a->count == b->count);
-    expect(!strcmp(a->application, b->application) && !strcmp(a->hrn, b->hrn) && !strcmp(a->layer, b->layer) &&
-           !strcmp(a->group, b->group) && !strcmp(a->topic, b->topic));
+    expect(!strcmp(a->application, b->application) && !strcmp(a->hrn, b->hrn) &&
+           !strcmp(a->layer, b->layer) && !strcmp(a->group, b->group) && !strcmp(a->topic, b->topic));
     expect(!memcmp(&a->usage, &b->usage, sizeof a->usage));
     for (size_t i = 0; i < a->count; i++)
-        expect(a->records[i].offset == b->records[i].offset && a->records[i].partition == b->records[i].partition &&
+        expect(a->records[i].offset == b->records[i].offset &&
+               a->records[i].partition == b->records[i].partition &&
                a->records[i].bytes == b->records[i].bytes);
 }
 

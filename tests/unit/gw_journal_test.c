@@ -375,15 +375,20 @@ static struct gw_ledger *open_ledger(const struct fixture *fixture, int64_t max_
     return ledger;
 }
 
-static void submit(struct gw_ledger *ledger, struct gw_ledger_event *event)
+static sl_status try_submit(struct gw_ledger *ledger, struct gw_ledger_event *event)
 {
     struct submission submission = {
         .entry = {.events = event, .count = 1, .application = "app", .done = done}};
     assert_int_equal(sem_init(&submission.written, 0, 0), 0);
     gw_ledger_submit(ledger, &submission.entry);
     sem_wait(&submission.written);
-    assert_int_equal(submission.entry.status, SL_OK);
     sem_destroy(&submission.written);
+    return submission.entry.status;
+}
+
+static void submit(struct gw_ledger *ledger, struct gw_ledger_event *event)
+{
+    assert_int_equal(try_submit(ledger, event), SL_OK);
 }
 
 /* Delivers ten records, which arrive when that is said. */
@@ -432,17 +437,32 @@ static void expect_usage(struct gw_ledger *ledger, int64_t messages, int64_t unc
     assert_int_equal(volumes.all, 100 * messages);
 }
 
-/* Delivers from first on in a process that ends in the midst of it; folds before where that is said. */
+/* Until this process ends nobody else changes ledger.db: what is written stays in the journal. */
+static void lock_tables(const struct fixture *fixture)
+{
+    char path[100];
+    sqlite3 *db;
+    snprintf(path, sizeof path, "%s/ledger.db", fixture->directory);
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
+}
+
+/* Delivers from first on in a process that ends in the midst of it; all is folded then, or nothing. */
 static void deliver_and_die(const struct fixture *fixture, int64_t first, unsigned count, bool folds)
 {
     pid_t pid = fork();
     assert_true(pid >= 0);
     if (!pid) {
         struct gw_ledger *ledger = open_ledger(fixture, 0);
+        if (!folds)
+            lock_tables(fixture);
         for (unsigned i = 0; i < count; i++)
             deliver(ledger, first + 10 * i, i + 1 < count);
         if (folds)
             expect_usage(ledger, first + 10 * count, 10 * (first / 10 / (int64_t)count + 1));
+        struct gw_volumes volumes;
+        gw_ledger_volumes(ledger, "app", "hrn:catalog", &volumes);
+        assert_int_equal(volumes.all, 100 * (first + 10 * count)); /* folded or not */
         _exit(0);
     }
     int status;
@@ -515,6 +535,44 @@ static void a_damaged_journal_is_left_alone(void **state)
     gw_ledger_close(&ledger);
 }
 
+static void run_sql(const struct fixture *fixture, const char *sql)
+{
+    char path[100];
+    sqlite3 *db;
+    snprintf(path, sizeof path, "%s/ledger.db", fixture->directory);
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_close(db), SQLITE_OK);
+}
+
+/* A row is damaged while the ledger runs: what is told stays in the journal until that is mended. */
+static void what_cannot_be_folded_stays_in_the_journal(void **state)
+{
+    struct fixture *fixture = *state;
+    const struct gw_usage_filter filter = {.to_hour = INT64_MAX};
+    char why[GW_LEDGER_WHY];
+    int64_t sum = 0;
+    struct gw_ledger *ledger = open_ledger(fixture, 0);
+    deliver(ledger, 0, true);
+    expect_usage(ledger, 10, 0);
+    run_sql(fixture, "UPDATE usage SET bytes_out = bytes_out + 1");
+    deliver(ledger, 10, false);
+    assert_int_equal(gw_ledger_read_usage(ledger, &filter, NULL, add_line, &sum, NULL), SL_UNAVAILABLE);
+    assert_false(gw_ledger_available(ledger, why));
+    assert_non_null(strstr(why, "damaged"));
+    struct gw_ledger_event event = {
+        .kind = GW_LEDGER_USED, .application = "app", .hrn = "hrn:catalog", .layer = "a"};
+    assert_int_equal(try_submit(ledger, &event), SL_IO);
+    gw_ledger_close(&ledger);
+    ledger = open_ledger(fixture, 0);
+    assert_false(gw_ledger_available(ledger, why));
+    gw_ledger_close(&ledger);
+    run_sql(fixture, "UPDATE usage SET bytes_out = bytes_out - 1");
+    ledger = open_ledger(fixture, 0);
+    expect_usage(ledger, 20, 10);
+    gw_ledger_close(&ledger);
+}
+
 CASES_MAIN(cmocka_unit_test_setup_teardown(what_was_appended_is_found_again, setup, teardown),
            cmocka_unit_test_setup_teardown(a_torn_end_is_left_out, setup, teardown),
            cmocka_unit_test_setup_teardown(a_damaged_frame_with_others_behind_it_is_told, setup, teardown),
@@ -527,4 +585,5 @@ CASES_MAIN(cmocka_unit_test_setup_teardown(what_was_appended_is_found_again, set
            cmocka_unit_test_setup_teardown(what_was_told_is_there_after_a_kill, setup, teardown),
            cmocka_unit_test_setup_teardown(a_bound_that_leaves_no_room_for_a_journal_has_none, setup,
                                            teardown),
-           cmocka_unit_test_setup_teardown(a_damaged_journal_is_left_alone, setup, teardown))
+           cmocka_unit_test_setup_teardown(a_damaged_journal_is_left_alone, setup, teardown),
+           cmocka_unit_test_setup_teardown(what_cannot_be_folded_stays_in_the_journal, setup, teardown))
