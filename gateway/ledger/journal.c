@@ -191,7 +191,6 @@ sl_status gw_journal_open(const char *data_directory, const char *node, uint64_t
     pthread_mutex_init(&journal->making, NULL);
     journal->directory = journal->current = -1;
     journal->bounded = bounded;
-    journal->released = after;
     journal->next = after + 1;
     snprintf(journal->node, sizeof journal->node, "%s", node);
     journal->path = sl_printf("%s/ledger-journal", data_directory);

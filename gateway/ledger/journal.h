@@ -57,7 +57,8 @@ sl_status gw_journal_append(struct gw_journal *journal, const void *frame, size_
 /* Whether something could be appended now: tries what failed. The appending thread. */
 sl_status gw_journal_probe(struct gw_journal *journal, sl_error *error);
 
-/* All up to that sequence is in ledger.db, on the disk: files that have no more are written again. */
+/* All up to that sequence is in ledger.db, on the disk: files that have no more are written again. Nothing is
+ * released by opening: what ledger.db has may not have reached the disk when a gateway was killed. */
 void gw_journal_release(struct gw_journal *journal, uint64_t sequence);
 /* Whether there are files with frames up to that sequence only that are not released yet. */
 bool gw_journal_wants_release(struct gw_journal *journal, uint64_t sequence);

@@ -163,8 +163,13 @@ static void what_was_appended_is_found_again(void **state)
         expect_frames(fixture, after + 1, (size_t)(5 - after));
         assert_int_equal(gw_journal_next(fixture->journal), 6);
     }
-    append_some(fixture, 2); /* all that is there was released: into the same file, from its beginning */
+    gw_journal_release(fixture->journal, 5);
+    append_some(fixture, 1); /* into the same file, from its beginning */
     assert_int_equal(count_files(fixture), 1);
+    assert_int_equal(reopen(fixture, 5), SL_OK);
+    expect_frames(fixture, 6, 1);
+    append_some(fixture, 1); /* nothing is released: what is there stays */
+    assert_int_equal(count_files(fixture), 2);
     assert_int_equal(reopen(fixture, 5), SL_OK);
     expect_frames(fixture, 6, 2);
     snprintf(path, sizeof path, "%s/ledger-journal", fixture->directory);
