@@ -53,7 +53,9 @@ void gw_ledger_count_written(struct gw_ledger *ledger, const struct gw_ledger_en
 
 void gw_ledger_refuse(struct gw_ledger *ledger, struct gw_ledger_entry *entry, sl_status status);
 
-/* write.c: the list into the journal, in frames; each entry is told. */
+/* write.c: fills entry->text, if it is not there yet; false: no memory. */
+bool gw_ledger_encode(struct gw_ledger_entry *entry);
+/* The list into the journal, in frames; each entry is told. */
 void gw_ledger_write_journal(struct gw_ledger *ledger, struct gw_ledger_entry *list);
 
 /* folder.c. A frame that is written, and waits to be folded. */

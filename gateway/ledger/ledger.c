@@ -24,6 +24,7 @@ static void ignore_done(struct gw_ledger_entry *entry)
 
 void gw_ledger_tell(struct gw_ledger_entry *entry, sl_status status)
 {
+    sl_buffer_free(&entry->text);
     entry->status = status;
     entry->task.run = post_done;
     if (entry->loop)
@@ -222,12 +223,16 @@ void gw_ledger_submit(struct gw_ledger *ledger, struct gw_ledger_entry *entry)
     int64_t now_ms = sl_wall_ms();
     entry->next = NULL;
     entry->ledger = ledger;
+    sl_buffer_init(&entry->text, GW_FRAME_MAX);
     entry->since_us = sl_mono_us();
     for (size_t i = 0; i < entry->count; i++) {
         entry->events[i].at_ms = now_ms;
         if (entry->events[i].kind == GW_LEDGER_DELIVERED)
             entry->events[i].number = (int64_t)atomic_fetch_add(&ledger->numbers, 1);
     }
+    /* Here, where its records are at hand; without memory it is tried again when it is written. */
+    if (ledger->folder)
+        gw_ledger_encode(entry);
     pthread_mutex_lock(&ledger->lock);
     bool takes = ledger->running && !ledger->stopping && (!ledger->kafka || ledger->log_topic);
     if (takes && !ledger->kafka) {
@@ -267,6 +272,7 @@ static sl_status begin_run(struct gw_ledger *ledger, sl_error *error)
     ledger->begun_event = (struct gw_ledger_event){.kind = GW_LEDGER_BEGUN, .at_ms = sl_wall_ms()};
     *entry = (struct gw_ledger_entry){
         .events = &ledger->begun_event, .count = 1, .done = ignore_done, .lazy = true};
+    sl_buffer_init(&entry->text, GW_FRAME_MAX);
     ledger->available = true;
     sl_status status = write_all(ledger, entry, NULL, error);
     if (status && status != SL_CHECKSUM_MISMATCH) {

@@ -56,7 +56,7 @@ struct gw_ledger_event {
     /* DELIVERED: in the order of delivery; SOUGHT: the offsets gone to. */
     const struct gw_delivered *records;
     size_t count;
-    /* What came of it, once it is written: the hour that it counts in, and bytes that it has counted as
+    /* What came of it, once it is in the tables: the hour that it counts in, and bytes that it has counted as
      * delivered. */
     int64_t hour, billed;
 };
@@ -69,6 +69,7 @@ struct gw_ledger_entry {
     struct gw_ledger *ledger;
     int64_t since_us;
     atomic_size_t pending; /* events that Kafka does not have yet */
+    struct sl_buffer text; /* the events, as a frame of the journal has them */
 
     struct gw_ledger_event *events;
     size_t count;

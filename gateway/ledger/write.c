@@ -8,6 +8,20 @@
 #define FRAME_ENOUGH ((size_t)1 << 20) /* bytes: what is left goes into the next one */
 #define HOUR_MS      3600000
 
+bool gw_ledger_encode(struct gw_ledger_entry *entry)
+{
+    bool good = true;
+    if (entry->text.size)
+        return true;
+    for (size_t i = 0; i < entry->count && good; i++) {
+        good = gw_frame_add(&entry->text, &entry->events[i]);
+        entry->events[i].billed = gw_ledger_claim(&entry->events[i]); /* at most: see expect */
+    }
+    if (!good)
+        sl_buffer_free(&entry->text);
+    return good;
+}
+
 /* Adds entries to the frame until it is large enough; those it has end before *end. */
 static sl_status fill(struct gw_ledger *ledger, struct gw_ledger_entry *first, struct gw_ledger_entry **end,
                       size_t *events, sl_error *error)
@@ -17,8 +31,7 @@ static sl_status fill(struct gw_ledger *ledger, struct gw_ledger_entry *first, s
     bool good = gw_frame_begin(frame);
     *events = 0;
     for (*end = first; *end && good && frame->size < FRAME_ENOUGH; *end = (*end)->next) {
-        for (size_t i = 0; i < (*end)->count && good; i++)
-            good = gw_frame_add(frame, &(*end)->events[i]);
+        good = gw_ledger_encode(*end) && sl_buffer_append(frame, (*end)->text.data, (*end)->text.size);
         *events += (*end)->count;
     }
     return good ? SL_OK : sl_error_oom(error);
@@ -50,10 +63,9 @@ static void expect(struct gw_ledger *ledger, const struct gw_ledger_entry *first
     for (; first != end; first = first->next)
         for (size_t i = 0; i < first->count; i++) {
             const struct gw_ledger_event *event = &first->events[i];
-            int64_t bytes = gw_ledger_claim(event);
-            if (bytes)
+            if (event->billed)
                 gw_volumes_expect(ledger->store.volumes, event->application, event->hrn,
-                                  event->at_ms / HOUR_MS, bytes);
+                                  event->at_ms / HOUR_MS, event->billed);
         }
 }
 
