@@ -336,6 +336,7 @@ sl_status gw_ledger_open(const char *data_directory, const struct gw_ledger_sett
         return sl_error_oom(error);
     ledger->log = *log;
     ledger->last = &ledger->first;
+    atomic_init(&ledger->numbers, 1); /* 0 is no delivery's: topic.c probes with it */
     sl_buffer_init(&ledger->frame, GW_FRAME_MAX);
     pthread_mutex_init(&ledger->lock, NULL);
     sl_cond_init(&ledger->changed);
