@@ -98,8 +98,8 @@ SL_API SL_MUST_CHECK sl_status sl_producer_send(sl_producer *producer, const sl_
                                                 void *message_opaque, int timeout_ms, sl_error *error);
 
 /*
- * Waits until every message sent before is reported, up to timeout_ms (-1: for ever).
- *   Errors: SL_TIMED_OUT.
+ * Waits until every message sent before is reported, up to timeout_ms (-1: for ever). Whether they have
+ * arrived is what their reports say: SL_OK is returned also when some have failed. Errors: SL_TIMED_OUT.
  */
 SL_API sl_status sl_producer_flush(sl_producer *producer, int timeout_ms, sl_error *error);
 
