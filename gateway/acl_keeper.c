@@ -66,14 +66,16 @@ sl_status gw_acl_compare(struct gw_acl_cluster *cluster, bool ask, int64_t until
         if (comparison->missing.failed || comparison->surplus.failed)
             status = sl_error_oom(error);
     }
-    if (!status)
-        status = gw_quotas_compare(&cluster->quotas, &comparison->picture, asks, until_ms,
-                                   &comparison->quotas, error);
-    if (status)
+    if (status) {
         gw_acl_comparison_free(comparison);
-    else if (asks)
+        return status;
+    }
+    comparison->quotas_failure.status =
+        gw_quotas_compare(&cluster->quotas, &comparison->picture, asks, until_ms, &comparison->quotas,
+                          &comparison->quotas_failure);
+    if (asks)
         count(cluster, comparison);
-    return status;
+    return SL_OK;
 }
 
 /* Who may come is bounded first: lists go, then quotas are set, then lists come. */
@@ -82,6 +84,10 @@ sl_status gw_acl_put_right(struct gw_acl_cluster *cluster, struct gw_acl_compari
 {
     static const struct gw_acl_set none = {0};
     sl_status status = gw_broker_change_acls(cluster->broker, &none, &comparison->surplus, until_ms, error);
+    if (!status && comparison->quotas_failure.status) {
+        *error = comparison->quotas_failure;
+        status = error->status;
+    }
     if (!status)
         status =
             gw_quotas_put_right(&cluster->quotas, &comparison->picture, &comparison->quotas, until_ms, error);

@@ -97,7 +97,10 @@ static json_t *check(struct gw_acl_cluster *cluster, bool repair, int64_t until_
     json_t *surplus = findings(cluster, &comparison.surplus, &quotas->surplus);
     json_t *beyond = findings(cluster, &comparison.beyond, &quotas->beyond);
     json_t *denied = findings(cluster, &comparison.denied, NULL);
-    sl_status status = repair ? gw_acl_put_right(cluster, &comparison, until_ms, &error) : SL_OK;
+    if (!repair)
+        error = comparison.quotas_failure;
+    sl_status status =
+        repair ? gw_acl_put_right(cluster, &comparison, until_ms, &error) : comparison.quotas_failure.status;
     gw_acl_comparison_free(&comparison);
     return json_pack("{s:s, s:s*, s:o, s:o, s:o, s:o}", "cluster", name, "error", status ? error.text : NULL,
                      "missing", missing, "surplus", surplus, "beyond", beyond, "denied", denied);
