@@ -97,35 +97,11 @@ char *gw_usage_name(const struct gw_usage_call *call, const char *application)
 
 /* --- Figures --- */
 
-static const struct figure {
-    const char *name;
-    size_t offset;
-} figures[] = {
-    {"callsIn", offsetof(struct gw_usage, calls_in)},
-    {"callsOut", offsetof(struct gw_usage, calls_out)},
-    {"messagesIn", offsetof(struct gw_usage, messages_in)},
-    {"messagesOut", offsetof(struct gw_usage, messages_out)},
-    {"bytesIn", offsetof(struct gw_usage, bytes_in)},
-    {"bytesOut", offsetof(struct gw_usage, bytes_out)},
-    {"blobBytesIn", offsetof(struct gw_usage, blob_bytes_in)},
-    {"blobBytesOut", offsetof(struct gw_usage, blob_bytes_out)},
-};
-#define FIGURES (sizeof figures / sizeof *figures)
-
-void gw_usage_add(struct gw_usage *sum, const struct gw_usage *more)
-{
-    for (size_t i = 0; i < FIGURES; i++)
-        *(int64_t *)(void *)((char *)sum + figures[i].offset) +=
-            *(const int64_t *)(const void *)((const char *)more + figures[i].offset);
-}
-
 bool gw_usage_set(json_t *object, const struct gw_usage *usage)
 {
     bool good = object != NULL;
-    for (size_t i = 0; i < FIGURES && good; i++) {
-        int64_t value = *(const int64_t *)(const void *)((const char *)usage + figures[i].offset);
-        good = !json_object_set_new(object, figures[i].name, json_integer(value));
-    }
+    for (size_t i = 0; i < GW_FIGURES && good; i++)
+        good = !json_object_set_new(object, gw_figure_names[i], json_integer(gw_figure(usage, i)));
     return good;
 }
 

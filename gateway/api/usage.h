@@ -4,8 +4,6 @@
 
 #include "gateway/gateway_internal.h"
 
-#define GW_HOUR_MS INT64_C(3600000)
-
 /* A call on its way through a worker. Strings are the request's, which outlives it. */
 struct gw_usage_call {
     struct gw_job job; /* first */
@@ -28,7 +26,6 @@ bool gw_usage_shows(const struct gw_usage_call *call, const char *application, c
 /* An application's name, released with free; NULL: there is none any more, or no memory. */
 char *gw_usage_name(const struct gw_usage_call *call, const char *application);
 
-void gw_usage_add(struct gw_usage *sum, const struct gw_usage *more);
 /* Sets the figures as members of an object. False: no memory. */
 bool gw_usage_set(json_t *object, const struct gw_usage *usage);
 

@@ -178,18 +178,6 @@ sl_status gw_batch_hour(struct gw_batch *batch, const char *application, int64_t
     return status;
 }
 
-static void add_usage(struct gw_usage *sum, const struct gw_usage *usage)
-{
-    sum->calls_in += usage->calls_in;
-    sum->calls_out += usage->calls_out;
-    sum->messages_in += usage->messages_in;
-    sum->messages_out += usage->messages_out;
-    sum->bytes_in += usage->bytes_in;
-    sum->bytes_out += usage->bytes_out;
-    sum->blob_bytes_in += usage->blob_bytes_in;
-    sum->blob_bytes_out += usage->blob_bytes_out;
-}
-
 sl_status gw_batch_bill(struct gw_batch *batch, const struct gw_ledger_event *event, int64_t hour,
                         const struct gw_usage *usage, sl_error *error)
 {
@@ -207,7 +195,7 @@ sl_status gw_batch_bill(struct gw_batch *batch, const struct gw_ledger_event *ev
         line->who.group = next_text(&at);
         line->usage = (struct gw_usage){.calls_in = 0};
     }
-    add_usage(&line->usage, usage);
+    gw_usage_add(&line->usage, usage);
     return SL_OK;
 }
 

@@ -3,6 +3,7 @@
  * [[partition, first offset, [bytes, …]], …]: runs of consecutive offsets.
  */
 #include "gateway/ledger/internal.h"
+#include "gateway/ledger/records.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -13,17 +14,9 @@ static const char *const kinds[] = {
 };
 #define KINDS (sizeof kinds / sizeof *kinds)
 
-static const struct {
-    const char *name;
-    size_t at;
-} figures[] = {
-    {"callsIn", offsetof(struct gw_usage, calls_in)},
-    {"callsOut", offsetof(struct gw_usage, calls_out)},
-    {"messagesIn", offsetof(struct gw_usage, messages_in)},
-    {"bytesIn", offsetof(struct gw_usage, bytes_in)},
-    {"blobBytesIn", offsetof(struct gw_usage, blob_bytes_in)},
-    {"blobBytesOut", offsetof(struct gw_usage, blob_bytes_out)},
-};
+/* What records say stands with them only. */
+static const size_t figures[] = {GW_CALLS_IN, GW_CALLS_OUT,     GW_MESSAGES_IN,
+                                 GW_BYTES_IN, GW_BLOB_BYTES_IN, GW_BLOB_BYTES_OUT};
 #define FIGURES (sizeof figures / sizeof *figures)
 
 static void put_text(struct sl_buffer *out, const char *name, const char *value)
@@ -41,10 +34,9 @@ static void put_records(struct sl_buffer *out, const struct gw_ledger_event *eve
         const struct gw_delivered *first = &event->records[i];
         sl_buffer_printf(out, "%s[%d,%lld,[%u", i ? "," : "", (int)first->partition, (long long)first->offset,
                          (unsigned)first->bytes);
-        for (run = 1; i + run < event->count && first[run].partition == first->partition &&
-                      first[run].offset == first->offset + (int64_t)run;
-             run++)
-            sl_buffer_printf(out, ",%u", (unsigned)first[run].bytes);
+        run = gw_run_length(first, NULL, event->count - i);
+        for (size_t k = 1; k < run; k++)
+            sl_buffer_printf(out, ",%u", (unsigned)first[k].bytes);
         sl_buffer_append_text(out, "]]");
     }
     sl_buffer_append_text(out, "]");
@@ -64,10 +56,9 @@ bool gw_ledger_event_encode(struct sl_buffer *out, const char *node, const char 
     put_text(out, "group", event->group);
     put_text(out, "topic", event->topic);
     for (size_t i = 0; i < FIGURES; i++) {
-        int64_t value;
-        memcpy(&value, (const char *)&event->usage + figures[i].at, sizeof value);
+        int64_t value = gw_figure(&event->usage, figures[i]);
         if (value)
-            sl_buffer_printf(out, ",\"%s\":%lld", figures[i].name, (long long)value);
+            sl_buffer_printf(out, ",\"%s\":%lld", gw_figure_names[figures[i]], (long long)value);
     }
     if (event->count)
         put_records(out, event);
@@ -119,10 +110,9 @@ static bool take_event(struct gw_ledger_read *read)
     event->topic = text_of(object, "topic");
     read->node = text_of(object, "node");
     read->writer = text_of(object, "writer");
-    for (size_t i = 0; i < FIGURES; i++) {
-        int64_t value = json_integer_value(json_object_get(object, figures[i].name));
-        memcpy((char *)&event->usage + figures[i].at, &value, sizeof value);
-    }
+    for (size_t i = 0; i < FIGURES; i++)
+        gw_figure_set(&event->usage, figures[i],
+                      json_integer_value(json_object_get(object, gw_figure_names[figures[i]])));
     for (size_t i = 0; i < json_array_size(runs); i++)
         if (!take_run(read, json_array_get(runs, i)))
             return false;

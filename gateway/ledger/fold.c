@@ -9,8 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define HOUR_MS 3600000
-
 struct gw_fold {
     struct gw_rows rows;
     bool keep_settled;
@@ -18,12 +16,6 @@ struct gw_fold {
     struct gw_batch *batch;
     struct gw_record_list list, again; /* for reuse */
 };
-
-static bool take_count(void *opaque, sqlite3_stmt *row)
-{
-    *(int64_t *)opaque = sqlite3_column_int64(row, 0);
-    return false;
-}
 
 sl_status gw_fold_open(sqlite3 *db, bool keep_settled, struct gw_fold **out, sl_error *error)
 {
@@ -36,7 +28,7 @@ sl_status gw_fold_open(sqlite3 *db, bool keep_settled, struct gw_fold **out, sl_
     if (!status)
         status = gw_batch_create(&fold->rows, &fold->batch, error);
     if (!status)
-        status = gw_db_run(db, "SELECT count(*) FROM deliveries WHERE state = 1", take_count,
+        status = gw_db_run(db, "SELECT count(*) FROM deliveries WHERE state = 1", gw_db_read_number,
                            &fold->unconfirmed, NULL, error, "");
     if (status)
         gw_fold_close(&fold);
@@ -61,7 +53,7 @@ void gw_fold_close(struct gw_fold **out)
 static sl_status bill(struct gw_fold *fold, struct gw_ledger_event *event, const struct gw_usage *usage,
                       sl_error *error)
 {
-    int64_t hour = event->at_ms / HOUR_MS;
+    int64_t hour = event->at_ms / GW_HOUR_MS;
     sl_status status = gw_batch_hour(fold->batch, event->application, &hour, error);
     event->hour = hour;
     event->billed = usage->bytes_out + usage->blob_bytes_out;
@@ -209,7 +201,7 @@ static sl_status confirm(struct gw_fold *fold, const struct gw_delivery *arrived
             gw_rows_older_delivery(&fold->rows, arrived->id, older.id, &older, &fold->list, &found, error);
         if (!status && found)
             status = confirm_in(fold, &older, error);
-    } while (!status && found);
+    } while (!status && found && memchr(again->marks, 0, again->count)); /* some are in none of those yet */
     return status;
 }
 

@@ -19,11 +19,11 @@
 
 struct gw_fold;
 
-enum gw_delivery_state {                          /* as numbers in the table */
-                         GW_DELIVERY_OPEN,        /* about to leave, or on its way */
-                         GW_DELIVERY_UNCONFIRMED, /* it is not known whether it arrived */
-                         GW_DELIVERY_SETTLED /* kept for a while: streamlayer.gateway.ledger.keep-deliveries
-                                              */
+/* As numbers in the table. What is settled is kept for streamlayer.gateway.ledger.keep-deliveries. */
+enum gw_delivery_state {
+    GW_DELIVERY_OPEN,        /* about to leave, or on its way */
+    GW_DELIVERY_UNCONFIRMED, /* it is not known whether it arrived */
+    GW_DELIVERY_SETTLED      /* it has arrived */
 };
 
 /* The tables, where they are missing, and statements on them. db stays the caller's. */

@@ -3,6 +3,7 @@
  * somebody wants to read. A transaction of it need not reach the disk at once: what it has is in the journal
  * until ledger.db is on the disk.
  */
+#include "base/array.h"
 #include "base/error.h"
 #include "base/time.h"
 #include "gateway/ledger/internal.h"
@@ -15,7 +16,6 @@
 #define BYTES_MANY   ((size_t)4 << 20)
 #define BYTES_MAX    ((size_t)32 << 20) /* in memory: then writing waits for folding */
 #define RETRY_MS     1000
-#define HOUR_MS      3600000
 #define REPLAY_BYTES ((size_t)8 << 20) /* in a transaction */
 
 /* What a delivery means for the volumes once the transaction is committed; texts: the frame's. */
@@ -77,19 +77,14 @@ struct gw_chunk *gw_chunk_new(size_t size)
 
 static bool add_note(struct gw_folder *folder, const struct gw_ledger_event *event, bool expected)
 {
-    if (folder->note_count == folder->note_capacity) {
-        size_t capacity = folder->note_capacity ? 2 * folder->note_capacity : 256;
-        struct note *notes = realloc(folder->notes, capacity * sizeof *notes);
-        if (!notes)
-            return false;
-        folder->notes = notes;
-        folder->note_capacity = capacity;
-    }
+    if (!sl_array_reserve((void **)&folder->notes, folder->note_count, &folder->note_capacity,
+                          sizeof *folder->notes))
+        return false;
     folder->notes[folder->note_count++] = (struct note){.application = event->application,
                                                         .hrn = event->hrn,
                                                         .hour = event->hour,
                                                         .billed = event->billed,
-                                                        .at_hour = event->at_ms / HOUR_MS,
+                                                        .at_hour = event->at_ms / GW_HOUR_MS,
                                                         .expected = expected ? gw_ledger_claim(event) : 0};
     return true;
 }
@@ -139,15 +134,19 @@ static sl_status fold_list(struct gw_folder *folder, const struct gw_chunk *list
     }
     if (!status)
         status = gw_ledger_store_put_position(store, position, error);
+    status = gw_ledger_store_end(store, status, error);
     if (!status)
-        status = gw_ledger_store_commit(store, error);
-    if (status)
-        gw_ledger_store_roll_back(store);
-    else
         take_notes(folder);
     atomic_store_explicit(&folder->ledger->unconfirmed, gw_fold_unconfirmed(store->fold),
                           memory_order_relaxed);
     return status;
+}
+
+/* What is in ledger.db for good need not be in the journal. */
+static void release(struct gw_folder *folder)
+{
+    if (gw_ledger_store_checkpoint(&folder->ledger->store))
+        gw_journal_release(folder->ledger->journal, folder->folded);
 }
 
 static void free_list(struct gw_chunk *list)
@@ -194,8 +193,8 @@ sl_status gw_folder_replay(struct gw_folder *folder, sl_error *error)
         free_list(list);
     }
     folder->appended = folder->folded = gw_journal_next(folder->ledger->journal) - 1;
-    if (!status && gw_ledger_store_checkpoint(&folder->ledger->store))
-        gw_journal_release(folder->ledger->journal, folder->folded);
+    if (!status)
+        release(folder);
     return status;
 }
 
@@ -270,9 +269,8 @@ static void put_back(struct gw_folder *folder, struct gw_chunk *list)
 static void keep_up(struct gw_folder *folder)
 {
     struct gw_journal *journal = folder->ledger->journal;
-    if (gw_journal_wants_release(journal, folder->folded) &&
-        gw_ledger_store_checkpoint(&folder->ledger->store))
-        gw_journal_release(journal, folder->folded);
+    if (gw_journal_wants_release(journal, folder->folded))
+        release(folder);
     gw_journal_prepare(journal);
 }
 
@@ -345,8 +343,9 @@ sl_status gw_folder_catch_up(struct gw_folder *folder, sl_error *error)
     pthread_mutex_lock(&folder->lock);
     uint64_t target = folder->appended, attempt = folder->attempts;
     while (folder->folded < target && !folder->over && !(folder->failed && folder->attempts > attempt)) {
+        if (!folder->wanted) /* else readers would wake each other without end */
+            pthread_cond_broadcast(&folder->changed);
         folder->wanted = true;
-        pthread_cond_broadcast(&folder->changed);
         pthread_cond_wait(&folder->changed, &folder->lock);
     }
     if (folder->folded < target)

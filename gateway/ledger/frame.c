@@ -15,16 +15,9 @@
 #define NODE      24
 #define WRITER    40
 #define TEXT_MAX  ((uint64_t)1 << 20)
-#define FIGURES   (sizeof figures / sizeof *figures)
 #define TEXTS     (sizeof texts / sizeof *texts)
 #define LAST_KIND GW_LEDGER_BEGUN
 
-static const size_t figures[] = {
-    offsetof(struct gw_usage, calls_in),      offsetof(struct gw_usage, calls_out),
-    offsetof(struct gw_usage, messages_in),   offsetof(struct gw_usage, messages_out),
-    offsetof(struct gw_usage, bytes_in),      offsetof(struct gw_usage, bytes_out),
-    offsetof(struct gw_usage, blob_bytes_in), offsetof(struct gw_usage, blob_bytes_out),
-};
 static const size_t texts[] = {
     offsetof(struct gw_ledger_event, application), offsetof(struct gw_ledger_event, hrn),
     offsetof(struct gw_ledger_event, layer),       offsetof(struct gw_ledger_event, group),
@@ -51,59 +44,43 @@ bool gw_frame_begin(struct sl_buffer *out)
     return sl_buffer_append(out, header, sizeof header);
 }
 
-static void put_number(struct sl_buffer *out, uint64_t number)
-{
-    unsigned char bytes[GW_NUMBER_MAX];
-    sl_buffer_append(out, bytes, (size_t)(gw_number_write(bytes, number) - bytes));
-}
-
 static void put_text(struct sl_buffer *out, const char *text)
 {
     size_t size = text ? strlen(text) : 0;
-    put_number(out, size);
+    gw_number_append(out, size);
     sl_buffer_append(out, text ? text : "", size + 1);
 }
 
 static void put_figures(struct sl_buffer *out, const struct gw_usage *usage)
 {
-    int64_t values[FIGURES];
     uint64_t there = 0;
-    for (size_t i = 0; i < FIGURES; i++) {
-        memcpy(&values[i], (const char *)usage + figures[i], sizeof values[i]);
-        there |= (uint64_t)(values[i] != 0) << i;
-    }
-    put_number(out, there);
-    for (size_t i = 0; i < FIGURES; i++)
-        if (values[i])
-            put_number(out, (uint64_t)values[i]);
+    for (size_t i = 0; i < GW_FIGURES; i++)
+        there |= (uint64_t)(gw_figure(usage, i) != 0) << i;
+    gw_number_append(out, there);
+    for (size_t i = 0; i < GW_FIGURES; i++)
+        if (there >> i & 1)
+            gw_number_append(out, (uint64_t)gw_figure(usage, i));
 }
 
 static void put_records(struct sl_buffer *out, const struct gw_ledger_event *event)
 {
-    put_number(out, event->count);
+    gw_number_append(out, event->count);
     for (size_t i = 0, run; i < event->count; i += run) {
         const struct gw_delivered *first = &event->records[i];
-        for (run = 1; i + run < event->count && first[run].partition == first->partition &&
-                      first[run].offset == first->offset + (int64_t)run;
-             run++)
-            ;
-        put_number(out, (uint32_t)first->partition);
-        put_number(out, (uint64_t)first->offset);
-        put_number(out, run);
-        if (!sl_buffer_reserve(out, run * GW_NUMBER_MAX))
+        run = gw_run_length(first, NULL, event->count - i);
+        gw_number_append(out, (uint32_t)first->partition);
+        gw_number_append(out, (uint64_t)first->offset);
+        gw_number_append(out, run);
+        if (!gw_sizes_append(out, first, run))
             return;
-        unsigned char *end = (unsigned char *)out->data + out->size;
-        for (size_t k = 0; k < run; k++)
-            end = gw_number_write(end, first[k].bytes);
-        out->size = (size_t)(end - (unsigned char *)out->data);
     }
 }
 
 bool gw_frame_add(struct sl_buffer *out, const struct gw_ledger_event *event)
 {
-    put_number(out, event->kind);
-    put_number(out, (uint64_t)event->at_ms);
-    put_number(out, (uint64_t)event->number);
+    gw_number_append(out, event->kind);
+    gw_number_append(out, (uint64_t)event->at_ms);
+    gw_number_append(out, (uint64_t)event->number);
     put_figures(out, &event->usage);
     for (size_t i = 0; i < TEXTS; i++) {
         const char *text;
@@ -179,14 +156,14 @@ static bool get_text(struct gw_frame_events *events, const char **text)
 static bool get_figures(struct gw_frame_events *events, struct gw_usage *usage)
 {
     uint64_t there, value;
-    if (!get_number(events, &there) || there >> FIGURES)
+    if (!get_number(events, &there) || there >> GW_FIGURES)
         return false;
-    for (size_t i = 0; i < FIGURES; i++) {
+    for (size_t i = 0; i < GW_FIGURES; i++) {
         if (!(there >> i & 1))
             continue;
         if (!get_number(events, &value))
             return false;
-        memcpy((char *)usage + figures[i], &value, sizeof value);
+        gw_figure_set(usage, i, (int64_t)value);
     }
     return true;
 }

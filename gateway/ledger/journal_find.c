@@ -2,6 +2,7 @@
  * What is in the journal's files, block by block. A frame that is not whole is the torn end if nothing behind
  * it was written later. Otherwise it is damage: frames that were told as written are missing.
  */
+#include "base/array.h"
 #include "base/error.h"
 #include "base/text.h"
 #include "gateway/ledger/journal_internal.h"
@@ -33,14 +34,9 @@ static sl_status read_whole(int fd, void *bytes, size_t size, int64_t from, sl_e
 
 static bool add_place(struct gw_journal *journal, struct gw_journal_place place)
 {
-    if (journal->place_count == journal->place_capacity) {
-        size_t capacity = journal->place_capacity ? 2 * journal->place_capacity : 64;
-        struct gw_journal_place *places = realloc(journal->places, capacity * sizeof *places);
-        if (!places)
-            return false;
-        journal->places = places;
-        journal->place_capacity = capacity;
-    }
+    if (!sl_array_reserve((void **)&journal->places, journal->place_count, &journal->place_capacity,
+                          sizeof *journal->places))
+        return false;
     journal->places[journal->place_count++] = place;
     return true;
 }

@@ -79,11 +79,7 @@ static sl_status write_all(struct gw_ledger *ledger, struct gw_ledger_entry *fir
     sl_status status = gw_ledger_store_begin(&ledger->store, error);
     for (struct gw_ledger_entry *each = first; each != end && !status; each = each->next)
         status = write_entry(ledger, each, error);
-    if (!status)
-        status = gw_ledger_store_commit(&ledger->store, error);
-    if (status)
-        gw_ledger_store_roll_back(&ledger->store);
-    return status;
+    return gw_ledger_store_end(&ledger->store, status, error);
 }
 
 void gw_ledger_count_written(struct gw_ledger *ledger, const struct gw_ledger_entry *entry)

@@ -28,6 +28,26 @@ struct gw_usage {
     int64_t blob_bytes_in, blob_bytes_out;
 };
 
+/* The figures, to be gone through: in the struct's order, which is that of the table "usage". */
+enum {
+    GW_CALLS_IN,
+    GW_CALLS_OUT,
+    GW_MESSAGES_IN,
+    GW_MESSAGES_OUT,
+    GW_BYTES_IN,
+    GW_BYTES_OUT,
+    GW_BLOB_BYTES_IN,
+    GW_BLOB_BYTES_OUT,
+    GW_FIGURES
+};
+extern const char *const gw_figure_names[GW_FIGURES]; /* in JSON */
+int64_t gw_figure(const struct gw_usage *usage, size_t which);
+void gw_figure_set(struct gw_usage *usage, size_t which, int64_t value);
+void gw_usage_add(struct gw_usage *sum, const struct gw_usage *more);
+
+/* Usage is summed by the hour: those since 1970 in UTC, which are a time in ms divided by this. */
+#define GW_HOUR_MS INT64_C(3600000)
+
 /* A record of Kafka's that is delivered. */
 struct gw_delivered {
     int64_t offset;
@@ -117,8 +137,7 @@ void gw_ledger_submit(struct gw_ledger *ledger, struct gw_ledger_entry *entry);
 
 /* --- Reading: blocks on the disk, so on a worker. Any thread. All that was told as durable is in it. --- */
 
-/* What a question is about: NULL is any. Hours are those since 1970 in UTC (ms / 3600000), from <= hour < to.
- */
+/* What a question is about: NULL is any; from <= hour < to. */
 struct gw_usage_filter {
     const char *application, *hrn, *layer;
     int64_t from_hour, to_hour;

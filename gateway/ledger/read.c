@@ -94,14 +94,8 @@ static void take_line(sqlite3_stmt *row, struct gw_usage_line *line)
     line->layer = gw_db_text(row, 2);
     line->group = gw_db_text(row, 3);
     line->hour = sqlite3_column_int64(row, 4);
-    line->usage = (struct gw_usage){.calls_in = sqlite3_column_int64(row, 5),
-                                    .calls_out = sqlite3_column_int64(row, 6),
-                                    .messages_in = sqlite3_column_int64(row, 7),
-                                    .messages_out = sqlite3_column_int64(row, 8),
-                                    .bytes_in = sqlite3_column_int64(row, 9),
-                                    .bytes_out = sqlite3_column_int64(row, 10),
-                                    .blob_bytes_in = sqlite3_column_int64(row, 11),
-                                    .blob_bytes_out = sqlite3_column_int64(row, 12)};
+    for (int i = 0; i < GW_FIGURES; i++)
+        gw_figure_set(&line->usage, (size_t)i, sqlite3_column_int64(row, 5 + i));
 }
 
 sl_status gw_ledger_read_usage(struct gw_ledger *ledger, const struct gw_usage_filter *filter,

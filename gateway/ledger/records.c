@@ -13,7 +13,7 @@ unsigned char *gw_number_write(unsigned char *out, uint64_t number)
     return out;
 }
 
-static bool put(struct sl_buffer *out, uint64_t number)
+bool gw_number_append(struct sl_buffer *out, uint64_t number)
 {
     unsigned char bytes[GW_NUMBER_MAX];
     return sl_buffer_append(out, bytes, (size_t)(gw_number_write(bytes, number) - bytes));
@@ -63,24 +63,35 @@ void gw_records_free(struct gw_record_list *list)
     *list = (struct gw_record_list){.count = 0};
 }
 
+size_t gw_run_length(const struct gw_delivered *records, const unsigned char *marks, size_t count)
+{
+    size_t run = 1;
+    while (run < count && records[run].partition == records->partition &&
+           records[run].offset == records->offset + (int64_t)run && (!marks || marks[run] == *marks))
+        run++;
+    return run;
+}
+
+bool gw_sizes_append(struct sl_buffer *out, const struct gw_delivered *records, size_t count)
+{
+    if (!sl_buffer_reserve(out, count * GW_NUMBER_MAX))
+        return false;
+    unsigned char *end = (unsigned char *)out->data + out->size;
+    for (size_t i = 0; i < count; i++)
+        end = gw_number_write(end, records[i].bytes);
+    out->size = (size_t)(end - (unsigned char *)out->data);
+    return true;
+}
+
 bool gw_records_encode(struct sl_buffer *out, const struct gw_record_list *list)
 {
     bool good = true;
-    for (size_t i = 0; i < list->count && good;) {
+    for (size_t i = 0, run; i < list->count && good; i += run) {
         const struct gw_delivered *first = &list->records[i];
-        size_t run = 1;
-        while (i + run < list->count && first[run].partition == first->partition &&
-               first[run].offset == first->offset + (int64_t)run && list->marks[i + run] == list->marks[i])
-            run++;
-        good = put(out, (uint32_t)first->partition) && put(out, (uint64_t)first->offset) &&
-               put(out, (uint64_t)run << 2 | list->marks[i]) && sl_buffer_reserve(out, run * GW_NUMBER_MAX);
-        if (!good)
-            break;
-        unsigned char *end = (unsigned char *)out->data + out->size;
-        for (size_t k = 0; k < run; k++)
-            end = gw_number_write(end, first[k].bytes);
-        out->size = (size_t)(end - (unsigned char *)out->data);
-        i += run;
+        run = gw_run_length(first, &list->marks[i], list->count - i);
+        good = gw_number_append(out, (uint32_t)first->partition) &&
+               gw_number_append(out, (uint64_t)first->offset) &&
+               gw_number_append(out, (uint64_t)run << 2 | list->marks[i]) && gw_sizes_append(out, first, run);
     }
     return good;
 }
@@ -146,7 +157,8 @@ bool gw_ranges_encode(struct sl_buffer *out, const struct gw_ranges *ranges)
     bool good = true;
     for (size_t i = 0; i < ranges->count && good; i++) {
         const struct gw_range *range = &ranges->list[i];
-        good = put(out, (uint64_t)(range->first - before)) && put(out, (uint64_t)(range->end - range->first));
+        good = gw_number_append(out, (uint64_t)(range->first - before)) &&
+               gw_number_append(out, (uint64_t)(range->end - range->first));
         before = range->end;
     }
     return good;

@@ -16,7 +16,14 @@
  * false: there is none. */
 #define GW_NUMBER_MAX 10
 unsigned char *gw_number_write(unsigned char *out, uint64_t number);
+bool gw_number_append(struct sl_buffer *out, uint64_t number);
 bool gw_number_read(const unsigned char **at, const unsigned char *end, uint64_t *number);
+
+/* How many of the records, of which there is one at least, have consecutive offsets in one partition and,
+ * unless marks is NULL, the same marks. */
+size_t gw_run_length(const struct gw_delivered *records, const unsigned char *marks, size_t count);
+/* Appends the size of each of their payloads. */
+bool gw_sizes_append(struct sl_buffer *out, const struct gw_delivered *records, size_t count);
 
 enum gw_record_mark {
     GW_RECORD_COUNTED = 1,  /* by this delivery; else by one before it */

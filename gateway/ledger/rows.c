@@ -58,7 +58,7 @@ static const char *const texts[GW_ROWS_STATEMENTS] = {
     [GW_ROWS_FORGET] = "DELETE FROM deliveries WHERE state = 2 AND at_ms < ?1",
 };
 
-static sl_status failure(sqlite3 *db, sl_error *error)
+sl_status gw_rows_failure(sqlite3 *db, sl_error *error)
 {
     int code = sqlite3_errcode(db);
     if (code == SQLITE_NOMEM)
@@ -99,19 +99,13 @@ sl_status gw_rows_add_checksum(sqlite3 *db, sl_error *error)
     int code =
         sqlite3_create_function(db, "row_checksum", -1, SQLITE_UTF8 | SQLITE_DETERMINISTIC | SQLITE_INNOCUOUS,
                                 NULL, row_checksum, NULL, NULL);
-    return code ? failure(db, error) : SL_OK;
-}
-
-static bool take_number(void *opaque, sqlite3_stmt *row)
-{
-    *(int64_t *)opaque = sqlite3_column_int64(row, 0);
-    return false;
+    return code ? gw_rows_failure(db, error) : SL_OK;
 }
 
 static sl_status make_tables(sqlite3 *db, sl_error *error)
 {
     int64_t version = -1;
-    sl_status status = gw_db_run(db, "PRAGMA user_version", take_number, &version, NULL, error, "");
+    sl_status status = gw_db_run(db, "PRAGMA user_version", gw_db_read_number, &version, NULL, error, "");
     if (status || version == GW_LEDGER_SCHEMA_VERSION)
         return status;
     if (version)
@@ -120,7 +114,7 @@ static sl_status make_tables(sqlite3 *db, sl_error *error)
                             "that version",
                             (long long)version, GW_LEDGER_SCHEMA_VERSION);
     return sqlite3_exec(db, "BEGIN IMMEDIATE;" GW_LEDGER_SCHEMA "COMMIT", NULL, NULL, NULL)
-               ? failure(db, error)
+               ? gw_rows_failure(db, error)
                : SL_OK;
 }
 
@@ -133,7 +127,7 @@ sl_status gw_rows_open(sqlite3 *db, struct gw_rows *rows, sl_error *error)
         status = make_tables(db, error);
     for (size_t i = 0; i < GW_ROWS_STATEMENTS && !status; i++)
         if (sqlite3_prepare_v3(db, texts[i], -1, SQLITE_PREPARE_PERSISTENT, &rows->statements[i], NULL))
-            status = failure(db, error);
+            status = gw_rows_failure(db, error);
     return status;
 }
 
@@ -154,7 +148,7 @@ static sqlite3_stmt *text(sqlite3_stmt *statement, int column, const char *value
 static sl_status run(struct gw_rows *rows, sqlite3_stmt *statement, sl_error *error)
 {
     int code = sqlite3_step(statement);
-    sl_status status = code == SQLITE_DONE ? SL_OK : failure(rows->db, error);
+    sl_status status = code == SQLITE_DONE ? SL_OK : gw_rows_failure(rows->db, error);
     sqlite3_reset(statement);
     sqlite3_clear_bindings(statement);
     return status;
@@ -165,7 +159,7 @@ static sl_status step(struct gw_rows *rows, sqlite3_stmt *statement, bool *found
 {
     int code = sqlite3_step(statement);
     *found = code == SQLITE_ROW;
-    return *found || code == SQLITE_DONE ? SL_OK : failure(rows->db, error);
+    return *found || code == SQLITE_DONE ? SL_OK : gw_rows_failure(rows->db, error);
 }
 
 sl_status gw_rows_hour(struct gw_rows *rows, const char *application, int64_t *hour, sl_error *error)
@@ -188,20 +182,12 @@ sl_status gw_rows_bill(struct gw_rows *rows, const struct gw_ledger_event *event
                        const struct gw_usage *usage, sl_error *error)
 {
     sqlite3_stmt *statement = text(rows->statements[GW_ROWS_BILL], 1, event->application);
-    const int64_t numbers[] = {hour,
-                               usage->calls_in,
-                               usage->calls_out,
-                               usage->messages_in,
-                               usage->messages_out,
-                               usage->bytes_in,
-                               usage->bytes_out,
-                               usage->blob_bytes_in,
-                               usage->blob_bytes_out};
     text(statement, 2, event->hrn);
     text(statement, 3, event->layer);
     text(statement, 4, event->group);
-    for (int i = 0; i < (int)(sizeof numbers / sizeof *numbers); i++)
-        sqlite3_bind_int64(statement, 5 + i, numbers[i]);
+    sqlite3_bind_int64(statement, 5, hour);
+    for (int i = 0; i < GW_FIGURES; i++)
+        sqlite3_bind_int64(statement, 6 + i, gw_figure(usage, (size_t)i));
     sl_status status = run(rows, statement, error);
     return status || sqlite3_changes(rows->db) ? status : damaged(error, "usage", event->application);
 }
@@ -368,7 +354,7 @@ sl_status gw_fold_check(sqlite3 *db, sl_error *error)
     };
     for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
         int64_t bad = 0;
-        sl_status status = gw_db_run(db, tables[i].sql, take_number, &bad, NULL, error, "");
+        sl_status status = gw_db_run(db, tables[i].sql, gw_db_read_number, &bad, NULL, error, "");
         if (status)
             return status;
         if (bad)

@@ -29,6 +29,10 @@ struct gw_rows {
     struct sl_buffer text; /* for reuse */
 };
 
+/* What SQLite's last call on db has failed for: SL_CHECKSUM_MISMATCH (the file is damaged),
+ * SL_OUT_OF_MEMORY, SL_IO. */
+sl_status gw_rows_failure(sqlite3 *db, sl_error *error);
+
 /* Makes the tables where they are missing. */
 sl_status gw_rows_open(sqlite3 *db, struct gw_rows *rows, sl_error *error);
 void gw_rows_close(struct gw_rows *rows); /* of what was zeroed or opened */

@@ -1,15 +1,20 @@
 /*
  * The tables of ledger.db.
  *
- * - usage: what is billed: a row for each application, catalog, layer, group (grp, "": none) and hour since
- *   1970, UTC
- * - reached: which offsets were counted (gw_ranges of records.h)
- * - deliveries: by the run of a gateway (writer) and its number there; state: enum gw_delivery_state.
- * messages, bytes, blob_bytes: what it has counted and is not confirmed; again: records that were counted
- * before. records: gw_record_list of records.h
- * - clocks: the last hour of each application
- * - meta: what is one of a ledger: "node", the gateway's name in it; "log", where its log is; "journal", up
- * to which of the journal's sequences the tables have it, with the CRC-32 of node, space and number behind it
+ * usage has what is billed: a row for each application, catalog, layer, group (grp, "": none) and hour since
+ * 1970, UTC.
+ *
+ * reached has which offsets were counted (gw_ranges of records.h).
+ *
+ * deliveries are by the run of a gateway (writer) and their number there. Their state is of enum
+ * gw_delivery_state; messages, bytes and blob_bytes are what they have counted and is not confirmed; again is
+ * how many records were counted before; records is a gw_record_list of records.h.
+ *
+ * clocks has the last hour of each application.
+ *
+ * meta has what a ledger has once: "node", the gateway's name in it; "log", where its log is; "journal", up
+ * to which of the journal's sequences the tables have it, with the CRC-32 of node, space and number behind
+ * it; "offset of N", where the topic's partition N is read on.
  *
  * checksum is the CRC-32 of a row's other columns (of deliveries without id and state): of the bytes of texts
  * and blobs, each behind a byte of its own, and of numbers' 8 bytes, lowest first. SQLite itself would not

@@ -21,23 +21,14 @@
     "stop the gateway, move the file and its -wal and -shm away, and put a copy from a backup in its place " \
     "(docs/marketplace.md, \"A damaged ledger\")"
 
-static sl_status failure(sqlite3 *db, sl_error *error)
-{
-    int code = sqlite3_errcode(db);
-    if (code == SQLITE_NOMEM)
-        return sl_error_oom(error);
-    return sl_error_set(error, code == SQLITE_CORRUPT || code == SQLITE_NOTADB ? SL_CHECKSUM_MISMATCH : SL_IO,
-                        "SQLite: %s", sqlite3_errmsg(db));
-}
-
 static sl_status exec(sqlite3 *db, const char *sql, sl_error *error)
 {
-    return sqlite3_exec(db, sql, NULL, NULL, NULL) ? failure(db, error) : SL_OK;
+    return sqlite3_exec(db, sql, NULL, NULL, NULL) ? gw_rows_failure(db, error) : SL_OK;
 }
 
 static bool take_text(void *opaque, sqlite3_stmt *row)
 {
-    snprintf(opaque, SL_ERROR_TEXT_SIZE / 2, "%s", gw_db_text(row, 0));
+    snprintf(opaque, GW_META_TEXT, "%s", gw_db_text(row, 0));
     return false;
 }
 
@@ -49,26 +40,39 @@ bool gw_ledger_has_journal(const struct gw_ledger_settings *settings)
 /* What SQLite finds in the file. */
 static sl_status check_pages(sqlite3 *db, sl_error *error)
 {
-    char text[SL_ERROR_TEXT_SIZE / 2] = "";
+    char text[GW_META_TEXT] = "";
     sl_status status = gw_db_run(db, "PRAGMA integrity_check(1)", take_text, text, NULL, error, "");
     if (status)
-        return failure(db, error);
+        return gw_rows_failure(db, error);
     return strcmp(text, "ok") ? sl_error_set(error, SL_CHECKSUM_MISMATCH, "SQLite finds: %s", text) : SL_OK;
+}
+
+sl_status gw_ledger_store_meta(struct gw_ledger_store *store, const char *name, char known[GW_META_TEXT],
+                               sl_error *error)
+{
+    *known = 0;
+    return gw_db_run(store->db, "SELECT value FROM meta WHERE name = ?", take_text, known, NULL, error, "s",
+                     name);
+}
+
+sl_status gw_ledger_store_put_meta(struct gw_ledger_store *store, const char *name, const char *value,
+                                   sl_error *error)
+{
+    return gw_db_run(store->db, "INSERT OR REPLACE INTO meta (name, value) VALUES (?, ?)", NULL, NULL, NULL,
+                     error, "ss", name, value);
 }
 
 /* The name that the ledger has for this gateway, made with it. */
 static sl_status name_node(struct gw_ledger_store *store, sl_error *error)
 {
-    char known[SL_ERROR_TEXT_SIZE / 2] = "";
-    sl_status status =
-        gw_db_run(store->db, "SELECT value FROM meta WHERE name = 'node'", take_text, known, NULL, error, "");
+    char known[GW_META_TEXT];
+    sl_status status = gw_ledger_store_meta(store, "node", known, error);
     snprintf(store->node, sizeof store->node, "%.*s", GW_WRITER_DIGITS, known);
     if (status || *known)
         return status;
     if (!sl_random_hex(store->node, GW_WRITER_DIGITS))
         return sl_error_set(error, SL_IO, "the system gave no random bytes");
-    return gw_db_run(store->db, "INSERT INTO meta (name, value) VALUES ('node', ?)", NULL, NULL, NULL, error,
-                     "s", store->node);
+    return gw_ledger_store_put_meta(store, "node", store->node, error);
 }
 
 static sl_status open_file(struct gw_ledger_store *store, sl_error *error)
@@ -92,13 +96,11 @@ static sl_status open_file(struct gw_ledger_store *store, sl_error *error)
 /* Where the log is, once and for all: figures of two logs in one file would be those of none. */
 static sl_status check_log(struct gw_ledger_store *store, sl_error *error)
 {
-    char known[SL_ERROR_TEXT_SIZE / 2] = "";
+    char known[GW_META_TEXT];
     const char *log = store->settings.kafka ? "kafka" : "sqlite";
-    sl_status status =
-        gw_db_run(store->db, "SELECT value FROM meta WHERE name = 'log'", take_text, known, NULL, error, "");
+    sl_status status = gw_ledger_store_meta(store, "log", known, error);
     if (!status && !*known)
-        return gw_db_run(store->db, "INSERT INTO meta (name, value) VALUES ('log', ?)", NULL, NULL, NULL,
-                         error, "s", log);
+        return gw_ledger_store_put_meta(store, "log", log, error);
     if (!status && strcmp(known, log) != 0)
         return sl_error_set(
             error, SL_BAD_CONFIG,
@@ -106,12 +108,6 @@ static sl_status check_log(struct gw_ledger_store *store, sl_error *error)
             "type again",
             known);
     return status;
-}
-
-static bool take_number(void *opaque, sqlite3_stmt *row)
-{
-    *(int64_t *)opaque = sqlite3_column_int64(row, 0);
-    return false;
 }
 
 /* No more pages than max_bytes have, without the journal's. */
@@ -123,7 +119,7 @@ static sl_status bound_size(struct gw_ledger_store *store, sl_error *error)
         return SL_OK;
     if (gw_ledger_has_journal(&store->settings))
         bytes -= GW_JOURNAL_FILES_BOUND * GW_JOURNAL_FILE;
-    sl_status status = gw_db_run(store->db, "PRAGMA page_size", take_number, &page, NULL, error, "");
+    sl_status status = gw_db_run(store->db, "PRAGMA page_size", gw_db_read_number, &page, NULL, error, "");
     if (status || page <= 0)
         return status;
     snprintf(sql, sizeof sql, "PRAGMA max_page_count = %lld", (long long)(bytes / page));
@@ -194,7 +190,7 @@ sl_status gw_ledger_store_apply(struct gw_ledger_store *store, const char *node,
     return gw_fold_apply(store->fold, node, writer, event, error);
 }
 
-sl_status gw_ledger_store_commit(struct gw_ledger_store *store, sl_error *error)
+static sl_status commit(struct gw_ledger_store *store, sl_error *error)
 {
     int64_t now_ms = sl_mono_ms();
     sl_status status = gw_fold_flush(store->fold, error);
@@ -205,10 +201,15 @@ sl_status gw_ledger_store_commit(struct gw_ledger_store *store, sl_error *error)
     return status ? status : exec(store->db, "COMMIT", error);
 }
 
-void gw_ledger_store_roll_back(struct gw_ledger_store *store)
+sl_status gw_ledger_store_end(struct gw_ledger_store *store, sl_status status, sl_error *error)
 {
+    if (!status)
+        status = commit(store, error);
+    if (!status)
+        return SL_OK;
     sqlite3_exec(store->db, "ROLLBACK", NULL, NULL, NULL); /* fails where SQLite has done so by itself */
     gw_fold_roll_back(store->fold, store->unconfirmed);
+    return status;
 }
 
 void gw_ledger_store_note(struct gw_ledger_store *store, const struct gw_ledger_event *event)
@@ -219,8 +220,9 @@ void gw_ledger_store_note(struct gw_ledger_store *store, const struct gw_ledger_
 
 sl_status gw_ledger_store_probe(struct gw_ledger_store *store, sl_error *error)
 {
-    return gw_db_run(store->db, "INSERT OR REPLACE INTO meta (name, value) VALUES ('probed', ?)", NULL, NULL,
-                     NULL, error, "i", sl_wall_ms());
+    char now[24];
+    snprintf(now, sizeof now, "%lld", (long long)sl_wall_ms());
+    return gw_ledger_store_put_meta(store, "probed", now, error);
 }
 
 /* The position has a checksum, as all rows that matter do. */
@@ -234,9 +236,8 @@ static void position_text(const struct gw_ledger_store *store, uint64_t position
 
 sl_status gw_ledger_store_position(struct gw_ledger_store *store, uint64_t *position, sl_error *error)
 {
-    char known[SL_ERROR_TEXT_SIZE / 2] = "", text[64];
-    sl_status status = gw_db_run(store->db, "SELECT value FROM meta WHERE name = 'journal'", take_text, known,
-                                 NULL, error, "");
+    char known[GW_META_TEXT], text[64];
+    sl_status status = gw_ledger_store_meta(store, "journal", known, error);
     *position = 0;
     if (status || !*known)
         return status;
@@ -251,8 +252,7 @@ sl_status gw_ledger_store_put_position(struct gw_ledger_store *store, uint64_t p
 {
     char text[64];
     position_text(store, position, text);
-    return gw_db_run(store->db, "INSERT OR REPLACE INTO meta (name, value) VALUES ('journal', ?)", NULL, NULL,
-                     NULL, error, "s", text);
+    return gw_ledger_store_put_meta(store, "journal", text, error);
 }
 
 sl_status gw_ledger_store_relax(struct gw_ledger_store *store, sl_error *error)

@@ -19,7 +19,7 @@ struct gw_ledger_store {
     char node[GW_WRITER_DIGITS + 1];   /* this gateway's name in its ledger */
 };
 
-/* Whether events go through a journal (journal.h): else each transaction is on the disk when it is committed.
+/* Whether events go through a journal (journal.h). Else each transaction is on the disk when it is committed.
  */
 bool gw_ledger_has_journal(const struct gw_ledger_settings *settings);
 
@@ -30,16 +30,23 @@ sl_status gw_ledger_store_open(struct gw_ledger_store *store, const char *data_d
                                sl_error *error);
 void gw_ledger_store_close(struct gw_ledger_store *store);
 
-/* A transaction. What applying or committing fails ends with gw_ledger_store_roll_back. */
+/* A transaction, which ends also when it could not begin: it is committed when all went well, status being
+ * SL_OK, and rolled back where it did not, or where the commit fails. */
 sl_status gw_ledger_store_begin(struct gw_ledger_store *store, sl_error *error);
 sl_status gw_ledger_store_apply(struct gw_ledger_store *store, const char *node, const char *writer,
                                 struct gw_ledger_event *event, sl_error *error);
-sl_status gw_ledger_store_commit(struct gw_ledger_store *store, sl_error *error);
-void gw_ledger_store_roll_back(struct gw_ledger_store *store);
+sl_status gw_ledger_store_end(struct gw_ledger_store *store, sl_status status, sl_error *error);
 /* After the commit: what it has counted is in the sums. */
 void gw_ledger_store_note(struct gw_ledger_store *store, const struct gw_ledger_event *event);
 /* Whether something can be written at all. */
 sl_status gw_ledger_store_probe(struct gw_ledger_store *store, sl_error *error);
+
+/* What the ledger has once, by its name; "": it has not. */
+#define GW_META_TEXT (SL_ERROR_TEXT_SIZE / 2)
+sl_status gw_ledger_store_meta(struct gw_ledger_store *store, const char *name, char known[GW_META_TEXT],
+                               sl_error *error);
+sl_status gw_ledger_store_put_meta(struct gw_ledger_store *store, const char *name, const char *value,
+                                   sl_error *error);
 
 /* Up to which of the journal's sequences the tables have it. SL_CHECKSUM_MISMATCH: that is damaged. Putting:
  * within a transaction. */

@@ -92,7 +92,7 @@ static rd_kafka_resp_err_t produce(struct gw_ledger_log *log, const struct gw_le
     /* What a restart breaks is of one partition: others may be read later. */
     snprintf(node, sizeof node, "%s/%d", log->ledger->store.node, (int)partition);
     snprintf(key, sizeof key, "%.400s/%lld", event->application ? event->application : "",
-             (long long)(event->at_ms / 3600000));
+             (long long)(event->at_ms / GW_HOUR_MS));
     rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR__QUEUE_FULL;
     if (gw_ledger_event_encode(&text, node, log->ledger->writer, event))
         code = rd_kafka_producev(log->producer, RD_KAFKA_V_TOPIC(log->topic), RD_KAFKA_V_PARTITION(partition),
@@ -123,27 +123,39 @@ void gw_ledger_log_submit(struct gw_ledger_log *log, struct gw_ledger_entry *ent
     event_done(entry, SL_OK);
 }
 
-static void probe_done(struct gw_ledger_entry *entry)
+/* An event of the gateway's own, which nobody waits for. */
+struct own_event {
+    struct gw_ledger_entry entry; /* first */
+    struct gw_ledger_event event;
+};
+
+static void free_own(struct gw_ledger_entry *entry)
 {
     free(entry);
+}
+
+/* NULL: no memory. */
+static struct own_event *own_event(struct gw_ledger_log *log, enum gw_ledger_kind kind)
+{
+    struct own_event *own = calloc(1, sizeof *own);
+    if (!own)
+        return NULL;
+    own->event = (struct gw_ledger_event){.kind = kind, .at_ms = sl_wall_ms()};
+    own->entry.ledger = log->ledger;
+    own->entry.done = free_own;
+    return own;
 }
 
 /* Whether it can be written again: an event that says nothing. */
 static void probe(struct gw_ledger_log *log)
 {
-    struct {
-        struct gw_ledger_entry entry; /* first */
-        struct gw_ledger_event event;
-    } *both = calloc(1, sizeof *both);
-    if (!both)
+    struct own_event *own = own_event(log, GW_LEDGER_SETTLED);
+    if (!own)
         return;
-    both->event = (struct gw_ledger_event){.kind = GW_LEDGER_SETTLED, .at_ms = sl_wall_ms()};
-    both->entry.ledger = log->ledger;
-    both->entry.events = &both->event;
-    both->entry.application = "";
-    both->entry.done = probe_done;
-    both->entry.count = 1;
-    gw_ledger_log_submit(log, &both->entry);
+    own->entry.events = &own->event;
+    own->entry.application = "";
+    own->entry.count = 1;
+    gw_ledger_log_submit(log, &own->entry);
 }
 
 /* What must be written and could not be: again. */
@@ -175,27 +187,22 @@ static void *report(void *opaque)
 
 /* --- Reading --- */
 
-static bool take_number(void *opaque, sqlite3_stmt *row)
-{
-    sl_parse_int(gw_db_text(row, 0), 0, INT64_MAX, opaque);
-    return false;
-}
-
 static sl_status read_offset(const struct gw_ledger_log *log, int partition, int64_t *offset, sl_error *error)
 {
-    char name[32];
+    char name[32], known[GW_META_TEXT];
     snprintf(name, sizeof name, OFFSET_NAME, partition);
+    sl_status status = gw_ledger_store_meta(&log->ledger->store, name, known, error);
     *offset = 0;
-    return gw_db_run(log->ledger->store.db, "SELECT value FROM meta WHERE name = ?", take_number, offset,
-                     NULL, error, "s", name);
+    sl_parse_int(known, 0, INT64_MAX, offset); /* there is none yet: 0 */
+    return status;
 }
 
 static sl_status put_offset(const struct gw_ledger_log *log, int partition, int64_t offset, sl_error *error)
 {
-    char name[32];
+    char name[32], text[24];
     snprintf(name, sizeof name, OFFSET_NAME, partition);
-    return gw_db_run(log->ledger->store.db, "INSERT OR REPLACE INTO meta (name, value) VALUES (?, ?)", NULL,
-                     NULL, NULL, error, "si", name, offset);
+    snprintf(text, sizeof text, "%lld", (long long)offset);
+    return gw_ledger_store_put_meta(&log->ledger->store, name, text, error);
 }
 
 /* Reads on where the last transaction ended. */
@@ -248,10 +255,7 @@ static sl_status fold_batch(struct gw_ledger_log *log, rd_kafka_message_t *messa
     for (int i = 0; i < log->partitions && !status; i++)
         if (ends[i] >= 0)
             status = put_offset(log, i, ends[i], error);
-    if (!status)
-        status = gw_ledger_store_commit(store, error);
-    if (status)
-        gw_ledger_store_roll_back(store);
+    status = gw_ledger_store_end(store, status, error);
     atomic_fetch_add_explicit(&log->ledger->commits, 1, memory_order_relaxed);
     atomic_store_explicit(&log->ledger->unconfirmed, gw_fold_unconfirmed(store->fold), memory_order_relaxed);
     return status;
@@ -286,28 +290,17 @@ static sl_status find_topic(struct gw_ledger_log *log, sl_error *error)
     return status;
 }
 
-static void begun(struct gw_ledger_entry *entry)
-{
-    free(entry);
-}
-
 /* What the last run left open is not known to have arrived: in each partition by itself. */
 static void begin_run(struct gw_ledger_log *log)
 {
-    struct {
-        struct gw_ledger_entry entry; /* first */
-        struct gw_ledger_event event;
-    } *both = calloc(1, sizeof *both);
-    if (!both)
+    struct own_event *own = own_event(log, GW_LEDGER_BEGUN);
+    if (!own)
         return;
-    both->event = (struct gw_ledger_event){.kind = GW_LEDGER_BEGUN, .at_ms = sl_wall_ms()};
-    both->entry.ledger = log->ledger;
-    both->entry.done = begun;
-    atomic_store(&both->entry.pending, (size_t)log->partitions + 1);
+    atomic_store(&own->entry.pending, (size_t)log->partitions + 1);
     for (int i = 0; i < log->partitions; i++)
-        if (produce(log, &both->event, i, &both->entry))
-            event_done(&both->entry, SL_UNAVAILABLE);
-    event_done(&both->entry, SL_OK);
+        if (produce(log, &own->event, i, &own->entry))
+            event_done(&own->entry, SL_UNAVAILABLE);
+    event_done(&own->entry, SL_OK);
 }
 
 static sl_status connect_log(struct gw_ledger_log *log, sl_error *error)

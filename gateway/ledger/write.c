@@ -6,7 +6,6 @@
 #include <string.h>
 
 #define FRAME_ENOUGH ((size_t)1 << 20) /* bytes: what is left goes into the next one */
-#define HOUR_MS      3600000
 
 bool gw_ledger_encode(struct gw_ledger_entry *entry)
 {
@@ -65,7 +64,7 @@ static void expect(struct gw_ledger *ledger, const struct gw_ledger_entry *first
             const struct gw_ledger_event *event = &first->events[i];
             if (event->billed)
                 gw_volumes_expect(ledger->store.volumes, event->application, event->hrn,
-                                  event->at_ms / HOUR_MS, event->billed);
+                                  event->at_ms / GW_HOUR_MS, event->billed);
         }
 }
 

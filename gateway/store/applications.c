@@ -42,18 +42,12 @@ void gw_applications_close(struct gw_applications **applications)
     *applications = NULL;
 }
 
-static bool read_integer(void *opaque, sqlite3_stmt *row)
-{
-    *(int64_t *)opaque = sqlite3_column_int64(row, 0);
-    return false;
-}
-
 sl_status gw_applications_changed(struct gw_applications *applications, bool *changed, sl_error *error)
 {
     int64_t version = 0;
     pthread_mutex_lock(&applications->lock);
     sl_status status =
-        gw_db_run(applications->db, "PRAGMA data_version", read_integer, &version, NULL, error, "");
+        gw_db_run(applications->db, "PRAGMA data_version", gw_db_read_number, &version, NULL, error, "");
     *changed = !status && version != applications->version;
     if (!status)
         applications->version = version;
@@ -264,11 +258,11 @@ static sl_status check_last(struct gw_applications *applications, const char *id
 {
     int64_t others = 0, rights = 0;
     sl_status status = gw_db_run(applications->db, "SELECT rights FROM applications WHERE id = ?",
-                                 read_integer, &rights, NULL, error, "s", id);
+                                 gw_db_read_number, &rights, NULL, error, "s", id);
     if (!status)
         status = gw_db_run(applications->db,
                            "SELECT count(*) FROM applications WHERE id <> ? AND (rights & ?) <> 0",
-                           read_integer, &others, NULL, error, "si", id, (int64_t)SL_RIGHT_ADMIN);
+                           gw_db_read_number, &others, NULL, error, "si", id, (int64_t)SL_RIGHT_ADMIN);
     if (!status && (unsigned)rights & SL_RIGHT_ADMIN && !others)
         status =
             sl_error_set(error, SL_CONFLICT,
@@ -304,7 +298,7 @@ static sl_status check_has_keys(struct gw_applications *applications, const char
     int64_t outside = 0;
     sl_status status =
         gw_db_run(applications->db, "SELECT count(*) FROM applications WHERE id = ? AND issuer IS NOT NULL",
-                  read_integer, &outside, NULL, error, "s", id);
+                  gw_db_read_number, &outside, NULL, error, "s", id);
     if (!status && outside)
         status =
             sl_error_set(error, SL_CONFLICT,
@@ -332,8 +326,8 @@ static sl_status rotate(struct gw_applications *applications, const char *named,
                           : gw_db_run(applications->db, "DELETE FROM keys WHERE application = ?", NULL, NULL,
                                       NULL, error, "s", made->id);
     if (!status)
-        status = gw_db_run(applications->db, "SELECT count(*) FROM keys WHERE application = ?", read_integer,
-                           &keys, NULL, error, "s", made->id);
+        status = gw_db_run(applications->db, "SELECT count(*) FROM keys WHERE application = ?",
+                           gw_db_read_number, &keys, NULL, error, "s", made->id);
     if (!status && keys >= GW_KEYS_MAX)
         status = sl_error_set(error, SL_TOO_LARGE,
                               "\"%.100s\" has %lld keys that have not ended yet, as many as there may be",
@@ -373,7 +367,7 @@ static sl_status grant(struct gw_applications *applications, const char *named, 
     sl_status status = SL_OK;
     if (!all) /* in the same transaction: a grant must not wait for a catalog that is made later */
         status = gw_db_run(applications->db, "SELECT 1 FROM catalogs WHERE hrn = ? AND state = 1",
-                           read_integer, &exists, NULL, error, "s", hrn);
+                           gw_db_read_number, &exists, NULL, error, "s", hrn);
     if (!status && !exists)
         status = sl_error_set(error, SL_UNSUPPORTED, "there is no catalog %.300s", hrn);
     if (!status)

@@ -502,12 +502,6 @@ static sl_status no_catalog(const char *hrn, sl_error *error)
     return sl_error_set(error, SL_NOT_FOUND, "there is no catalog %s", hrn);
 }
 
-static bool read_number(void *opaque, sqlite3_stmt *row)
-{
-    *(int64_t *)opaque = sqlite3_column_int64(row, 0);
-    return false;
-}
-
 /* Layers that are being made, or deleted, count: their topics may be there. */
 static sl_status check_empty(struct gw_catalogs *catalogs, const struct catalog *catalog, sl_error *error)
 {
@@ -515,7 +509,7 @@ static sl_status check_empty(struct gw_catalogs *catalogs, const struct catalog 
     sl_status status = gw_db_run(catalogs->db,
                                  "SELECT (SELECT count(*) FROM layers WHERE hrn = ?1) + "
                                  "(SELECT count(*) FROM marketplace_subscriptions WHERE hrn = ?1)",
-                                 read_number, &there, NULL, error, "s", catalog->hrn);
+                                 gw_db_read_number, &there, NULL, error, "s", catalog->hrn);
     if (!status && there)
         status = sl_error_set(error, SL_CONFLICT,
                               "the catalog %s has layers or Marketplace subscriptions, and cannot go %s the "

@@ -75,12 +75,6 @@ static const char *const steps[] = {
 };
 #define SCHEMA_VERSION ((int64_t)(sizeof steps / sizeof *steps))
 
-static bool read_version(void *opaque, sqlite3_stmt *row)
-{
-    *(int64_t *)opaque = sqlite3_column_int64(row, 0);
-    return false;
-}
-
 /* What SQLite says, and what helps where the file itself is no good. */
 static sl_status failure(sqlite3 *db, sl_error *error)
 {
@@ -106,7 +100,7 @@ static sl_status exec(sqlite3 *db, const char *sql, sl_error *error)
 static sl_status version_of(sqlite3 *db, int64_t *version, sl_error *error)
 {
     *version = -1;
-    sl_status status = gw_db_run(db, "PRAGMA user_version", read_version, version, NULL, error, "");
+    sl_status status = gw_db_run(db, "PRAGMA user_version", gw_db_read_number, version, NULL, error, "");
     if (!status && *version > SCHEMA_VERSION)
         return sl_error_set(
             error, SL_BAD_CONFIG,
@@ -330,6 +324,12 @@ sl_status gw_db_run(sqlite3 *db, const char *sql, gw_db_row row, void *opaque, i
         *changed = sqlite3_changes(db);
     sqlite3_finalize(statement);
     return status;
+}
+
+bool gw_db_read_number(void *opaque, sqlite3_stmt *row)
+{
+    *(int64_t *)opaque = sqlite3_column_int64(row, 0);
+    return false;
 }
 
 const char *gw_db_text(sqlite3_stmt *row, int column)

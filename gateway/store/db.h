@@ -31,6 +31,9 @@ typedef bool (*gw_db_row)(void *opaque, sqlite3_stmt *row);
 sl_status gw_db_run(sqlite3 *db, const char *sql, gw_db_row row, void *opaque, int *changed, sl_error *error,
                     const char *formats, ...);
 
+/* A gw_db_row for one number: opaque is int64_t. */
+bool gw_db_read_number(void *opaque, sqlite3_stmt *row);
+
 /* A column's text, "" for null. */
 const char *gw_db_text(sqlite3_stmt *row, int column);
 

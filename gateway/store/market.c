@@ -221,12 +221,6 @@ struct gw_market_subscription *gw_market_find(struct gw_market *market, const ch
 
 /* Changing */
 
-static bool read_integer(void *opaque, sqlite3_stmt *row)
-{
-    *(int64_t *)opaque = sqlite3_column_int64(row, 0);
-    return false;
-}
-
 static bool read_id(void *opaque, sqlite3_stmt *row)
 {
     char **id = opaque;
@@ -248,7 +242,7 @@ static sl_status check_catalog(struct gw_market *market, const char *hrn, sl_err
 {
     int64_t marketplace = -1;
     sl_status status = gw_db_run(market->db, "SELECT marketplace FROM catalogs WHERE hrn = ? AND state = 1",
-                                 read_integer, &marketplace, NULL, error, "s", hrn);
+                                 gw_db_read_number, &marketplace, NULL, error, "s", hrn);
     if (!status && marketplace < 0)
         status = sl_error_set(error, SL_UNSUPPORTED, "there is no catalog %.300s", hrn);
     else if (!status && !marketplace)

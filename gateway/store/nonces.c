@@ -29,12 +29,6 @@ static sl_status failure(const struct gw_nonces *nonces, sl_error *error)
     return sl_error_set(error, SL_IO, "the store of nonces: SQLite: %s", sqlite3_errmsg(nonces->db));
 }
 
-static bool read_count(void *opaque, sqlite3_stmt *row)
-{
-    *(int64_t *)opaque = sqlite3_column_int64(row, 0);
-    return false;
-}
-
 /* The lock is held. */
 static sl_status prune(struct gw_nonces *nonces, int64_t now_ms, sl_error *error)
 {
@@ -60,7 +54,8 @@ static sl_status open_file(struct gw_nonces *nonces, const char *file, int64_t n
     if (sqlite3_exec(nonces->db, prepare, NULL, NULL, NULL) ||
         sqlite3_prepare_v2(nonces->db, "INSERT INTO nonces VALUES (?, ?) ON CONFLICT DO NOTHING", -1,
                            &nonces->insert, NULL) ||
-        gw_db_run(nonces->db, "SELECT count(*) FROM nonces", read_count, &nonces->count, NULL, NULL, "") ||
+        gw_db_run(nonces->db, "SELECT count(*) FROM nonces", gw_db_read_number, &nonces->count, NULL, NULL,
+                  "") ||
         prune(nonces, now_ms, NULL))
         return sl_error_set(error, SL_IO,
                             "%s: SQLite: %s; it holds nothing but the signed token requests of the last ten "
