@@ -144,9 +144,8 @@ static void write_list(struct gw_ledger *ledger, struct gw_ledger_entry *list)
     while (list) {
         struct gw_ledger_entry *entry = list;
         list = list->next;
-        if (single) {
+        if (single)
             status = write_all(ledger, entry, list, &error);
-        }
         if (status == SL_CHECKSUM_MISMATCH)
             SL_ERROR(&ledger->log, "ledger: %s: %s", ledger->store.path, error.text);
         if (status) {

@@ -86,18 +86,23 @@ static int month_of(int64_t hour)
     return utc.tm_year * 12 + utc.tm_mon;
 }
 
+static bool same_month(int64_t hour, int64_t other)
+{
+    return hour / 24 == other / 24 || month_of(hour) == month_of(other);
+}
+
 static void add(struct gw_volumes *sums, int64_t hour, int64_t bytes)
 {
     if (hour > sums->hour) {
         if (hour / 24 != sums->hour / 24)
             sums->day = 0;
-        if (month_of(hour) != month_of(sums->hour))
+        if (!same_month(hour, sums->hour))
             sums->month = 0;
         sums->hour = hour;
     }
     if (hour / 24 == sums->hour / 24)
         sums->day += bytes;
-    if (month_of(hour) == month_of(sums->hour))
+    if (same_month(hour, sums->hour))
         sums->month += bytes;
     sums->all += bytes;
 }
