@@ -12,8 +12,8 @@
 
 struct gw_acl_topic {
     char *name;
-    struct gw_layer
-        *layer; /* linked; NULL: it is being deleted. On the Marketplace it is read over HTTP only */
+    /* Linked; NULL: it is being deleted. On the Marketplace it is read over HTTP only. */
+    struct gw_layer *layer;
 };
 
 struct gw_acl_picture {

@@ -9,10 +9,10 @@
  *                                     reset TOPIC GROUP    (commits offset 0 of partition 0 for it)
  *                                     groups
  *                                     drop TOPIC
- *                                     burden TOPIC SIZE    (one message of so many bytes; for how many ms
- * Kafka then wants to hear no more of this client) transact TOPIC ID    (one message, in a transaction of
- * that id)
+ *                                     burden TOPIC SIZE    (one message of so many bytes)
+ *                                     transact TOPIC ID    (one message, in a transaction of that id)
  *
+ * burden prints for how many ms Kafka then wants to hear no more of this client.
  * KAFKA_AS_CLIENT: the client id. Prints what it got; exit status 1: Kafka refused, whose reason is the last
  * line on standard error.
  */
