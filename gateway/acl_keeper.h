@@ -52,12 +52,12 @@ bool gw_acl_ask(struct gw_acl_keeper *keeper, const struct gw_layer *layer, cons
 /*
  * What Kafka has against what it should: {"clusters":[{"cluster","missing":[…],"surplus":[…],"beyond":[…],
  * "denied":[…]}]}, each list of {"principal","application" (its name, where it is one),"resource","name",
- * "prefixed","operation"}; a cluster that cannot be asked has "error" instead. beyond: what gives
- * applications, or everybody, more than was granted, but was made by others; denied: what they made that
- * takes from it. A quota is a "client-quota", its name the client id, its operation like "Write 1024 B/s";
- * one that is wrong is surplus, and the right one missing. repair: missing and surplus are put right, after
- * which the report says what was. Blocks, until until_ms (sl_mono_ms) at the latest. Errors:
- * SL_OUT_OF_MEMORY.
+ * "prefixed","operation"}; a cluster that cannot be asked has "error" instead, and one whose quotas cannot be
+ * asked for, or that cannot be put right, beside them. beyond: what gives applications, or everybody, more
+ * than was granted, but was made by others; denied: what they made that takes from it. A quota is a
+ * "client-quota", its name the client id, its operation like "Write 1024 B/s"; one that is wrong is surplus,
+ * and the right one missing. repair: missing and surplus are put right, after which the report says what was.
+ * Blocks, until until_ms (sl_mono_ms) at the latest. Errors: SL_OUT_OF_MEMORY.
  */
 sl_status gw_acl_check(struct gw_acl_keeper *keeper, bool repair, int64_t until_ms, json_t **report,
                        sl_error *error);

@@ -175,14 +175,18 @@ sl_status gw_acl_picture_draw(struct gateway *gateway, const struct gw_broker *b
 
 /* --- What is there --- */
 
+bool gw_acl_is_application_id(const char *text, const char *end)
+{
+    return strspn(text, "0123456789abcdef") == GW_APPLICATION_ID_DIGITS &&
+           !strcmp(text + GW_APPLICATION_ID_DIGITS, end);
+}
+
 /* The prefix of an application's groups and transactions: its id and a dot. */
 static bool is_prefix(const struct gw_acl *acl)
 {
-    size_t length = strlen(acl->name);
     bool ours = (acl->resource == GW_ACL_GROUP && acl->operation == GW_ACL_READ) ||
                 (acl->resource == GW_ACL_TRANSACTIONAL_ID && acl->operation == GW_ACL_WRITE);
-    return ours && acl->prefixed && length == GW_APPLICATION_ID_DIGITS + 1 && acl->name[length - 1] == '.' &&
-           strspn(acl->name, "0123456789abcdef") == length - 1;
+    return ours && acl->prefixed && gw_acl_is_application_id(acl->name, ".");
 }
 
 /* Of a form that we write. */

@@ -8,8 +8,6 @@
 #include "gateway/broker/acls.h"
 #include "gateway/gateway_internal.h"
 
-#define GW_ACL_USER "User:" /* before a user's name, in a principal */
-
 struct gw_acl_topic {
     char *name;
     /* Linked; NULL: it is being deleted. On the Marketplace it is read over HTTP only. */
@@ -33,6 +31,8 @@ void gw_acl_picture_free(struct gw_acl_picture *picture);
 
 /* NULL: no layer's. */
 const struct gw_acl_topic *gw_acl_picture_topic(const struct gw_acl_picture *picture, const char *name);
+/* Whether the text is an application's id, and behind it end. */
+bool gw_acl_is_application_id(const char *text, const char *end);
 /* Whether it is, or once was, an application's. */
 bool gw_acl_picture_principal(const struct gw_acl_picture *picture, const char *principal);
 

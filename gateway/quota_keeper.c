@@ -8,7 +8,6 @@
 #include <string.h>
 
 #define PRINCIPAL_MAX 1024
-#define CLIENT_MAX    256
 
 /* Until it is known who is there, HTTP keeps to what it has when all are. */
 static void begin_low(void *opaque, const struct gw_layer *layer)
@@ -52,29 +51,33 @@ static bool note_asked(struct gw_quota_set *asked, const char *user, const char 
         return news;
     }
     const struct gw_quota one = {user, client, in ? FRESH : 0, out ? FRESH : 0};
-    gw_quota_set_add(asked, &one);
-    gw_quota_set_finish(asked);
+    gw_quota_set_insert(asked, &one);
     asked->failed = false; /* without memory it is asked for again, and is slow until then */
     return true;
 }
 
 bool gw_quotas_ask(struct gw_quota_keeper *quotas, const char *user, const char *topic, bool in, bool out)
 {
-    char client[CLIENT_MAX];
+    char client[GW_QUOTA_CLIENT_MAX];
     if (!quotas->share || (!in && !out))
         return false;
-    snprintf(client, sizeof client, GW_QUOTA_CLIENT_PREFIX "%s", topic);
+    gw_quota_client(topic, client);
     pthread_mutex_lock(&quotas->lock);
     bool news = note_asked(&quotas->asked, user, client, in, out);
     pthread_mutex_unlock(&quotas->lock);
     return news;
 }
 
+static void principal_of(const struct gw_quota *quota, char out[PRINCIPAL_MAX])
+{
+    snprintf(out, PRINCIPAL_MAX, GW_ACL_USER "%s", quota->user);
+}
+
 static bool may(const struct gw_acl_picture *picture, const struct gw_quota *asked,
                 enum gw_acl_operation operation)
 {
     char principal[PRINCIPAL_MAX];
-    snprintf(principal, sizeof principal, GW_ACL_USER "%s", asked->user);
+    principal_of(asked, principal);
     const struct gw_acl acl = {.principal = principal,
                                .resource = GW_ACL_TOPIC,
                                .name = asked->client + sizeof GW_QUOTA_CLIENT_PREFIX - 1,
@@ -88,26 +91,18 @@ static bool may(const struct gw_acl_picture *picture, const struct gw_quota *ask
 static void take_asked(struct gw_quota_keeper *quotas, const struct gw_acl_picture *picture,
                        struct gw_quota_set *out)
 {
+    struct gw_quota_set *asked = &quotas->asked;
     pthread_mutex_lock(&quotas->lock);
-    struct gw_quota_set stay = {0};
-    for (size_t i = 0; i < quotas->asked.count; i++) {
-        struct gw_quota one = quotas->asked.list[i];
-        one.in = one.in == FRESH || (one.in != 0 && may(picture, &one, GW_ACL_WRITE)) ? BEFORE : 0;
-        one.out = one.out == FRESH || (one.out != 0 && may(picture, &one, GW_ACL_READ)) ? BEFORE : 0;
-        if (one.in == 0 && one.out == 0)
-            continue;
-        gw_quota_set_add(out, &one);
-        gw_quota_set_add(&stay, &one);
+    for (size_t i = 0; i < asked->count; i++) {
+        struct gw_quota *one = &asked->list[i];
+        one->in = one->in == FRESH || (one->in != 0 && may(picture, one, GW_ACL_WRITE)) ? BEFORE : 0;
+        one->out = one->out == FRESH || (one->out != 0 && may(picture, one, GW_ACL_READ)) ? BEFORE : 0;
     }
-    gw_quota_set_finish(out);
-    gw_quota_set_finish(&stay);
-    if (stay.failed) {
-        gw_quota_set_free(&stay);
-    } else {
-        gw_quota_set_free(&quotas->asked);
-        quotas->asked = stay;
-    }
+    gw_quota_set_prune(asked);
+    for (size_t i = 0; i < asked->count; i++)
+        gw_quota_set_add(out, &asked->list[i]);
     pthread_mutex_unlock(&quotas->lock);
+    gw_quota_set_finish(out);
 }
 
 /* --- What is there --- */
@@ -121,15 +116,14 @@ static bool is_layers(const struct gw_quota *quota)
 static bool is_application(const struct gw_acl_picture *picture, const struct gw_quota *quota)
 {
     char principal[PRINCIPAL_MAX];
-    snprintf(principal, sizeof principal, GW_ACL_USER "%s", quota->user);
+    principal_of(quota, principal);
     return gw_acl_picture_principal(picture, principal);
 }
 
 /* What an application had may outlive its lists, by which it is known, by one pass. */
 static bool was_application(const struct gw_quota *quota)
 {
-    return strlen(quota->user) == GW_APPLICATION_ID_DIGITS &&
-           strspn(quota->user, "0123456789abcdef") == GW_APPLICATION_ID_DIGITS;
+    return gw_acl_is_application_id(quota->user, "");
 }
 
 static sl_status look(struct gw_quota_keeper *quotas, const struct gw_acl_picture *picture, int64_t until_ms,
@@ -227,8 +221,10 @@ sl_status gw_quotas_compare(struct gw_quota_keeper *quotas, const struct gw_acl_
         gw_quota_plan(&picture->desired, difference->topics, difference->topic_count, &asked, &terms,
                       &difference->desired);
     gw_quota_set_change(&difference->change, &quotas->known, &difference->desired);
-    add_differing(&difference->missing, &difference->desired, &quotas->known);
-    add_differing(&difference->surplus, &quotas->known, &difference->desired);
+    if (asks) {
+        add_differing(&difference->missing, &difference->desired, &quotas->known);
+        add_differing(&difference->surplus, &quotas->known, &difference->desired);
+    }
     bool failed = asked.failed || difference->desired.failed || difference->change.failed ||
                   difference->missing.failed || difference->surplus.failed;
     gw_quota_set_free(&asked);

@@ -23,6 +23,8 @@ enum gw_acl_operation {
     GW_ACL_OTHER
 };
 
+#define GW_ACL_USER "User:" /* before a user's name, in a principal */
+
 /* Who (a principal, "User:NAME") may (allow), or may not, do what with which resource. */
 struct gw_acl {
     const char *principal;
@@ -54,9 +56,9 @@ const char *gw_acl_resource_text(enum gw_acl_resource resource);
 const char *gw_acl_operation_text(enum gw_acl_operation operation);
 
 /*
- * All that the cluster has. Blocks, until until_ms (sl_mono_ms) at the latest. Errors: SL_UNSUPPORTED (it has
- * no authorizer), SL_FORBIDDEN (the gateway's own principal may not), SL_UNAVAILABLE, SL_TIMED_OUT,
- * SL_OUT_OF_MEMORY, SL_KAFKA.
+ * All that the cluster has. Here and below error is not NULL. Blocks, until until_ms (sl_mono_ms) at the
+ * latest. Errors: SL_UNSUPPORTED (it has no authorizer), SL_FORBIDDEN (the gateway's own principal may not),
+ * SL_UNAVAILABLE, SL_TIMED_OUT, SL_OUT_OF_MEMORY, SL_KAFKA.
  */
 sl_status gw_broker_acls(struct gw_broker *broker, int64_t until_ms, struct gw_acl_set *out, sl_error *error);
 /* Makes those of add, and removes those of remove, which may be empty. When it fails, some of it may be done.

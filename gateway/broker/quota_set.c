@@ -4,6 +4,7 @@
 #include "base/array.h"
 #include "base/text.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -59,6 +60,36 @@ void gw_quota_set_finish(struct gw_quota_set *set)
     set->count = kept;
 }
 
+void gw_quota_set_insert(struct gw_quota_set *set, const struct gw_quota *quota)
+{
+    size_t before = set->count, low = 0, high = before;
+    gw_quota_set_add(set, quota);
+    if (set->count == before)
+        return;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (compare_keys(&set->list[middle], quota) < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    struct gw_quota added = set->list[before];
+    memmove(set->list + low + 1, set->list + low, (before - low) * sizeof *set->list);
+    set->list[low] = added;
+}
+
+void gw_quota_set_prune(struct gw_quota_set *set)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < set->count; i++) {
+        if (set->list[i].in == 0 && set->list[i].out == 0)
+            quota_free(&set->list[i]);
+        else
+            set->list[kept++] = set->list[i];
+    }
+    set->count = kept;
+}
+
 void gw_quota_set_free(struct gw_quota_set *set)
 {
     for (size_t i = 0; i < set->count; i++)
@@ -107,4 +138,9 @@ void gw_quota_set_change(struct gw_quota_set *out, const struct gw_quota_set *on
 {
     add_changes(out, one, other, false);
     add_changes(out, one, other, true);
+}
+
+void gw_quota_client(const char *topic, char out[GW_QUOTA_CLIENT_MAX])
+{
+    snprintf(out, GW_QUOTA_CLIENT_MAX, GW_QUOTA_CLIENT_PREFIX "%s", topic);
 }

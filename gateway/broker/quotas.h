@@ -28,18 +28,22 @@ struct gw_quota_set {
 void gw_quota_set_add(struct gw_quota_set *set, const struct gw_quota *quota);
 /* Puts it in order; of a pair that was added again the first stays. */
 void gw_quota_set_finish(struct gw_quota_set *set);
+/* Adds a copy to a finished set that has not that pair, and stays finished. Without memory it has failed. */
+void gw_quota_set_insert(struct gw_quota_set *set, const struct gw_quota *quota);
+/* Takes out those that bound nothing: in and out are 0. */
+void gw_quota_set_prune(struct gw_quota_set *set);
 void gw_quota_set_free(struct gw_quota_set *set);
 /* The one of that user and client; NULL: none. Only in a finished set. */
 const struct gw_quota *gw_quota_find(const struct gw_quota_set *set, const char *user, const char *client);
 /* What has to be set so that those that one has become other's: other's where they differ, and with in and
- * out 0 what other has not. What bounds more than before comes first, so that at no moment the sum is more
- * than it was, or will be. out is not finished: its order counts. */
+ * out 0 what other has not. What gives more in neither direction comes first, so that on the way the sum is
+ * no more than it was, or will be; but what takes in one direction and gives in the other comes last, whole.
+ * out is not finished: its order counts. */
 void gw_quota_set_change(struct gw_quota_set *out, const struct gw_quota_set *one,
                          const struct gw_quota_set *other);
 
 /* All that the cluster has of users. Here and below error is not NULL. Blocks, until until_ms (sl_mono_ms) at
- * the latest. Errors: as gw_broker_acls
- * (gateway/broker/acls.h). */
+ * the latest. Errors: as gw_broker_acls (gateway/broker/acls.h). */
 sl_status gw_broker_quotas(struct gw_broker *broker, int64_t until_ms, struct gw_quota_set *out,
                            sl_error *error);
 /* Sets them in their order. When it fails, some of it may be done. Blocks. Errors: likewise. */
@@ -52,5 +56,7 @@ sl_status gw_broker_size(struct gw_broker *broker, int64_t until_ms, int *broker
 bool gw_broker_keeps_quotas(const struct gw_broker *broker, int *share, double *least_out);
 /* The client id by which Kafka knows a layer's clients: "sl-" and the topic's name. */
 #define GW_QUOTA_CLIENT_PREFIX "sl-"
+#define GW_QUOTA_CLIENT_MAX    256
+void gw_quota_client(const char *topic, char out[GW_QUOTA_CLIENT_MAX]);
 
 #endif

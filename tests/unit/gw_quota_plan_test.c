@@ -220,7 +220,28 @@ static void a_change_takes_before_it_gives(void **state)
     gw_quota_set_free(&change);
 }
 
+/* Wherever it comes in, and whatever goes out, the set stays in order. */
+static void a_set_stays_finished(void **state)
+{
+    (void)state;
+    struct gw_quota_set set = {0};
+    static const struct gw_quota quotas[] = {{"b", "sl-t", 1, 0}, {"a", "sl-t", 0, 2}, {"c", NULL, 0, 0},
+                                             {"b", NULL, 4, 4},   {"a", "sl-u", 0, 0}, {"a", "sl-s", 6, 0}};
+    static const size_t order[] = {5, 1, 3, 0}; /* of those that bound something */
+    for (size_t i = 0; i < 6; i++)
+        gw_quota_set_insert(&set, &quotas[i]);
+    assert_int_equal(set.count, 6);
+    for (size_t i = 0; i < 6; i++)
+        assert_true(gw_quota_find(&set, quotas[i].user, quotas[i].client)->in == quotas[i].in);
+    gw_quota_set_prune(&set);
+    assert_int_equal(set.count, 4);
+    for (size_t i = 0; i < 4; i++)
+        assert_ptr_equal(gw_quota_find(&set, quotas[order[i]].user, quotas[order[i]].client), &set.list[i]);
+    assert_null(gw_quota_find(&set, "c", NULL));
+    gw_quota_set_free(&set);
+}
+
 CASES_MAIN(cmocka_unit_test(one_application_has_what_is_direct), cmocka_unit_test(only_rights_count),
            cmocka_unit_test(no_layer_gives_more_than_it_has),
            cmocka_unit_test(a_reader_is_not_held_up_for_ever),
-           cmocka_unit_test(a_change_takes_before_it_gives))
+           cmocka_unit_test(a_change_takes_before_it_gives), cmocka_unit_test(a_set_stays_finished))
