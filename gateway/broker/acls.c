@@ -3,32 +3,22 @@
 #include "base/error.h"
 #include "gateway/broker/control.h"
 
-#define PORTION 1000 /* in one request */
+static struct gw_wire_verdict read_acls(struct gw_wire_reader *reader, void *out)
+{
+    return gw_wire_read_acls(reader, out);
+}
 
 sl_status gw_broker_acls(struct gw_broker *broker, int64_t until_ms, struct gw_acl_set *out, sl_error *error)
 {
-    static const struct gw_control_words words = {"look at access control lists", "Alter"};
-    struct gw_control control;
-    struct gw_wire_reader reader;
-    sl_error reason = {0};
+    static const struct gw_control_question question = {
+        &gw_wire_describe_acls, gw_wire_ask_acls, read_acls, {"look at access control lists", "Alter"}};
     *out = (struct gw_acl_set){0};
-    sl_status status = gw_control_begin(&control, broker, until_ms, &reason);
-    if (!status) {
-        gw_wire_ask_acls(gw_wire_ask(&control.link, gw_wire_describe_acls));
-        status = gw_wire_send(&control.link, &reader, &reason);
-    }
-    if (!status) {
-        struct gw_wire_verdict verdict = gw_wire_read_acls(&reader, out);
-        status = gw_control_judge(&control, &reader, verdict, &words, &reason);
-    }
-    gw_control_end(&control);
+    sl_status status = gw_control_ask(broker, until_ms, &question, out, error);
     gw_acl_set_finish(out);
     if (!status && out->failed)
-        status = sl_error_oom(&reason);
+        status = sl_error_oom(error);
     if (status)
         gw_acl_set_free(out);
-    if (status && error)
-        *error = reason;
     return status;
 }
 
@@ -37,8 +27,8 @@ static sl_status change(struct gw_control *control, const struct gw_acl_set *set
     static const struct gw_control_words making = {"make access control lists", "Alter"},
                                          taking = {"remove access control lists", "Alter"};
     sl_status status = SL_OK;
-    for (size_t i = 0; i < set->count && !status; i += PORTION) {
-        size_t count = set->count - i < PORTION ? set->count - i : PORTION;
+    for (size_t i = 0; i < set->count && !status; i += GW_CONTROL_PORTION) {
+        size_t count = set->count - i < GW_CONTROL_PORTION ? set->count - i : GW_CONTROL_PORTION;
         struct gw_wire_reader reader;
         if (make)
             gw_wire_make_acls(gw_wire_ask(&control->link, gw_wire_create_acls), set->list + i, count);
@@ -60,15 +50,12 @@ sl_status gw_broker_change_acls(struct gw_broker *broker, const struct gw_acl_se
     if (!add->count && !remove->count)
         return SL_OK;
     struct gw_control control;
-    sl_error reason = {0};
-    sl_status status = gw_control_begin(&control, broker, until_ms, &reason);
+    sl_status status = gw_control_begin(&control, broker, until_ms, error);
     if (!status)
-        status = change(&control, remove, false, &reason);
+        status = change(&control, remove, false, error);
     if (!status)
-        status = change(&control, add, true, &reason);
+        status = change(&control, add, true, error);
     gw_control_end(&control);
-    if (status && error)
-        *error = reason;
     return status;
 }
 

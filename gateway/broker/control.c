@@ -54,3 +54,21 @@ sl_status gw_control_judge(const struct gw_control *control, const struct gw_wir
                               error);
     }
 }
+
+sl_status gw_control_ask(struct gw_broker *broker, int64_t until_ms,
+                         const struct gw_control_question *question, void *out, sl_error *error)
+{
+    struct gw_control control;
+    struct gw_wire_reader reader;
+    sl_status status = gw_control_begin(&control, broker, until_ms, error);
+    if (!status) {
+        question->put(gw_wire_ask(&control.link, *question->api));
+        status = gw_wire_send(&control.link, &reader, error);
+    }
+    if (!status) {
+        struct gw_wire_verdict verdict = question->read(&reader, out);
+        status = gw_control_judge(&control, &reader, verdict, &question->words, error);
+    }
+    gw_control_end(&control);
+    return status;
+}

@@ -30,4 +30,18 @@ sl_status gw_control_judge(const struct gw_control *control, const struct gw_wir
                            struct gw_wire_verdict verdict, const struct gw_control_words *words,
                            sl_error *error);
 
+/* One that says all by itself, and what its answer gives. */
+struct gw_control_question {
+    const struct gw_wire_api *api;
+    void (*put)(struct sl_buffer *out);
+    struct gw_wire_verdict (*read)(struct gw_wire_reader *reader, void *out);
+    struct gw_control_words words;
+};
+/* A whole conversation of one question, whose answer is read into out. error: not NULL. Errors: of
+ * gw_control_begin and gw_control_judge. */
+sl_status gw_control_ask(struct gw_broker *broker, int64_t until_ms,
+                         const struct gw_control_question *question, void *out, sl_error *error);
+
+#define GW_CONTROL_PORTION 1000 /* changes in one request */
+
 #endif

@@ -3,25 +3,20 @@
 #include "base/error.h"
 #include "gateway/broker/control.h"
 
-#define PORTION 1000 /* in one request */
+static struct gw_wire_verdict read_quotas(struct gw_wire_reader *reader, void *out)
+{
+    return gw_wire_read_quotas(reader, out);
+}
 
 sl_status gw_broker_quotas(struct gw_broker *broker, int64_t until_ms, struct gw_quota_set *out,
                            sl_error *error)
 {
-    static const struct gw_control_words words = {"look at the client quotas", "AlterConfigs"};
-    struct gw_control control;
-    struct gw_wire_reader reader;
+    static const struct gw_control_question question = {&gw_wire_describe_quotas,
+                                                        gw_wire_ask_quotas,
+                                                        read_quotas,
+                                                        {"look at the client quotas", "AlterConfigs"}};
     *out = (struct gw_quota_set){0};
-    sl_status status = gw_control_begin(&control, broker, until_ms, error);
-    if (!status) {
-        gw_wire_ask_quotas(gw_wire_ask(&control.link, gw_wire_describe_quotas));
-        status = gw_wire_send(&control.link, &reader, error);
-    }
-    if (!status) {
-        struct gw_wire_verdict verdict = gw_wire_read_quotas(&reader, out);
-        status = gw_control_judge(&control, &reader, verdict, &words, error);
-    }
-    gw_control_end(&control);
+    sl_status status = gw_control_ask(broker, until_ms, &question, out, error);
     gw_quota_set_finish(out);
     if (!status && out->failed)
         status = sl_error_oom(error);
@@ -38,8 +33,8 @@ sl_status gw_broker_change_quotas(struct gw_broker *broker, int64_t until_ms,
     if (!change->count)
         return SL_OK;
     sl_status status = gw_control_begin(&control, broker, until_ms, error);
-    for (size_t i = 0; i < change->count && !status; i += PORTION) {
-        size_t count = change->count - i < PORTION ? change->count - i : PORTION;
+    for (size_t i = 0; i < change->count && !status; i += GW_CONTROL_PORTION) {
+        size_t count = change->count - i < GW_CONTROL_PORTION ? change->count - i : GW_CONTROL_PORTION;
         struct gw_wire_reader reader;
         gw_wire_set_quotas(gw_wire_ask(&control.link, gw_wire_alter_quotas), change->list + i, count);
         status = gw_wire_send(&control.link, &reader, error);
@@ -50,23 +45,19 @@ sl_status gw_broker_change_quotas(struct gw_broker *broker, int64_t until_ms,
     return status;
 }
 
+static struct gw_wire_verdict read_size(struct gw_wire_reader *reader, void *out)
+{
+    int *brokers = out;
+    struct gw_wire_verdict verdict = gw_wire_read_brokers(reader, brokers);
+    reader->failed |= *brokers < 1;
+    return verdict;
+}
+
 sl_status gw_broker_size(struct gw_broker *broker, int64_t until_ms, int *brokers, sl_error *error)
 {
-    static const struct gw_control_words words = {"count the brokers", "Describe"};
-    struct gw_control control;
-    struct gw_wire_reader reader;
-    sl_status status = gw_control_begin(&control, broker, until_ms, error);
-    if (!status) {
-        gw_wire_ask_brokers(gw_wire_ask(&control.link, gw_wire_metadata));
-        status = gw_wire_send(&control.link, &reader, error);
-    }
-    if (!status) {
-        struct gw_wire_verdict verdict = gw_wire_read_brokers(&reader, brokers);
-        reader.failed |= *brokers < 1;
-        status = gw_control_judge(&control, &reader, verdict, &words, error);
-    }
-    gw_control_end(&control);
-    return status;
+    static const struct gw_control_question question = {
+        &gw_wire_metadata, gw_wire_ask_brokers, read_size, {"count the brokers", "Describe"}};
+    return gw_control_ask(broker, until_ms, &question, brokers, error);
 }
 
 bool gw_broker_keeps_quotas(const struct gw_broker *broker, int *share, double *least_out)
