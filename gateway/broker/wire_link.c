@@ -1,6 +1,7 @@
 #include "gateway/broker/wire_link.h"
 
 #include "base/error.h"
+#include "base/server.h"
 #include "base/text.h"
 #include "base/time.h"
 #include "gateway/broker/wire_sasl.h"
@@ -295,34 +296,16 @@ static void hang_up(struct gw_wire_link *link)
     link->fd = -1;
 }
 
-/* place: HOST:PORT, perhaps with a protocol before it and brackets about the host. */
-static bool split(struct gw_wire_link *link, char host[256], char port[16])
-{
-    const char *from = strstr(link->place, "://");
-    from = from ? from + 3 : link->place;
-    const char *colon = strrchr(from, ':'), *bracket = strrchr(from, ']');
-    if (bracket && colon && colon < bracket)
-        colon = NULL;
-    size_t size = colon ? (size_t)(colon - from) : strlen(from);
-    if (size > 1 && from[0] == '[' && from[size - 1] == ']') {
-        from++;
-        size -= 2;
-    }
-    if (!size || size >= 256)
-        return false;
-    memcpy(host, from, size);
-    host[size] = 0;
-    snprintf(port, 16, "%s", colon ? colon + 1 : "9092");
-    return true;
-}
-
 static sl_status try_broker(struct gw_wire_link *link, sl_error *error)
 {
     const struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_ADDRCONFIG};
     struct addrinfo *addresses = NULL;
-    char host[256], port[16];
-    if (!split(link, host, port))
+    struct sl_server server;
+    char host[SL_HOST_MAX + 1], port[16];
+    if (!sl_server_read(link->place, strlen(link->place), &server))
         return lost(link, "is no HOST:PORT", error);
+    snprintf(host, sizeof host, "%.*s", (int)server.host_size, server.host);
+    snprintf(port, sizeof port, "%d", server.port ? server.port : 9092);
     int code = getaddrinfo(host, port, &hints, &addresses);
     if (code)
         return lost(link, gai_strerror(code), error);
