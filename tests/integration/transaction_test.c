@@ -64,6 +64,13 @@ static void abort_it(struct fixture *f)
     assert_int_equal(sl_producer_queued(f->producer, NULL), 0);
 }
 
+/* The numbers from 0 on are there, each once. */
+static void receive_numbers(struct fixture *f)
+{
+    receive(f->consumer, &f->inbox, COUNT);
+    assert_numbers(&f->inbox, 0, COUNT);
+}
+
 /* Nothing of it is seen before, all of it after; a payload that lies in a blob is a part like any. */
 static void committed_is_seen_whole(void **state)
 {
@@ -104,8 +111,7 @@ static void aborted_is_not_seen(void **state)
     begin(&f);
     send_numbers(f.producer, 0, COUNT, 5);
     commit(&f);
-    receive(f.consumer, &f.inbox, COUNT);
-    assert_numbers(&f.inbox, 0, COUNT);
+    receive_numbers(&f);
     int64_t until = now_ms() + WAIT_MS, lag = 1;
     while (lag) {
         assert_true(now_ms() < until);
@@ -153,6 +159,15 @@ static void offsets_go_with_the_results(void **state)
     close_fixture(&f);
 }
 
+/* A transaction that is open, and all of whose messages Kafka has. */
+static void leave_open(struct fixture *f)
+{
+    sl_error error = {0};
+    begin(f);
+    send_numbers(f->producer, 1000, COUNT, 5);
+    must(sl_producer_flush(f->producer, WAIT_MS, &error), &error);
+}
+
 /* Whoever comes last has the name: what the one before has open is aborted, and it can do nothing more. */
 static void the_last_of_a_name_wins(void **state)
 {
@@ -160,9 +175,7 @@ static void the_last_of_a_name_wins(void **state)
     struct fixture f;
     sl_error error = {0};
     open_fixture(&f);
-    begin(&f);
-    send_numbers(f.producer, 1000, COUNT, 5);
-    must(sl_producer_flush(f.producer, WAIT_MS, &error), &error);
+    leave_open(&f);
     sl_producer *first = f.producer;
     f.producer = open_named(&f, f.out.other_group);
     must_fail(sl_producer_commit(first, WAIT_MS, &error), SL_KAFKA, &error);
@@ -171,8 +184,7 @@ static void the_last_of_a_name_wins(void **state)
     begin(&f);
     send_numbers(f.producer, 0, COUNT, 5);
     commit(&f);
-    receive(f.consumer, &f.inbox, COUNT);
-    assert_numbers(&f.inbox, 0, COUNT);
+    receive_numbers(&f);
     close_fixture(&f);
 }
 
@@ -183,14 +195,11 @@ static void closing_aborts(void **state)
     struct fixture f;
     sl_error error = {0};
     open_fixture(&f);
-    begin(&f);
-    send_numbers(f.producer, 1000, COUNT, 5);
-    must(sl_producer_flush(f.producer, WAIT_MS, &error), &error);
+    leave_open(&f);
     must(sl_producer_close(&f.producer, WAIT_MS, &error), &error);
     /* Not held up by an open transaction. */
     produce_numbers(f.client, &f.out, 0, COUNT, 5);
-    receive(f.consumer, &f.inbox, COUNT);
-    assert_numbers(&f.inbox, 0, COUNT);
+    receive_numbers(&f);
     close_fixture(&f);
 }
 
