@@ -106,12 +106,6 @@ sl_status sl_producer_add_batch(sl_producer *producer, sl_consumer *consumer, co
     return status;
 }
 
-/* What is left until then: -1 stays -1. */
-static int left(int timeout_ms, int64_t deadline_ms)
-{
-    return timeout_ms < 0 ? -1 : sl_remaining_ms(deadline_ms);
-}
-
 sl_status sl_producer_commit(sl_producer *producer, int timeout_ms, sl_error *error)
 {
     int64_t deadline_ms = sl_deadline_ms(timeout_ms);
@@ -125,7 +119,7 @@ sl_status sl_producer_commit(sl_producer *producer, int timeout_ms, sl_error *er
         return sl_error_set(
             error, SL_KAFKA,
             "%llu messages of the transaction were not delivered: abort it, and send them again", lost);
-    status = producer->connector->producer_end(producer->state, true, left(timeout_ms, deadline_ms), error);
+    status = producer->connector->producer_end(producer->state, true, sl_remaining_ms(deadline_ms), error);
     if (!status)
         atomic_store(&producer->transaction, SL_TRANSACTION_NONE);
     return status;
@@ -144,7 +138,7 @@ sl_status sl_producer_abort(sl_producer *producer, int timeout_ms, sl_error *err
     }
     /* A payload may be on its way to a blob: the message that names it must not get into the next one. */
     if (!status)
-        status = sl_producer_flush(producer, left(timeout_ms, deadline_ms), error);
+        status = sl_producer_flush(producer, sl_remaining_ms(deadline_ms), error);
     if (!status)
         atomic_store(&producer->transaction, SL_TRANSACTION_NONE);
     return status;
