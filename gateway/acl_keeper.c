@@ -57,8 +57,8 @@ sl_status gw_acl_compare(struct gw_acl_cluster *cluster, bool ask, int64_t until
         gw_acl_picture_draw(cluster->keeper->gateway, cluster->broker, &comparison->picture, error);
     if (status)
         return status;
-    bool asks = ask || !cluster->looked;
-    if (asks)
+    comparison->asked = ask || !cluster->looked;
+    if (comparison->asked)
         status = look(cluster, until_ms, comparison, error);
     if (!status) {
         gw_acl_set_minus(&comparison->missing, &comparison->picture.desired, &cluster->known);
@@ -71,9 +71,9 @@ sl_status gw_acl_compare(struct gw_acl_cluster *cluster, bool ask, int64_t until
         return status;
     }
     comparison->quotas_failure.status =
-        gw_quotas_compare(&cluster->quotas, &comparison->picture, asks, until_ms, &comparison->quotas,
-                          &comparison->quotas_failure);
-    if (asks)
+        gw_quotas_compare(&cluster->quotas, &comparison->picture, comparison->asked, until_ms,
+                          &comparison->quotas, &comparison->quotas_failure);
+    if (comparison->asked)
         count(cluster, comparison);
     return SL_OK;
 }
@@ -148,12 +148,12 @@ static void keep(struct gw_acl_cluster *cluster, bool ask, sl_error *outcome)
     struct gw_acl_keeper *keeper = cluster->keeper;
     struct gw_acl_comparison comparison;
     sl_error reason = {0};
-    bool asks = ask || !cluster->looked, settled = cluster->settled;
+    bool settled = cluster->settled;
     /* As long as it takes: each question has a bound of its own. */
     sl_status status = gw_acl_compare(cluster, ask, INT64_MAX, &comparison, &reason);
     if (!status) {
         status = gw_acl_put_right(cluster, &comparison, INT64_MAX, &reason);
-        if (!status && asks)
+        if (!status && comparison.asked)
             tell(keeper, cluster, &comparison, settled);
         gw_acl_comparison_free(&comparison);
     }
