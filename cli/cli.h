@@ -107,7 +107,9 @@ void cli_release(struct cli *cli);
 /* Whether there is no such file, which has an exit code of its own; false where it only cannot be reached.
  * path may be NULL or begin with "~/". */
 bool cli_file_is_missing(const char *path);
-/* The same of the file that the configuration or HERE_CREDENTIALS_FILE names for the credentials. */
+/* The file that the configuration or HERE_CREDENTIALS_FILE names for the credentials; NULL: neither does. */
+const char *cli_credentials_file(const struct cli *cli);
+/* cli_file_is_missing of that one. */
 bool cli_credentials_file_is_missing(const struct cli *cli);
 
 /* "streamlayer: …" on standard error; with --json {"error": {…}} or {"warning": {…}}, one a line. Its status

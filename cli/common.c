@@ -265,10 +265,17 @@ static bool named_file_is_missing(const struct cli *cli, bool is_client)
     return cli_context_file_is_missing(is_set(context) ? context : NULL);
 }
 
-bool cli_credentials_file_is_missing(const struct cli *cli)
+const char *cli_credentials_file(const struct cli *cli)
 {
     const char *named = sl_config_get(cli->config, CREDENTIALS_FILE);
-    return cli_file_is_missing(is_set(named) ? named : getenv("HERE_CREDENTIALS_FILE"));
+    if (!is_set(named))
+        named = getenv("HERE_CREDENTIALS_FILE");
+    return is_set(named) ? named : NULL;
+}
+
+bool cli_credentials_file_is_missing(const struct cli *cli)
+{
+    return cli_file_is_missing(cli_credentials_file(cli));
 }
 
 static int load_config(struct cli *cli, bool is_client)

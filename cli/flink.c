@@ -1,6 +1,7 @@
 /* What is asked of the user and of the platform for a table of Flink SQL. */
 #include "flink.h"
 #include "base/text.h"
+#include "config/settings.h"
 #include "position.h"
 
 #include <limits.h>
@@ -8,8 +9,6 @@
 #include <string.h>
 #include <strings.h>
 #include <time.h>
-
-#define SETTING "here.platform.data-client."
 
 static const char *const formats[] = {"raw", "json", "csv", "avro", "protobuf", NULL};
 
@@ -182,22 +181,19 @@ int cli_flink_wish_read(struct cli_flink_wish *wish, struct cli *cli)
 
 void cli_flink_wish_free(struct cli_flink_wish *wish)
 {
-    free(wish->credentials_memory);
-    wish->credentials_memory = NULL;
+    free(wish->credentials);
+    wish->credentials = NULL;
 }
 
 /* What the configuration says, now that it is read. */
-static int complete(struct cli_flink_wish *wish, const struct cli *cli)
+static void complete(struct cli_flink_wish *wish, const struct cli *cli)
 {
-    const char *start = sl_config_get(cli->config, SETTING "stream.consumer.start");
+    const char *start = sl_config_get(cli->config, SL_ROOT "stream.consumer.start");
     if (!strcmp(wish->start, "group-offsets"))
         wish->reset = start && !strcmp(start, "begin") ? "earliest" : "latest";
-    const char *file = sl_config_get(cli->config, SETTING "request-signer.credentials.file-path");
-    if (!file || !*file)
-        file = getenv("HERE_CREDENTIALS_FILE");
-    if (file && *file && !wish->credentials_memory && (wish->credentials_memory = realpath(file, NULL)))
-        wish->credentials = wish->credentials_memory;
-    return CLI_OK;
+    const char *file = cli_credentials_file(cli);
+    if (file)
+        wish->credentials = realpath(file, NULL);
 }
 
 /* Kafka is closed to readers of the Marketplace. */
@@ -312,8 +308,7 @@ int cli_flink_table_prepare(struct cli_flink_table *table, const struct cli *cli
         return cli_usage_error(
             cli, "--message-class is needed for protobuf: the message's Java class, which the job "
                  "has");
-    const char *mechanism = sl_layer_endpoint_mechanism(layer->endpoint);
-    if (wish->shaded && !wish->token_file && mechanism && !strcmp(mechanism, "OAUTHBEARER"))
+    if (wish->shaded && !wish->token_file && cli_flink_wants_token(table))
         return cli_usage_error(cli,
                                "--shaded: these brokers want a token, and flink-sql-connector-kafka can only "
                                "take one from a file: add --token-file FILE, or leave --shaded out");
@@ -321,12 +316,14 @@ int cli_flink_table_prepare(struct cli_flink_table *table, const struct cli *cli
         cli_warning(cli,
                     "the brokers of the layer %s want a user and a password (%s), which are not printed: add "
                     "'properties.sasl.jaas.config' to the table",
-                    layer->id, mechanism);
+                    layer->id, sl_layer_endpoint_mechanism(layer->endpoint));
     return CLI_OK;
 }
 
 int cli_flink_connect(struct cli_flink_wish *wish, struct cli *cli)
 {
     int code = cli_connect(cli);
-    return code ? code : complete(wish, cli);
+    if (!code)
+        complete(wish, cli);
+    return code;
 }

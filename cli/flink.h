@@ -16,7 +16,7 @@ struct cli_flink_column {
     const char *type;
 };
 
-/* What the user decides of a table. Texts are the command line's, or static. */
+/* What the user decides of a table. Texts are the command line's, or static, where nothing else is said. */
 struct cli_flink_wish {
     const char *name;          /* the table's; NULL: the layer's id */
     const char *format;        /* Flink's name of it; NULL: by the layer's content type */
@@ -27,15 +27,14 @@ struct cli_flink_wish {
     int64_t late_ms;        /* how far event time may be out of order */
     const char *job;        /* what its group and its transactions are named after */
     bool exactly_once;
-    const char *start;        /* scan.startup.mode */
-    const char *reset;        /* auto.offset.reset; NULL: Kafka's own */
-    int64_t start_ms;         /* for the mode "timestamp" */
-    const char *until;        /* scan.bounded.mode; NULL: never */
-    int64_t until_ms;         /* for the mode "timestamp" */
-    const char *token_file;   /* NULL: tokens come from the credentials */
-    const char *credentials;  /* a credentials file's absolute name; NULL: the usual place */
-    bool shaded;              /* Kafka's classes are those of flink-sql-connector-kafka */
-    char *credentials_memory; /* what credentials points into, or NULL */
+    const char *start;      /* scan.startup.mode */
+    const char *reset;      /* auto.offset.reset; NULL: Kafka's own */
+    int64_t start_ms;       /* for the mode "timestamp" */
+    const char *until;      /* scan.bounded.mode; NULL: never */
+    int64_t until_ms;       /* for the mode "timestamp" */
+    const char *token_file; /* NULL: tokens come from the credentials */
+    char *credentials;      /* a credentials file's absolute name, the wish's own; NULL: the usual place */
+    bool shaded;            /* Kafka's classes are those of flink-sql-connector-kafka */
 };
 
 /* What the platform says of a layer; released with cli_flink_layer_free. */
@@ -106,10 +105,14 @@ int cli_flink_table_prepare(struct cli_flink_table *table, const struct cli *cli
 /* flink_table.c: the SQL. Failures latch in the buffer. */
 /* CREATE TABLE …; with what there is to be said of it before, as comments. */
 void cli_flink_append_table(struct sl_buffer *sql, const struct cli_flink_table *table);
+/* Whether the brokers want the application's token. */
+bool cli_flink_wants_token(const struct cli_flink_table *table);
 /* Whether the brokers want something that no DDL should have: a user and a password. */
 bool cli_flink_needs_secret(const struct cli_flink_table *table);
 /* A name in backticks; a text in single quotes. */
 void cli_flink_append_name(struct sl_buffer *sql, const char *name, size_t size);
 void cli_flink_append_text(struct sl_buffer *sql, const char *text);
+/* An absolute path as a URL, in which its own characters are escaped. */
+void cli_flink_append_file_url(struct sl_buffer *url, const char *path);
 
 #endif

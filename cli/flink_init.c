@@ -89,12 +89,7 @@ static void append_checkpoints(struct sl_buffer *sql, const struct project *proj
 {
     struct sl_buffer place;
     sl_buffer_init(&place, FILE_MAX);
-    sl_buffer_append_text(&place, "file://");
-    for (const char *c = project->place; *c; c++)
-        if (*c == '/')
-            sl_buffer_append(&place, c, 1);
-        else
-            sl_percent_encode(&place, c, 1);
+    cli_flink_append_file_url(&place, project->place);
     sl_buffer_append_text(&place, "/checkpoints");
     append_setting(sql, "execution.checkpointing.interval", "10s");
     append_setting(sql, "execution.checkpointing.dir", place.data ? place.data : "");

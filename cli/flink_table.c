@@ -132,7 +132,7 @@ static void append_format(struct sl_buffer *sql, const struct cli_flink_table *t
         option(sql, "value.json.timestamp-format.standard", "ISO-8601");
 }
 
-static bool wants_token(const struct cli_flink_table *table)
+bool cli_flink_wants_token(const struct cli_flink_table *table)
 {
     const char *mechanism = sl_layer_endpoint_mechanism(table->layer->endpoint);
     return mechanism && !strcmp(mechanism, "OAUTHBEARER");
@@ -140,10 +140,10 @@ static bool wants_token(const struct cli_flink_table *table)
 
 bool cli_flink_needs_secret(const struct cli_flink_table *table)
 {
-    return sl_layer_endpoint_mechanism(table->layer->endpoint) && !wants_token(table);
+    return sl_layer_endpoint_mechanism(table->layer->endpoint) && !cli_flink_wants_token(table);
 }
 
-static void append_file_url(struct sl_buffer *url, const char *path)
+void cli_flink_append_file_url(struct sl_buffer *url, const char *path)
 {
     sl_buffer_append_text(url, "file://");
     for (; *path; path++)
@@ -176,7 +176,7 @@ static void append_login(struct sl_buffer *sql, const struct cli_flink_wish *wis
     if (wish->token_file) {
         option_joined(sql, "properties.sasl.login.callback.handler.class", wish->shaded ? SHADED : "",
                       KAFKA_CLASSES "OAuthBearerLoginCallbackHandler");
-        append_file_url(&text, wish->token_file);
+        cli_flink_append_file_url(&text, wish->token_file);
         option(sql, "properties.sasl.oauthbearer.token.endpoint.url", text.data ? text.data : "");
         sql->failed |= text.failed;
         sl_buffer_reset(&text);
@@ -202,7 +202,7 @@ static void append_security(struct sl_buffer *sql, const struct cli_flink_table 
                                          : "SASL_PLAINTEXT");
     if (mechanism)
         option(sql, "properties.sasl.mechanism", mechanism);
-    if (wants_token(table))
+    if (cli_flink_wants_token(table))
         append_login(sql, table->wish);
     if (ca) {
         option(sql, "properties.ssl.truststore.type", "PEM");
@@ -258,14 +258,14 @@ static void append_remarks(struct sl_buffer *sql, const struct cli_flink_table *
         sl_buffer_append_text(sql,
                               "-- Payloads are gzip: GUNZIP(payload) of `streamlayer flink init` says what "
                               "they hold.\n");
-    if (wants_token(table) && wish->token_file) {
+    if (cli_flink_wants_token(table) && wish->token_file) {
         sl_buffer_append_text(sql,
                               "-- Flink's processes need -Dorg.apache.kafka.sasl.oauthbearer.allowed.urls=");
-        append_file_url(sql, wish->token_file);
+        cli_flink_append_file_url(sql, wish->token_file);
         sl_buffer_append_text(sql,
                               "\n-- and read the file once: when its token ends, a job goes on from its last "
                               "checkpoint.\n");
-    } else if (wants_token(table)) {
+    } else if (cli_flink_wants_token(table)) {
         sl_buffer_append_text(
             sql, "-- TokenLogin is in the jar that a project of `streamlayer flink init` makes.\n");
     }

@@ -272,11 +272,12 @@ static void token_by_credentials(void **state)
 {
     (void)state;
     struct fixture f;
+    char credentials[] = "/home/it's/a \"file\\";
     prepare(&f);
     f.endpoint.security = "sasl_ssl";
     f.endpoint.mechanism = "OAUTHBEARER";
     f.endpoint.ca = "-----BEGIN CERTIFICATE-----\nQUJD\n-----END CERTIFICATE-----\n";
-    f.wish.credentials = "/home/it's/a \"file\\";
+    f.wish.credentials = credentials;
     check_has(&f,
               (const char *const[]){
                   "-- TokenLogin is in the jar that a project of `streamlayer flink init` makes.\nCREATE",
@@ -299,10 +300,11 @@ static void token_by_file(void **state)
 {
     (void)state;
     struct fixture f;
+    char credentials[] = "/not/of/interest";
     prepare(&f);
     f.endpoint.security = "sasl_plaintext";
     f.endpoint.mechanism = "OAUTHBEARER";
-    f.wish.credentials = "/not/of/interest";
+    f.wish.credentials = credentials;
     f.wish.token_file = "/run/my token";
     f.wish.shaded = true;
     check_has(
