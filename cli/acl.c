@@ -58,10 +58,7 @@ static int print(const struct cli *cli, const sl_acl_report *report)
     if (!sl_acl_report_count(report))
         return CLI_OK;
     struct cli_table *table = cli_table_create(6, titles);
-    if (add_rows(table, report) && (cli_table_print(&table) || ferror(stdout)))
-        return CLI_OK;
-    cli_out_of_memory(cli);
-    return CLI_FAILED;
+    return add_rows(table, report) ? cli_table_finish(cli, &table) : cli_out_of_memory(cli);
 }
 
 /* The words for people at the end. */

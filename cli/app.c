@@ -302,9 +302,8 @@ const struct cli_command cli_app_create_command = {
 
 static int finish_table(const struct cli *cli, struct cli_table **table)
 {
-    if (!cli_table_print(table) && !ferror(stdout))
-        return cli_out_of_memory(cli);
-    return cli_flush_output(cli);
+    int code = cli_table_finish(cli, table);
+    return code ? code : cli_flush_output(cli);
 }
 
 static int print_json(const struct cli *cli, const json_t *value)

@@ -155,6 +155,9 @@ struct cli_table *cli_table_create(size_t columns, const char *const *titles);
 void cli_table_row(struct cli_table *table, const char *const *cells);
 /* Prints and releases it; false when memory had run out or standard output fails. */
 bool cli_table_print(struct cli_table **table);
+/* The same, where memory had run out with a message and CLI_FAILED. Whether standard output fails is left for
+ * cli_flush_output to tell: CLI_OK. */
+int cli_table_finish(const struct cli *cli, struct cli_table **table);
 void cli_table_drop(struct cli_table **handle);
 /* Flushes standard output: CLI_OK, or CLI_READER_GONE, or CLI_FAILED after a message. */
 int cli_flush_output(const struct cli *cli);

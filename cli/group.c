@@ -26,15 +26,6 @@ static int print_text(const struct cli *cli, const char *text)
     return cli_flush_output(cli);
 }
 
-static int finish_table(const struct cli *cli, struct cli_table **table)
-{
-    if (!cli_table_print(table) && !ferror(stdout)) {
-        cli_out_of_memory(cli);
-        return CLI_FAILED;
-    }
-    return CLI_OK;
-}
-
 /* list */
 
 static int group_list(struct cli *cli)
@@ -58,7 +49,7 @@ static int group_list(struct cli *cli)
             const char *cells[] = {sl_group_name(group), sl_group_state(group), members};
             cli_table_row(table, cells);
         }
-        code = finish_table(cli, &table);
+        code = cli_table_finish(cli, &table);
     }
     sl_group_list_destroy(&list);
     return code ? code : cli_flush_output(cli);
@@ -135,7 +126,7 @@ static int print_group(const struct cli *cli, const sl_group *group)
         cli_table_row(table, cells);
         total += partition.lag;
     }
-    int code = finish_table(cli, &table);
+    int code = cli_table_finish(cli, &table);
     print_idle_members(group);
     printf("\ntotal lag %lld\n", (long long)total);
     return code;
@@ -265,7 +256,7 @@ static int print_change(const struct cli *cli, const sl_group *group)
     }
     printf("group  %s%s\n\n", sl_group_name(group),
            known ? "" : " (new: nothing was committed on this layer so far)");
-    int code = finish_table(cli, &table);
+    int code = cli_table_finish(cli, &table);
     printf("\ntotal lag %lld\n", (long long)total);
     return code;
 }

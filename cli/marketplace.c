@@ -2,6 +2,7 @@
 #include "cli.h"
 #include "position.h"
 
+#include "base/text.h"
 #include "base/time.h"
 
 #include <stdlib.h>
@@ -18,12 +19,10 @@ static int read_time(const struct cli *cli, const char *name, int64_t *ms)
     if (!text)
         return CLI_OK;
     int64_t now_ms = sl_wall_ms();
-    char *back = *text == '+' ? strdup(text) : NULL;
-    bool ahead = back != NULL;
-    if (*text == '+' && !back)
+    bool ahead = *text == '+';
+    char *back = ahead ? sl_printf("-%s", text + 1) : NULL; /* so long ago, mirrored at now */
+    if (ahead && !back)
         return cli_out_of_memory(cli);
-    if (ahead)
-        *back = '-'; /* so long ago, mirrored at now */
     bool good = cli_time_parse(ahead ? back : text, now_ms, ms);
     free(back);
     if (ahead)
@@ -167,7 +166,7 @@ static int print_list(const struct cli *cli, const sl_marketplace_list *list)
         const char *cells[] = {one.name, one.hrn, state_of(&one.terms, now_ms), from, until, kbps, volume};
         cli_table_row(table, cells);
     }
-    return cli_table_print(&table) || ferror(stdout) ? CLI_OK : cli_out_of_memory(cli);
+    return cli_table_finish(cli, &table);
 }
 
 static int list(struct cli *cli)

@@ -91,6 +91,11 @@ bool cli_table_print(struct cli_table **handle)
     return ok && !ferror(stdout);
 }
 
+int cli_table_finish(const struct cli *cli, struct cli_table **table)
+{
+    return cli_table_print(table) || ferror(stdout) ? CLI_OK : cli_out_of_memory(cli);
+}
+
 int cli_flush_output(const struct cli *cli)
 {
     if (!fflush(stdout) && !ferror(stdout))

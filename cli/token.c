@@ -36,11 +36,7 @@ static int print_keys(const struct cli *cli, const sl_token_key_list *list)
         const char *cells[] = {key.kid, key.state, made, from, end};
         cli_table_row(table, cells);
     }
-    if (!cli_table_print(&table) && !ferror(stdout)) {
-        cli_out_of_memory(cli);
-        return CLI_FAILED;
-    }
-    return CLI_OK;
+    return cli_table_finish(cli, &table);
 }
 
 static int list_keys(struct cli *cli)

@@ -111,7 +111,7 @@ static void print_csv(const sl_usage_list *list)
     }
 }
 
-static bool print_table(const sl_usage_list *list, sl_usage_granularity by)
+static int print_table(const struct cli *cli, const sl_usage_list *list, sl_usage_granularity by)
 {
     static const char *const titles[] = {"FROM (UTC)",  "APPLICATION",  "CATALOG",   "LAYER",     "GROUP",
                                          "CALLS OUT",   "MESSAGES OUT", "BYTES OUT", "BLOBS OUT", "CALLS IN",
@@ -136,7 +136,7 @@ static bool print_table(const sl_usage_list *list, sl_usage_granularity by)
         }
         cli_table_row(table, cells);
     }
-    return cli_table_print(&table) || ferror(stdout);
+    return cli_table_finish(cli, &table);
 }
 
 /* A bar a day: payload and blobs out, of all that is listed together. */
@@ -198,15 +198,15 @@ static int show(struct cli *cli)
         print_csv(list);
     else if (chart)
         code = print_chart(cli, list);
-    else if (!print_table(list, filter.granularity))
-        code = cli_out_of_memory(cli);
+    else
+        code = print_table(cli, list, filter.granularity);
     sl_usage_list_destroy(&list);
     return code;
 }
 
 /* --- unconfirmed --- */
 
-static bool print_unconfirmed(const sl_usage_unconfirmed_list *list)
+static int print_unconfirmed(const struct cli *cli, const sl_usage_unconfirmed_list *list)
 {
     static const char *const titles[] = {"LEFT AT", "STATE",    "APPLICATION", "CATALOG", "LAYER",
                                          "GROUP",   "MESSAGES", "BYTES",       "BLOBS"};
@@ -229,7 +229,7 @@ static bool print_unconfirmed(const sl_usage_unconfirmed_list *list)
                                blobs};
         cli_table_row(table, cells);
     }
-    return cli_table_print(&table) || ferror(stdout);
+    return cli_table_finish(cli, &table);
 }
 
 static int unconfirmed(struct cli *cli)
@@ -246,8 +246,8 @@ static int unconfirmed(struct cli *cli)
         return cli_fail(cli, &error);
     if (cli->json)
         puts(sl_usage_unconfirmed_list_json(list));
-    else if (!print_unconfirmed(list))
-        code = cli_out_of_memory(cli);
+    else
+        code = print_unconfirmed(cli, list);
     sl_usage_unconfirmed_list_destroy(&list);
     return code;
 }
