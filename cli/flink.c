@@ -201,10 +201,8 @@ static int refuse_marketplace(const struct cli *cli, const char *hrn, const char
 {
     int code = cli_error_as(cli, SL_FORBIDDEN,
                             "catalog %s is on the Marketplace: its consumption is counted, so it is read "
-                            "through the http-connector "
-                            "only, and Flink reads Kafka. Copy the layer into one of your own with "
-                            "`streamlayer pipe`, and have Flink "
-                            "read that one",
+                            "through the http-connector only, and Flink reads Kafka. Copy the layer into one "
+                            "of your own with `streamlayer pipe`, and have Flink read that one",
                             hrn);
     cli_hint(cli,
              "For example, where hrn:…:MINE is a catalog of your own:\n"

@@ -66,8 +66,7 @@ struct cli_flink_table {
         {0, "message-class", "CLASS", "of protobuf: the Java class of the message, which the job has"},      \
         {0, "event-time", "COLUMN",                                                                          \
          "the column that is the time of events: TIMESTAMP(3), TIMESTAMP_LTZ(3), or BIGINT, milliseconds "   \
-         "since 1970, which becomes sl_event_time (default: the "                                            \
-         "message's timestamp)"},                                                                            \
+         "since 1970, which becomes sl_event_time (default: the message's timestamp)"},                      \
         {0, "late", "DURATION", "how far events may be out of order (default 5s)"},                          \
         {'s', "start", "group|begin|end|@TIME",                                                              \
          "where a job without a checkpoint begins: where its group has committed, and without that as "      \

@@ -84,8 +84,7 @@ static const struct cli_option ddl_options[] = {
     CLI_FLINK_OPTIONS,
     {'J', "job", "NAME",
      "what the job's consumer group and its transactions are named after, behind the application's own "
-     "prefix "
-     "(default: flink)"},
+     "prefix (default: flink)"},
     {0, "exactly-once", NULL,
      "a sink writes in Kafka transactions, which end with the job's checkpoints; needs --job"},
     {0, NULL, NULL, NULL},
@@ -100,15 +99,11 @@ const struct cli_command cli_flink_ddl_command = {
     .details =
         "The table is one of Flink's Kafka connector: it reads and writes the layer's topic itself, as "
         "kafka-connector does. Beside the payload's columns it has sl_partition_id (the Kafka key), "
-        "sl_timestamp "
-        "and sl_headers, which can be written too, and for reading sl_kafka_partition, sl_offset, "
-        "sl_trace_id, "
-        "sl_checksum and sl_data_handle.\n\n"
+        "sl_timestamp and sl_headers, which can be written too, and for reading sl_kafka_partition, "
+        "sl_offset, sl_trace_id, sl_checksum and sl_data_handle.\n\n"
         "No credentials are printed, only where they are to be found. Where brokers want a token, a job gets "
-        "it by "
-        "the class TokenLogin of the project that flink init makes, which renews it for as long as the "
-        "access key "
-        "is good.\n\n"
+        "it by the class TokenLogin of the project that flink init makes, which renews it for as long as the "
+        "access key is good.\n\n"
         "A layer of the Marketplace is not in Kafka for its readers: copy it into one of your own with pipe.",
     .examples =
         "  streamlayer flink ddl HRN cars --source -C id:STRING -C speed:DOUBLE\n"

@@ -273,12 +273,11 @@ const struct cli_command cli_flink_init_command = {
     .min_operands = 5,
     .max_operands = 5,
     .summary = "make a Flink job that reads one layer and writes another",
-    .details = "DIR becomes a Maven project with pinned versions: pipeline.sql with the two tables of flink "
-               "ddl and an "
-               "INSERT to be changed, and what runs it. `mvn compile exec:exec` runs it on this machine, "
-               "`mvn package` "
-               "makes a jar for a cluster's `flink run`; its README tells the rest.\n\n"
-               "Without --column the payload is handed on as it is.",
+    .details =
+        "DIR becomes a Maven project with pinned versions: pipeline.sql with the two tables of flink ddl and "
+        "an INSERT to be changed, and what runs it. `mvn compile exec:exec` runs it on this machine, `mvn "
+        "package` makes a jar for a cluster's `flink run`; its README tells the rest.\n\n"
+        "Without --column the payload is handed on as it is.",
     .examples = "  streamlayer flink init means HRN cars HRN means -C id:STRING -C speed:DOUBLE\n"
                 "  cd means && mvn compile exec:exec\n",
     .options = init_options,

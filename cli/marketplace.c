@@ -111,13 +111,11 @@ const struct cli_command cli_marketplace_subscribe_command = {
     .min_operands = 2,
     .max_operands = 2,
     .summary = "let an application read a catalog that is on the Marketplace",
-    .details =
-        "Gives the application NAME a Marketplace subscription to the catalog, in the place of the one that "
-        "it has. "
-        "It may read the catalog's layers over HTTP for as long as that lasts; without one a grant to read "
-        "gives "
-        "nothing there. Whoever manages the catalog is its provider, gives subscriptions and needs none.\n\n"
-        "TIME: " CLI_TIME_FORMS ",\nor +30d, from now.",
+    .details = "Gives the application NAME a Marketplace subscription to the catalog, in the place of the "
+               "one that it has. It may read the catalog's layers over HTTP for as long as that lasts; "
+               "without one a grant to read gives nothing there. Whoever manages the catalog is its "
+               "provider, gives subscriptions and needs none.\n\n"
+               "TIME: " CLI_TIME_FORMS ",\nor +30d, from now.",
     .examples =
         "  streamlayer marketplace subscribe fleet hrn:here:data::local:roads --until 2027-01-01T00:00Z\n"
         "  streamlayer marketplace subscribe fleet hrn:here:data::local:roads --volume 10GB --period month\n",

@@ -117,11 +117,9 @@ const struct cli_command cli_token_command = {
     .details =
         "Without an operand, and with print: a token of this application's.\n\n"
         "The others are about the keys that the platform signs tokens with, and need the right admin. keys "
-        "lists "
-        "them. rotate-key has the next one made: it is published at once and signs after a while, and the "
-        "one "
-        "before stays good for checking until its last token has ended, so that no live token is refused. "
-        "revoke-key ends a key that is no secret any more, and with it all tokens that it signed.",
+        "lists them. rotate-key has the next one made: it is published at once and signs after a while, and "
+        "the one before stays good for checking until its last token has ended, so that no live token is "
+        "refused. revoke-key ends a key that is no secret any more, and with it all tokens that it signed.",
     .examples = "  curl -H \"Authorization: Bearer $(streamlayer token)\" "
                 "http://127.0.0.1:8080/lookup/v1/platform/apis\n"
                 "  streamlayer token rotate-key\n",

@@ -87,9 +87,9 @@ static void csv_cell(const char *text)
 static void print_csv(const sl_usage_list *list)
 {
     sl_usage usage = {.struct_size = sizeof usage};
-    fputs("from (UTC),to (UTC),application,application id,catalog,layer,consumer group,calls in,calls "
-          "out,messages in,"
-          "messages out,payload in (bytes),payload out (bytes),blobs in (bytes),blobs out (bytes)\r\n",
+    fputs("from (UTC),to (UTC),application,application id,catalog,layer,consumer group,calls in,calls out,"
+          "messages in,messages out,payload in (bytes),payload out (bytes),blobs in (bytes),"
+          "blobs out (bytes)\r\n",
           stdout);
     for (size_t i = 0; sl_usage_list_at(list, i, &usage); i++) {
         char from[32], to[32];
@@ -325,8 +325,7 @@ static int tell_verified(const struct cli *cli, const json_t *value)
     }
     size_t lines = json_array_size(json_object_get(value, "lines"));
     printf("Good: the statement of %s by %s, made at %s, is as it was signed: %zu %s, %lld messages and %lld "
-           "bytes "
-           "out, %lld bytes of blobs out.\n",
+           "bytes out, %lld bytes of blobs out.\n",
            json_string_value(json_object_get(value, "month")),
            json_string_value(json_object_get(value, "issuer")),
            json_string_value(json_object_get(value, "made")), lines, sl_plural(lines, "line", "lines"),
@@ -404,14 +403,11 @@ const struct cli_command cli_usage_command = {
     .summary = "what was used of catalogs on the Marketplace",
     .details =
         "An application sees its own usage, whoever manages a catalog sees what all have used of it, "
-        "administrators "
-        "see all. show, also without an operand: calls, messages and bytes, by application, catalog, layer "
-        "and "
-        "consumer group. unconfirmed: deliveries that are counted, and of which nobody knows whether they "
-        "arrived.\n\n"
+        "administrators see all. show, also without an operand: calls, messages and bytes, by application, "
+        "catalog, layer and consumer group. unconfirmed: deliveries that are counted, and of which nobody "
+        "knows whether they arrived.\n\n"
         "statement prints the month's sums, signed by the platform; verify FILE checks one (-: standard "
-        "input), with "
-        "the platform's keys or those of --keys, and says which figure was changed.\n\n"
+        "input), with the platform's keys or those of --keys, and says which figure was changed.\n\n"
         "TIME: " CLI_TIME_FORMS,
     .examples = "  streamlayer usage --from -30d --chart\n"
                 "  streamlayer usage --catalog hrn:here:data::local:roads --by month --csv > roads.csv\n"
