@@ -158,8 +158,8 @@ SL_API const char *sl_producer_connector(const sl_producer *producer);
 
 /*
  * Closes and releases a producer and sets the pointer to NULL; *producer may be NULL. A transaction that is
- * open is aborted. Waits up to timeout_ms
- * (-1: for ever) for deliveries; what is left then is reported as SL_TIMED_OUT: it may or may not arrive.
+ * open is aborted. Waits up to timeout_ms (-1: for ever) for deliveries; what is left then is reported as
+ * SL_TIMED_OUT: it may or may not arrive.
  *   Errors: SL_TIMED_OUT (messages were left); the producer is gone all the same.
  */
 SL_API sl_status sl_producer_close(sl_producer **producer, int timeout_ms, sl_error *error);
