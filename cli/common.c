@@ -2,9 +2,11 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "cli.h"
+#include "config/config.h"
 #include "config/context.h"
 #include "config/settings.h"
 #include "context.h"
+#include "help.h"
 #include "platform.h"
 #include "progress.h"
 
@@ -326,19 +328,18 @@ static int refuse_gateway_config(const struct cli *cli)
 {
     static const char directory[] = SL_GATEWAY_ROOT "data-directory";
     const char *origin = sl_config_origin(cli->config, directory),
-               *env = sl_config_origin(cli->config, SL_ROOT "endpoint-locator.discovery-service-env"),
-               *url = sl_config_get(cli->config, SL_ROOT "endpoint-locator.discovery-service-url");
+               *env = sl_config_origin(cli->config, SL_LOOKUP_ENV_PATH),
+               *url = sl_config_get(cli->config, SL_LOOKUP_URL_PATH);
     bool takes_directory = false;
     if (!origin || !strcmp(origin, "default") || (url && *url) || (env && strcmp(env, "default") != 0))
         return CLI_OK;
     for (const struct cli_option *each = cli->command ? cli->command->options : NULL;
-         each && (each->letter || each->name); each++)
+         each && !cli_option_is_end(each); each++)
         takes_directory = takes_directory || (each->name && !strcmp(each->name, "data-dir"));
     (void)cli_error_as(cli, SL_BAD_CONFIG,
                        "%s: " SL_GATEWAY_ROOT "data-directory is set: this is a gateway's configuration, and "
-                       "says nothing of the platform to ask: set " SL_ROOT
-                       "endpoint-locator.discovery-service-url to the gateway's URL, or give a client's "
-                       "configuration",
+                       "says nothing of the platform to ask: set " SL_LOOKUP_URL_PATH
+                       " to the gateway's URL, or give a client's configuration",
                        origin);
     if (takes_directory)
         cli_hint(cli, "Or work on the gateway's own data, without asking it: --data-dir %s",
