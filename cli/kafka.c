@@ -401,17 +401,17 @@ static int launch(struct cli_kafka *kafka)
     snprintf(properties, sizeof properties, "%s/kafka.properties", kafka->directory);
     snprintf(logging, sizeof logging, "-Dlog4j2.configurationFile=%s/kafka.log4j2.properties",
              kafka->directory);
-    const char *arguments[] = {kafka->java, heap,          "-XX:+ExitOnOutOfMemoryError",
-                               "-cp",       class_path,    "-Djava.awt.headless=true",
-                               logging,     "kafka.Kafka", properties,
-                               NULL,        NULL};
+    const char *arguments[11] = {kafka->java, heap,       "-XX:+ExitOnOutOfMemoryError",
+                                 "-cp",       class_path, "-Djava.awt.headless=true",
+                                 logging};
+    size_t count = 7;
     if (kafka->tokens) {
         snprintf(allowed, sizeof allowed, "-Dorg.apache.kafka.sasl.oauthbearer.allowed.urls=%s",
                  kafka->tokens->jwks_url);
-        arguments[7] = allowed;
-        arguments[8] = "kafka.Kafka";
-        arguments[9] = properties;
+        arguments[count++] = allowed;
     }
+    arguments[count++] = "kafka.Kafka";
+    arguments[count] = properties;
     pid_t pid = cli_process_start(arguments, kafka->log);
     if (pid < 0)
         return fail_errno(kafka, kafka->java);
