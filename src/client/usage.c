@@ -160,15 +160,15 @@ struct kind {
 
 static sl_status add_page(const struct kind *kind, const json_t *page, struct items *items, sl_error *error)
 {
-    const json_t *found = json_object_get(page, kind->name);
+    json_t *found = json_object_get(page, kind->name);
     if (!json_is_array(found))
         return sl_error_set(error, SL_PROTOCOL, "the platform answered no list \"%s\"", kind->name);
+    if (json_array_extend(json_object_get(items->value, kind->name), found))
+        return sl_error_oom(error);
     for (size_t i = 0; i < json_array_size(found); i++) {
-        json_t *value = json_array_get(found, i);
-        if (!sl_array_reserve(&items->all, items->count, &items->capacity, kind->size) ||
-            json_array_append(json_object_get(items->value, kind->name), value))
+        if (!sl_array_reserve(&items->all, items->count, &items->capacity, kind->size))
             return sl_error_oom(error);
-        if (!kind->read(value, (char *)items->all + items->count * kind->size))
+        if (!kind->read(json_array_get(found, i), (char *)items->all + items->count * kind->size))
             return sl_error_set(error, SL_PROTOCOL, "the platform answered usage that is not of its form");
         items->count++;
     }
