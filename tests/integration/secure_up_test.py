@@ -50,6 +50,18 @@ class SecureUp(TestCase):
         streamlayer.wait_for(lambda: text in [data(message) for message in subscription.poll()], 30, text)
         self.assertEqual(subscription.delete().status, 200)
 
+    def fleet(self, hrn):
+        """An application that may read and write the catalog; the environment of its programs."""
+        credentials = self.directory + "/fleet.properties"
+        self.own.cli("app", "create", "fleet", "--credentials", credentials)
+        self.own.cli("grant", "fleet", hrn, "read,write")
+        return {**os.environ, "HERE_CREDENTIALS_FILE": credentials}
+
+    def start(self, *arguments, **options):
+        """streamlayer, which goes on meanwhile."""
+        return subprocess.Popen([self.platform.binaries + "/streamlayer", "--config", self.own.config, *arguments],
+                                stderr=subprocess.PIPE, **options)
+
     def kcat(self, port, *settings):
         """Asks for what there is; returns the exit status and all that is said."""
         words = [word for setting in settings for word in ("-X", setting)]
@@ -219,10 +231,7 @@ class SecureUp(TestCase):
         hrn, other = self.own.catalog(), self.own.catalog()
         for catalog in (hrn, other):
             self.own.layer(catalog, "layer")
-        credentials = self.directory + "/fleet.properties"
-        self.own.cli("app", "create", "fleet", "--credentials", credentials)
-        self.own.cli("grant", "fleet", hrn, "read,write")
-        environment = {**os.environ, "HERE_CREDENTIALS_FILE": credentials}
+        environment = self.fleet(hrn)
 
         def written(catalog, text):
             return self.own.cli("produce", catalog, "layer", "--key", "k", input=text + b"\n", check=False, env=environment)
@@ -262,10 +271,6 @@ class SecureUp(TestCase):
         self.own.layer(hrn, "layer", "text/plain")
         output, sent, over = self.directory + "/received", [], threading.Event()
 
-        def start(*arguments, **options):
-            return subprocess.Popen([self.platform.binaries + "/streamlayer", "--config", self.own.config, *arguments],
-                                    stderr=subprocess.PIPE, encoding="utf-8", **options)
-
         def write():
             while not over.wait(0.02):
                 sent.append(str(len(sent)))
@@ -273,9 +278,9 @@ class SecureUp(TestCase):
                 producer.stdin.flush()
 
         with open(output, "wb") as file:
-            consumer = start("consume", hrn, "layer", "--offset", "begin", "--follow", stdout=file)
+            consumer = self.start("consume", hrn, "layer", "--offset", "begin", "--follow", stdout=file, encoding="utf-8")
         self.addCleanup(consumer.kill)
-        producer = start("produce", hrn, "layer", "--key", "k", stdin=subprocess.PIPE)
+        producer = self.start("produce", hrn, "layer", "--key", "k", stdin=subprocess.PIPE, encoding="utf-8")
         self.addCleanup(producer.kill)
         writer = streamlayer.Background(write)
         received = lambda: streamlayer.read_text(output).split()
@@ -308,10 +313,7 @@ class SecureUp(TestCase):
         hrn = self.own.post("/config/v1/catalogs", {"id": self.own.name(), "layers": [
             {"id": "layer", "contentType": "application/octet-stream",
              "streamProperties": {"dataInThroughputKbps": 1000, "dataOutThroughputKbps": 1000}}]}).json()["hrn"]
-        credentials = self.directory + "/fleet.properties"
-        self.own.cli("app", "create", "fleet", "--credentials", credentials)
-        self.own.cli("grant", "fleet", hrn, "read,write")
-        environment = {**os.environ, "HERE_CREDENTIALS_FILE": credentials}
+        environment = self.fleet(hrn)
         # Whoever asks for the endpoint has its part: the administrator is not to.
         topic = self.own.get(f"/config/v1/catalogs/{hrn}/layers/layer").json()["topic"]
         streamlayer.write_text(self.directory + "/token", self.own.cli("token", env=environment).stdout.decode().strip())
@@ -322,10 +324,6 @@ class SecureUp(TestCase):
                                    f"127.0.0.1:{self.clients}", self.ca, self.directory + "/token", "burden", topic, "400000"],
                                   env={**os.environ, "KAFKA_AS_CLIENT": client}, capture_output=True, check=True, timeout=60)
             return int(done.stdout)
-
-        def run(*arguments, **options):
-            return subprocess.Popen([self.platform.binaries + "/streamlayer", "--config", self.own.config, *arguments],
-                                    stderr=subprocess.PIPE, env=environment, **options)
 
         def within(name, process, there, by_http):
             """Neither goes above its part: Kafka gives up to 11 seconds' worth at once and a batch, the gateway 1 and a message."""
@@ -349,13 +347,14 @@ class SecureUp(TestCase):
         count = 900
         streamlayer.write_text(self.directory + "/lines", ("x" * 10000 + "\n") * count)
         with open(self.directory + "/lines", "rb") as lines:
-            process = run("produce", hrn, "layer", stdin=lines)
+            process = self.start("produce", hrn, "layer", stdin=lines, env=environment)
         within("in", process, count * 10000,
                lambda: sum(len(body) for body in [b"y" * 500000] * 8 if self.own.publish(hrn, "layer", body)))
 
         # Asked for more at once than ten seconds' worth, Kafka answers every other time with nothing.
-        process = run("consume", hrn, "layer", "--offset", "begin", "--count", "800", "--no-commit", "-D",
-                      "here.platform.data-client.stream.kafka.consumer.max.partition.fetch.bytes=100000", stdout=subprocess.DEVNULL)
+        process = self.start("consume", hrn, "layer", "--offset", "begin", "--count", "800", "--no-commit", "-D",
+                             "here.platform.data-client.stream.kafka.consumer.max.partition.fetch.bytes=100000",
+                             stdout=subprocess.DEVNULL, env=environment)
         subscription = Subscription(self.own, hrn, "layer", properties=EARLIEST)
         within("out", process, 800 * 10000, lambda: sum(len(data(message)) for message in subscription.receive(400, 120)))
         subscription.delete()
