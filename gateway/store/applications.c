@@ -79,21 +79,29 @@ static sl_status end(struct gw_applications *applications, sl_status status, sl_
 
 static bool read_id(void *opaque, sqlite3_stmt *row)
 {
-    struct gw_application *application = opaque;
-    snprintf(application->id, sizeof application->id, "%s", gw_db_text(row, 0));
+    char *id = opaque;
+    snprintf(id, GW_APPLICATION_ID_SIZE, "%s", gw_db_text(row, 0));
     return false;
 }
 
-/* Finds by id or name, and fills the id. No name looks like an id: what is found is what was meant. */
+/* No name looks like an id: what is found is what was meant. */
+sl_status gw_application_resolve(sqlite3 *db, const char *named, char id[GW_APPLICATION_ID_SIZE],
+                                 sl_error *error)
+{
+    *id = '\0';
+    sl_status status = gw_db_run(db, "SELECT id FROM applications WHERE id = ?1 OR name = ?1", read_id, id,
+                                 NULL, error, "s", named);
+    if (!status && !*id)
+        status = sl_error_set(error, SL_NOT_FOUND, "there is no application \"%.100s\"", named);
+    return status;
+}
+
+/* The same, and nothing else is in *application. */
 static sl_status resolve(struct gw_applications *applications, const char *named,
                          struct gw_application *application, sl_error *error)
 {
     memset(application, 0, sizeof *application);
-    sl_status status = gw_db_run(applications->db, "SELECT id FROM applications WHERE id = ?1 OR name = ?1",
-                                 read_id, application, NULL, error, "s", named);
-    if (!status && !*application->id)
-        status = sl_error_set(error, SL_NOT_FOUND, "there is no application \"%.100s\"", named);
-    return status;
+    return gw_application_resolve(applications->db, named, application->id, error);
 }
 
 /* Making */

@@ -17,8 +17,14 @@
 #define GW_EVERY_CATALOG "*" /* a grant's HRN: catalogs to come, too */
 
 struct gw_applications;
+struct sqlite3;
 
 #define GW_APPLICATION_ID_DIGITS 20 /* lower-case hex: an application's id */
+#define GW_APPLICATION_ID_SIZE   sizeof((struct gw_application){0}.id) /* with its NUL */
+
+/* The id of the application that is so named, of a connection to the data directory's SQLite file. */
+sl_status gw_application_resolve(struct sqlite3 *db, const char *named, char id[GW_APPLICATION_ID_SIZE],
+                                 sl_error *error);
 
 sl_status gw_applications_open(const char *data_directory, struct gw_applications **out, sl_error *error);
 void gw_applications_close(struct gw_applications **applications);

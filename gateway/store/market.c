@@ -3,6 +3,7 @@
 #include "base/array.h"
 #include "base/error.h"
 #include "base/time.h"
+#include "gateway/store/applications.h"
 #include "gateway/store/db.h"
 
 #include <pthread.h>
@@ -16,7 +17,7 @@ struct gw_market {
     sqlite3 *db;
     pthread_rwlock_t lock;               /* guards what follows; written only under change too */
     struct gw_market_subscription **all; /* in the order of applications and HRNs */
-    size_t count, capacity;
+    size_t count;
 };
 
 /* Subscriptions */
@@ -166,7 +167,6 @@ static sl_status refresh(struct gw_market *market, sl_error *error)
     pthread_rwlock_wrlock(&market->lock);
     market->all = reading.all;
     market->count = reading.count;
-    market->capacity = reading.capacity;
     pthread_rwlock_unlock(&market->lock);
     release(old, old_count);
     return SL_OK;
@@ -221,23 +221,6 @@ struct gw_market_subscription *gw_market_find(struct gw_market *market, const ch
 
 /* Changing */
 
-static bool read_id(void *opaque, sqlite3_stmt *row)
-{
-    char **id = opaque;
-    *id = strdup(gw_db_text(row, 0));
-    return false;
-}
-
-/* The id of an application that is named by it or by its name; freed by the caller. */
-static sl_status resolve(struct gw_market *market, const char *named, char **id, sl_error *error)
-{
-    sl_status status = gw_db_run(market->db, "SELECT id FROM applications WHERE id = ?1 OR name = ?1",
-                                 read_id, id, NULL, error, "s", named);
-    if (!status && !*id)
-        status = sl_error_set(error, SL_NOT_FOUND, "there is no application \"%.100s\"", named);
-    return status;
-}
-
 static sl_status check_catalog(struct gw_market *market, const char *hrn, sl_error *error)
 {
     int64_t marketplace = -1;
@@ -265,7 +248,7 @@ static sl_status insert(struct gw_market *market, const char *id, const char *hr
 sl_status gw_market_set(struct gw_market *market, const char *application, const char *hrn,
                         const struct gw_market_terms *terms, const char *by, sl_error *error)
 {
-    char *id = NULL;
+    char id[GW_APPLICATION_ID_SIZE];
     pthread_mutex_lock(&market->change);
     /* One transaction: neither goes to a catalog or an application that is being deleted. */
     sl_status status = gw_db_run(market->db, "BEGIN IMMEDIATE", NULL, NULL, NULL, error, "");
@@ -273,7 +256,7 @@ sl_status gw_market_set(struct gw_market *market, const char *application, const
     if (!status)
         status = check_catalog(market, hrn, error);
     if (!status)
-        status = resolve(market, application, &id, error);
+        status = gw_application_resolve(market->db, application, id, error);
     if (!status)
         status = insert(market, id, hrn, terms, by, error);
     if (!status)
@@ -283,17 +266,16 @@ sl_status gw_market_set(struct gw_market *market, const char *application, const
     if (!status)
         status = refresh(market, error);
     pthread_mutex_unlock(&market->change);
-    free(id);
     return status;
 }
 
 sl_status gw_market_remove(struct gw_market *market, const char *application, const char *hrn,
                            sl_error *error)
 {
-    char *id = NULL;
+    char id[GW_APPLICATION_ID_SIZE];
     int changed = 0;
     pthread_mutex_lock(&market->change);
-    sl_status status = resolve(market, application, &id, error);
+    sl_status status = gw_application_resolve(market->db, application, id, error);
     if (!status)
         status =
             gw_db_run(market->db, "DELETE FROM marketplace_subscriptions WHERE application = ? AND hrn = ?",
@@ -305,7 +287,6 @@ sl_status gw_market_remove(struct gw_market *market, const char *application, co
     if (!status)
         status = refresh(market, error);
     pthread_mutex_unlock(&market->change);
-    free(id);
     return status;
 }
 
@@ -342,12 +323,12 @@ sl_status gw_market_json(struct gw_market *market, const char *application, cons
                          sl_error *error)
 {
     struct listing listing = {.items = json_array()};
-    char *id = NULL;
+    char id[GW_APPLICATION_ID_SIZE];
     *items = NULL;
     if (!listing.items)
         return sl_error_oom(error);
     pthread_mutex_lock(&market->change);
-    sl_status status = application ? resolve(market, application, &id, error) : SL_OK;
+    sl_status status = application ? gw_application_resolve(market->db, application, id, error) : SL_OK;
     if (!status)
         status =
             gw_db_run(market->db,
@@ -355,9 +336,8 @@ sl_status gw_market_json(struct gw_market *market, const char *application, cons
                       "FROM marketplace_subscriptions s JOIN applications a ON a.id = s.application "
                       "WHERE s.application = coalesce(?1, s.application) AND s.hrn = coalesce(?2, s.hrn) "
                       "ORDER BY s.hrn, a.name",
-                      list_row, &listing, NULL, error, "ss", id, hrn);
+                      list_row, &listing, NULL, error, "ss", application ? id : NULL, hrn);
     pthread_mutex_unlock(&market->change);
-    free(id);
     if (!status && listing.failed)
         status = sl_error_oom(error);
     if (status)
