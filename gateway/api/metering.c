@@ -1,5 +1,6 @@
 #include "gateway/api/metering.h"
 
+#include "base/array.h"
 #include "base/text.h"
 
 #include <stddef.h>
@@ -49,17 +50,28 @@ static void meter_free(struct gw_meter *meter)
     free(meter);
 }
 
-static void fill_event(struct gw_meter *meter, size_t index)
+static const struct gw_layer *layer_at(const struct gw_meter *meter, size_t index)
 {
-    struct gw_ledger_event *event = &meter->events[index];
-    const struct gw_layer *layer = index ? meter->layers[index] : meter->layer;
-    event->application = meter->application;
-    event->hrn = layer->hrn;
-    event->layer = layer->id;
-    event->topic = layer->key;
-    event->group = index || !meter->group ? "" : meter->group;
-    event->usage.calls_in = meter->counted == GW_COUNTED_IN;
-    event->usage.calls_out = meter->counted == GW_COUNTED_OUT;
+    return index ? meter->layers[index] : meter->layer;
+}
+
+/* Makes the entry of the events. */
+static void fill_entry(struct gw_meter *meter)
+{
+    for (size_t i = 0; i < meter->event_count; i++) {
+        struct gw_ledger_event *event = &meter->events[i];
+        const struct gw_layer *layer = layer_at(meter, i);
+        event->application = meter->application;
+        event->hrn = layer->hrn;
+        event->layer = layer->id;
+        event->topic = layer->key;
+        event->group = i || !meter->group ? "" : meter->group;
+        event->usage.calls_in = meter->counted == GW_COUNTED_IN;
+        event->usage.calls_out = meter->counted == GW_COUNTED_OUT;
+    }
+    meter->entry.events = meter->events;
+    meter->entry.count = meter->event_count;
+    meter->entry.application = meter->application;
 }
 
 static void carried(struct gw_ledger_entry *entry)
@@ -72,17 +84,14 @@ static void carried(struct gw_ledger_entry *entry)
 static bool carry(struct gw_meter *meter)
 {
     bool any = false;
+    fill_entry(meter);
     for (size_t i = 0; i < meter->event_count; i++) {
         struct gw_usage *usage = &meter->events[i].usage;
-        fill_event(meter, i);
         *usage = (struct gw_usage){.messages_in = usage->messages_in, .bytes_in = usage->bytes_in};
         any |= usage->messages_in > 0 || meter->events[i].kind == GW_LEDGER_SOUGHT;
     }
     if (!any)
         return false;
-    meter->entry.events = meter->events;
-    meter->entry.count = meter->event_count;
-    meter->entry.application = meter->application;
     meter->entry.lazy = true;
     meter->entry.loop = NULL;
     meter->entry.done = carried;
@@ -153,17 +162,13 @@ void gw_meter_submit(struct gw_meter *meter)
 {
     if (!meter || atomic_exchange(&meter->submitted, true))
         return;
-    for (size_t i = 0; i < meter->event_count; i++)
-        fill_event(meter, i);
+    fill_entry(meter);
     struct gw_ledger_event *first = meter->events;
     first->records = meter->records;
     first->count = meter->record_count;
     if (first->kind == GW_LEDGER_USED && (meter->record_count || first->usage.blob_bytes_out))
         first->kind = GW_LEDGER_DELIVERED;
     atomic_fetch_add(&meter->references, 1);
-    meter->entry.events = meter->events;
-    meter->entry.count = meter->event_count;
-    meter->entry.application = meter->application;
     meter->entry.loop = meter->loop;
     meter->entry.done = entry_done;
     gw_ledger_submit(meter->gateway->ledger, &meter->entry);
@@ -262,7 +267,7 @@ struct gw_meter *gw_request_meter(struct gw_request *request)
 static struct gw_ledger_event *event_of(struct gw_meter *meter, const struct gw_layer *layer)
 {
     for (size_t i = 0; i < meter->event_count; i++)
-        if (!strcmp((i ? meter->layers[i] : meter->layer)->key, layer->key))
+        if (!strcmp(layer_at(meter, i)->key, layer->key))
             return &meter->events[i];
     size_t count = meter->event_count + 1;
     struct gw_layer **layers = realloc(meter->layers, count * sizeof(struct gw_layer *));
@@ -313,15 +318,8 @@ void gw_meter_group(struct gw_meter *meter, const char *group)
 
 bool gw_meter_reserve(struct gw_meter *meter)
 {
-    if (!meter || meter->record_count < meter->record_capacity)
-        return true;
-    size_t capacity = meter->record_capacity ? 2 * meter->record_capacity : 64;
-    struct gw_delivered *records = realloc(meter->records, capacity * sizeof *records);
-    if (!records)
-        return false;
-    meter->records = records;
-    meter->record_capacity = capacity;
-    return true;
+    return !meter || sl_array_reserve((void **)&meter->records, meter->record_count, &meter->record_capacity,
+                                      sizeof *meter->records);
 }
 
 void gw_meter_record(struct gw_meter *meter, sl_offset offset, size_t bytes)
