@@ -1,7 +1,6 @@
 /* GET …/endpoint: what an application needs to reach the layer's topic in Kafka itself. Where Kafka keeps the
  * layer's throughput, the first such call has it give the application its part, for which it waits on a
- * worker.
- */
+ * worker. */
 #include "gateway/gateway_internal.h"
 
 #include <stdio.h>

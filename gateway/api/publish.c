@@ -349,8 +349,8 @@ static void join(struct call *call)
     call_free(call);
 }
 
-/* The path names no layer: it is counted as a call on the first of the publication's
- * that is there, and on the others that messages go to. False: answered. */
+/* The path names no layer: it is counted as a call on the first of the publication's that is there, and on
+ * the others that messages go to. False: answered. */
 static bool count_submit(struct call *call)
 {
     const char *id, *hrn = gw_request_parameter(call->request, "hrn");

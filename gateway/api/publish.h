@@ -36,10 +36,10 @@ void gw_partitions_free(struct gw_partitions *partitions); /* and those that fol
  * it wait for too long in all, the status is SL_THROTTLED. Loop's thread. */
 struct gw_publishing {
     void (*done)(struct gw_publishing *publishing);
-    sl_status status; /* results */
-    bool retriable;
     struct gw_meter *meter; /* counts what is written; the caller's, or NULL */
-    int after_s;            /* SL_THROTTLED: when to come again */
+    sl_status status;       /* results */
+    bool retriable;
+    int after_s; /* SL_THROTTLED: when to come again */
     char text[256];
     size_t written;
     struct writing *writing; /* its own: NULL when it has ended */
