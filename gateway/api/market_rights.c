@@ -4,7 +4,6 @@
 #include "gateway/api/usage.h"
 
 #include <stdio.h>
-#include <time.h>
 
 bool gw_on_marketplace(const struct gateway *gateway, const char *hrn)
 {
@@ -36,10 +35,12 @@ static int64_t used_of(const struct gateway *gateway, const struct gw_market_sub
     return volumes.hour / 24 >= hour / 24 ? volumes.day : 0;
 }
 
+/* *used: what is counted of the volume, where there is one. */
 static bool is_used_up(const struct gateway *gateway, const struct gw_market_subscription *subscription,
-                       int64_t now_ms)
+                       int64_t now_ms, int64_t *used)
 {
-    return subscription->terms.volume && used_of(gateway, subscription, now_ms) >= subscription->terms.volume;
+    *used = subscription->terms.volume ? used_of(gateway, subscription, now_ms) : 0;
+    return subscription->terms.volume && *used >= subscription->terms.volume;
 }
 
 unsigned gw_delivery_rights(const struct gateway *gateway, const struct gw_account *account, const char *hrn,
@@ -49,50 +50,40 @@ unsigned gw_delivery_rights(const struct gateway *gateway, const struct gw_accou
     if (!marketplace || rights & SL_RIGHT_MANAGE)
         return rights;
     struct gw_market_subscription *subscription = gw_market_find(gateway->market, account->id, hrn);
-    int64_t now_ms = sl_wall_ms();
+    int64_t now_ms = sl_wall_ms(), used;
     bool current = gw_market_standing(subscription, now_ms) == GW_STANDING_CURRENT;
     if (current && atomic_load_explicit(&gateway->keeps_volume, memory_order_relaxed))
-        current = !is_used_up(gateway, subscription, now_ms);
+        current = !is_used_up(gateway, subscription, now_ms, &used);
     gw_market_unlink(subscription);
     return (rights & ~(unsigned)SL_RIGHT_READ) | (current ? SL_RIGHT_READ : 0);
 }
 
-/* UTC, to the second. */
-static void time_text(int64_t ms, char out[32])
-{
-    struct tm utc;
-    time_t seconds = (time_t)(ms / 1000);
-    if (!gmtime_r(&seconds, &utc) || !strftime(out, 32, "%Y-%m-%dT%H:%M:%SZ", &utc))
-        snprintf(out, 32, "%lld ms", (long long)ms);
-}
-
-/* "it has used 12 of the 10 bytes that its Marketplace subscription to HRN allows a day". */
+/* "has used 12 of the 10 bytes that its Marketplace subscription to HRN allows a day". */
 #define USED_TEXT 500
-static void used_text(const struct gateway *gateway, const struct gw_market_subscription *subscription,
-                      int64_t now_ms, char out[USED_TEXT])
+static void used_text(const struct gw_market_subscription *subscription, int64_t used, char out[USED_TEXT])
 {
     static const char *const periods[] = {"in all", "a month", "a day"}; /* in the order of enum gw_period */
     snprintf(out, USED_TEXT,
              "has used %lld of the %lld bytes that its Marketplace subscription to %.300s allows %s",
-             (long long)used_of(gateway, subscription, now_ms), (long long)subscription->terms.volume,
-             subscription->hrn, periods[subscription->terms.period]);
+             (long long)used, (long long)subscription->terms.volume, subscription->hrn,
+             periods[subscription->terms.period]);
 }
 
 static void refuse_volume(struct gw_request *request, const struct gw_account *account,
-                          const struct gw_market_subscription *subscription, int64_t now_ms)
+                          const struct gw_market_subscription *subscription, int64_t now_ms, int64_t used)
 {
-    char used[USED_TEXT], action[200] = "ask the catalog's provider for more", next[32];
+    char text[USED_TEXT], action[200] = "ask the catalog's provider for more", next[32];
     int64_t hour = now_ms / GW_HOUR_MS;
-    used_text(gw_request_opaque(request), subscription, now_ms, used);
+    used_text(subscription, used, text);
     if (subscription->terms.period != GW_PERIOD_ALL) {
-        time_text(
+        gw_time_text(
             (subscription->terms.period == GW_PERIOD_MONTH ? gw_month_of(hour, 1) : (hour / 24 + 1) * 24) *
                 GW_HOUR_MS,
             next);
         snprintf(action, sizeof action, "wait until %s, or ask the catalog's provider for more", next);
     }
     gw_respond_errorf(request, 403, "marketplace-volume-used", action, "the application %s (%s) %s",
-                      account->name, account->id, used);
+                      account->name, account->id, text);
 }
 
 static void refuse(struct gw_request *request, const struct gw_account *account, const char *hrn,
@@ -104,8 +95,8 @@ static void refuse(struct gw_request *request, const struct gw_account *account,
              "subscribe %.64s %.300s)",
              account->name, hrn);
     if (subscription)
-        time_text(standing == GW_STANDING_EARLY ? subscription->terms.from_ms : subscription->terms.until_ms,
-                  when);
+        gw_time_text(
+            standing == GW_STANDING_EARLY ? subscription->terms.from_ms : subscription->terms.until_ms, when);
     if (standing == GW_STANDING_EARLY)
         gw_respond_errorf(request, 403, "marketplace-subscription-not-begun",
                           "wait until then, or ask the catalog's provider for a sooner begin",
@@ -128,13 +119,13 @@ bool gw_market_refuses(struct gw_request *request, const struct gw_account *acco
     if (gw_account_rights(account, hrn) & SL_RIGHT_MANAGE)
         return false; /* its provider, who lacks the right to read */
     struct gw_market_subscription *subscription = gw_market_find(gateway->market, account->id, hrn);
-    int64_t now_ms = sl_wall_ms();
+    int64_t now_ms = sl_wall_ms(), used;
     enum gw_standing standing = gw_market_standing(subscription, now_ms);
     bool refuses = standing != GW_STANDING_CURRENT;
     if (refuses)
         refuse(request, account, hrn, subscription, standing);
-    else if ((refuses = is_used_up(gateway, subscription, now_ms)))
-        refuse_volume(request, account, subscription, now_ms);
+    else if ((refuses = is_used_up(gateway, subscription, now_ms, &used)))
+        refuse_volume(request, account, subscription, now_ms, used);
     gw_market_unlink(subscription);
     return refuses;
 }
@@ -143,13 +134,14 @@ void gw_market_warn(struct gw_request *request, const char *hrn)
 {
     const struct gateway *gateway = gw_request_opaque(request);
     const struct gw_account *account = gw_request_account(request);
+    if (atomic_load_explicit(&gateway->keeps_volume, memory_order_relaxed))
+        return; /* it is refused instead */
     struct gw_market_subscription *subscription = gw_market_find(gateway->market, account->id, hrn);
-    int64_t now_ms = sl_wall_ms();
-    char used[USED_TEXT], warning[USED_TEXT + 40];
-    if (subscription && !atomic_load_explicit(&gateway->keeps_volume, memory_order_relaxed) &&
-        is_used_up(gateway, subscription, now_ms)) {
-        used_text(gateway, subscription, now_ms, used);
-        snprintf(warning, sizeof warning, "199 - \"the application %s\"", used);
+    char text[USED_TEXT], warning[USED_TEXT + 40];
+    int64_t used;
+    if (subscription && is_used_up(gateway, subscription, sl_wall_ms(), &used)) {
+        used_text(subscription, used, text);
+        snprintf(warning, sizeof warning, "199 - \"the application %s\"", text);
         gw_respond_header(request, "Warning", warning);
     }
     gw_market_unlink(subscription);

@@ -8,7 +8,6 @@
 #include "gateway/api/token_keys.h"
 #include "gateway/api/usage.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -135,29 +134,21 @@ static json_t *lines_json(const struct statement *statement)
     return NULL;
 }
 
-static void time_text(int64_t seconds, char out[32])
-{
-    time_t time = (time_t)seconds;
-    struct tm utc = {0};
-    gmtime_r(&time, &utc);
-    strftime(out, 32, "%Y-%m-%dT%H:%M:%SZ", &utc);
-}
-
 /* What is signed. NULL: no memory. */
 static json_t *statement_json(const struct statement *statement)
 {
     const struct gw_usage_call *call = statement->call;
-    int64_t now_s = sl_wall_ms() / 1000, end_s = call->filter.to_hour * 3600;
+    int64_t now_ms = sl_wall_ms(), end_ms = call->filter.to_hour * GW_HOUR_MS;
     char from[32], to[32], made[32];
-    time_text(call->filter.from_hour * 3600, from);
-    time_text(end_s, to);
-    time_text(now_s, made);
+    gw_time_text(call->filter.from_hour * GW_HOUR_MS, from);
+    gw_time_text(end_ms, to);
+    gw_time_text(now_ms, made);
     json_t *sum = json_object(), *lines = lines_json(statement);
     bool good = gw_usage_set(sum, &statement->sum) && set_doubt(sum, &statement->doubt);
     json_t *value =
         json_pack("{s:s, s:s, s:s, s:s, s:s, s:b, s:s, s:s*, s:s*, s:s*, s:o, s:o}", "issuer",
                   gw_issuer(call->gateway), "month", gw_request_parameter(call->request, "month"), "from",
-                  from, "to", to, "made", made, "complete", now_s >= end_s, "madeFor",
+                  from, "to", to, "made", made, "complete", now_ms >= end_ms, "madeFor",
                   gw_request_application(call->request), "application", call->filter.application, "catalog",
                   call->filter.hrn, "onlyLayer", call->filter.layer, "lines", lines, "sum", sum);
     if (good)

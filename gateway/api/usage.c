@@ -9,6 +9,7 @@
 #include "base/time.h"
 #include "gateway/api/jwt.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -112,6 +113,14 @@ int64_t gw_month_of(int64_t hour, int months)
     gmtime_r(&seconds, &utc);
     struct tm first = {.tm_year = utc.tm_year, .tm_mon = utc.tm_mon + months, .tm_mday = 1};
     return (int64_t)timegm(&first) / 3600;
+}
+
+void gw_time_text(int64_t ms, char out[32])
+{
+    struct tm utc;
+    time_t seconds = (time_t)(ms / 1000);
+    if (!gmtime_r(&seconds, &utc) || !strftime(out, 32, "%Y-%m-%dT%H:%M:%SZ", &utc))
+        snprintf(out, 32, "%lld ms", (long long)ms);
 }
 
 static int64_t bucket_of(int64_t hour, enum granularity by)

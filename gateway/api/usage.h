@@ -32,6 +32,9 @@ bool gw_usage_set(json_t *object, const struct gw_usage *usage);
 /* The first hour of the month that many months after the hour's, UTC, in hours since 1970. */
 int64_t gw_month_of(int64_t hour, int months);
 
+/* UTC, to the second; the milliseconds where it is no time of the calendar's. */
+void gw_time_text(int64_t ms, char out[32]);
+
 /* statement.c: GET /usage/v1/statements/{month}, and the keys that statements are checked with. */
 void gw_usage_statement(struct gw_request *request);
 void gw_usage_jwks(struct gw_request *request);
