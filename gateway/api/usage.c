@@ -143,7 +143,7 @@ struct listing {
     bool more, failed;
     /* The line that is being added up. */
     char *application, *hrn, *layer, *group;
-    int64_t bucket, last_hour; /* last_hour: what was seen last of it */
+    int64_t bucket, last; /* last: the hour that was seen last of it; of deliveries, the number */
     struct gw_usage usage;
 };
 
@@ -152,6 +152,11 @@ static bool bad_parameter(struct gw_request *request, const char *name, const ch
     gw_respond_errorf(request, 400, "bad-parameter", "correct it, or leave it out", "%s must be %s", name,
                       what);
     return false;
+}
+
+static bool bad_token(struct gw_request *request)
+{
+    return bad_parameter(request, "pageToken", "the nextPageToken of the page before");
 }
 
 /* Milliseconds, as hours: from rounded down, to up, so that nothing that was asked for is left out. */
@@ -204,9 +209,10 @@ static bool read_token(struct gw_request *request, json_t **after)
     if (gw_base64url_decode(token, strlen(token), &text))
         *after = json_loadb(text.data ? text.data : "", text.size, 0, NULL);
     sl_buffer_free(&text);
-    return *after || bad_parameter(request, "pageToken", "the nextPageToken of the page before");
+    return *after || bad_token(request);
 }
 
+/* Takes it. NULL: no memory. */
 static json_t *make_token(json_t *where)
 {
     char *text = where ? json_dumps(where, JSON_COMPACT) : NULL;
@@ -222,6 +228,22 @@ static json_t *make_token(json_t *where)
     free(text);
     json_decref(where);
     return value;
+}
+
+/* Answers with the list as that member of a page, and with where the next one begins, where there is more;
+ * takes both. */
+static void respond_page(const struct listing *listing, json_t *page, const char *name, json_t *where)
+{
+    bool good = !listing->failed && !json_object_set(page, name, listing->items);
+    if (good && listing->more)
+        good = !json_object_set_new(page, "nextPageToken", make_token(where));
+    else
+        json_decref(where);
+    if (!good) {
+        json_decref(page);
+        page = NULL;
+    }
+    gw_respond_json(listing->call->request, 200, page);
 }
 
 /* --- GET /usage/v1/usage --- */
@@ -299,28 +321,23 @@ static bool each_line(void *opaque, const struct gw_usage_line *line)
             return false;
     }
     gw_usage_add(&listing->usage, &line->usage);
-    listing->last_hour = line->hour;
+    listing->last = line->hour;
     return true;
 }
 
 static void answer_usage(struct listing *listing, sl_status status, const sl_error *error)
 {
-    struct gw_request *request = listing->call->request;
-    json_t *next = NULL;
+    json_t *where = NULL;
     if (status) {
-        gw_usage_fail(request, error);
+        gw_usage_fail(listing->call->request, error);
         return;
     }
     if (!listing->more)
         finish_line(listing);
     else
-        next = make_token(json_pack("[s, s, s, s, I]", listing->application, listing->hrn, listing->layer,
-                                    listing->group, (json_int_t)listing->last_hour));
-    bool good = !listing->failed && (next || !listing->more);
-    gw_respond_json(request, 200,
-                    good ? json_pack("{s:s, s:O, s:o*}", "granularity", granularities[listing->by], "usage",
-                                     listing->items, "nextPageToken", next)
-                         : NULL);
+        where = json_pack("[s, s, s, s, I]", listing->application, listing->hrn, listing->layer,
+                          listing->group, (json_int_t)listing->last);
+    respond_page(listing, json_pack("{s:s}", "granularity", granularities[listing->by]), "usage", where);
 }
 
 static void listing_free(struct listing *listing)
@@ -339,7 +356,7 @@ static void run_usage(struct gw_job *job)
     sl_error error = {0};
     const struct gw_usage_line *after = listing->after ? &line : NULL;
     if (after && !line_of(listing->after, &line)) {
-        bad_parameter(listing->call->request, "pageToken", "the nextPageToken of the page before");
+        bad_token(listing->call->request);
     } else {
         sl_status status = gw_ledger_read_usage(listing->call->gateway->ledger, &listing->call->filter, after,
                                                 each_line, listing, &error);
@@ -383,7 +400,7 @@ static bool each_unconfirmed(void *opaque, const struct gw_unconfirmed *delivery
         (json_int_t)delivery->blob_bytes, "records", records_json(delivery));
     free(name);
     listing->failed |= json_array_append_new(listing->items, item) != 0;
-    listing->last_hour = delivery->id;
+    listing->last = delivery->id;
     return !listing->failed;
 }
 
@@ -393,19 +410,14 @@ static void run_unconfirmed(struct gw_job *job)
     struct gw_request *request = listing->call->request;
     sl_error error = {0};
     if (listing->after && !json_is_integer(json_array_get(listing->after, 0))) {
-        bad_parameter(request, "pageToken", "the nextPageToken of the page before");
+        bad_token(request);
     } else {
         int64_t after = listing->after ? json_integer_value(json_array_get(listing->after, 0)) : INT64_MIN;
         if (gw_ledger_read_unconfirmed(listing->call->gateway->ledger, &listing->call->filter, after,
                                        each_unconfirmed, listing, &error)) {
             gw_usage_fail(request, &error);
         } else {
-            json_t *next =
-                listing->more ? make_token(json_pack("[I]", (json_int_t)listing->last_hour)) : NULL;
-            bool good = !listing->failed && (next || !listing->more);
-            gw_respond_json(
-                request, 200,
-                good ? json_pack("{s:O, s:o*}", "unconfirmed", listing->items, "nextPageToken", next) : NULL);
+            respond_page(listing, json_object(), "unconfirmed", json_pack("[I]", (json_int_t)listing->last));
         }
     }
     listing_free(listing);
