@@ -30,20 +30,12 @@ class Market(TestCase):
         return account
 
     def offer(self, **more):
-        made = self.platform.post("/config/v1/catalogs", {
-            "id": self.platform.name("market"), "marketplace": True,
-            "layers": [{"id": "l", "contentType": "text/plain", "streamProperties": {"parallelization": 1}}], **more})
-        self.assertEqual(made.status, 201, made.text)
-        self.addCleanup(self.platform.delete, f"/config/v1/catalogs/{made.json()['hrn']}")
-        return made.json()["hrn"]
-
-    def terms(self, account, hrn=None, **terms):
-        return self.platform.put(f"/config/v1/catalogs/{hrn or self.hrn}/marketplace-subscriptions/{account.name}", terms)
+        hrn = self.platform.market(**more)
+        self.addCleanup(self.platform.delete, f"/config/v1/catalogs/{hrn}")
+        return hrn
 
     def give(self, account, **terms):
-        answer = self.terms(account, **terms)
-        self.assertEqual(answer.status, 200, answer.text)
-        return answer.json()
+        return account.subscribe(self.hrn, **terms)
 
     def send(self, *texts):
         for text in texts:
@@ -112,9 +104,7 @@ class Access(Market):
         raise AssertionError("no poll began in time")
 
     def polls(self):
-        found = [line for line in self.platform.get("/metrics", token=None).text.splitlines()
-                 if line.startswith("streamlayer_polls_waiting ")]
-        return int(found[0].split()[1])
+        return self.platform.metric("streamlayer_polls_waiting")
 
     def test_market_taken_away(self):
         self.give(self.reader)
@@ -204,7 +194,7 @@ class Terms(Market):
         change = lambda value: self.platform.request("PATCH", url, {"marketplace": value})  # noqa: E731
         for value in (True, False, True):
             self.assertEqual(change(value).json()["marketplace"], value)
-        self.assertEqual(self.terms(self.reader, made["hrn"]).status, 200)
+        self.reader.subscribe(made["hrn"])
         self.refused(change(False), "marketplace-is-fixed", "Marketplace subscriptions", status=409)
         self.platform.delete(f"{url}/marketplace-subscriptions/{self.reader.name}")
         self.assertEqual(change(False).status, 200)

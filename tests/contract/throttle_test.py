@@ -1,7 +1,6 @@
 """A layer's throughput is kept by delaying what is over it: nothing is lost for it, and only what would wait for too
 long is refused, before it is read. On a gateway of its own."""
 import base64
-import re
 import socket
 import threading
 import urllib.parse
@@ -29,13 +28,8 @@ class Throttle(TestCase):
         self.assertEqual(answer.status, 201, answer.text)
         return mine, answer.json()["hrn"]
 
-    def metric(self, platform, name):
-        found = re.search(rf"^{name} ([0-9.]+)$", platform.get("/metrics", token=None).text, re.M)
-        return float(found[1]) if found else 0
-
     def throttled(self, platform, hrn, direction, what):
-        return self.metric(platform, rf'streamlayer_throttle_{what}{{catalog="{hrn}",layer="slow",'
-                                     rf'direction="{direction}"}}')
+        return platform.metric(f'streamlayer_throttle_{what}{{catalog="{hrn}",layer="slow",direction="{direction}"}}')
 
     def send(self, platform, hrn, size):
         return platform.post(f"/ingest/v1/catalogs/{hrn}/layers/slow", b"x" * size, headers=TEXT)
@@ -143,18 +137,13 @@ class Throttle(TestCase):
     def test_market_throughput_is_the_applications(self):
         """A Marketplace subscription's outboundKbps, beside the layer's: polls and blobs."""
         platform, _ = self.start("-D", "streamlayer.gateway.limits.throttle-wait=5s")
-        hrn = platform.post("/config/v1/catalogs", {"id": platform.name(), "marketplace": True, "layers": [
-            {"id": "l", "contentType": "text/plain", "streamProperties": {"parallelization": 1}}]}).json()["hrn"]
+        hrn = platform.market()
         reader = Accounts(platform).make()
-
-        def give(kbps):
-            url = f"/config/v1/catalogs/{hrn}/marketplace-subscriptions/{reader.name}"
-            self.assertEqual(platform.put(url, {"outboundKbps": kbps}).status, 200)
         for _ in range(5):
             platform.publish(hrn, "l", b"x" * 20 * 1024, "text/plain")
         blob = f"/blob/v1/catalogs/{hrn}/layers/l/data/b"
         self.assertEqual(platform.put(blob, b"x", headers=TEXT).status, 204)
-        give(1)
+        reader.subscribe(hrn, outboundKbps=1)
         subscription = streamlayer.Subscription(reader, hrn, "l", properties={"auto.offset.reset": "earliest"})
         self.assertEqual(len(subscription.receive(1)), 1)  # one goes, however large, and the next waits for 19 s
         self.assertEqual(reader.get(subscription.url("partitions") + "?maxWaitMs=0").json()["messages"], [])
@@ -163,7 +152,7 @@ class Throttle(TestCase):
         self.assertIn("outboundKbps", refused.json()["action"])
         provider = streamlayer.Subscription(platform, hrn, "l", properties={"auto.offset.reset": "earliest"})
         self.assertEqual(len(provider.receive(5)), 5)
-        give(50)
+        reader.subscribe(hrn, outboundKbps=50)
         rest = []
         while len(rest) < 4:
             got = subscription.receive(1)

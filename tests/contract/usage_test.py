@@ -21,11 +21,7 @@ class Usage(TestCase):
     """Two catalogs on the Marketplace, and two applications that read from them."""
 
     def market(self, platform, *messages):
-        made = platform.post("/config/v1/catalogs", {
-            "id": platform.name("usage"), "marketplace": True,
-            "layers": [{"id": "l", "contentType": "text/plain", "streamProperties": {"parallelization": 1}}]})
-        self.assertEqual(made.status, 201, made.text)
-        hrn = made.json()["hrn"]
+        hrn = platform.market()
         self.addCleanup(platform.delete, f"/config/v1/catalogs/{hrn}")
         for message in messages:
             platform.publish(hrn, "l", message, "text/plain")
@@ -33,12 +29,8 @@ class Usage(TestCase):
 
     def reader(self, platform, hrn, **terms):
         account = Accounts(platform).make()
-        self.give(platform, account, hrn, **terms)
+        account.subscribe(hrn, **terms)
         return account
-
-    def give(self, platform, account, hrn, **terms):
-        answer = platform.put(f"/config/v1/catalogs/{hrn}/marketplace-subscriptions/{account.name}", terms)
-        self.assertEqual(answer.status, 200, answer.text)
 
     def read(self, account, hrn, count, group="g"):
         subscription = Subscription(account, hrn, "l", properties={**EARLIEST, "group.id": group})
@@ -69,7 +61,7 @@ class Reading(Usage):
     def test_usage_is_ones_own_or_ones_catalogs(self):
         first, second = self.market(self.platform, b"four", b"sixsix"), self.market(self.platform, b"x" * 10)
         one, two = self.reader(self.platform, first), self.reader(self.platform, first)
-        self.give(self.platform, one, second)
+        one.subscribe(second)
         self.assertEqual(self.read(one, first, 2), [b"four", b"sixsix"])
         self.assertEqual(len(self.read(two, first, 2)), 2)
         self.assertEqual(len(self.read(one, second, 1)), 1)
@@ -209,9 +201,9 @@ class Volume(Usage):
         self.refused(account.get(f"/blob/v1/catalogs/{hrn}/layers/l/data/none"))
         self.assertEqual(subscription.commit([{"partition": 0, "offset": 1}]).status, 200)
         for period in ("month", "all"):
-            self.give(self.platform, account, hrn, volumeBytes=100, period=period)
+            account.subscribe(hrn, volumeBytes=100, period=period)
             self.refused(poll(), "has used 120", "a month" if period == "month" else "in all")
-        self.give(self.platform, account, hrn, volumeBytes=121)
+        account.subscribe(hrn, volumeBytes=121)
         self.assertEqual(poll().status, 200)
         subscription.delete()
 

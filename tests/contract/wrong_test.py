@@ -153,7 +153,7 @@ class Fixture:
         for name, terms in (("early", {"from": 4102444800000}), ("late", {"from": 1, "until": 86400000})):
             account = accounts.make()
             self.tokens[name], self.names[name] = account.token, account.name
-            self.want(platform.put(f"/config/v1/catalogs/{self.market}/marketplace-subscriptions/{account.name}", terms), 200)
+            account.subscribe(self.market, **terms)
 
     def token(self, by, header, claims):
         """A token that is good but for what is given, and new: by the outside issuer's key, or the gateway's own."""

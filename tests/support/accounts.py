@@ -51,6 +51,13 @@ class Account:
         if answer.status != 200:
             raise AssertionError(f"grant: {answer.status} {answer.text}")
 
+    def subscribe(self, hrn, **terms):
+        """Gives it a Marketplace subscription, in the place of the one that it has there; returns that."""
+        answer = self.platform.put(f"/config/v1/catalogs/{hrn}/marketplace-subscriptions/{self.name}", terms)
+        if answer.status != 200:
+            raise AssertionError(f"Marketplace subscription: {answer.status} {answer.text}")
+        return answer.json()
+
     def delete(self):
         """Deletes the application."""
         self.platform.delete(f"/config/v1/applications/{self.name}")

@@ -355,6 +355,15 @@ class Platform:
     def catalog(self):
         return self.cli("catalog", "create", self.name()).stdout.decode().strip().splitlines()[-1]
 
+    def market(self, **more):
+        """A catalog on the Marketplace, whose layer l has text on one partition; more: of the body. Returns its HRN."""
+        answer = self.post("/config/v1/catalogs", {
+            "id": self.name("market"), "marketplace": True,
+            "layers": [{"id": "l", "contentType": "text/plain", "streamProperties": {"parallelization": 1}}], **more})
+        if answer.status != 201:
+            raise AssertionError(f"catalog on the Marketplace: {answer.status} {answer.text}")
+        return answer.json()["hrn"]
+
     def layer(self, catalog, layer, content_type="application/octet-stream", parallelization=4):
         self.cli("layer", "create", catalog, layer, "--content-type", content_type,
                  "--parallelization", str(parallelization))
@@ -367,6 +376,11 @@ class Platform:
         if answer.status != 200:
             raise AssertionError(f"lookup of {api} {version}: {answer.status} {answer.text}")
         return answer.json()[0]["baseURL"]
+
+    def metric(self, name):
+        """A metric's value; 0 when it is not there. name: with its labels."""
+        found = re.search(rf"(?m)^{re.escape(name)} ([0-9.]+)$", self.get("/metrics", token=None).text)
+        return float(found[1]) if found else 0
 
     def topic(self, catalog, layer):
         return self.get(f"{self.base('stream', 'v2', catalog)}/layers/{layer}/endpoint").json()["topic"]
