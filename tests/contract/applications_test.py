@@ -326,7 +326,6 @@ class Applications(TestCase):
             self.expect(gateway.get("/config/v1/catalogs", token=busy), 200)
         self.assertEqual(running.stop(), 0)
 
-
     def test_changes_are_in_the_log(self):
         """Who, what, on what, by which request; a change that was refused is none, and no secret is there."""
         place = self.scratch()

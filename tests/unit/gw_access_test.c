@@ -1,5 +1,5 @@
 /* Applications, keys and grants in the store, and what is known of them in memory. */
-#include "support/cases.h"
+#include "gw_scratch.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -24,7 +24,7 @@ struct change {
 };
 
 struct fixture {
-    char directory[64];
+    char directory[SCRATCH_SIZE];
     struct gw_catalogs *catalogs;
     struct gw_applications *applications;
     struct gw_access *access;
@@ -51,8 +51,7 @@ static void changed(void *opaque, const struct gw_account *before, const struct 
 static int setup(void **state)
 {
     struct fixture *fixture = calloc(1, sizeof *fixture);
-    strcpy(fixture->directory, "/tmp/gw-access-XXXXXX");
-    assert_non_null(mkdtemp(fixture->directory));
+    scratch_make(fixture->directory, "access");
     assert_int_equal(gw_catalogs_open(fixture->directory, &fixture->catalogs, NULL), SL_OK);
     assert_int_equal(gw_applications_open(fixture->directory, &fixture->applications, NULL), SL_OK);
     assert_int_equal(gw_access_open(fixture->applications, changed, fixture, &fixture->access, NULL), SL_OK);
@@ -66,9 +65,7 @@ static int teardown(void **state)
     gw_access_close(&fixture->access);
     gw_applications_close(&fixture->applications);
     gw_catalogs_close(&fixture->catalogs);
-    char command[100];
-    snprintf(command, sizeof command, "rm -r %s", fixture->directory);
-    assert_int_equal(system(command), 0);
+    scratch_remove(fixture->directory);
     free(fixture);
     return 0;
 }

@@ -1,6 +1,7 @@
 #include "support/cases.h"
 
 #include "gw_client.h"
+#include "gw_scratch.h"
 
 #include "gateway/api/layer_spec.h"
 #include "gateway/api/tokens.h"
@@ -8,7 +9,7 @@
 
 /* The APIs that need no Kafka, on a server of their own. */
 struct fixture {
-    char directory[64];
+    char directory[SCRATCH_SIZE];
     uint16_t port;
     struct gateway gateway;
     struct gw_application application; /* who asks all of it */
@@ -33,8 +34,7 @@ static int setup(void **state)
 {
     struct fixture *fixture = calloc(1, sizeof *fixture);
     struct gateway *gateway = &fixture->gateway;
-    strcpy(fixture->directory, "/tmp/gw-api-XXXXXX");
-    assert_non_null(mkdtemp(fixture->directory));
+    scratch_make(fixture->directory, "api");
     assert_int_equal(gw_catalogs_open(fixture->directory, &gateway->catalogs, NULL), SL_OK);
     assert_int_equal(gw_market_open(fixture->directory, &gateway->market, NULL), SL_OK);
     assert_int_equal(gw_application_ensure(fixture->directory, "me", &fixture->application, NULL), SL_OK);
@@ -78,9 +78,7 @@ static int teardown(void **state)
     gw_market_close(&fixture->gateway.market);
     gw_catalogs_close(&fixture->gateway.catalogs);
     free(fixture->gateway.public_url);
-    char command[100];
-    snprintf(command, sizeof command, "rm -r %s", fixture->directory);
-    assert_int_equal(system(command), 0);
+    scratch_remove(fixture->directory);
     free(fixture);
     return 0;
 }

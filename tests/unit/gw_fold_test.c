@@ -103,12 +103,6 @@ static void seek(struct fixture *fixture, int32_t partition, int64_t offset)
     apply(fixture, &event);
 }
 
-static bool take_number(void *opaque, sqlite3_stmt *row)
-{
-    *(int64_t *)opaque = sqlite3_column_int64(row, 0);
-    return false;
-}
-
 static bool append_row(void *opaque, sqlite3_stmt *row)
 {
     for (int i = 0; i < sqlite3_column_count(row); i++)
@@ -120,7 +114,7 @@ static int64_t ask(const struct fixture *fixture, const char *sql)
 {
     int64_t number = -1;
     assert_int_equal(gw_fold_flush(fixture->fold, NULL), SL_OK);
-    assert_int_equal(gw_db_run(fixture->db, sql, take_number, &number, NULL, NULL, ""), SL_OK);
+    assert_int_equal(gw_db_run(fixture->db, sql, gw_db_read_number, &number, NULL, NULL, ""), SL_OK);
     return number;
 }
 

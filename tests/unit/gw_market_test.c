@@ -1,9 +1,7 @@
 /* Marketplace subscriptions: their store, their time, and the periods of their volumes. */
-#include "support/cases.h"
+#include "gw_scratch.h"
 
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "gateway/store/applications.h"
 #include "gateway/store/catalogs.h"
@@ -12,7 +10,7 @@
 #define HRN GW_HRN_PREFIX "roads"
 
 struct fixture {
-    char directory[40];
+    char directory[SCRATCH_SIZE];
     struct gw_catalogs *catalogs;
     struct gw_applications *applications;
     struct gw_market *market;
@@ -23,8 +21,7 @@ static int setup(void **state)
 {
     struct fixture *fixture = calloc(1, sizeof *fixture);
     const struct gw_application_spec spec = {.name = "fleet"};
-    strcpy(fixture->directory, "/tmp/gw-market-XXXXXX");
-    assert_non_null(mkdtemp(fixture->directory));
+    scratch_make(fixture->directory, "market");
     assert_int_equal(gw_catalogs_open(fixture->directory, &fixture->catalogs, NULL), SL_OK);
     assert_int_equal(gw_catalogs_create(fixture->catalogs, "roads", "Roads", true, NULL, NULL), SL_OK);
     assert_int_equal(gw_catalogs_create(fixture->catalogs, "own", "Own", false, NULL, NULL), SL_OK);
@@ -41,9 +38,7 @@ static int teardown(void **state)
     gw_market_close(&fixture->market);
     gw_applications_close(&fixture->applications);
     gw_catalogs_close(&fixture->catalogs);
-    char command[100];
-    snprintf(command, sizeof command, "rm -r %s", fixture->directory);
-    assert_int_equal(system(command), 0);
+    scratch_remove(fixture->directory);
     free(fixture);
     return 0;
 }

@@ -1,4 +1,4 @@
-#include "support/cases.h"
+#include "gw_scratch.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -17,15 +17,14 @@
 #include "gateway/store/db.h"
 
 struct fixture {
-    char root[64], directory[80]; /* the second is made by the store */
+    char root[SCRATCH_SIZE], directory[80]; /* the second is made by the store */
     struct gw_catalogs *catalogs;
 };
 
 static int setup(void **state)
 {
     struct fixture *fixture = calloc(1, sizeof *fixture);
-    strcpy(fixture->root, "/tmp/gw-store-XXXXXX");
-    assert_non_null(mkdtemp(fixture->root));
+    scratch_make(fixture->root, "store");
     snprintf(fixture->directory, sizeof fixture->directory, "%s/a/b", fixture->root);
     assert_int_equal(gw_catalogs_open(fixture->directory, &fixture->catalogs, NULL), SL_OK);
     *state = fixture;
@@ -36,9 +35,7 @@ static int teardown(void **state)
 {
     struct fixture *fixture = *state;
     gw_catalogs_close(&fixture->catalogs);
-    char command[100];
-    snprintf(command, sizeof command, "rm -r %s", fixture->root);
-    assert_int_equal(system(command), 0);
+    scratch_remove(fixture->root);
     free(fixture);
     return 0;
 }
