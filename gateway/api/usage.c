@@ -17,6 +17,7 @@
 #define LIST_DEFAULT 1000
 #define LIST_MAX     10000
 #define TIME_MAX     (INT64_C(1) << 53) /* ms: what JSON's numbers are exact to */
+#define TOKEN_MEANT  "the nextPageToken of the page before"
 
 enum granularity { BY_HOUR, BY_DAY, BY_MONTH, GRANULARITIES };
 static const char *const granularities[GRANULARITIES] = {"hour", "day", "month"};
@@ -154,11 +155,6 @@ static bool bad_parameter(struct gw_request *request, const char *name, const ch
     return false;
 }
 
-static bool bad_token(struct gw_request *request)
-{
-    return bad_parameter(request, "pageToken", "the nextPageToken of the page before");
-}
-
 /* Milliseconds, as hours: from rounded down, to up, so that nothing that was asked for is left out. */
 static bool read_hours(struct gw_request *request, struct gw_usage_filter *filter)
 {
@@ -209,7 +205,7 @@ static bool read_token(struct gw_request *request, json_t **after)
     if (gw_base64url_decode(token, strlen(token), &text))
         *after = json_loadb(text.data ? text.data : "", text.size, 0, NULL);
     sl_buffer_free(&text);
-    return *after || bad_token(request);
+    return *after || bad_parameter(request, "pageToken", TOKEN_MEANT);
 }
 
 /* Takes it. NULL: no memory. */
@@ -356,7 +352,7 @@ static void run_usage(struct gw_job *job)
     sl_error error = {0};
     const struct gw_usage_line *after = listing->after ? &line : NULL;
     if (after && !line_of(listing->after, &line)) {
-        bad_token(listing->call->request);
+        bad_parameter(listing->call->request, "pageToken", TOKEN_MEANT);
     } else {
         sl_status status = gw_ledger_read_usage(listing->call->gateway->ledger, &listing->call->filter, after,
                                                 each_line, listing, &error);
@@ -410,7 +406,7 @@ static void run_unconfirmed(struct gw_job *job)
     struct gw_request *request = listing->call->request;
     sl_error error = {0};
     if (listing->after && !json_is_integer(json_array_get(listing->after, 0))) {
-        bad_token(request);
+        bad_parameter(request, "pageToken", TOKEN_MEANT);
     } else {
         int64_t after = listing->after ? json_integer_value(json_array_get(listing->after, 0)) : INT64_MIN;
         if (gw_ledger_read_unconfirmed(listing->call->gateway->ledger, &listing->call->filter, after,
