@@ -1,7 +1,7 @@
 /*
  * Kafka's wire format, as far as the gateway speaks it itself (wire_requests.h): the fields of its older, not
- * flexible versions. What is read comes from the network: a field that does not fit latches failed, and all after it
- * are zero and empty.
+ * flexible versions. What is read comes from the network: a field that does not fit latches failed, and all
+ * after it are zero and empty.
  */
 #ifndef GW_BROKER_WIRE_CODEC_H
 #define GW_BROKER_WIRE_CODEC_H
