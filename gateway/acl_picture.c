@@ -60,14 +60,20 @@ static void add_own(struct gw_acl_picture *picture, const char *principal, const
         gw_acl_set_add(&picture->desired, &acl);
 }
 
+/* To Kafka "*" is everybody, and what has a "=" may be a certificate's name: nothing is written for them, so
+ * whatever they have is others'. */
+static bool may_be_application(const char *user)
+{
+    return strcmp(user, "*") != 0 && !strchr(user, '=');
+}
+
 static void add_account(void *opaque, const struct gw_account *account)
 {
     struct gw_acl_picture *picture = opaque;
     /* Of another issuer's the brokers take no tokens, and the same subject may be somebody else there. */
     if (strcmp(account->issuer ? account->issuer : "", picture->issuer) != 0)
         return;
-    /* To Kafka "*" is everybody, and what has a "=" may be a certificate's name. */
-    if (!strcmp(account->principal, "*") || strchr(account->principal, '='))
+    if (!may_be_application(account->principal))
         return;
     char *principal = sl_printf(GW_ACL_USER "%s", account->principal),
          *prefix = sl_printf("%s.", account->id);
@@ -189,6 +195,14 @@ static bool is_prefix(const struct gw_acl *acl)
     return ours && acl->prefixed && gw_acl_is_application_id(acl->name, ".");
 }
 
+/* What an application has, or had: that we have written nothing else for its principal is known by it. */
+static bool shows_application(const struct gw_acl *acl)
+{
+    size_t user = sizeof GW_ACL_USER - 1;
+    return acl->allow && is_prefix(acl) && !strncmp(acl->principal, GW_ACL_USER, user) &&
+           may_be_application(acl->principal + user);
+}
+
 /* Of a form that we write. */
 static bool has_our_form(const struct gw_acl_picture *picture, const struct gw_acl *acl)
 {
@@ -200,27 +214,42 @@ static bool has_our_form(const struct gw_acl_picture *picture, const struct gw_a
     return is_prefix(acl);
 }
 
-/* Whether it is of layers' topics, of groups or transactions, or, as an application's own, of the cluster. */
-static bool concerns(const struct gw_acl_picture *picture, const struct gw_acl *acl, bool application)
+/* Whether topics that layers have, or will be given, are among those whose names begin so. */
+static bool is_before_topics(const struct gw_acl_picture *picture, const struct gw_acl *acl)
 {
-    if (acl->resource == GW_ACL_CLUSTER)
-        return application;
-    if (acl->resource != GW_ACL_TOPIC)
-        return acl->resource != GW_ACL_UNKNOWN;
-    if (!acl->prefixed)
-        return !strcmp(acl->name, "*") || gw_acl_picture_topic(picture, acl->name);
+    size_t size = strlen(acl->name), own = sizeof GW_TOPIC_PREFIX - 1;
+    if (acl->allow && !strncmp(acl->name, GW_TOPIC_PREFIX, size < own ? size : own))
+        return true;
     for (size_t i = 0; i < picture->topic_count; i++)
-        if (!strncmp(picture->topics[i].name, acl->name, strlen(acl->name)))
+        if (!strncmp(picture->topics[i].name, acl->name, size))
             return true;
     return false;
+}
+
+/* Whether what it says, of an application or of everybody, is more, or less, than was granted. Nothing is
+ * granted on the cluster, nor on what we have no name for (users, delegation tokens): so there it can only be
+ * more, but that an application is kept from the cluster is told. */
+static bool concerns(const struct gw_acl_picture *picture, const struct gw_acl *acl, bool application)
+{
+    switch (acl->resource) {
+    case GW_ACL_CLUSTER:
+        return application || acl->allow;
+    case GW_ACL_UNKNOWN:
+        return acl->allow;
+    case GW_ACL_TOPIC:
+        return acl->prefixed ? is_before_topics(picture, acl)
+                             : !strcmp(acl->name, "*") || gw_acl_picture_topic(picture, acl->name);
+    default:
+        return true;
+    }
 }
 
 void gw_acl_sort_out(struct gw_acl_picture *picture, const struct gw_acl_set *there, struct gw_acl_set *ours,
                      struct gw_acl_set *beyond, struct gw_acl_set *denied)
 {
     for (size_t i = 0; i < there->count; i++)
-        if (there->list[i].allow && is_prefix(&there->list[i]))
-            add_principal(picture, there->list[i].principal); /* an application that is, or was */
+        if (shows_application(&there->list[i]))
+            add_principal(picture, there->list[i].principal);
     sort_principals(picture);
     for (size_t i = 0; i < there->count; i++) {
         const struct gw_acl *acl = &there->list[i];

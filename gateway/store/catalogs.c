@@ -7,7 +7,6 @@
 #include "gateway/store/db.h"
 #include "wire/hrn.h"
 
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -40,8 +39,10 @@ void gw_layer_unlink(struct gw_layer *layer)
 {
     if (!layer || atomic_fetch_sub(&layer->references, 1) > 1)
         return;
-    if (layer->counters && atomic_fetch_sub(&layer->counters->references, 1) == 1)
+    if (layer->counters && atomic_fetch_sub(&layer->counters->references, 1) == 1) {
+        pthread_mutex_destroy(&layer->counters->rates);
         free(layer->counters);
+    }
     free(layer);
 }
 
@@ -51,20 +52,31 @@ static struct gw_layer_counters *counters_link(struct gw_layer_counters *counter
         atomic_fetch_add_explicit(&counters->references, 1, memory_order_relaxed);
     else if ((counters = calloc(1, sizeof *counters))) {
         atomic_init(&counters->references, 1);
+        pthread_mutex_init(&counters->rates, NULL);
         atomic_init(&counters->http_in, WHOLE);
         atomic_init(&counters->http_out, WHOLE);
     }
     return counters;
 }
 
-/* What the layer's throttles keep from now on. */
-static void set_rates(const struct gw_layer *layer)
+/* What the throttles keep from now on. Under the lock of rates. */
+static void set_rates(struct gw_layer_counters *counters)
+{
+    gw_throttle_set_rate(&counters->in,
+                         (int64_t)counters->in_kbps * 1024 * atomic_load(&counters->http_in) / WHOLE);
+    gw_throttle_set_rate(&counters->out,
+                         (int64_t)counters->out_kbps * 1024 * atomic_load(&counters->http_out) / WHOLE);
+}
+
+/* The layer is what its catalog has now. */
+static void take_throughput(const struct gw_layer *layer)
 {
     struct gw_layer_counters *counters = layer->counters;
-    gw_throttle_set_rate(&counters->in,
-                         (int64_t)layer->in_kbps * 1024 * atomic_load(&counters->http_in) / WHOLE);
-    gw_throttle_set_rate(&counters->out,
-                         (int64_t)layer->out_kbps * 1024 * atomic_load(&counters->http_out) / WHOLE);
+    pthread_mutex_lock(&counters->rates);
+    counters->in_kbps = layer->in_kbps;
+    counters->out_kbps = layer->out_kbps;
+    set_rates(counters);
+    pthread_mutex_unlock(&counters->rates);
 }
 
 void gw_layer_http_part(const struct gw_layer *layer, int *in, int *out)
@@ -75,9 +87,19 @@ void gw_layer_http_part(const struct gw_layer *layer, int *in, int *out)
 
 void gw_layer_set_http_part(const struct gw_layer *layer, int in, int out)
 {
-    atomic_store(&layer->counters->http_in, in);
-    atomic_store(&layer->counters->http_out, out);
-    set_rates(layer);
+    struct gw_layer_counters *counters = layer->counters;
+    int now_in, now_out;
+    pthread_mutex_lock(&counters->rates);
+    gw_layer_http_part(layer, &now_in, &now_out);
+    /* More of another throughput may be more than the layer has now: who changed it has it planned anew. */
+    if (layer->in_kbps != counters->in_kbps && in > now_in)
+        in = now_in;
+    if (layer->out_kbps != counters->out_kbps && out > now_out)
+        out = now_out;
+    atomic_store(&counters->http_in, in);
+    atomic_store(&counters->http_out, out);
+    set_rates(counters);
+    pthread_mutex_unlock(&counters->rates);
 }
 
 /* The caller's; NULL: memory is out. */
@@ -126,7 +148,7 @@ static struct gw_layer *layer_new(const char *hrn, const char *topic, const stru
         return NULL;
     }
     if (!counters)
-        set_rates(layer);
+        take_throughput(layer);
     return layer;
 }
 
@@ -553,7 +575,8 @@ sl_status gw_catalogs_update(struct gw_catalogs *catalogs, const char *hrn, cons
 static char *topic_name(const char *catalog_id, const char *layer_id)
 {
     char creation[13];
-    return sl_random_hex(creation, 12) ? sl_printf("sl.%s.%s.%s", catalog_id, layer_id, creation) : NULL;
+    return sl_random_hex(creation, 12) ? sl_printf(GW_TOPIC_PREFIX "%s.%s.%s", catalog_id, layer_id, creation)
+                                       : NULL;
 }
 
 static bool keep_owner(void *opaque, sqlite3_stmt *row)
@@ -662,7 +685,7 @@ static sl_status replace_layer(struct gw_catalogs *catalogs, struct catalog *cat
     struct gw_layer *old = *place;
     *place = gw_layer_link(fresh);
     pthread_rwlock_unlock(&catalogs->lock);
-    set_rates(fresh);
+    take_throughput(fresh);
     gw_layer_unlink(old);
     return SL_OK;
 }

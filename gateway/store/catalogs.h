@@ -12,11 +12,14 @@
 #include "gateway/throttle.h"
 
 #include <jansson.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdint.h>
 #include <streamlayer/error.h>
 
 struct gw_catalogs;
+
+#define GW_TOPIC_PREFIX "sl." /* of the names that layers' topics are given */
 
 struct gw_layer {
     atomic_int references;
@@ -36,7 +39,9 @@ struct gw_layer {
         atomic_bool changing; /* a change of the layer is under way: another one is refused meanwhile */
         atomic_ullong messages_in, bytes_in, messages_out, bytes_out; /* bytes of payload */
         struct gw_throttle in, out;   /* HTTP's part of the layer's throughput */
-        atomic_int http_in, http_out; /* that part, in thousandths */
+        pthread_mutex_t rates;        /* of whoever sets their rates; guards what follows */
+        int in_kbps, out_kbps;        /* the layer's, as it is now */
+        atomic_int http_in, http_out; /* HTTP's part, in thousandths; read without the lock, too */
     } * counters;
 };
 
@@ -49,7 +54,8 @@ struct gw_layer *gw_catalogs_find(struct gw_catalogs *catalogs, const char *hrn,
 struct gw_layer *gw_layer_link(struct gw_layer *layer);
 void gw_layer_unlink(struct gw_layer *layer); /* NULL is allowed */
 /* HTTP's part of the layer's throughput, in thousandths, and a new one: all of it, where Kafka keeps no
- * quotas. Any thread. */
+ * quotas. Where the layer's throughput was changed since it was looked up, a part only becomes less, and is
+ * of what the layer has now. Any thread. */
 void gw_layer_http_part(const struct gw_layer *layer, int *in, int *out);
 void gw_layer_set_http_part(const struct gw_layer *layer, int in, int out);
 void gw_catalogs_each_layer(struct gw_catalogs *catalogs,

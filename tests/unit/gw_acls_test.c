@@ -2,7 +2,11 @@
  * tests/integration/secure_test.py. */
 #include "support/cases.h"
 
-#include "gateway/broker/acls.h"
+#include "base/text.h"
+#include "gateway/acl_picture.h"
+
+#include <stdlib.h>
+#include <string.h>
 
 static const struct gw_acl read_a = {"User:a", GW_ACL_TOPIC, "t", false, GW_ACL_READ, true, "*"};
 
@@ -73,5 +77,90 @@ static void a_difference_has_what_the_other_lacks(void **state)
     gw_acl_set_free(&left);
 }
 
-CASES_MAIN(cmocka_unit_test(each_is_there_once), cmocka_unit_test(all_that_tells_them_apart_counts),
+#define ID    "0123456789abcdef0123"
+#define TOPIC "sl.cat.layer.0123456789ab"
+
+enum told { PASSED, OURS, BEYOND, DENIED };
+
+/* What becomes of lists on a cluster with one layer, one adopted topic, and the application ID. */
+static void sort_out(const struct gw_acl *list, size_t count, struct gw_acl_set told[])
+{
+    struct gw_acl_picture picture = {.topics = calloc(2, sizeof *picture.topics),
+                                     .topic_count = 2,
+                                     .principals = calloc(1, sizeof *picture.principals),
+                                     .principal_count = 1,
+                                     .principal_capacity = 1};
+    assert_true(picture.topics && picture.principals);
+    picture.topics[0].name = sl_strdup("orders");
+    picture.topics[1].name = sl_strdup(TOPIC);
+    picture.principals[0] = sl_strdup("User:" ID);
+    struct gw_acl_set there = {0};
+    for (size_t i = 0; i < count; i++)
+        gw_acl_set_add(&there, &list[i]);
+    gw_acl_set_finish(&there);
+    gw_acl_sort_out(&picture, &there, &told[OURS], &told[BEYOND], &told[DENIED]);
+    for (enum told kind = OURS; kind <= DENIED; kind++)
+        assert_false(told[kind].failed);
+    gw_acl_set_free(&there);
+    gw_acl_picture_free(&picture);
+}
+
+#define EVERYBODY "User:*"
+
+static void what_gives_more_is_told(void **state)
+{
+    (void)state;
+    static const struct {
+        struct gw_acl acl;
+        enum told told;
+    } rows[] = {
+        /* clang-format off */
+        {{"User:" ID, GW_ACL_TOPIC, TOPIC, false, GW_ACL_READ, true, "*"}, OURS},
+        {{"User:" ID, GW_ACL_GROUP, ID ".", true, GW_ACL_READ, true, "*"}, OURS},
+        {{"User:" ID, GW_ACL_TOPIC, TOPIC, false, GW_ACL_READ, true, "10.0.0.1"}, BEYOND},
+        {{"User:" ID, GW_ACL_TOPIC, TOPIC, false, GW_ACL_ALL, true, "*"}, BEYOND},
+        {{"User:" ID, GW_ACL_TOPIC, "others", false, GW_ACL_READ, true, "*"}, PASSED},
+        {{"User:" ID, GW_ACL_CLUSTER, "kafka-cluster", false, GW_ACL_ALTER, true, "*"}, BEYOND},
+        /* Everybody, of whom applications are: */
+        {{EVERYBODY, GW_ACL_CLUSTER, "kafka-cluster", false, GW_ACL_ALTER, true, "*"}, BEYOND},
+        {{EVERYBODY, GW_ACL_CLUSTER, "kafka-cluster", false, GW_ACL_CREATE, true, "10.0.0.1"}, BEYOND},
+        {{EVERYBODY, GW_ACL_CLUSTER, "kafka-cluster", false, GW_ACL_DELETE, false, "*"}, PASSED},
+        {{EVERYBODY, GW_ACL_UNKNOWN, "*", false, GW_ACL_OTHER, true, "*"}, BEYOND},
+        {{EVERYBODY, GW_ACL_UNKNOWN, "*", false, GW_ACL_OTHER, false, "*"}, PASSED},
+        {{EVERYBODY, GW_ACL_TOPIC, TOPIC, false, GW_ACL_WRITE, true, "*"}, BEYOND},
+        {{EVERYBODY, GW_ACL_TOPIC, "*", false, GW_ACL_READ, true, "*"}, BEYOND},
+        {{EVERYBODY, GW_ACL_TOPIC, "*", false, GW_ACL_WRITE, false, "*"}, DENIED},
+        {{EVERYBODY, GW_ACL_TOPIC, "", true, GW_ACL_READ, true, "*"}, BEYOND},
+        {{EVERYBODY, GW_ACL_TOPIC, "s", true, GW_ACL_READ, true, "*"}, BEYOND},
+        {{EVERYBODY, GW_ACL_TOPIC, "ord", true, GW_ACL_READ, true, "*"}, BEYOND},
+        {{EVERYBODY, GW_ACL_TOPIC, "ord", true, GW_ACL_WRITE, false, "*"}, DENIED},
+        {{EVERYBODY, GW_ACL_TOPIC, "others", true, GW_ACL_READ, true, "*"}, PASSED},
+        /* Layers to come: */
+        {{EVERYBODY, GW_ACL_TOPIC, "sl.next.", true, GW_ACL_READ, true, "*"}, BEYOND},
+        {{EVERYBODY, GW_ACL_TOPIC, "sl.next.", true, GW_ACL_READ, false, "*"}, PASSED},
+        {{EVERYBODY, GW_ACL_GROUP, ID ".", true, GW_ACL_READ, true, "*"}, BEYOND},
+        {{EVERYBODY, GW_ACL_TRANSACTIONAL_ID, "*", false, GW_ACL_WRITE, true, "*"}, BEYOND},
+        /* Other people's own: */
+        {{"User:CN=support", GW_ACL_GROUP, ID ".", true, GW_ACL_READ, true, "*"}, PASSED},
+        {{"User:CN=support", GW_ACL_TOPIC, TOPIC, false, GW_ACL_READ, true, "*"}, PASSED},
+        {{"Team:support", GW_ACL_GROUP, ID ".", true, GW_ACL_READ, true, "*"}, PASSED},
+        {{"Team:support", GW_ACL_TOPIC, TOPIC, false, GW_ACL_READ, true, "*"}, PASSED},
+        /* clang-format on */
+    };
+    enum { ROWS = sizeof rows / sizeof *rows };
+    struct gw_acl lists[ROWS];
+    struct gw_acl_set told[DENIED + 1] = {0};
+    for (size_t i = 0; i < ROWS; i++)
+        lists[i] = rows[i].acl;
+    sort_out(lists, ROWS, told);
+    for (size_t i = 0; i < ROWS; i++)
+        for (enum told kind = OURS; kind <= DENIED; kind++)
+            if (gw_acl_set_has(&told[kind], &lists[i]) != (kind == rows[i].told))
+                fail_msg("row %zu: %s on %s, kind %d", i, lists[i].principal, lists[i].name, kind);
+    for (enum told kind = OURS; kind <= DENIED; kind++)
+        gw_acl_set_free(&told[kind]);
+}
+
+CASES_MAIN(cmocka_unit_test(what_gives_more_is_told), cmocka_unit_test(each_is_there_once),
+           cmocka_unit_test(all_that_tells_them_apart_counts),
            cmocka_unit_test(a_difference_has_what_the_other_lacks))

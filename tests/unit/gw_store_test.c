@@ -229,6 +229,33 @@ static void a_layer_is_changed(void **state)
     gw_layer_unlink(before);
 }
 
+/* Whoever divides the throughput of a layer that was changed meanwhile puts no old rate back, nor gives more
+ * than there is. */
+static void a_part_is_of_what_the_layer_has_now(void **state)
+{
+    struct fixture *fixture = *state;
+    bool exists;
+    struct gw_layer *now;
+    assert_int_equal(gw_catalogs_create(fixture->catalogs, "c", "c", false, NULL, NULL), SL_OK);
+    make(fixture, "l");
+    struct gw_layer *before = gw_catalogs_find(fixture->catalogs, HRN, "l", &exists);
+    const struct gw_layer_counters *counters = before->counters;
+    gw_layer_set_http_part(before, 500, 500);
+    assert_int_equal(counters->in.rate, 500 * 1024);
+    struct gw_layer_spec spec = plain;
+    spec.in_kbps = 200;
+    assert_int_equal(gw_catalogs_update_layer(fixture->catalogs, before, &spec, &now, NULL), SL_OK);
+    gw_layer_set_http_part(before, 900, 900);
+    assert_int_equal(counters->in.rate, 100 * 1024);
+    assert_int_equal(counters->out.rate, 3600 * 1024); /* which was not changed */
+    gw_layer_set_http_part(before, 100, 100);
+    assert_int_equal(counters->in.rate, 20 * 1024);
+    gw_layer_set_http_part(now, 900, 900);
+    assert_int_equal(counters->in.rate, 180 * 1024);
+    gw_layer_unlink(before);
+    gw_layer_unlink(now);
+}
+
 static void topics_are_adopted_once_a_cluster(void **state)
 {
     struct fixture *fixture = *state;
@@ -560,6 +587,7 @@ CASES_MAIN(
     cmocka_unit_test_setup_teardown(what_exists_is_not_made_again, setup, teardown),
     cmocka_unit_test_setup_teardown(deleting_goes_on_where_it_ended, setup, teardown),
     cmocka_unit_test_setup_teardown(a_layer_is_changed, setup, teardown),
+    cmocka_unit_test_setup_teardown(a_part_is_of_what_the_layer_has_now, setup, teardown),
     cmocka_unit_test_setup_teardown(topics_are_adopted_once_a_cluster, setup, teardown),
     cmocka_unit_test_setup_teardown(what_was_half_made_is_condemned, setup, teardown),
     cmocka_unit_test_setup_teardown(catalogs_are_listed_in_pages, setup, teardown),
