@@ -14,6 +14,7 @@
 
 void gw_acl_comparison_free(struct gw_acl_comparison *comparison)
 {
+    gw_control_destroy(&comparison->control);
     gw_acl_picture_free(&comparison->picture);
     gw_acl_set_free(&comparison->missing);
     gw_acl_set_free(&comparison->surplus);
@@ -26,7 +27,7 @@ static sl_status look(struct gw_acl_cluster *cluster, int64_t until_ms, struct g
                       sl_error *error)
 {
     struct gw_acl_set there = {0}, ours = {0};
-    sl_status status = gw_broker_acls(cluster->broker, until_ms, &there, error);
+    sl_status status = gw_broker_acls(comparison->control, until_ms, &there, error);
     if (status)
         return status;
     gw_acl_sort_out(&comparison->picture, &there, &ours, &comparison->beyond, &comparison->denied);
@@ -58,7 +59,10 @@ sl_status gw_acl_compare(struct gw_acl_cluster *cluster, bool ask, int64_t until
     if (status)
         return status;
     comparison->asked = ask || !cluster->looked;
-    if (comparison->asked)
+    comparison->control = gw_control_create(cluster->broker);
+    if (!comparison->control)
+        status = sl_error_oom(error);
+    else if (comparison->asked)
         status = look(cluster, until_ms, comparison, error);
     if (!status) {
         gw_acl_set_minus(&comparison->missing, &comparison->picture.desired, &cluster->known);
@@ -71,8 +75,8 @@ sl_status gw_acl_compare(struct gw_acl_cluster *cluster, bool ask, int64_t until
         return status;
     }
     comparison->quotas_failure.status =
-        gw_quotas_compare(&cluster->quotas, &comparison->picture, comparison->asked, until_ms,
-                          &comparison->quotas, &comparison->quotas_failure);
+        gw_quotas_compare(&cluster->quotas, comparison->control, &comparison->picture, comparison->asked,
+                          until_ms, &comparison->quotas, &comparison->quotas_failure);
     if (comparison->asked)
         count(cluster, comparison);
     return SL_OK;
@@ -83,16 +87,17 @@ sl_status gw_acl_put_right(struct gw_acl_cluster *cluster, struct gw_acl_compari
                            int64_t until_ms, sl_error *error)
 {
     static const struct gw_acl_set none = {0};
-    sl_status status = gw_broker_change_acls(cluster->broker, &none, &comparison->surplus, until_ms, error);
+    sl_status status =
+        gw_broker_change_acls(comparison->control, &none, &comparison->surplus, until_ms, error);
     if (!status && comparison->quotas_failure.status) {
         *error = comparison->quotas_failure;
         status = error->status;
     }
     if (!status)
-        status =
-            gw_quotas_put_right(&cluster->quotas, &comparison->picture, &comparison->quotas, until_ms, error);
+        status = gw_quotas_put_right(&cluster->quotas, comparison->control, &comparison->picture,
+                                     &comparison->quotas, until_ms, error);
     if (!status)
-        status = gw_broker_change_acls(cluster->broker, &comparison->missing, &none, until_ms, error);
+        status = gw_broker_change_acls(comparison->control, &comparison->missing, &none, until_ms, error);
     if (status) { /* it is not known what was done */
         cluster->looked = false;
         return status;

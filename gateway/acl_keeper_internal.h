@@ -41,6 +41,7 @@ struct gw_acl_keeper {
 
 /* What should be, and what differs from it. */
 struct gw_acl_comparison {
+    struct gw_control *control; /* by which Kafka is asked and told */
     struct gw_acl_picture picture;
     struct gw_acl_set missing, surplus, beyond, denied;
     struct gw_quota_difference quotas;

@@ -126,13 +126,14 @@ static bool was_application(const struct gw_quota *quota)
     return gw_acl_is_application_id(quota->user, "");
 }
 
-static sl_status look(struct gw_quota_keeper *quotas, const struct gw_acl_picture *picture, int64_t until_ms,
+static sl_status look(struct gw_quota_keeper *quotas, struct gw_control *control,
+                      const struct gw_acl_picture *picture, int64_t until_ms,
                       struct gw_quota_difference *difference, sl_error *error)
 {
     struct gw_quota_set there = {0}, ours = {0};
-    sl_status status = gw_broker_size(quotas->broker, until_ms, &quotas->brokers, error);
+    sl_status status = gw_broker_size(control, until_ms, &quotas->brokers, error);
     if (!status)
-        status = gw_broker_quotas(quotas->broker, until_ms, &there, error);
+        status = gw_broker_quotas(control, until_ms, &there, error);
     if (status)
         return status;
     for (size_t i = 0; i < there.count; i++) {
@@ -202,15 +203,16 @@ static void add_differing(struct gw_quota_set *out, const struct gw_quota_set *o
     gw_quota_set_finish(out);
 }
 
-sl_status gw_quotas_compare(struct gw_quota_keeper *quotas, const struct gw_acl_picture *picture, bool ask,
-                            int64_t until_ms, struct gw_quota_difference *difference, sl_error *error)
+sl_status gw_quotas_compare(struct gw_quota_keeper *quotas, struct gw_control *control,
+                            const struct gw_acl_picture *picture, bool ask, int64_t until_ms,
+                            struct gw_quota_difference *difference, sl_error *error)
 {
     struct gw_quota_set asked = {0};
     *difference = (struct gw_quota_difference){0};
     if (!quotas->share)
         return SL_OK;
     bool asks = ask || !quotas->looked;
-    sl_status status = asks ? look(quotas, picture, until_ms, difference, error) : SL_OK;
+    sl_status status = asks ? look(quotas, control, picture, until_ms, difference, error) : SL_OK;
     if (!status)
         status = list_topics(picture, difference, error);
     if (status)
@@ -261,13 +263,14 @@ static void set_http(const struct gw_acl_picture *picture, const struct gw_quota
     }
 }
 
-sl_status gw_quotas_put_right(struct gw_quota_keeper *quotas, const struct gw_acl_picture *picture,
-                              struct gw_quota_difference *difference, int64_t until_ms, sl_error *error)
+sl_status gw_quotas_put_right(struct gw_quota_keeper *quotas, struct gw_control *control,
+                              const struct gw_acl_picture *picture, struct gw_quota_difference *difference,
+                              int64_t until_ms, sl_error *error)
 {
     if (!quotas->share)
         return SL_OK;
     set_http(picture, difference, true);
-    sl_status status = gw_broker_change_quotas(quotas->broker, until_ms, &difference->change, error);
+    sl_status status = gw_broker_change_quotas(control, until_ms, &difference->change, error);
     if (status) { /* it is not known what was done */
         quotas->looked = false;
         return status;

@@ -43,13 +43,16 @@ void gw_quotas_free(struct gw_quota_keeper *quotas);
 bool gw_quotas_ask(struct gw_quota_keeper *quotas, const char *user, const char *topic, bool in, bool out);
 
 /* ask: Kafka itself, and not what is known. The picture's principals are whole: gw_acl_sort_out was called
- * where ask is true. To be freed whether it succeeds or not. Blocks, until until_ms at the latest. */
-sl_status gw_quotas_compare(struct gw_quota_keeper *quotas, const struct gw_acl_picture *picture, bool ask,
-                            int64_t until_ms, struct gw_quota_difference *difference, sl_error *error);
+ * where ask is true. control: here and below, of the broker. To be freed whether it succeeds or not. Blocks,
+ * until until_ms at the latest. */
+sl_status gw_quotas_compare(struct gw_quota_keeper *quotas, struct gw_control *control,
+                            const struct gw_acl_picture *picture, bool ask, int64_t until_ms,
+                            struct gw_quota_difference *difference, sl_error *error);
 void gw_quota_difference_free(struct gw_quota_difference *difference);
 /* Takes from HTTP first what Kafka is then told to give. Blocks likewise. */
-sl_status gw_quotas_put_right(struct gw_quota_keeper *quotas, const struct gw_acl_picture *picture,
-                              struct gw_quota_difference *difference, int64_t until_ms, sl_error *error);
+sl_status gw_quotas_put_right(struct gw_quota_keeper *quotas, struct gw_control *control,
+                              const struct gw_acl_picture *picture, struct gw_quota_difference *difference,
+                              int64_t until_ms, sl_error *error);
 /* Gives HTTP what nobody has any more. */
 void gw_quotas_give_back(struct gw_quota_keeper *quotas, const struct gw_acl_picture *picture,
                          const struct gw_quota_difference *difference);

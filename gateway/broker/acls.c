@@ -8,12 +8,13 @@ static struct gw_wire_verdict read_acls(struct gw_wire_reader *reader, void *out
     return gw_wire_read_acls(reader, out);
 }
 
-sl_status gw_broker_acls(struct gw_broker *broker, int64_t until_ms, struct gw_acl_set *out, sl_error *error)
+sl_status gw_broker_acls(struct gw_control *control, int64_t until_ms, struct gw_acl_set *out,
+                         sl_error *error)
 {
     static const struct gw_control_question question = {
         &gw_wire_describe_acls, gw_wire_ask_acls, read_acls, {"look at access control lists", "Alter"}};
     *out = (struct gw_acl_set){0};
-    sl_status status = gw_control_ask(broker, until_ms, &question, out, error);
+    sl_status status = gw_control_ask(control, until_ms, &question, out, error);
     gw_acl_set_finish(out);
     if (!status && out->failed)
         status = sl_error_oom(error);
@@ -44,18 +45,17 @@ static sl_status change(struct gw_control *control, const struct gw_acl_set *set
 }
 
 /* What must not be done any more goes first. */
-sl_status gw_broker_change_acls(struct gw_broker *broker, const struct gw_acl_set *add,
+sl_status gw_broker_change_acls(struct gw_control *control, const struct gw_acl_set *add,
                                 const struct gw_acl_set *remove, int64_t until_ms, sl_error *error)
 {
     if (!add->count && !remove->count)
         return SL_OK;
-    struct gw_control control;
-    sl_status status = gw_control_begin(&control, broker, until_ms, error);
+    sl_status status = gw_control_begin(control, until_ms, error);
     if (!status)
-        status = change(&control, remove, false, error);
+        status = change(control, remove, false, error);
     if (!status)
-        status = change(&control, add, true, error);
-    gw_control_end(&control);
+        status = change(control, add, true, error);
+    gw_control_end(control, status);
     return status;
 }
 

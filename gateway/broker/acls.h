@@ -56,14 +56,26 @@ const char *gw_acl_resource_text(enum gw_acl_resource resource);
 const char *gw_acl_operation_text(enum gw_acl_operation operation);
 
 /*
+ * A conversation with the cluster about its lists, and its client quotas (quotas.h): by one connection, which
+ * is made when something is asked, and again after a call that failed. For one thread at a time, and not for
+ * long: brokers end a connection that is not used.
+ */
+struct gw_control;
+
+/* NULL: memory is out. The broker has to outlive it. */
+struct gw_control *gw_control_create(struct gw_broker *broker);
+void gw_control_destroy(struct gw_control **control); /* *control NULL is allowed */
+
+/*
  * All that the cluster has. Here and below error is not NULL. Blocks, until until_ms (sl_mono_ms) at the
  * latest. Errors: SL_UNSUPPORTED (it has no authorizer), SL_FORBIDDEN (the gateway's own principal may not),
  * SL_UNAVAILABLE, SL_TIMED_OUT, SL_OUT_OF_MEMORY, SL_KAFKA.
  */
-sl_status gw_broker_acls(struct gw_broker *broker, int64_t until_ms, struct gw_acl_set *out, sl_error *error);
+sl_status gw_broker_acls(struct gw_control *control, int64_t until_ms, struct gw_acl_set *out,
+                         sl_error *error);
 /* Makes those of add, and removes those of remove, which may be empty. When it fails, some of it may be done.
  * Blocks, as above. Errors: as above. */
-sl_status gw_broker_change_acls(struct gw_broker *broker, const struct gw_acl_set *add,
+sl_status gw_broker_change_acls(struct gw_control *control, const struct gw_acl_set *add,
                                 const struct gw_acl_set *remove, int64_t until_ms, sl_error *error);
 /* Calls that are under way end soon, and those that come fail: everybody is leaving. Any thread. */
 void gw_broker_cancel_acls(struct gw_broker *broker);

@@ -3,21 +3,50 @@
 #include "base/error.h"
 #include "base/time.h"
 
-#define TIMEOUT_MS 10000 /* for all of a conversation */
+#include <stdlib.h>
 
-sl_status gw_control_begin(struct gw_control *control, struct gw_broker *broker, int64_t until_ms,
-                           sl_error *error)
+#define TIMEOUT_MS 10000 /* for all that one call asks */
+
+struct gw_control *gw_control_create(struct gw_broker *broker)
 {
-    control->broker = broker;
-    return gw_wire_open(&control->link, broker, sl_mono_ms() + gw_kafka_remaining_ms(until_ms, TIMEOUT_MS),
-                        error)
-               ? gw_broker_explain(broker, error)
+    struct gw_control *control = calloc(1, sizeof *control);
+    if (control)
+        control->broker = broker;
+    return control;
+}
+
+static void hang_up(struct gw_control *control)
+{
+    if (control->open)
+        gw_wire_close(&control->link);
+    control->open = false;
+}
+
+void gw_control_destroy(struct gw_control **control)
+{
+    if (*control)
+        hang_up(*control);
+    free(*control);
+    *control = NULL;
+}
+
+sl_status gw_control_begin(struct gw_control *control, int64_t until_ms, sl_error *error)
+{
+    int64_t bound_ms = sl_mono_ms() + gw_kafka_remaining_ms(until_ms, TIMEOUT_MS);
+    if (control->open) {
+        control->link.until_ms = bound_ms;
+        return SL_OK;
+    }
+    control->open = true;
+    return gw_wire_open(&control->link, control->broker, bound_ms, error)
+               ? gw_broker_explain(control->broker, error)
                : SL_OK;
 }
 
-void gw_control_end(struct gw_control *control)
+void gw_control_end(struct gw_control *control, sl_status status)
 {
-    gw_wire_close(&control->link);
+    if (status)
+        hang_up(control);
 }
 
 sl_status gw_control_judge(const struct gw_control *control, const struct gw_wire_reader *reader,
@@ -55,20 +84,19 @@ sl_status gw_control_judge(const struct gw_control *control, const struct gw_wir
     }
 }
 
-sl_status gw_control_ask(struct gw_broker *broker, int64_t until_ms,
+sl_status gw_control_ask(struct gw_control *control, int64_t until_ms,
                          const struct gw_control_question *question, void *out, sl_error *error)
 {
-    struct gw_control control;
     struct gw_wire_reader reader;
-    sl_status status = gw_control_begin(&control, broker, until_ms, error);
+    sl_status status = gw_control_begin(control, until_ms, error);
     if (!status) {
-        question->put(gw_wire_ask(&control.link, *question->api));
-        status = gw_wire_send(&control.link, &reader, error);
+        question->put(gw_wire_ask(&control->link, *question->api));
+        status = gw_wire_send(&control->link, &reader, error);
     }
     if (!status) {
         struct gw_wire_verdict verdict = question->read(&reader, out);
-        status = gw_control_judge(&control, &reader, verdict, &question->words, error);
+        status = gw_control_judge(control, &reader, verdict, &question->words, error);
     }
-    gw_control_end(&control);
+    gw_control_end(control, status);
     return status;
 }

@@ -1,22 +1,24 @@
 /*
- * One conversation about a cluster's access control lists or quotas, by the gateway's own Kafka client, and
- * what Kafka's verdicts mean.
+ * A conversation about a cluster's access control lists and quotas (acls.h), by the gateway's own Kafka
+ * client, and what Kafka's verdicts mean.
  */
 #ifndef GW_BROKER_CONTROL_H
 #define GW_BROKER_CONTROL_H
 
+#include "gateway/broker/acls.h"
 #include "gateway/broker/wire_link.h"
 
 struct gw_control {
     struct gw_broker *broker;
     struct gw_wire_link link;
+    bool open;
 };
 
-/* Until then (sl_mono_ms), and not for long in any case. To be ended whether it begins or not. error: not
- * NULL. Errors: of gw_wire_open. */
-sl_status gw_control_begin(struct gw_control *control, struct gw_broker *broker, int64_t until_ms,
-                           sl_error *error);
-void gw_control_end(struct gw_control *control);
+/* What is asked from now on: until then (sl_mono_ms), and not for long in any case. To be ended, by what came
+ * of it, whether it begins or not. error: not NULL. Errors: of gw_wire_open. */
+sl_status gw_control_begin(struct gw_control *control, int64_t until_ms, sl_error *error);
+/* One that failed ends the connection, too: what comes on it next is not known. */
+void gw_control_end(struct gw_control *control, sl_status status);
 
 /* For errors: what was asked for ("make access control lists"), and the right on the cluster that it takes.
  */
@@ -37,9 +39,9 @@ struct gw_control_question {
     struct gw_wire_verdict (*read)(struct gw_wire_reader *reader, void *out);
     struct gw_control_words words;
 };
-/* A whole conversation of one question, whose answer is read into out. error: not NULL. Errors: of
+/* Begins, asks that one question, whose answer is read into out, and ends. error: not NULL. Errors: of
  * gw_control_begin and gw_control_judge. */
-sl_status gw_control_ask(struct gw_broker *broker, int64_t until_ms,
+sl_status gw_control_ask(struct gw_control *control, int64_t until_ms,
                          const struct gw_control_question *question, void *out, sl_error *error);
 
 #define GW_CONTROL_PORTION 1000 /* changes in one request */

@@ -8,7 +8,7 @@ static struct gw_wire_verdict read_quotas(struct gw_wire_reader *reader, void *o
     return gw_wire_read_quotas(reader, out);
 }
 
-sl_status gw_broker_quotas(struct gw_broker *broker, int64_t until_ms, struct gw_quota_set *out,
+sl_status gw_broker_quotas(struct gw_control *control, int64_t until_ms, struct gw_quota_set *out,
                            sl_error *error)
 {
     static const struct gw_control_question question = {&gw_wire_describe_quotas,
@@ -16,7 +16,7 @@ sl_status gw_broker_quotas(struct gw_broker *broker, int64_t until_ms, struct gw
                                                         read_quotas,
                                                         {"look at the client quotas", "AlterConfigs"}};
     *out = (struct gw_quota_set){0};
-    sl_status status = gw_control_ask(broker, until_ms, &question, out, error);
+    sl_status status = gw_control_ask(control, until_ms, &question, out, error);
     gw_quota_set_finish(out);
     if (!status && out->failed)
         status = sl_error_oom(error);
@@ -25,23 +25,22 @@ sl_status gw_broker_quotas(struct gw_broker *broker, int64_t until_ms, struct gw
     return status;
 }
 
-sl_status gw_broker_change_quotas(struct gw_broker *broker, int64_t until_ms,
+sl_status gw_broker_change_quotas(struct gw_control *control, int64_t until_ms,
                                   const struct gw_quota_set *change, sl_error *error)
 {
     static const struct gw_control_words words = {"set client quotas", "AlterConfigs"};
-    struct gw_control control;
     if (!change->count)
         return SL_OK;
-    sl_status status = gw_control_begin(&control, broker, until_ms, error);
+    sl_status status = gw_control_begin(control, until_ms, error);
     for (size_t i = 0; i < change->count && !status; i += GW_CONTROL_PORTION) {
         size_t count = change->count - i < GW_CONTROL_PORTION ? change->count - i : GW_CONTROL_PORTION;
         struct gw_wire_reader reader;
-        gw_wire_set_quotas(gw_wire_ask(&control.link, gw_wire_alter_quotas), change->list + i, count);
-        status = gw_wire_send(&control.link, &reader, error);
+        gw_wire_set_quotas(gw_wire_ask(&control->link, gw_wire_alter_quotas), change->list + i, count);
+        status = gw_wire_send(&control->link, &reader, error);
         if (!status)
-            status = gw_control_judge(&control, &reader, gw_wire_read_quotas_set(&reader), &words, error);
+            status = gw_control_judge(control, &reader, gw_wire_read_quotas_set(&reader), &words, error);
     }
-    gw_control_end(&control);
+    gw_control_end(control, status);
     return status;
 }
 
@@ -53,11 +52,11 @@ static struct gw_wire_verdict read_size(struct gw_wire_reader *reader, void *out
     return verdict;
 }
 
-sl_status gw_broker_size(struct gw_broker *broker, int64_t until_ms, int *brokers, sl_error *error)
+sl_status gw_broker_size(struct gw_control *control, int64_t until_ms, int *brokers, sl_error *error)
 {
     static const struct gw_control_question question = {
         &gw_wire_metadata, gw_wire_ask_brokers, read_size, {"count the brokers", "Describe"}};
-    return gw_control_ask(broker, until_ms, &question, brokers, error);
+    return gw_control_ask(control, until_ms, &question, brokers, error);
 }
 
 bool gw_broker_keeps_quotas(const struct gw_broker *broker, int *share, double *least_out)

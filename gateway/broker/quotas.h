@@ -42,15 +42,17 @@ const struct gw_quota *gw_quota_find(const struct gw_quota_set *set, const char 
 void gw_quota_set_change(struct gw_quota_set *out, const struct gw_quota_set *one,
                          const struct gw_quota_set *other);
 
+struct gw_control; /* acls.h */
+
 /* All that the cluster has of users. Here and below error is not NULL. Blocks, until until_ms (sl_mono_ms) at
  * the latest. Errors: as gw_broker_acls (gateway/broker/acls.h). */
-sl_status gw_broker_quotas(struct gw_broker *broker, int64_t until_ms, struct gw_quota_set *out,
+sl_status gw_broker_quotas(struct gw_control *control, int64_t until_ms, struct gw_quota_set *out,
                            sl_error *error);
 /* Sets them in their order. When it fails, some of it may be done. Blocks. Errors: likewise. */
-sl_status gw_broker_change_quotas(struct gw_broker *broker, int64_t until_ms,
+sl_status gw_broker_change_quotas(struct gw_control *control, int64_t until_ms,
                                   const struct gw_quota_set *change, sl_error *error);
 /* How many brokers there are, each of which keeps a quota by itself. Blocks. Errors: likewise. */
-sl_status gw_broker_size(struct gw_broker *broker, int64_t until_ms, int *brokers, sl_error *error);
+sl_status gw_broker_size(struct gw_control *control, int64_t until_ms, int *brokers, sl_error *error);
 /* Whether the settings ask for quotas there; the part of a layer's throughput that is Direct Kafka's, in
  * percent; and the least quota, in bytes a second, with which any batch that a layer may have is read. */
 bool gw_broker_keeps_quotas(const struct gw_broker *broker, int *share, double *least_out);

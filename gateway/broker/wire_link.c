@@ -37,13 +37,19 @@ static sl_status lost(const struct gw_wire_link *link, const char *why, sl_error
     return sl_error_set_retriable(error, SL_UNAVAILABLE, "%s: %s", link->place, why);
 }
 
+/* Nobody waits any more. */
+static bool is_over(const struct gw_wire_link *link)
+{
+    return !sl_remaining_ms(link->until_ms) || atomic_load(&link->broker->acls_cancelled);
+}
+
 /* Until the socket is ready for events. */
 static sl_status await(struct gw_wire_link *link, short events, const char *what, sl_error *error)
 {
     for (;;) {
-        int left = sl_remaining_ms(link->until_ms);
-        if (!left || atomic_load(&link->broker->acls_cancelled))
+        if (is_over(link))
             return give_up(link, what, error);
+        int left = sl_remaining_ms(link->until_ms);
         struct pollfd ready = {.fd = link->fd, .events = events};
         int count = poll(&ready, 1, left < SLICE_MS ? left : SLICE_MS);
         if (count > 0)
@@ -156,6 +162,11 @@ sl_status gw_wire_send(struct gw_wire_link *link, struct gw_wire_reader *reader,
     struct gw_wire_reader head = {(unsigned char *)answer->data, (unsigned char *)answer->data + HEAD_SIZE,
                                   false};
     int32_t left = gw_wire_int32(&head), call = gw_wire_int32(&head);
+    if (left > GW_WIRE_ANSWER_MAX && call == link->calls)
+        return sl_error_set(error, SL_KAFKA,
+                            "%s answers with %d bytes, and the gateway takes %d at most: the cluster has too "
+                            "many access control lists or client quotas for %s.acls.enabled",
+                            link->place, left, GW_WIRE_ANSWER_MAX, link->broker->root);
     if (left < 4 || left > GW_WIRE_ANSWER_MAX || call != link->calls)
         return sl_error_set(error, SL_KAFKA, "%s answers what no Kafka broker would: look at %s.brokers",
                             link->place, link->broker->root);
@@ -296,6 +307,22 @@ static void hang_up(struct gw_wire_link *link)
     link->fd = -1;
 }
 
+static sl_status try_address(struct gw_wire_link *link, const struct addrinfo *address, const char *host,
+                             sl_error *error)
+{
+    sl_status status = connect_to(link, address, error);
+    if (!status && link->settings.tls)
+        status = begin_tls(link, host, error);
+    return !status && link->settings.sasl ? log_in(link, error) : status;
+}
+
+static bool may_go_elsewhere(sl_status status)
+{
+    return status == SL_UNAVAILABLE || status == SL_TIMED_OUT;
+}
+
+/* The first of its addresses that answers; as with brokers, one that is silent leaves the others their part
+ * of the time. */
 static sl_status try_broker(struct gw_wire_link *link, sl_error *error)
 {
     const struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_ADDRCONFIG};
@@ -306,18 +333,25 @@ static sl_status try_broker(struct gw_wire_link *link, sl_error *error)
         return lost(link, "is no HOST:PORT", error);
     snprintf(host, sizeof host, "%.*s", (int)server.host_size, server.host);
     snprintf(port, sizeof port, "%d", server.port ? server.port : 9092);
+    /* Nothing ends the look-up early: it does not begin where nobody waits for it. */
+    if (is_over(link))
+        return give_up(link, "a connection", error);
     int code = getaddrinfo(host, port, &hints, &addresses);
     if (code)
         return lost(link, gai_strerror(code), error);
     sl_status status = SL_UNAVAILABLE;
-    for (const struct addrinfo *address = addresses; address && status; address = address->ai_next) {
+    int64_t until_ms = link->until_ms;
+    int left = 0;
+    for (const struct addrinfo *address = addresses; address; address = address->ai_next)
+        left++;
+    for (const struct addrinfo *address = addresses; address && may_go_elsewhere(status);
+         address = address->ai_next) {
         hang_up(link);
-        status = connect_to(link, address, error);
+        link->until_ms = sl_deadline_ms(sl_remaining_ms(until_ms) / left--);
+        status = try_address(link, address, host, error);
     }
     freeaddrinfo(addresses);
-    if (!status && link->settings.tls)
-        status = begin_tls(link, host, error);
-    return !status && link->settings.sasl ? log_in(link, error) : status;
+    return status;
 }
 
 /* The first of them that answers; one that is silent leaves the others their part of the time. */

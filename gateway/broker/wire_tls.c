@@ -10,10 +10,13 @@
 #include <openssl/x509v3.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 const char *gw_wire_tls_reason(void)
 {
-    const char *reason = ERR_reason_error_string(ERR_peek_error());
+    unsigned long code = ERR_peek_error();
+    const char *reason =
+        ERR_SYSTEM_ERROR(code) ? sl_errno_text(ERR_GET_REASON(code)) : ERR_reason_error_string(code);
     ERR_clear_error();
     return reason ? reason : "no reason given";
 }
@@ -68,10 +71,11 @@ static sl_status set_trust(const struct gw_broker *broker, const struct gw_wire_
         return SSL_CTX_set_default_verify_paths(context)
                    ? SL_OK
                    : refuse(broker, "the system's certificates", NULL, error);
-    if (SSL_CTX_load_verify_file(context, location) || SSL_CTX_load_verify_dir(context, location)) {
-        ERR_clear_error();
+    /* OpenSSL takes any name for a directory, whether there is one or not. */
+    struct stat about;
+    bool directory = !stat(location, &about) && S_ISDIR(about.st_mode);
+    if (directory ? SSL_CTX_load_verify_dir(context, location) : SSL_CTX_load_verify_file(context, location))
         return SL_OK;
-    }
     return refuse(broker, "ssl.ca.location", location, error);
 }
 
