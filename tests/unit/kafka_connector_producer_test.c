@@ -6,7 +6,7 @@
 
 #include "kafka_mock.h"
 
-enum { PRODUCE = 0 }; /* Kafka's number of the request */
+enum { PRODUCE = 0, INIT_PRODUCER_ID = 22 }; /* Kafka's numbers of requests */
 
 static void *open_producer(struct kafka_mock *mock, int delivery_timeout_ms)
 {
@@ -271,8 +271,26 @@ static void a_topic_that_may_not_be_read_is_told_at_opening(void **state)
     assert_null(producer);
 }
 
+/* Its name is another application's, or the application may write nothing: to ask again is of no use. */
+static void transactions_of_another_are_forbidden(void **state)
+{
+    struct kafka_mock *mock = *state;
+    const struct sl_producer_settings settings = {1000, 1000, 8 << 20, 0, "another.name"};
+    struct sl_host host = kafka_mock_host(mock);
+    void *producer = NULL;
+    sl_error error = {0};
+    rd_kafka_mock_push_request_errors(mock->cluster, INIT_PRODUCER_ID, 1,
+                                      RD_KAFKA_RESP_ERR_TRANSACTIONAL_ID_AUTHORIZATION_FAILED);
+    assert_int_equal(mock->connector->producer_open(&host, &mock->target, &settings, &producer, &error),
+                     SL_FORBIDDEN);
+    assert_non_null(strstr(error.text, "lacks the right"));
+    assert_false(error.retriable);
+    assert_null(producer);
+}
+
 /* clang-format off */
 CASES_MAIN(
+    cmocka_unit_test_setup_teardown(transactions_of_another_are_forbidden, kafka_mock_setup, kafka_mock_teardown),
     cmocka_unit_test_setup_teardown(every_ticket_is_reported_once_in_order, kafka_mock_setup, kafka_mock_teardown),
     cmocka_unit_test_setup_teardown(passing_errors_are_retried, kafka_mock_setup, kafka_mock_teardown),
     cmocka_unit_test_setup_teardown(a_forbidden_topic_has_its_status, kafka_mock_setup, kafka_mock_teardown),

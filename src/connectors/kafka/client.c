@@ -275,7 +275,8 @@ const char *sl_kafka_lack(const struct sl_kafka_client *client, rd_kafka_resp_er
     out[0] = 0;
     if (code == RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED ||
         code == RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED ||
-        code == RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED)
+        code == RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED ||
+        code == RD_KAFKA_RESP_ERR_TRANSACTIONAL_ID_AUTHORIZATION_FAILED)
         snprintf(out, SL_KAFKA_LACK,
                  "; the application lacks the right %.500s, or has lost it: whoever manages the catalog can "
                  "grant it (streamlayer grant)",

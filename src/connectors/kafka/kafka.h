@@ -224,7 +224,7 @@ struct sl_kafka_client *sl_kafka_producer_client(const void *producer);
 bool sl_kafka_producer_statistics(void *producer, struct sl_buffer *json);
 void sl_kafka_producer_close(void *producer);
 /* transaction.c: as struct sl_connector has them. */
-sl_status sl_kafka_transactions_init(struct sl_kafka_client *client, sl_error *error);
+sl_status sl_kafka_transactions_init(struct sl_kafka_client *client, int timeout_ms, sl_error *error);
 sl_status sl_kafka_producer_begin(void *producer, sl_error *error);
 sl_status sl_kafka_producer_offsets(void *producer, void *consumer, const sl_offset *offsets, size_t count,
                                     int timeout_ms, sl_error *error);

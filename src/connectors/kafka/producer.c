@@ -194,7 +194,9 @@ static sl_status start(struct producer *producer, const struct sl_target *target
     producer->queue = rd_kafka_queue_get_main(rk);
     if (!producer->topic || !producer->queue)
         return sl_error_oom(error);
-    if (producer->transactional && (status = sl_kafka_transactions_init(producer->client, error)))
+    if (producer->transactional)
+        status = sl_kafka_transactions_init(producer->client, target->connect_timeout_ms, error);
+    if (status)
         return status;
     if (pthread_create(&producer->thread, NULL, serve, producer))
         return sl_error_set(error, SL_OUT_OF_MEMORY, "no thread can be started for the producer's reports");

@@ -8,7 +8,7 @@
 #include "base/time.h"
 #include "connectors/kafka/kafka.h"
 
-enum { INIT_MS = 30000, CLUSTER_MS = 5000, EMPTY_MS = 2000 };
+enum { CLUSTER_MS = 5000, EMPTY_MS = 2000 };
 
 /* object is destroyed; NULL is no error. retriable and fatal tell the caller how to go on. */
 static sl_status result(struct sl_kafka_client *client, rd_kafka_error_t *object, const char *what,
@@ -30,9 +30,9 @@ static sl_status result(struct sl_kafka_client *client, rd_kafka_error_t *object
     return status;
 }
 
-sl_status sl_kafka_transactions_init(struct sl_kafka_client *client, sl_error *error)
+sl_status sl_kafka_transactions_init(struct sl_kafka_client *client, int timeout_ms, sl_error *error)
 {
-    return result(client, rd_kafka_init_transactions(client->rk, INIT_MS),
+    return result(client, rd_kafka_init_transactions(client->rk, timeout_ms),
                   "the producer cannot make transactions of its name", error);
 }
 
@@ -42,12 +42,19 @@ sl_status sl_kafka_producer_begin(void *producer, sl_error *error)
     return result(client, rd_kafka_begin_transaction(client->rk), "no transaction can begin", error);
 }
 
+/* What is left until then, and no more than that. */
+static int within(int64_t deadline_ms, int most_ms)
+{
+    int left = sl_remaining_ms(deadline_ms);
+    return left < 0 || left > most_ms ? most_ms : left;
+}
+
 /* The offsets would be committed to the producer's cluster, where the consumer's group is not looked for. */
 static sl_status check_cluster(struct sl_kafka_client *producer, struct sl_kafka_client *consumer,
-                               sl_error *error)
+                               int64_t deadline_ms, sl_error *error)
 {
-    char *one = rd_kafka_clusterid(producer->rk, CLUSTER_MS),
-         *other = rd_kafka_clusterid(consumer->rk, CLUSTER_MS);
+    char *one = rd_kafka_clusterid(producer->rk, within(deadline_ms, CLUSTER_MS)),
+         *other = rd_kafka_clusterid(consumer->rk, within(deadline_ms, CLUSTER_MS));
     sl_status status = SL_OK;
     if (!one || !other)
         status =
@@ -71,7 +78,8 @@ sl_status sl_kafka_producer_offsets(void *producer, void *consumer, const sl_off
 {
     struct sl_kafka_client *client = sl_kafka_producer_client(producer);
     struct sl_kafka_consumer *reader = consumer;
-    sl_status status = check_cluster(client, reader->client, error);
+    int64_t deadline_ms = sl_deadline_ms(timeout_ms);
+    sl_status status = check_cluster(client, reader->client, deadline_ms, error);
     if (status)
         return status;
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)count);
@@ -80,8 +88,10 @@ sl_status sl_kafka_producer_offsets(void *producer, void *consumer, const sl_off
         for (size_t i = 0; i < count; i++)
             rd_kafka_topic_partition_list_add(list, reader->topic, offsets[i].partition)->offset =
                 offsets[i].offset + 1;
-        status = result(client, rd_kafka_send_offsets_to_transaction(client->rk, list, group, timeout_ms),
-                        "the offsets cannot be committed with the transaction", error);
+        status = result(
+            client,
+            rd_kafka_send_offsets_to_transaction(client->rk, list, group, sl_remaining_ms(deadline_ms)),
+            "the offsets cannot be committed with the transaction", error);
     } else {
         status = sl_error_oom(error);
     }
@@ -95,9 +105,10 @@ sl_status sl_kafka_producer_offsets(void *producer, void *consumer, const sl_off
 sl_status sl_kafka_producer_end(void *producer, bool commit, int timeout_ms, sl_error *error)
 {
     struct sl_kafka_client *client = sl_kafka_producer_client(producer);
+    int64_t deadline_ms = sl_deadline_ms(timeout_ms);
     if (commit) {
-        sl_kafka_producer_empty(producer, sl_deadline_ms(EMPTY_MS));
-        return result(client, rd_kafka_commit_transaction(client->rk, timeout_ms),
+        sl_kafka_producer_empty(producer, sl_deadline_ms(within(deadline_ms, EMPTY_MS)));
+        return result(client, rd_kafka_commit_transaction(client->rk, sl_remaining_ms(deadline_ms)),
                       "the transaction is not committed", error);
     }
     return result(client, rd_kafka_abort_transaction(client->rk, timeout_ms),
