@@ -27,6 +27,8 @@ struct gw_meter {
     size_t event_count;
     struct gw_delivered *records;
     size_t record_count, record_capacity;
+    struct gw_gap *gaps;
+    size_t gap_count, gap_capacity;
     void (*written)(void *opaque, bool good);
     void *opaque;
     atomic_bool submitted;
@@ -45,6 +47,7 @@ static void meter_free(struct gw_meter *meter)
     free(meter->layers);
     free(meter->events);
     free(meter->records);
+    free(meter->gaps);
     free(meter->application);
     free(meter->group);
     free(meter);
@@ -166,6 +169,8 @@ void gw_meter_submit(struct gw_meter *meter)
     struct gw_ledger_event *first = meter->events;
     first->records = meter->records;
     first->count = meter->record_count;
+    first->gaps = meter->gaps;
+    first->gap_count = meter->gap_count;
     if (first->kind == GW_LEDGER_USED && (meter->record_count || first->usage.blob_bytes_out))
         first->kind = GW_LEDGER_DELIVERED;
     atomic_fetch_add(&meter->references, 1);
@@ -327,6 +332,17 @@ void gw_meter_record(struct gw_meter *meter, sl_offset offset, size_t bytes)
     if (meter)
         meter->records[meter->record_count++] =
             (struct gw_delivered){offset.offset, offset.partition, (uint32_t)bytes};
+}
+
+void gw_meter_nothing_since(struct gw_meter *meter, sl_offset offset, int64_t since)
+{
+    if (!meter || since >= offset.offset)
+        return;
+    /* Of records that follow each other in an answer it is known. */
+    if (meter->record_count && meter->records[meter->record_count - 1].partition == offset.partition)
+        return;
+    if (sl_array_reserve((void **)&meter->gaps, meter->gap_count, &meter->gap_capacity, sizeof *meter->gaps))
+        meter->gaps[meter->gap_count++] = (struct gw_gap){since, offset.offset, offset.partition};
 }
 
 bool gw_meter_seek(struct gw_meter *meter, sl_offset offset)

@@ -38,6 +38,9 @@ void gw_meter_blob_out(struct gw_meter *meter, int64_t bytes);
 void gw_meter_group(struct gw_meter *meter, const char *group);
 bool gw_meter_reserve(struct gw_meter *meter); /* room for one more record */
 void gw_meter_record(struct gw_meter *meter, sl_offset offset, size_t bytes);
+/* The record that is noted next is the first of its partition's since that offset; without memory for it that
+ * is not said. */
+void gw_meter_nothing_since(struct gw_meter *meter, sl_offset offset, int64_t since);
 /* The group goes to this offset: from there on all counts again. False: no memory. */
 bool gw_meter_seek(struct gw_meter *meter, sl_offset offset);
 

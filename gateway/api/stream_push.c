@@ -65,6 +65,7 @@ static bool add(struct gw_poll *poll, const struct sl_message *message)
     call->last = message->offset;
     if (!gw_meter_reserve(call->meter) || !gw_stream_encode(&call->out, message, !poll->count, false, true))
         return false;
+    gw_meter_nothing_since(call->meter, message->offset, poll->nothing_since);
     gw_meter_record(call->meter, message->offset, message->payload_size);
     return true;
 }

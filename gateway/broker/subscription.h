@@ -40,6 +40,8 @@ struct gw_share {
 struct gw_held {
     rd_kafka_event_t *event; /* keeps the message */
     const rd_kafka_message_t *message;
+    int64_t nothing_since; /* as in gw_poll */
+    bool jumped;           /* over what may be there */
 };
 
 struct gw_subscription {

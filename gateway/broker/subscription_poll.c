@@ -88,16 +88,22 @@ void gw_subscription_note_expired(struct gw_subscription *subscription, uint64_t
 }
 
 /* A message that is not the next one of its partition. Where the log begins behind that, it has expired; else
- * it was never there (the mark of a transaction). */
-static void note_gap(struct gw_subscription *subscription, const struct gw_share *share, int64_t offset)
+ * it was never there (the mark of a transaction). Who begins at the end then, and not at the oldest, has
+ * jumped over what is there. */
+static void note_gap(struct gw_subscription *subscription, const struct gw_share *share, struct gw_held *held)
 {
-    int64_t begin, end, expected = gw_share_next(share);
-    if (expected < 0 || offset <= expected ||
-        rd_kafka_get_watermark_offsets(subscription->rk, subscription->layer->topic, share->partition, &begin,
-                                       &end) ||
-        begin <= expected)
+    int64_t begin = -1, end, expected = gw_share_next(share), offset = held->message->offset;
+    if (expected < 0 || offset <= expected)
         return;
-    gw_subscription_note_expired(subscription, (uint64_t)(offset - expected));
+    bool known = !rd_kafka_get_watermark_offsets(subscription->rk, subscription->layer->topic,
+                                                 share->partition, &begin, &end) &&
+                 begin >= 0;
+    bool expired = known && begin > expected;
+    if (expired)
+        gw_subscription_note_expired(subscription, (uint64_t)(offset - expected));
+    if (subscription->earliest || (known && !expired))
+        held->nothing_since = expected;
+    held->jumped = expired && !subscription->earliest;
 }
 
 /* The marks that end transactions take offsets, and nobody is handed one: without this a layer that is
@@ -138,8 +144,9 @@ static bool take(struct gw_subscription *subscription)
             if (gw_share_next(share) < 0)
                 share->begin = message->offset; /* now it is known */
         } else if (share) {
+            struct gw_held held = {event, message, message->offset, false};
             if (message->offset != gw_share_next(share))
-                note_gap(subscription, share, message->offset);
+                note_gap(subscription, share, &held);
             if (message->offset < share->begin)
                 share->begin =
                     message->offset; /* a log that was cut off: it is read, so it may be committed */
@@ -147,7 +154,7 @@ static bool take(struct gw_subscription *subscription)
             share->met = -1;
             subscription->run_bytes += message->len;
             subscription->run_messages++;
-            subscription->held[subscription->held_count++] = (struct gw_held){event, message};
+            subscription->held[subscription->held_count++] = held;
             subscription->held_bytes += gw_held_bytes(message);
             return true;
         }
@@ -199,10 +206,12 @@ static void fill(struct gw_subscription *subscription, struct gw_poll *poll)
     while (poll->count < max_messages) {
         if (subscription->given == subscription->held_count && !take(subscription))
             break;
-        const rd_kafka_message_t *record = subscription->held[subscription->given].message;
+        const struct gw_held *held = &subscription->held[subscription->given];
+        const rd_kafka_message_t *record = held->message;
         size_t bytes = payload_of(record);
-        if (poll->count && bytes > max_bytes - poll->bytes)
+        if (poll->count && (held->jumped || bytes > max_bytes - poll->bytes))
             break;
+        poll->nothing_since = held->nothing_since;
         if (!gw_message_of_record(record, &message) || !poll->add(poll, &message)) {
             if (!poll->count)
                 poll->status = SL_OUT_OF_MEMORY;

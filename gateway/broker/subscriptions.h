@@ -174,6 +174,9 @@ struct gw_poll {
     struct gw_market_flow *flow; /* what its application may be given of the catalog, beside what the layer
                                   * gives; the caller's link until released; NULL: any */
     bool (*add)(struct gw_poll *poll, const struct sl_message *message); /* false: memory is out */
+    /* For add: from here on the message's partition has nothing before it, neither now nor ever again. The
+     * message's own offset, where more is not known: then it is the answer's first of its partition. */
+    int64_t nothing_since;
     void (*done)(struct gw_poll *poll);
     void (*released)(struct gw_poll *poll); /* settled: the memory is the caller's again. Owner's loop. */
 

@@ -18,7 +18,7 @@ struct line {
     int64_t number;
     union {
         struct gw_usage usage;
-        struct gw_ranges ranges;
+        struct gw_ranges ranges; /* its memory: for reuse */
         int64_t hour;
     };
 };
@@ -88,6 +88,8 @@ void gw_batch_destroy(struct gw_batch **out)
     for (size_t i = 0; i < sizeof tables / sizeof *tables; i++)
         for (size_t k = 0; k < LINES; k++)
             sl_buffer_free(&tables[i]->lines[k].key);
+    for (size_t k = 0; k < LINES; k++)
+        gw_ranges_free(&batch->reached.lines[k].ranges);
     for (size_t i = 0; i < DELIVERIES; i++)
         if (batch->deliveries[i]) {
             sl_buffer_free(&batch->deliveries[i]->key);

@@ -1,6 +1,7 @@
 /*
  * Events as the ledger's topic has them: JSON, so that any consumer can add them up. Records are
- * [[partition, first offset, [bytes, …]], …]: runs of consecutive offsets.
+ * [[partition, first offset, [bytes, …]], …]: runs of consecutive offsets. Gaps are [[partition, first
+ * offset, offset behind the last], …].
  */
 #include "gateway/ledger/internal.h"
 #include "gateway/ledger/records.h"
@@ -42,6 +43,15 @@ static void put_records(struct sl_buffer *out, const struct gw_ledger_event *eve
     sl_buffer_append_text(out, "]");
 }
 
+static void put_gaps(struct sl_buffer *out, const struct gw_ledger_event *event)
+{
+    sl_buffer_append_text(out, ",\"gaps\":[");
+    for (size_t i = 0; i < event->gap_count; i++)
+        sl_buffer_printf(out, "%s[%d,%lld,%lld]", i ? "," : "", (int)event->gaps[i].partition,
+                         (long long)event->gaps[i].first, (long long)event->gaps[i].end);
+    sl_buffer_append_text(out, "]");
+}
+
 bool gw_ledger_event_encode(struct sl_buffer *out, const char *node, const char *writer,
                             const struct gw_ledger_event *event)
 {
@@ -62,6 +72,8 @@ bool gw_ledger_event_encode(struct sl_buffer *out, const char *node, const char 
     }
     if (event->count)
         put_records(out, event);
+    if (event->gap_count)
+        put_gaps(out, event);
     sl_buffer_append_text(out, "}");
     return !out->failed;
 }
@@ -85,6 +97,22 @@ static bool take_run(struct gw_ledger_read *read, const json_t *run)
     return true;
 }
 
+static bool take_gap(struct gw_ledger_read *read, const json_t *gap)
+{
+    const json_t *partition = json_array_get(gap, 0), *first = json_array_get(gap, 1),
+                 *end = json_array_get(gap, 2);
+    if (!json_is_integer(partition) || !json_is_integer(first) || !json_is_integer(end) ||
+        json_integer_value(first) < 0 || json_integer_value(end) < json_integer_value(first))
+        return false;
+    struct gw_gap *gaps = realloc(read->gaps, (read->event.gap_count + 1) * sizeof *gaps);
+    if (!gaps)
+        return false;
+    read->gaps = gaps;
+    gaps[read->event.gap_count++] = (struct gw_gap){json_integer_value(first), json_integer_value(end),
+                                                    (int32_t)json_integer_value(partition)};
+    return true;
+}
+
 static const char *text_of(const json_t *object, const char *name)
 {
     const char *text = json_string_value(json_object_get(object, name));
@@ -93,7 +121,8 @@ static const char *text_of(const json_t *object, const char *name)
 
 static bool take_event(struct gw_ledger_read *read)
 {
-    const json_t *object = read->json, *runs = json_object_get(object, "records");
+    const json_t *object = read->json, *runs = json_object_get(object, "records"),
+                 *gaps = json_object_get(object, "gaps");
     struct gw_ledger_event *event = &read->event;
     size_t kind = 0;
     while (kind < KINDS && strcmp(text_of(object, "kind"), kinds[kind]) != 0)
@@ -116,7 +145,11 @@ static bool take_event(struct gw_ledger_read *read)
     for (size_t i = 0; i < json_array_size(runs); i++)
         if (!take_run(read, json_array_get(runs, i)))
             return false;
+    for (size_t i = 0; i < json_array_size(gaps); i++)
+        if (!take_gap(read, json_array_get(gaps, i)))
+            return false;
     event->records = read->records;
+    event->gaps = read->gaps;
     return true;
 }
 
@@ -133,5 +166,6 @@ void gw_ledger_read_free(struct gw_ledger_read *read)
 {
     json_decref(read->json);
     free(read->records);
+    free(read->gaps);
     *read = (struct gw_ledger_read){.json = NULL};
 }

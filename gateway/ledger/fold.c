@@ -74,13 +74,13 @@ static bool take_records(struct gw_fold *fold, const struct gw_ledger_event *eve
 }
 
 /* Marks what counts of a run of records of one partition, and notes that it is counted. Offsets that lie
- * between them are none: Kafka delivers in order. The end of the run. */
-static size_t count_run(struct gw_record_list *list, size_t from, struct gw_ranges *ranges,
-                        struct gw_delivery *delivery)
+ * between them are none: Kafka delivers in order. *at: the run's begin, then its end. false: no memory. */
+static bool count_run(struct gw_record_list *list, size_t *at, struct gw_ranges *ranges,
+                      struct gw_delivery *delivery)
 {
-    int32_t partition = list->records[from].partition;
-    int64_t first = list->records[from].offset, last = first;
-    size_t to = from;
+    int32_t partition = list->records[*at].partition;
+    int64_t first = list->records[*at].offset, last = first;
+    size_t to = *at;
     for (; to < list->count && list->records[to].partition == partition && list->records[to].offset >= last;
          to++) {
         last = list->records[to].offset;
@@ -89,8 +89,8 @@ static size_t count_run(struct gw_record_list *list, size_t from, struct gw_rang
         delivery->messages += counts;
         delivery->bytes += counts ? list->records[to].bytes : 0;
     }
-    gw_ranges_add(ranges, first, last + 1);
-    return to;
+    *at = to;
+    return gw_ranges_add(ranges, first, last + 1);
 }
 
 static sl_status count_records(struct gw_fold *fold, const struct gw_ledger_event *event,
@@ -101,8 +101,15 @@ static sl_status count_records(struct gw_fold *fold, const struct gw_ledger_even
     for (size_t at = 0; at < list->count && !status;) {
         struct gw_ranges *ranges;
         status = gw_batch_reached(fold->batch, event, list->records[at].partition, &ranges, error);
-        if (!status)
-            at = count_run(list, at, ranges, delivery);
+        if (!status && !count_run(list, &at, ranges, delivery))
+            status = sl_error_oom(error);
+    }
+    for (size_t i = 0; i < event->gap_count && !status; i++) { /* so that ranges become one */
+        const struct gw_gap *gap = &event->gaps[i];
+        struct gw_ranges *ranges;
+        status = gw_batch_reached(fold->batch, event, gap->partition, &ranges, error);
+        if (!status && !gw_ranges_add(ranges, gap->first, gap->end))
+            status = sl_error_oom(error);
     }
     return status;
 }

@@ -17,6 +17,7 @@
 #define TEXT_MAX  ((uint64_t)1 << 20)
 #define TEXTS     (sizeof texts / sizeof *texts)
 #define LAST_KIND GW_LEDGER_BEGUN
+#define GAPS      ((uint64_t)1 << GW_FIGURES) /* beside the figures' bits: gaps follow */
 
 static const size_t texts[] = {
     offsetof(struct gw_ledger_event, application), offsetof(struct gw_ledger_event, hrn),
@@ -51,9 +52,8 @@ static void put_text(struct sl_buffer *out, const char *text)
     sl_buffer_append(out, text ? text : "", size + 1);
 }
 
-static void put_figures(struct sl_buffer *out, const struct gw_usage *usage)
+static void put_figures(struct sl_buffer *out, const struct gw_usage *usage, uint64_t there)
 {
-    uint64_t there = 0;
     for (size_t i = 0; i < GW_FIGURES; i++)
         there |= (uint64_t)(gw_figure(usage, i) != 0) << i;
     gw_number_append(out, there);
@@ -76,18 +76,30 @@ static void put_records(struct sl_buffer *out, const struct gw_ledger_event *eve
     }
 }
 
+static void put_gaps(struct sl_buffer *out, const struct gw_ledger_event *event)
+{
+    gw_number_append(out, event->gap_count);
+    for (size_t i = 0; i < event->gap_count; i++) {
+        gw_number_append(out, (uint32_t)event->gaps[i].partition);
+        gw_number_append(out, (uint64_t)event->gaps[i].first);
+        gw_number_append(out, (uint64_t)(event->gaps[i].end - event->gaps[i].first));
+    }
+}
+
 bool gw_frame_add(struct sl_buffer *out, const struct gw_ledger_event *event)
 {
     gw_number_append(out, event->kind);
     gw_number_append(out, (uint64_t)event->at_ms);
     gw_number_append(out, (uint64_t)event->number);
-    put_figures(out, &event->usage);
+    put_figures(out, &event->usage, event->gap_count ? GAPS : 0);
     for (size_t i = 0; i < TEXTS; i++) {
         const char *text;
         memcpy(&text, (const char *)event + texts[i], sizeof text);
         put_text(out, text);
     }
     put_records(out, event);
+    if (event->gap_count)
+        put_gaps(out, event);
     return !out->failed;
 }
 
@@ -153,11 +165,12 @@ static bool get_text(struct gw_frame_events *events, const char **text)
     return true;
 }
 
-static bool get_figures(struct gw_frame_events *events, struct gw_usage *usage)
+static bool get_figures(struct gw_frame_events *events, struct gw_usage *usage, bool *has_gaps)
 {
     uint64_t there, value;
-    if (!get_number(events, &there) || there >> GW_FIGURES)
+    if (!get_number(events, &there) || there >= 2 * GAPS)
         return false;
+    *has_gaps = there & GAPS;
     for (size_t i = 0; i < GW_FIGURES; i++) {
         if (!(there >> i & 1))
             continue;
@@ -188,34 +201,59 @@ static sl_status not_read(sl_error *error)
     return sl_error_set(error, SL_CHECKSUM_MISMATCH, "a frame has what is no event");
 }
 
-/* Each record takes a byte at least, so what is reserved for them is bounded by the frame. */
+/* How many there are, and room for them. Each takes a byte at least, so that is bounded by the frame. */
+static sl_status get_count(struct gw_frame_events *events, void **array, size_t *capacity, size_t size,
+                           uint64_t *count, sl_error *error)
+{
+    if (!get_number(events, count) || *count > (uint64_t)(events->end - events->at))
+        return not_read(error);
+    if (*count <= *capacity)
+        return SL_OK;
+    void *grown = realloc(*array, (size_t)*count * size);
+    if (!grown)
+        return sl_error_oom(error);
+    *array = grown;
+    *capacity = (size_t)*count;
+    return SL_OK;
+}
+
 static sl_status get_records(struct gw_frame_events *events, struct gw_ledger_event *event, sl_error *error)
 {
     uint64_t count;
-    if (!get_number(events, &count) || count > (uint64_t)(events->end - events->at))
-        return not_read(error);
-    if (count > events->capacity) {
-        struct gw_delivered *records = realloc(events->records, (size_t)count * sizeof *records);
-        if (!records)
-            return sl_error_oom(error);
-        events->records = records;
-        events->capacity = (size_t)count;
-    }
-    while (event->count < count)
+    sl_status status = get_count(events, (void **)&events->records, &events->capacity,
+                                 sizeof *events->records, &count, error);
+    while (!status && event->count < count)
         if (!get_run(events, event, count))
             return not_read(error);
     event->records = events->records;
-    return SL_OK;
+    return status;
+}
+
+static sl_status get_gaps(struct gw_frame_events *events, struct gw_ledger_event *event, sl_error *error)
+{
+    uint64_t count, partition, first, length;
+    sl_status status =
+        get_count(events, (void **)&events->gaps, &events->gap_capacity, sizeof *events->gaps, &count, error);
+    for (; !status && event->gap_count < count; event->gap_count++) {
+        if (!get_number(events, &partition) || !get_number(events, &first) || !get_number(events, &length) ||
+            partition > UINT32_MAX || first > INT64_MAX || length > INT64_MAX - first)
+            return not_read(error);
+        events->gaps[event->gap_count] =
+            (struct gw_gap){(int64_t)first, (int64_t)(first + length), (int32_t)(uint32_t)partition};
+    }
+    event->gaps = events->gaps;
+    return status;
 }
 
 sl_status gw_frame_next(struct gw_frame_events *events, struct gw_ledger_event *event, sl_error *error)
 {
     uint64_t kind, at_ms, number;
+    bool has_gaps;
     *event = (struct gw_ledger_event){.count = 0};
     if (events->at == events->end)
         return SL_NOT_FOUND;
     if (!get_number(events, &kind) || kind > LAST_KIND || !get_number(events, &at_ms) ||
-        !get_number(events, &number) || !get_figures(events, &event->usage))
+        !get_number(events, &number) || !get_figures(events, &event->usage, &has_gaps))
         return not_read(error);
     event->kind = (enum gw_ledger_kind)kind;
     event->at_ms = (int64_t)at_ms;
@@ -226,11 +264,13 @@ sl_status gw_frame_next(struct gw_frame_events *events, struct gw_ledger_event *
             return not_read(error);
         memcpy((char *)event + texts[i], &text, sizeof text);
     }
-    return get_records(events, event, error);
+    sl_status status = get_records(events, event, error);
+    return status || !has_gaps ? status : get_gaps(events, event, error);
 }
 
 void gw_frame_events_free(struct gw_frame_events *events)
 {
     free(events->records);
+    free(events->gaps);
     *events = (struct gw_frame_events){.at = NULL};
 }

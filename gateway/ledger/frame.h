@@ -15,7 +15,8 @@
  * An event is numbers (records.h) and texts, which are their size, their bytes and a NUL: kind, time, number,
  * figures (which of them there are, a bit each, and those), application, catalog, layer, group, topic, how
  * many records, and runs of consecutive offsets of a partition: partition, first offset, how many, the bytes
- * of each.
+ * of each. The bit behind those of the figures: gaps follow, how many, and of each partition, first offset
+ * and length.
  */
 #ifndef GW_LEDGER_FRAME_H
 #define GW_LEDGER_FRAME_H
@@ -53,12 +54,14 @@ bool gw_frame_read(const void *bytes, size_t size, struct gw_frame *frame);
 /* Reading the events of a frame that is whole. */
 struct gw_frame_events {
     const unsigned char *at, *end;
-    struct gw_delivered *records; /* of the event at hand */
+    struct gw_delivered *records; /* of the event at hand, as the gaps */
     size_t capacity;
+    struct gw_gap *gaps;
+    size_t gap_capacity;
 };
 void gw_frame_events(struct gw_frame_events *events, const void *bytes, const struct gw_frame *frame);
-/* The next one; its texts live as long as the frame's bytes, its records until the next call. Errors:
- * SL_NOT_FOUND (there is none), SL_CHECKSUM_MISMATCH (what is there is none), SL_OUT_OF_MEMORY. */
+/* The next one; its texts live as long as the frame's bytes, its records and gaps until the next call.
+ * Errors: SL_NOT_FOUND (there is none), SL_CHECKSUM_MISMATCH (what is there is none), SL_OUT_OF_MEMORY. */
 sl_status gw_frame_next(struct gw_frame_events *events, struct gw_ledger_event *event, sl_error *error);
 void gw_frame_events_free(struct gw_frame_events *events);
 

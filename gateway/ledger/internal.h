@@ -99,6 +99,7 @@ struct gw_ledger_read {
     const char *node, *writer;
     json_t *json;
     struct gw_delivered *records;
+    struct gw_gap *gaps;
 };
 /* false: it is no event, or memory is out. */
 bool gw_ledger_event_decode(const char *text, size_t size, struct gw_ledger_read *read);

@@ -55,6 +55,13 @@ struct gw_delivered {
     uint32_t bytes; /* of its payload */
 };
 
+/* Offsets that hold no record, though what was read lies before and behind them: marks of transactions, what
+ * compaction took. */
+struct gw_gap {
+    int64_t first, end; /* end: behind the last */
+    int32_t partition;
+};
+
 enum gw_ledger_kind {
     GW_LEDGER_USED,      /* usage, which nothing is to follow */
     GW_LEDGER_DELIVERED, /* records, blob bytes, and the call: about to leave */
@@ -76,6 +83,9 @@ struct gw_ledger_event {
     /* DELIVERED: in the order of delivery; SOUGHT: the offsets gone to. */
     const struct gw_delivered *records;
     size_t count;
+    /* DELIVERED: right before some of the records, where that is known. */
+    const struct gw_gap *gaps;
+    size_t gap_count;
     /* What came of it, once it is in the tables: the hour that it counts in, and bytes that it has counted as
      * delivered. */
     int64_t hour, billed;

@@ -1,5 +1,7 @@
 #include "gateway/ledger/records.h"
 
+#include "base/array.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -117,19 +119,44 @@ bool gw_records_decode(const void *bytes, size_t size, struct gw_record_list *li
     return true;
 }
 
-bool gw_ranges_hold(const struct gw_ranges *ranges, int64_t offset)
+void gw_ranges_free(struct gw_ranges *ranges)
 {
-    for (size_t i = ranges->count; i > 0; i--) /* most are asked of the last */
-        if (offset >= ranges->list[i - 1].first)
-            return offset < ranges->list[i - 1].end;
-    return false;
+    free(ranges->list);
+    *ranges = (struct gw_ranges){.count = 0};
 }
 
-void gw_ranges_add(struct gw_ranges *ranges, int64_t first, int64_t end)
+/* The first range that ends at the offset, or behind it. */
+static size_t find_end(const struct gw_ranges *ranges, int64_t offset)
 {
-    size_t from = 0, to;
-    while (from < ranges->count && ranges->list[from].end < first)
-        from++;
+    size_t low = 0, high = ranges->count;
+    if (high && ranges->list[high - 1].end < offset)
+        return high;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (ranges->list[middle].end < offset)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+bool gw_ranges_hold(const struct gw_ranges *ranges, int64_t offset)
+{
+    size_t at = find_end(ranges, offset + 1);
+    return at < ranges->count && ranges->list[at].first <= offset;
+}
+
+static bool reserve_range(struct gw_ranges *ranges)
+{
+    return sl_array_reserve((void **)&ranges->list, ranges->count, &ranges->capacity, sizeof *ranges->list);
+}
+
+bool gw_ranges_add(struct gw_ranges *ranges, int64_t first, int64_t end)
+{
+    size_t from = find_end(ranges, first), to;
+    if (!reserve_range(ranges))
+        return false;
     for (to = from; to < ranges->count && ranges->list[to].first <= end; to++) {
         first = ranges->list[to].first < first ? ranges->list[to].first : first;
         end = ranges->list[to].end > end ? ranges->list[to].end : end;
@@ -137,10 +164,9 @@ void gw_ranges_add(struct gw_ranges *ranges, int64_t first, int64_t end)
     memmove(&ranges->list[from + 1], &ranges->list[to], (ranges->count - to) * sizeof *ranges->list);
     ranges->list[from] = (struct gw_range){first, end};
     ranges->count = ranges->count - (to - from) + 1;
-    if (ranges->count > GW_RANGES_MAX) {
-        ranges->list[1].first = ranges->list[0].first;
+    if (ranges->count > GW_RANGES_MAX)
         memmove(ranges->list, ranges->list + 1, --ranges->count * sizeof *ranges->list);
-    }
+    return true;
 }
 
 void gw_ranges_cut(struct gw_ranges *ranges, int64_t from)
@@ -172,7 +198,8 @@ bool gw_ranges_decode(const void *bytes, size_t size, struct gw_ranges *ranges)
     while (reader.at < reader.end) {
         uint64_t gap, length;
         if (ranges->count == GW_RANGES_MAX || !get(&reader, &gap) || !get(&reader, &length) ||
-            gap > (uint64_t)(INT64_MAX - before) || length > (uint64_t)(INT64_MAX - before) - gap)
+            gap > (uint64_t)(INT64_MAX - before) || length > (uint64_t)(INT64_MAX - before) - gap ||
+            !reserve_range(ranges))
             return false;
         int64_t first = before + (int64_t)gap;
         before = first + (int64_t)length;

@@ -41,20 +41,25 @@ bool gw_records_encode(struct sl_buffer *out, const struct gw_record_list *list)
 /* Replaces what is in the list. false: damaged, or no memory. */
 bool gw_records_decode(const void *bytes, size_t size, struct gw_record_list *list);
 
-/* Offsets that were counted. More ranges than there is room for become one, beginning with the lowest: what
- * lies between them then counts as counted. */
-#define GW_RANGES_MAX 64
+/*
+ * Offsets that were counted: ascending ranges that do not touch, the list its user's (gw_ranges_free; what is
+ * zeroed is empty). With more than GW_RANGES_MAX the lowest is forgotten, so that what lies in it counts
+ * again when it is delivered again: nothing is ever taken as counted that was not.
+ */
+#define GW_RANGES_MAX 4096
 struct gw_ranges {
     struct gw_range {
         int64_t first, end; /* end: behind the last */
-    } list[GW_RANGES_MAX + 1];
-    size_t count;
+    } * list;
+    size_t count, capacity;
 };
+void gw_ranges_free(struct gw_ranges *ranges);
 bool gw_ranges_hold(const struct gw_ranges *ranges, int64_t offset);
-void gw_ranges_add(struct gw_ranges *ranges, int64_t first, int64_t end);
+bool gw_ranges_add(struct gw_ranges *ranges, int64_t first, int64_t end); /* false: no memory */
 /* Nothing from that offset on is counted any more. */
 void gw_ranges_cut(struct gw_ranges *ranges, int64_t from);
 bool gw_ranges_encode(struct sl_buffer *out, const struct gw_ranges *ranges);
+/* Replaces what is in there. false: damaged, or no memory. */
 bool gw_ranges_decode(const void *bytes, size_t size, struct gw_ranges *ranges);
 
 #endif

@@ -26,6 +26,10 @@ static void expect_same(const struct gw_ledger_event *a, const struct gw_ledger_
         expect(a->records[i].offset == b->records[i].offset &&
                a->records[i].partition == b->records[i].partition &&
                a->records[i].bytes == b->records[i].bytes);
+    expect(a->gap_count == b->gap_count);
+    for (size_t i = 0; i < a->gap_count; i++)
+        expect(a->gaps[i].first == b->gaps[i].first && a->gaps[i].end == b->gaps[i].end &&
+               a->gaps[i].partition == b->gaps[i].partition);
 }
 
 static void write_again(const struct gw_ledger_event *event)

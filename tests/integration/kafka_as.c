@@ -12,6 +12,7 @@
  *                                     burden TOPIC SIZE    (one message of so many bytes)
  *                                     transact TOPIC ID    (one message, in a transaction of that id)
  *
+ * CA-FILE - : a Kafka that is not secured, which wants no token.
  * burden prints for how many ms Kafka then wants to hear no more of this client.
  * KAFKA_AS_CLIENT: the client id. Prints what it got; exit status 1: Kafka refused, whose reason is the last
  * line on standard error.
@@ -87,9 +88,11 @@ static rd_kafka_t *open_as(char **arguments, rd_kafka_type_t type, const char *g
     if (transaction)
         set(conf, "transactional.id", transaction);
     set(conf, "bootstrap.servers", arguments[1]);
-    set(conf, "ssl.ca.location", arguments[2]);
-    set(conf, "security.protocol", "sasl_ssl");
-    set(conf, "sasl.mechanism", "OAUTHBEARER");
+    if (strcmp(arguments[2], "-") != 0) {
+        set(conf, "ssl.ca.location", arguments[2]);
+        set(conf, "security.protocol", "sasl_ssl");
+        set(conf, "sasl.mechanism", "OAUTHBEARER");
+    }
     if (group)
         set(conf, "group.id", group);
     if (type == RD_KAFKA_CONSUMER)
@@ -274,7 +277,7 @@ static void drop(char **arguments)
 int main(int count, char **arguments)
 {
     FILE *file = count >= 5 ? fopen(arguments[3], "r") : NULL;
-    if (!file || !fgets(token, sizeof token, file)) {
+    if (!file || (!fgets(token, sizeof token, file) && strcmp(arguments[2], "-") != 0)) {
         fprintf(stderr, "usage: kafka_as BROKERS CA-FILE TOKEN-FILE WHAT…\n");
         return 2;
     }

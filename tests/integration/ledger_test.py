@@ -12,6 +12,7 @@ import resource
 import shutil
 import socket
 import sqlite3
+import subprocess
 import tempfile
 import threading
 import time
@@ -436,6 +437,48 @@ class Ledger(TestCase):
             subscription.receive(8)
             self.assertEqual(self.book.usage(hrn)["messages_out"], before + more)
             self.assertEqual(subscription.delete().status, 200)
+        self.stop(running)
+
+    def test_ledger_counts_what_was_passed_over(self):
+        """A client that goes forward time and again, and never back, has what lies between counted when it comes."""
+        running, gateway = self.start()
+        hrn = self.offer(gateway, parallelization=1)
+        entries = [{"partition": "p", "data": base64.b64encode(b"x" * 10).decode()}] * 300
+        answer = gateway.post(f"{gateway.base('publish', 'v2', hrn)}/layers/data/partitions", {"partitions": entries})
+        self.assertEqual(answer.status, 204, answer.text)
+        subscription = Subscription(gateway, hrn, "data", properties=EARLIEST)
+        for place in range(0, 300, 3):
+            self.assertEqual(subscription.seek([{"partition": 0, "offset": place}]).status, 200)
+            url = subscription.url("partitions") + "?maxMessages=1&maxWaitMs=20000"
+            offsets = [m["offset"]["offset"] for m in gateway.get(url).json()["messages"]]
+            self.assertEqual(offsets, [place])
+        self.assertEqual(subscription.delete().status, 200)
+        self.assertEqual(self.book.usage(hrn)["messages_out"], 100)
+        subscription = Subscription(gateway, hrn, "data", properties=EARLIEST)  # nothing was committed
+        subscription.receive(300)
+        self.assertEqual(self.book.usage(hrn)["messages_out"], 300)
+        self.assertEqual(subscription.delete().status, 200)
+        self.stop(running)
+
+    def test_ledger_passes_over_marks_of_transactions(self):
+        """They take offsets, and are no more than that: what lies on both sides of one is one range."""
+        running, gateway = self.start()
+        hrn = self.offer(gateway, parallelization=1)
+        catalogs = sqlite3.connect(f"file:{running.data}/catalogs.db?mode=ro", uri=True)
+        topic, = catalogs.execute("SELECT topic FROM layers WHERE hrn = ?", (hrn,)).fetchone()
+        catalogs.close()
+        program = os.path.join(os.path.dirname(self.platform.binaries), "tests/kafka_as")
+        for _ in range(5):
+            subprocess.run([program, self.platform.brokers, "-", "/dev/null", "transact", topic, topic], check=True,
+                           stdout=subprocess.DEVNULL, timeout=60)
+        subscription = Subscription(gateway, hrn, "data", properties=EARLIEST)
+        url = subscription.url("partitions") + "?maxMessages=1&maxWaitMs=20000"
+        offsets = [gateway.get(url).json()["messages"][0]["offset"]["offset"] for _ in range(5)]
+        self.assertEqual(offsets, [0, 2, 4, 6, 8])
+        ranges = "SELECT hex(ranges) FROM reached WHERE topic IN (SELECT topic FROM deliveries WHERE hrn = ?)"
+        self.assertEqual(self.book.ask(ranges, hrn), [("0009",)])
+        self.assertEqual(self.book.usage(hrn)["messages_out"], 5)
+        self.assertEqual(subscription.delete().status, 200)
         self.stop(running)
 
     def test_ledger_counts_event_streams(self):

@@ -297,12 +297,51 @@ static void offsets_that_are_left_out_may_come_later(void **state)
     expect_counted(fixture, 20);
     settle(fixture, deliver(fixture, 0, 10, 1000));
     expect_counted(fixture, 1010);
-    for (int64_t i = 0; i < 3 * GW_RANGES_MAX; i++)
+    for (int64_t i = 1; i < GW_RANGES_MAX; i++) /* beside the one that is there */
         settle(fixture, deliver(fixture, 0, FULL + 2 * i, 1));
-    expect_counted(fixture, 1010 + 3 * GW_RANGES_MAX);
-    for (int64_t i = 0; i < 3 * GW_RANGES_MAX; i++)
+    expect_counted(fixture, 1009 + GW_RANGES_MAX);
+    settle(fixture, deliver(fixture, 0, 0, 1010));
+    for (int64_t i = 1; i < GW_RANGES_MAX; i++)
         settle(fixture, deliver(fixture, 0, FULL + 2 * i, 1));
-    expect_counted(fixture, 1010 + 3 * GW_RANGES_MAX);
+    expect_counted(fixture, 1009 + GW_RANGES_MAX);
+    settle(fixture, deliver(fixture, 0, FULL + 2, 2 * GW_RANGES_MAX - 2)); /* what lies between is new */
+    expect_counted(fixture, 1010 + 2 * GW_RANGES_MAX - 2);
+}
+
+/* However often it goes forward, and never back: what it has passed over counts when it is delivered. */
+static void what_was_passed_over_is_never_free(void **state)
+{
+    struct fixture *fixture = *state;
+    const int64_t more = 10, places = GW_RANGES_MAX + more;
+    for (int64_t i = 0; i < places; i++) {
+        seek(fixture, 0, 10 * i);
+        settle(fixture, deliver(fixture, 0, 10 * i, 1));
+    }
+    expect_counted(fixture, places);
+    settle(fixture, deliver(fixture, 0, 0, (size_t)(10 * places)));
+    expect_counted(fixture, 10 * places + more); /* the lowest were forgotten, and count again */
+}
+
+/* Marks of transactions, where deliveries begin or end, are not what was passed over. */
+static void where_nothing_is_makes_no_ranges(void **state)
+{
+    struct fixture *fixture = *state;
+    for (int64_t i = 0; i < 2 * GW_RANGES_MAX; i++) {
+        const struct gw_delivered record = {2 * i + 1, 0, BYTES};
+        const struct gw_gap gap = {2 * i, 2 * i + 1, 0};
+        struct gw_ledger_event event = fixture->event;
+        event.kind = GW_LEDGER_DELIVERED;
+        event.number = ++fixture->number;
+        event.records = &record;
+        event.gaps = &gap;
+        event.count = event.gap_count = 1;
+        apply(fixture, &event);
+        settle(fixture, event.number);
+    }
+    expect_counted(fixture, 2 * GW_RANGES_MAX);
+    assert_true(ask(fixture, "SELECT length(ranges) FROM reached") < 10); /* one */
+    settle(fixture, deliver(fixture, 0, 0, 4 * GW_RANGES_MAX));
+    expect_counted(fixture, 2 * GW_RANGES_MAX);
 }
 
 static void blobs_count_each_time(void **state)
@@ -487,6 +526,8 @@ CASES_MAIN(cmocka_unit_test_setup_teardown(each_record_counts_once, setup, teard
            cmocka_unit_test_setup_teardown(a_restart_breaks_what_is_open, setup, teardown),
            cmocka_unit_test_setup_teardown(hours_are_utc_and_never_go_back, setup, teardown),
            cmocka_unit_test_setup_teardown(offsets_that_are_left_out_may_come_later, setup, teardown),
+           cmocka_unit_test_setup_teardown(what_was_passed_over_is_never_free, setup, teardown),
+           cmocka_unit_test_setup_teardown(where_nothing_is_makes_no_ranges, setup, teardown),
            cmocka_unit_test_setup_teardown(blobs_count_each_time, setup, teardown),
            cmocka_unit_test_setup_teardown(use_is_added_up, setup, teardown),
            cmocka_unit_test_setup_teardown(a_changed_row_is_found_and_left_alone, setup, teardown),

@@ -181,6 +181,43 @@ static void what_was_appended_is_found_again(void **state)
     assert_int_equal(file.st_size, GW_JOURNAL_FILE);
 }
 
+static void records_and_gaps_come_back_from_a_frame(void **state)
+{
+    (void)state;
+    const struct gw_delivered records[] = {{7, 1, 10}, {8, 1, 20}, {3, 0, 0}};
+    const struct gw_gap gaps[] = {{5, 7, 1}, {0, 3, 0}};
+    const struct gw_ledger_event event = {.kind = GW_LEDGER_DELIVERED,
+                                          .usage = {.calls_out = 1, .blob_bytes_out = 3},
+                                          .records = records,
+                                          .count = 3,
+                                          .gaps = gaps,
+                                          .gap_count = 2};
+    struct gw_frame_events events = {.at = NULL};
+    struct gw_ledger_event again;
+    struct gw_frame frame;
+    struct sl_buffer bytes;
+    sl_buffer_init(&bytes, GW_FRAME_MAX);
+    assert_true(gw_frame_begin(&bytes) && gw_frame_add(&bytes, &event) && gw_frame_add(&bytes, &event));
+    gw_frame_end(&bytes, NODE, WRITER, 1, 2);
+    assert_true(gw_frame_read(bytes.data, bytes.size, &frame));
+    gw_frame_events(&events, bytes.data, &frame);
+    for (int n = 0; n < 2; n++) {
+        assert_int_equal(gw_frame_next(&events, &again, NULL), SL_OK);
+        assert_int_equal(again.usage.calls_out + again.usage.blob_bytes_out, 4);
+        assert_int_equal(again.count, 3);
+        assert_memory_equal(again.records, records, sizeof records);
+        assert_int_equal(again.gap_count, 2);
+        for (size_t i = 0; i < 2; i++) {
+            assert_int_equal(again.gaps[i].partition, gaps[i].partition);
+            assert_int_equal(again.gaps[i].first, gaps[i].first);
+            assert_int_equal(again.gaps[i].end, gaps[i].end);
+        }
+    }
+    assert_int_equal(gw_frame_next(&events, &again, NULL), SL_NOT_FOUND);
+    gw_frame_events_free(&events);
+    sl_buffer_free(&bytes);
+}
+
 static void a_torn_end_is_left_out(void **state)
 {
     struct fixture *fixture = *state;
@@ -579,6 +616,7 @@ static void what_cannot_be_folded_stays_in_the_journal(void **state)
 }
 
 CASES_MAIN(cmocka_unit_test_setup_teardown(what_was_appended_is_found_again, setup, teardown),
+           cmocka_unit_test(records_and_gaps_come_back_from_a_frame),
            cmocka_unit_test_setup_teardown(a_torn_end_is_left_out, setup, teardown),
            cmocka_unit_test_setup_teardown(a_damaged_frame_with_others_behind_it_is_told, setup, teardown),
            cmocka_unit_test_setup_teardown(what_lacks_behind_a_copy_is_told, setup, teardown),

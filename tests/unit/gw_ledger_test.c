@@ -227,6 +227,9 @@ static void events_come_back_from_the_topic(void **state)
     event.number = 12;
     event.records = records;
     event.count = 4;
+    const struct gw_gap gaps[] = {{5, 7, 1}, {0, INT64_C(5000000000), 2}};
+    event.gaps = gaps;
+    event.gap_count = 2;
     event.usage = (struct gw_usage){.calls_out = 1, .blob_bytes_out = INT64_C(5000000000)};
     struct sl_buffer text;
     sl_buffer_init(&text, 10000);
@@ -236,7 +239,8 @@ static void events_come_back_from_the_topic(void **state)
                    "\"number\":12,\"application\":\"app\",\"catalog\":\"hrn:catalog\",\"layer\":\"layer\","
                    "\"group\":\"a \\\"group\\\"\",\"topic\":\"topic\",\"callsOut\":1,"
                    "\"blobBytesOut\":5000000000,"
-                   "\"records\":[[1,7,[10,20]],[0,3,[0]],[1,9,[4000000000]]]}");
+                   "\"records\":[[1,7,[10,20]],[0,3,[0]],[1,9,[4000000000]]],"
+                   "\"gaps\":[[1,5,7],[2,0,5000000000]]}");
     struct gw_ledger_read read;
     assert_true(gw_ledger_event_decode(text.data, text.size, &read));
     assert_int_equal(read.event.kind, GW_LEDGER_DELIVERED);
@@ -246,13 +250,21 @@ static void events_come_back_from_the_topic(void **state)
     assert_memory_equal(&read.event.usage, &event.usage, sizeof event.usage);
     assert_int_equal(read.event.count, 4);
     assert_memory_equal(read.event.records, records, sizeof records);
+    assert_int_equal(read.event.gap_count, 2);
+    for (size_t i = 0; i < 2; i++) {
+        assert_int_equal(read.event.gaps[i].first, gaps[i].first);
+        assert_int_equal(read.event.gaps[i].end, gaps[i].end);
+        assert_int_equal(read.event.gaps[i].partition, gaps[i].partition);
+    }
     gw_ledger_read_free(&read);
     static const char *const wrong[] = {"",
                                         "{}",
                                         "[]",
                                         "{\"kind\":\"else\"}",
                                         "{\"kind\":\"delivered\",\"records\":[[1,7]]}",
-                                        "{\"kind\":\"delivered\",\"records\":[[\"1\",7,[1]]]}"};
+                                        "{\"kind\":\"delivered\",\"records\":[[\"1\",7,[1]]]}",
+                                        "{\"kind\":\"delivered\",\"gaps\":[[1,7]]}",
+                                        "{\"kind\":\"delivered\",\"gaps\":[[1,7,6]]}"};
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
         assert_false(gw_ledger_event_decode(wrong[i], strlen(wrong[i]), &read));
     sl_buffer_free(&text);
