@@ -442,27 +442,29 @@ static void revoke(struct gw_request *request)
     go_on(call, status, &error);
 }
 
-#define ROUTE(method_, pattern_, access_, handle_, name_)                                                    \
+#define ROUTE(method_, pattern_, query_, access_, handle_, name_)                                            \
     {                                                                                                        \
         .method = (method_), .pattern = CONFIG pattern_, .flags = GW_ROUTE_EXTENSION, .access = (access_),   \
-        .max_body = BODY_MAX, .handle = (handle_), .name = (name_)                                           \
+        .query = (query_), .max_body = BODY_MAX, .handle = (handle_), .name = (name_)                        \
     }
 /* An administrator could grant itself the right to manage: so it need not. */
 #define GRANTS (GW_ACCESS_MANAGE | GW_ACCESS_ADMIN)
 
 const struct gw_route gw_application_routes[] = {
-    ROUTE("GET", "/applications", GW_ACCESS_ADMIN, list, "config.application.list"),
-    ROUTE("POST", "/applications", GW_ACCESS_ADMIN, create, "config.application.create"),
-    ROUTE("GET", "/applications/{application}", GW_ACCESS_ADMIN, show, "config.application.get"),
-    ROUTE("DELETE", "/applications/{application}", GW_ACCESS_ADMIN, delete, "config.application.delete"),
-    ROUTE("POST", "/applications/{application}/keys", GW_ACCESS_ADMIN, rotate, "config.application.rotate"),
-    ROUTE("GET", "/grants", GW_ACCESS_ADMIN, grants, "config.grant.list"),
-    ROUTE("PUT", "/grants/{application}", GW_ACCESS_ADMIN, grant, "config.grant.set"),
-    ROUTE("PATCH", "/grants/{application}", GW_ACCESS_ADMIN, grant, "config.grant.add"),
-    ROUTE("DELETE", "/grants/{application}", GW_ACCESS_ADMIN, revoke, "config.grant.delete"),
-    ROUTE("GET", "/catalogs/{hrn}/grants", GRANTS, grants, "config.grant.list"),
-    ROUTE("PUT", "/catalogs/{hrn}/grants/{application}", GRANTS, grant, "config.grant.set"),
-    ROUTE("PATCH", "/catalogs/{hrn}/grants/{application}", GRANTS, grant, "config.grant.add"),
-    ROUTE("DELETE", "/catalogs/{hrn}/grants/{application}", GRANTS, revoke, "config.grant.delete"),
+    ROUTE("GET", "/applications", "limit pageToken", GW_ACCESS_ADMIN, list, "config.application.list"),
+    ROUTE("POST", "/applications", NULL, GW_ACCESS_ADMIN, create, "config.application.create"),
+    ROUTE("GET", "/applications/{application}", NULL, GW_ACCESS_ADMIN, show, "config.application.get"),
+    ROUTE("DELETE", "/applications/{application}", NULL, GW_ACCESS_ADMIN, delete,
+          "config.application.delete"),
+    ROUTE("POST", "/applications/{application}/keys", NULL, GW_ACCESS_ADMIN, rotate,
+          "config.application.rotate"),
+    ROUTE("GET", "/grants", NULL, GW_ACCESS_ADMIN, grants, "config.grant.list"),
+    ROUTE("PUT", "/grants/{application}", NULL, GW_ACCESS_ADMIN, grant, "config.grant.set"),
+    ROUTE("PATCH", "/grants/{application}", NULL, GW_ACCESS_ADMIN, grant, "config.grant.add"),
+    ROUTE("DELETE", "/grants/{application}", "rights", GW_ACCESS_ADMIN, revoke, "config.grant.delete"),
+    ROUTE("GET", "/catalogs/{hrn}/grants", NULL, GRANTS, grants, "config.grant.list"),
+    ROUTE("PUT", "/catalogs/{hrn}/grants/{application}", NULL, GRANTS, grant, "config.grant.set"),
+    ROUTE("PATCH", "/catalogs/{hrn}/grants/{application}", NULL, GRANTS, grant, "config.grant.add"),
+    ROUTE("DELETE", "/catalogs/{hrn}/grants/{application}", "rights", GRANTS, revoke, "config.grant.delete"),
 };
 const size_t gw_application_route_count = sizeof gw_application_routes / sizeof *gw_application_routes;

@@ -413,6 +413,7 @@ const struct gw_route gw_group_routes[] = {
      .pattern = LAYER "/groups/{group}/offsets",
      .flags = GW_ROUTE_EXTENSION,
      .max_body = BODY_MAX,
+     .query = "dryRun",
      .handle = reset,
      .access = GW_ACCESS_READ,
      .counted = GW_COUNTED_OUT,

@@ -100,9 +100,10 @@ bool gw_stream_body(struct gw_request *request, json_t **value)
     return false;
 }
 
+#define MEMBER "mode subscriptionId consumerId"
 #define ONE(method_, pattern_, flags_, access_, handle_, name_)                                              \
     {                                                                                                        \
-        .method = (method_), .pattern = (pattern_), .flags = (flags_), .access = (access_),                  \
+        .method = (method_), .pattern = (pattern_), .flags = (flags_), .access = (access_), .query = MEMBER, \
         .counted = GW_COUNTED_OUT, .max_body = BODY_MAX, .handle = (handle_), .name = (name_)                \
     }
 #define BOTH(method_, path_, flags_, access_, handle_, name_)                                                \

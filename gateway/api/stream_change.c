@@ -1,4 +1,5 @@
 /* PUT …/offsets, …/seek, …/pause, …/resume, GET …/positions, DELETE …/subscribe. */
+#include "gateway/api/config.h"
 #include "gateway/api/metering.h"
 #include "gateway/api/stream.h"
 
@@ -150,7 +151,8 @@ static struct changing *take_offsets(struct gw_request *request, const json_t *b
     /* A commit of nothing is one: the official SDKs send it after an empty poll. */
     if (!json_is_array(list) || (!count && kind != GW_COMMIT) || count > OFFSETS_MAX) {
         gw_respond_errorf(request, 400, "bad-offsets", "send {\"offsets\":[{\"partition\":0,\"offset\":0}]}",
-                          "\"offsets\" must be an array of 1 to %d offsets", OFFSETS_MAX);
+                          "\"offsets\" must be an array of %s%d offsets",
+                          kind == GW_COMMIT ? "at most " : "1 to ", OFFSETS_MAX);
         return NULL;
     }
     struct changing *call = changing_new(request, kind, count);
@@ -176,11 +178,26 @@ void gw_stream_commit(struct gw_request *request)
         start(call);
 }
 
+/* Whether the body of an extension has these members only, or answers: one that is misspelt would mean less.
+ */
+static bool has_only(struct gw_request *request, const json_t *body, const char *const *names, size_t count,
+                     const char *code, const char *help)
+{
+    sl_error error;
+    if (!gw_check_members(body, names, count, &error))
+        return true;
+    gw_respond_error(request, 400, code, error.text, help);
+    return false;
+}
+
 /* {"to":"begin"|"end"|"time"}. NULL: answered. */
 static struct changing *take_place(struct gw_request *request, const json_t *body)
 {
     const char *where = json_string_value(json_object_get(body, "to"));
     const json_t *time = json_object_get(body, "timestamp");
+    static const char *const members[] = {"to", "timestamp"};
+    if (!has_only(request, body, members, where && !strcmp(where, "time") ? 2 : 1, "bad-offsets", SEEK_HELP))
+        return NULL;
     if (where && !strcmp(where, "begin"))
         return changing_new(request, GW_SEEK_BEGIN, 0);
     if (where && !strcmp(where, "end"))
@@ -222,6 +239,9 @@ static struct changing *take_partitions(struct gw_request *request, const json_t
 {
     const json_t *list = json_object_get(body, "partitions");
     size_t count = json_array_size(list);
+    static const char *const members[] = {"partitions"};
+    if (!has_only(request, body, members, 1, "bad-partitions", PAUSE_HELP))
+        return NULL;
     if (list && (!count || count > OFFSETS_MAX)) {
         gw_respond_errorf(request, 400, "bad-partitions", PAUSE_HELP,
                           "\"partitions\" must be an array of 1 to %d Kafka partitions", OFFSETS_MAX);

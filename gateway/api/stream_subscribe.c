@@ -1,4 +1,5 @@
 /* POST …/subscribe and DELETE …/subscribe. */
+#include "gateway/api/config.h"
 #include "gateway/api/consumer_properties.h"
 #include "gateway/api/failures.h"
 #include "gateway/api/metering.h"
@@ -193,9 +194,12 @@ static bool take_properties(struct subscribing *call)
     if (!gw_stream_body(call->request, &body))
         return false;
     sl_error error;
-    json_t *given = json_object_get(body, "kafkaConsumerProperties");
-    sl_status status =
-        gw_consumer_properties_parse(json_is_null(given) ? NULL : given, &call->properties, &error);
+    /* Misspelt, it would be the default group, whose messages others get. */
+    static const char *const members[] = {"kafkaConsumerProperties"};
+    json_t *given = json_object_get(body, *members);
+    sl_status status = gw_check_members(body, members, 1, &error);
+    if (!status)
+        status = gw_consumer_properties_parse(json_is_null(given) ? NULL : given, &call->properties, &error);
     json_decref(body);
     if (!status)
         return true;

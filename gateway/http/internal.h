@@ -220,6 +220,8 @@ bool gw_peer_is_clear(struct gw_request *request);
 /* rules.c: false: answered. length: of the header Content-Length; NULL: none. */
 bool gw_expectation_is_known(struct gw_request *request);
 bool gw_body_is_fit(struct gw_request *request, const char *length);
+/* Whether the query's parameters are the route's, or answers. */
+bool gw_query_is_known(struct gw_request *request);
 /* What a browser is told: whether at all; in each answer; and when it asks beforehand. methods: as Allow's.
  */
 void gw_cors_judge(struct gw_request *request);

@@ -334,7 +334,8 @@ static void admit(struct gw_request *request)
         request->allowed = request->max_body;
     if (bytes >= 0 && (uint64_t)bytes > request->max_body)
         refuse_size(request);
-    else if (gw_body_is_fit(request, length) && route->flags & GW_ROUTE_STREAMED && route->begin)
+    else if (gw_query_is_known(request) && gw_body_is_fit(request, length) &&
+             route->flags & GW_ROUTE_STREAMED && route->begin)
         route->begin(request);
 }
 

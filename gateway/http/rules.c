@@ -83,6 +83,51 @@ bool gw_body_is_fit(struct gw_request *request, const char *length)
     return false;
 }
 
+/* Whether name is one of those in names, with a blank between. */
+static bool is_among(const char *names, const char *name)
+{
+    size_t length = strlen(name);
+    while (*names) {
+        size_t size = strcspn(names, " ");
+        if (size == length && !memcmp(names, name, size))
+            return true;
+        names += size + strspn(names + size, " ");
+    }
+    return false;
+}
+
+struct stranger {
+    const char *names, *found;
+};
+
+static bool look_at_parameter(void *opaque, const char *name, const char *value)
+{
+    struct stranger *stranger = opaque;
+    (void)value;
+    if (!is_among(stranger->names, name))
+        stranger->found = name;
+    return !stranger->found;
+}
+
+bool gw_query_is_known(struct gw_request *request)
+{
+    const struct gw_route *route = request->route->route;
+    if (!request->query || !(route->flags & GW_ROUTE_EXTENSION))
+        return true;
+    struct stranger stranger = {.names = route->query ? route->query : ""};
+    gw_request_each_query(request, look_at_parameter, &stranger);
+    if (!stranger.found)
+        return true;
+    char cure[200];
+    if (route->query)
+        snprintf(cure, sizeof cure, "correct it, or leave it out; there are: %s", route->query);
+    else
+        snprintf(cure, sizeof cure, "leave it out; the call has no parameters in its query");
+    gw_respond_errorf(request, 400, "bad-parameter", cure, "the call has no parameter %.100s",
+                      stranger.found);
+    return false;
+}
+
 void gw_cors_judge(struct gw_request *request)
 {
     const struct gw_cors *cors = &request->loop->server->cors;

@@ -44,9 +44,13 @@ struct gw_route {
     const char *method;  /* "GET"; HEAD is served by GET's handler, OPTIONS by the server */
     const char *pattern; /* "/stream/v2/catalogs/{hrn}/layers/{layer}/subscribe" */
     unsigned flags;
-    unsigned access;   /* what it asks of the application; authenticate reads it, the server does not */
-    unsigned counted;  /* as what the Marketplace counts it; likewise */
-    size_t max_body;   /* bytes; more is 413. 0: the server's default; GW_BODY_UNBOUNDED: the handler's */
+    unsigned access;  /* what it asks of the application; authenticate reads it, the server does not */
+    unsigned counted; /* as what the Marketplace counts it; likewise */
+    size_t max_body;  /* bytes; more is 413. 0: the server's default; GW_BODY_UNBOUNDED: the handler's */
+    /* GW_ROUTE_EXTENSION: the names of the query's parameters, with a blank between; others are refused,
+     * since one misspelt would not do what it says. NULL: none. Of the official API's calls unknown ones are
+     * passed over, as HERE's do. */
+    const char *query;
     gw_handler handle; /* the whole request is there */
     /* GW_ROUTE_STREAMED: begin is called when the headers are in, data for each piece of the body, handle at
      * its end. An answer given in begin or data is sent when the body has ended (libmicrohttpd cannot do so

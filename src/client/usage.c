@@ -65,31 +65,45 @@ static void append_text(struct sl_buffer *url, const char *name, const char *val
     sl_buffer_append_text(url, "&");
 }
 
-static void append_filter(struct sl_buffer *url, const sl_usage_filter *filter)
+/* A kind of list. */
+struct kind {
+    const char *name; /* of its path, and of the answer's member */
+    size_t size;      /* of an item */
+    bool (*read)(const json_t *value, void *out);
+    bool summed; /* by the filter's granularity */
+};
+
+/* kind: of what is asked for; NULL: it is no list, and has neither pages nor times. */
+static void append_filter(struct sl_buffer *url, const struct kind *kind, const sl_usage_filter *filter)
 {
+    if (kind)
+        append_text(url, "limit", PAGE);
     if (!filter)
         return;
     append_text(url, "application", filter->application);
     append_text(url, "catalog", filter->hrn);
     append_text(url, "layer", filter->layer);
+    if (!kind)
+        return;
     if (filter->from_ms >= 0)
         sl_buffer_printf(url, "from=%lld&", (long long)filter->from_ms);
     if (filter->to_ms >= 0)
         sl_buffer_printf(url, "to=%lld&", (long long)filter->to_ms);
-    append_text(url, "granularity", granularities[filter->granularity]);
+    if (kind->summed)
+        append_text(url, "granularity", granularities[filter->granularity]);
 }
 
 /* One call of usage v1. token (NULL: none): of the page before. */
-static sl_status call(sl_client *client, const char *path, const sl_usage_filter *filter, const char *token,
-                      json_t **out, sl_error *error)
+static sl_status call(sl_client *client, const char *path, const struct kind *kind,
+                      const sl_usage_filter *filter, const char *token, json_t **out, sl_error *error)
 {
     char *base = NULL;
     struct sl_buffer url;
     sl_buffer_init(&url, 65536);
     sl_status status = sl_client_extension_url(client, NULL, "usage", "v1", "tell of usage", &base, error);
     if (!status) {
-        sl_buffer_printf(&url, "%s/%s?limit=" PAGE "&", base, path);
-        append_filter(&url, filter);
+        sl_buffer_printf(&url, "%s/%s?", base, path);
+        append_filter(&url, kind, filter);
         append_text(&url, "pageToken", token);
         status =
             url.failed ? sl_error_oom(error) : sl_client_call_json(client, "GET", url.data, NULL, out, error);
@@ -151,13 +165,6 @@ static bool read_unconfirmed(const json_t *value, void *out)
            read_number(value, "blobBytesOut", &delivery->blob_bytes);
 }
 
-/* A kind of list. */
-struct kind {
-    const char *name; /* of its path, and of the answer's member */
-    size_t size;      /* of an item */
-    bool (*read)(const json_t *value, void *out);
-};
-
 static sl_status add_page(const struct kind *kind, const json_t *page, struct items *items, sl_error *error)
 {
     json_t *found = json_object_get(page, kind->name);
@@ -184,7 +191,7 @@ static sl_status get(sl_client *client, const struct kind *kind, const sl_usage_
         status = sl_error_oom(error);
     while (!status) {
         json_t *page = NULL;
-        status = call(client, kind->name, filter, token, &page, error);
+        status = call(client, kind->name, kind, filter, token, &page, error);
         if (!status)
             status = add_page(kind, page, items, error);
         free(token);
@@ -204,7 +211,7 @@ static sl_status get(sl_client *client, const struct kind *kind, const sl_usage_
 sl_status sl_usage_list_get(sl_client *client, const sl_usage_filter *filter, sl_usage_list **list,
                             sl_error *error)
 {
-    static const struct kind kind = {"usage", sizeof(sl_usage), read_usage};
+    static const struct kind kind = {"usage", sizeof(sl_usage), read_usage, .summed = true};
     if (!list)
         return sl_error_set(error, SL_INVALID_ARGUMENT, "sl_usage_list_get: list is NULL");
     if (!(*list = calloc(1, sizeof **list)))
@@ -218,7 +225,8 @@ sl_status sl_usage_list_get(sl_client *client, const sl_usage_filter *filter, sl
 sl_status sl_usage_unconfirmed_list_get(sl_client *client, const sl_usage_filter *filter,
                                         sl_usage_unconfirmed_list **list, sl_error *error)
 {
-    static const struct kind kind = {"unconfirmed", sizeof(sl_usage_unconfirmed), read_unconfirmed};
+    static const struct kind kind = {"unconfirmed", sizeof(sl_usage_unconfirmed), read_unconfirmed,
+                                     .summed = false};
     if (!list)
         return sl_error_set(error, SL_INVALID_ARGUMENT, "sl_usage_unconfirmed_list_get: list is NULL");
     if (!(*list = calloc(1, sizeof **list)))
@@ -234,7 +242,7 @@ static sl_status get_text(sl_client *client, const char *path, const sl_usage_fi
                           sl_error *error)
 {
     json_t *value = NULL;
-    sl_status status = call(client, path, filter, NULL, &value, error);
+    sl_status status = call(client, path, NULL, filter, NULL, &value, error);
     if (!status && !(*text = json_dumps(value, JSON_INDENT(2))))
         status = sl_error_oom(error);
     json_decref(value);
