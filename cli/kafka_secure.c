@@ -12,8 +12,11 @@
 #define GRANT_LIMIT_MS 60000
 #define POLL_MS        100
 
-/* Subjects are principals as they are: "User:CN=broker". So no application's id can be one of them. */
-#define BROKER "broker"
+/* A certificate's subject is a principal behind a blank: "User: CN=broker". Kafka cuts blanks off the subject
+ * of a token, so that of none, whatever it says, is one of them. */
+#define BROKER            "broker"
+#define CERTIFICATE_RULES "RULE:^(.*)$/ $1/"
+#define PRINCIPAL(name)   "User: CN=" name
 
 /* The gateway shows a key for an hour before it signs; one that was revoked is to be forgotten sooner. */
 #define JWKS_REFRESH_MS 60000
@@ -90,7 +93,8 @@ void cli_kafka_secure_properties(const struct cli_kafka *kafka, struct sl_buffer
                      "listener.name.clients.ssl.client.auth=none\n"
                      "authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer\n"
                      "allow.everyone.if.no.acl.found=false\n"
-                     "super.users=User:CN=" BROKER "\n",
+                     "ssl.principal.mapping.rules=" CERTIFICATE_RULES "\n"
+                     "super.users=" PRINCIPAL(BROKER) "\n",
                      kafka->port, kafka->internal_port, kafka->controller_port, kafka->port,
                      kafka->internal_port, kafka->directory, kafka->directory);
     /* Kafka 4.1's default validator (DefaultJwtValidator) takes the broker for a client, and no signature is
@@ -196,7 +200,7 @@ static bool grant(rd_kafka_t *rk, char *why, size_t size)
     rd_kafka_AclBinding_t *bindings[RIGHT_COUNT];
     for (size_t i = 0; i < RIGHT_COUNT; i++)
         bindings[i] = rd_kafka_AclBinding_new(rights[i].type, rights[i].name, rights[i].pattern,
-                                              "User:CN=" CLI_KAFKA_GATEWAY, "*", rights[i].operation,
+                                              PRINCIPAL(CLI_KAFKA_GATEWAY), "*", rights[i].operation,
                                               RD_KAFKA_ACL_PERMISSION_TYPE_ALLOW, why, size);
     rd_kafka_AdminOptions_t *options = rd_kafka_AdminOptions_new(rk, RD_KAFKA_ADMIN_OP_CREATEACLS);
     rd_kafka_queue_t *queue = rd_kafka_queue_new(rk);

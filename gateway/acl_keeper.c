@@ -58,7 +58,8 @@ sl_status gw_acl_compare(struct gw_acl_cluster *cluster, bool ask, int64_t until
         gw_acl_picture_draw(cluster->keeper->gateway, cluster->broker, &comparison->picture, error);
     if (status)
         return status;
-    comparison->asked = ask || !cluster->looked;
+    /* By the lists it is known whose quotas are ours: both are asked for, or neither is. */
+    comparison->asked = ask || !cluster->looked || !gw_quotas_known(&cluster->quotas);
     comparison->control = gw_control_create(cluster->broker);
     if (!comparison->control)
         status = sl_error_oom(error);
@@ -82,13 +83,27 @@ sl_status gw_acl_compare(struct gw_acl_cluster *cluster, bool ask, int64_t until
     return SL_OK;
 }
 
-/* Who may come is bounded first: lists go, then quotas are set, then lists come. */
-sl_status gw_acl_put_right(struct gw_acl_cluster *cluster, struct gw_acl_comparison *comparison,
-                           int64_t until_ms, sl_error *error)
+/* Parts those by which one knows a principal that is, or was, an application's. */
+static void part_marks(const struct gw_acl_set *surplus, struct gw_acl_set *marks, struct gw_acl_set *others)
+{
+    for (size_t i = 0; i < surplus->count; i++)
+        gw_acl_set_add(surplus->list[i].resource == GW_ACL_GROUP ? marks : others, &surplus->list[i]);
+    gw_acl_set_finish(marks);
+    gw_acl_set_finish(others);
+}
+
+/* Who may come is bounded first: lists go, then quotas are set, then lists come. An application that is no
+ * more is known by the list of its groups, which goes when its quotas have gone: else these would stay, when
+ * setting them fails, and be nobody's. */
+static sl_status change(struct gw_acl_cluster *cluster, struct gw_acl_comparison *comparison,
+                        int64_t until_ms, sl_error *error)
 {
     static const struct gw_acl_set none = {0};
-    sl_status status =
-        gw_broker_change_acls(comparison->control, &none, &comparison->surplus, until_ms, error);
+    struct gw_acl_set marks = {0}, others = {0};
+    part_marks(&comparison->surplus, &marks, &others);
+    sl_status status = marks.failed || others.failed
+                           ? sl_error_oom(error)
+                           : gw_broker_change_acls(comparison->control, &none, &others, until_ms, error);
     if (!status && comparison->quotas_failure.status) {
         *error = comparison->quotas_failure;
         status = error->status;
@@ -97,7 +112,16 @@ sl_status gw_acl_put_right(struct gw_acl_cluster *cluster, struct gw_acl_compari
         status = gw_quotas_put_right(&cluster->quotas, comparison->control, &comparison->picture,
                                      &comparison->quotas, until_ms, error);
     if (!status)
-        status = gw_broker_change_acls(comparison->control, &comparison->missing, &none, until_ms, error);
+        status = gw_broker_change_acls(comparison->control, &comparison->missing, &marks, until_ms, error);
+    gw_acl_set_free(&marks);
+    gw_acl_set_free(&others);
+    return status;
+}
+
+sl_status gw_acl_put_right(struct gw_acl_cluster *cluster, struct gw_acl_comparison *comparison,
+                           int64_t until_ms, sl_error *error)
+{
+    sl_status status = change(cluster, comparison, until_ms, error);
     if (status) { /* it is not known what was done */
         cluster->looked = false;
         return status;
@@ -371,7 +395,8 @@ bool gw_acl_ask(struct gw_acl_keeper *keeper, const struct gw_layer *layer, cons
     for (size_t i = 0; keeper && i < keeper->count; i++) {
         struct gw_acl_cluster *cluster = &keeper->clusters[i];
         if (!strcmp(gw_broker_cluster(cluster->broker), layer->cluster))
-            return gw_quotas_ask(&cluster->quotas, account->principal, layer->topic, in, out);
+            return gw_acl_knows(cluster->broker, account) &&
+                   gw_quotas_ask(&cluster->quotas, account->principal, layer->topic, in, out);
     }
     return false;
 }

@@ -60,20 +60,24 @@ static void add_own(struct gw_acl_picture *picture, const char *principal, const
         gw_acl_set_add(&picture->desired, &acl);
 }
 
-/* To Kafka "*" is everybody, and what has a "=" may be a certificate's name: nothing is written for them, so
- * whatever they have is others'. */
-static bool may_be_application(const char *user)
+/* To Kafka "*" is everybody, and what has a "=" may be a certificate's name; the gateway has a name of its
+ * own there. Nothing is written for these, so whatever they have is others'. */
+static bool may_be_application(const struct gw_broker *broker, const char *user)
 {
-    return strcmp(user, "*") != 0 && !strchr(user, '=');
+    return strcmp(user, "*") != 0 && !strchr(user, '=') && !gw_broker_is_own_user(broker, user);
+}
+
+/* Of another issuer's the brokers take no tokens, and the same subject may be somebody else there. */
+bool gw_acl_knows(const struct gw_broker *broker, const struct gw_account *account)
+{
+    return !strcmp(account->issuer ? account->issuer : "", gw_broker_issuer(broker)) &&
+           may_be_application(broker, account->principal);
 }
 
 static void add_account(void *opaque, const struct gw_account *account)
 {
     struct gw_acl_picture *picture = opaque;
-    /* Of another issuer's the brokers take no tokens, and the same subject may be somebody else there. */
-    if (strcmp(account->issuer ? account->issuer : "", picture->issuer) != 0)
-        return;
-    if (!may_be_application(account->principal))
+    if (!gw_acl_knows(picture->broker, account))
         return;
     char *principal = sl_printf(GW_ACL_USER "%s", account->principal),
          *prefix = sl_printf("%s.", account->id);
@@ -157,7 +161,7 @@ sl_status gw_acl_picture_draw(struct gateway *gateway, const struct gw_broker *b
     const char *cluster = gw_broker_cluster(broker);
     json_t *condemned = NULL, *item;
     size_t index;
-    *picture = (struct gw_acl_picture){.cluster = cluster, .issuer = gw_broker_issuer(broker)};
+    *picture = (struct gw_acl_picture){.broker = broker, .cluster = cluster};
     /* The condemned second: a layer that is condemned in between is in both, and never in neither. */
     gw_catalogs_each_layer(gateway->catalogs, add_layer, picture);
     sl_status status = gw_catalogs_condemned(gateway->catalogs, NULL, NULL, &condemned, error);
@@ -196,11 +200,11 @@ static bool is_prefix(const struct gw_acl *acl)
 }
 
 /* What an application has, or had: that we have written nothing else for its principal is known by it. */
-static bool shows_application(const struct gw_acl *acl)
+static bool shows_application(const struct gw_acl_picture *picture, const struct gw_acl *acl)
 {
     size_t user = sizeof GW_ACL_USER - 1;
     return acl->allow && is_prefix(acl) && !strncmp(acl->principal, GW_ACL_USER, user) &&
-           may_be_application(acl->principal + user);
+           may_be_application(picture->broker, acl->principal + user);
 }
 
 /* Of a form that we write. */
@@ -248,7 +252,7 @@ void gw_acl_sort_out(struct gw_acl_picture *picture, const struct gw_acl_set *th
                      struct gw_acl_set *beyond, struct gw_acl_set *denied)
 {
     for (size_t i = 0; i < there->count; i++)
-        if (shows_application(&there->list[i]))
+        if (shows_application(picture, &there->list[i]))
             add_principal(picture, there->list[i].principal);
     sort_principals(picture);
     for (size_t i = 0; i < there->count; i++) {

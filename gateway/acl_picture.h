@@ -15,8 +15,9 @@ struct gw_acl_topic {
 };
 
 struct gw_acl_picture {
-    const char *cluster, *issuer; /* issuer: whose tokens its brokers take; "": the gateway's own */
-    struct gw_acl_topic *topics;  /* in the order of names */
+    const struct gw_broker *broker;
+    const char *cluster;         /* its name */
+    struct gw_acl_topic *topics; /* in the order of names */
     size_t topic_count, topic_capacity;
     char **principals; /* in order: those whose lists are ours */
     size_t principal_count, principal_capacity;
@@ -29,6 +30,8 @@ sl_status gw_acl_picture_draw(struct gateway *gateway, const struct gw_broker *b
                               struct gw_acl_picture *picture, sl_error *error);
 void gw_acl_picture_free(struct gw_acl_picture *picture);
 
+/* Whether the cluster's brokers know the account, by its principal. */
+bool gw_acl_knows(const struct gw_broker *broker, const struct gw_account *account);
 /* NULL: no layer's. */
 const struct gw_acl_topic *gw_acl_picture_topic(const struct gw_acl_picture *picture, const char *name);
 /* Whether the text is an application's id, and behind it end. */

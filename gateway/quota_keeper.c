@@ -203,6 +203,11 @@ static void add_differing(struct gw_quota_set *out, const struct gw_quota_set *o
     gw_quota_set_finish(out);
 }
 
+bool gw_quotas_known(const struct gw_quota_keeper *quotas)
+{
+    return !quotas->share || quotas->looked;
+}
+
 sl_status gw_quotas_compare(struct gw_quota_keeper *quotas, struct gw_control *control,
                             const struct gw_acl_picture *picture, bool ask, int64_t until_ms,
                             struct gw_quota_difference *difference, sl_error *error)
@@ -211,8 +216,7 @@ sl_status gw_quotas_compare(struct gw_quota_keeper *quotas, struct gw_control *c
     *difference = (struct gw_quota_difference){0};
     if (!quotas->share)
         return SL_OK;
-    bool asks = ask || !quotas->looked;
-    sl_status status = asks ? look(quotas, control, picture, until_ms, difference, error) : SL_OK;
+    sl_status status = ask ? look(quotas, control, picture, until_ms, difference, error) : SL_OK;
     if (!status)
         status = list_topics(picture, difference, error);
     if (status)
@@ -223,14 +227,14 @@ sl_status gw_quotas_compare(struct gw_quota_keeper *quotas, struct gw_control *c
         gw_quota_plan(&picture->desired, difference->topics, difference->topic_count, &asked, &terms,
                       &difference->desired);
     gw_quota_set_change(&difference->change, &quotas->known, &difference->desired);
-    if (asks) {
+    if (ask) {
         add_differing(&difference->missing, &difference->desired, &quotas->known);
         add_differing(&difference->surplus, &quotas->known, &difference->desired);
     }
     bool failed = asked.failed || difference->desired.failed || difference->change.failed ||
                   difference->missing.failed || difference->surplus.failed;
     gw_quota_set_free(&asked);
-    if (asks)
+    if (ask)
         atomic_store(&quotas->drift, difference->change.count + difference->beyond.count);
     return failed ? sl_error_oom(error) : SL_OK;
 }

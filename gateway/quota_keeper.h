@@ -42,6 +42,8 @@ void gw_quotas_free(struct gw_quota_keeper *quotas);
  * somebody has to write it now. Any thread. */
 bool gw_quotas_ask(struct gw_quota_keeper *quotas, const char *user, const char *topic, bool in, bool out);
 
+/* Whether it is known what Kafka has; where there are none, too. Of whoever holds the cluster's work. */
+bool gw_quotas_known(const struct gw_quota_keeper *quotas);
 /* ask: Kafka itself, and not what is known. The picture's principals are whole: gw_acl_sort_out was called
  * where ask is true. control: here and below, of the broker. To be freed whether it succeeds or not. Blocks,
  * until until_ms at the latest. */

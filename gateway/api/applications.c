@@ -6,6 +6,8 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "base/time.h"
+#include "gateway/broker/acls.h"
+#include "gateway/broker/brokers.h"
 
 #include <openssl/crypto.h>
 #include <stdlib.h>
@@ -204,6 +206,24 @@ static sl_status check_issuer(const struct call *call, sl_error *error)
                         issuer);
 }
 
+/* On a cluster whose brokers take the issuer's tokens, the gateway's own name would be another's as well. */
+static sl_status check_subject(const struct call *call, sl_error *error)
+{
+    const struct gw_brokers *brokers = call->gateway->brokers;
+    for (size_t i = 0; call->spec.issuer && call->spec.subject && i < gw_brokers_count(brokers); i++) {
+        const struct gw_broker *broker = gw_brokers_at(brokers, i);
+        if (!strcmp(gw_broker_issuer(broker), call->spec.issuer) &&
+            gw_broker_is_own_user(broker, call->spec.subject))
+            return sl_error_set(
+                error, SL_INVALID_ARGUMENT,
+                "\"subject\": %.200s is the gateway's own user on the Kafka cluster %s, whose "
+                "brokers take this issuer's tokens: whoever has such a token is the gateway "
+                "there. Give the gateway's user a name that no token has (docs/security.md)",
+                call->spec.subject, gw_broker_cluster(broker));
+    }
+    return SL_OK;
+}
+
 static void create(struct gw_request *request)
 {
     static const char *const members[] = {"name", "issuer", "subject", "rights"};
@@ -223,6 +243,8 @@ static void create(struct gw_request *request)
         status = sl_rights_read(rights, SL_RIGHTS_ALL, &call->spec.rights, &error);
     if (!status)
         status = check_issuer(call, &error);
+    if (!status)
+        status = check_subject(call, &error);
     go_on(call, status, &error);
 }
 

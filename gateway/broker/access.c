@@ -21,6 +21,7 @@ void gw_access_data_free(struct gw_access_data *data)
     free(data->security_protocol);
     free(data->sasl_mechanism);
     free(data->ca_pem);
+    free(data->user);
     *data = (struct gw_access_data){0};
 }
 
@@ -60,6 +61,8 @@ static bool keep_property(void *opaque, const char *name, const char *value, con
         kept = &own->data->security_protocol;
     else if (!strcmp(name, "sasl.mechanism") || !strcmp(name, "sasl.mechanisms"))
         kept = &own->data->sasl_mechanism;
+    else if (!strcmp(name, "sasl.username"))
+        kept = &own->data->user;
     else if (!strcmp(name, "ssl.ca.pem"))
         kept = &own->data->ca_pem;
     else if (!strcmp(name, "ssl.ca.location"))

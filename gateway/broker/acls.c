@@ -3,6 +3,8 @@
 #include "base/error.h"
 #include "gateway/broker/control.h"
 
+#include <string.h>
+
 static struct gw_wire_verdict read_acls(struct gw_wire_reader *reader, void *out)
 {
     return gw_wire_read_acls(reader, out);
@@ -75,4 +77,9 @@ const char *gw_broker_issuer(const struct gw_broker *broker)
     snprintf(path, sizeof path, "%s.acls.issuer", broker->root);
     const char *issuer = sl_config_get(broker->config, path);
     return issuer ? issuer : "";
+}
+
+bool gw_broker_is_own_user(const struct gw_broker *broker, const char *user)
+{
+    return broker->own.user && !strcmp(broker->own.user, user);
 }

@@ -83,5 +83,8 @@ void gw_broker_cancel_acls(struct gw_broker *broker);
 bool gw_broker_keeps_acls(const struct gw_broker *broker);
 /* The outside issuer whose tokens its brokers take; "": they take the gateway's own. */
 const char *gw_broker_issuer(const struct gw_broker *broker);
+/* Whether its brokers know the gateway itself by that user's name, as far as the settings tell: by a
+ * certificate it may have any name, which is the brokers' to say. */
+bool gw_broker_is_own_user(const struct gw_broker *broker, const char *user);
 
 #endif

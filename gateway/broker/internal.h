@@ -27,6 +27,7 @@ struct gw_outbox {
 struct gw_access_data {
     char *brokers;
     char *security_protocol, *sasl_mechanism, *ca_pem;
+    char *user; /* sasl.username; the gateway's own only */
 };
 
 /* A trouble that was logged. */

@@ -5,6 +5,7 @@ import re
 import urllib.parse
 
 import daemon
+import jwt
 import streamlayer
 from accounts import Accounts
 from streamlayer import Subscription, TestCase, wait_for
@@ -324,6 +325,32 @@ class Applications(TestCase):
         self.assertIn("limits.application-requests = 0", running.hup())
         for _ in range(50):
             self.expect(gateway.get("/config/v1/catalogs", token=busy), 200)
+        self.assertEqual(running.stop(), 0)
+
+    def test_the_gateways_own_user_is_nobodys_subject(self):
+        """Where a cluster's brokers take the issuer's tokens, whoever has one with that subject would be the gateway."""
+        place = self.scratch()
+        key = daemon.make_data(self.platform, place)
+        streamlayer.write_text(place + "/jwks", json.dumps({"keys": [jwt.Key.make(place + "/issuer.key", "one").public()]}))
+        issuers = "\n".join(f'token.issuers.{name} {{ issuer = "https://{name}", audience = x, jwks-file = "{place}/jwks" }}'
+                           for name in ("kafkas", "other"))
+        running = daemon.Daemon(self.platform, place, settings=f"""{issuers}
+            kafka.clusters.east {{ brokers = "127.0.0.1:1", acls.enabled = true, acls.issuer = "https://kafkas"
+            client {{ security.protocol = sasl_plaintext, sasl.mechanism = PLAIN, sasl.username = gateway, sasl.password = x }} }}""")
+        running.start()
+        self.addCleanup(running.kill)
+        platform = daemon.platform_of(running, key)
+
+        def make(issuer, subject):
+            return platform.post("/config/v1/applications", {"name": "one", "issuer": f"https://{issuer}", "subject": subject})
+
+        answer = self.expect(make("kafkas", "gateway"), 400, "bad-request")
+        for words in ("the gateway's own user on the Kafka cluster east", "docs/security.md"):
+            self.assertIn(words, answer.json()["cause"])
+        for issuer, subject in (("kafkas", "gateway2"), ("other", "gateway")):
+            # Kafka is not there, so nothing is waited for.
+            self.expect(make(issuer, subject), 201)
+            platform.delete("/config/v1/applications/one")
         self.assertEqual(running.stop(), 0)
 
     def test_changes_are_in_the_log(self):

@@ -374,7 +374,7 @@ class Adopted(Secured):
 
         def allow(*operations):
             words = [word for operation in operations for word in ("--operation", operation)]
-            one = ("--allow-principal", "User:CN=streamlayerd", "--topic", topic, *words)
+            one = ("--allow-principal", "User: CN=streamlayerd", "--topic", topic, *words)
             self.kafka_acls("--add", *one)
             self.addCleanup(self.kafka_acls, "--remove", "--force", *one)
 

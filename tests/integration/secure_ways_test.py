@@ -11,6 +11,7 @@ import time
 import daemon
 import jwt
 import kafka
+import sasl
 import streamlayer
 from streamlayer import TestCase, wait_for
 
@@ -36,12 +37,12 @@ class Ways(TestCase):
         cls.kafka = kafka.Kafka(
             cls.place,
             "authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer",
-            "super.users=User:ANONYMOUS;User:gateway",
+            "super.users=User:ANONYMOUS;User:gateway;User: CN=gateway",
             "listener.name.scram.sasl.enabled.mechanisms=SCRAM-SHA-512,SCRAM-SHA-256",
             *(f"listener.name.scram.scram-sha-{bits}.sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required;"
               for bits in (256, 512)),
             "listener.name.mutual.ssl.client.auth=required", "ssl.truststore.type=PEM", f"ssl.truststore.location={cls.place}/ca.pem",
-            "listener.name.mutual.ssl.principal.mapping.rules=RULE:^CN=([0-9a-z]+)$/$1/",
+            "listener.name.mutual.ssl.principal.mapping.rules=RULE:^CN=([0-9a-f]{20})$/$1/,RULE:^(.*)$/ $1/",
             "listener.name.tokens.sasl.enabled.mechanisms=OAUTHBEARER",
             f"{oauth}jaas.config={bearer}OAuthBearerLoginModule required;",
             f"{oauth}server.callback.handler.class={bearer}OAuthBearerValidatorCallbackHandler",
@@ -155,9 +156,16 @@ class Ways(TestCase):
             kafka.acls.issuer = "{ISSUER}" """)
         platform.cli("app", "create", "outside", "--issuer", ISSUER, "--subject", "car-fleet-7")
         now = int(time.time())
-        token = self.issuer.sign({"alg": "ES256", "typ": "JWT", "kid": "one"},
-                                 {"iss": ISSUER, "sub": "car-fleet-7", "aud": "fleet", "iat": now, "exp": now + 600})
+
+        def token_of(subject):
+            return self.issuer.sign({"alg": "ES256", "typ": "JWT", "kid": "one"},
+                                    {"iss": ISSUER, "sub": subject, "aud": "fleet", "iat": now, "exp": now + 600})
+
+        token = token_of("car-fleet-7")
         self.holds(platform, "outside", {}, [f"here.platform.data-client.request-signer.credentials.here-token={token}"])
+        self.assertEqual(len(sasl.topics(self.ports[2], self.place + "/ca.pem", token)), 1)
+        for subject in ("CN=gateway", " CN=gateway"):  # the gateway's certificate makes it super user
+            self.assertEqual(sasl.topics(self.ports[2], self.place + "/ca.pem", token_of(subject)), [], subject)
         listed = kafka.acls(self.plain(), ("--list",))
         self.assertIn("User:car-fleet-7 TOPIC", listed)
         self.stop(running)

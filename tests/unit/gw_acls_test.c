@@ -4,6 +4,7 @@
 
 #include "base/text.h"
 #include "gateway/acl_picture.h"
+#include "gateway/broker/internal.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -85,7 +86,9 @@ enum told { PASSED, OURS, BEYOND, DENIED };
 /* What becomes of lists on a cluster with one layer, one adopted topic, and the application ID. */
 static void sort_out(const struct gw_acl *list, size_t count, struct gw_acl_set told[])
 {
-    struct gw_acl_picture picture = {.topics = calloc(2, sizeof *picture.topics),
+    const struct gw_broker broker = {.own = {.user = (char *)(uintptr_t) "gateway"}};
+    struct gw_acl_picture picture = {.broker = &broker,
+                                     .topics = calloc(2, sizeof *picture.topics),
                                      .topic_count = 2,
                                      .principals = calloc(1, sizeof *picture.principals),
                                      .principal_count = 1,
@@ -140,7 +143,9 @@ static void what_gives_more_is_told(void **state)
         {{EVERYBODY, GW_ACL_TOPIC, "sl.next.", true, GW_ACL_READ, false, "*"}, PASSED},
         {{EVERYBODY, GW_ACL_GROUP, ID ".", true, GW_ACL_READ, true, "*"}, BEYOND},
         {{EVERYBODY, GW_ACL_TRANSACTIONAL_ID, "*", false, GW_ACL_WRITE, true, "*"}, BEYOND},
-        /* Other people's own: */
+        /* Other people's own, and the gateway's: */
+        {{"User:gateway", GW_ACL_GROUP, ID ".", true, GW_ACL_READ, true, "*"}, PASSED},
+        {{"User:gateway", GW_ACL_TOPIC, TOPIC, false, GW_ACL_READ, true, "*"}, PASSED},
         {{"User:CN=support", GW_ACL_GROUP, ID ".", true, GW_ACL_READ, true, "*"}, PASSED},
         {{"User:CN=support", GW_ACL_TOPIC, TOPIC, false, GW_ACL_READ, true, "*"}, PASSED},
         {{"Team:support", GW_ACL_GROUP, ID ".", true, GW_ACL_READ, true, "*"}, PASSED},

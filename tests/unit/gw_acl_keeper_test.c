@@ -1,0 +1,220 @@
+/* Passes over a cluster's access control lists and client quotas, some of which Kafka refuses. With a Kafka:
+ * tests/integration/secure_test.py. */
+#include "support/cases.h"
+
+#include "base/time.h"
+#include "config/settings.h"
+#include "fake_kafka.h"
+#include "gateway/acl_keeper_internal.h"
+#include "gw_scratch.h"
+
+#include <stdlib.h>
+
+#define ISSUER "https://login.example.com"
+#define HRN    GW_HRN_PREFIX "c"
+
+struct place {
+    struct fake_kafka kafka;
+    sl_config *config;
+    struct gw_broker broker;
+    struct gateway gateway;
+    struct gw_acl_keeper *keeper;
+    char directory[SCRATCH_SIZE];
+};
+
+static void must(sl_status status, const sl_error *error)
+{
+    if (status)
+        fail_msg("%s", error->text);
+}
+
+/* As the gateway is started: it knows nothing of Kafka. */
+static void begin_keeper(struct place *place)
+{
+    place->keeper = calloc(1, sizeof *place->keeper + sizeof *place->keeper->clusters);
+    assert_non_null(place->keeper);
+    place->keeper->gateway = &place->gateway;
+    place->keeper->count = 1;
+    pthread_mutex_init(&place->keeper->lock, NULL);
+    sl_cond_init(&place->keeper->changed);
+    sl_cond_init(&place->keeper->settled);
+    struct gw_acl_cluster *cluster = &place->keeper->clusters[0];
+    cluster->keeper = place->keeper;
+    cluster->broker = &place->broker;
+    gw_quotas_init(&cluster->quotas, &place->gateway, &place->broker);
+}
+
+/* The application car-7, of the issuer whose tokens Kafka takes, may read and write a layer. */
+static int setup(void **state)
+{
+    static const struct gw_layer_spec layer = {.id = "l",
+                                               .name = "l",
+                                               .content_type = "text/plain",
+                                               .parallelization = 1,
+                                               .in_kbps = 1000,
+                                               .out_kbps = 4000,
+                                               .ttl_ms = 3600000};
+    static const struct gw_application_spec spec = {.name = "fleet", .issuer = ISSUER, .subject = "car-7"};
+    struct place *place = calloc(1, sizeof *place);
+    struct gw_application made;
+    struct gw_layer *linked;
+    sl_error error;
+    assert_non_null(place);
+    *state = place;
+    fake_kafka_start(&place->kafka);
+    scratch_make(place->directory, "keeper");
+    must(sl_config_create(&place->config, &error), &error);
+    must(sl_config_set(place->config, SL_GATEWAY_ROOT "kafka.acls.issuer", ISSUER, &error), &error);
+    fake_kafka_broker(&place->kafka, place->config, &place->broker);
+    place->broker.direct_share = 50;
+    place->broker.quota_window_ms = 10000;
+    struct gateway *gateway = &place->gateway;
+    must(gw_throttler_create(NULL, sl_mono_us, &gateway->throttler, &error), &error);
+    must(gw_catalogs_open(place->directory, &gateway->catalogs, &error), &error);
+    must(gw_catalogs_create(gateway->catalogs, "c", "c", false, NULL, &error), &error);
+    must(gw_catalogs_begin_layer(gateway->catalogs, HRN, &layer, &linked, &error), &error);
+    must(gw_catalogs_publish_layer(gateway->catalogs, linked, &error), &error);
+    gw_layer_unlink(linked);
+    must(gw_applications_open(place->directory, &gateway->applications, &error), &error);
+    must(gw_applications_create(gateway->applications, &spec, &made, &error), &error);
+    must(gw_applications_grant(gateway->applications, "fleet", HRN, SL_RIGHT_READ | SL_RIGHT_WRITE, 0, NULL,
+                               &error),
+         &error);
+    must(gw_access_open(gateway->applications, NULL, NULL, &gateway->access, &error), &error);
+    begin_keeper(place);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct place *place = *state;
+    gw_acl_keeper_free(&place->keeper);
+    gw_access_close(&place->gateway.access);
+    gw_applications_close(&place->gateway.applications);
+    gw_catalogs_close(&place->gateway.catalogs);
+    gw_throttler_destroy(&place->gateway.throttler);
+    fake_kafka_broker_free(&place->broker);
+    sl_config_destroy(&place->config);
+    fake_kafka_stop(&place->kafka);
+    scratch_remove(place->directory);
+    free(place);
+    return 0;
+}
+
+/* Compares, asking Kafka or not, and puts right. */
+static sl_status pass(struct place *place, bool ask)
+{
+    struct gw_acl_cluster *cluster = &place->keeper->clusters[0];
+    struct gw_acl_comparison comparison;
+    sl_error error = {0};
+    sl_status status = gw_acl_compare(cluster, ask, INT64_MAX, &comparison, &error);
+    if (status)
+        return status;
+    status = gw_acl_put_right(cluster, &comparison, INT64_MAX, &error);
+    gw_acl_comparison_free(&comparison);
+    return status;
+}
+
+static void remove_application(struct place *place)
+{
+    sl_error error;
+    must(gw_applications_delete(place->gateway.applications, "fleet", &error), &error);
+    must(gw_access_refresh(place->gateway.access, false, &error), &error);
+}
+
+static void start_anew(struct place *place)
+{
+    gw_acl_keeper_free(&place->keeper);
+    atomic_store(&place->broker.acls_cancelled, false);
+    begin_keeper(place);
+}
+
+/* The topic to read and to write, groups and transactions; what it has under any client id. */
+static void assert_written(struct place *place)
+{
+    assert_int_equal(fake_kafka_acls(&place->kafka), 4);
+    assert_int_equal(fake_kafka_quotas(&place->kafka), 1);
+}
+
+static void assert_nothing_left(struct place *place)
+{
+    assert_int_equal(fake_kafka_acls(&place->kafka), 0);
+    assert_int_equal(fake_kafka_quotas(&place->kafka), 0);
+}
+
+static void a_pass_takes_one_connection(void **state)
+{
+    struct place *place = *state;
+    assert_int_equal(pass(place, true), SL_OK);
+    assert_written(place);
+    assert_int_equal(place->kafka.connections, 1);
+    remove_application(place);
+    assert_int_equal(pass(place, false), SL_OK);
+    assert_nothing_left(place);
+    assert_int_equal(place->kafka.connections, 2);
+}
+
+/* The rights go at once; by what stays its quotas are known as ours, also to a gateway that starts then. */
+static void quotas_that_cannot_be_set_are_not_forgotten(void **state)
+{
+    struct place *place = *state;
+    assert_int_equal(pass(place, true), SL_OK);
+    remove_application(place);
+    place->kafka.forbids_quotas = true;
+    assert_int_equal(pass(place, true), SL_FORBIDDEN);
+    assert_int_equal(fake_kafka_acls(&place->kafka), 1);
+    assert_int_equal(place->kafka.acls.list[0].resource, GW_ACL_GROUP);
+    start_anew(place);
+    assert_int_equal(pass(place, true), SL_FORBIDDEN);
+    place->kafka.forbids_quotas = false;
+    assert_int_equal(pass(place, true), SL_OK);
+    assert_nothing_left(place);
+}
+
+/* Somebody looks (acl check) while quotas cannot be asked for, and a change follows. */
+static void what_is_known_of_one_is_known_of_both(void **state)
+{
+    struct place *place = *state;
+    struct gw_acl_comparison comparison;
+    sl_error error = {0};
+    assert_int_equal(pass(place, true), SL_OK);
+    remove_application(place);
+    start_anew(place);
+    place->kafka.forbids_quotas = true;
+    must(gw_acl_compare(&place->keeper->clusters[0], true, INT64_MAX, &comparison, &error), &error);
+    assert_int_equal(comparison.quotas_failure.status, SL_FORBIDDEN);
+    gw_acl_comparison_free(&comparison);
+    place->kafka.forbids_quotas = false;
+    assert_int_equal(pass(place, false), SL_OK);
+    assert_nothing_left(place);
+}
+
+/* Another issuer's subject is somebody else, and so is an application of the gateway's own. */
+static void who_is_not_known_to_kafka_has_no_part(void **state)
+{
+    struct place *place = *state;
+    const struct {
+        const char *issuer, *subject;
+        bool known;
+    } rows[] = {{"https://other", "car-7", false},
+                {NULL, "car-7", false},
+                {ISSUER, "CN=car-7", false},
+                {ISSUER, "car-7", true}};
+    bool exists;
+    struct gw_layer *layer = gw_catalogs_find(place->gateway.catalogs, HRN, "l", &exists);
+    assert_int_equal(pass(place, true), SL_OK);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const struct gw_account account = {.issuer = rows[i].issuer, .principal = rows[i].subject};
+        assert_int_equal(gw_acl_ask(place->keeper, layer, &account, true, false), rows[i].known);
+    }
+    assert_int_equal(pass(place, false), SL_OK);
+    assert_int_equal(fake_kafka_quotas(&place->kafka), 2);
+    gw_layer_unlink(layer);
+}
+
+/* clang-format off */
+CASES_MAIN(
+    cmocka_unit_test_setup_teardown(a_pass_takes_one_connection, setup, teardown),
+    cmocka_unit_test_setup_teardown(quotas_that_cannot_be_set_are_not_forgotten, setup, teardown),
+    cmocka_unit_test_setup_teardown(what_is_known_of_one_is_known_of_both, setup, teardown),
+    cmocka_unit_test_setup_teardown(who_is_not_known_to_kafka_has_no_part, setup, teardown))
