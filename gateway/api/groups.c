@@ -10,6 +10,7 @@
 #include "base/time.h"
 #include "wire/hrn.h"
 
+#include <semaphore.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -24,6 +25,7 @@ struct call {
     char *prefix, *name; /* name: the whole, as Kafka has it; NULL where none is asked for */
     struct gw_reset reset;
     int64_t until_ms; /* Kafka is waited for no longer (sl_mono_ms) */
+    bool uncounted;   /* the ledger refused to note where it goes */
 };
 
 static void call_free(struct call *call)
@@ -235,17 +237,49 @@ static void describe(struct gw_request *request)
 
 /* PUT …/groups/{group}/offsets */
 
-/* What the group has gone back to is counted again. */
-static void answer_reset(struct call *call, const struct gw_group *group)
+/* Where the group goes, for the ledger. */
+struct note {
+    struct gw_ledger_entry entry; /* first */
+    struct gw_ledger_event event;
+    struct gw_delivered places[GW_PARTITIONS_MAX];
+    sem_t written;
+};
+
+static void note_written(struct gw_ledger_entry *entry)
 {
-    struct gw_meter *meter = gw_request_meter(call->request);
-    bool fits = true;
-    gw_meter_group(meter, call->name);
-    for (size_t i = 0; i < group->partition_count && fits && !call->reset.dry_run; i++)
+    sem_post(&((struct note *)(void *)entry)->written);
+}
+
+/* What the group goes back to counts again. That is in the ledger before Kafka moves the group, whatever
+ * becomes of the request or of this process then: what counts again and does not come again is in no bill. */
+static sl_status note_places(void *opaque, const struct gw_group *group, sl_error *error)
+{
+    struct call *call = opaque;
+    struct note note = {
+        .entry = {.events = &note.event, .count = 1, .done = note_written},
+        .event = {.kind = GW_LEDGER_SOUGHT,
+                  .application = gw_request_application(call->request),
+                  .hrn = call->layer->hrn,
+                  .layer = call->layer->id,
+                  .group = call->name + strlen(call->prefix),
+                  .topic = call->layer->key,
+                  .records = note.places},
+    };
+    note.entry.application = note.event.application;
+    for (size_t i = 0; i < group->partition_count; i++)
         if (group->partitions[i].committed >= 0 && (call->reset.all || call->reset.chosen[i]))
-            fits = gw_meter_seek(meter, (sl_offset){(int32_t)i, group->partitions[i].committed});
-    gw_meter_unlink(meter);
-    gw_respond_json(call->request, 200, group_json(call, group));
+            note.places[note.event.count++] =
+                (struct gw_delivered){.offset = group->partitions[i].committed, .partition = (int32_t)i};
+    if (!note.event.count)
+        return SL_OK;
+    if (sem_init(&note.written, 0, 0))
+        return sl_error_oom(error);
+    gw_ledger_submit(call->gateway->ledger, &note.entry);
+    while (sem_wait(&note.written)) /* a signal came */
+        ;
+    sem_destroy(&note.written);
+    call->uncounted = note.entry.status;
+    return note.entry.status ? sl_error_set(error, note.entry.status, "the group was not reset") : SL_OK;
 }
 
 static void run_reset(struct gw_job *job)
@@ -253,11 +287,14 @@ static void run_reset(struct gw_job *job)
     struct call *call = (struct call *)job;
     struct gw_group group = {0};
     sl_error error = {0};
-    if (gw_group_reset(gw_layer_broker(call->gateway, call->layer), call->layer, call->name, &call->reset,
-                       call->until_ms, &group, &error))
+    sl_status status = gw_group_reset(gw_layer_broker(call->gateway, call->layer), call->layer, call->name,
+                                      &call->reset, call->until_ms, &group, &error);
+    if (call->uncounted)
+        gw_respond_uncounted(call->request, error.text);
+    else if (status)
         fail(call->request, &error);
     else
-        answer_reset(call, &group);
+        gw_respond_json(call->request, 200, group_json(call, &group));
     gw_group_clear(&group);
     call_free(call);
 }
@@ -352,6 +389,11 @@ static void reset(struct gw_request *request)
     struct call *call = call_new(request, run_reset);
     if (!call)
         return;
+    struct gw_meter *meter = gw_request_meter(request);
+    gw_meter_group(meter, call->name);
+    call->reset.before = meter ? note_places : NULL;
+    call->reset.opaque = call;
+    gw_meter_unlink(meter);
     if (take_reset(call))
         go_on(call);
     else

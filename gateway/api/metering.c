@@ -229,7 +229,7 @@ struct gw_meter *gw_meter_like(const struct gw_meter *meter)
     return meter_new(meter->gateway, meter->loop, meter->application, meter->layer);
 }
 
-static void respond_uncounted(struct gw_request *request, const char *why)
+void gw_respond_uncounted(struct gw_request *request, const char *why)
 {
     char cause[GW_LEDGER_WHY + 100];
     snprintf(cause, sizeof cause, "the Marketplace's ledger cannot be written, so nothing can be counted: %s",
@@ -245,7 +245,7 @@ bool gw_meter_begin(struct gw_request *request, struct gw_layer *layer)
     if (!layer->marketplace || counted == GW_COUNTED_NOT || gw_request_held(request))
         return true;
     if (!gw_ledger_available(gateway->ledger, why)) {
-        respond_uncounted(request, why);
+        gw_respond_uncounted(request, why);
         return false;
     }
     struct gw_meter *meter =

@@ -26,6 +26,8 @@ struct gw_meter *gw_request_meter(struct gw_request *request); /* linked; NULL: 
  * NULL: no memory. Any thread. */
 struct gw_meter *gw_meter_like(const struct gw_meter *meter);
 void gw_meter_unlink(struct gw_meter *meter); /* NULL is allowed. Any thread */
+/* Answers that it is refused, since it could not be written down. */
+void gw_respond_uncounted(struct gw_request *request, const char *why);
 
 /* The rest do nothing when meter is NULL. */
 

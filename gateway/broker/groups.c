@@ -704,6 +704,8 @@ static sl_status reset_it(struct asking *asking, struct gw_group *group, sl_erro
         status = aim(asking, group, error);
     if (status || asking->reset->dry_run)
         return status;
+    if (asking->reset->before && (status = asking->reset->before(asking->reset->opaque, group, error)))
+        return status;
     status = ask_each(asking, group, 1, &alter, error);
     if (!status)
         group->state = rd_kafka_consumer_group_state_name(RD_KAFKA_CONSUMER_GROUP_STATE_EMPTY);

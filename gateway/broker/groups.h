@@ -50,6 +50,10 @@ struct gw_reset {
     bool all;      /* partitions, or those chosen */
     bool chosen[GW_PARTITIONS_MAX];
     bool dry_run; /* change nothing */
+    /* Called when the group can be reset, before anything is changed: committed is where each partition is to
+     * go. What it returns, other than SL_OK, ends the call. NULL: nothing is called. */
+    sl_status (*before)(void *opaque, const struct gw_group *group, sl_error *error);
+    void *opaque;
 };
 /* The group as it is then, or would be. One that does not exist is made by its first offsets. Errors:
  * SL_CONFLICT (it has members). */

@@ -439,6 +439,48 @@ class Ledger(TestCase):
             self.assertEqual(subscription.delete().status, 200)
         self.stop(running)
 
+    def test_ledger_counts_again_what_a_lost_client_reset(self):
+        """Who resets a group and hangs up has gone back all the same."""
+        running, gateway = self.start()
+        hrn = self.offer(gateway, parallelization=1)
+        for _ in range(20):
+            gateway.publish(hrn, "data", b"x" * 10)
+        subscription = Subscription(gateway, hrn, "data", properties=EARLIEST)
+        subscription.receive(20)
+        self.assertEqual(subscription.delete().status, 200)
+        group = f"{gateway.base('stream', 'v2', hrn)}/layers/data/groups/readers"
+        lost = Connection(gateway)
+        lost.send("PUT", group + "/offsets", json.dumps({"to": "offset", "offset": 12}).encode(),
+                  Content_Type="application/json")
+        lost.close()
+        wait_for(lambda: gateway.get(group).json().get("partitions", [{}])[0].get("committed") == 12, 30,
+                 "it was not reset")
+        subscription = Subscription(gateway, hrn, "data", properties=EARLIEST)
+        subscription.receive(8)
+        self.assertEqual(self.book.usage(hrn)["messages_out"], 28)
+        self.assertEqual(subscription.delete().status, 200)
+        self.stop(running)
+
+    def test_ledger_that_cannot_note_a_reset_refuses_it(self):
+        """The group stays where it is: what it would get again could not be counted."""
+        running, gateway = self.start('ledger.max-size = "64 MiB"')  # no journal: each call waits for ledger.db
+        hrn = self.offer(gateway, parallelization=1)
+        gateway.publish(hrn, "data", b"x")
+        subscription = Subscription(gateway, hrn, "data", properties=EARLIEST)
+        subscription.receive(1)
+        self.assertEqual(subscription.delete().status, 200)
+        group = f"{gateway.base('stream', 'v2', hrn)}/layers/data/groups/readers"
+        held = sqlite3.connect(running.data + "/ledger.db", isolation_level=None)
+        held.execute("BEGIN IMMEDIATE")
+        answer = gateway.put(group + "/offsets", {"to": "end"})
+        self.assertEqual((answer.status, answer.json()["code"]), (503, "ledger-unavailable"), answer.text)
+        self.assertEqual(gateway.get(group).status, 404, "it was reset")
+        held.execute("ROLLBACK")
+        held.close()
+        wait_for(lambda: gateway.put(group + "/offsets", {"to": "end"}).status == 200, 30, "it goes on")
+        self.assertEqual(gateway.get(group).json()["partitions"][0]["committed"], 1)
+        self.stop(running)
+
     def test_ledger_counts_what_was_passed_over(self):
         """A client that goes forward time and again, and never back, has what lies between counted when it comes."""
         running, gateway = self.start()
