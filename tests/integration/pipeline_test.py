@@ -3,8 +3,11 @@ import collections
 import json
 import os
 import signal
+import socket
 import subprocess
+import urllib.parse
 
+from cage import Relay
 import streamlayer
 from streamlayer import TestCase, wait_for
 
@@ -13,12 +16,40 @@ SESSION = 'here.platform.data-client.stream.kafka.consumer."session.timeout.ms" 
 PORTION = 1000
 
 
+class Line:
+    """The gateway at an address of its own, from which it can be cut off."""
+
+    def __init__(self, url):
+        place = urllib.parse.urlsplit(url)
+        self.target, self.relay, self.port = (place.hostname, place.port), None, 0
+        self.connect()
+
+    def connect(self):
+        listener = socket.create_server(("127.0.0.1", self.port))
+        self.port = listener.getsockname()[1]
+        self.relay = Relay(listener, self.target)
+
+    def cut(self):
+        self.relay.close()
+        self.relay.thread.join()
+        for connection in self.relay.open:
+            try:
+                connection.shutdown(socket.SHUT_RDWR)
+            except OSError:  # it has ended
+                pass
+
+    def settings(self):
+        return ("here.platform.data-client.endpoint-locator { discovery-service-env = custom, "
+                f'discovery-service-url = "http://127.0.0.1:{self.port}/lookup/v1" }}\n')
+
+
 class Pipeline(TestCase):
     def setUp(self):
         self.hrn, self.group = self.platform.catalog(), self.platform.name("g")
         for layer in ("in", "out"):
             self.platform.layer(self.hrn, layer, "text/plain", 2)
-        self.config = self.scratch() + "/application.conf"
+        self.place = self.scratch()
+        self.config = self.place + "/application.conf"
         self.sent = 0
 
     def produce(self, count):
@@ -26,18 +57,19 @@ class Pipeline(TestCase):
         self.sent += count
         self.platform.cli("produce", self.hrn, "in", "--key-delimiter", "\\t", input=lines.encode())
 
-    def start(self, connector, *transactions):
+    def start(self, connector, *transactions, producer=None, settings="", stderr=subprocess.PIPE):
         with open(self.config, "w", encoding="utf-8") as file:
-            file.write(f'include required(file("{self.platform.config}"))\n{SESSION}'
-                       f'{CONNECTOR} {{ producer = {connector}-connector, consumer = {connector}-connector }}\n')
+            file.write(f'include required(file("{self.platform.config}"))\n{SESSION}{settings}'
+                       f'{CONNECTOR} {{ producer = {producer or connector}-connector, consumer = {connector}-connector }}\n')
         process = subprocess.Popen(
             [self.platform.binaries + "/example_pipeline", self.hrn, "in", "out", self.group, *transactions],
-            env={**os.environ, "STREAMLAYER_CONFIG": self.config}, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE)
+            env={**os.environ, "STREAMLAYER_CONFIG": self.config}, stdin=subprocess.DEVNULL, stderr=stderr)
 
         def end():
             process.kill()
             process.wait()
-            process.stderr.close()
+            if process.stderr:
+                process.stderr.close()
         self.addCleanup(end)
         return process
 
@@ -85,6 +117,36 @@ class Pipeline(TestCase):
     def test_at_least_once_over_http(self):
         """A subscriber that is killed keeps its share for a while, so this one is not."""
         self.run_stopped("http", [signal.SIGTERM])
+
+    def run_cut_off(self, connector, settings, said):
+        """The gateway cannot be reached for a while, until the pipeline says so; then all is as it was."""
+        line = Line(self.platform.url)
+        self.addCleanup(line.cut)
+        log = self.place + "/pipeline.log"
+        with open(log, "wb") as stderr:
+            process = self.start(connector, producer="http", settings=settings + line.settings(), stderr=stderr)
+
+        def await_results(enough, what):
+            wait_for(lambda: process.poll() is not None or enough(), 60, what)
+            self.assertIsNone(process.poll(), streamlayer.read_text(log))
+        self.produce(PORTION)
+        await_results(lambda: len(self.results()[0]) >= self.sent, "results are missing")
+        line.cut()
+        self.produce(PORTION)
+        await_results(lambda: said in streamlayer.read_text(log), "it does not say that it cannot get on")
+        line.connect()
+        self.produce(PORTION)
+        await_results(lambda: len(self.results()[0]) >= self.sent, "results are missing")
+        process.terminate()
+        self.assertEqual(process.wait(30), 0, streamlayer.read_text(log))
+        self.assertEqual(self.results()[0].keys(), {f"MESSAGE {i}" for i in range(self.sent)})
+
+    def test_goes_on_when_polls_fail_for_a_while(self):
+        self.run_cut_off("http", "", "; going on\n")
+
+    def test_goes_on_when_results_are_not_delivered(self):
+        self.run_cut_off("kafka", "here.platform.data-client.stream.producer.delivery-timeout = 3 s\n",
+                         "; going on from what is committed\n")
 
     def test_says_what_is_wrong(self):
         process = self.start("http", "transactions")
