@@ -30,6 +30,12 @@ class client
         open(settings.get(), std::move(log));
     }
 
+    /* Takes a client of the C API's over. What its log callback uses must stay as long as the client and the
+     * producers and consumers made of it. */
+    explicit client(sl_client *owned) noexcept : handle_(owned)
+    {
+    }
+
     /* A bearer token for the platform's HTTP API. */
     std::string token() const
     {

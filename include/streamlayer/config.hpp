@@ -20,6 +20,11 @@ class config
         handle_.reset(made);
     }
 
+    /* Takes settings of the C API's over. */
+    explicit config(sl_config *owned) noexcept : handle_(owned)
+    {
+    }
+
     /* Lays the usual places over it, then file; without a name, the one that sl_config_load would find. */
     config &load(const std::string &file = {})
     {

@@ -142,6 +142,11 @@ class consumer
         handle_ = {opened, std::move(kept)};
     }
 
+    /* Takes a consumer of the C API's over. What its callbacks use must stay until it is closed. */
+    explicit consumer(sl_consumer *owned) noexcept : handle_(owned)
+    {
+    }
+
     /* Receives up to max_messages (0: as many as there are); waits up to timeout for the first. */
     batch poll(milliseconds timeout, std::size_t max_messages = 0)
     {

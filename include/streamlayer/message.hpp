@@ -121,6 +121,11 @@ class message
         handle_.reset(made);
     }
 
+    /* Takes a message of the C API's over: one of sl_message_create, not one of a batch. */
+    explicit message(sl_message *owned) noexcept : handle_(owned)
+    {
+    }
+
     /* Messages with the same partition id keep their order. */
     message &partition_id(std::string_view id)
     {

@@ -3,8 +3,10 @@
 #define STREAMLAYER_PRODUCER_HPP
 
 #include <streamlayer/client.hpp>
+#include <streamlayer/consumer.hpp>
 #include <streamlayer/message.hpp>
 #include <streamlayer/producer.h>
+#include <vector>
 
 namespace streamlayer
 {
@@ -60,6 +62,9 @@ struct producer_options {
     std::function<void(const delivery &)> delivered;
     std::size_t max_messages = 0; /* the queue's bounds: messages; 0: as configured */
     std::size_t max_bytes = 0;    /* and bytes of payload, where max_messages is not 0 */
+    /* What its transactions are named, which no other producer of the application has; empty: it makes none.
+     */
+    std::string transactions;
 };
 
 /* Writes one layer (sl_producer). */
@@ -82,11 +87,18 @@ class producer
             detail::check(sl_producer_options_set_connector(made, own.connector.c_str()));
         if (own.max_messages)
             detail::check(sl_producer_options_set_queue(made, own.max_messages, own.max_bytes));
+        if (!own.transactions.empty())
+            detail::check(sl_producer_options_set_transactions(made, own.transactions.c_str()));
         if (own.delivered)
             detail::check(sl_producer_options_set_delivery(made, report, kept.kept.get()));
         sl_producer *opened = nullptr;
         detail::call(sl_producer_create, of.get(), hrn.c_str(), layer.c_str(), made, &opened);
         handle_ = {opened, std::move(kept)};
+    }
+
+    /* Takes a producer of the C API's over. What its callbacks use must stay until it is closed. */
+    explicit producer(sl_producer *owned) noexcept : handle_(owned)
+    {
     }
 
     /* Queues one message, which is copied. Waits for room up to timeout. */
@@ -100,6 +112,43 @@ class producer
     void flush(milliseconds timeout = forever)
     {
         detail::call(sl_producer_flush, get(), detail::to_int(timeout));
+    }
+
+    /* Begins a transaction: of what is sent until commit() readers see all or nothing. With
+     * producer_options::transactions, over Direct Kafka only. What one of the five calls for transactions
+     * throws says how to go on: retriable(), call it again; fatal(), close the producer and begin from what
+     * is committed; any other, abort() and do the work again. */
+    void begin()
+    {
+        detail::call(sl_producer_begin, get());
+    }
+
+    /* Has the transaction commit what was read for it, too: all messages of a batch; of an empty one nothing.
+     * The consumer does not commit by itself (consumer_options::commit 0). */
+    void add_batch(consumer &from, const batch &done, milliseconds timeout = forever)
+    {
+        if (!done.empty())
+            detail::call(sl_producer_add_batch, get(), from.get(), static_cast<const sl_batch *>(done.get()),
+                         detail::to_int(timeout));
+    }
+
+    /* The same, up to and including these offsets. */
+    void add_offsets(consumer &from, const std::vector<sl_offset> &done, milliseconds timeout = forever)
+    {
+        detail::call(sl_producer_add_offsets, get(), from.get(), done.data(), done.size(),
+                     detail::to_int(timeout));
+    }
+
+    /* Waits until every message is delivered, and commits: all are seen then. */
+    void commit(milliseconds timeout = forever)
+    {
+        detail::call(sl_producer_commit, get(), detail::to_int(timeout));
+    }
+
+    /* Gives the transaction up. */
+    void abort(milliseconds timeout = forever)
+    {
+        detail::call(sl_producer_abort, get(), detail::to_int(timeout));
     }
 
     /* The one in use. */

@@ -1,7 +1,8 @@
 /*
  * The library for C++17: handles that release themselves and can be moved but not copied, errors that are
  * thrown. Header only: a thin layer over the C API, which its comments describe in full; get() of each handle
- * gives it to any function of that API.
+ * gives it to any function of that API, and each takes over a handle that the C API has made
+ * (`streamlayer::batch(made)`).
  *
  * Every function throws streamlayer::error where the C function fails, unless it is noexcept.
  *

@@ -271,6 +271,91 @@ CASE(large_payloads_are_fetched)
     CHECK(consumer.resolve(batch[0]) == large);
 }
 
+CASE(handles_of_the_c_api_are_taken_over)
+{
+    place here;
+    sl_config *own = nullptr;
+    sl::detail::call(sl_config_create, &own);
+    sl::config taken(own);
+    taken.load(platform_value("CONFIG"));
+    CHECK(taken.get() == own);
+    sl_client *client = nullptr;
+    sl::detail::call(sl_client_create, static_cast<const sl_config *>(own), sl_log_callback(),
+                     static_cast<void *>(nullptr), &client);
+    std::optional<sl::client> kept(std::in_place, client);
+    CHECK(!kept->log() && kept->get() == client);
+    sl_producer *writes = nullptr;
+    sl::detail::call(sl_producer_create, client, here.hrn.c_str(), "cars",
+                     static_cast<const sl_producer_options *>(nullptr), &writes);
+    sl::producer producer(writes);
+    sl_message *made = nullptr;
+    sl::detail::check(sl_message_create(&made));
+    sl::message message(made);
+    producer.send(message.payload("one"));
+    producer.close();
+    sl::producer_options options;
+    options.connector = connector;
+    sl::producer second(*kept, here.hrn, "cars", options); /* of a client that was taken over */
+    send(second, "two");
+    second = sl::producer(nullptr);
+    sl_consumer_options *start = nullptr;
+    sl::detail::check(sl_consumer_options_create(&start));
+    sl::detail::check(sl_consumer_options_set_start(start, SL_START_BEGIN));
+    sl_consumer *reads = nullptr;
+    sl::detail::call(sl_consumer_create, client, here.hrn.c_str(), "cars",
+                     static_cast<const sl_consumer_options *>(start), &reads);
+    sl_consumer_options_destroy(&start);
+    sl::consumer consumer(reads);
+    kept.reset();
+    CHECK((receive(consumer, 2) == std::vector<std::string>{"one", "two"}));
+    consumer.close();
+}
+
+CASE(transactions_are_seen_whole_or_not_at_all)
+{
+    place here;
+    sl::producer_options options;
+    options.transactions = here.id;
+    if (connector != "kafka-connector") {
+        sl::error error = thrown("transactions over HTTP", [&] { here.producer(options); });
+        CHECK(error.status() == SL_UNSUPPORTED);
+        return;
+    }
+    sl::producer plain = here.producer();
+    for (const char *payload : {"one", "two", "three"})
+        send(plain, payload);
+    plain.close();
+    sl::consumer_options read;
+    read.group = here.id;
+    read.commit = milliseconds(0);
+    sl::consumer consumer = here.consumer(read);
+    sl::producer producer = here.producer(options);
+    CHECK(thrown("a commit of nothing", [&] { producer.commit(); }).status() == SL_INVALID_ARGUMENT);
+    sl::batch first = consumer.poll(patience, 1);
+    CHECK(first.size() == 1);
+    producer.begin();
+    send(producer, "undone");
+    producer.add_batch(consumer, first, patience);
+    producer.abort(patience);
+    CHECK(consumer.positions()[0].committed <= 0);
+    producer.begin();
+    send(producer, "ONE");
+    producer.add_batch(consumer, sl::batch(), patience);
+    producer.add_batch(consumer, first, patience);
+    producer.commit(patience);
+    CHECK(consumer.positions()[0].committed == 1);
+    producer.begin();
+    send(producer, "TWO");
+    producer.add_offsets(consumer, {{0, 1}}, patience);
+    producer.commit(patience);
+    CHECK(consumer.positions()[0].committed == 2);
+    consumer.close();
+    sl::consumer_options look;
+    look.group = here.id + "-look";
+    sl::consumer all = here.consumer(look);
+    CHECK((receive(all, 5) == std::vector<std::string>{"one", "two", "three", "ONE", "TWO"}));
+}
+
 int main(int count, char **words)
 {
     if (count != 3 || !cases().count(words[1])) {
