@@ -13,6 +13,10 @@ try {
     producer.send(message.partition_id("car-7").payload("52.52,13.40"));
     producer.flush();
     streamlayer::batch batch = consumer.poll(std::chrono::seconds(30), 1);
+    if (batch.empty()) // producer_options::delivered would tell whether it arrived
+        throw std::runtime_error(
+            "nothing was received within 30 s: the message was not delivered, or another "
+            "member of the group has it");
     for (streamlayer::message_view received : batch)
         std::cout << received.payload().value_or("") << '\n';
     consumer.commit(batch);

@@ -2,7 +2,8 @@
 
     with streamlayer.Client() as client:
         with client.producer(hrn, layer) as producer:
-            producer.send(b"52.52,13.40", partition_id="car-7")
+            sent = producer.send(b"52.52,13.40", partition_id="car-7")
+            print(sent.result().offset)  # waits until it is delivered
         with client.consumer(hrn, layer, group="fleet") as consumer:
             for message in consumer.poll(timeout_ms=1000):
                 print(message.partition_id, message.payload)
@@ -13,9 +14,12 @@ It shows how a binding is made: one function of the C API a method, a status tha
 threads run while a call waits.
 """
 import collections
+import concurrent.futures
 import ctypes
+import itertools
 
 Message = collections.namedtuple("Message", "partition_id payload timestamp_ms headers partition offset")
+Delivery = collections.namedtuple("Delivery", "partition offset")  # where a message lies; -1: the platform does not say
 
 
 class _Offset(ctypes.Structure):  # sl_offset
@@ -25,6 +29,9 @@ class _Offset(ctypes.Structure):  # sl_offset
 class _Error(ctypes.Structure):  # sl_error
     _fields_ = [("status", ctypes.c_int), ("retriable", ctypes.c_bool), ("fatal", ctypes.c_bool),
                 ("http_status", ctypes.c_int), ("text", ctypes.c_char * 1000)]
+
+
+_Report = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)  # sl_delivery_callback
 
 
 class Error(Exception):
@@ -38,7 +45,11 @@ class Error(Exception):
 
 def _load():
     """libstreamlayer.so.1: the number is the ABI's, which this file is written for."""
-    library = ctypes.CDLL("libstreamlayer.so.1")
+    try:
+        library = ctypes.CDLL("libstreamlayer.so.1")
+    except OSError as error:
+        raise ImportError(f"{error}; install the package libstreamlayer1, or name in LD_LIBRARY_PATH the directory that has it "
+                          "(build/release/lib)") from None
     pointer, text, size, status = ctypes.c_void_p, ctypes.c_char_p, ctypes.c_size_t, ctypes.c_int
     place = ctypes.POINTER(ctypes.c_void_p)  # where a function puts a handle, or whose handle it releases
     error, length = ctypes.POINTER(_Error), ctypes.POINTER(ctypes.c_size_t)
@@ -63,6 +74,12 @@ def _load():
             ("message_offset", _Offset, pointer),
             ("message_header_count", size, pointer),
             ("message_header_at", ctypes.c_bool, pointer, size, ctypes.POINTER(text), place, length),
+            ("producer_options_create", status, place),
+            ("producer_options_set_delivery", status, pointer, _Report, pointer),
+            ("producer_options_destroy", None, place),
+            ("delivery_status", status, pointer),
+            ("delivery_error", error, pointer),
+            ("delivery_offset", _Offset, pointer),
             ("producer_create", status, pointer, text, text, pointer, place, error),
             ("producer_send", status, pointer, pointer, pointer, ctypes.c_int, error),
             ("producer_flush", status, pointer, ctypes.c_int, error),
@@ -155,22 +172,53 @@ class Client(_Handle):
         _library.sl_client_destroy(ctypes.byref(self._handle))
 
 
+# What the library may call: kept here until its producer is closed, also where nobody keeps the producer.
+_reports = {}
+
+
+def _report_to(waiting):
+    """Tells futures, which wait by the number that was sent with the message, what became of it. Threads: the library's."""
+    def report(_, number, delivery):
+        future, status = waiting.pop(number), _library.sl_delivery_status(delivery)
+        if status:
+            future.set_exception(Error(status, _library.sl_delivery_error(delivery).contents))
+        else:
+            where = _library.sl_delivery_offset(delivery)
+            future.set_result(Delivery(where.partition, where.offset))
+    return _Report(report)
+
+
 class Producer(_Handle):
-    """Writes one layer. Closing it waits up to 30 s for deliveries, and says what was left."""
+    """Writes one layer; one thread at a time sends. Closing it waits up to 30 s for deliveries, and says what was left."""
 
     def __init__(self, client, hrn, layer):
         super().__init__()
-        self._message = ctypes.c_void_p()
-        _call(_library.sl_producer_create, client._handle, hrn.encode(), layer.encode(), None,
-              ctypes.byref(self._handle))
+        self._message, self._waiting, self._numbers = ctypes.c_void_p(), {}, itertools.count(1)
+        self._report = _report_to(self._waiting)
+        options = ctypes.c_void_p()
         _check(_library.sl_message_create(ctypes.byref(self._message)))
+        try:
+            _check(_library.sl_producer_options_create(ctypes.byref(options)))
+            _check(_library.sl_producer_options_set_delivery(options, self._report, None))
+            _call(_library.sl_producer_create, client._handle, hrn.encode(), layer.encode(), options,
+                  ctypes.byref(self._handle))
+            _reports[id(self._report)] = self._report
+        except BaseException:
+            _library.sl_message_destroy(ctypes.byref(self._message))
+            raise
+        finally:
+            _library.sl_producer_options_destroy(ctypes.byref(options))
 
     @property
     def connector(self):
         return _library.sl_producer_connector(self._handle).decode()
 
     def send(self, payload, partition_id=None, headers=(), timeout_ms=-1):
-        """Queues one message: payload and the headers' values are bytes. Waits where the queue is full."""
+        """Queues one message: payload and the headers' values are bytes. Waits where the queue is full.
+
+        Returns a future of its Delivery: result() waits until the platform has the message, and raises the Error where it was
+        not delivered. What add_done_callback is given runs on a thread of the library's: it must not block, flush or close.
+        """
         message = self._message
         # The library borrows what it is given until it was sent: these names keep it.
         key = None if partition_id is None else partition_id.encode()
@@ -181,14 +229,26 @@ class Producer(_Handle):
         _check(_library.sl_message_set_payload(message, payload, len(payload)))
         for name, value in named:
             _check(_library.sl_message_add_header(message, name, value, len(value)))
-        _call(_library.sl_producer_send, self._handle, message, None, timeout_ms)
+        number, future = next(self._numbers), concurrent.futures.Future()
+        future.set_running_or_notify_cancel()  # what is sent cannot be cancelled
+        self._waiting[number] = future
+        try:
+            _call(_library.sl_producer_send, self._handle, message, number, timeout_ms)
+        except BaseException:
+            del self._waiting[number]  # what is refused here is not reported
+            raise
+        return future
 
     def flush(self, timeout_ms=-1):
+        """Waits until every message sent before is reported; whether it has arrived is what its future says."""
         _call(_library.sl_producer_flush, self._handle, timeout_ms)
 
     def close(self):
         _library.sl_message_destroy(ctypes.byref(self._message))
-        _call(_library.sl_producer_close, ctypes.byref(self._handle), 30000)
+        try:
+            _call(_library.sl_producer_close, ctypes.byref(self._handle), 30000)
+        finally:
+            _reports.pop(id(self._report), None)
 
 
 class Consumer(_Handle):

@@ -91,6 +91,13 @@ class Examples(streamlayer.TestCase):
                 self.assertIn("boats", said)
                 self.assertEqual(said.count("\n"), 1, said)
 
+    def test_large_says_what_is_wrong_with_files(self):
+        for file, copy, text in ((self.place + "/none", "/dev/null", "/none cannot be read"),
+                                 ("/dev/null", self.place, "cannot be written")):
+            said = self.run_example("large", self.hrn, "cars", file, copy, status=1).stderr.decode()
+            self.assertIn(text, said)
+            self.assertNotIn("usage", said)
+
 
 if __name__ == "__main__":
     streamlayer.main()
