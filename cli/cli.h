@@ -6,6 +6,7 @@
 #ifndef CLI_CLI_H
 #define CLI_CLI_H
 
+#include <limits.h>
 #include <stdio.h>
 #include <streamlayer/streamlayer.h>
 
@@ -104,6 +105,8 @@ int cli_load_config(struct cli *cli);
 int cli_load_platform_config(struct cli *cli);
 int cli_connect(struct cli *cli);
 void cli_release(struct cli *cli);
+/* path, with the home directory in the place of "~" where it begins with "~/": in place, or path itself. */
+const char *cli_home_path(const char *path, char place[PATH_MAX]);
 /* Whether there is no such file, which has an exit code of its own; false where it only cannot be reached.
  * path may be NULL or begin with "~/". */
 bool cli_file_is_missing(const char *path);

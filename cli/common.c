@@ -211,14 +211,20 @@ int cli_fail(const struct cli *cli, const sl_error *error)
     return cli_fail_as(cli, error, "%s", error->text[0] ? error->text : sl_status_text(error->status));
 }
 
+const char *cli_home_path(const char *path, char place[PATH_MAX])
+{
+    const char *home = getenv("HOME");
+    if (!home || strncmp(path, "~/", 2) != 0)
+        return path;
+    snprintf(place, PATH_MAX, "%s/%s", home, path + 2);
+    return place;
+}
+
 bool cli_file_is_missing(const char *path)
 {
-    char expanded[PATH_MAX];
-    const char *home = getenv("HOME");
-    if (path && home && !strncmp(path, "~/", 2)) {
-        snprintf(expanded, sizeof expanded, "%s/%s", home, path + 2);
-        path = expanded;
-    }
+    char place[PATH_MAX];
+    if (path)
+        path = cli_home_path(path, place);
     return path && *path && access(path, F_OK) && (errno == ENOENT || errno == ENOTDIR);
 }
 

@@ -40,12 +40,14 @@ static bool names_close(const char *type)
     return closed;
 }
 
-static bool is_column(const struct cli_flink_wish *wish, const char *name, size_t size)
+/* Where the column of a name is; column_count: there is none. */
+static size_t column_at(const struct cli_flink_wish *wish, const char *name, size_t size)
 {
-    for (size_t i = 0; i < wish->column_count; i++)
-        if (wish->columns[i].name_size == size && !memcmp(wish->columns[i].name, name, size))
-            return true;
-    return false;
+    size_t at = 0;
+    while (at < wish->column_count &&
+           (wish->columns[at].name_size != size || memcmp(wish->columns[at].name, name, size) != 0))
+        at++;
+    return at;
 }
 
 static int read_columns(struct cli_flink_wish *wish, const struct cli *cli)
@@ -65,7 +67,7 @@ static int read_columns(struct cli_flink_wish *wish, const struct cli *cli)
         if (!strncmp(given, "sl_", 3))
             return cli_usage_error(
                 cli, "--column %s: names that begin with sl_ are those of the table's own columns", given);
-        if (is_column(wish, given, size))
+        if (column_at(wish, given, size) < wish->column_count)
             return cli_usage_error(cli, "--column %s: there is a column of that name already", given);
         if (wish->column_count == CLI_FLINK_COLUMNS_MAX)
             return cli_usage_error(cli, "--column: a table has at most %d", CLI_FLINK_COLUMNS_MAX);
@@ -104,7 +106,8 @@ static int read_start(struct cli_flink_wish *wish, const struct cli *cli, int64_
         return CLI_OK;
     }
     if (!cli_position_parse(given, now_ms, &position, why))
-        return cli_usage_error(cli, "--start %s: group, begin, end or @TIME is needed; %s", given, why);
+        return cli_usage_error(cli, "--start %s: group, begin, end or @TIME is needed%s%s", given,
+                               *given == '@' ? "; " : "", *given == '@' ? why : "");
     if (position.place != CLI_AT_BEGIN && position.place != CLI_AT_END && position.place != CLI_AT_TIME)
         return cli_usage_error(cli, "--start %s: group, begin, end or @TIME is needed", given);
     wish->start = position.place == CLI_AT_BEGIN ? "earliest-offset"
@@ -122,7 +125,8 @@ static int read_until(struct cli_flink_wish *wish, const struct cli *cli, int64_
     if (!given)
         return CLI_OK;
     if (!cli_position_parse(given, now_ms, &position, why))
-        return cli_usage_error(cli, "--until %s: end or @TIME is needed; %s", given, why);
+        return cli_usage_error(cli, "--until %s: end or @TIME is needed%s%s", given,
+                               *given == '@' ? "; " : "", *given == '@' ? why : "");
     if (position.place != CLI_AT_END && position.place != CLI_AT_TIME)
         return cli_usage_error(cli, "--until %s: end or @TIME is needed", given);
     wish->until = position.place == CLI_AT_END ? "latest-offset" : "timestamp";
@@ -141,11 +145,32 @@ static int read_security(struct cli_flink_wish *wish, const struct cli *cli)
     return CLI_OK;
 }
 
-int cli_flink_check_job(const struct cli *cli, const char *job)
+static int read_event_time(struct cli_flink_wish *wish, const struct cli *cli)
+{
+    const char *column = wish->event_time = cli_value(cli, "event-time");
+    if (!column)
+        return CLI_OK;
+    size_t at = column_at(wish, column, strlen(column));
+    if (at == wish->column_count)
+        return cli_usage_error(cli, "--event-time %s: --column gives no column of that name", column);
+    const char *type = wish->columns[at].type + strspn(wish->columns[at].type, " ");
+    if (strncasecmp(type, "TIMESTAMP", 9) != 0 && strncasecmp(type, "BIGINT", 6) != 0)
+        return cli_usage_error(
+            cli, "--event-time %s: its type is %s, and TIMESTAMP(3), TIMESTAMP_LTZ(3) or BIGINT is needed",
+            column, type);
+    return CLI_OK;
+}
+
+bool cli_flink_is_job(const char *job)
 {
     static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
     size_t size = strlen(job);
-    if (size && size <= CLI_FLINK_JOB_MAX && strspn(job, allowed) == size && *job != '.' && *job != '-')
+    return size && size <= CLI_FLINK_JOB_MAX && strspn(job, allowed) == size && *job != '.' && *job != '-';
+}
+
+int cli_flink_check_job(const struct cli *cli, const char *job)
+{
+    if (cli_flink_is_job(job))
         return CLI_OK;
     return cli_usage_error(
         cli,
@@ -172,11 +197,7 @@ int cli_flink_wish_read(struct cli_flink_wish *wish, struct cli *cli)
         return code;
     if (!cli_duration_ms(cli, "late", 0, 86400000, &wish->late_ms))
         return CLI_USAGE;
-    wish->event_time = cli_value(cli, "event-time");
-    if (wish->event_time && !is_column(wish, wish->event_time, strlen(wish->event_time)))
-        return cli_usage_error(cli, "--event-time %s: --column gives no column of that name",
-                               wish->event_time);
-    return CLI_OK;
+    return read_event_time(wish, cli);
 }
 
 void cli_flink_wish_free(struct cli_flink_wish *wish)
@@ -192,18 +213,21 @@ static void complete(struct cli_flink_wish *wish, const struct cli *cli)
     if (!strcmp(wish->start, "group-offsets"))
         wish->reset = start && !strcmp(start, "begin") ? "earliest" : "latest";
     const char *file = cli_credentials_file(cli);
+    char place[PATH_MAX];
     if (file)
-        wish->credentials = realpath(file, NULL);
+        wish->credentials = realpath(cli_home_path(file, place), NULL);
 }
 
 /* Kafka is closed to readers of the Marketplace. */
 static int refuse_marketplace(const struct cli *cli, const char *hrn, const char *layer)
 {
-    int code = cli_error_as(cli, SL_FORBIDDEN,
-                            "catalog %s is on the Marketplace: its consumption is counted, so it is read "
-                            "through the http-connector only, and Flink reads Kafka. Copy the layer into one "
-                            "of your own with `streamlayer pipe`, and have Flink read that one",
-                            hrn);
+    int code =
+        cli_error_as(cli, SL_FORBIDDEN,
+                     "catalog %s is on the Marketplace: its consumption is counted, so it is read "
+                     "through the http-connector only, and Flink reads Kafka. Copy the layer into one "
+                     "of your own with `streamlayer pipe`, and have Flink read that one (--sink, a table to "
+                     "write only, is for who may write it)",
+                     hrn);
     cli_hint(cli,
              "For example, where hrn:…:MINE is a catalog of your own:\n"
              "  streamlayer layer create hrn:…:MINE %s --content-type TYPE\n"
@@ -235,7 +259,7 @@ int cli_flink_layer_get(struct cli_flink_layer *layer, struct cli *cli, const ch
         at++;
     if (!sl_catalog_layer_at(layer->catalog, at, &spec))
         return cli_error_as(cli, SL_NOT_FOUND, "catalog %s has no layer \"%s\"", hrn, id);
-    if (sl_catalog_marketplace(layer->catalog))
+    if (sl_catalog_marketplace(layer->catalog) && use != CLI_FLINK_SINK)
         return refuse_marketplace(cli, hrn, id);
     layer->content_type = is_clean(spec.content_type) ? spec.content_type : NULL;
     layer->gzip = spec.content_encoding && !strcmp(spec.content_encoding, "gzip");

@@ -88,6 +88,7 @@ void cli_flink_wish_free(struct cli_flink_wish *wish);
 /* Loads the configuration, which completes the wish, and makes the client. CLI_OK, or an exit code after a
  * message. */
 int cli_flink_connect(struct cli_flink_wish *wish, struct cli *cli);
+bool cli_flink_is_job(const char *name);
 /* What a job is called becomes part of its group's name. CLI_OK, or an exit code after a message. */
 int cli_flink_check_job(const struct cli *cli, const char *job);
 

@@ -37,6 +37,11 @@ static int run(struct cli *cli, struct cli_flink_wish *wish)
     const char *job = cli_value(cli, "job");
     if (cli_flag(cli, "source") && cli_flag(cli, "sink"))
         return cli_usage_error(cli, "--source and --sink: without either, the table is both");
+    static const char *const of_sources[] = {"start", "until", "event-time", "late"};
+    for (size_t i = 0; i < sizeof of_sources / sizeof *of_sources && use == CLI_FLINK_SINK; i++)
+        if (cli_value(cli, of_sources[i]))
+            return cli_usage_error(cli, "--%s is of sources, and --sink makes a table to write only",
+                                   of_sources[i]);
     int code = cli_flink_wish_read(wish, cli);
     if (!code && job)
         code = cli_flink_check_job(cli, job);

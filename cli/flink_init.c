@@ -128,8 +128,9 @@ static void append_insert(struct sl_buffer *sql, const struct project *project)
                           "    THEN MAP['sl-trace-id', `sl_headers`['sl-trace-id']] END AS `sl_headers`");
     sl_buffer_append_text(sql, "\nFROM ");
     cli_flink_append_name(sql, project->source.name, strlen(project->source.name));
-    /* A blob belongs to the layer that it was stored in. */
-    sl_buffer_append_text(sql, "\nWHERE `sl_data_handle` IS NULL;\n");
+    sl_buffer_append_text(sql,
+                          "\n-- Without messages over 1 MiB: their payloads are blobs, which belong to the "
+                          "layer that they were stored in.\nWHERE `sl_data_handle` IS NULL;\n");
 }
 
 static int write_sql(const struct project *project)
@@ -161,6 +162,39 @@ static int write_project(const struct project *project)
         sl_buffer_free(&text);
     }
     return code ? code : write_sql(project);
+}
+
+/* A word of the shell's: as it is where nothing in it means anything to the shell. */
+static void append_word(struct sl_buffer *text, const char *word)
+{
+    static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789%+,-./:=@_";
+    if (*word && *word != '-' && word[strspn(word, plain)] == 0) {
+        sl_buffer_append_text(text, word);
+        return;
+    }
+    sl_buffer_append_text(text, *word == '-' ? "-- '" : "'");
+    for (; *word; word++)
+        if (*word == '\'')
+            sl_buffer_append_text(text, "'\\''");
+        else
+            sl_buffer_append(text, word, 1);
+    sl_buffer_append_text(text, "'");
+}
+
+/* What there is to do next, and what the job leaves out. */
+static int tell(const struct project *project)
+{
+    struct sl_buffer text;
+    sl_buffer_init(&text, FILE_MAX);
+    append_word(&text, project->directory);
+    int code = text.failed ? cli_out_of_memory(project->cli) : CLI_OK;
+    if (!code)
+        printf("Made the job %s in %s. To run it here:\n  cd %s && mvn compile exec:exec\n"
+               "It passes over messages over 1 MiB, whose payloads lie in blobs, which Flink does not fetch; "
+               "streamlayer pipe copies them, too.\n",
+               project->wish.job, project->directory, text.data);
+    sl_buffer_free(&text);
+    return code;
 }
 
 /* It must not be there, or be empty. */
@@ -203,26 +237,39 @@ static int settle_tables(struct project *project)
     return project->sink_name ? CLI_OK : cli_out_of_memory(cli);
 }
 
+/* After --job, or the directory, whose name stays in base. */
+static int name_job(struct project *project, char base[PATH_MAX])
+{
+    const char *job = cli_value(project->cli, "job");
+    if (!realpath(project->directory, base)) /* it is still to be made */
+        snprintf(base, PATH_MAX, "%s", project->directory);
+    for (size_t end = strlen(base); end > 1 && base[end - 1] == '/';)
+        base[--end] = 0;
+    const char *slash = strrchr(base, '/');
+    project->wish.job = job ? job : slash ? slash + 1 : base;
+    if (!job && !cli_flink_is_job(project->wish.job))
+        return cli_usage_error(
+            project->cli,
+            "DIR: the job would be called \"%s\", after its directory; --job NAME gives it another "
+            "name, of 1 to %d characters of A-Z a-z 0-9 . _ -",
+            project->wish.job, CLI_FLINK_JOB_MAX);
+    return job ? cli_flink_check_job(project->cli, job) : CLI_OK;
+}
+
 static int run(struct project *project)
 {
     struct cli *cli = project->cli;
     const char *const *operands = cli->operands;
     project->directory = operands[0];
-    const char *job = cli_value(cli, "job");
     char base[PATH_MAX];
     if (strlen(project->directory) > PATH_MAX - 100)
         return cli_file_error(cli, project->directory, ENAMETOOLONG);
-    snprintf(base, sizeof base, "%s", project->directory);
-    for (size_t end = strlen(base); end > 1 && base[end - 1] == '/';)
-        base[--end] = 0;
-    const char *slash = strrchr(base, '/');
     int code = cli_flink_wish_read(&project->wish, cli);
+    if (!code)
+        code = name_job(project, base);
     if (code)
         return code;
-    project->wish.job = job ? job : slash ? slash + 1 : base;
     project->wish.exactly_once = !cli_flag(cli, "at-least-once");
-    if ((code = cli_flink_check_job(cli, project->wish.job)))
-        return code;
     if (!strcmp(operands[1], operands[3]) && !strcmp(operands[2], operands[4]))
         return cli_usage_error(cli, "a job that writes what it reads would never end");
     code = cli_flink_connect(&project->wish, cli);
@@ -238,10 +285,8 @@ static int run(struct project *project)
         code = write_project(project);
     if (code)
         return code;
-    if (!cli->json)
-        printf("Made the job %s in %s. To run it here:\n  cd %s && mvn compile exec:exec\n",
-               project->wish.job, project->directory, project->directory);
-    return cli_flush_output(cli);
+    code = cli->json ? CLI_OK : tell(project);
+    return code ? code : cli_flush_output(cli);
 }
 
 static int init(struct cli *cli)
@@ -277,7 +322,8 @@ const struct cli_command cli_flink_init_command = {
         "DIR becomes a Maven project with pinned versions: pipeline.sql with the two tables of flink ddl and "
         "an INSERT to be changed, and what runs it. `mvn compile exec:exec` runs it on this machine, `mvn "
         "package` makes a jar for a cluster's `flink run`; its README tells the rest.\n\n"
-        "Without --column the payload is handed on as it is.",
+        "Without --column the payload is handed on as it is. Messages over 1 MiB, whose payloads lie in "
+        "blobs, are passed over: Flink does not fetch blobs, pipe does.",
     .examples = "  streamlayer flink init means HRN cars HRN means -C id:STRING -C speed:DOUBLE\n"
                 "  cd means && mvn compile exec:exec\n",
     .options = init_options,

@@ -232,6 +232,9 @@ static void append_source(struct sl_buffer *sql, const struct cli_flink_table *t
 
 static void append_sink(struct sl_buffer *sql, const struct cli_flink_table *table)
 {
+    const char *client = sl_layer_endpoint_client_id(table->layer->endpoint);
+    if (*client)
+        option(sql, "properties.client.id", client);
     option(sql, "properties.max.request.size",
            "2097152"); /* as the topic's own limit: 1 MiB fits with its frame */
     option(sql, "sink.delivery-guarantee", table->wish->exactly_once ? "exactly-once" : "at-least-once");
@@ -245,6 +248,13 @@ static void append_sink(struct sl_buffer *sql, const struct cli_flink_table *tab
         sql->failed = true;
     free(own);
     option(sql, "properties.transaction.timeout.ms", "900000"); /* what brokers allow at most, by default */
+}
+
+/* The client id is the layer's own, by which Kafka knows what of its throughput the client has. */
+static bool is_throttled(const struct cli_flink_table *table)
+{
+    const char *client = sl_layer_endpoint_client_id(table->layer->endpoint);
+    return !strncmp(client, "sl-", 3) && !strcmp(client + 3, sl_layer_endpoint_topic(table->layer->endpoint));
 }
 
 static void append_remarks(struct sl_buffer *sql, const struct cli_flink_table *table)
@@ -269,6 +279,11 @@ static void append_remarks(struct sl_buffer *sql, const struct cli_flink_table *
         sl_buffer_append_text(
             sql, "-- TokenLogin is in the jar that a project of `streamlayer flink init` makes.\n");
     }
+    if (table->use != CLI_FLINK_SINK && is_throttled(table))
+        sl_buffer_append_text(
+            sql,
+            "-- Where Kafka keeps this layer's throughput it goes by client id, and Flink's source makes "
+            "ids of its own, which are slow:\n-- docs/flink.md, \"Throughput\".\n");
     if (cli_flink_needs_secret(table))
         sl_buffer_append_text(sql,
                               "-- Add 'properties.sasl.jaas.config', with the user and the password that the "

@@ -1,6 +1,7 @@
 """flink ddl and flink init, as far as they go without Flink: what is asked, what is refused, and the files made."""
 import json
 import os
+import shutil
 import subprocess
 
 import streamlayer
@@ -81,6 +82,10 @@ class FlinkCommands(TestCase):
                 ("cars", ["--format", "raw", *column], "has no columns"), ("bytes", column, "Flink has no format"),
                 ("zipped", column, "are gzip"), ("proto", column, "--message-class is needed"),
                 ("cars", ["--event-time", "at", *column], "gives no column"),
+                ("cars", ["--event-time", "a", *column], "its type is INT, and TIMESTAMP(3)"),
+                *(("cars", ["--sink", *some], f"{some[0]} is of sources")
+                  for some in (["--start", "end"], ["--until", "end"], ["--late", "1s"], ["--event-time", "a", *column])),
+                ("cars", ["-s", "now"], "--start now: group, begin, end or @TIME is needed\n"),
                 ("cars", ["-s", "12"], "group, begin, end or @TIME"), ("cars", ["-s", "x"], "group, begin, end or @TIME"),
                 ("cars", ["--until", "begin"], "end or @TIME"), ("cars", ["--until", "x"], "end or @TIME"),
                 ("cars", ["--late", "2d"], "--late"), ("cars", ["--token-file", "x"], "an absolute name")):
@@ -101,12 +106,16 @@ class FlinkCommands(TestCase):
         self.assertIn(f"streamlayer pipe {hrn} text hrn:…:MINE text --from-connector http-connector --follow", text)
         self.assertIn("streamlayer pipe", self.command("ddl", hrn, "text", "--json", code=4))
         self.command("init", self.scratch() + "/x", hrn, "text", self.hrn, "lines", code=4)
+        # Writing it is not counted.
+        self.assertIn("CREATE TABLE `text`", self.command("ddl", hrn, "text", "--sink"))
+        self.command("init", self.scratch() + "/x", self.hrn, "lines", hrn, "text")
 
     def test_flink_init_makes_a_project(self):
         place = self.scratch() + "/my job"
-        self.assertIn("--job my job", self.command("init", place, self.hrn, "cars", self.hrn, "geo", code=2))
+        self.assertIn('called "my job", after its directory; --job NAME', self.command("init", place, self.hrn, "cars", self.hrn, "geo", code=2))
         said = self.command("init", place, self.hrn, "cars", self.hrn, "avro", "-J", "means", "-C", "id:STRING")
-        self.assertIn(f"cd {place} && mvn", said)
+        self.assertIn(f"\n  cd '{place}' && mvn", said)
+        self.assertIn("passes over messages over 1 MiB", said)
         files = sorted(os.path.relpath(os.path.join(at, name), place)
                        for at, _, names in os.walk(place) for name in names)
         java = "src/main/java/streamlayer/flink/"
@@ -127,10 +136,36 @@ class FlinkCommands(TestCase):
                      "SELECT `id`, `sl_partition_id`, `sl_timestamp`,\n"
                      "  CASE WHEN `sl_trace_id` IS NOT NULL\n"
                      "    THEN MAP['sl-trace-id', `sl_headers`['sl-trace-id']] END AS `sl_headers`\n"
-                     "FROM `cars`\nWHERE `sl_data_handle` IS NULL;\n"):
+                     "FROM `cars`\n-- Without messages over 1 MiB: their payloads are blobs, which belong to the layer that "
+                     "they were stored in.\nWHERE `sl_data_handle` IS NULL;\n"):
             self.assertIn(part, sql)
         self.assertIn("the directory is not empty", self.command("init", place, self.hrn, "cars", self.hrn, "geo", "-J",
                                                                  "means", code=1))
+
+    def test_flink_init_says_how_to_go_there(self):
+        """The words that it prints are the shell's."""
+        for name in "plain", "it's", "a;b", "-x", "~":
+            place = self.scratch()
+            said = self.command("init", "-J", "x", "--", name, self.hrn, "cars", self.hrn, "geo", cwd=place)
+            line = next(line for line in said.splitlines() if line.startswith("  cd "))
+            done = subprocess.run(["sh", "-c", line.split(" && ")[0] + " && pwd"], cwd=place, stdout=subprocess.PIPE, check=True,
+                                  timeout=60)
+            self.assertEqual(done.stdout.decode(), f"{os.path.realpath(place)}/{name}\n")
+
+    def test_flink_init_here(self):
+        place = self.scratch() + "/means"
+        os.mkdir(place)
+        self.assertIn("Made the job means in .", self.command("init", ".", self.hrn, "cars", self.hrn, "geo", cwd=place))
+
+    def test_flink_ddl_finds_credentials_at_home(self):
+        """Flink's own classes know no ~, so the file's whole name is printed."""
+        secure = streamlayer.Platform(streamlayer.read_environment(os.environ["STREAMLAYER_SECURE_PLATFORM"]))
+        hrn, home = secure.catalog(), os.path.realpath(self.scratch())
+        secure.layer(hrn, "cars", "text/plain", 1)
+        shutil.copy(secure.environment["CREDENTIALS"], home + "/mine.properties")
+        sql = secure.cli("-D", "here.platform.data-client.request-signer.credentials.file-path=~/mine.properties", "flink", "ddl",
+                         hrn, "cars", env={**os.environ, "HOME": home}).stdout.decode()
+        self.assertIn(f' credentials="{home}/mine.properties"', sql)
 
     def test_flink_init_hands_payloads_on(self):
         place = self.scratch()

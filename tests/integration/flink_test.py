@@ -16,6 +16,7 @@ import signal
 import subprocess
 import sys
 
+from accounts import Accounts
 import streamlayer
 from streamlayer import TestCase, wait_for
 
@@ -26,6 +27,9 @@ UNCOMMITTED = "here.platform.data-client.stream.kafka.consumer.\"isolation.level
 POSITIONS = os.path.join(os.path.dirname(__file__), "..", "..", "examples", "positions.py")
 RECORDING = "traffic==2.13"
 RECORDS = 20000
+FETCH_S = 240  # how long a download may take
+MAVEN_S = 560
+PATIENCE_S = 240  # a MiniCluster takes 10 s to start, and on a busy machine minutes
 COLUMNS = ["-C", "icao24:STRING", "-C", "groundspeed:DOUBLE", "-C", "altitude:DOUBLE", "-C", "timestamp:BIGINT"]
 RESULTS = ["-C", "icao24:STRING", "-C", "minute:TIMESTAMP(3)", "-C", "positions:BIGINT", "-C", "groundspeed:DOUBLE",
            "-C", "altitude:DOUBLE"]
@@ -41,21 +45,21 @@ GROUP BY icao24, window_start, window_end;
 def recorded_positions():
     """The recording as examples/positions.py writes it: lines of a key, a tab and JSON."""
     home = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
-    cache = os.path.join(home, "streamlayer", "positions")
+    cache = os.path.join(home, "streamlayer", "positions", RECORDING.replace("==", "-"))
     os.makedirs(cache, exist_ok=True)
     with open(cache + "/lock", "w", encoding="ascii") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not glob.glob(cache + "/*.whl"):
             python = sys.executable
             if subprocess.run([python, "-m", "pip", "--version"], capture_output=True, check=False).returncode:
-                subprocess.run([python, "-m", "venv", cache + "/venv"], check=True)
+                subprocess.run([python, "-m", "venv", cache + "/venv"], check=True, timeout=FETCH_S)
                 python = cache + "/venv/bin/python"
             subprocess.run([python, "-m", "pip", "download", "-q", "--disable-pip-version-check", "--no-deps",
-                            "--only-binary", ":all:", "-d", cache, RECORDING], check=True)
-        lines = cache + "/positions.txt"
+                            "--only-binary", ":all:", "-d", cache, RECORDING], check=True, timeout=FETCH_S)
+        lines = f"{cache}/{RECORDS}.txt"
         if not os.path.exists(lines):
             subprocess.run([sys.executable, POSITIONS, "make", glob.glob(cache + "/*.whl")[0], lines + ".new",
-                            "--records", str(RECORDS)], check=True, stdout=subprocess.DEVNULL)
+                            "--records", str(RECORDS)], check=True, stdout=subprocess.DEVNULL, timeout=FETCH_S)
             os.rename(lines + ".new", lines)
     with open(lines, encoding="utf-8") as file:
         return file.read().splitlines(keepends=True)
@@ -71,9 +75,9 @@ class Layers(TestCase):
         self.platform.cli("-D", f"{CONNECTOR}producer={connector}", "produce", self.hrn, layer, *arguments,
                           input="".join(lines).encode())
 
-    def consume(self, layer, *arguments, connector="kafka-connector"):
+    def consume(self, layer, *arguments, connector="kafka-connector", hrn=None):
         """All messages of a layer, by key, as --json gives them; also where the marks of transactions end it."""
-        done = self.platform.cli("-D", f"{CONNECTOR}consumer={connector}", *arguments, "consume", self.hrn, layer, "--json",
+        done = self.platform.cli("-D", f"{CONNECTOR}consumer={connector}", *arguments, "consume", hrn or self.hrn, layer, "--json",
                                  "--offset", "begin:end", "--no-commit", "--group", self.platform.name("g"))
         found = collections.defaultdict(list)
         for line in done.stdout.splitlines():
@@ -83,6 +87,13 @@ class Layers(TestCase):
 
     def ddl(self, layer, *arguments):
         return self.platform.cli("flink", "ddl", self.hrn, layer, *arguments).stdout.decode()
+
+
+def last_checkpoint(directory):
+    """The newest that is complete, of a job that was started there."""
+    complete = glob.glob(directory + "/checkpoints/*/chk-*/_metadata")
+    return os.path.dirname(max(complete, key=lambda name: (os.path.getmtime(name),
+                                                           int(re.search(r"chk-(\d+)", name).group(1)))))
 
 
 def comparable(message):
@@ -104,10 +115,14 @@ class Project(Layers):
         os.makedirs(PLACE)
         self.platform.cli("flink", "init", PLACE + "/copy", self.hrn, "a", self.hrn, "b", "-s", "begin", "--until", "end")
         with open(PLACE + "/maven.log", "wb") as log:
-            done = subprocess.run(["mvn", "-B", "package", "exec:exec", CLASSPATH, "-Dmdep.outputFile=target/classpath"],
-                                  cwd=PLACE + "/copy", stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
-                                  check=False)
-        self.assertEqual(done.returncode, 0, streamlayer.read_text(PLACE + "/maven.log")[-6000:])
+            maven = subprocess.Popen(["mvn", "-B", "package", "exec:exec", CLASSPATH, "-Dmdep.outputFile=target/classpath"],
+                                     cwd=PLACE + "/copy", stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT)
+        try:
+            maven.wait(MAVEN_S)
+        finally:
+            streamlayer.kill_all(maven.pid)  # with the job that it runs
+            maven.wait()
+        self.assertEqual(maven.returncode, 0, streamlayer.read_text(PLACE + "/maven.log")[-6000:])
         sent = self.consume("a")
         self.assertEqual(sum(map(len, sent.values())), 100)
         self.assertEqual(sent["car-1"][0].keys() & {"checksum", "traceId", "headers"}, {"checksum", "traceId", "headers"})
@@ -141,6 +156,11 @@ class Job:
         self.process.send_signal(signal.SIGKILL)
         self.process.wait()
 
+    def client_ids(self, kind):
+        """What Kafka's clients of a kind, "Producer" or "Consumer", have as their ids; of jobs started with LOG_CLIENTS."""
+        log = streamlayer.read_text(self.log)
+        return set(re.findall(rf"{kind}Config values:.*?\tclient\.id = (\S*)", log, re.S))
+
 
 class Jobs(Layers):
     def start(self, directory, sql, *arguments, options=()):
@@ -154,11 +174,30 @@ class Jobs(Layers):
 
     def await_messages(self, job, layer, enough, what, *arguments):
         """Reads the layer until it has enough: what the condition says of all its messages by key."""
+        return self.await_results(job, lambda: self.consume(layer, *arguments), enough, what)
+
+    def await_results(self, job, read, enough, what):
         def look():
             job.check()
-            found = self.consume(layer, *arguments)
+            found = read()
             return found if enough(found) else None
-        return wait_for(look, 90, what)
+        try:
+            return wait_for(look, PATIENCE_S, what)
+        except AssertionError as error:
+            raise AssertionError(f"{error}; the job's log:\n{streamlayer.read_text(job.log)[-6000:]}") from None
+
+
+# What Kafka's clients are made with, in the job's log.
+LOG_CLIENTS = """
+appender.console.type = Console
+appender.console.name = console
+rootLogger.level = warn
+rootLogger.appenderRef.console.ref = console
+logger.producer.name = org.apache.kafka.clients.producer.ProducerConfig
+logger.producer.level = info
+logger.consumer.name = org.apache.kafka.clients.consumer.ConsumerConfig
+logger.consumer.level = info
+"""
 
 
 def count(messages):
@@ -219,11 +258,9 @@ class Windows(Jobs):
         self.await_messages(job, "means", lambda found: count(found) > count(committed), "nothing new is written",
                             "-D", UNCOMMITTED)
         job.kill()
-        checkpoints = sorted(glob.glob(directory + "/checkpoints/*/chk-*/_metadata"),
-                             key=lambda name: int(re.search(r"chk-(\d+)", name).group(1)))
         self.produce("positions", lines[RECORDS * 3 // 4:] + ends, "--key-delimiter", "\\t")
         expected = means_of(lines)
-        job = self.start(directory, sql, "--restore", os.path.dirname(checkpoints[-1]))
+        job = self.start(directory, sql, "--restore", last_checkpoint(directory))
         self.await_messages(job, "means", lambda found: count(found) >= len(expected), "results are missing")
         job.kill()
         for connector in ("kafka-connector", "http-connector"):
@@ -272,22 +309,73 @@ class Secured(Jobs):
         """One table has its tokens by the access key, the other from a file; no table has either."""
         directory = self.scratch()
         streamlayer.write_text(directory + "/token", self.platform.token)
+        streamlayer.write_text(directory + "/log4j2.properties", LOG_CLIENTS)
         for layer in ("a", "b"):
             self.platform.layer(self.hrn, layer, "text/plain", 1)
         self.produce("a", [f"key-{i}\tpayload {i}\n" for i in range(20)], "--key-delimiter", "\\t")
-        tables = (self.ddl("a", "--source", "-s", "begin", "--until", "end") +
-                  self.ddl("b", "--sink", "--token-file", directory + "/token"))
+        tables = (self.ddl("a", "--source", "-s", "begin") + self.ddl("b", "--sink", "--token-file", directory + "/token"))
         credentials = streamlayer.read_credentials(self.platform.environment["CREDENTIALS"])
         for secret in (self.platform.token, credentials["here.access.key.secret"], credentials["here.access.key.id"]):
             self.assertNotIn(secret, tables)
-        job = self.start(directory, tables + "INSERT INTO b (payload, sl_partition_id, sl_timestamp) "
-                         "SELECT payload, sl_partition_id, sl_timestamp FROM a;",
-                         options=[f"-Dorg.apache.kafka.sasl.oauthbearer.allowed.urls=file://{directory}/token"])
+        # Without the hint it would never end.
+        job = self.start(directory, tables + "INSERT INTO b (payload, sl_partition_id, sl_timestamp) /* a comment; */ "
+                         "SELECT payload, sl_partition_id, sl_timestamp FROM a "
+                         "/*+ OPTIONS('scan.bounded.mode'='latest-offset') */;",
+                         options=[f"-Dorg.apache.kafka.sasl.oauthbearer.allowed.urls=file://{directory}/token",
+                                  f"-Dlog4j2.configurationFile={directory}/log4j2.properties"])
         self.assertEqual(job.process.wait(120), 0, (streamlayer.read_text(job.log) or "")[-6000:])
         sent, received = self.consume("a"), self.consume("b")
         self.assertEqual(count(received), 20)
         self.assertEqual({key: list(map(comparable, each)) for key, each in received.items()},
                          {key: list(map(comparable, each)) for key, each in sent.items()})
+        ids = [self.platform.get(f"{self.platform.base('stream', 'v2', self.hrn)}/layers/{layer}/endpoint").json()["clientId"]
+               for layer in ("a", "b")]
+        self.assertEqual(job.client_ids("Producer"), {ids[1]})
+        self.assertTrue(job.client_ids("Consumer"))
+        for each in job.client_ids("Consumer"):
+            self.assertRegex(each, f"^{re.escape(ids[0])}-\\d+$")
+
+    def test_secured_job_is_killed_and_restored(self):
+        """Exactly once on a secured Kafka, by an application that may read the one layer and write the other, and no more."""
+        directory = self.scratch()
+        for layer in ("a", "b"):
+            self.platform.layer(self.hrn, layer, "text/plain", 1)
+        account = Accounts(self.platform).make()
+        self.addCleanup(self.platform.delete, f"/config/v1/applications/{account.name}")
+        other = self.platform.catalog()
+        self.platform.layer(other, "out", "text/plain", 1)
+        account.grant(self.hrn, "read")
+        account.grant(other, "write")
+        credentials = directory + "/job.properties"
+        streamlayer.write_text(credentials, f"here.client.id = {account.id}\nhere.access.key.id = {account.key}\n"
+                               f"here.access.key.secret = {account.secret}\n"
+                               f"here.token.endpoint.url = {account.token_url}\n")
+        os.chmod(credentials, 0o600)
+        own = ["-D", "here.platform.data-client.request-signer.credentials.file-path=" + credentials]
+
+        def table(hrn, layer, *arguments):
+            return self.platform.cli(*own, "flink", "ddl", hrn, layer, "-J", "copy", *arguments).stdout.decode()
+
+        def results(*arguments):
+            return self.consume("out", *arguments, hrn=other)
+
+        def produce(first, last):
+            self.produce("a", [f"key-{i % 7}\tpayload {i}\n" for i in range(first, last)], "--key-delimiter", "\\t")
+        sql = (table(self.hrn, "a", "--source", "-s", "begin") + table(other, "out", "--sink", "--exactly-once") +
+               "INSERT INTO `out` (payload, sl_partition_id) SELECT payload, sl_partition_id FROM a;")
+        produce(0, 1000)
+        job = self.start(directory, sql)
+        first = self.await_results(job, results, lambda found: count(found) >= 1000, "nothing is committed")
+        produce(1000, 2000)
+        self.await_results(job, lambda: results("-D", UNCOMMITTED), lambda found: count(found) > count(first),
+                           "nothing new is written")
+        job.kill()
+        produce(2000, 3000)
+        job = self.start(directory, sql, "--restore", last_checkpoint(directory))
+        found = self.await_results(job, results, lambda found: count(found) >= 3000, "results are missing")
+        job.kill()
+        self.assertEqual({key: [message["payload"] for message in each] for key, each in found.items()},
+                         {f"key-{i}": [f"payload {n}" for n in range(i, 3000, 7)] for i in range(7)})
 
 
 if __name__ == "__main__":

@@ -341,6 +341,9 @@ class SecureUp(TestCase):
         self.assertGreater(burden("sl-" + topic), 1000)  # nobody has asked for it: they are counted together
         self.own.cli("produce", hrn, "layer", input=b"asks for the endpoint\n", env=environment)
         self.assertEqual(burden("sl-" + topic), 0)
+        sql = self.own.cli("flink", "ddl", hrn, "layer", env=environment).stdout.decode()
+        self.assertIn(f"  'properties.client.id' = 'sl-{topic}',\n", sql)
+        self.assertIn("Flink's source makes ids of its own, which are slow", sql)
         self.assertGreater(burden("layer-of-mine"), 1000)
         self.assertEqual(self.own.cli("acl", "check", check=False).returncode, 0)
 

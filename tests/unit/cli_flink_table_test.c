@@ -123,6 +123,7 @@ static void check_lacks(const struct fixture *f, const char *text)
     "  'scan.startup.mode' = 'group-offsets',\n"                                                             \
     "  'properties.auto.offset.reset' = 'latest'"
 #define WRITING                                                                                              \
+    "  'properties.client.id' = 'sl-app',\n"                                                                 \
     "  'properties.max.request.size' = '2097152',\n"                                                         \
     "  'sink.delivery-guarantee' = 'at-least-once'"
 
@@ -330,6 +331,21 @@ static void token_by_file(void **state)
                                         NULL});
 }
 
+/* The layer's own client id is one that Kafka keeps its throughput by; the source cannot show it. */
+static void throughput_kept_by_kafka(void **state)
+{
+    static const char remark[] = "-- Where Kafka keeps this layer's throughput";
+    (void)state;
+    struct fixture f;
+    prepare(&f);
+    check_lacks(&f, remark);
+    f.endpoint.client_id = "sl-sl.cat.cars.1";
+    check_has(&f, (const char *const[]){remark, NULL});
+    f.table.use = CLI_FLINK_SINK;
+    check_lacks(&f, remark);
+    check_has(&f, (const char *const[]){"  'properties.client.id' = 'sl-sl.cat.cars.1',\n", NULL});
+}
+
 static void other_security(void **state)
 {
     (void)state;
@@ -356,4 +372,4 @@ CASES_MAIN(cmocka_unit_test(source_of_bytes), cmocka_unit_test(sink_of_fields), 
            cmocka_unit_test(event_time_and_lateness), cmocka_unit_test(formats),
            cmocka_unit_test(start_and_end), cmocka_unit_test(exactly_once),
            cmocka_unit_test(token_by_credentials), cmocka_unit_test(token_by_file),
-           cmocka_unit_test(other_security))
+           cmocka_unit_test(throughput_kept_by_kafka), cmocka_unit_test(other_security))

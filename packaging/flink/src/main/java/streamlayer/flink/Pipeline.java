@@ -59,7 +59,7 @@ public final class Pipeline {
         inserts.execute().await();
     }
 
-    /** The statements between semicolons that stand in no text, name or comment; comments are left out. */
+    /** The statements between semicolons that stand in no text, name or comment; comments are left out, hints are not. */
     static List<String> statements(String script) {
         List<String> found = new ArrayList<>();
         StringBuilder statement = new StringBuilder();
@@ -68,8 +68,9 @@ public final class Pipeline {
             end = at + 1;
             if (script.startsWith("--", at)) {
                 end = after(script, "\n", at) - 1;
-            } else if (script.startsWith("/*", at)) {
+            } else if (script.startsWith("/*", at) && !script.startsWith("/*+", at)) {
                 end = after(script, "*/", at + 2);
+                statement.append(' '); // it parts words
             } else if (c == '\'' || c == '`') {
                 end = after(script, String.valueOf(c), end);
                 statement.append(script, at, end);
