@@ -1,5 +1,6 @@
 """stream v2: how subscriptions end, what is too late, seeks beyond the log, and shares with members on Kafka."""
 import http.client
+import itertools
 import json
 import socket
 import ssl
@@ -21,7 +22,7 @@ class SemanticsCase(TestCase):
     def setUp(self):
         self.hrn = self.platform.catalog()
         self.group = self.platform.name("g")
-        self.subscriptions = []
+        self.subscriptions, self.keys = [], itertools.count()
         self.addCleanup(lambda: [each.delete() for each in self.subscriptions])
 
     def layer(self, name="layer", partitions=1):
@@ -35,8 +36,9 @@ class SemanticsCase(TestCase):
         return subscription
 
     def publish(self, *bodies, layer="layer"):
+        """Each with a key of its own, so that some are in each partition: what has none lies in one that changes with time."""
         for body in bodies:
-            self.platform.publish(self.hrn, layer, body)
+            self.platform.publish(self.hrn, layer, body, X_HERE_Message_Key=f"key-{next(self.keys)}")
 
     def assertFails(self, answer, status, code, cause=""):
         self.assertEqual((answer.status, answer.json()["code"]), (status, code), answer.text)

@@ -1,5 +1,6 @@
 """stream v2: subscribe, poll, commit, seek, delete, and the endpoint calls."""
 import hashlib
+import itertools
 import json
 import re
 import subprocess
@@ -19,7 +20,7 @@ class StreamCase(TestCase):
     def setUp(self):
         self.hrn = self.platform.catalog()
         self.group = self.platform.name("g")  # a group is Kafka's, whatever it reads: no test's is another's
-        self.subscriptions = []
+        self.subscriptions, self.keys = [], itertools.count()
         self.addCleanup(lambda: [each.delete() for each in self.subscriptions])
 
     def layer(self, partitions=1):
@@ -32,8 +33,9 @@ class StreamCase(TestCase):
         return subscription
 
     def publish(self, *bodies, **headers):
+        """Each with a key of its own, so that some are in each partition: what has none lies in one that changes with time."""
         for body in bodies:
-            self.platform.publish(self.hrn, "layer", body, **headers)
+            self.platform.publish(self.hrn, "layer", body, **{"X_HERE_Message_Key": f"key-{next(self.keys)}", **headers})
 
 
 class Stream(StreamCase):

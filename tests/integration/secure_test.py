@@ -277,6 +277,20 @@ class Drift(Secured):
         self.assertEqual(self.listed(topic) & {(principal, word) for word in ("READ", "WRITE", "ALTER")},
                          {(principal, "READ"), (principal, "ALTER")})
 
+    def test_secure_what_everybody_may_is_told(self):
+        """On the cluster, and on layers to come; nobody but its maker removes it."""
+        everybody = ("--allow-principal", "User:*", "--cluster", "--operation", "IdempotentWrite")
+        to_come = ("--allow-principal", "User:*", "--topic", f"sl.{self.platform.name()}.", "--resource-pattern-type", "prefixed",
+                   "--operation", "Read")
+        self.kafka_acls(("--add", *everybody), ("--add", *to_come))
+        self.addCleanup(self.kafka_acls, *(("--remove", "--force", *each) for each in (everybody, to_come)))
+        for command in ("repair", "check"):
+            cluster, = self.acls(command, "kafka-cluster", to_come[3])
+            self.assertEqual((cluster["missing"], cluster["surplus"], cluster["denied"]), ([], [], []))
+            self.assertEqual(cluster["beyond"], [
+                {"principal": "User:*", "resource": "topic", "name": to_come[3], "prefixed": True, "operation": "Read"},
+                {"principal": "User:*", "resource": "cluster", "name": "kafka-cluster", "prefixed": False, "operation": "IdempotentWrite"}])
+
     def test_secure_denials_are_told(self):
         """What others deny keeps applications from what they were granted: it is told, and stays."""
         hrn, application = self.layer(), self.application()

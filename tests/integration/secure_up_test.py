@@ -100,6 +100,7 @@ class SecureUp(TestCase):
                             "sasl.username=default", "sasl.password=default")
         self.assertEqual(sasl.show(self.clients, self.ca, self.own.token)[0], None)
         self.assertEqual(sasl.topics(self.clients, self.ca, self.signed("nobody", 600)), [])
+        self.nobody_is_the_super_user()
 
         key, now = self.key(), int(time.time())
         header = {"alg": "ES256", "typ": "JWT", "kid": key.kid}
@@ -129,6 +130,16 @@ class SecureUp(TestCase):
             with self.subTest(token=what):
                 self.assertIsNotNone(sasl.show(self.clients, self.ca, token)[0])
         self.stop(up)
+
+    def nobody_is_the_super_user(self):
+        """However an issuer calls its subjects, none is the broker, the gateway or an administrator."""
+        users = re.search(r"(?m)^super\.users=(.+)$", streamlayer.read_text(self.data + "/kafka.properties"))[1].split(";")
+        names = [user.removeprefix("User:") for user in users] + [" CN=streamlayerd"]
+        for name in names:
+            self.assertTrue(name.startswith(" "), name)
+            for subject in (name, name.strip(), name + " ", "\t" + name):
+                with self.subTest(subject=subject):
+                    self.assertEqual(sasl.topics(self.clients, self.ca, self.signed(subject, 600)), [])
 
     def test_secure_takes_its_own_certificates_only(self):
         """Broker and gateway have a listener to themselves; what it takes to come in, only the owner can read."""
@@ -361,8 +372,53 @@ class SecureUp(TestCase):
         subscription = Subscription(self.own, hrn, "layer", properties=EARLIEST)
         within("out", process, 800 * 10000, lambda: sum(len(data(message)) for message in subscription.receive(400, 120)))
         subscription.delete()
+        self.sum_is_the_layers(hrn, environment)
         self.drifts(hrn, topic)
         self.stop(up)
+
+    def sum_is_the_layers(self, hrn, environment):
+        """Read both ways at once, and for longer than Kafka's window, a layer gives no more than it has, and each way's worth of
+        a window once: by the gateway's count of what went over HTTP, and by what has come directly."""
+        layer, at_once, enough = 1024000, 11 * 460800 + 1048576 + 512000 + 500000, 36_000_000
+        over, received = threading.Event(), self.directory + "/received"
+        counted = f'streamlayer_bytes_out_total{{catalog="{hrn}",layer="layer"}}'
+        before = self.own.metric(counted)
+
+        def read_http():
+            while not over.is_set():
+                subscription = Subscription(self.own, hrn, "layer", properties={**EARLIEST, "group.id": self.own.name()})
+                there = 0
+                while there < 8_000_000 and not over.is_set():
+                    there += sum(len(data(message)) for message in subscription.poll())
+                subscription.delete()
+
+        def read_directly():
+            with open(received, "wb") as output:
+                while not over.is_set():
+                    process = self.start("consume", hrn, "layer", "--offset", "begin", "--count", "800", "--no-commit", "-D",
+                                         "here.platform.data-client.stream.kafka.consumer.max.partition.fetch.bytes=100000",
+                                         stdout=output, env=environment)
+                    self.addCleanup(process.kill)
+                    while process.poll() is None and not over.wait(0.1):
+                        pass
+                    process.terminate()
+                    process.communicate(timeout=60)
+
+        def gone():
+            return int(self.own.metric(counted) - before), os.path.getsize(received)
+
+        streamlayer.write_text(received, "")
+        began = time.monotonic()
+        readers = [streamlayer.Background(read) for read in (read_http, read_directly)]
+        try:
+            by_http, directly = streamlayer.wait_for(lambda: sum(gone()) >= enough and gone(), 240, "too little is read")
+        finally:
+            over.set()
+        took = time.monotonic() - began
+        for reader in readers:
+            reader.result(120)
+        self.assertGreater(min(by_http, directly), enough // 4)  # both were there
+        self.assertLessEqual(by_http + directly, layer * took + at_once, (by_http, directly, took))
 
     def drifts(self, hrn, topic):
         """A quota that somebody changes is told, and set again; what the layer gives, and who asks for it, moves them."""
@@ -403,7 +459,7 @@ class SecureUp(TestCase):
             return kafka.acls(self.tls + "/admin.properties", *commands)
 
         def listed():
-            return sorted(line for line in acls(("--list",)).splitlines() if line.startswith("User:CN="))
+            return sorted(line for line in acls(("--list",)).splitlines() if line.startswith("User: CN="))
 
         def does(*arguments):
             return self.own.cli(*arguments, check=False).returncode == 0
@@ -436,7 +492,7 @@ class SecureUp(TestCase):
                 ("Read", ("--group", "*"), reads))
         there = listed()
         self.assertEqual(len(there), len(rows), there)
-        rights = [("--allow-principal", "User:CN=streamlayerd", "--operation", operation, *resource)
+        rights = [("--allow-principal", "User: CN=streamlayerd", "--operation", operation, *resource)
                   for operation, resource, _ in rows]
         account = Accounts(self.own).make()
         account.grant(hrn, "read")
