@@ -271,14 +271,19 @@ static void clean(struct gw_job *job)
     if (gw_config_clean(gateway, NULL, NULL, gw_kafka_deadline_ms(gateway), &error))
         SL_WARNING(&gateway->log, "topics of deleted layers are left over, and are tried again later: %s",
                    error.text);
+    atomic_store(&gateway->cleaning, false);
     free(job);
 }
 
 void gw_clean_later(struct gateway *gateway)
 {
+    if (atomic_exchange(&gateway->cleaning, true))
+        return; /* Kafka may keep it longer than until the next time */
     struct cleaning *cleaning = malloc(sizeof *cleaning);
-    if (!cleaning)
-        return; /* the next one will do it */
+    if (!cleaning) {
+        atomic_store(&gateway->cleaning, false); /* the next one will do it */
+        return;
+    }
     *cleaning = (struct cleaning){.job.run = clean, .gateway = gateway};
     if (!gw_work_try(gateway->workers, NULL, &cleaning->job))
         free(cleaning);

@@ -51,6 +51,7 @@ struct gateway {
     struct gw_budget *budget;               /* limits.bytes-in-flight */
     int64_t kafka_wait_ms;                  /* limits.kafka-wait */
     struct gw_brokers *brokers;             /* all Kafka clusters: gw_layer_broker */
+    atomic_bool cleaning;                   /* gw_clean_later is at it */
     struct gw_acl_keeper *acls;             /* grants, as Kafka's access control lists; NULL: not asked for */
     struct gw_subscriptions *subscriptions; /* broker/subscriptions.h */
     struct gw_status *status;               /* api/status.c: whether Kafka answers */
@@ -189,7 +190,8 @@ sl_status gw_routes_join(bool extended, struct gw_route **routes, size_t *count,
 sl_status gw_status_create(struct gw_status **status, sl_error *error);
 void gw_status_destroy(struct gw_status **status);
 
-/* Removes blobs that have outlived their layers, now and every few minutes, until the loops stop. */
+/* Removes blobs that have outlived their layers, now and every sweep-interval, until the loops stop; then
+ * topics that are left over, too. */
 sl_status gw_sweeper_start(struct gateway *gateway, struct gw_sweeper **out, sl_error *error);
 void gw_sweeper_free(struct gw_sweeper **sweeper); /* the loops and workers have stopped */
 
@@ -211,7 +213,7 @@ void gw_audit(const struct gw_request *request, const char *format, ...) SL_PRIN
 
 /* When a request that begins now must have what it asks of Kafka: limits.kafka-wait. */
 int64_t gw_kafka_deadline_ms(const struct gateway *gateway);
-/* The same for all, on a worker; what fails is logged. Any thread. */
+/* The same for all, on a worker, unless one is at it already; what fails is logged. Any thread. */
 void gw_clean_later(struct gateway *gateway);
 
 /* Answers what a failed call came to: the status as HTTP's, the text as the cause. */

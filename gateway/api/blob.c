@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "base/time.h"
+#include "config/settings.h"
 #include "gateway/api/failures.h"
 #include "gateway/api/intake.h"
 #include "gateway/api/metering.h"
@@ -16,7 +17,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#define SWEEP_MS  600000L
 #define AHEAD_MAX ((int64_t)8 << 20) /* bytes that are read from disk before the loop sends them */
 
 static bool check_handle(struct gw_request *request, const char *handle)
@@ -346,6 +346,7 @@ struct gw_sweeper {
     struct gw_timer timer;
     struct gateway *gateway;
     struct gw_loop *loop;
+    int64_t interval_ms;
 };
 
 struct search {
@@ -395,7 +396,7 @@ static void set_timer(struct gw_task *task)
     struct gw_sweeper *sweeper =
         (struct gw_sweeper *)(void *)((char *)task - offsetof(struct gw_sweeper, task));
     sweeper->timer.run = sweep_due;
-    if (gw_timer_set(sweeper->loop, &sweeper->timer, sl_mono_ms() + SWEEP_MS))
+    if (gw_timer_set(sweeper->loop, &sweeper->timer, sl_mono_ms() + sweeper->interval_ms))
         SL_WARNING(&sweeper->gateway->log, "blobs: out of memory; old ones stay until the next start");
 }
 
@@ -409,6 +410,10 @@ sl_status gw_sweeper_start(struct gateway *gateway, struct gw_sweeper **out, sl_
     sweeper->loop = gw_server_loop(gateway->server, 0);
     sweeper->job.run = run_sweep;
     sweeper->task.run = set_timer;
+    sl_status status = sl_config_duration_ms(gateway->config, SL_GATEWAY_ROOT "sweep-interval",
+                                             &sweeper->interval_ms, error);
+    if (status)
+        return status;
     gw_work_post(gateway->disk_workers, NULL, &sweeper->job);
     return SL_OK;
 }

@@ -174,6 +174,13 @@ const struct sl_setting sl_gateway_settings[] = {
      .type = SL_FILE,
      .environment = "STREAMLAYER_GATEWAY_DATA_DIR",
      .meaning = "Where catalogs, applications and blobs are kept."},
+    {.path = SL_GATEWAY_ROOT "sweep-interval",
+     .type = SL_DURATION_MS,
+     .value = "10 minutes",
+     .min = SECONDS,
+     .max = DAYS,
+     .meaning = "How often what is left over is removed: blobs whose time or layer is over, and topics of "
+                "deleted layers that Kafka did not delete when it was asked."},
 
     {.path = SL_GATEWAY_ROOT "kafka.brokers",
      .type = SL_SERVERS,

@@ -279,6 +279,28 @@ class Clusters(TestCase):
         self.assertEqual(rename().json()["ttl"], 7200000)
         self.stop(running)
 
+    def test_what_is_left_of_a_deleted_layer_is_removed_later(self):
+        """Its blobs though Kafka does not answer, and its topic once Kafka does, by the gateway that was running then."""
+        other = self.kafka()
+        running, platform = self.start("sweep-interval = 1 s", brokers=other.brokers)
+        hrn = platform.catalog()
+        platform.layer(hrn, "layer")
+        topic = platform.get(f"/config/v1/catalogs/{hrn}/layers/layer").json()["topic"]
+        blob = f"{platform.base('blob', 'v1', hrn)}/layers/layer/data/handle"
+        self.assertEqual(platform.put(blob, b"large").status, 204)
+        blobs = self.place + "/data/blobs/layers"
+        self.assertEqual(len(os.listdir(blobs)), 1)
+        os.kill(other.process.pid, signal.SIGSTOP)
+        try:
+            answer = platform.delete(f"/config/v1/catalogs/{hrn}/layers/layer")
+            self.refused(answer, 503, "kafka-timed-out", f"out of sight already, but the topic {topic} is not deleted yet")
+            wait_for(lambda: not os.listdir(blobs), 60, "the blobs of a deleted layer stay")
+        finally:
+            os.kill(other.process.pid, signal.SIGCONT)
+        wait_for(lambda: not self.layers(), 60, "the layer is not forgotten")
+        self.assertEqual(kafka.partitions(other.brokers, topic), 0)
+        self.stop(running)
+
     # --- SASL and TLS to the brokers ---
 
     def test_brokers_that_want_sasl_and_tls(self):
