@@ -330,8 +330,9 @@ static sl_status change_topic(struct gw_config_call *change, const struct gw_lay
     return status;
 }
 
-/* The layer is claimed. */
-static sl_status change_layer(struct gw_config_call *change, const struct gw_layer *layer, sl_error *error)
+/* The layer is claimed. *out: what it is now, linked; NULL: nothing was changed. */
+static sl_status change_layer(struct gw_config_call *change, const struct gw_layer *layer,
+                              struct gw_layer **out, sl_error *error)
 {
     struct gw_layer_spec spec;
     struct gw_layer *now = NULL;
@@ -345,9 +346,8 @@ static sl_status change_layer(struct gw_config_call *change, const struct gw_lay
         audit_layer(change, "changed", now);
         if (now->in_kbps != layer->in_kbps || now->out_kbps != layer->out_kbps) /* its quotas */
             gw_acl_settle(change->gateway->acls, layer->cluster, change->until_ms, NULL);
-        gw_config_respond(change, 200, gw_layer_json(now));
     }
-    gw_layer_unlink(now);
+    *out = now;
     return status;
 }
 
@@ -362,6 +362,7 @@ static void run_update_layer(struct gw_job *job)
     bool claimed = first && !atomic_exchange(&first->counters->changing, true);
     /* What it is now that nobody else changes it. */
     struct gw_layer *layer = claimed ? gw_catalogs_find(catalogs, change->hrn, change->layer, &exists) : NULL;
+    struct gw_layer *now = NULL;
     if (!exists)
         status = sl_error_set(&error, SL_NOT_FOUND, "there is no catalog %s", change->hrn);
     else if (!first || (claimed && (!layer || layer->counters != first->counters)))
@@ -372,12 +373,15 @@ static void run_update_layer(struct gw_job *job)
         status = sl_error_set(&error, SL_CONFLICT,
                               "the layer \"%s\" is just being changed by another request", change->layer);
     } else {
-        status = change_layer(change, layer, &error);
+        status = change_layer(change, layer, &now, &error);
     }
-    if (claimed)
+    if (claimed) /* before the answer: whoever has it may change the layer again */
         atomic_store(&first->counters->changing, false);
     if (status)
         gw_config_fail(change, &error);
+    else
+        gw_config_respond(change, 200, gw_layer_json(now));
+    gw_layer_unlink(now);
     gw_layer_unlink(layer);
     gw_layer_unlink(first);
     gw_config_free(change);

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Deletes each check of the gateway's network side in turn, and looks which row of tests/contract/wrong notices. A check
 that none does is printed, unless equivalent-gateway.txt lists it with a reason: why nobody could, or "Noticed by FILE
-CASE: …", a test of tests/contract, which is run with that mutant.
+CASE: …", a test of tests/contract or (FILE: NAME_test.c) of tests/unit, which is run with that mutant.
 
 gateway.py BUILD [--only FILE…] [--sample N] [--list]
 
@@ -49,6 +49,9 @@ source.DENIERS = {"framing.c:fault_of": r'return "', "ingest.c:gw_message_fault"
                   "forwarded.c:gw_forwarded_read": r'\*why = "', "forwarded.c:read_pair": r"return (?:false|NULL);",
                   "forwarded.c:read_element": r"return false;"}
 source.CHECKERS = r"(?:gw_check_members|read_text|check_content|take_headers)"
+
+# Which test does, in a reason: its file and its case.
+NOTICED = re.compile(r"Noticed by ([\w.]+) ([\w.]+)")
 
 CHOICE = r"""
 #include <fcntl.h>
@@ -121,10 +124,12 @@ def build_mutants(build, jobs):
     with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
         list(pool.map(lambda each: compile_one(*each), todo))
     objects = " ".join([each[2] for each in todo] + [tree + "/choice.o"])
-    for program in ("streamlayer", "streamlayerd"):
-        link = subprocess.run(["ninja", "-C", build, "-t", "commands", f"bin/{program}"], check=True, capture_output=True,
+    units = {named[1] for named in map(NOTICED.match, equivalents().values()) if named and named[1].endswith(".c")}
+    for program in ("bin/streamlayer", "bin/streamlayerd", *(f"tests/{unit[:-2]}" for unit in sorted(units))):
+        link = subprocess.run(["ninja", "-C", build, "-t", "commands", program], check=True, capture_output=True,
                               encoding="utf-8").stdout.strip().splitlines()[-1].split("&&")[1].strip()
-        link = re.sub(rf"-o bin/{program}\b", f"-o {tree}/bin/{program} {objects} -Wl,--allow-multiple-definition", link)
+        out = f"{tree}/bin/{os.path.basename(program)}"
+        link = re.sub(rf"-o {program}(?= )", f"-o {out} {objects} -Wl,--allow-multiple-definition", link)
         subprocess.run(link, shell=True, check=True, cwd=build)
     return tree, with_keys(mutants)
 
@@ -198,7 +203,7 @@ class Gateway:
 
 
 class Tests:
-    """Tests of tests/contract, on a platform with the mutants."""
+    """Tests of tests/contract, on a platform with the mutants, and of tests/unit."""
 
     def __init__(self, gateway):
         self.gateway, self.directory = gateway, gateway.tree + "/platform"
@@ -212,16 +217,17 @@ class Tests:
 
     def fails(self, test, number):
         self.gateway.choose(number)
-        file, case = test.split()
-        done = subprocess.run([sys.executable, f"{ROOT}/tests/contract/{file}", case], check=False, capture_output=True, env={
+        file, case = test
+        program = [f"{self.gateway.tree}/bin/{file[:-2]}"] if file.endswith(".c") else [sys.executable, f"{ROOT}/tests/contract/{file}"]
+        done = subprocess.run([*program, case], check=False, capture_output=True, env={
             **os.environ, "STREAMLAYER_TEST_PLATFORM": self.directory, "PYTHONPATH": ROOT + "/tests/support"})
         self.gateway.choose(-1)
         return done.returncode != 0
 
     def notices(self, test, number):
-        """Whether it fails with the mutant, and without does not."""
+        """Whether it fails with the mutant, and without does not; another time, should the machine be slow."""
         if test not in self.passes:
-            self.passes[test] = not self.fails(test, -1)
+            self.passes[test] = not self.fails(test, -1) or not self.fails(test, -1)
         return self.passes[test] and self.fails(test, number)
 
 
@@ -230,10 +236,10 @@ def unproven(survivors, known, gateway):
     tests, found = None, []
     try:
         for mutant in survivors:
-            named = re.match(r"Noticed by ([\w.]+ [\w.]+)", known.get(mutant.key, ""))
+            named = NOTICED.match(known.get(mutant.key, ""))
             if named and not tests:
                 tests = Tests(gateway)
-            if mutant.key not in known or named and not tests.notices(named[1], mutant.number):
+            if mutant.key not in known or named and not tests.notices(named.groups(), mutant.number):
                 found.append(mutant)
     finally:
         if tests:

@@ -3,6 +3,8 @@
 #include "gw_client.h"
 #include "gw_scratch.h"
 
+#include "base/time.h"
+#include "gateway/api/config.h"
 #include "gateway/api/layer_spec.h"
 #include "gateway/api/tokens.h"
 #include "gateway/gateway_internal.h"
@@ -63,6 +65,9 @@ static int setup(void **state)
                                                 .opaque = gateway};
     assert_int_equal(gw_server_start(&settings, NULL, &gateway->server, NULL), SL_OK);
     fixture->port = gw_server_port(gateway->server);
+    assert_int_equal(
+        gw_throttler_create(gw_server_loop(gateway->server, 0), sl_mono_us, &gateway->throttler, NULL),
+        SL_OK);
     *state = fixture;
     return 0;
 }
@@ -71,7 +76,9 @@ static int teardown(void **state)
 {
     struct fixture *fixture = *state;
     gw_workers_finish(fixture->gateway.workers);
+    gw_throttler_stop(fixture->gateway.throttler);
     gw_server_stop(&fixture->gateway.server);
+    gw_throttler_destroy(&fixture->gateway.throttler);
     gw_workers_stop(&fixture->gateway.workers);
     gw_access_close(&fixture->gateway.access);
     gw_applications_close(&fixture->gateway.applications);
@@ -184,6 +191,50 @@ static void catalogs_are_administered(void **state)
     assert_non_null(strstr(answer.body, "\"code\":\"no-such-layer\""));
     ask(*state, "DELETE", "/config/v1/catalogs/" HRN "/layers/m", "", &answer);
     assert_non_null(strstr(answer.body, "\"code\":\"no-such-layer\""));
+}
+
+static _Atomic(struct gw_layer_counters *) watched; /* of the layer whose claim is looked at */
+static atomic_bool answered_too_early;
+
+void __real_gw_config_respond(struct gw_config_call *call, int http, json_t *value);
+void __wrap_gw_config_respond(struct gw_config_call *call, int http, json_t *value);
+
+void __wrap_gw_config_respond(struct gw_config_call *call, int http, json_t *value)
+{
+    struct gw_layer_counters *counters = atomic_load(&watched);
+    if (counters && atomic_load(&counters->changing))
+        atomic_store(&answered_too_early, true);
+    __real_gw_config_respond(call, http, value);
+}
+
+/* Who comes while another one changes it is told so, and does not end that one's claim. Whoever has its
+ * answer may change it again. */
+static void a_layer_is_changed_by_one_at_a_time(void **state)
+{
+    struct fixture *fixture = *state;
+    struct answer answer;
+    bool exists;
+    struct gw_layer *layer = gw_catalogs_find(fixture->gateway.catalogs, HRN, "l", &exists);
+    assert_non_null(layer);
+    atomic_store(&layer->counters->changing, true);
+    for (int i = 0; i < 2; i++) {
+        ask(fixture, "PATCH", "/config/v1/catalogs/" HRN "/layers/l", "{\"name\":\"new\"}", &answer);
+        assert_int_equal(answer.status, 409);
+        assert_non_null(strstr(answer.body, "just being changed by another request"));
+        assert_true(atomic_load(&layer->counters->changing));
+    }
+    atomic_store(&layer->counters->changing, false);
+    atomic_store(&watched, layer->counters);
+    ask(fixture, "PATCH", "/config/v1/catalogs/" HRN "/layers/l", "{\"name\":\"new\"}", &answer);
+    assert_int_equal(answer.status, 200);
+    assert_false(atomic_load(&answered_too_early));
+    atomic_store(&watched, NULL);
+    gw_layer_unlink(layer);
+    ask(fixture, "PATCH", "/config/v1/catalogs/" HRN "/layers/m", "{}", &answer);
+    assert_int_equal(answer.status, 404);
+    ask(fixture, "PATCH", "/config/v1/catalogs/hrn:here:data::local:x/layers/l", "{}", &answer);
+    assert_int_equal(answer.status, 404);
+    assert_non_null(strstr(answer.body, "no-such-catalog"));
 }
 
 static void bad_bodies_are_told_apart(void **state)
@@ -430,6 +481,7 @@ CASES_MAIN(
     cmocka_unit_test_setup_teardown(lookup_lists_what_is_served, setup, teardown),
     cmocka_unit_test_setup_teardown(a_hostile_host_is_not_repeated, setup, teardown),
     cmocka_unit_test_setup_teardown(catalogs_are_administered, setup, teardown),
+    cmocka_unit_test_setup_teardown(a_layer_is_changed_by_one_at_a_time, setup, teardown),
     cmocka_unit_test_setup_teardown(bad_bodies_are_told_apart, setup, teardown),
     cmocka_unit_test(layers_have_defaults),
     cmocka_unit_test(layers_have_ranges),
