@@ -145,10 +145,14 @@ class Statement(Usage):
                        lambda value: value["statement"].update({"more": 1})):
             self.assertIn("was changed", self.verify(self.changed(text, change), code=1))
         self.assertIn("its signature is not that of its key", self.verify(self.changed(text, self.sign_more), code=1))
-        for jws in ("", "a.b.c", "a.b", "....", json.loads(text)["jws"] + ".x"):
-            self.assertIn("signature", self.verify(self.changed(text, lambda value: value.update({"jws": jws})), code=1))
-        for other in ("", "[]", "{}", '{"statement":{}}'):
-            self.assertIn("no statement", self.verify(other, code=1))
+        head, payload, signature = json.loads(text)["jws"].split(".")
+        for jws in ("", "a.b.c", "a.b", "....", f"{head}.{payload}.{signature}.x", f"W10.{payload}.{signature}",
+                    f"{head}.W10.{signature}"):
+            told = self.verify(self.changed(text, lambda value: value.update({"jws": jws})), code=1)
+            self.assertIn('its signature ("jws") was changed', told)
+        self.assertIn("it is no statement: no JSON: line 1", self.verify("", code=1))
+        for other in ("[]", "{}", '{"statement":{}}', '{"statement":[],"jws":"a.b.c"}', '{"jws":"a.b.c"}'):
+            self.assertIn('it is no statement: {"statement":', self.verify(other, code=1))
         # Without the platform, by its keys.
         keys = os.path.join(self.scratch(), "keys.json")
         streamlayer.write_text(keys, self.platform.get("/usage/v1/jwks", token=None).text)
