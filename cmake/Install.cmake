@@ -1,6 +1,6 @@
 # Install components: runtime (the library), dev, kafka-support (the plug-in), gateway, cli, flink-support (the templates of
-# `streamlayer flink init`, to read; the command carries them itself). The Debian packages are made of the same
-# (packaging/debian/rules).
+# `streamlayer flink init`, to read; the command carries them itself), doc (the guides, the API reference). The Debian
+# packages are made of the same (packaging/debian/rules).
 include(CMakePackageConfigHelpers)
 set(config_dir ${CMAKE_INSTALL_LIBDIR}/cmake/streamlayer)
 
@@ -36,7 +36,7 @@ if(SL_GATEWAY)
     set(SL_SYSTEMD_DIR lib/systemd/system CACHE STRING "Where services of systemd are installed")
     # A service, where systemd looks for those of packages; other service managers need neither file. Its paths are
     # known only now that it is installed: `cmake --install … --prefix` says where. It is written there at once, since
-    # somebody else may install this build elsewhere at the same time.
+    # somebody else may install this build elsewhere at the same time. Settings that are there already are not ours.
     install(CODE "
 set(CMAKE_INSTALL_BINDIR \"${CMAKE_INSTALL_BINDIR}\")
 set(CMAKE_INSTALL_LIBDIR \"${CMAKE_INSTALL_LIBDIR}\")
@@ -46,7 +46,12 @@ set(SL_SYSTEMD_DIR \"${SL_SYSTEMD_DIR}\")
 cmake_path(ABSOLUTE_PATH SL_SYSTEMD_DIR BASE_DIRECTORY \"\${CMAKE_INSTALL_PREFIX}\")
 configure_file(\"${PROJECT_SOURCE_DIR}/packaging/systemd/streamlayerd.service.in\"
                \"\$ENV{DESTDIR}\${SL_SYSTEMD_DIR}/streamlayerd.service\" @ONLY)
-list(APPEND CMAKE_INSTALL_MANIFEST_FILES \"\${SL_SYSTEMD_DIR}/streamlayerd.service\")" COMPONENT gateway)
+list(APPEND CMAKE_INSTALL_MANIFEST_FILES \"\${SL_SYSTEMD_DIR}/streamlayerd.service\")
+set(conf \"\${CMAKE_INSTALL_FULL_SYSCONFDIR}/streamlayer/gateway.conf\")
+if(NOT EXISTS \"\$ENV{DESTDIR}\${conf}\")
+    configure_file(\"${PROJECT_SOURCE_DIR}/packaging/gateway.conf.in\" \"\$ENV{DESTDIR}\${conf}\" @ONLY)
+    list(APPEND CMAKE_INSTALL_MANIFEST_FILES \"\${conf}\")
+endif()" COMPONENT gateway)
     install(FILES ${PROJECT_SOURCE_DIR}/packaging/systemd/streamlayer.sysusers DESTINATION lib/sysusers.d
             RENAME streamlayer.conf COMPONENT gateway)
     install(FILES ${PROJECT_SOURCE_DIR}/packaging/prometheus/alerts.yml
@@ -54,6 +59,12 @@ list(APPEND CMAKE_INSTALL_MANIFEST_FILES \"\${SL_SYSTEMD_DIR}/streamlayerd.servi
     install(DIRECTORY ${PROJECT_SOURCE_DIR}/packaging/flink DESTINATION ${CMAKE_INSTALL_DATADIR}/streamlayer
             COMPONENT flink-support)
 endif()
+
+# The guides, which name each other by where they lie; the API reference, where it was made.
+install(FILES ${PROJECT_SOURCE_DIR}/README.md DESTINATION ${CMAKE_INSTALL_DOCDIR} COMPONENT doc)
+install(DIRECTORY ${PROJECT_SOURCE_DIR}/docs DESTINATION ${CMAKE_INSTALL_DOCDIR} COMPONENT doc
+        FILES_MATCHING PATTERN "*.md" PATTERN "*.svg" PATTERN docs/api EXCLUDE)
+install(DIRECTORY ${PROJECT_BINARY_DIR}/docs/api/html/ DESTINATION ${CMAKE_INSTALL_DOCDIR}/api COMPONENT doc OPTIONAL)
 
 # Manual pages, reference.conf and completions, printed by the programs themselves.
 if(SL_GATEWAY)
@@ -104,7 +115,7 @@ add_custom_target(tarball
             -P ${PROJECT_SOURCE_DIR}/cmake/Tarball.cmake
     COMMENT "${archive}-${CMAKE_SYSTEM_PROCESSOR}.tar.gz" VERBATIM)
 add_dependencies(tarball streamlayer_shared streamlayer_static)
-foreach(part kafka_connector streamlayer streamlayerd manuals)
+foreach(part kafka_connector streamlayer streamlayerd manuals api_reference)
     if(TARGET ${part})
         add_dependencies(tarball ${part})
     endif()

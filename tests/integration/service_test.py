@@ -70,6 +70,22 @@ class Service(unittest.TestCase):
                 self.assertEqual(found["ExecStart"],
                                  [f"{prefix}/bin/streamlayerd --config {place}/streamlayer/gateway.conf"])
 
+    def test_settings_come_with_the_service_and_stay(self):
+        conf = settings(self.unit)["ExecStart"][0].split()[2]
+        with open(conf, encoding="utf-8") as file:
+            text = file.read()
+        self.assertIn(f"--check-config --config {conf}\n", text)
+        with open(conf, "w", encoding="utf-8") as file:  # systemd makes this directory
+            file.write(text.replace("/var/log/streamlayer", self.prefix.name))
+        done = subprocess.run([BINARIES + "/streamlayerd", "--check-config", "--config", conf], capture_output=True, text=True,
+                              check=False, timeout=60)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        with open(conf, "w", encoding="utf-8") as file:
+            file.write("# mine\n")
+        self.install(self.prefix.name)
+        with open(conf, encoding="utf-8") as file:
+            self.assertEqual(file.read(), "# mine\n")
+
 
 if __name__ == "__main__":
     unittest.main()

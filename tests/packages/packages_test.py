@@ -8,7 +8,7 @@ import stat
 import subprocess
 
 import streamlayer
-from chroot import Chroot, newer, package_file
+from chroot import ROOT, Chroot, newer, package_file
 from streamlayer import wait_for
 
 CONF, CLIENT = "/etc/streamlayer/gateway.conf", "/etc/streamlayer/client.conf"
@@ -122,6 +122,20 @@ class Packages(streamlayer.TestCase):
             page = f"/usr/share/man/man1/streamlayer-{command.replace(' ', '-')}.1.gz"
             self.assertTrue(os.path.exists(system.path(page)), page)
         self.assertIn(self.packaged_version(), version)
+
+    def test_the_documentation_lies_where_debian_users_look(self):
+        system, docs = Chroot(self), "/usr/share/doc/streamlayer"
+        system.install("streamlayer-doc", "streamlayerd")
+        for name in ["README.md", *(f"docs/{name}" for name in os.listdir(ROOT + "/docs") if name.endswith((".md", ".svg")))]:
+            self.assertEqual(system.read(f"{docs}/{name}"), streamlayer.read_text(f"{ROOT}/{name}"))
+        self.assertIn("sl_producer_send", system.read(docs + "/api/producer_8h.html"))
+        # What is registered is there.
+        registered = system.read("/usr/share/doc-base/streamlayer-doc.streamlayer")
+        self.assertTrue(os.path.exists(system.path(re.search(r"(?m)^Index: (.*)$", registered)[1])))
+        self.assertTrue(os.path.exists(system.path("/usr/share/man/man8/streamlayerd.8.gz")))
+        place = self.scratch()
+        self.unpack(place, "libstreamlayer-dev")
+        self.assertTrue(os.path.exists(place + "/usr/share/man/man3/libstreamlayer.3.gz"))
 
     def packaged_version(self):
         return subprocess.run(["dpkg-deb", "--field", package_file("streamlayer"), "Version"], check=True, capture_output=True,

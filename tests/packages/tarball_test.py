@@ -29,6 +29,10 @@ class Tarball(streamlayer.TestCase):
         run("cmake", "-S", ROOT + "/examples", "-B", place + "/out", "-DCMAKE_PREFIX_PATH=" + prefix)
         run("cmake", "--build", place + "/out")
         self.assertEqual(run(place + "/out/example_hello_cpp", hrn, "cars"), "52.52,13.40\n")
+        # The service's settings, and the guides.
+        for name in ("etc/streamlayer/gateway.conf", "lib/systemd/system/streamlayerd.service",
+                     "share/doc/streamlayer/README.md", "share/doc/streamlayer/docs/tokens.md"):
+            self.assertTrue(os.path.exists(f"{prefix}/{name}"), name)
         moved = home + "/somewhere else"
         os.rename(prefix, moved)
         environment["PATH"] = f"{moved}/bin:{os.environ['PATH']}"

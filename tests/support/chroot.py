@@ -16,7 +16,7 @@ import tempfile
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 PACKAGES = ("libstreamlayer1", "libstreamlayer-dev", "streamlayer-kafka-support", "streamlayer-flink-support", "streamlayer",
-            "streamlayerd")
+            "streamlayerd", "streamlayer-doc")
 RELEASE = "bookworm"  # what the project is built for
 
 
@@ -32,15 +32,17 @@ def sources():
 
 
 def apt_options():
-    """How this machine's apt gets there: proxies, certificates."""
+    """How this machine's apt gets there: proxies, certificates. Without a network it gives up soon."""
     set_here = [line for line in lines("apt-config", "dump", "Acquire::http", "Acquire::https") if not line.endswith('"";')]
-    return [word for line in set_here for word in ("--aptopt", line)]
+    soon = [f'Acquire::{way}::Timeout "20";' for way in ("http", "https")] + ['Acquire::Retries "2";']
+    return [word for line in soon + set_here for word in ("--aptopt", line)]
 
 
 def fill(directory, root):
     """Called by mmdebstrap when the system is there: has all that the packages need lie in it, ready to be installed."""
-    if open(directory + "/build.done", encoding="ascii").read().strip() != "0":  # a pipe: this waits for the build
-        sys.exit("the packages could not be built")
+    with open(directory + "/build.done", encoding="ascii") as done:  # a pipe: this waits for the build
+        if done.readline().strip() != "0":
+            sys.exit("the packages could not be built")
     packages = os.path.join(directory, "deb")
     with open(packages + "/Packages", "wb") as index:
         subprocess.run(["dpkg-scanpackages", "."], cwd=packages, stdout=index, stderr=subprocess.DEVNULL, check=True)
@@ -62,6 +64,7 @@ def start(directory):
     shutil.rmtree(directory, ignore_errors=True)
     os.makedirs(directory)
     os.mkfifo(directory + "/build.done")
+    done = os.open(directory + "/build.done", os.O_RDWR)  # so that neither end waits for the other one, which may never come
     build = subprocess.Popen(["sh", "-c", '"$1" "$2" >"$3" 2>&1; echo $? >"$4"', "sh", ROOT + "/packaging/build-deb",
                               directory + "/deb", directory + "/build.log", directory + "/build.done"],
                              env={**os.environ, "DEB_BUILD_OPTIONS": "noautodbgsym"})
@@ -70,6 +73,7 @@ def start(directory):
                            f'--customize-hook="{sys.executable}" "{here}" fill "{directory}" "$1"', RELEASE,
                            directory + "/system.tar", "-"], input="\n".join(sources()) + "\n", text=True, check=False)
     build.wait()
+    os.close(done)
     if made.returncode:
         with open(directory + "/build.log", encoding="utf-8", errors="replace") as log:
             print(log.read()[-4000:])
