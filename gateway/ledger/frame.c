@@ -14,6 +14,7 @@
 #define EVENTS    20
 #define NODE      24
 #define WRITER    40
+#define RELEASED  56
 #define TEXT_MAX  ((uint64_t)1 << 20)
 #define TEXTS     (sizeof texts / sizeof *texts)
 #define LAST_KIND GW_LEDGER_BEGUN
@@ -109,12 +110,13 @@ static uint32_t checksum(const char *bytes, size_t size)
 }
 
 void gw_frame_end(struct sl_buffer *out, const char *node, const char *writer, uint64_t sequence,
-                  uint32_t events)
+                  uint64_t released, uint32_t events)
 {
     char *header = out->data;
     put_fixed(header + SEQUENCE, sequence, 8);
     put_fixed(header + SIZE, out->size - GW_FRAME_HEADER, 4);
     put_fixed(header + EVENTS, events, 4);
+    put_fixed(header + RELEASED, released, 8);
     memcpy(header + NODE, node, GW_WRITER_DIGITS);
     memcpy(header + WRITER, writer, GW_WRITER_DIGITS);
     put_fixed(header + 4, checksum(header, out->size), 4);
@@ -130,6 +132,7 @@ bool gw_frame_head(const void *bytes, size_t size, struct gw_frame *frame)
         return false;
     frame->size = (size_t)events_size + GW_FRAME_HEADER;
     frame->sequence = get_fixed(header + SEQUENCE, 8);
+    frame->released = get_fixed(header + RELEASED, 8);
     frame->events = (uint32_t)get_fixed(header + EVENTS, 4);
     memcpy(frame->node, header + NODE, GW_WRITER_DIGITS);
     memcpy(frame->writer, header + WRITER, GW_WRITER_DIGITS);

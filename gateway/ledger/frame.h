@@ -9,7 +9,7 @@
  *   16  bytes of the events, 4        20  how many, 4
  *   24  node, 16      which ledger.db it belongs to: random, and known to nobody who sends events
  *   40  writer, 16    which run of the gateway wrote it
- *   56  eight zeros
+ *   56  released, 8   up to here all was in ledger.db, on the disk, and its place may have been written over
  *   64  the events
  *
  * An event is numbers (records.h) and texts, which are their size, their bytes and a NUL: kind, time, number,
@@ -28,7 +28,7 @@
 #define GW_FRAME_MAX    ((size_t)256 << 20) /* bytes of one */
 
 struct gw_frame {
-    uint64_t sequence;
+    uint64_t sequence, released;
     size_t size; /* with its header, without what fills it up */
     uint32_t events;
     char node[GW_WRITER_DIGITS + 1], writer[GW_WRITER_DIGITS + 1];
@@ -44,7 +44,7 @@ static inline size_t gw_frame_room(size_t size)
 bool gw_frame_begin(struct sl_buffer *out);
 bool gw_frame_add(struct sl_buffer *out, const struct gw_ledger_event *event);
 void gw_frame_end(struct sl_buffer *out, const char *node, const char *writer, uint64_t sequence,
-                  uint32_t events);
+                  uint64_t released, uint32_t events);
 
 /* Whether a frame begins at bytes, whole and undamaged; the first: its header alone, of one that has not left
  * memory. */

@@ -80,7 +80,7 @@ static sl_status make_file(struct gw_journal *journal, int64_t size, sl_error *e
 {
     char name[NAME_SIZE];
     unsigned number = free_number(journal);
-    if (journal->file_count == (journal->bounded ? GW_JOURNAL_FILES_BOUND : GW_JOURNAL_FILES))
+    if (journal->file_count >= (journal->bounded ? GW_JOURNAL_FILES_BOUND : GW_JOURNAL_FILES))
         return sl_error_set(error, SL_IO,
                             "%s: it has as many files as it may, and ledger.db does not take them",
                             journal->path);
@@ -276,10 +276,9 @@ static sl_status find_place(struct gw_journal *journal, int64_t size, sl_error *
     return SL_OK;
 }
 
-/* Some file systems open with O_DIRECT and then do not write so. */
-static bool write_buffered(struct gw_journal *journal)
+bool gw_journal_buffer(struct gw_journal *journal, int fd)
 {
-    int fd = journal->files[journal->current].fd, flags = fcntl(fd, F_GETFL);
+    int flags = fcntl(fd, F_GETFL);
     if (flags < 0 || !(flags & O_DIRECT) || fcntl(fd, F_SETFL, flags & ~O_DIRECT))
         return false;
     atomic_store(&journal->buffered, true);
@@ -295,7 +294,7 @@ static bool write_whole(struct gw_journal *journal, const void *bytes, size_t si
             done += (size_t)wrote;
         else if (!wrote)
             errno = ENOSPC;
-        if (wrote <= 0 && errno != EINTR && !(errno == EINVAL && write_buffered(journal)))
+        if (wrote <= 0 && errno != EINTR && !(errno == EINVAL && gw_journal_buffer(journal, fd)))
             return false;
     }
     return true;
@@ -349,6 +348,14 @@ void gw_journal_release(struct gw_journal *journal, uint64_t sequence)
     if (sequence > journal->released)
         journal->released = sequence;
     pthread_mutex_unlock(&journal->lock);
+}
+
+uint64_t gw_journal_released(struct gw_journal *journal)
+{
+    pthread_mutex_lock(&journal->lock);
+    uint64_t released = journal->released;
+    pthread_mutex_unlock(&journal->lock);
+    return released;
 }
 
 bool gw_journal_wants_release(struct gw_journal *journal, uint64_t sequence)

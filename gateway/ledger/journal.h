@@ -33,8 +33,8 @@ struct gw_journal_place {
  * gw_frame; bounded: at most GW_JOURNAL_FILES_BOUND files. A torn frame at the end was never told to anybody:
  * it is left out. Errors: SL_CHECKSUM_MISMATCH (a frame is damaged that is followed by others: nothing is
  * changed), SL_BAD_CONFIG (it belongs to another ledger.db), SL_IO, SL_OUT_OF_MEMORY; the text names the
- * directory and the cure. *missing: how many sequences lie between `after` and the first that is there: what
- * was written after a copy of ledger.db that has been put back.
+ * directory and the cure. *missing: how many sequences behind `after` are not there, because they were in
+ * ledger.db: it is an older copy then, that has been put back.
  */
 sl_status gw_journal_open(const char *data_directory, const char *node, uint64_t after, bool bounded,
                           struct gw_journal **out, uint64_t *missing, sl_error *error);
@@ -60,6 +60,7 @@ sl_status gw_journal_probe(struct gw_journal *journal, sl_error *error);
 /* All up to that sequence is in ledger.db, on the disk: files that have no more are written again. Nothing is
  * released by opening: what ledger.db has may not have reached the disk when a gateway was killed. */
 void gw_journal_release(struct gw_journal *journal, uint64_t sequence);
+uint64_t gw_journal_released(struct gw_journal *journal); /* for gw_frame_end */
 /* Whether there are files with frames up to that sequence only that are not released yet. */
 bool gw_journal_wants_release(struct gw_journal *journal, uint64_t sequence);
 /* Makes a file ahead of need: when the one that is written to is half full, and none is free. Where it cannot

@@ -1,6 +1,8 @@
 /*
  * What is in the journal's files, block by block. A frame that is not whole is the torn end if nothing behind
- * it was written later. Otherwise it is damage: frames that were told as written are missing.
+ * it was written later. Otherwise it is damage: frames that were told as written are missing. Not those that
+ * ledger.db had once, as frames behind them say: their places are written over in time. That they are looked
+ * for says that ledger.db is an older copy.
  */
 #include "base/array.h"
 #include "base/error.h"
@@ -15,15 +17,17 @@
 struct search {
     struct gw_journal *journal;
     uint64_t after;
-    bool earlier; /* there are frames up to `after`, too */
-    bool broken;  /* a file begins with what is neither a frame nor zeros */
+    uint64_t released; /* up to here ledger.db had them once */
+    bool earlier;      /* there are frames up to `after`, too */
+    bool broken;       /* a file begins with what is neither a frame nor zeros */
 };
 
-static sl_status read_whole(int fd, void *bytes, size_t size, int64_t from, sl_error *error)
+static sl_status read_whole(struct gw_journal *journal, int fd, void *bytes, size_t size, int64_t from,
+                            sl_error *error)
 {
     for (size_t done = 0; done < size;) {
         ssize_t got = pread(fd, (char *)bytes + done, size - done, (off_t)from + (off_t)done);
-        if (got < 0 && errno == EINTR)
+        if (got < 0 && (errno == EINTR || (errno == EINVAL && gw_journal_buffer(journal, fd))))
             continue;
         if (got <= 0)
             return sl_error_set(error, SL_IO, "%s", got ? sl_errno_text(errno) : "the file ends early");
@@ -55,6 +59,8 @@ static sl_status take_frame(struct search *search, size_t file, int64_t at, cons
             error, SL_BAD_CONFIG,
             "it belongs to another ledger.db: put that one back, or move the directory away, and "
             "what it has that is in no ledger.db is not counted");
+    if (frame->released > search->released)
+        search->released = frame->released;
     if (frame->sequence > journal->files[file].last)
         journal->files[file].last = frame->sequence;
     if (frame->sequence <= search->after) {
@@ -92,7 +98,7 @@ static sl_status search_file(struct search *search, size_t file, sl_error *error
     void *bytes = NULL;
     if (posix_memalign(&bytes, GW_FRAME_BLOCK, gw_frame_room(size)))
         return sl_error_oom(error);
-    sl_status status = read_whole(each->fd, bytes, size, 0, error);
+    sl_status status = read_whole(search->journal, each->fd, bytes, size, 0, error);
     if (!status)
         status = search_bytes(search, file, bytes, size, error);
     free(bytes);
@@ -111,7 +117,8 @@ static sl_status damage(uint64_t from, uint64_t to, sl_error *error)
         error, SL_CHECKSUM_MISMATCH,
         "it is damaged: what was written there as %llu to %llu is not whole, and there is more behind "
         "it; stop the gateway, move the directory away, and what of it is not in ledger.db is not "
-        "counted (docs/marketplace.md, \"A damaged ledger\")",
+        "counted; if ledger.db is an older copy that was put back, put a newer one there instead "
+        "(docs/marketplace.md, \"A damaged ledger\")",
         (unsigned long long)from, (unsigned long long)to);
 }
 
@@ -121,10 +128,10 @@ static sl_status check_order(const struct search *search, uint64_t *missing, sl_
     uint64_t before = search->after;
     for (size_t i = 0; i < journal->place_count; i++) {
         uint64_t sequence = journal->places[i].sequence;
-        if (sequence != before + 1 && (i || search->earlier || search->broken))
+        bool was_folded = sequence > before && sequence - 1 <= search->released;
+        if (sequence != before + 1 && !was_folded && (i || search->earlier || search->broken))
             return damage(before + 1, sequence > before ? sequence - 1 : sequence, error);
-        if (!i)
-            *missing = sequence - before - 1;
+        *missing += sequence - before - 1;
         before = sequence;
     }
     return SL_OK;
@@ -153,7 +160,8 @@ const struct gw_journal_place *gw_journal_places(const struct gw_journal *journa
 sl_status gw_journal_read(struct gw_journal *journal, const struct gw_journal_place *place, void *bytes,
                           sl_error *error)
 {
-    sl_status status = read_whole(journal->files[place->file].fd, bytes, place->size, place->at, error);
+    sl_status status =
+        read_whole(journal, journal->files[place->file].fd, bytes, place->size, place->at, error);
     if (status)
         sl_error_prefix(error, "%s", journal->path);
     return status;

@@ -37,6 +37,10 @@ struct gw_journal {
     void *zeros; /* a block of them, aligned */
 };
 
+/* Some file systems open with O_DIRECT and then neither write nor read so: from now on without it. false: it
+ * was without already, or that cannot be. */
+bool gw_journal_buffer(struct gw_journal *journal, int fd);
+
 /* journal_find.c: fills places with what is behind `after`. */
 sl_status gw_journal_find(struct gw_journal *journal, uint64_t after, uint64_t *missing, sl_error *error);
 

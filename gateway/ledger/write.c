@@ -44,7 +44,8 @@ static sl_status append(struct gw_ledger *ledger, size_t events, sl_error *error
         return sl_error_oom(error);
     chunk->sequence = gw_journal_next(ledger->journal);
     chunk->events = events;
-    gw_frame_end(frame, ledger->store.node, ledger->writer, chunk->sequence, (uint32_t)events);
+    gw_frame_end(frame, ledger->store.node, ledger->writer, chunk->sequence,
+                 gw_journal_released(ledger->journal), (uint32_t)events);
     memcpy(chunk->bytes, frame->data, frame->size);
     memset((char *)chunk->bytes + frame->size, 0, chunk->size - frame->size);
     sl_status status = gw_journal_append(ledger->journal, chunk->bytes, chunk->size, error);

@@ -40,7 +40,7 @@ static void write_again(const struct gw_ledger_event *event)
     struct sl_buffer bytes;
     sl_buffer_init(&bytes, GW_FRAME_MAX);
     expect(gw_frame_begin(&bytes) && gw_frame_add(&bytes, event));
-    gw_frame_end(&bytes, "0123456789abcdef", "fedcba9876543210", 7, 1);
+    gw_frame_end(&bytes, "0123456789abcdef", "fedcba9876543210", 7, 0, 1);
     expect(gw_frame_read(bytes.data, bytes.size, &frame));
     expect(frame.sequence == 7 && frame.events == 1 && frame.size == bytes.size);
     gw_frame_events(&events, bytes.data, &frame);
@@ -72,7 +72,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         read_events(data, &frame);
     sl_buffer_init(&bytes, GW_FRAME_MAX);
     expect(gw_frame_begin(&bytes) && sl_buffer_append(&bytes, data, size));
-    gw_frame_end(&bytes, "0123456789abcdef", "fedcba9876543210", 1, 1);
+    gw_frame_end(&bytes, "0123456789abcdef", "fedcba9876543210", 1, 0, 1);
     expect(gw_frame_read(bytes.data, bytes.size, &frame));
     read_events(bytes.data, &frame);
     sl_buffer_free(&bytes);

@@ -59,20 +59,20 @@ static sl_status reopen(struct fixture *fixture, uint64_t after)
 }
 
 /* A frame with one event whose layer is text. */
-static void make_frame(struct sl_buffer *frame, uint64_t sequence, const char *text)
+static void make_frame(struct sl_buffer *frame, uint64_t sequence, uint64_t released, const char *text)
 {
     struct gw_ledger_event event = {.kind = GW_LEDGER_USED, .layer = text, .usage = {.calls_in = 1}};
     sl_buffer_init(frame, GW_FRAME_MAX);
     assert_true(gw_frame_begin(frame));
     assert_true(gw_frame_add(frame, &event));
-    gw_frame_end(frame, NODE, WRITER, sequence, 1);
+    gw_frame_end(frame, NODE, WRITER, sequence, released, 1);
 }
 
 static sl_status append(struct fixture *fixture, const char *text)
 {
     struct sl_buffer frame;
     void *bytes;
-    make_frame(&frame, gw_journal_next(fixture->journal), text);
+    make_frame(&frame, gw_journal_next(fixture->journal), gw_journal_released(fixture->journal), text);
     size_t room = gw_frame_room(frame.size);
     assert_int_equal(posix_memalign(&bytes, GW_FRAME_BLOCK, room), 0);
     memset(bytes, 0, room);
@@ -198,7 +198,7 @@ static void records_and_gaps_come_back_from_a_frame(void **state)
     struct sl_buffer bytes;
     sl_buffer_init(&bytes, GW_FRAME_MAX);
     assert_true(gw_frame_begin(&bytes) && gw_frame_add(&bytes, &event) && gw_frame_add(&bytes, &event));
-    gw_frame_end(&bytes, NODE, WRITER, 1, 2);
+    gw_frame_end(&bytes, NODE, WRITER, 1, 0, 2);
     assert_true(gw_frame_read(bytes.data, bytes.size, &frame));
     gw_frame_events(&events, bytes.data, &frame);
     for (int n = 0; n < 2; n++) {
@@ -283,16 +283,65 @@ static void what_is_no_file_of_it_is_told(void **state)
     expect_frames(fixture, 1, 1);
 }
 
-/* Frames of a quarter of a file: four go into each. */
-static sl_status append_quarter(struct fixture *fixture)
+static sl_status append_of(struct fixture *fixture, size_t size)
 {
-    size_t size = (size_t)GW_JOURNAL_FILE / 4 - 1000;
     char *text = malloc(size + 1);
     memset(text, 'x', size);
     text[size] = 0;
     sl_status status = append(fixture, text);
     free(text);
     return status;
+}
+
+/* Frames of a quarter of a file: four go into each. */
+static sl_status append_quarter(struct fixture *fixture)
+{
+    return append_of(fixture, (size_t)GW_JOURNAL_FILE / 4 - 1000);
+}
+
+/* Of what ledger.db had once some is written over, and some is there yet. */
+static void files_that_were_used_again_are_no_damage_to_an_older_copy(void **state)
+{
+    struct fixture *fixture = *state;
+    size_t count;
+    assert_int_equal(reopen(fixture, 0), SL_OK);
+    for (unsigned i = 0; i < 8; i++)
+        assert_int_equal(append_quarter(fixture), SL_OK);
+    gw_journal_release(fixture->journal, 8);
+    append_some(fixture, 1); /* over 1 */
+    assert_int_equal(append_quarter(fixture), SL_OK);
+    assert_int_equal(append_quarter(fixture), SL_OK);                             /* 2 and 3 are gone, too */
+    assert_int_equal(append_of(fixture, (size_t)GW_JOURNAL_FILE / 2 + 1), SL_OK); /* over 5 to 7 */
+    assert_int_equal(append_quarter(fixture), SL_OK);                             /* of 8 nothing is left */
+    assert_int_equal(count_files(fixture), 2);
+    for (uint64_t after = 0; after <= 8; after++) {
+        assert_int_equal(reopen(fixture, after), SL_OK);
+        gw_journal_places(fixture->journal, &count);
+        assert_int_equal(count, after < 4 ? 6 : 5); /* 4, and 9 to 13 */
+        assert_int_equal(fixture->missing, after < 4 ? 7 - after : 8 - after);
+        assert_int_equal(gw_journal_next(fixture->journal), 14);
+    }
+    change(fixture, "000001", GW_FRAME_BLOCK + 70); /* 10, which no ledger.db has */
+    assert_int_equal(reopen(fixture, 8), SL_CHECKSUM_MISMATCH);
+    assert_int_equal(reopen(fixture, 2), SL_CHECKSUM_MISMATCH);
+}
+
+/* Where a disk opens for reading past the cache, and does not read so. */
+static void what_cannot_be_read_past_the_cache_is_read_through_it(void **state)
+{
+    struct fixture *fixture = *state;
+    size_t count;
+    assert_int_equal(reopen(fixture, 0), SL_OK);
+    append_some(fixture, 1);
+    assert_int_equal(reopen(fixture, 0), SL_OK);
+    const struct gw_journal_place *places = gw_journal_places(fixture->journal, &count);
+    assert_int_equal(count, 1);
+    struct gw_frame frame;
+    char *bytes = malloc(places[0].size + GW_FRAME_BLOCK);
+    char *odd = bytes + ((uintptr_t)bytes % 2 ? 0 : 1); /* as no disk takes it */
+    assert_int_equal(gw_journal_read(fixture->journal, &places[0], odd, NULL), SL_OK);
+    assert_true(gw_frame_read(odd, places[0].size, &frame));
+    free(bytes);
 }
 
 static void files_are_used_again_once_released(void **state)
@@ -330,6 +379,14 @@ static void a_bound_is_kept(void **state)
     gw_journal_release(fixture->journal, 4);
     assert_int_equal(append_quarter(fixture), SL_OK);
     assert_int_equal(count_files(fixture), GW_JOURNAL_FILES_BOUND);
+    /* One that came when there were more files already. */
+    assert_int_equal(reopen(fixture, 4), SL_OK);
+    for (unsigned i = 0; i < 4; i++)
+        assert_int_equal(append_quarter(fixture), SL_OK);
+    assert_int_equal(count_files(fixture), GW_JOURNAL_FILES_BOUND + 1);
+    assert_int_equal(reopen_as(fixture, NODE, 4, true), SL_OK);
+    assert_int_equal(append_quarter(fixture), SL_IO);
+    assert_int_equal(count_files(fixture), GW_JOURNAL_FILES_BOUND + 1);
 }
 
 static void one_larger_than_a_file_has_one_of_its_own(void **state)
@@ -345,7 +402,7 @@ static void one_larger_than_a_file_has_one_of_its_own(void **state)
     const struct gw_ledger_event event = {.kind = GW_LEDGER_DELIVERED, .records = records, .count = size / 2};
     sl_buffer_init(&frame, GW_FRAME_MAX);
     assert_true(gw_frame_begin(&frame) && gw_frame_add(&frame, &event));
-    gw_frame_end(&frame, NODE, WRITER, 2, 1);
+    gw_frame_end(&frame, NODE, WRITER, 2, 0, 1);
     struct gw_chunk *chunk = gw_chunk_new(gw_frame_room(frame.size));
     assert_true(chunk->size > (size_t)GW_JOURNAL_FILE);
     memset(chunk->bytes, 0, chunk->size);
@@ -621,6 +678,10 @@ CASES_MAIN(cmocka_unit_test_setup_teardown(what_was_appended_is_found_again, set
            cmocka_unit_test_setup_teardown(a_damaged_frame_with_others_behind_it_is_told, setup, teardown),
            cmocka_unit_test_setup_teardown(what_lacks_behind_a_copy_is_told, setup, teardown),
            cmocka_unit_test_setup_teardown(what_is_no_file_of_it_is_told, setup, teardown),
+           cmocka_unit_test_setup_teardown(files_that_were_used_again_are_no_damage_to_an_older_copy, setup,
+                                           teardown),
+           cmocka_unit_test_setup_teardown(what_cannot_be_read_past_the_cache_is_read_through_it, setup,
+                                           teardown),
            cmocka_unit_test_setup_teardown(files_are_used_again_once_released, setup, teardown),
            cmocka_unit_test_setup_teardown(a_bound_is_kept, setup, teardown),
            cmocka_unit_test_setup_teardown(one_larger_than_a_file_has_one_of_its_own, setup, teardown),
