@@ -60,6 +60,8 @@ bool gw_ledger_event_encode(struct sl_buffer *out, const char *node, const char 
     put_text(out, "writer", writer);
     if (event->number)
         sl_buffer_printf(out, ",\"number\":%lld", (long long)event->number);
+    if (event->sequence)
+        sl_buffer_printf(out, ",\"sequence\":%lld", (long long)event->sequence);
     put_text(out, "application", event->application);
     put_text(out, "catalog", event->hrn);
     put_text(out, "layer", event->layer);
@@ -78,39 +80,39 @@ bool gw_ledger_event_encode(struct sl_buffer *out, const char *node, const char 
     return !out->failed;
 }
 
-static bool take_run(struct gw_ledger_read *read, const json_t *run)
+static sl_status take_run(struct gw_ledger_read *read, const json_t *run)
 {
     const json_t *partition = json_array_get(run, 0), *first = json_array_get(run, 1),
                  *sizes = json_array_get(run, 2);
     size_t count = json_array_size(sizes);
     if (!json_is_integer(partition) || !json_is_integer(first) || !count)
-        return false;
+        return SL_PROTOCOL;
     struct gw_delivered *records =
         realloc(read->records, (read->event.count + count) * sizeof *read->records);
     if (!records)
-        return false;
+        return SL_OUT_OF_MEMORY;
     read->records = records;
     for (size_t i = 0; i < count; i++)
         records[read->event.count++] = (struct gw_delivered){
             json_integer_value(first) + (json_int_t)i, (int32_t)json_integer_value(partition),
             (uint32_t)json_integer_value(json_array_get(sizes, i))};
-    return true;
+    return SL_OK;
 }
 
-static bool take_gap(struct gw_ledger_read *read, const json_t *gap)
+static sl_status take_gap(struct gw_ledger_read *read, const json_t *gap)
 {
     const json_t *partition = json_array_get(gap, 0), *first = json_array_get(gap, 1),
                  *end = json_array_get(gap, 2);
     if (!json_is_integer(partition) || !json_is_integer(first) || !json_is_integer(end) ||
         json_integer_value(first) < 0 || json_integer_value(end) < json_integer_value(first))
-        return false;
+        return SL_PROTOCOL;
     struct gw_gap *gaps = realloc(read->gaps, (read->event.gap_count + 1) * sizeof *gaps);
     if (!gaps)
-        return false;
+        return SL_OUT_OF_MEMORY;
     read->gaps = gaps;
     gaps[read->event.gap_count++] = (struct gw_gap){json_integer_value(first), json_integer_value(end),
                                                     (int32_t)json_integer_value(partition)};
-    return true;
+    return SL_OK;
 }
 
 static const char *text_of(const json_t *object, const char *name)
@@ -119,7 +121,7 @@ static const char *text_of(const json_t *object, const char *name)
     return text ? text : "";
 }
 
-static bool take_event(struct gw_ledger_read *read)
+static sl_status take_event(struct gw_ledger_read *read)
 {
     const json_t *object = read->json, *runs = json_object_get(object, "records"),
                  *gaps = json_object_get(object, "gaps");
@@ -127,11 +129,13 @@ static bool take_event(struct gw_ledger_read *read)
     size_t kind = 0;
     while (kind < KINDS && strcmp(text_of(object, "kind"), kinds[kind]) != 0)
         kind++;
+    sl_status status = SL_OK;
     if (kind == KINDS)
-        return false;
+        return SL_PROTOCOL;
     event->kind = (enum gw_ledger_kind)kind;
     event->at_ms = json_integer_value(json_object_get(object, "time"));
     event->number = json_integer_value(json_object_get(object, "number"));
+    event->sequence = json_integer_value(json_object_get(object, "sequence"));
     event->application = text_of(object, "application");
     event->hrn = text_of(object, "catalog");
     event->layer = text_of(object, "layer");
@@ -142,24 +146,25 @@ static bool take_event(struct gw_ledger_read *read)
     for (size_t i = 0; i < FIGURES; i++)
         gw_figure_set(&event->usage, figures[i],
                       json_integer_value(json_object_get(object, gw_figure_names[figures[i]])));
-    for (size_t i = 0; i < json_array_size(runs); i++)
-        if (!take_run(read, json_array_get(runs, i)))
-            return false;
-    for (size_t i = 0; i < json_array_size(gaps); i++)
-        if (!take_gap(read, json_array_get(gaps, i)))
-            return false;
+    for (size_t i = 0; i < json_array_size(runs) && !status; i++)
+        status = take_run(read, json_array_get(runs, i));
+    for (size_t i = 0; i < json_array_size(gaps) && !status; i++)
+        status = take_gap(read, json_array_get(gaps, i));
     event->records = read->records;
     event->gaps = read->gaps;
-    return true;
+    return status;
 }
 
-bool gw_ledger_event_decode(const char *text, size_t size, struct gw_ledger_read *read)
+sl_status gw_ledger_event_decode(const char *text, size_t size, struct gw_ledger_read *read)
 {
-    *read = (struct gw_ledger_read){.json = json_loadb(text, size, 0, NULL)};
-    if (read->json && take_event(read))
-        return true;
-    gw_ledger_read_free(read);
-    return false;
+    json_error_t error;
+    *read = (struct gw_ledger_read){.json = json_loadb(text, size, 0, &error)};
+    sl_status status = read->json                                            ? take_event(read)
+                       : json_error_code(&error) == json_error_out_of_memory ? SL_OUT_OF_MEMORY
+                                                                             : SL_PROTOCOL;
+    if (status)
+        gw_ledger_read_free(read);
+    return status;
 }
 
 void gw_ledger_read_free(struct gw_ledger_read *read)

@@ -306,6 +306,18 @@ sl_status gw_fold_apply(struct gw_fold *fold, const char *node, const char *writ
     }
 }
 
+sl_status gw_fold_take(struct gw_fold *fold, const char *writer, int32_t partition, int64_t sequence,
+                       bool *first, sl_error *error)
+{
+    const struct gw_ledger_event who = {.application = "", .topic = "", .group = writer};
+    struct gw_ranges *taken;
+    sl_status status = gw_batch_reached(fold->batch, &who, partition, &taken, error);
+    if (status)
+        return status;
+    *first = !gw_ranges_hold(taken, sequence);
+    return gw_ranges_add(taken, sequence, sequence + 1) ? SL_OK : sl_error_oom(error);
+}
+
 sl_status gw_fold_flush(struct gw_fold *fold, sl_error *error)
 {
     return gw_batch_flush(fold->batch, error);

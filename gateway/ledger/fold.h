@@ -39,6 +39,11 @@ sl_status gw_fold_check(sqlite3 *db, sl_error *error);
 sl_status gw_fold_apply(struct gw_fold *fold, const char *node, const char *writer,
                         struct gw_ledger_event *event, sl_error *error);
 
+/* An event of a writer's in the topic's partition, by its sequence there: *first is false where it was taken
+ * before. Errors as above. */
+sl_status gw_fold_take(struct gw_fold *fold, const char *writer, int32_t partition, int64_t sequence,
+                       bool *first, sl_error *error);
+
 /* Writes the rows that were changed: until then they are in memory. Before the transaction is committed;
  * errors as above. */
 sl_status gw_fold_flush(struct gw_fold *fold, sl_error *error);

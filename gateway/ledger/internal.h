@@ -34,20 +34,17 @@ struct gw_ledger {
     bool ending;      /* nothing is kept for another try any more */
     char why[GW_LEDGER_WHY];
     struct gw_ledger_entry *first, **last;
-    struct gw_ledger_entry *kept; /* lazy ones that could not be written, newest first */
+    struct gw_ledger_entry *kept; /* lazy ones that could not be written, newest first; without a topic */
     size_t urgent;                /* entries that wait and are not lazy */
 };
 
-/* What can fail by itself where there is a journal. */
+/* What can fail by itself where there is a journal, or a topic. */
 enum gw_ledger_part { GW_LEDGER_APPENDING = 1, GW_LEDGER_FOLDING = 2 };
 /* A part can do its work (error is NULL), or not: the ledger is available when all can. */
 void gw_ledger_set_part(struct gw_ledger *ledger, enum gw_ledger_part part, const sl_error *error);
 
-/* ledger.c, for topic.c: it can be written, or not; error says why not. */
+/* ledger.c: it can be written, or not; error says why not. */
 void gw_ledger_set_available(struct gw_ledger *ledger, bool available, const sl_error *error);
-/* Keeps what is lazy and could not be written for another try; false: it is the end. */
-bool gw_ledger_keep(struct gw_ledger *ledger, struct gw_ledger_entry *entry);
-struct gw_ledger_entry *gw_ledger_take_kept(struct gw_ledger *ledger); /* in their order */
 void gw_ledger_tell(struct gw_ledger_entry *entry, sl_status status);
 void gw_ledger_count_written(struct gw_ledger *ledger, const struct gw_ledger_entry *entry);
 
@@ -85,7 +82,7 @@ sl_status gw_folder_catch_up(struct gw_folder *folder, sl_error *error);
 void gw_folder_finish(struct gw_folder *folder);
 void gw_folder_free(struct gw_folder **out); /* NULL-safe */
 
-/* topic.c */
+/* topic.c, topic_write.c */
 void gw_ledger_log_submit(struct gw_ledger_log *log, struct gw_ledger_entry *entry);
 void gw_ledger_log_finish(struct gw_ledger_log *log); /* NULL is allowed; so below */
 void gw_ledger_log_free(struct gw_ledger_log **out);
@@ -101,8 +98,8 @@ struct gw_ledger_read {
     struct gw_delivered *records;
     struct gw_gap *gaps;
 };
-/* false: it is no event, or memory is out. */
-bool gw_ledger_event_decode(const char *text, size_t size, struct gw_ledger_read *read);
+/* SL_PROTOCOL: it is no event. SL_OUT_OF_MEMORY. */
+sl_status gw_ledger_event_decode(const char *text, size_t size, struct gw_ledger_read *read);
 void gw_ledger_read_free(struct gw_ledger_read *read);
 
 #endif

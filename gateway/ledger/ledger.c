@@ -35,8 +35,8 @@ void gw_ledger_tell(struct gw_ledger_entry *entry, sl_status status)
 
 /* --- Writing: the ledger's thread --- */
 
-/* From now on it cannot write, or can again. Said once each. */
-void gw_ledger_set_available(struct gw_ledger *ledger, bool available, const sl_error *error)
+/* news: it is not known yet that it cannot. */
+static void set_available(struct gw_ledger *ledger, bool available, bool news, const sl_error *error)
 {
     pthread_mutex_lock(&ledger->lock);
     bool before = ledger->available;
@@ -45,22 +45,28 @@ void gw_ledger_set_available(struct gw_ledger *ledger, bool available, const sl_
     if (error)
         snprintf(ledger->why, sizeof ledger->why, "%.*s", GW_LEDGER_WHY - 1, error->text);
     pthread_mutex_unlock(&ledger->lock);
-    if (before && error)
+    if (error && (before || news))
         SL_ERROR(&ledger->log, "ledger: %s: %s; what is to be counted is refused until it can be written%s",
                  ledger->store.path, error->text,
-                 error->status == SL_CHECKSUM_MISMATCH
-                     ? ""
-                     : ": give the disk room, or the gateway the right to write there");
+                 error->status == SL_IO ? ": give the disk room, or the gateway the right to write there"
+                                        : "");
     else if (!before && available)
         SL_INFO(&ledger->log, "ledger: %s can be written again", ledger->store.path);
+}
+
+/* From now on it cannot write, or can again. Said once each. */
+void gw_ledger_set_available(struct gw_ledger *ledger, bool available, const sl_error *error)
+{
+    set_available(ledger, available, false, error);
 }
 
 void gw_ledger_set_part(struct gw_ledger *ledger, enum gw_ledger_part part, const sl_error *error)
 {
     pthread_mutex_lock(&ledger->lock);
+    bool news = !(ledger->failing & part);
     ledger->failing = error ? ledger->failing | part : ledger->failing & ~(unsigned)part;
     pthread_mutex_unlock(&ledger->lock);
-    gw_ledger_set_available(ledger, !error, error);
+    set_available(ledger, !error, news, error);
 }
 
 static sl_status write_entry(struct gw_ledger *ledger, struct gw_ledger_entry *entry, sl_error *error)
@@ -92,7 +98,8 @@ void gw_ledger_count_written(struct gw_ledger *ledger, const struct gw_ledger_en
                               memory_order_relaxed);
 }
 
-bool gw_ledger_keep(struct gw_ledger *ledger, struct gw_ledger_entry *entry)
+/* Keeps what is lazy and could not be written for another try; false: it is the end. */
+static bool keep(struct gw_ledger *ledger, struct gw_ledger_entry *entry)
 {
     pthread_mutex_lock(&ledger->lock);
     bool keeps = !ledger->ending;
@@ -118,17 +125,9 @@ static struct gw_ledger_entry *prepend_kept(struct gw_ledger *ledger, struct gw_
     return list;
 }
 
-struct gw_ledger_entry *gw_ledger_take_kept(struct gw_ledger *ledger)
-{
-    pthread_mutex_lock(&ledger->lock);
-    struct gw_ledger_entry *list = prepend_kept(ledger, NULL);
-    pthread_mutex_unlock(&ledger->lock);
-    return list;
-}
-
 void gw_ledger_refuse(struct gw_ledger *ledger, struct gw_ledger_entry *entry, sl_status status)
 {
-    if (entry->lazy && status != SL_CHECKSUM_MISMATCH && gw_ledger_keep(ledger, entry))
+    if (entry->lazy && status != SL_CHECKSUM_MISMATCH && keep(ledger, entry))
         return;
     if (!entry->lazy)
         atomic_fetch_add_explicit(&ledger->refused, 1, memory_order_relaxed);
@@ -272,7 +271,7 @@ static sl_status begin_run(struct gw_ledger *ledger, sl_error *error)
     sl_status status = write_all(ledger, entry, NULL, error);
     if (status && status != SL_CHECKSUM_MISMATCH) {
         gw_ledger_set_available(ledger, false, error);
-        gw_ledger_keep(ledger, entry);
+        keep(ledger, entry);
         status = SL_OK;
     }
     ledger->unconfirmed = gw_fold_unconfirmed(ledger->store.fold);

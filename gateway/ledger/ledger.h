@@ -76,6 +76,9 @@ struct gw_ledger_event {
     enum gw_ledger_kind kind;
     int64_t at_ms;  /* wall clock; filled by the ledger */
     int64_t number; /* DELIVERED: filled by the ledger; SETTLED, BROKEN: the delivery's */
+    /* Where the log is a topic: which it is of its writer's in the partition; filled by the ledger, and kept,
+     * so that an event that may have been written and is submitted again counts once. 0: none yet. */
+    int64_t sequence;
     const char *application, *hrn, *layer;
     const char *group;     /* without the application's prefix; "": no group has part in it */
     const char *topic;     /* the layer's key: it has a creation id, so that a layer made again begins anew */
@@ -99,13 +102,15 @@ struct gw_ledger_entry {
     struct gw_ledger *ledger;
     int64_t since_us;
     atomic_size_t pending; /* events that Kafka does not have yet */
+    uint64_t order;        /* among those submitted to the topic */
     struct sl_buffer text; /* the events, as a frame of the journal has them */
 
     struct gw_ledger_event *events;
     size_t count;
     const char *application; /* whose they are: what is submitted of one application keeps its order */
     struct gw_loop *loop;    /* where done is called; NULL: on the ledger's thread */
-    /* SL_OK: the events are durable. Else none of them is, nor ever will be. */
+    /* SL_OK: the events are durable. Else none of them is, nor ever will be; where the log is a topic that is
+     * not known: it may have them (see sequence). */
     void (*done)(struct gw_ledger_entry *entry);
     sl_status status;
     /* It need not be durable at once: it goes with the next that must, or within a second, and is tried again

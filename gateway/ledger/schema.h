@@ -4,7 +4,8 @@
  * usage has what is billed: a row for each application, catalog, layer, group (grp, "": none) and hour since
  * 1970, UTC.
  *
- * reached has which offsets were counted (gw_ranges of records.h).
+ * reached has which offsets were counted (gw_ranges of records.h). Where the log is a topic it has also which
+ * events of it were taken: of application "" and topic "", with the writer as grp, by their sequence.
  *
  * deliveries are by the run of a gateway (writer) and their number there. Their state is of enum
  * gw_delivery_state; messages, bytes and blob_bytes are what they have counted and is not confirmed; again is

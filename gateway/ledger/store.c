@@ -190,6 +190,12 @@ sl_status gw_ledger_store_apply(struct gw_ledger_store *store, const char *node,
     return gw_fold_apply(store->fold, node, writer, event, error);
 }
 
+sl_status gw_ledger_store_take(struct gw_ledger_store *store, const char *writer, int32_t partition,
+                               int64_t sequence, bool *first, sl_error *error)
+{
+    return gw_fold_take(store->fold, writer, partition, sequence, first, error);
+}
+
 static sl_status commit(struct gw_ledger_store *store, sl_error *error)
 {
     int64_t now_ms = sl_mono_ms();

@@ -36,6 +36,10 @@ sl_status gw_ledger_store_begin(struct gw_ledger_store *store, sl_error *error);
 sl_status gw_ledger_store_apply(struct gw_ledger_store *store, const char *node, const char *writer,
                                 struct gw_ledger_event *event, sl_error *error);
 sl_status gw_ledger_store_end(struct gw_ledger_store *store, sl_status status, sl_error *error);
+/* Where the log is a topic: *first is false for an event that the tables have already. Else they have it from
+ * this transaction on. */
+sl_status gw_ledger_store_take(struct gw_ledger_store *store, const char *writer, int32_t partition,
+                               int64_t sequence, bool *first, sl_error *error);
 /* After the commit: what it has counted is in the sums. */
 void gw_ledger_store_note(struct gw_ledger_store *store, const struct gw_ledger_event *event);
 /* Whether something can be written at all. */

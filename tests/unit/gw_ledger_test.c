@@ -225,6 +225,7 @@ static void events_come_back_from_the_topic(void **state)
     event.group = "a \"group\"";
     event.at_ms = 1700000000000;
     event.number = 12;
+    event.sequence = 34;
     event.records = records;
     event.count = 4;
     const struct gw_gap gaps[] = {{5, 7, 1}, {0, INT64_C(5000000000), 2}};
@@ -236,15 +237,17 @@ static void events_come_back_from_the_topic(void **state)
     assert_true(gw_ledger_event_encode(&text, "node/3", "run", &event));
     assert_string_equal(
         text.data, "{\"kind\":\"delivered\",\"time\":1700000000000,\"node\":\"node/3\",\"writer\":\"run\","
-                   "\"number\":12,\"application\":\"app\",\"catalog\":\"hrn:catalog\",\"layer\":\"layer\","
+                   "\"number\":12,\"sequence\":34,\"application\":\"app\",\"catalog\":\"hrn:catalog\","
+                   "\"layer\":\"layer\","
                    "\"group\":\"a \\\"group\\\"\",\"topic\":\"topic\",\"callsOut\":1,"
                    "\"blobBytesOut\":5000000000,"
                    "\"records\":[[1,7,[10,20]],[0,3,[0]],[1,9,[4000000000]]],"
                    "\"gaps\":[[1,5,7],[2,0,5000000000]]}");
     struct gw_ledger_read read;
-    assert_true(gw_ledger_event_decode(text.data, text.size, &read));
+    assert_int_equal(gw_ledger_event_decode(text.data, text.size, &read), SL_OK);
     assert_int_equal(read.event.kind, GW_LEDGER_DELIVERED);
     assert_int_equal(read.event.number, 12);
+    assert_int_equal(read.event.sequence, 34);
     assert_string_equal(read.event.group, event.group);
     assert_string_equal(read.node, "node/3");
     assert_memory_equal(&read.event.usage, &event.usage, sizeof event.usage);
@@ -266,7 +269,7 @@ static void events_come_back_from_the_topic(void **state)
                                         "{\"kind\":\"delivered\",\"gaps\":[[1,7]]}",
                                         "{\"kind\":\"delivered\",\"gaps\":[[1,7,6]]}"};
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
-        assert_false(gw_ledger_event_decode(wrong[i], strlen(wrong[i]), &read));
+        assert_int_equal(gw_ledger_event_decode(wrong[i], strlen(wrong[i]), &read), SL_PROTOCOL);
     sl_buffer_free(&text);
 }
 
