@@ -176,11 +176,8 @@ static void run(struct gw_job *job)
     struct gw_usage_call *call = (struct gw_usage_call *)job;
     struct statement statement = {.call = call};
     sl_error error = {0};
-    sl_status status =
-        gw_ledger_read_usage(call->gateway->ledger, &call->filter, NULL, each_line, &statement, &error);
-    if (!status)
-        status = gw_ledger_read_unconfirmed(call->gateway->ledger, &call->filter, INT64_MIN, each_unconfirmed,
-                                            &statement, &error);
+    sl_status status = gw_ledger_read_both(call->gateway->ledger, &call->filter, each_line, each_unconfirmed,
+                                           &statement, &error);
     if (status)
         gw_usage_fail(call->request, &error);
     else if (statement.too_many)

@@ -44,6 +44,25 @@ static char *id_of(const struct gateway *gateway, const char *named)
     return search.id ? search.id : strdup(named);
 }
 
+/* Restricts the call to what the caller may see, so that nobody makes the ledger read what is not his. False:
+ * no memory. */
+static bool restrict_to(struct gw_usage_call *call, const struct gw_account *account)
+{
+    if (account->rights & SL_RIGHT_ADMIN || (account->rights | account->all) & SL_RIGHT_MANAGE)
+        return true;
+    json_t *managed = json_array();
+    bool good = managed != NULL;
+    for (size_t i = 0; i < account->grant_count && good; i++)
+        if (account->grants[i].rights & SL_RIGHT_MANAGE)
+            good = !json_array_append_new(managed, json_string(account->grants[i].hrn));
+    if (good && json_array_size(managed))
+        good = (call->catalogs = json_dumps(managed, JSON_COMPACT)) != NULL;
+    json_decref(managed);
+    call->filter.viewer = account->id;
+    call->filter.catalogs = call->catalogs;
+    return good;
+}
+
 struct gw_usage_call *gw_usage_call_new(struct gw_request *request, void (*run)(struct gw_job *job))
 {
     struct gw_usage_call *call = calloc(1, sizeof *call);
@@ -63,12 +82,17 @@ struct gw_usage_call *gw_usage_call_new(struct gw_request *request, void (*run)(
         .layer = gw_request_query(request, "layer"),
         .to_hour = INT64_MAX,
     };
-    return call;
+    if (restrict_to(call, gw_request_account(request)))
+        return call;
+    gw_usage_call_free(call);
+    gw_respond_json(request, 500, NULL);
+    return NULL;
 }
 
 void gw_usage_call_free(struct gw_usage_call *call)
 {
     free(call->application);
+    free(call->catalogs);
     free(call);
 }
 

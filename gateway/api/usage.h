@@ -10,6 +10,7 @@ struct gw_usage_call {
     struct gw_request *request;
     struct gateway *gateway;
     char *application; /* the id of the one that the query names; NULL: any */
+    char *catalogs;    /* those that the caller manages; NULL: none, or he may see all */
     struct gw_usage_filter filter;
     void *more; /* the call's own, whatever it is */
 };

@@ -126,6 +126,9 @@ static sl_status deliver(struct gw_fold *fold, const char *node, const char *wri
     usage.bytes_out += delivery.bytes;
     if (!status)
         status = bill(fold, event, &usage, error);
+    /* It is listed with the hour that it is billed in, also where the clock has gone back. */
+    if (event->at_ms < event->hour * GW_HOUR_MS)
+        event->at_ms = event->hour * GW_HOUR_MS;
     if (!status && fold->keep_settled)
         return gw_rows_add_delivery(&fold->rows, event, &delivery, &fold->list, error);
     return status ? status : gw_batch_add_delivery(fold->batch, event, &delivery, &fold->list, error);

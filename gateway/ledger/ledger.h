@@ -155,6 +155,9 @@ void gw_ledger_submit(struct gw_ledger *ledger, struct gw_ledger_entry *entry);
 /* What a question is about: NULL is any; from <= hour < to. */
 struct gw_usage_filter {
     const char *application, *hrn, *layer;
+    /* Who asks: he sees what he has used, and what all have used of these catalogs, a JSON array of HRNs (NULL:
+     * of none). NULL: who may see all. */
+    const char *viewer, *catalogs;
     int64_t from_hour, to_hour;
 };
 
@@ -178,8 +181,8 @@ sl_status gw_ledger_read_usage(struct gw_ledger *ledger, const struct gw_usage_f
 struct gw_unconfirmed {
     int64_t id; /* ascending, for paging */
     const char *application, *hrn, *layer, *group;
-    int64_t at_ms;
-    bool open; /* its response is under way yet */
+    int64_t at_ms; /* in the hour that it counts in */
+    bool open;     /* its response is under way yet */
     int64_t messages, bytes, blob_bytes;
     /* The records that it is about; ascending in each partition. */
     const struct gw_delivered *records;
@@ -190,6 +193,12 @@ sl_status gw_ledger_read_unconfirmed(struct gw_ledger *ledger, const struct gw_u
                                      int64_t after,
                                      bool (*each)(void *opaque, const struct gw_unconfirmed *delivery),
                                      void *opaque, sl_error *error);
+
+/* Both, as they are at one moment. */
+sl_status gw_ledger_read_both(struct gw_ledger *ledger, const struct gw_usage_filter *filter,
+                              bool (*each_line)(void *opaque, const struct gw_usage_line *line),
+                              bool (*each_delivery)(void *opaque, const struct gw_unconfirmed *delivery),
+                              void *opaque, sl_error *error);
 
 /* What an application has been delivered of a catalog, bytes of payloads and blobs, unconfirmed ones too. Day
  * and month are those of the ledger's last hour of this application, UTC. In memory: any thread, does not

@@ -19,11 +19,10 @@ static sl_status fail(struct question *question, sl_error *error)
     return sl_error_set(error, SL_IO, "the ledger cannot be read: SQLite: %s", sqlite3_errmsg(question->db));
 }
 
-static sl_status begin(const struct gw_ledger *ledger, const char *select, struct question *question,
-                       sl_error *error)
+static sl_status begin(const struct gw_ledger *ledger, struct question *question, sl_error *error)
 {
+    *question = (struct question){.db = NULL};
     sl_buffer_init(&question->sql, SQL_MAX);
-    sl_buffer_append_text(&question->sql, select);
     if (!ledger->running)
         return sl_error_set(error, SL_UNAVAILABLE, "%s", ledger->why);
     sl_status status = ledger->folder ? gw_folder_catch_up(ledger->folder, error) : SL_OK;
@@ -56,11 +55,24 @@ static void bind_number(struct question *question, const char *name, int64_t val
         sqlite3_bind_int64(question->statement, at, value);
 }
 
+/* Another question than the last. */
+static void ask(struct question *question, const char *select)
+{
+    sqlite3_finalize(question->statement);
+    question->statement = NULL;
+    sl_buffer_reset(&question->sql);
+    sl_buffer_append_text(&question->sql, select);
+}
+
 /* What is asked for, and in which order. */
 static sl_status prepare(struct question *question, const struct gw_usage_filter *filter, const char *order,
                          sl_error *error)
 {
     struct sl_buffer *sql = &question->sql;
+    if (filter->viewer)
+        sl_buffer_append_text(sql, filter->catalogs ? " AND (application = :viewer OR hrn IN"
+                                                      " (SELECT value FROM json_each(:catalogs)))"
+                                                    : " AND application = :viewer");
     if (filter->application)
         sl_buffer_append_text(sql, " AND application = :application");
     if (filter->hrn)
@@ -71,6 +83,8 @@ static sl_status prepare(struct question *question, const struct gw_usage_filter
         return sl_error_oom(error);
     if (sqlite3_prepare_v2(question->db, sql->data, -1, &question->statement, NULL))
         return fail(question, error);
+    bind_text(question, ":viewer", filter->viewer);
+    bind_text(question, ":catalogs", filter->catalogs);
     bind_text(question, ":application", filter->application);
     bind_text(question, ":hrn", filter->hrn);
     bind_text(question, ":layer", filter->layer);
@@ -98,40 +112,47 @@ static void take_line(sqlite3_stmt *row, struct gw_usage_line *line)
         gw_figure_set(&line->usage, (size_t)i, sqlite3_column_int64(row, 5 + i));
 }
 
+static sl_status read_usage(struct question *question, const struct gw_usage_filter *filter,
+                            const struct gw_usage_line *after,
+                            bool (*each)(void *opaque, const struct gw_usage_line *line), void *opaque,
+                            sl_error *error)
+{
+    struct gw_usage_line line;
+    bool row = true;
+    ask(question, "SELECT application, hrn, layer, grp, hour, calls_in, calls_out, messages_in, messages_out,"
+                  " bytes_in, bytes_out, blob_bytes_in, blob_bytes_out FROM usage"
+                  " WHERE hour >= :from AND hour < :to");
+    if (after)
+        sl_buffer_append_text(&question->sql, " AND (application, hrn, layer, grp, hour) >"
+                                              " (:after_application, :after_hrn, :after_layer, :after_group,"
+                                              " :after_hour)");
+    sl_status status = prepare(question, filter, " ORDER BY application, hrn, layer, grp, hour", error);
+    if (!status && after) {
+        bind_text(question, ":after_application", after->application);
+        bind_text(question, ":after_hrn", after->hrn);
+        bind_text(question, ":after_layer", after->layer);
+        bind_text(question, ":after_group", after->group);
+        bind_number(question, ":after_hour", after->hour);
+    }
+    while (!status && row) {
+        status = next(question, &row, error);
+        if (!status && row) {
+            take_line(question->statement, &line);
+            row = each(opaque, &line);
+        }
+    }
+    return status;
+}
+
 sl_status gw_ledger_read_usage(struct gw_ledger *ledger, const struct gw_usage_filter *filter,
                                const struct gw_usage_line *after,
                                bool (*each)(void *opaque, const struct gw_usage_line *line), void *opaque,
                                sl_error *error)
 {
-    struct question question = {.db = NULL};
-    struct gw_usage_line line;
-    bool row = true;
-    sl_status status =
-        begin(ledger,
-              "SELECT application, hrn, layer, grp, hour, calls_in, calls_out, messages_in, messages_out,"
-              " bytes_in, bytes_out, blob_bytes_in, blob_bytes_out FROM usage"
-              " WHERE hour >= :from AND hour < :to",
-              &question, error);
-    if (!status && after)
-        sl_buffer_append_text(&question.sql, " AND (application, hrn, layer, grp, hour) >"
-                                             " (:after_application, :after_hrn, :after_layer, :after_group,"
-                                             " :after_hour)");
+    struct question question;
+    sl_status status = begin(ledger, &question, error);
     if (!status)
-        status = prepare(&question, filter, " ORDER BY application, hrn, layer, grp, hour", error);
-    if (!status && after) {
-        bind_text(&question, ":after_application", after->application);
-        bind_text(&question, ":after_hrn", after->hrn);
-        bind_text(&question, ":after_layer", after->layer);
-        bind_text(&question, ":after_group", after->group);
-        bind_number(&question, ":after_hour", after->hour);
-    }
-    while (!status && row) {
-        status = next(&question, &row, error);
-        if (!status && row) {
-            take_line(question.statement, &line);
-            row = each(opaque, &line);
-        }
-    }
+        status = read_usage(&question, filter, after, each, opaque, error);
     end(&question);
     return status;
 }
@@ -166,35 +187,60 @@ static bool take_delivery(sqlite3_stmt *row, struct gw_record_list *list, struct
     return true;
 }
 
-sl_status gw_ledger_read_unconfirmed(struct gw_ledger *ledger, const struct gw_usage_filter *filter,
-                                     int64_t after,
-                                     bool (*each)(void *opaque, const struct gw_unconfirmed *delivery),
-                                     void *opaque, sl_error *error)
+static sl_status read_unconfirmed(struct question *question, const struct gw_usage_filter *filter,
+                                  int64_t after,
+                                  bool (*each)(void *opaque, const struct gw_unconfirmed *delivery),
+                                  void *opaque, sl_error *error)
 {
-    struct question question = {.db = NULL};
     struct gw_record_list list = {.count = 0};
     struct gw_unconfirmed delivery;
     bool row = true;
-    sl_status status = begin(ledger,
-                             "SELECT id, application, hrn, layer, grp, at_ms, state, messages, bytes,"
-                             " blob_bytes, records FROM deliveries WHERE state < 2 AND id > :after"
-                             " AND (messages > 0 OR blob_bytes > 0)"
-                             " AND at_ms / 3600000 >= :from AND at_ms / 3600000 < :to",
-                             &question, error);
+    ask(question, "SELECT id, application, hrn, layer, grp, at_ms, state, messages, bytes,"
+                  " blob_bytes, records FROM deliveries WHERE state < 2 AND id > :after"
+                  " AND (messages > 0 OR blob_bytes > 0)"
+                  " AND at_ms / 3600000 >= :from AND at_ms / 3600000 < :to");
+    sl_status status = prepare(question, filter, " ORDER BY id", error);
     if (!status)
-        status = prepare(&question, filter, " ORDER BY id", error);
-    if (!status)
-        bind_number(&question, ":after", after);
+        bind_number(question, ":after", after);
     while (!status && row) {
-        status = next(&question, &row, error);
+        status = next(question, &row, error);
         if (status || !row)
             break;
-        if (!take_delivery(question.statement, &list, &delivery))
+        if (!take_delivery(question->statement, &list, &delivery))
             status = sl_error_set(error, SL_IO, "a row of the ledger's table \"deliveries\" is damaged");
         else
             row = each(opaque, &delivery);
     }
     gw_records_free(&list);
+    return status;
+}
+
+sl_status gw_ledger_read_unconfirmed(struct gw_ledger *ledger, const struct gw_usage_filter *filter,
+                                     int64_t after,
+                                     bool (*each)(void *opaque, const struct gw_unconfirmed *delivery),
+                                     void *opaque, sl_error *error)
+{
+    struct question question;
+    sl_status status = begin(ledger, &question, error);
+    if (!status)
+        status = read_unconfirmed(&question, filter, after, each, opaque, error);
+    end(&question);
+    return status;
+}
+
+sl_status gw_ledger_read_both(struct gw_ledger *ledger, const struct gw_usage_filter *filter,
+                              bool (*each_line)(void *opaque, const struct gw_usage_line *line),
+                              bool (*each_delivery)(void *opaque, const struct gw_unconfirmed *delivery),
+                              void *opaque, sl_error *error)
+{
+    struct question question;
+    sl_status status = begin(ledger, &question, error);
+    if (!status && sqlite3_exec(question.db, "BEGIN", NULL, NULL, NULL))
+        status = fail(&question, error);
+    if (!status)
+        status = read_usage(&question, filter, NULL, each_line, opaque, error);
+    if (!status)
+        status = read_unconfirmed(&question, filter, INT64_MIN, each_delivery, opaque, error);
     end(&question);
     return status;
 }

@@ -280,12 +280,14 @@ sl_status gw_market_remove(struct gw_market *market, const char *application, co
         status =
             gw_db_run(market->db, "DELETE FROM marketplace_subscriptions WHERE application = ? AND hrn = ?",
                       NULL, NULL, &changed, error, "ss", id, hrn);
+    /* What another call could not read anew, or another program has removed, is known yet. */
+    bool known = !status && find(market->all, market->count, id, hrn);
+    if (!status && (changed || known))
+        status = refresh(market, error);
     if (!status && !changed)
         status = sl_error_set(error, SL_UNSUPPORTED,
                               "the application \"%.100s\" has no Marketplace subscription to %.300s",
                               application, hrn);
-    if (!status)
-        status = refresh(market, error);
     pthread_mutex_unlock(&market->change);
     return status;
 }

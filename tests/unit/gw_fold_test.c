@@ -288,6 +288,18 @@ static void hours_are_utc_and_never_go_back(void **state)
     assert_int_equal(ask(fixture, "SELECT hour FROM usage WHERE application = 'app-2'"), times[0] / HOUR_MS);
 }
 
+/* So that a month's unconfirmed ones are part of its usage. */
+static void what_is_unconfirmed_is_of_the_hour_that_it_is_billed_in(void **state)
+{
+    struct fixture *fixture = *state;
+    settle(fixture, deliver(fixture, 0, 0, 1));
+    fixture->event.at_ms -= 2 * HOUR_MS; /* the clock is set back */
+    break_off(fixture, deliver(fixture, 0, 1, 1));
+    assert_int_equal(ask(fixture, "SELECT count(*) FROM usage"), 1);
+    assert_int_equal(
+        ask(fixture, "SELECT count(*) FROM deliveries, usage WHERE at_ms / 3600000 = hour AND state = 1"), 1);
+}
+
 static void offsets_that_are_left_out_may_come_later(void **state)
 {
     struct fixture *fixture = *state;
@@ -525,6 +537,8 @@ CASES_MAIN(cmocka_unit_test_setup_teardown(each_record_counts_once, setup, teard
                                            teardown),
            cmocka_unit_test_setup_teardown(a_restart_breaks_what_is_open, setup, teardown),
            cmocka_unit_test_setup_teardown(hours_are_utc_and_never_go_back, setup, teardown),
+           cmocka_unit_test_setup_teardown(what_is_unconfirmed_is_of_the_hour_that_it_is_billed_in, setup,
+                                           teardown),
            cmocka_unit_test_setup_teardown(offsets_that_are_left_out_may_come_later, setup, teardown),
            cmocka_unit_test_setup_teardown(what_was_passed_over_is_never_free, setup, teardown),
            cmocka_unit_test_setup_teardown(where_nothing_is_makes_no_ranges, setup, teardown),

@@ -217,6 +217,67 @@ static void pages_follow_each_other(void **state)
     assert_int_equal(sums.lines, 2);
 }
 
+static bool count_line(void *opaque, const struct gw_usage_line *line)
+{
+    struct sums *sums = opaque;
+    sums->lines++;
+    gw_usage_add(&sums->usage, &line->usage);
+    return true;
+}
+
+static void everybody_is_read_his_own(void **state)
+{
+    struct fixture *fixture = *state;
+    static const struct {
+        const char *viewer, *catalogs, *application;
+        size_t lines;
+    } cases[] = {{NULL, NULL, NULL, 4},        {"a", NULL, NULL, 2},
+                 {"a", NULL, "b", 0},          {"a", "[\"hrn:1\"]", NULL, 3},
+                 {"a", "[\"hrn:1\"]", "b", 1}, {"c", "[\"hrn:0\",\"hrn:1\"]", NULL, 4},
+                 {"c", NULL, NULL, 0}};
+    for (size_t i = 0; i < 4; i++) {
+        struct gw_ledger_event event = event_of(GW_LEDGER_USED);
+        event.application = i / 2 ? "b" : "a";
+        event.hrn = i % 2 ? "hrn:1" : "hrn:0";
+        assert_int_equal(submit(fixture, &event, 1), SL_OK);
+    }
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct sums sums = {.lines = 0};
+        const struct gw_usage_filter filter = {.application = cases[i].application,
+                                               .viewer = cases[i].viewer,
+                                               .catalogs = cases[i].catalogs,
+                                               .to_hour = INT64_MAX};
+        assert_int_equal(gw_ledger_read_usage(fixture->ledger, &filter, NULL, count_line, &sums, NULL),
+                         SL_OK);
+        assert_int_equal(sums.lines, cases[i].lines);
+    }
+}
+
+static bool deliver_meanwhile(void *opaque, const struct gw_usage_line *line)
+{
+    struct fixture *fixture = opaque;
+    (void)line;
+    deliver(fixture, 100);
+    assert_int_equal(read_all(fixture).listed, 2); /* it is in ledger.db */
+    return true;
+}
+
+static bool expect_first(void *opaque, const struct gw_unconfirmed *delivery)
+{
+    (void)opaque;
+    assert_int_equal(delivery->records->offset, 0);
+    return true;
+}
+
+static void a_statement_is_of_one_moment(void **state)
+{
+    struct fixture *fixture = *state;
+    const struct gw_usage_filter filter = {.to_hour = INT64_MAX};
+    deliver(fixture, 0);
+    assert_int_equal(
+        gw_ledger_read_both(fixture->ledger, &filter, deliver_meanwhile, expect_first, fixture, NULL), SL_OK);
+}
+
 static void events_come_back_from_the_topic(void **state)
 {
     (void)state;
@@ -278,4 +339,6 @@ CASES_MAIN(cmocka_unit_test_setup_teardown(what_is_written_outlives_the_gateway,
            cmocka_unit_test_setup_teardown(what_has_no_room_is_refused, setup, teardown),
            cmocka_unit_test_setup_teardown(after_the_end_nothing_is_taken, setup, teardown),
            cmocka_unit_test_setup_teardown(pages_follow_each_other, setup, teardown),
+           cmocka_unit_test_setup_teardown(everybody_is_read_his_own, setup, teardown),
+           cmocka_unit_test_setup_teardown(a_statement_is_of_one_moment, setup, teardown),
            cmocka_unit_test(events_come_back_from_the_topic))

@@ -69,6 +69,19 @@ static void it_is_kept(void **state)
     assert_int_equal(gw_market_remove(fixture->market, "fleet", HRN, NULL), SL_UNSUPPORTED);
 }
 
+/* What is gone from the file, and is still known, is given to nobody once it is removed again. */
+static void what_another_has_removed_is_forgotten(void **state)
+{
+    struct fixture *fixture = *state;
+    struct gw_market *other;
+    assert_int_equal(gw_market_set(fixture->market, "fleet", HRN, &terms, "me", NULL), SL_OK);
+    assert_int_equal(gw_market_open(fixture->directory, &other, NULL), SL_OK);
+    assert_int_equal(gw_market_remove(other, "fleet", HRN, NULL), SL_OK);
+    gw_market_close(&other);
+    assert_int_equal(gw_market_remove(fixture->market, "fleet", HRN, NULL), SL_UNSUPPORTED);
+    assert_null(gw_market_find(fixture->market, fixture->fleet.id, HRN));
+}
+
 static void it_is_for_what_there_is(void **state)
 {
     struct fixture *fixture = *state;
@@ -124,6 +137,7 @@ static void its_time_has_two_ends(void **state)
 }
 
 CASES_MAIN(cmocka_unit_test_setup_teardown(it_is_kept, setup, teardown),
+           cmocka_unit_test_setup_teardown(what_another_has_removed_is_forgotten, setup, teardown),
            cmocka_unit_test_setup_teardown(it_is_for_what_there_is, setup, teardown),
            cmocka_unit_test_setup_teardown(new_terms_keep_the_throttle, setup, teardown),
            cmocka_unit_test(its_time_has_two_ends))
