@@ -155,8 +155,8 @@ void gw_ledger_submit(struct gw_ledger *ledger, struct gw_ledger_entry *entry);
 /* What a question is about: NULL is any; from <= hour < to. */
 struct gw_usage_filter {
     const char *application, *hrn, *layer;
-    /* Who asks: he sees what he has used, and what all have used of these catalogs, a JSON array of HRNs (NULL:
-     * of none). NULL: who may see all. */
+    /* Who asks: he sees what he has used, and what all have used of these catalogs, a JSON array of HRNs
+     * (NULL: of none). NULL: who may see all. */
     const char *viewer, *catalogs;
     int64_t from_hour, to_hour;
 };
