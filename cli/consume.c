@@ -259,7 +259,7 @@ static int consume(struct cli *cli)
     if (!code)
         code = open_sink(&consume, cli);
     if (!code)
-        code = cli_connect(cli);
+        code = cli_source_connect(&consume.source);
     if (!code)
         code = cli_source_open(&consume.source, NULL);
     if (!code)

@@ -411,7 +411,7 @@ static int pipe(struct cli *cli)
     /* A payload that lies in a blob belongs to the first layer: the second gets it as one of its own. */
     pipe.source.resolve = 1;
     if (!code)
-        code = cli_connect(cli);
+        code = cli_source_connect(&pipe.source);
     if (!code)
         code = run(&pipe);
     int closed = cli_source_close(&pipe.source);

@@ -239,12 +239,29 @@ bool cli_source_is_short(const struct cli_source *source)
     return false;
 }
 
+size_t cli_source_left(const struct cli_source *source)
+{
+    int64_t left = 0;
+    for (size_t i = 0; i < source->part_count; i++) {
+        const struct cli_part *part = &source->parts[i];
+        int64_t from = part->next > part->start ? part->next : part->start;
+        if (!part->ours || part->done)
+            continue;
+        if (part->end < 0)
+            return 0;
+        left += part->end > from ? part->end - from : 0;
+    }
+    return (size_t)left;
+}
+
 bool cli_source_takes(struct cli_source *source, const sl_message *message)
 {
     sl_offset offset = sl_message_offset(message);
     if (!is_wanted(source, offset.partition))
         return false;
     struct cli_part *part = source->placed ? part_of(source, offset.partition) : NULL;
+    if (part)
+        part->next = offset.offset + 1;
     if (part && part->end >= 0 && offset.offset + 1 >= part->end && !part->done)
         finish(source, part);
     if (part && (offset.offset < part->start || (part->end >= 0 && offset.offset >= part->end)))

@@ -2,6 +2,7 @@
 
 #include "base/text.h"
 #include "base/time.h"
+#include "config/settings.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +12,7 @@
 #define DEFAULT_IDLE_MS 3000
 #define RANGE_IDLE_MS   30000 /* what a range has is there already: only an outage keeps it away so long */
 #define LOOK_EVERY_MS   1000
+#define PREFETCH        "here.platform.data-client.stream.consumer.prefetch.max-bytes"
 #define START_SETTING   "here.platform.data-client.stream.consumer.start"
 
 bool cli_offsets_put(struct cli_offsets *offsets, sl_offset offset)
@@ -99,6 +101,25 @@ int cli_source_prepare(struct cli_source *source, struct cli *cli)
         !cli_duration_ms(cli, "idle", 1, 24 * 3600000LL, &source->idle_ms))
         return CLI_USAGE;
     return CLI_OK;
+}
+
+/* How much is wanted is known: no more is fetched. On the Marketplace all that is fetched is counted. */
+static void want_no_more(struct cli_source *source)
+{
+    const char *origin = sl_config_origin(source->cli->config, PREFETCH);
+    if ((source->count >= 0 || source->ranged) && (!origin || !strcmp(origin, "default")))
+        (void)sl_config_set_from(source->cli->config, PREFETCH, "0",
+                                 source->count >= 0 ? "--count" : "--offset", NULL);
+}
+
+int cli_source_connect(struct cli_source *source)
+{
+    int code = source->cli->config ? CLI_OK : cli_load_config(source->cli);
+    if (!code) {
+        want_no_more(source);
+        code = cli_connect(source->cli);
+    }
+    return code;
 }
 
 /* A command should show what is there: unless the configuration says otherwise, new groups start at the
@@ -221,6 +242,9 @@ enum cli_next cli_source_next(struct cli_source *source, sl_batch **batch, int *
     size_t wanted = source->batch_max;
     if (source->count >= 0 && (!wanted || (int64_t)wanted > source->count - source->taken))
         wanted = (size_t)(source->count - source->taken);
+    size_t left = cli_source_left(source);
+    if (left && (!wanted || wanted > left))
+        wanted = left;
     sl_status status = sl_consumer_poll(source->consumer, wait_of(source), wanted, batch, &error);
     if (status && source->follow && error.retriable && !error.fatal) {
         /* It follows until somebody ends it: an outage is waited out. */

@@ -51,6 +51,7 @@ struct cli_where {
 struct cli_part {
     int32_t partition;
     int64_t start, end; /* end -1: none */
+    int64_t next;       /* behind the last one that came; before the first one: 0 */
     bool ours, done;
 };
 
@@ -79,6 +80,8 @@ struct cli_source {
 
 /* Reads the options; CLI_OK or an exit code. To be closed in either case. */
 int cli_source_prepare(struct cli_source *source, struct cli *cli);
+/* Loads the configuration and connects. */
+int cli_source_connect(struct cli_source *source);
 /* Opens the consumer of operands[0] and [1] and goes to --offset. connector may be NULL. */
 int cli_source_open(struct cli_source *source, const char *connector);
 
@@ -95,6 +98,8 @@ sl_status cli_source_place(struct cli_source *source, sl_error *error);
 /* After a rebalance, and now and then in a silence: goes to the begin of partitions that are new, and sees
  * which are at their end. */
 sl_status cli_source_look_again(struct cli_source *source, sl_error *error);
+/* How many messages may still come until the ends; 0: that is not known. */
+size_t cli_source_left(const struct cli_source *source);
 /* Whether the end is reached in every partition, and whether it is not in one that has an end. */
 bool cli_source_is_done(const struct cli_source *source);
 bool cli_source_is_short(const struct cli_source *source);

@@ -99,9 +99,10 @@ const struct sl_setting sl_client_settings[] = {
     {.path = SL_ROOT "stream.consumer.prefetch.max-bytes",
      .type = SL_SIZE_BYTES,
      .value = "16 MiB",
-     .min = KIB,
+     .min = 0,
      .max = GIB,
-     .meaning = "Payload that a consumer fetches ahead of polls."},
+     .meaning = "Payload that a consumer fetches ahead of polls; 0: http-connector fetches what polls ask "
+                "for, no more (kafka-connector: 1 MiB)."},
     {.path = SL_ROOT "stream.consumer.join-timeout",
      .type = SL_DURATION_MS,
      .value = "60 s",

@@ -15,6 +15,7 @@ from streamlayer import Platform, Running, Subscription, TestCase, data, wait_fo
 EARLIEST = {"auto.offset.reset": "earliest"}
 FIGURES = ("callsIn", "callsOut", "messagesIn", "messagesOut", "bytesIn", "bytesOut", "blobBytesIn", "blobBytesOut")
 HOUR = 3600 * 1000
+ROOT = "here.platform.data-client."
 
 
 class Usage(TestCase):
@@ -103,6 +104,25 @@ class Reading(Usage):
         lines = self.usage(account, "limit=1")
         self.assertEqual({line["group"] for line in lines}, {"g", "h"})
         self.assertEqual(lines, self.usage(account))
+
+    def test_usage_is_of_what_was_asked_for(self):
+        """The command line fetches nothing ahead of its seek, nor beyond --count and the end of a range."""
+        hrn = self.market(self.platform, *[b"four"] * 60)
+        account = self.reader(self.platform, hrn)
+        credentials = self.scratch() + "/credentials.properties"
+        with open(os.open(credentials, os.O_WRONLY | os.O_CREAT, 0o600), "w", encoding="utf-8") as file:
+            file.write(account.properties())
+        read = 0
+        for count, where in ((60, ("--offset", "begin", "--idle", "1s")), (1, ("--count", "1")),
+                             (2, ("--count", "2", "--offset", "begin")), (7, ("--offset", "3:10"))):
+            for _ in range(3):
+                lines = self.platform.cli("-D", f"{ROOT}request-signer.credentials.file-path={credentials}", "-D",
+                                          f"{ROOT}stream.connector.consumer=http-connector", "consume", hrn, "l",
+                                          "--group", f"{where[1]}-{read}", *where).stdout.splitlines()
+                self.assertEqual(lines, [b"four"] * count)
+                read += count
+                wait_for(lambda: self.out(account)[0] >= read, 30, "all is to be counted")
+                self.assertEqual(self.out(account), (read, 4 * read), where)
 
     def test_usage_of_what_is_not_known_to_have_arrived(self):
         answer = Accounts(self.platform).make().get("/usage/v1/unconfirmed")

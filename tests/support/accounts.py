@@ -11,6 +11,11 @@ class Account:
         self.token_url = made["tokenEndpointUrl"]
         self.cached_token = None
 
+    def properties(self):
+        """Its credentials file."""
+        return (f"here.client.id = {self.id}\nhere.access.key.id = {self.key}\nhere.access.key.secret = {self.secret}\n"
+                f"here.token.endpoint.url = {self.token_url}\n")
+
     def ask_token(self, key=None, secret=None):
         header = streamlayer.oauth_header(self.token_url, key or self.key, secret or self.secret)
         return self.platform.post(self.token_url, b'{"grantType":"client_credentials"}', token=None,

@@ -13,6 +13,7 @@ enum {
     FAILING_SHOWN_MS = 5000, /* trouble that lasts is told to who polls; before that it is only mended */
     CLOSE_WAIT_MS = 3000,    /* for polls under way to end by themselves */
     CANCEL_MS = 50,          /* between the calls to end what is under way, which may only just begin */
+    QUIET_MS = 10000,        /* for a seek before the first poll; a platform waits longer for a first call */
     JOIN_WAIT_MS = 20000 /* for the further members; a platform keeps the first one's subscription as long */
 };
 
@@ -46,6 +47,8 @@ static sl_status make_members(struct sl_hc_consumer *consumer, const sl_config *
     sl_status status = sl_config_integer(config, SL_ROOT "stream.http.polls", &count, error);
     if (status)
         return status;
+    if (!consumer->prefetch_bytes)
+        count = 1; /* each of several would fetch what was asked for once */
     consumer->members = calloc((size_t)count, sizeof *consumer->members);
     if (!consumer->members)
         return sl_error_oom(error);
@@ -65,7 +68,7 @@ static sl_status prepare(struct sl_hc_consumer *consumer, const struct sl_target
 {
     const sl_config *config = target->client->config;
     consumer->start = settings->start;
-    consumer->prefetch_bytes = settings->prefetch_bytes ? settings->prefetch_bytes : 1;
+    consumer->prefetch_bytes = settings->prefetch_bytes;
     consumer->join_timeout_ms = settings->join_timeout_ms;
     consumer->layer = sl_strdup(target->layer);
     consumer->hrn = sl_strdup(target->hrn);
@@ -140,9 +143,19 @@ static sl_status start_members(struct sl_hc_consumer *consumer, sl_error *error)
         while (consumer->members[i].pending && sl_mono_ms() < deadline)
             sl_hc_cond_wait(&consumer->changed, &consumer->lock, deadline);
     consumer->holds = 0;
+    consumer->quiet_until_ms = sl_mono_ms() + QUIET_MS;
     pthread_cond_broadcast(&consumer->changed);
     pthread_mutex_unlock(&consumer->lock);
     return SL_OK;
+}
+
+/* A subscription that nothing was called on ends after half a minute, and with it the position that opening
+ * is to fix. A commit of nothing will do; where it fails, the first poll tells. */
+static void use_subscription(struct sl_hc_consumer *consumer)
+{
+    sl_error error;
+    (void)!sl_hc_call(&consumer->members[0], "PUT", "offsets", "{\"offsets\":[]}",
+                      sl_mono_ms() + consumer->request_timeout_ms, NULL, &error);
 }
 
 sl_status sl_hc_consumer_open(const struct sl_host *host, const struct sl_target *target,
@@ -168,6 +181,8 @@ sl_status sl_hc_consumer_open(const struct sl_host *host, const struct sl_target
         return status;
     }
     *opened = consumer;
+    if (!consumer->prefetch_bytes)
+        use_subscription(consumer);
     (void)!sl_hc_share_tell(consumer, NULL); /* without memory the first poll does it */
     return SL_OK;
 }
@@ -192,6 +207,20 @@ static sl_status trouble(const struct sl_hc_consumer *consumer, sl_error *error)
     return shown->status;
 }
 
+/* The application polls, and nothing is there. Under the lock. */
+static void ask(struct sl_hc_consumer *consumer, size_t max_messages, size_t max_bytes)
+{
+    bool news = consumer->quiet_until_ms != 0;
+    consumer->quiet_until_ms = 0;
+    if (!consumer->prefetch_bytes && !consumer->asked && !consumer->reserved) {
+        consumer->asked = news = true;
+        consumer->asked_messages = max_messages;
+        consumer->asked_bytes = max_bytes;
+    }
+    if (news)
+        pthread_cond_broadcast(&consumer->changed);
+}
+
 sl_status sl_hc_consumer_poll(void *opaque, int timeout_ms, size_t max_messages, size_t max_bytes,
                               struct sl_batch **batch, sl_error *error)
 {
@@ -209,7 +238,10 @@ sl_status sl_hc_consumer_poll(void *opaque, int timeout_ms, size_t max_messages,
             pthread_mutex_lock(&consumer->lock);
             continue;
         }
-        if (consumer->queue.first || consumer->fatal.status || sl_mono_ms() >= deadline)
+        if (consumer->queue.first || consumer->fatal.status)
+            break;
+        ask(consumer, max_messages, max_bytes);
+        if (sl_mono_ms() >= deadline)
             break;
         sl_hc_cond_wait(&consumer->changed, &consumer->lock, deadline);
     }

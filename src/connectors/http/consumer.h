@@ -83,7 +83,7 @@ struct sl_hc_consumer {
     char *named_group; /* the application's, or NULL */
     char wish[33];     /* the subscription's id, where we may choose: subscribing again replaces it */
     sl_start start;
-    size_t prefetch_bytes;
+    size_t prefetch_bytes; /* 0: nothing is fetched that no poll has asked for */
     int64_t max_wait_ms, join_timeout_ms, request_timeout_ms;
     size_t member_count;
     struct sl_hc_member *members;
@@ -99,6 +99,9 @@ struct sl_hc_consumer {
     bool closing;
     sl_error fatal;                     /* status SL_OK: none */
     unsigned holds;                     /* who wants no poll begun */
+    int64_t quiet_until_ms;             /* … nor before, unless the application polls: it may seek first */
+    bool asked;                         /* without prefetch: a poll of the application's wants so much */
+    size_t asked_messages, asked_bytes; /* messages 0: as many as there are */
     size_t reserved;                    /* by all members */
     struct sl_hc_queue queue, held;     /* for consumer_poll; of paused partitions, for the resume */
     struct sl_hc_partition *partitions; /* ascending */

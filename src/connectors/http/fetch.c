@@ -276,14 +276,24 @@ static void take_answer(struct sl_hc_member *member, struct sl_http_response *re
     }
 }
 
+/* With a further parameter; takes url. */
+static char *extended_by(char *url, const char *name, long long value)
+{
+    char *more = sl_printf("%s&%s=%lld", url, name, value);
+    free(url);
+    return more;
+}
+
 /* Reserves what the poll may bring. */
 static char *poll_url(struct sl_hc_member *member, size_t *max_bytes)
 {
     struct sl_hc_consumer *consumer = member->consumer;
     pthread_mutex_lock(&consumer->lock);
     char *url = member->subscription ? sl_hc_subscription_url(member, "partitions") : NULL;
-    size_t room = sl_hc_queue_room(consumer);
+    size_t room = sl_hc_queue_room(consumer),
+           messages = consumer->prefetch_bytes ? 0 : consumer->asked_messages;
     *max_bytes = member->reserved = room ? room : 1;
+    consumer->asked = false;
     consumer->reserved += member->reserved;
     consumer->polls++;
     int64_t assignment = member->assignment.number;
@@ -293,11 +303,9 @@ static char *poll_url(struct sl_hc_member *member, size_t *max_bytes)
     char *more = sl_printf("%s&maxWaitMs=%lld&maxBytes=%zu&received=%llu", url,
                            (long long)consumer->max_wait_ms, *max_bytes, member->received);
     free(url);
-    if (!more || assignment < 0)
-        return more;
-    url = sl_printf("%s&assignment=%lld", more, (long long)assignment);
-    free(more);
-    return url;
+    if (more && messages)
+        more = extended_by(more, "maxMessages", (long long)messages);
+    return more && assignment >= 0 ? extended_by(more, "assignment", (long long)assignment) : more;
 }
 
 static void look_up_again(struct sl_hc_member *member, bool polling);
@@ -453,7 +461,9 @@ static enum task next_task(const struct sl_hc_member *member, int64_t *until)
     *until = INT64_MAX;
     if (consumer->holds || member->wishing || !sl_hc_queue_room(consumer))
         return SLEEP;
-    *until = member->next_poll_ms;
+    *until =
+        member->next_poll_ms > consumer->quiet_until_ms ? member->next_poll_ms : consumer->quiet_until_ms;
+    due = *until <= sl_mono_ms();
     return !due ? SLEEP : member->wishes != consumer->wishes ? TELL : POLL;
 }
 

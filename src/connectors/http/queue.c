@@ -192,7 +192,10 @@ int64_t sl_hc_queue_next(const struct sl_hc_consumer *consumer, int32_t partitio
 
 size_t sl_hc_queue_room(const struct sl_hc_consumer *consumer)
 {
-    size_t most = consumer->prefetch_bytes, taken = consumer->queue.bytes + consumer->reserved, polls = 0;
+    size_t most = consumer->prefetch_bytes;
+    if (!most)
+        return consumer->asked && !consumer->queue.first ? consumer->asked_bytes : 0;
+    size_t taken = consumer->queue.bytes + consumer->reserved, polls = 0;
     for (size_t i = 0; i < consumer->member_count; i++)
         polls += !consumer->members[i].stopped;
     size_t share = polls > 1 ? most / polls : most;

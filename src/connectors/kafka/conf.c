@@ -156,6 +156,9 @@ static sl_status set_consumer(rd_kafka_conf_t *conf, const struct sl_consumer_se
                               sl_error *error)
 {
     int64_t prefetch = settings->prefetch_bytes < INT32_MAX ? (int64_t)settings->prefetch_bytes : INT32_MAX;
+    if (!prefetch)
+        prefetch =
+            1024 * 1024L; /* librdkafka fetches ahead in any case, and a tiny queue would only slow it */
     sl_status status = set_all(conf, for_consumer, COUNT(for_consumer), error);
     /* Start positions are always given explicitly. This is for one that retention has overtaken. */
     if (!status)
