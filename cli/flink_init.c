@@ -139,7 +139,11 @@ static int write_sql(const struct project *project)
     sl_buffer_init(&sql, FILE_MAX);
     append_setting(&sql, "pipeline.name", project->wish.job);
     append_checkpoints(&sql, project);
-    sl_buffer_append_text(&sql, "\n");
+    sl_buffer_append_text(
+        &sql,
+        "-- Windows wait for the slowest reader. Where a Kafka partition may be silent, or the job has more "
+        "readers than the layer\n-- has partitions, this has them go on without it:\n"
+        "-- SET 'table.exec.source.idle-timeout' = '30s';\n\n");
     cli_flink_append_table(&sql, &project->source);
     sl_buffer_append_text(&sql, "\n");
     cli_flink_append_table(&sql, &project->sink);

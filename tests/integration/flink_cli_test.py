@@ -129,7 +129,7 @@ class FlinkCommands(TestCase):
         self.assertIn("<artifactId>flink-avro</artifactId>", pom)
         self.assertNotIn("flink-protobuf", pom)
         sql = streamlayer.read_text(place + "/src/main/resources/pipeline.sql")
-        for part in ("SET 'pipeline.name' = 'means';\n",
+        for part in ("SET 'pipeline.name' = 'means';\n", "-- SET 'table.exec.source.idle-timeout' = '30s';\n",
                      f"SET 'execution.checkpointing.dir' = 'file://{os.path.dirname(place)}/my%20job/checkpoints';\n",
                      "means:" + self.hrn + ":avro'", "'sink.delivery-guarantee' = 'exactly-once'",
                      "INSERT INTO `avro` (`id`, `sl_partition_id`, `sl_timestamp`, `sl_headers`)\n"
