@@ -69,14 +69,13 @@ sl_status sl_client_call(struct sl_client *client, const struct sl_http_request 
     return SL_OK;
 }
 
-/* Warning: 199 - "TEXT": done, but not as the caller might expect. */
+/* Done, but not as the caller might expect. */
 static void pass_warning(const struct sl_client *client, const struct sl_http_response *response)
 {
-    static const char before[] = "199 - \"";
-    const char *text = response->wanted;
-    size_t size = strlen(text), skip = sizeof before - 1;
-    if (size > skip && !strncmp(text, before, skip) && text[size - 1] == '"')
-        SL_WARNING(&client->log, "%.*s", (int)(size - skip - 1), text + skip);
+    const char *text;
+    size_t size = sl_http_warning(response, &text);
+    if (size)
+        SL_WARNING(&client->log, "%.*s", (int)size, text);
 }
 
 sl_status sl_client_call_json_within(struct sl_client *client, const char *method, const char *url,
@@ -96,7 +95,6 @@ sl_status sl_client_call_json_within(struct sl_client *client, const char *metho
         .body = body,
         .body_size = body ? strlen(body) : 0,
         .max_response = MOST_JSON,
-        .wanted = "Warning",
         .retry = !strcmp(method, "GET"), /* what changes something is not repeated unasked */
         .slow_ms = SLOW_MS,
     };

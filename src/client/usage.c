@@ -195,9 +195,15 @@ static sl_status get(sl_client *client, const struct kind *kind, const sl_usage_
         if (!status)
             status = add_page(kind, page, items, error);
         free(token);
-        token = sl_strdup(text_of(page, "nextPageToken"));
+        const json_t *next = json_object_get(page, "nextPageToken");
+        token = sl_strdup(json_string_value(next));
+        if (next && !json_is_string(next) && !status)
+            status =
+                sl_error_set(error, SL_PROTOCOL, "the platform answered a nextPageToken that is no text");
+        else if (next && !token && !status)
+            status = sl_error_oom(error);
         json_decref(page);
-        if (!token)
+        if (!next)
             break;
     }
     free(token);

@@ -78,6 +78,7 @@ struct sl_http_response {
     char content_type[128];
     char proxy[200];          /* that the request went through, as errors name it; "": none */
     char correlation_id[128]; /* X-Correlation-Id, "" without */
+    char warning[600];        /* Warning; "" without, or when it is longer */
     char wanted[512];         /* the header that the request wanted; "" without, or when it is longer */
     int64_t content_length;   /* as the answer states it (HEAD); -1: it does not */
     int retry_after_ms;       /* -1: not given */
@@ -132,5 +133,8 @@ bool sl_http_is_exempt(const char *list, const char *url);
  * ({"title","cause","action","code",…}) where it has one. what: "GET …/catalogs/x" or the like.
  */
 sl_status sl_http_error(const struct sl_http_response *response, const char *what, sl_error *error);
+/* What the platform says beside its answer, as in "Warning: 199 - "TEXT"": the size of text, which lies in
+ * the response; 0: nothing. */
+size_t sl_http_warning(const struct sl_http_response *response, const char **text);
 
 #endif

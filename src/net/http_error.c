@@ -100,3 +100,13 @@ void sl_http_response_free(struct sl_http_response *response)
     if (response)
         sl_buffer_free(&response->body);
 }
+
+size_t sl_http_warning(const struct sl_http_response *response, const char **text)
+{
+    static const char before[] = "199 - \"";
+    size_t size = strlen(response->warning), skip = sizeof before - 1;
+    *text = response->warning + skip;
+    bool is_one =
+        size > skip && !memcmp(response->warning, before, skip) && response->warning[size - 1] == '"';
+    return is_one ? size - skip - 1 : 0;
+}

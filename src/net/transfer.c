@@ -173,7 +173,8 @@ static size_t on_header(char *line, size_t one, size_t size, void *opaque)
     while (length && (line[length - 1] == '\r' || line[length - 1] == '\n' || line[length - 1] == ' '))
         length--;
     if (length >= 5 && !memcmp(line, "HTTP/", 5)) { /* a new answer: what a 100 said counts no more */
-        response->content_type[0] = response->correlation_id[0] = response->wanted[0] = 0;
+        response->content_type[0] = response->correlation_id[0] = 0;
+        response->warning[0] = response->wanted[0] = 0;
         response->retry_after_ms = -1;
         call->from_tinyproxy = false;
         const char *code = memchr(line, ' ', length);
@@ -197,6 +198,9 @@ static size_t on_header(char *line, size_t one, size_t size, void *opaque)
             response->correlation_id[0] = 0;
     } else if (name == 6 && !strncasecmp(line, "Server", name)) {
         call->from_tinyproxy = value_size > 9 && !memcmp(value, "tinyproxy", 9);
+    } else if (name == 7 && !strncasecmp(line, "Warning", name)) {
+        if (value_size < sizeof response->warning) /* as below */
+            copy_value(response->warning, sizeof response->warning, value, value_size);
     } else if (name == 11 && !strncasecmp(line, "Retry-After", name)) {
         char text[64];
         copy_value(text, sizeof text, value, value_size);

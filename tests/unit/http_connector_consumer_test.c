@@ -105,6 +105,53 @@ static void messages_come_in_order(void **state)
     assert_int_equal(platform->deletes, 1);
 }
 
+static char warnings[2000];
+
+static void collect_warning(void *opaque, sl_log_level level, const char *text)
+{
+    struct platform *platform = opaque;
+    pthread_mutex_lock(&platform->lock);
+    size_t size = strlen(warnings);
+    if (level == SL_LOG_WARNING)
+        snprintf(warnings + size, sizeof warnings - size, "%s\n", text);
+    pthread_mutex_unlock(&platform->lock);
+}
+
+static void warn(struct platform *platform, const char *warning)
+{
+    pthread_mutex_lock(&platform->lock);
+    platform->warning = warning;
+    pthread_mutex_unlock(&platform->lock);
+}
+
+/* As the gateway has it for a volume that is used up: with other figures each time. */
+static void a_warning_is_told_once(void **state)
+{
+    struct platform *platform = *state;
+    static const char *const said[] = {"199 - \"the application has used 12 of 10 bytes a day\"",
+                                       "199 - \"the application has used 13 of 10 bytes a day\"",
+                                       "199 - \"the application has used 14 of 10 bytes a month\"", NULL,
+                                       "199 - \"the application has used 15 of 10 bytes a month\""};
+    int count = (int)(sizeof said / sizeof *said);
+    *warnings = 0;
+    platform->told = collect_warning;
+    warn(platform, NULL);
+    struct pair pair = open_consumer(platform, NULL);
+    for (int i = 0; i < count; i++) {
+        warn(platform, said[i]);
+        platform_write(platform, i, 1);
+        receive(pair.consumer, i, 1, 0);
+    }
+    close_pair(&pair);
+    const char *layer = "layer " PLATFORM_LAYER " of " PLATFORM_HRN ": ";
+    char expected[1000];
+    snprintf(expected, sizeof expected,
+             "%sthe application has used 12 of 10 bytes a day\n%sthe application has used 14 of 10 bytes a "
+             "month\n%sthe application has used 15 of 10 bytes a month\n",
+             layer, layer, layer);
+    assert_string_equal(warnings, expected);
+}
+
 static void plain_messages_come_in_order(void **state)
 {
     messages_come_in_order(state);
@@ -448,6 +495,7 @@ static void errors_do_not_show_an_urls_password(void **state)
 }
 
 CASES_MAIN(cmocka_unit_test_setup_teardown(messages_come_in_order, start_extended, stop),
+           cmocka_unit_test_setup_teardown(a_warning_is_told_once, start_extended, stop),
            cmocka_unit_test_setup_teardown(plain_messages_come_in_order, start_plain, stop),
            cmocka_unit_test_setup_teardown(a_group_and_a_start_are_asked_for, start_extended, stop),
            cmocka_unit_test_setup_teardown(an_answer_is_handed_out_in_pieces, start_extended, stop),

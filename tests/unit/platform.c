@@ -402,6 +402,8 @@ static void serve_poll(struct platform *p, struct subscriber *s, const struct we
         snprintf(told, 200, "%d;%s", s->assignment, list);
         answer->headers[2] = "X-SL-Assignment";
         answer->headers[3] = answer->owned = told;
+        answer->headers[4] = p->warning ? "Warning" : NULL;
+        answer->headers[5] = p->warning;
     }
     answer->size = body.size;
     answer->body = sl_buffer_take(&body);
@@ -607,7 +609,7 @@ sl_client *platform_client(struct platform *p, const char *more)
              " stream.consumer.auto-commit.enabled = false, stream.consumer.start = begin\n"
              "}\n%s",
              more ? more : "");
-    return web_client(p->web, text);
+    return web_client_logged(p->web, text, p->told, p);
 }
 
 void platform_set(struct platform *p, int *what, int value)

@@ -58,9 +58,11 @@ struct platform {
     int drop_polls;       /* the next polls after an answer with messages are cut before they are looked at */
     int poll_status;      /* not 0: polls are answered so */
     bool refuse_seeks;
-    int late;          /* not 0: what is answered to a subscribe of consumer "1" waits */
-    int garbage_polls; /* the next polls are answered with what is no CBOR */
-    bool names_user;   /* lookup's URLs have a user and a password */
+    const char *warning;  /* polls are answered with it; NULL: none */
+    sl_log_callback told; /* of what clients log that are made from then on; opaque: the platform */
+    int late;             /* not 0: what is answered to a subscribe of consumer "1" waits */
+    int garbage_polls;    /* the next polls are answered with what is no CBOR */
+    bool names_user;      /* lookup's URLs have a user and a password */
 
     /* What it has seen. */
     struct stored log[30000];

@@ -160,6 +160,11 @@ void web_text(struct web_answer *answer, int status, const char *content_type, c
 
 sl_client *web_client(const struct web *web, const char *more)
 {
+    return web_client_logged(web, more, NULL, NULL);
+}
+
+sl_client *web_client_logged(const struct web *web, const char *more, sl_log_callback log, void *opaque)
+{
     char text[2000];
     int size =
         snprintf(text, sizeof text,
@@ -176,7 +181,7 @@ sl_client *web_client(const struct web *web, const char *more)
     sl_error error;
     assert_int_equal(sl_config_create(&config, &error), SL_OK);
     if (sl_config_parse(config, text, (size_t)size, "test", &error) ||
-        sl_client_create(config, NULL, NULL, &client, &error))
+        sl_client_create(config, log, opaque, &client, &error))
         fail_msg("%s", error.text);
     sl_config_destroy(&config);
     return client;

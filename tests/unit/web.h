@@ -42,6 +42,7 @@ const char *web_query(const struct web_request *request, const char *name);
 const char *web_header(const struct web_request *request, const char *name);
 /* A client of the server, which gives tokens at /token; more (may be NULL) is laid over its settings. */
 sl_client *web_client(const struct web *web, const char *more);
+sl_client *web_client_logged(const struct web *web, const char *more, sl_log_callback log, void *opaque);
 void web_text(struct web_answer *answer, int status, const char *content_type, const char *text);
 
 #endif

@@ -97,10 +97,11 @@ struct sl_hc_consumer {
     char *shared; /* the subscription's id, where the platform chose it and several members share it */
     bool joining; /* … and a member is about to have it chosen */
     bool closing;
-    sl_error fatal;                     /* status SL_OK: none */
-    unsigned holds;                     /* who wants no poll begun */
-    int64_t quiet_until_ms;             /* … nor before, unless the application polls: it may seek first */
-    bool asked;                         /* without prefetch: a poll of the application's wants so much */
+    char warning[600];      /* the platform's last one, but for its figures; "": the last answer had none */
+    sl_error fatal;         /* status SL_OK: none */
+    unsigned holds;         /* who wants no poll begun */
+    int64_t quiet_until_ms; /* … nor before, unless the application polls: it may seek first */
+    bool asked;             /* without prefetch: a poll of the application's wants so much */
     size_t asked_messages, asked_bytes; /* messages 0: as many as there are */
     size_t reserved;                    /* by all members */
     struct sl_hc_queue queue, held;     /* for consumer_poll; of paused partitions, for the resume */

@@ -1,4 +1,5 @@
 /* A member's thread: polls, and subscribes anew. */
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -252,10 +253,32 @@ static void take_messages(struct sl_hc_member *member, struct sl_http_response *
     sl_hc_assignment_free(&assignment);
 }
 
+/* What the platform says beside what it delivers: that a volume is used up, say. It is told once, and again
+ * when it says something else; that its figures grow is nothing else. */
+static void note_warning(struct sl_hc_member *member, const struct sl_http_response *response)
+{
+    struct sl_hc_consumer *consumer = member->consumer;
+    const char *text;
+    size_t size = sl_http_warning(response, &text), kept = 0;
+    char warning[sizeof consumer->warning];
+    for (size_t i = 0; i < size; i++)
+        if (!isdigit((unsigned char)text[i]))
+            warning[kept++] = text[i];
+    warning[kept] = 0;
+    pthread_mutex_lock(&consumer->lock);
+    bool changed = strcmp(warning, consumer->warning) != 0;
+    memcpy(consumer->warning, warning, kept + 1);
+    pthread_mutex_unlock(&consumer->lock);
+    if (changed && size)
+        SL_WARNING(&consumer->host.log, "layer %s of %s: %.*s", consumer->layer, consumer->hrn, (int)size,
+                   text);
+}
+
 static void take_answer(struct sl_hc_member *member, struct sl_http_response *response, const char *url,
                         int64_t took_ms)
 {
     if (response->status == 200) {
+        note_warning(member, response);
         take_messages(member, response, took_ms);
         return;
     }
