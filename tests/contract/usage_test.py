@@ -39,6 +39,15 @@ class Usage(TestCase):
         subscription.delete()
         return [data(message) for message in messages]
 
+    def consume(self, account, hrn, *arguments, **options):
+        """The command line's, as the account."""
+        credentials = self.scratch() + "/credentials.properties"
+        with open(os.open(credentials, os.O_WRONLY | os.O_CREAT, 0o600), "w", encoding="utf-8") as file:
+            file.write(account.properties())
+        return self.platform.cli("-D", f"{ROOT}request-signer.credentials.file-path={credentials}", "-D",
+                                 f"{ROOT}stream.connector.consumer=http-connector", "consume", hrn, "l", *arguments,
+                                 **options)
+
     def usage(self, account, query=""):
         """All pages of it."""
         lines, token = [], ""
@@ -109,16 +118,11 @@ class Reading(Usage):
         """The command line fetches nothing ahead of its seek, nor beyond --count and the end of a range."""
         hrn = self.market(self.platform, *[b"four"] * 60)
         account = self.reader(self.platform, hrn)
-        credentials = self.scratch() + "/credentials.properties"
-        with open(os.open(credentials, os.O_WRONLY | os.O_CREAT, 0o600), "w", encoding="utf-8") as file:
-            file.write(account.properties())
         read = 0
         for count, where in ((60, ("--offset", "begin", "--idle", "1s")), (1, ("--count", "1")),
                              (2, ("--count", "2", "--offset", "begin")), (7, ("--offset", "3:10"))):
             for _ in range(3):
-                lines = self.platform.cli("-D", f"{ROOT}request-signer.credentials.file-path={credentials}", "-D",
-                                          f"{ROOT}stream.connector.consumer=http-connector", "consume", hrn, "l",
-                                          "--group", f"{where[1]}-{read}", *where).stdout.splitlines()
+                lines = self.consume(account, hrn, "--group", f"{where[1]}-{read}", *where).stdout.splitlines()
                 self.assertEqual(lines, [b"four"] * count)
                 read += count
                 wait_for(lambda: self.out(account)[0] >= read, 30, "all is to be counted")
@@ -230,6 +234,17 @@ class Volume(Usage):
         account.subscribe(hrn, volumeBytes=121)
         self.assertEqual(poll().status, 200)
         subscription.delete()
+
+    def test_volume_that_is_used_up_lets_commit(self):
+        hrn = self.market(self.platform, b"one", b"two")
+        account = self.reader(self.platform, hrn, volumeBytes=5)
+        done = self.consume(account, hrn, "--group", "c", check=False)
+        self.assertEqual((done.returncode, done.stdout), (4, b"one\ntwo\n"), done.stderr)
+        self.assertNotIn(b"not committed", done.stderr)
+        self.assertIn(b"marketplace-volume-used", done.stderr)
+        account.subscribe(hrn, volumeBytes=1000)
+        self.platform.publish(hrn, "l", b"three", "text/plain")
+        self.assertEqual(self.consume(account, hrn, "--group", "c", "--count", "1").stdout, b"three\n")
 
     def test_volume_only_warns(self):
         directory = self.scratch()

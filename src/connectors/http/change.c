@@ -48,7 +48,7 @@ static struct sl_hc_member *route(struct sl_hc_consumer *consumer, int32_t parti
     *wait = false;
     for (size_t i = 0; i < consumer->member_count; i++) {
         struct sl_hc_member *member = &consumer->members[i];
-        if (member->stopped)
+        if (member->stopped && !consumer->fatal.status)
             continue;
         *wait |= member->lost || !member->subscription;
         if (!live && !member->lost && member->subscription)
@@ -192,7 +192,8 @@ static sl_status put_offsets(struct sl_hc_consumer *consumer, const char *what, 
     while (left) {
         pthread_mutex_lock(&consumer->lock);
         struct sl_hc_member *member = choose(&delivery, &left);
-        bool over = sl_mono_ms() >= delivery.deadline_ms || consumer->fatal.status ||
+        /* What is fatal to polls need not be to a subscription: whose volume is used up may commit. */
+        bool over = sl_mono_ms() >= delivery.deadline_ms || (consumer->fatal.status && !member) ||
                     (now && left && (!member || member->failures));
         if (!member && left && !over)
             sl_hc_cond_wait(&consumer->changed, &consumer->lock, delivery.deadline_ms);
