@@ -3,6 +3,8 @@
 # packages are made of the same (packaging/debian/rules).
 include(CMakePackageConfigHelpers)
 set(config_dir ${CMAKE_INSTALL_LIBDIR}/cmake/streamlayer)
+# Not in the build directory itself: with its bin in PATH, find_package would take what is not installed.
+set(package_dir ${PROJECT_BINARY_DIR}/package)
 
 install(TARGETS streamlayer_shared EXPORT streamlayer-targets
         LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT runtime NAMELINK_COMPONENT dev)
@@ -18,12 +20,12 @@ configure_file(${CMAKE_CURRENT_LIST_DIR}/streamlayer.pc.in ${PROJECT_BINARY_DIR}
 install(FILES ${PROJECT_BINARY_DIR}/streamlayer.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig COMPONENT dev)
 
 configure_package_config_file(${CMAKE_CURRENT_LIST_DIR}/streamlayer-config.cmake.in
-    ${PROJECT_BINARY_DIR}/streamlayer-config.cmake INSTALL_DESTINATION ${config_dir}
+    ${package_dir}/streamlayer-config.cmake INSTALL_DESTINATION ${config_dir}
     PATH_VARS CMAKE_INSTALL_LIBDIR)
-write_basic_package_version_file(${PROJECT_BINARY_DIR}/streamlayer-config-version.cmake
+write_basic_package_version_file(${package_dir}/streamlayer-config-version.cmake
     COMPATIBILITY SameMajorVersion)
 install(EXPORT streamlayer-targets NAMESPACE streamlayer:: DESTINATION ${config_dir} COMPONENT dev)
-install(FILES ${PROJECT_BINARY_DIR}/streamlayer-config.cmake ${PROJECT_BINARY_DIR}/streamlayer-config-version.cmake
+install(FILES ${package_dir}/streamlayer-config.cmake ${package_dir}/streamlayer-config-version.cmake
         DESTINATION ${config_dir} COMPONENT dev)
 
 if(SL_KAFKA_SUPPORT)
