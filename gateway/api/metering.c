@@ -2,6 +2,7 @@
 
 #include "base/array.h"
 #include "base/text.h"
+#include "gateway/ledger/packed.h"
 
 #include <stddef.h>
 #include <stdlib.h>
@@ -25,8 +26,7 @@ struct gw_meter {
     struct gw_ledger_event *events; /* the first is of the layer itself */
     struct gw_layer **layers;       /* of the others, linked */
     size_t event_count;
-    struct gw_delivered *records;
-    size_t record_count, record_capacity;
+    struct gw_packed records;
     struct gw_gap *gaps;
     size_t gap_count, gap_capacity;
     void (*written)(void *opaque, bool good);
@@ -46,7 +46,7 @@ static void meter_free(struct gw_meter *meter)
     gw_layer_unlink(meter->layer);
     free(meter->layers);
     free(meter->events);
-    free(meter->records);
+    gw_packed_free(&meter->records);
     free(meter->gaps);
     free(meter->application);
     free(meter->group);
@@ -167,11 +167,12 @@ void gw_meter_submit(struct gw_meter *meter)
         return;
     fill_entry(meter);
     struct gw_ledger_event *first = meter->events;
-    first->records = meter->records;
-    first->count = meter->record_count;
+    gw_packed_end(&meter->records);
+    first->packed = &meter->records;
+    first->count = meter->records.count;
     first->gaps = meter->gaps;
     first->gap_count = meter->gap_count;
-    if (first->kind == GW_LEDGER_USED && (meter->record_count || first->usage.blob_bytes_out))
+    if (first->kind == GW_LEDGER_USED && (first->count || first->usage.blob_bytes_out))
         first->kind = GW_LEDGER_DELIVERED;
     atomic_fetch_add(&meter->references, 1);
     meter->entry.loop = meter->loop;
@@ -215,6 +216,7 @@ static struct gw_meter *meter_new(struct gateway *gateway, struct gw_loop *loop,
     meter->gateway = gateway;
     meter->loop = loop;
     meter->layer = gw_layer_link(layer);
+    gw_packed_init(&meter->records);
     meter->application = sl_strdup(application);
     meter->events = calloc(1, sizeof *meter->events);
     meter->event_count = meter->events ? 1 : 0;
@@ -323,15 +325,13 @@ void gw_meter_group(struct gw_meter *meter, const char *group)
 
 bool gw_meter_reserve(struct gw_meter *meter)
 {
-    return !meter || sl_array_reserve((void **)&meter->records, meter->record_count, &meter->record_capacity,
-                                      sizeof *meter->records);
+    return !meter || gw_packed_reserve(&meter->records);
 }
 
 void gw_meter_record(struct gw_meter *meter, sl_offset offset, size_t bytes)
 {
     if (meter)
-        meter->records[meter->record_count++] =
-            (struct gw_delivered){offset.offset, offset.partition, (uint32_t)bytes};
+        gw_packed_add(&meter->records, offset.partition, offset.offset, (uint32_t)bytes);
 }
 
 void gw_meter_nothing_since(struct gw_meter *meter, sl_offset offset, int64_t since)
@@ -339,7 +339,7 @@ void gw_meter_nothing_since(struct gw_meter *meter, sl_offset offset, int64_t si
     if (!meter || since >= offset.offset)
         return;
     /* Of records that follow each other in an answer it is known. */
-    if (meter->record_count && meter->records[meter->record_count - 1].partition == offset.partition)
+    if (meter->records.count && meter->records.partition == offset.partition)
         return;
     if (sl_array_reserve((void **)&meter->gaps, meter->gap_count, &meter->gap_capacity, sizeof *meter->gaps))
         meter->gaps[meter->gap_count++] = (struct gw_gap){since, offset.offset, offset.partition};

@@ -49,7 +49,7 @@ bool gw_meter_seek(struct gw_meter *meter, sl_offset offset);
 /* Writes it down now, not only when the answer has come to its loop: the order among the calls of one
  * subscription is that of its own loop. */
 void gw_meter_submit(struct gw_meter *meter);
-/* The same of a meter without a request: written is called on its loop. */
+/* The same; written is called on its loop. */
 void gw_meter_submit_to(struct gw_meter *meter, void (*written)(void *opaque, bool good), void *opaque);
 /* Whether what was written down, of a meter without a request, has arrived. Its loop. */
 void gw_meter_settle(struct gw_meter *meter, bool received);

@@ -120,14 +120,28 @@ static void respond(struct polling *call)
     }
 }
 
+static void answer(struct polling *call)
+{
+    respond(call);
+    if (gw_meet(&call->meeting, GW_MEETING_ANSWERED))
+        gw_poll_settle(&call->poll, call->meeting.whole && !call->lost);
+}
+
+/* Where it could not be, what is answered is held back. */
+static void written_down(void *opaque, bool good)
+{
+    (void)good;
+    answer(opaque);
+}
+
+/* What is counted is answered when it is written down: before, the request's loop could only wait. */
 static void done(struct gw_poll *poll)
 {
     struct polling *call = (struct polling *)(void *)poll;
-    if (poll->count)
-        gw_meter_submit(call->meter);
-    respond(call);
-    if (gw_meet(&call->meeting, GW_MEETING_ANSWERED))
-        gw_poll_settle(poll, call->meeting.whole && !call->lost);
+    if (poll->count && call->meter)
+        gw_meter_submit_to(call->meter, written_down, call);
+    else
+        answer(call);
 }
 
 /* A number from the query. False: answered. */

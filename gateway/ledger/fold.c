@@ -81,10 +81,11 @@ static bool count_run(struct gw_record_list *list, size_t *at, struct gw_ranges 
     int32_t partition = list->records[*at].partition;
     int64_t first = list->records[*at].offset, last = first;
     size_t to = *at;
+    bool all = !ranges->count || ranges->list[ranges->count - 1].end <= first;
     for (; to < list->count && list->records[to].partition == partition && list->records[to].offset >= last;
          to++) {
         last = list->records[to].offset;
-        bool counts = !gw_ranges_hold(ranges, last);
+        bool counts = all || !gw_ranges_hold(ranges, last);
         list->marks[to] = counts ? GW_RECORD_COUNTED : 0;
         delivery->messages += counts;
         delivery->bytes += counts ? list->records[to].bytes : 0;

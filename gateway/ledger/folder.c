@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/time.h"
 #include "gateway/ledger/internal.h"
+#include "gateway/ledger/packed.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -50,6 +51,8 @@ int64_t gw_ledger_claim(const struct gw_ledger_event *event)
     int64_t bytes = event->usage.blob_bytes_out;
     if (event->kind != GW_LEDGER_DELIVERED)
         return 0;
+    if (event->packed)
+        return bytes + event->packed->bytes;
     for (size_t i = 0; i < event->count; i++)
         bytes += event->records[i].bytes;
     return bytes;

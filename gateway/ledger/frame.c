@@ -1,6 +1,7 @@
 #include "gateway/ledger/frame.h"
 
 #include "base/error.h"
+#include "gateway/ledger/packed.h"
 #include "gateway/ledger/records.h"
 
 #include <stdlib.h>
@@ -66,6 +67,10 @@ static void put_figures(struct sl_buffer *out, const struct gw_usage *usage, uin
 static void put_records(struct sl_buffer *out, const struct gw_ledger_event *event)
 {
     gw_number_append(out, event->count);
+    if (event->packed) {
+        sl_buffer_append(out, event->packed->runs.data, event->packed->runs.size);
+        return;
+    }
     for (size_t i = 0, run; i < event->count; i += run) {
         const struct gw_delivered *first = &event->records[i];
         run = gw_run_length(first, NULL, event->count - i);
@@ -184,18 +189,34 @@ static bool get_figures(struct gw_frame_events *events, struct gw_usage *usage, 
     return true;
 }
 
+/* The size of a payload: most take a byte or two. */
+static inline bool get_size(const unsigned char **at, const unsigned char *end, uint64_t *bytes)
+{
+    const unsigned char *first = *at;
+    if (end - first < 2 || (first[0] & first[1] & 0x80))
+        return gw_number_read(at, end, bytes);
+    bool two = first[0] & 0x80;
+    *bytes = two ? (first[0] & 0x7f) | (uint64_t)first[1] << 7 : first[0];
+    *at = first + 1 + two;
+    return true;
+}
+
 static bool get_run(struct gw_frame_events *events, struct gw_ledger_event *event, uint64_t count)
 {
     uint64_t partition, first, run, bytes;
     if (!get_number(events, &partition) || !get_number(events, &first) || !get_number(events, &run) ||
         partition > UINT32_MAX || !run || run > count - event->count)
         return false;
+    const unsigned char *at = events->at;
+    struct gw_delivered *record = &events->records[event->count];
     for (uint64_t k = 0; k < run; k++) {
-        if (!get_number(events, &bytes) || bytes > UINT32_MAX)
+        if (!get_size(&at, events->end, &bytes) || bytes > UINT32_MAX)
             return false;
-        events->records[event->count++] =
+        *record++ =
             (struct gw_delivered){(int64_t)(first + k), (int32_t)(uint32_t)partition, (uint32_t)bytes};
     }
+    events->at = at;
+    event->count += (size_t)run;
     return true;
 }
 

@@ -14,9 +14,9 @@
  *
  * An event is numbers (records.h) and texts, which are their size, their bytes and a NUL: kind, time, number,
  * figures (which of them there are, a bit each, and those), application, catalog, layer, group, topic, how
- * many records, and runs of consecutive offsets of a partition: partition, first offset, how many, the bytes
- * of each. The bit behind those of the figures: gaps follow, how many, and of each partition, first offset
- * and length.
+ * many records, and runs of consecutive offsets of a partition: partition, first offset, how many (which may
+ * be written with bytes to spare), the bytes of each. The bit behind those of the figures: gaps follow, how
+ * many, and of each partition, first offset and length.
  */
 #ifndef GW_LEDGER_FRAME_H
 #define GW_LEDGER_FRAME_H

@@ -4,6 +4,7 @@
 #include "base/text.h"
 #include "base/time.h"
 #include "gateway/ledger/internal.h"
+#include "gateway/ledger/packed.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -25,6 +26,8 @@ static void ignore_done(struct gw_ledger_entry *entry)
 void gw_ledger_tell(struct gw_ledger_entry *entry, sl_status status)
 {
     sl_buffer_free(&entry->text);
+    free(entry->opened);
+    entry->opened = NULL;
     entry->status = status;
     entry->task.run = post_done;
     if (entry->loop)
@@ -212,6 +215,20 @@ static void *run(void *opaque)
 
 /* --- Any thread --- */
 
+/* Where no frame takes them packed, which one event of an entry may have. false: no memory. */
+static bool open_packed(struct gw_ledger_entry *entry)
+{
+    for (size_t i = 0; i < entry->count; i++) {
+        struct gw_ledger_event *event = &entry->events[i];
+        if (!event->packed || !event->count)
+            continue;
+        event->records = entry->opened = gw_packed_open(event->packed);
+        if (!event->records)
+            return false;
+    }
+    return true;
+}
+
 void gw_ledger_submit(struct gw_ledger *ledger, struct gw_ledger_entry *entry)
 {
     int64_t now_ms = sl_wall_ms();
@@ -225,10 +242,11 @@ void gw_ledger_submit(struct gw_ledger *ledger, struct gw_ledger_entry *entry)
             entry->events[i].number = (int64_t)atomic_fetch_add(&ledger->numbers, 1);
     }
     /* Here, where its records are at hand; without memory it is tried again when it is written. */
+    bool opens = ledger->folder || open_packed(entry);
     if (ledger->folder)
         gw_ledger_encode(entry);
     pthread_mutex_lock(&ledger->lock);
-    bool takes = ledger->running && !ledger->stopping && (!ledger->kafka || ledger->log_topic);
+    bool takes = opens && ledger->running && !ledger->stopping && (!ledger->kafka || ledger->log_topic);
     if (takes && !ledger->kafka) {
         *ledger->last = entry;
         ledger->last = &entry->next;
@@ -237,7 +255,7 @@ void gw_ledger_submit(struct gw_ledger *ledger, struct gw_ledger_entry *entry)
     }
     pthread_mutex_unlock(&ledger->lock);
     if (!takes)
-        gw_ledger_tell(entry, ledger->running ? SL_CLOSED : SL_UNAVAILABLE);
+        gw_ledger_tell(entry, !opens ? SL_OUT_OF_MEMORY : ledger->running ? SL_CLOSED : SL_UNAVAILABLE);
     else if (ledger->kafka)
         gw_ledger_log_submit(ledger->log_topic, entry);
 }

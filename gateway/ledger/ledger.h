@@ -19,6 +19,7 @@
 #include <streamlayer/error.h>
 
 struct gw_ledger;
+struct gw_packed;
 
 /* Counts. Bytes are those of payloads (not of base64, nor of headers) and of blobs' contents. */
 struct gw_usage {
@@ -86,6 +87,8 @@ struct gw_ledger_event {
     /* DELIVERED: in the order of delivery; SOUGHT: the offsets gone to. */
     const struct gw_delivered *records;
     size_t count;
+    /* What is submitted may have its records here instead; count is theirs. */
+    const struct gw_packed *packed;
     /* DELIVERED: right before some of the records, where that is known. */
     const struct gw_gap *gaps;
     size_t gap_count;
@@ -101,9 +104,10 @@ struct gw_ledger_entry {
     struct gw_ledger_entry *next;
     struct gw_ledger *ledger;
     int64_t since_us;
-    atomic_size_t pending; /* events that Kafka does not have yet */
-    uint64_t order;        /* among those submitted to the topic */
-    struct sl_buffer text; /* the events, as a frame of the journal has them */
+    atomic_size_t pending;       /* events that Kafka does not have yet */
+    uint64_t order;              /* among those submitted to the topic */
+    struct sl_buffer text;       /* the events, as a frame of the journal has them */
+    struct gw_delivered *opened; /* where there is no journal: what was packed */
 
     struct gw_ledger_event *events;
     size_t count;

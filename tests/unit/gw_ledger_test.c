@@ -3,6 +3,7 @@
 #include "support/cases.h"
 
 #include "gateway/ledger/internal.h"
+#include "gateway/ledger/packed.h"
 
 #include <semaphore.h>
 #include <stdlib.h>
@@ -121,6 +122,86 @@ static int64_t deliver(struct fixture *fixture, int64_t first)
     event.count = 3;
     assert_int_equal(submit(fixture, &event, 1), SL_OK);
     return event.number;
+}
+
+/* Runs of several lengths, some of which take another byte than the one before. */
+static size_t gather(struct gw_packed *packed, struct gw_delivered *records)
+{
+    static const size_t lengths[] = {1, 127, 128, 1, 16384, 300};
+    size_t count = 0;
+    gw_packed_init(packed);
+    for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++)
+        for (size_t k = 0; k < lengths[i]; k++) {
+            records[count] = (struct gw_delivered){(int64_t)(i * 100000 + k), (int32_t)(i % 3),
+                                                   (uint32_t)(k % 7 ? k : UINT32_MAX - k)};
+            assert_true(gw_packed_reserve(packed));
+            gw_packed_add(packed, records[count].partition, records[count].offset, records[count].bytes);
+            count++;
+        }
+    gw_packed_end(packed);
+    return count;
+}
+#define GATHERED 16941
+
+static void what_was_packed_is_read_as_it_was_gathered(void **state)
+{
+    struct gw_delivered *records = calloc(GATHERED, sizeof *records);
+    struct gw_frame_events events = {.at = NULL};
+    struct gw_ledger_event event = event_of(GW_LEDGER_DELIVERED), read;
+    struct gw_packed packed;
+    struct gw_frame frame;
+    struct sl_buffer bytes;
+    int64_t sum = 0;
+    (void)state;
+    event.packed = &packed;
+    event.count = gather(&packed, records);
+    assert_int_equal(event.count, GATHERED);
+    for (size_t i = 0; i < GATHERED; i++)
+        sum += records[i].bytes;
+    assert_int_equal(gw_ledger_claim(&event), sum);
+    struct gw_delivered *opened = gw_packed_open(&packed);
+    assert_memory_equal(opened, records, GATHERED * sizeof *records);
+    sl_buffer_init(&bytes, GW_FRAME_MAX);
+    assert_true(gw_frame_begin(&bytes) && gw_frame_add(&bytes, &event));
+    gw_frame_end(&bytes, "0123456789abcdef", "fedcba9876543210", 1, 0, 1);
+    assert_true(gw_frame_read(bytes.data, bytes.size, &frame));
+    gw_frame_events(&events, bytes.data, &frame);
+    assert_int_equal(gw_frame_next(&events, &read, NULL), SL_OK);
+    assert_int_equal(read.count, GATHERED);
+    assert_memory_equal(read.records, records, GATHERED * sizeof *records);
+    assert_int_equal(gw_frame_next(&events, &read, NULL), SL_NOT_FOUND);
+    gw_frame_events_free(&events);
+    sl_buffer_free(&bytes);
+    gw_packed_free(&packed);
+    free(opened);
+    free(records);
+}
+
+/* With a journal, and without. */
+static void what_was_packed_is_counted(void **state)
+{
+    static const int64_t bounds[] = {0, INT64_C(64) << 20};
+    struct fixture *fixture = *state;
+    struct gw_delivered *records = calloc(GATHERED, sizeof *records);
+    for (size_t i = 0; i < sizeof bounds / sizeof *bounds; i++) {
+        struct gw_ledger_event event = event_of(GW_LEDGER_DELIVERED);
+        struct gw_packed packed;
+        int64_t sum = 0;
+        event.topic = i ? "another" : "topic";
+        event.packed = &packed;
+        event.count = gather(&packed, records);
+        for (size_t k = 0; k < GATHERED; k++)
+            sum += records[k].bytes;
+        gw_ledger_close(&fixture->ledger);
+        open_ledger(fixture, bounds[i]);
+        assert_int_equal(submit(fixture, &event, 1), SL_OK);
+        struct sums sums = read_all(fixture);
+        assert_int_equal(sums.usage.messages_out, (int64_t)(i + 1) * GATHERED);
+        assert_int_equal(sums.usage.bytes_out, (int64_t)(i + 1) * sum);
+        assert_int_equal(sums.records, (int64_t)(i + 1) * GATHERED);
+        gw_packed_free(&packed);
+    }
+    free(records);
 }
 
 static void what_is_written_outlives_the_gateway(void **state)
@@ -334,7 +415,9 @@ static void events_come_back_from_the_topic(void **state)
     sl_buffer_free(&text);
 }
 
-CASES_MAIN(cmocka_unit_test_setup_teardown(what_is_written_outlives_the_gateway, setup, teardown),
+CASES_MAIN(cmocka_unit_test(what_was_packed_is_read_as_it_was_gathered),
+           cmocka_unit_test_setup_teardown(what_was_packed_is_counted, setup, teardown),
+           cmocka_unit_test_setup_teardown(what_is_written_outlives_the_gateway, setup, teardown),
            cmocka_unit_test_setup_teardown(all_of_an_entry_or_nothing, setup, teardown),
            cmocka_unit_test_setup_teardown(what_has_no_room_is_refused, setup, teardown),
            cmocka_unit_test_setup_teardown(after_the_end_nothing_is_taken, setup, teardown),
