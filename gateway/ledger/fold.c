@@ -28,8 +28,8 @@ sl_status gw_fold_open(sqlite3 *db, bool keep_settled, struct gw_fold **out, sl_
     if (!status)
         status = gw_batch_create(&fold->rows, &fold->batch, error);
     if (!status)
-        status = gw_db_run(db, "SELECT count(*) FROM deliveries WHERE state = 1", gw_db_read_number,
-                           &fold->unconfirmed, NULL, error, "");
+        status = gw_db_run(db, "SELECT count(*) FROM deliveries WHERE state < 2 AND state = 1",
+                           gw_db_read_number, &fold->unconfirmed, NULL, error, "");
     if (status)
         gw_fold_close(&fold);
     *out = fold;

@@ -47,7 +47,9 @@ static const char *const texts[GW_ROWS_STATEMENTS] = {
     [GW_ROWS_OLDER_DELIVERY] = READ_DELIVERY "WHERE (application, topic, grp) ="
                                              " (SELECT application, topic, grp FROM deliveries WHERE id = ?1)"
                                              " AND state < 2 AND id < ?2 ORDER BY id DESC LIMIT 1",
-    [GW_ROWS_LEFT_OPEN] = READ_DELIVERY "WHERE state = 0 AND node = ?1 AND writer <> ?2 LIMIT 1",
+    /* state < 2: so that SQLite uses the index that has no settled ones. */
+    [GW_ROWS_LEFT_OPEN] =
+        READ_DELIVERY "WHERE state < 2 AND state = 0 AND node = ?1 AND writer <> ?2 LIMIT 1",
     [GW_ROWS_PUT_DELIVERY] =
         "UPDATE deliveries SET state = ?2, messages = ?3, bytes = ?4, blob_bytes = ?5, again = ?6,"
         " records = coalesce(?7, records), checksum = row_checksum(" DELIVERY_NAMES

@@ -11,6 +11,8 @@
  * gw_delivery_state; messages, bytes and blob_bytes are what they have counted and is not confirmed; again is
  * how many records were counted before; records is a gw_record_list of records.h.
  *
+ * Files of before have no index deliveries_settled, and do without.
+ *
  * clocks has the last hour of each application.
  *
  * meta has what a ledger has once: "node", the gateway's name in it; "log", where its log is; "journal", up
@@ -42,6 +44,7 @@
     " again INTEGER NOT NULL, records BLOB NOT NULL, checksum INTEGER NOT NULL,"                             \
     " UNIQUE (writer, number)) STRICT;"                                                                      \
     "CREATE INDEX deliveries_unsettled ON deliveries (application, topic, grp) WHERE state < 2;"             \
+    "CREATE INDEX deliveries_settled ON deliveries (at_ms) WHERE state = 2;"                                 \
     "CREATE TABLE clocks (application TEXT PRIMARY KEY, hour INTEGER NOT NULL) STRICT, WITHOUT ROWID;"       \
     "CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;"                  \
     "PRAGMA user_version = 1;"

@@ -3,6 +3,7 @@
 
 #include "gateway/ledger/fold.h"
 #include "gateway/ledger/records.h"
+#include "gateway/ledger/rows.h"
 #include "gateway/store/db.h"
 
 #include <stdlib.h>
@@ -108,6 +109,12 @@ static bool append_row(void *opaque, sqlite3_stmt *row)
     for (int i = 0; i < sqlite3_column_count(row); i++)
         sl_buffer_printf(opaque, "%s ", gw_db_text(row, i));
     return sl_buffer_append_text(opaque, "\n");
+}
+
+static bool append_plan(void *opaque, sqlite3_stmt *row)
+{
+    sl_buffer_printf(opaque, "%s\n", gw_db_text(row, 3));
+    return true;
 }
 
 static int64_t ask(const struct fixture *fixture, const char *sql)
@@ -286,6 +293,28 @@ static void hours_are_utc_and_never_go_back(void **state)
     fixture->event.at_ms = times[0];
     settle(fixture, deliver(fixture, 0, 0, 1));
     assert_int_equal(ask(fixture, "SELECT hour FROM usage WHERE application = 'app-2'"), times[0] / HOUR_MS);
+}
+
+/* A table that grows is not gone through. */
+static void nothing_scans_deliveries(void **state)
+{
+    sqlite3 *db;
+    struct gw_rows rows = {.db = NULL};
+    struct sl_buffer plan;
+    sl_buffer_init(&plan, 100000);
+    assert_int_equal(sqlite3_open(":memory:", &db), SQLITE_OK);
+    assert_int_equal(gw_rows_open(db, &rows, NULL), SL_OK);
+    (void)state;
+    for (size_t i = 0; i < GW_ROWS_STATEMENTS; i++) {
+        char *sql = sqlite3_mprintf("EXPLAIN QUERY PLAN %s", sqlite3_sql(rows.statements[i]));
+        assert_int_equal(gw_db_run(db, sql, append_plan, &plan, NULL, NULL, ""), SL_OK);
+        sqlite3_free(sql);
+    }
+    assert_non_null(strstr(plan.data, "SCAN deliveries USING INDEX deliveries_unsettled\n"));
+    assert_null(strstr(plan.data, "SCAN deliveries\n"));
+    sl_buffer_free(&plan);
+    gw_rows_close(&rows);
+    sqlite3_close(db);
 }
 
 /* So that a month's unconfirmed ones are part of its usage. */
@@ -536,6 +565,7 @@ CASES_MAIN(cmocka_unit_test_setup_teardown(each_record_counts_once, setup, teard
            cmocka_unit_test_setup_teardown(each_time_it_was_asked_for_is_confirmed_by_itself, setup,
                                            teardown),
            cmocka_unit_test_setup_teardown(a_restart_breaks_what_is_open, setup, teardown),
+           cmocka_unit_test(nothing_scans_deliveries),
            cmocka_unit_test_setup_teardown(hours_are_utc_and_never_go_back, setup, teardown),
            cmocka_unit_test_setup_teardown(what_is_unconfirmed_is_of_the_hour_that_it_is_billed_in, setup,
                                            teardown),
