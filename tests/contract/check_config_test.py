@@ -149,6 +149,8 @@ class CheckConfig(TestCase):
                 (RIGHT, r"^note: .*/data is not there: the start makes it$"),
                 (RIGHT + tls, ""),
                 (RIGHT + issuers(100), ""),
+                (RIGHT + ", token.key-lifetime = 0", ""),  # never a next one, so nothing is published before it
+                (RIGHT + ", token { key-lifetime = 2 h, key-lead = 2 h }", ""),
                 (RIGHT + tls + ", listen.address = 0.0.0.0", ""),
                 (RIGHT + ', kafka.producer { security.protocol = ssl, ssl.ca.location = "{d}/first.pem" }', ""),
                 (RIGHT + ', kafka { acls.enabled = true, quotas.enabled = true, client { security.protocol = ssl, ssl.ca.location = "{d}/first.pem", '

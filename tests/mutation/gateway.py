@@ -158,18 +158,26 @@ class Gateway:
         gateway = wrong_test.Gateway(self.tree + "/bin", self.brokers, place, self.build + "/bin")
         self.up = gateway.up
         self.fixture = wrong_test.Fixture(gateway)
-        self.before = self.fixture.written()
+        self.before = self.state()
 
     def stop(self):
         if self.up and self.up.process.poll() is None:
             self.up.kill()
         self.up = None
 
+    def state(self):
+        """What rows that are answered as they are to be leave as it is."""
+        names, ask = self.fixture.names, self.fixture.platform.get
+        market = ask("{C}/{market}/marketplace-subscriptions".format(**names)).json()["marketplaceSubscriptions"]
+        return (self.fixture.written(), [each for each in market if each["name"] != names["writer"]],
+                [ask(path.format(**names)).text for path in ("{C}/{hrn}/grants", "{C}/{market}/grants", "/config/v1/applications")],
+                re.findall(r"(?m)^streamlayer_subscriptions \d+", ask("/metrics").text))
+
     def is_sound(self):
         """Whether it is as it was when it was made."""
         try:
             fixture = self.fixture
-            return (self.up.process.poll() is None and fixture.written() == self.before and
+            return (self.up.process.poll() is None and self.state() == self.before and
                     fixture.serial.poll() == [] and
                     fixture.platform.get(f"{fixture.names['U']}/publications/{fixture.names['publication']}").status == 200)
         except (AssertionError, OSError, ValueError):
@@ -293,6 +301,8 @@ def main():
         rows = wrong.all_rows()
         if red := gateway.red_row(rows, -1):
             raise SystemExit(f"without any change this row is red: {red}")
+        if not gateway.is_sound():
+            raise SystemExit("a row that is answered as it is to be leaves something: a mutant after it would seem noticed")
         for mutant in chosen:
             results[mutant.number] = gateway.noticed(order_of(rows, mutant.place), mutant.number)
             print(f"{mutant.place}\t{mutant.operator}\t{results[mutant.number] or 'NOT NOTICED'}", flush=True)
