@@ -153,6 +153,10 @@ class Pipeline(TestCase):
         said = process.communicate(timeout=60)[1].decode()
         self.assertEqual(process.returncode, 1, said)
         self.assertIn("the http-connector has no transactions", said)
+        self.group = "g 3"
+        process = self.start("http")
+        said = process.communicate(timeout=60)[1].decode()
+        self.assertEqual((process.returncode, said), (1, "g 3: invalid argument\n"))
 
 
 if __name__ == "__main__":
