@@ -123,6 +123,9 @@ enum gw_route_access {
 unsigned gw_looking_rights(const struct gateway *gateway, const struct gw_account *account, const char *hrn);
 unsigned gw_delivery_rights(const struct gateway *gateway, const struct gw_account *account, const char *hrn,
                             bool marketplace);
+/* Whether the application may know the topics of the catalog's layers: on the Marketplace only who may write,
+ * by Direct Kafka, too, or manages it. Any thread. */
+bool gw_sees_topics(const struct gw_account *account, const char *hrn, bool marketplace);
 /* Whether the catalog is on the Marketplace; false for NULL, and when there is none. */
 bool gw_on_marketplace(const struct gateway *gateway, const char *hrn);
 /* Whether the catalog, on the Marketplace, hands the application nothing now (want of a subscription, or of

@@ -276,11 +276,31 @@ static bool find_catalog(struct gw_request *request, json_t **value)
     return exists;
 }
 
+void gw_config_hide(const struct gw_request *request, const char *hrn, bool marketplace, json_t *layer)
+{
+    if (!layer || gw_sees_topics(gw_request_account(request), hrn, marketplace))
+        return;
+    json_object_del(layer, "topic");
+    json_object_del(layer, "cluster");
+}
+
+/* The same of a whole catalog. */
+static void hide(const struct gw_request *request, const json_t *catalog)
+{
+    size_t index;
+    json_t *layer;
+    json_array_foreach(json_object_get(catalog, "layers"), index, layer)
+        gw_config_hide(request, json_string_value(json_object_get(catalog, "hrn")),
+                       json_is_true(json_object_get(catalog, "marketplace")), layer);
+}
+
 static void get_catalog(struct gw_request *request)
 {
     json_t *value;
-    if (find_catalog(request, &value))
-        gw_respond_json(request, 200, value);
+    if (!find_catalog(request, &value))
+        return;
+    hide(request, value);
+    gw_respond_json(request, 200, value);
 }
 
 /* Adds what SDKs have of each catalog: its own address, and its name as "title". */
@@ -322,7 +342,9 @@ static void list_catalogs(struct gw_request *request)
                                           (size_t)limit, has_right_on, request, &next);
     struct sl_buffer url;
     sl_buffer_init(&url, 1000);
-    json_t *list = NULL;
+    json_t *list = NULL, *item;
+    size_t index;
+    json_array_foreach(items, index, item) hide(request, item);
     if (items && gw_request_public_url(request, &url) && add_summaries(items, url.data))
         list = json_pack("{s:{s:O}, s:s*}", "results", "items", items, "nextPageToken", next);
     json_decref(items);

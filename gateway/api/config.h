@@ -35,6 +35,8 @@ void gw_config_free(struct gw_config_call *change);
 void gw_config_go_on(struct gw_config_call *change, sl_status status, const sl_error *error);
 /* Answers a change that was made with value, which is taken, and what SDKs ask for its status with. */
 void gw_config_respond(struct gw_config_call *change, int status, json_t *value);
+/* Takes out of a layer, as config v1 shows it, what its catalog's caller must not know. NULL is allowed. */
+void gw_config_hide(const struct gw_request *request, const char *hrn, bool marketplace, json_t *layer);
 /* Answers the failure. */
 void gw_config_fail(struct gw_config_call *change, const sl_error *error);
 /* False, and the request is answered: one of the specs adopts a topic, and the application may not. */

@@ -398,8 +398,11 @@ static void update_layer(struct gw_request *request)
 static void get_layer(struct gw_request *request)
 {
     struct gw_layer *layer = gw_request_layer_shown(request);
-    if (layer)
-        gw_respond_json(request, 200, gw_layer_json(layer));
+    if (layer) {
+        json_t *value = gw_layer_json(layer);
+        gw_config_hide(request, layer->hrn, layer->marketplace, value);
+        gw_respond_json(request, 200, value);
+    }
     gw_layer_unlink(layer);
 }
 

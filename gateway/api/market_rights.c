@@ -21,6 +21,12 @@ unsigned gw_looking_rights(const struct gateway *gateway, const struct gw_accoun
     return subscription ? rights | SL_RIGHT_READ : rights;
 }
 
+bool gw_sees_topics(const struct gw_account *account, const char *hrn, bool marketplace)
+{
+    return !marketplace ||
+           gw_account_rights(account, hrn) & (SL_RIGHT_WRITE | SL_RIGHT_MANAGE | SL_RIGHT_ADMIN);
+}
+
 /* What the application has used of its volume in this period. The ledger's last day and month may be over. */
 static int64_t used_of(const struct gateway *gateway, const struct gw_market_subscription *subscription,
                        int64_t now_ms)

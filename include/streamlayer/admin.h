@@ -96,7 +96,8 @@ SL_API bool sl_catalog_layer_at(const sl_catalog *catalog, size_t index, sl_laye
 /* Whether the layer at index adopted its topic. */
 SL_API bool sl_catalog_layer_adopted(const sl_catalog *catalog, size_t index);
 
-/* The Kafka topic behind the layer at index, or NULL where the platform does not say. */
+/* The Kafka topic behind the layer at index, or NULL where the platform does not say (of a catalog
+ * on the Marketplace only to who may write or manages it). */
 SL_API const char *sl_catalog_layer_topic(const sl_catalog *catalog, size_t index);
 
 /* The whole answer of the platform as JSON text. */

@@ -155,6 +155,21 @@ class Access(Market):
             told = self.refused(self.reader.get(layer + path), "marketplace-needs-http", "http-connector")
             self.assertIn("connector.consumer", told["action"])
 
+    def test_market_topic_is_for_who_writes_or_manages(self):
+        self.give(self.reader)
+        for account, shown in ((self.reader, False), (self.account("read"), False), (self.account("write"), True),
+                               (self.account("manage"), True), (self.platform, True)):
+            catalog = account.get(f"/config/v1/catalogs/{self.hrn}").json()
+            listed, = [one for one in account.get("/config/v1/catalogs?limit=10000").json()["results"]["items"]
+                       if one["hrn"] == self.hrn]
+            layer = account.get(f"/config/v1/catalogs/{self.hrn}/layers/l").json()
+            for one in (catalog["layers"][0], listed["layers"][0], layer):
+                self.assertEqual([name in one for name in ("id", "topic", "cluster")], [True, shown, shown], account)
+        plain = self.platform.catalog()
+        self.platform.layer(plain, "p", "text/plain", 1)
+        self.reader.grant(plain, "read")
+        self.assertIn("topic", self.reader.get(f"/config/v1/catalogs/{plain}").json()["layers"][0])
+
     def test_market_goes_with_catalog_and_application(self):
         self.give(self.reader)
         self.assertEqual(self.platform.delete(f"/config/v1/catalogs/{self.hrn}").status, 200)
