@@ -176,6 +176,10 @@ static void run(struct gw_job *job)
     struct gw_usage_call *call = (struct gw_usage_call *)job;
     struct statement statement = {.call = call};
     sl_error error = {0};
+    if (!gw_usage_known(call)) {
+        gw_usage_call_free(call);
+        return;
+    }
     sl_status status = gw_ledger_read_both(call->gateway->ledger, &call->filter, each_line, each_unconfirmed,
                                            &statement, &error);
     if (status)

@@ -24,26 +24,6 @@ static const char *const granularities[GRANULARITIES] = {"hour", "day", "month"}
 
 /* --- Calls --- */
 
-struct search {
-    const char *name;
-    char *id;
-};
-
-static void look_at(void *opaque, const struct gw_account *account)
-{
-    struct search *search = opaque;
-    if (!search->id && !strcmp(account->name, search->name))
-        search->id = strdup(account->id);
-}
-
-/* The id of who is named by it or by its name. One that is no more is named by its id. */
-static char *id_of(const struct gateway *gateway, const char *named)
-{
-    struct search search = {.name = named};
-    gw_access_each(gateway->access, look_at, &search);
-    return search.id ? search.id : strdup(named);
-}
-
 /* Restricts the call to what the caller may see, so that nobody makes the ledger read what is not his. False:
  * no memory. */
 static bool restrict_to(struct gw_usage_call *call, const struct gw_account *account)
@@ -69,7 +49,7 @@ struct gw_usage_call *gw_usage_call_new(struct gw_request *request, void (*run)(
     const char *application = gw_request_query(request, "application");
     if (call)
         call->gateway = gw_request_opaque(request);
-    if (!call || (application && !(call->application = id_of(call->gateway, application)))) {
+    if (!call || (application && !(call->application = gw_usage_application(call->gateway, application)))) {
         free(call);
         gw_respond_json(request, 500, NULL);
         return NULL;
@@ -377,7 +357,7 @@ static void run_usage(struct gw_job *job)
     const struct gw_usage_line *after = listing->after ? &line : NULL;
     if (after && !line_of(listing->after, &line)) {
         bad_parameter(listing->call->request, "pageToken", TOKEN_MEANT);
-    } else {
+    } else if (gw_usage_known(listing->call)) {
         sl_status status = gw_ledger_read_usage(listing->call->gateway->ledger, &listing->call->filter, after,
                                                 each_line, listing, &error);
         answer_usage(listing, status, &error);
@@ -431,7 +411,7 @@ static void run_unconfirmed(struct gw_job *job)
     sl_error error = {0};
     if (listing->after && !json_is_integer(json_array_get(listing->after, 0))) {
         bad_parameter(request, "pageToken", TOKEN_MEANT);
-    } else {
+    } else if (gw_usage_known(listing->call)) {
         int64_t after = listing->after ? json_integer_value(json_array_get(listing->after, 0)) : INT64_MIN;
         if (gw_ledger_read_unconfirmed(listing->call->gateway->ledger, &listing->call->filter, after,
                                        each_unconfirmed, listing, &error)) {

@@ -21,6 +21,13 @@ void gw_usage_call_free(struct gw_usage_call *call);
 /* Answers why the ledger could not be read. */
 void gw_usage_fail(struct gw_request *request, const sl_error *error);
 
+/* usage_named.c. The id of who is named by it or by its name, released with free; NULL: no memory. One that
+ * is no more is named by its id. */
+char *gw_usage_application(const struct gateway *gateway, const char *named);
+/* Whether what the call names is there, or was used once, as far as its caller may know; else it is answered.
+ * On a worker. */
+bool gw_usage_known(const struct gw_usage_call *call);
+
 /* Whether the caller may see what that application has used of that catalog: its own, those of catalogs that
  * it manages, or, as an administrator, all. */
 bool gw_usage_shows(const struct gw_usage_call *call, const char *application, const char *hrn);

@@ -7,7 +7,8 @@
  * payloads (not of base64, nor of headers) and of blobs' contents.
  *
  *   Errors of every call: SL_UNSUPPORTED (a platform without our extensions), SL_INVALID_ARGUMENT,
- *   SL_UNAUTHENTICATED, SL_FORBIDDEN, SL_UNAVAILABLE (also: the ledger cannot be read), SL_TIMED_OUT,
+ *   SL_UNAUTHENTICATED, SL_FORBIDDEN, SL_NOT_FOUND (what the filter names is not there, and was never used,
+ * as far as the caller may know), SL_UNAVAILABLE (also: the ledger cannot be read), SL_TIMED_OUT,
  *   SL_PROTOCOL, SL_OUT_OF_MEMORY.
  *   Threads: any; one returned object is used by one thread at a time.
  */
