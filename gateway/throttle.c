@@ -91,8 +91,9 @@ void gw_throttler_stop(struct gw_throttler *throttler)
 
 int64_t gw_throttle_rate(const struct gw_throttler *throttler, const struct gw_throttle *throttle)
 {
-    return throttler && atomic_load_explicit(&throttler->kept, memory_order_relaxed) &&
-                   !atomic_load_explicit(&throttler->stopped, memory_order_relaxed)
+    return throttler && !atomic_load_explicit(&throttler->stopped, memory_order_relaxed) &&
+                   (atomic_load_explicit(&throttler->kept, memory_order_relaxed) ||
+                    atomic_load_explicit(&throttle->always, memory_order_relaxed))
                ? atomic_load_explicit(&throttle->rate, memory_order_relaxed)
                : 0;
 }

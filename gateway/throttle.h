@@ -17,6 +17,7 @@ struct gw_throttler; /* what all layers' throttles share: the clock, and who loo
 /* One direction of one layer. All zero: unlimited. Lives as long as anybody waits at it. */
 struct gw_throttle {
     atomic_llong rate;       /* bytes a second; 0: unlimited. May be changed at any time */
+    atomic_bool always;      /* its rate is kept also where rates are not */
     atomic_llong paid_us;    /* until then all that went is paid for */
     atomic_uint waiting;     /* passes */
     atomic_ullong waited_us; /* by all that had to, together */
@@ -51,8 +52,8 @@ sl_status gw_throttler_create(struct gw_loop *home, int64_t (*clock_us)(void), s
                               sl_error *error);
 /* Nobody waits any more, and the loops have stopped. NULL is allowed. */
 void gw_throttler_destroy(struct gw_throttler **throttler);
-/* Whether rates are kept at all, and the longest that anybody should have to wait (gw_throttle_full). Any
- * thread. */
+/* Whether rates are kept, but for those that always are, and the longest that anybody should have to wait
+ * (gw_throttle_full). Any thread. */
 void gw_throttler_set(struct gw_throttler *throttler, bool kept, int64_t max_wait_us);
 /* Whether rates are kept at all. NULL: they are not. Any thread. */
 bool gw_throttler_kept(const struct gw_throttler *throttler);

@@ -98,6 +98,8 @@ static struct gw_market_subscription *subscription_new(const char *application, 
         .flow = flow,
     };
     atomic_init(&made->references, 1);
+    /* A rate that was agreed on holds whether or not layers' rates are kept. */
+    atomic_store(&flow->out.always, terms->out_kbps < GW_MARKET_KBPS_MAX);
     gw_throttle_set_rate(&flow->out, (int64_t)terms->out_kbps * 1024);
     return made;
 }

@@ -261,6 +261,20 @@ static void a_new_rate_counts_at_once(void **state)
     assert_true(enter(4, "a", 1000 * RATE));
 }
 
+/* A Marketplace subscription's, where layers' rates are not kept. */
+static void a_rate_may_be_kept_always(void **state)
+{
+    (void)state;
+    atomic_store(&bench->throttle.always, true);
+    gw_throttler_set(bench->throttler, false, SECOND);
+    assert_true(enter(0, "a", 3 * RATE));
+    assert_false(enter(1, "a", 10));
+    assert_true(full("a") > 0);
+    atomic_store(&bench->throttle.always, false);
+    gw_throttler_run(bench->throttler);
+    assert_int_equal(bench->granted, 1);
+}
+
 /* --- with loops --- */
 
 #define THREADS 4
@@ -337,4 +351,5 @@ CASES_MAIN(
     cmocka_unit_test_setup_teardown(too_long_a_wait_is_told, setup, teardown),
     cmocka_unit_test_setup_teardown(what_was_paid_can_be_settled, setup, teardown),
     cmocka_unit_test_setup_teardown(a_new_rate_counts_at_once, setup, teardown),
+    cmocka_unit_test_setup_teardown(a_rate_may_be_kept_always, setup, teardown),
     cmocka_unit_test(all_go_in_the_end))
