@@ -145,6 +145,18 @@ static sl_status read_server_settings(const sl_config *config, struct gw_server_
     return SL_OK;
 }
 
+/* A smaller one could not even be begun within its size. */
+static sl_status check_ledger_size(const sl_config *config, int64_t bytes, sl_error *error)
+{
+    static const char path[] = GATEWAY "ledger.max-size";
+    if (!bytes || bytes >= GW_LEDGER_MIN)
+        return SL_OK;
+    const char *origin = sl_config_origin(config, path);
+    return sl_error_set(
+        error, SL_BAD_CONFIG, "%s: %s = %s: too small; allowed: 0 (no bound), or from %lld MiB on",
+        origin ? origin : "-", path, sl_config_get(config, path), (long long)(GW_LEDGER_MIN >> 20));
+}
+
 sl_status gw_settings_read(const sl_config *config, struct gw_settings *settings, sl_error *error)
 {
     const struct sl_number numbers[] = {
@@ -175,6 +187,8 @@ sl_status gw_settings_read(const sl_config *config, struct gw_settings *settings
         status = gw_subscription_settings_read(config, &settings->subscriptions, error);
     if (!status)
         status = sl_config_numbers(config, numbers, sizeof numbers / sizeof *numbers, error);
+    if (!status)
+        status = check_ledger_size(config, settings->ledger.max_bytes, error);
     const char *ledger = sl_config_get(config, GATEWAY "ledger.type");
     settings->ledger.kafka = ledger && !strcmp(ledger, "kafka");
     return status ? status : gw_token_times_check(config, &settings->token, error);

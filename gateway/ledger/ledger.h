@@ -124,6 +124,8 @@ struct gw_ledger_entry {
 
 struct gw_broker;
 
+#define GW_LEDGER_MIN ((int64_t)16 << 20) /* bytes that a bound leaves room for at least */
+
 struct gw_ledger_settings {
     bool kafka;        /* the log is a topic; ledger.db has what this gateway has read of it */
     int64_t keep_ms;   /* how long deliveries are kept that are settled, record by record; 0: not at all */

@@ -239,8 +239,9 @@ const struct sl_setting sl_gateway_settings[] = {
      .min = 0,
      .max = 1024 * GIB,
      .meaning =
-         "Bytes that the ledger's files may have; what would have to be counted beyond them is refused; "
-         "0: as many as the disk has room for."},
+         "Bytes that the ledger's files may have, besides some 4 MiB of SQLite's write-ahead log; what would "
+         "have to be counted beyond them is refused; 0: as many as the disk has room for, else 16 MiB at "
+         "least."},
     {.path = SL_GATEWAY_ROOT "marketplace.volume",
      .type = SL_CHOICE,
      .value = "enforce",
@@ -440,7 +441,8 @@ const struct sl_setting sl_gateway_settings[] = {
      .reload = true,
      .meaning =
          "Whether layers' dataInThroughputKbps and dataOutThroughputKbps are kept, by delaying what is "
-         "over them, fairly among applications. `streamlayer up` leaves it out: there is one user."},
+         "over them, fairly among applications. `streamlayer up` leaves it out: there is one user. What a "
+         "Marketplace subscription gives is kept all the same, below 2,000 KBps."},
     {.path = SL_GATEWAY_ROOT "limits.throttle-wait",
      .type = SL_DURATION_MS,
      .value = "20 s",

@@ -51,6 +51,8 @@ WRONG = (
      r"kafka\.client\.ssl\.crl\.location cannot be used together with"),
     ("acls_certificate", RIGHT + ', kafka { acls.enabled = true, client { security.protocol = ssl, ssl.certificate.location = "{d}/text" } }',
      r"kafka\.client: ssl\.certificate\.location /\S+/text: no start line"),
+    ("ledger_size", RIGHT + ", ledger.max-size = 1 KiB",
+     r"gateway\.conf:1:\d+: .*ledger\.max-size = 1 KiB: too small; allowed: 0 \(no bound\), or from 16 MiB on"),
     ("key_lead", RIGHT + ", token { key-lifetime = 59 minutes }",
      r"gateway\.conf:1:\d+: .*token\.key-lifetime = 59 minutes: a key would sign for less time .*key-lead, 3600000 ms"),
     ("issuer_audience", RIGHT + ', token.issuers.a { issuer = "https://i", jwks-url = "https://i/jwks" }',
