@@ -1,4 +1,5 @@
 /* streamlayer status: each thing that has to work, in the order in which one needs the other. */
+#include "base/error.h"
 #include "base/text.h"
 #include "client/client.h"
 #include "config/settings.h"
@@ -26,7 +27,8 @@ struct status {
     bool away;     /* the gateway cannot be reached */
     int64_t began; /* the check at hand */
     bool direct;   /* a side uses Direct Kafka */
-    bool proxied;  /* the platform is reached through a proxy */
+    bool direct_consumer;
+    bool proxied; /* the platform is reached through a proxy */
 };
 
 static void add(struct status *status, const char *name, enum state state, const char *cure,
@@ -320,6 +322,7 @@ static void check_connector(struct status *status, const char *side, const char 
         return;
     }
     status->direct = status->direct || connector->direct;
+    status->direct_consumer = status->direct_consumer || (connector->direct && !strcmp(side, "consumer"));
     const char *where_from = sl_config_origin(config, from);
     const char *own = strcmp(from, path) != 0 ? ", for this layer" : "";
     Dl_info where;
@@ -332,12 +335,113 @@ static void check_connector(struct status *status, const char *side, const char 
     free(from);
 }
 
+/* side: whose way there it is. */
+static void add_endpoint(struct status *status, const struct sl_endpoint *endpoint, const char *side)
+{
+    sl_error error = {0};
+    char why[400];
+    add(status, "layer", OK, NULL, "%stopic %s, group prefix %s, %lld ms", side, endpoint->topic,
+        endpoint->group_prefix ? endpoint->group_prefix : "", elapsed(status));
+    status->began = cli_mono_ms();
+    if (cli_brokers_reachable(endpoint->brokers, why, sizeof why)) {
+        add(status, "brokers", OK, NULL, "%s, %lld ms%s%s", endpoint->brokers, elapsed(status),
+            endpoint->security_protocol ? ", " : "",
+            endpoint->security_protocol ? endpoint->security_protocol : "");
+    } else {
+        error.status = SL_UNAVAILABLE;
+        snprintf(error.text, sizeof error.text, "%s", why);
+        fail(status, "brokers", &error,
+             "Direct Kafka needs a way to these brokers; where there is none, choose http-connector");
+    }
+}
+
+/* Whether messages may be had over HTTP now. A subscription that is none is asked for them: who may have them
+ * hears that it is unknown, and nothing is joined, taken, or counted. */
+static sl_status ask_for_messages(struct status *status, const char *hrn, const char *layer, sl_error *error)
+{
+    char *base = NULL;
+    struct sl_buffer url;
+    sl_buffer_init(&url, 4096);
+    sl_status failure = sl_client_base_url(status->cli->client, hrn, "stream", "v2", &base, NULL, error);
+    if (!failure) {
+        sl_buffer_printf(&url, "%s/layers/%s/partitions?subscriptionId=streamlayer-status", base, layer);
+        struct sl_http_request request = {.method = "GET", .url = url.data, .timeout_ms = TRY_MS};
+        failure =
+            url.failed ? sl_error_oom(error) : sl_client_call(status->cli->client, &request, NULL, error);
+        if (error->http_status == 404)
+            failure = SL_OK;
+    }
+    free(base);
+    sl_buffer_free(&url);
+    return failure;
+}
+
+/* Reading goes over HTTP there, with a Marketplace subscription; writing goes either way. */
+static void check_market_layer(struct status *status, const char *hrn, const char *layer)
+{
+    struct sl_endpoint endpoint = {0};
+    sl_error error = {0};
+    char cure[DETAIL];
+    bool writes = !sl_client_endpoint(status->cli->client, hrn, layer, "producer", &endpoint, NULL);
+    status->began = cli_mono_ms();
+    sl_status failure = ask_for_messages(status, hrn, layer, &error);
+    if (!failure && !status->direct_consumer) {
+        add(status, "layer", OK, NULL,
+            "on the Marketplace: it is read over HTTP and counted, and may be read, %lld ms",
+            elapsed(status));
+    } else if (!failure) {
+        snprintf(cure, sizeof cure,
+                 "to read it: " SL_ROOT "stream.layers.\"%.300s\".\"*\".connector.consumer = http-connector",
+                 hrn);
+        error.status = SL_FORBIDDEN;
+        snprintf(error.text, sizeof error.text,
+                 "on the Marketplace: it may be read, but over HTTP only, and the consumer is "
+                 "kafka-connector");
+        if (writes)
+            add(status, "layer", SKIPPED, cure, "%s", error.text);
+        else
+            fail(status, "layer", &error, cure);
+    } else if (error.status == SL_FORBIDDEN && writes) {
+        add(status, "layer", SKIPPED, NULL, "on the Marketplace: it may be written, not read: %s",
+            error.text);
+    } else {
+        snprintf(cure, sizeof cure,
+                 "a layer on the Marketplace is read over HTTP, by Marketplace subscription: `streamlayer "
+                 "marketplace list` shows this application's; the catalog's provider gives one: `streamlayer "
+                 "marketplace subscribe NAME %.300s`",
+                 hrn);
+        fail(status, "layer", &error,
+             error.status == SL_FORBIDDEN ? cure : "is the platform's stream API to be reached from here?");
+    }
+    status->began = cli_mono_ms();
+    if (writes && status->direct)
+        add_endpoint(status, &endpoint, "to write it: ");
+    sl_endpoint_free(&endpoint);
+}
+
+/* Whether the catalog says that it is on the Marketplace, and has the layer. */
+static bool is_on_marketplace(const struct status *status, const char *hrn, const char *layer)
+{
+    sl_catalog *catalog = NULL;
+    sl_layer_spec spec = {.struct_size = sizeof spec};
+    bool found = false;
+    if (!sl_catalog_get(status->cli->client, hrn, &catalog, NULL) && sl_catalog_marketplace(catalog))
+        for (size_t i = 0; sl_catalog_layer_at(catalog, i, &spec) && !found; i++)
+            found = !strcmp(spec.id, layer);
+    sl_catalog_destroy(&catalog);
+    return found;
+}
+
 static void check_layer(struct status *status, const char *hrn, const char *layer)
 {
     struct sl_endpoint endpoint = {0};
     sl_error error = {0};
-    char why[400], cure[DETAIL];
+    char cure[DETAIL];
     status->began = cli_mono_ms();
+    if (is_on_marketplace(status, hrn, layer)) {
+        check_market_layer(status, hrn, layer);
+        return;
+    }
     if (sl_client_endpoint(status->cli->client, hrn, layer, "consumer", &endpoint, &error)) {
         if (error.status == SL_FORBIDDEN && !status->direct) {
             add(status, "layer", SKIPPED, NULL, "Direct Kafka is not allowed, nor used: %s", error.text);
@@ -348,19 +452,7 @@ static void check_layer(struct status *status, const char *hrn, const char *laye
                                           : "`streamlayer layer list` shows a catalog's layers");
         return;
     }
-    add(status, "layer", OK, NULL, "topic %s, group prefix %s, %lld ms", endpoint.topic,
-        endpoint.group_prefix ? endpoint.group_prefix : "", elapsed(status));
-    status->began = cli_mono_ms();
-    if (cli_brokers_reachable(endpoint.brokers, why, sizeof why)) {
-        add(status, "brokers", OK, NULL, "%s, %lld ms%s%s", endpoint.brokers, elapsed(status),
-            endpoint.security_protocol ? ", " : "",
-            endpoint.security_protocol ? endpoint.security_protocol : "");
-    } else {
-        error.status = SL_UNAVAILABLE;
-        snprintf(error.text, sizeof error.text, "%s", why);
-        fail(status, "brokers", &error,
-             "Direct Kafka needs a way to these brokers; where there is none, choose http-connector");
-    }
+    add_endpoint(status, &endpoint, "");
     sl_endpoint_free(&endpoint);
 }
 
@@ -425,7 +517,9 @@ const struct cli_command cli_status_command = {
     .details =
         "Checks the configuration, the gateway, both connectors, the credentials, and every API that the "
         "platform names, with the time that each takes; with HRN and LAYER that layer's connectors, the "
-        "catalog's APIs, the layer's topic, and whether its Kafka brokers take connections from here. The "
+        "catalog's APIs, the layer's topic, and whether its Kafka brokers take connections from here; of one "
+        "on "
+        "the Marketplace, whether it may be read over HTTP. The "
         "exit code is 0 when all is well, else that of the first check that failed.",
     .examples = "  streamlayer status\n"
                 "  streamlayer status hrn:here:data::local:traffic cars\n"

@@ -9,6 +9,7 @@ import subprocess
 import time
 
 import streamlayer
+from accounts import Accounts
 from streamlayer import TestCase
 
 URL = "here.platform.data-client.endpoint-locator.discovery-service-url"
@@ -192,7 +193,7 @@ class Status(Terminal):
             self.assertIn(wanted, [one["detail"] for one in shown["checks"] if one["check"] == "consumer"][0])
 
     def test_status_of_a_marketplace_layer(self):
-        """Direct Kafka is refused, which matters only to who would use it."""
+        """Read over HTTP, by subscription; Direct Kafka is refused, which matters only to who would read by it."""
         name = self.platform.name("market")
         answer = self.platform.post("/config/v1/catalogs", {"id": name, "name": "Roads", "marketplace": True})
         self.assertEqual(answer.status, 201, answer.text)
@@ -206,11 +207,26 @@ class Status(Terminal):
             return [one for one in shown["checks"] if one["check"] == "layer"][0]
 
         over_http = [word for side in ("producer", "consumer") for word in ("-D", f"{every}{side}=http-connector")]
-        self.assertEqual(layer(*over_http, code=0)["state"], "skipped")
-        for arguments in ([], over_http[:2]):
-            refused = layer(*arguments, code=4)
-            self.assertEqual(refused["state"], "failed")
-            self.assertIn(every[:-len(".connector.")], refused["detail"])
+        shown = layer(*over_http, code=0)
+        self.assertEqual((shown["state"], "may be read" in shown["detail"]), ("ok", True), shown)
+        for arguments in ([], over_http[:2]):  # the provider may write all the same
+            refused = layer(*arguments, code=0)
+            self.assertEqual(refused["state"], "skipped")
+            self.assertIn(every + "consumer = http-connector", refused["cure"])
+        reader = Accounts(self.platform).make()
+        self.addCleanup(reader.delete)
+        file = os.path.join(self.home, "reader.properties")
+        with open(os.open(file, os.O_WRONLY | os.O_CREAT, 0o600), "w", encoding="utf-8") as out:
+            out.write(reader.properties())
+        as_reader = ["-D", f"{SIGNER}={file}"]
+        reader.subscribe(hrn, **{"from": 1000, "until": 2000})
+        refused = layer(*as_reader, *over_http, code=4)
+        self.assertIn("marketplace-subscription-ended", refused["detail"])
+        self.assertIn("streamlayer marketplace list", refused["cure"])
+        reader.subscribe(hrn)
+        self.assertEqual(layer(*as_reader, *over_http, code=0)["state"], "ok")
+        self.assertIn(every + "consumer = http-connector", layer(*as_reader, code=4)["cure"])
+        self.assertNotIn("Kafka topic", self.run_it(*as_reader, "layer", "show", hrn, "layer").stdout.decode())
 
     def test_status_says_what_is_wrong(self):
         """The exit code is that of the first check that failed, and each failure has a cure."""
