@@ -164,6 +164,18 @@ sl_status sl_blob_get(sl_client *client, const char *hrn, const char *layer, con
     return *data ? SL_OK : sl_error_oom(error);
 }
 
+/* An answer to HEAD has no body: of a refusal the cause is to be had by GET, for a byte at most. The error
+ * stays as it is where there is none, or is the better one's. */
+static void ask_why(sl_client *client, const char *url, sl_error *error)
+{
+    static const struct sl_http_header header = {"Range", "bytes=0-0"};
+    const struct sl_http_request request = {
+        .method = "GET", .url = url, .headers = &header, .header_count = 1, .max_response = 65536};
+    sl_error why = {0};
+    if (sl_client_call(client, &request, NULL, &why) && why.http_status == error->http_status)
+        *error = why;
+}
+
 sl_status sl_blob_size(sl_client *client, const char *hrn, const char *layer, const char *handle,
                        int64_t *size, sl_error *error)
 {
@@ -179,7 +191,12 @@ sl_status sl_blob_size(sl_client *client, const char *hrn, const char *layer, co
         return status;
     const struct sl_http_request request = {.method = "HEAD", .url = url, .retry = true};
     struct sl_http_response response;
-    status = sl_client_call(client, &request, &response, error);
+    sl_error refused = {0};
+    status = sl_client_call(client, &request, &response, &refused);
+    if (status && refused.http_status >= 400 && refused.http_status != 404)
+        ask_why(client, url, &refused);
+    if (status && error)
+        *error = refused;
     if (!status) {
         *size = response.content_length;
         sl_http_response_free(&response);

@@ -1,6 +1,7 @@
 """A layer's throughput is kept by delaying what is over it: nothing is lost for it, and only what would wait for too
 long is refused, before it is read. On a gateway of its own."""
 import base64
+import os
 import socket
 import threading
 import urllib.parse
@@ -135,8 +136,9 @@ class Throttle(TestCase):
         self.assertEqual(sum(self.ends(platform, hrn)), 5)
 
     def test_market_throughput_is_the_applications(self):
-        """A Marketplace subscription's outboundKbps, beside the layer's: polls and blobs."""
-        platform, _ = self.start("-D", "streamlayer.gateway.limits.throttle-wait=5s")
+        """A Marketplace subscription's outboundKbps: polls and blobs, also where layers' rates are not kept."""
+        platform, _ = self.start("-D", "streamlayer.gateway.limits.throttle-wait=5s", "-D",
+                                 "streamlayer.gateway.limits.throughput=false")
         hrn = platform.market()
         reader = Accounts(platform).make()
         for _ in range(5):
@@ -150,6 +152,7 @@ class Throttle(TestCase):
         refused = reader.get(blob)
         self.assertEqual((refused.status, refused.json()["code"]), (429, "throttled"), refused.text)
         self.assertIn("outboundKbps", refused.json()["action"])
+        self.assertIn("outboundKbps", self.blob_size(platform, reader, hrn))
         provider = streamlayer.Subscription(platform, hrn, "l", properties={"auto.offset.reset": "earliest"})
         self.assertEqual(len(provider.receive(5)), 5)
         reader.subscribe(hrn, outboundKbps=50)
@@ -161,6 +164,17 @@ class Throttle(TestCase):
         self.assertEqual(reader.get(blob).status, 200)
         for each in (subscription, provider):
             each.delete()
+
+    def blob_size(self, platform, reader, hrn):
+        """What the command line says of a refusal: it asks by HEAD, whose answer has no body."""
+        name = self.scratch() + "/reader.properties"
+        with open(os.open(name, os.O_WRONLY | os.O_CREAT, 0o600), "w", encoding="utf-8") as file:
+            file.write(reader.properties())
+        root = "here.platform.data-client."
+        done = platform.cli("-D", f"{root}request-signer.credentials.file-path={name}", "-D", f"{root}http.retry.attempts=0",
+                            "blob", "size", hrn, "l", "b", check=False)
+        self.assertIn("[throttled]", done.stderr.decode())
+        return done.stderr.decode()
 
     def test_who_waits_goes_when_the_gateway_is_stopped(self):
         platform, hrn = self.start("-D", "streamlayer.gateway.limits.throttle-wait=29s")
