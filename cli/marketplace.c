@@ -50,7 +50,10 @@ static int read_bytes(const struct cli *cli, const char *name, int64_t *bytes)
     for (size_t i = 0; end && i < sizeof units / sizeof *units; i++)
         if (!strcmp(end + strspn(end, " "), units[i].name)) {
             number *= units[i].factor;
-            *bytes = number >= 1 && number <= BYTES_MAX ? (int64_t)number : 0;
+            if (number > BYTES_MAX)
+                return cli_usage_error(cli, "--%s %s: that is too much: %lld bytes at most", name, text,
+                                       (long long)BYTES_MAX);
+            *bytes = number >= 1 ? (int64_t)number : 0;
         }
     return *bytes
                ? CLI_OK

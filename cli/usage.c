@@ -1,11 +1,15 @@
 /* streamlayer usage: what was used of catalogs on the Marketplace, and statements of it */
 #include "cli.h"
+#include "gateway/api/jwk.h"
 #include "gateway/api/statement.h"
+#include "help.h"
 #include "position.h"
 
 #include "base/buffer.h"
 #include "base/text.h"
 #include "base/time.h"
+#include "client/client.h"
+#include "config/settings.h"
 
 #include <errno.h>
 #include <jansson.h>
@@ -45,7 +49,12 @@ static int read_filter(const struct cli *cli, sl_usage_filter *filter)
         return cli_usage_error(cli, "--by %s: hour, day or month is needed", by);
     filter->granularity = (sl_usage_granularity)i;
     int code = read_time(cli, "from", &filter->from_ms);
-    return code ? code : read_time(cli, "to", &filter->to_ms);
+    if (!code)
+        code = read_time(cli, "to", &filter->to_ms);
+    if (!code && filter->to_ms >= 0 && filter->from_ms >= filter->to_ms)
+        code = cli_usage_error(cli, "--from %s: it must be before --to %s", cli_value(cli, "from"),
+                               cli_value(cli, "to"));
+    return code;
 }
 
 /* --- show --- */
@@ -254,6 +263,13 @@ static int unconfirmed(struct cli *cli)
 
 /* --- statement and verify --- */
 
+static bool is_month(const char *text)
+{
+    struct tm parts;
+    const char *end = strlen(text) == 7 && text[4] == '-' ? strptime(text, "%Y-%m", &parts) : NULL;
+    return end && !*end;
+}
+
 static int statement(struct cli *cli)
 {
     sl_error error = {0};
@@ -261,8 +277,10 @@ static int statement(struct cli *cli)
     char *text = NULL;
     const char *month = cli_value(cli, "month");
     int code = read_filter(cli, &filter);
-    if (!code && (!month || strlen(month) != 7 || strspn(month, "0123456789-") != 7))
+    if (!code && !month)
         code = cli_usage_error(cli, "usage statement needs --month YYYY-MM, such as --month 2026-11");
+    if (!code && !is_month(month))
+        code = cli_usage_error(cli, "--month %s: a month is needed, YYYY-MM, such as 2026-11", month);
     if (!code)
         code = cli_connect(cli);
     if (code)
@@ -296,23 +314,57 @@ static int read_file(const struct cli *cli, const char *name, struct sl_buffer *
                         : CLI_OK;
 }
 
-/* The keys of a file, or the platform's. */
+/* The platform's keys, which are there for everybody: lookup, which would need credentials, is not asked
+ * where.
+ */
+static int fetch_keys(struct cli *cli, struct sl_buffer *keys)
+{
+    static const char lookup[] = "/lookup/v1";
+    sl_error error = {0};
+    char *base = NULL;
+    json_t *value = NULL;
+    int code = cli_load_config(cli);
+    if (code)
+        return code;
+    if (sl_config_set(cli->config, SL_ROOT "request-signer.credentials.here-token", "none", &error) ||
+        sl_config_lookup_url(cli->config, &base, &error))
+        return cli_fail(cli, &error);
+    code = cli_connect(cli);
+    size_t length = strlen(base), tail = sizeof lookup - 1;
+    if (length > tail && !strcmp(base + length - tail, lookup))
+        base[length - tail] = 0;
+    char *url = code ? NULL : sl_printf("%s/usage/v1/jwks", base);
+    char *text = NULL;
+    if (!code && !url)
+        code = cli_out_of_memory(cli);
+    if (!code && sl_client_call_json(cli->client, "GET", url, NULL, &value, &error))
+        code = cli_fail(cli, &error);
+    if (!code && (!(text = json_dumps(value, JSON_COMPACT)) || !sl_buffer_append_text(keys, text)))
+        code = cli_out_of_memory(cli);
+    json_decref(value);
+    free(text);
+    free(url);
+    free(base);
+    return code;
+}
+
+/* The keys of a file, or the platform's; they are looked at before anything is blamed on the statement. */
 static int read_keys(struct cli *cli, struct sl_buffer *keys)
 {
     const char *file = cli_value(cli, "keys");
+    struct gw_jwk *parsed[GW_JWKS_KEYS_MAX];
+    size_t count = 0;
     sl_error error = {0};
-    char *text = NULL;
-    if (file)
-        return read_file(cli, file, keys);
     sl_buffer_init(keys, GW_STATEMENT_MAX);
-    int code = cli_connect(cli);
+    int code = file ? read_file(cli, file, keys) : fetch_keys(cli, keys);
     if (code)
         return code;
-    if (sl_usage_statement_keys_get(cli->client, &text, &error))
-        return cli_fail(cli, &error);
-    bool fits = sl_buffer_append_text(keys, text);
-    sl_free(text);
-    return fits ? CLI_OK : cli_out_of_memory(cli);
+    if (gw_jwks_parse(keys->data ? keys->data : "", keys->size, parsed, &count, &error))
+        return cli_fail_as(cli, &error, "%s%s: %s", file ? "--keys " : "the platform's keys",
+                           file ? file : "", error.text);
+    for (size_t i = 0; i < count; i++)
+        gw_jwk_unlink(parsed[i]);
+    return CLI_OK;
 }
 
 static int tell_verified(const struct cli *cli, const json_t *value)
@@ -355,16 +407,50 @@ static int verify(struct cli *cli)
     return code;
 }
 
+static const struct cli_option usage_options[] = {
+    {0, "application", "APPLICATION", "only what that application has used, by its name or id"},
+    {0, "catalog", "HRN", "only of that catalog"},
+    {0, "layer", "LAYER", "only of the layer with that id"},
+    {0, "from", "TIME", "from the hour that TIME is in"},
+    {0, "to", "TIME", "to the end of the hour before TIME"},
+    {0, "by", "hour|day|month", "what is added up, in UTC; without: day"},
+    {0, "csv", NULL, "as CSV, for spreadsheets: times in UTC, bytes, no thousands' separators"},
+    {0, "chart", NULL, "a bar for each day: payload and blobs that went out"},
+    {0, "month", "YYYY-MM", "statement: its month"},
+    {0, "keys", "FILE", "verify: the keys (a JWKS), without asking the platform"},
+    {0, NULL, NULL, NULL},
+};
+
+/* What is asked of usage; options: those of its own that it takes. */
+static const struct action {
+    const char *name;
+    size_t operands;
+    int (*run)(struct cli *cli);
+    const char *options;
+} actions[] = {{"show", 1, show, " application catalog layer from to by csv chart "},
+               {"unconfirmed", 1, unconfirmed, " application catalog layer from to "},
+               {"statement", 1, statement, " application catalog layer month "},
+               {"verify", 2, verify, " keys "}};
+
+/* An option that would be passed over is one that was meant. */
+static int check_options(const struct cli *cli, const struct action *action)
+{
+    for (const struct cli_option *each = usage_options; !cli_option_is_end(each); each++) {
+        char word[32];
+        snprintf(word, sizeof word, " %s ", each->name);
+        if (!cli_flag(cli, each->name) || strstr(action->options, word))
+            continue;
+        const struct action *other = actions;
+        while (!strstr(other->options, word))
+            other++;
+        return cli_usage_error(cli, "usage %s does not take --%s, which is of usage %s", action->name,
+                               each->name, other->name);
+    }
+    return CLI_OK;
+}
+
 static int usage(struct cli *cli)
 {
-    static const struct {
-        const char *name;
-        size_t operands;
-        int (*run)(struct cli *cli);
-    } actions[] = {{"show", 1, show},
-                   {"unconfirmed", 1, unconfirmed},
-                   {"statement", 1, statement},
-                   {"verify", 2, verify}};
     const char *name = cli->operand_count ? cli->operands[0] : "show";
     size_t count = sizeof actions / sizeof *actions, at = 0;
     while (at < count && strcmp(actions[at].name, name) != 0)
@@ -377,23 +463,11 @@ static int usage(struct cli *cli)
                                cli->operands[actions[at].operands]);
     if (actions[at].operands == 2 && cli->operand_count < 2)
         return cli_usage_error(cli, "usage verify needs the FILE that \"usage statement\" wrote");
-    int code = actions[at].run(cli);
+    int code = check_options(cli, &actions[at]);
+    if (!code)
+        code = actions[at].run(cli);
     return code ? code : cli_flush_output(cli);
 }
-
-static const struct cli_option usage_options[] = {
-    {0, "application", "APPLICATION", "only what that application has used, by its name or id"},
-    {0, "catalog", "HRN", "only of that catalog"},
-    {0, "layer", "LAYER", "only of the layer with that id"},
-    {0, "from", "TIME", "from the hour that TIME is in"},
-    {0, "to", "TIME", "to the end of the hour before TIME"},
-    {0, "by", "hour|day|month", "what is added up, in UTC; without: day"},
-    {0, "csv", NULL, "as CSV, for spreadsheets: times in UTC, bytes, no thousands' separators"},
-    {0, "chart", NULL, "a bar for each day: payload and blobs that went out"},
-    {0, "month", "YYYY-MM", "the statement's month"},
-    {0, "keys", "FILE", "verify: the keys (a JWKS), without asking the platform"},
-    {0, NULL, NULL, NULL},
-};
 
 const struct cli_command cli_usage_command = {
     .name = "usage",
@@ -407,7 +481,8 @@ const struct cli_command cli_usage_command = {
         "catalog, layer and consumer group. unconfirmed: deliveries that are counted, and of which nobody "
         "knows whether they arrived.\n\n"
         "statement prints the month's sums, signed by the platform; verify FILE checks one (-: standard "
-        "input), with the platform's keys or those of --keys, and says which figure was changed.\n\n"
+        "input), with the platform's keys, for which it needs no credentials, or those of --keys, and says "
+        "which figure was changed.\n\n"
         "TIME: " CLI_TIME_FORMS,
     .examples = "  streamlayer usage --from -30d --chart\n"
                 "  streamlayer usage --catalog hrn:here:data::local:roads --by month --csv > roads.csv\n"

@@ -105,6 +105,8 @@ static sl_status call(sl_client *client, const char *path, const struct kind *ki
         sl_buffer_printf(&url, "%s/%s?", base, path);
         append_filter(&url, kind, filter);
         append_text(&url, "pageToken", token);
+        if (!url.failed)
+            url.data[--url.size] = 0; /* the last "?" or "&" */
         status =
             url.failed ? sl_error_oom(error) : sl_client_call_json(client, "GET", url.data, NULL, out, error);
     }

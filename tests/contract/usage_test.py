@@ -33,6 +33,12 @@ class Usage(TestCase):
         account.subscribe(hrn, **terms)
         return account
 
+    def credentials(self, account):
+        name = self.scratch() + "/credentials.properties"
+        with open(os.open(name, os.O_WRONLY | os.O_CREAT, 0o600), "w", encoding="utf-8") as file:
+            file.write(account.properties())
+        return name
+
     def read(self, account, hrn, count, group="g"):
         subscription = Subscription(account, hrn, "l", properties={**EARLIEST, "group.id": group})
         messages = subscription.receive(count)
@@ -41,9 +47,7 @@ class Usage(TestCase):
 
     def consume(self, account, hrn, *arguments, **options):
         """The command line's, as the account."""
-        credentials = self.scratch() + "/credentials.properties"
-        with open(os.open(credentials, os.O_WRONLY | os.O_CREAT, 0o600), "w", encoding="utf-8") as file:
-            file.write(account.properties())
+        credentials = self.credentials(account)
         return self.platform.cli("-D", f"{ROOT}request-signer.credentials.file-path={credentials}", "-D",
                                  f"{ROOT}stream.connector.consumer=http-connector", "consume", hrn, "l", *arguments,
                                  **options)
@@ -83,7 +87,6 @@ class Reading(Usage):
         self.assertEqual(self.out(provider, f"application={two.name}"), (2, 10))
         self.assertEqual(self.out(provider, f"application={one.id}&catalog={second}"), (0, 0))
         self.assertEqual(self.out(self.platform, f"application={one.id}"), (3, 20))
-        self.assertEqual(self.out(self.platform, f"catalog={first}&layer=none"), (0, 0))
         # What the provider's application has sent is its own.
         sent, = self.usage(self.platform, f"catalog={second}&application={self.owner()}")
         self.assertEqual([sent[figure] for figure in ("messagesIn", "bytesIn", "messagesOut")], [1, 10, 0])
@@ -91,6 +94,38 @@ class Reading(Usage):
         self.assertEqual({key: line[key] for key in ("application", "name", "hrn", "layer")},
                          {"application": two.id, "name": two.name, "hrn": first, "layer": "l"})
         self.assertEqual(sorted(key for key in line if key in FIGURES), sorted(FIGURES))
+
+    def test_usage_of_what_is_not_there(self):
+        """A misspelt name is no usage of 0; what somebody may not know of is as if it were not there."""
+        hrn, other = self.market(self.platform, b"four"), self.market(self.platform)
+        reader, stranger, provider = self.reader(self.platform, hrn), Accounts(self.platform).make(), Accounts(self.platform).make()
+        self.assertEqual(len(self.read(reader, hrn, 1)), 1)
+        provider.grant(hrn, "manage")
+        plain = self.platform.catalog()
+        self.platform.layer(plain, "secret", "text/plain", 1)
+        paths = ("/usage/v1/usage", "/usage/v1/unconfirmed", "/usage/v1/statements/1999-01")
+        for account, query, code in (
+                (self.platform, f"catalog={hrn}x", "catalog"), (self.platform, f"catalog={hrn}&layer=none", "layer"),
+                (self.platform, "layer=none-at-all", "layer"), (self.platform, "application=nobody-at-all", "application"),
+                (self.platform, f"catalog={plain}&application={stranger.name}", None),
+                (stranger, f"application={reader.name}", "application"), (stranger, f"application={reader.id}", "application"),
+                (stranger, f"catalog={plain}", "catalog"), (stranger, "layer=secret", "layer"),
+                (stranger, f"catalog={hrn}&layer=l", "layer"),
+                (stranger, f"application={stranger.name}", None), (stranger, f"catalog={hrn}", None),
+                (reader, f"catalog={hrn}&layer=l&application={reader.name}", None),
+                (provider, f"application={reader.name}&catalog={other}", None),
+                (provider, f"application={stranger.name}", "application")):
+            for path in paths:
+                with self.subTest(path=path, query=query):
+                    answer = account.get(f"{path}?{query}")
+                    self.assertEqual((answer.status, answer.json().get("code")),
+                                     (404, "no-such-" + code) if code else (200, None), answer.text)
+                    if code and reader.id not in query:
+                        self.assertNotIn(reader.id, answer.text)
+        # What was used is there, when its catalog is not any more.
+        self.platform.delete(f"/config/v1/catalogs/{hrn}")
+        for account in (self.platform, reader):
+            self.assertEqual(self.out(account, f"catalog={hrn}&layer=l"), (1, 4))
 
     def owner(self):
         return streamlayer.read_credentials(self.platform.environment["CREDENTIALS"])["here.client.id"]
@@ -183,6 +218,17 @@ class Statement(Usage):
         self.assertIn("Good: the statement of " + month, self.verify(text, "--keys", keys))
         streamlayer.write_text(keys, self.platform.get("/oauth2/jwks", token=None).text)
         self.assertIn("is none of the ", self.verify(text, "--keys", keys, code=3))
+        # What is no keys is not blamed on the statement; the platform's are for everybody.
+        streamlayer.write_text(keys, "no keys")
+        told = self.verify(text, "--keys", keys, code=1)
+        self.assertIn(f"--keys {keys}: it is no JWKS", told)
+        self.assertNotIn("trusted", told)
+        file, nobody = os.path.join(self.scratch(), "statement.json"), os.path.join(self.scratch(), "nobody.conf")
+        streamlayer.write_text(file, text)
+        streamlayer.write_text(nobody, f'{ROOT}endpoint-locator.discovery-service-url = "{self.platform.url}/lookup/v1"')
+        done = subprocess.run([os.path.join(self.platform.binaries, "streamlayer"), "--config", nobody, "usage", "verify", file],
+                              env={"HOME": self.scratch(), "PATH": os.environ["PATH"]}, capture_output=True, check=False)
+        self.assertIn(b"Good: the statement of", done.stdout, done)
 
     def sign_more(self, value):
         """What would be forged: the signed payload, too."""
@@ -211,6 +257,23 @@ class Statement(Usage):
         self.assertEqual(len(run("unconfirmed").splitlines()), 1)
 
 
+    def test_usage_refuses_what_it_would_pass_over(self):
+        for arguments, said in ((("--month", "2026-11"), "usage show does not take --month, which is of usage statement"),
+                                (("statement", "--month", "2026-11", "--csv"), "usage statement does not take --csv"),
+                                (("statement", "--month", "2026-11", "--from", "-1d"), "usage statement does not take --from"),
+                                (("unconfirmed", "--csv"), "usage unconfirmed does not take --csv"),
+                                (("unconfirmed", "--chart"), "usage unconfirmed does not take --chart"),
+                                (("verify", "-", "--catalog", "hrn:here:data::local:x"), "usage verify does not take --catalog"),
+                                (("--from", "2026-11-30", "--to", "2026-11-01"), "--from 2026-11-30: it must be before --to 2026-11-01"),
+                                (("statement", "--month", "2026-13"), "--month 2026-13: a month is needed"),
+                                (("statement", "--month", "2026-1"), "--month 2026-1: a month is needed"),
+                                (("statement",), "needs --month")):
+            with self.subTest(arguments=arguments):
+                done = self.platform.cli("usage", *arguments, check=False)
+                self.assertEqual(done.returncode, 2, done)
+                self.assertIn(said, done.stderr.decode())
+
+
 class Volume(Usage):
     def refused(self, answer, *words):
         self.assertEqual((answer.status, answer.json().get("code")), (403, "marketplace-volume-used"), answer.text)
@@ -227,6 +290,12 @@ class Volume(Usage):
         wait_for(lambda: self.out(account)[0] == 2, 30, "both are to be counted")
         self.refused(poll(), "has used 120 of the 100 bytes", "a day", "T00:00:00Z")
         self.refused(account.get(f"/blob/v1/catalogs/{hrn}/layers/l/data/none"))
+        for command in ("get", "size"):  # which ask by HEAD first, whose answer has no body
+            done = self.platform.cli("-D", f"{ROOT}request-signer.credentials.file-path={self.credentials(account)}", "blob",
+                                     command, hrn, "l", "none", check=False)
+            self.assertEqual(done.returncode, 4, done)
+            self.assertIn("has used 120 of the 100 bytes", done.stderr.decode())
+            self.assertIn("[marketplace-volume-used]", done.stderr.decode())
         self.assertEqual(subscription.commit([{"partition": 0, "offset": 1}]).status, 200)
         for period in ("month", "all"):
             account.subscribe(hrn, volumeBytes=100, period=period)

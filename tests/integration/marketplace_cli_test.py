@@ -53,7 +53,8 @@ class MarketplaceOnTheCommandLine(TestCase):
         for arguments, said in ((("--from", "soon"), "--from soon: a time is needed"),
                                 (("--until", "+soon"), "--until +soon: a time is needed"),
                                 (("--volume", "10"), None), (("--volume", "10XB"), "--volume 10XB: bytes are needed"),
-                                (("--volume", "0"), "--volume 0: bytes"), (("--out-kbps", "2001"), "from 1 to 2000"),
+                                (("--volume", "0"), "--volume 0: bytes"),
+                                (("--volume", "99999999999TB"), "too much: 9000000000000000 bytes at most"), (("--out-kbps", "2001"), "from 1 to 2000"),
                                 (("--volume", "1", "--period", "week"), "day, month or all"),
                                 (("--period", "day"), "--volume is counted in, which is missing")):
             with self.subTest(arguments=arguments):
