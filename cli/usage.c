@@ -279,7 +279,7 @@ static int statement(struct cli *cli)
     int code = read_filter(cli, &filter);
     if (!code && !month)
         code = cli_usage_error(cli, "usage statement needs --month YYYY-MM, such as --month 2026-11");
-    if (!code && !is_month(month))
+    else if (!code && !is_month(month))
         code = cli_usage_error(cli, "--month %s: a month is needed, YYYY-MM, such as 2026-11", month);
     if (!code)
         code = cli_connect(cli);
