@@ -1,5 +1,7 @@
 #include "platform.h"
 
+#include "auth/auth.h"
+#include "client/client.h"
 #include "config/settings.h"
 #include "net/http.h"
 
@@ -82,11 +84,43 @@ void cli_platform_announce(const struct cli *cli)
     cli_hint(cli, "platform: %s", text);
 }
 
+/* The part of a URL before its path, in bytes. */
+static size_t site_of(const char *url)
+{
+    const char *host = strstr(url, "://");
+    size_t scheme = host ? (size_t)(host - url) + 3 : 0;
+    return scheme + strcspn(url + scheme, "/?#");
+}
+
+/* Tokens are asked for where the credentials say, which may be somewhere else: `streamlayer up --port 0`
+ * takes another port each time. true: that has failed, and is told. */
+static bool hint_token_url(const struct cli *cli, const sl_error *error)
+{
+    char *source = NULL, *lookup = NULL, *url = sl_auth_token_url(cli->client->auth, &source);
+    size_t size = url ? site_of(url) : 0;
+    char site[300];
+    snprintf(site, sizeof site, "%.*s/", (int)size, url ? url : "");
+    bool stale = url && strstr(error->text, site) && !sl_config_lookup_url(cli->config, &lookup, NULL) &&
+                 (site_of(lookup) != size || strncasecmp(lookup, url, size));
+    if (stale)
+        cli_hint(cli,
+                 "Tokens are asked for at %.*s, by the credentials: %s. The platform is %.*s: where it is to "
+                 "be asked, put its URL into here.token.endpoint.url there; or start it where it was (`up "
+                 "--port`).",
+                 (int)size, url, source, (int)site_of(lookup), lookup);
+    free(lookup);
+    free(source);
+    free(url);
+    return stale;
+}
+
 void cli_platform_hint(const struct cli *cli, const sl_error *error)
 {
     char text[TEXT_MAX], proxy[PROXY_MAX];
     bool through;
     if (!cli->config || !cli->client)
+        return;
+    if (error->status == SL_UNAVAILABLE && !error->http_status && hint_token_url(cli, error))
         return;
     switch (error->status) {
     case SL_UNAVAILABLE:

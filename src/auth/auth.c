@@ -389,6 +389,20 @@ sl_status sl_auth_set_token(struct sl_auth *auth, const char *token, sl_error *e
     return SL_OK;
 }
 
+char *sl_auth_token_url(struct sl_auth *auth, char **source)
+{
+    pthread_mutex_lock(&auth->lock);
+    const struct sl_credentials *credentials = &auth->credentials;
+    bool has_key = credentials->kind == SL_ACCESS_KEY && credentials->token_url && credentials->source;
+    char *url = has_key ? sl_strdup(credentials->token_url) : NULL;
+    *source = url ? sl_strdup(credentials->source) : NULL;
+    pthread_mutex_unlock(&auth->lock);
+    if (*source)
+        return url;
+    free(url);
+    return NULL;
+}
+
 char *sl_auth_describe(struct sl_auth *auth)
 {
     pthread_mutex_lock(&auth->lock);

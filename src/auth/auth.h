@@ -29,6 +29,9 @@ void sl_auth_destroy(struct sl_auth **auth);
 /* What tokens are got with, for people: "key ID (SOURCE)", "a token (SOURCE)", "none". Released with free;
  * NULL: no memory. */
 char *sl_auth_describe(struct sl_auth *auth);
+/* Where tokens are got with a key, and in *source where that key is from; both released with free. NULL:
+ * there is no key, or no memory. */
+char *sl_auth_token_url(struct sl_auth *auth, char **source);
 
 /* As sl_client_set_token. */
 sl_status sl_auth_set_token(struct sl_auth *auth, const char *token, sl_error *error);

@@ -228,6 +228,19 @@ class Status(Terminal):
         self.assertIn(every + "consumer = http-connector", layer(*as_reader, code=4)["cure"])
         self.assertNotIn("Kafka topic", self.run_it(*as_reader, "layer", "show", hrn, "layer").stdout.decode())
 
+    def test_a_token_url_of_another_time_is_told(self):
+        """`up --port 0` takes another port each time; credentials that were made before name the one of then."""
+        self.add_context()
+        file = os.path.join(self.home, "old.properties")
+        own = streamlayer.read_text(self.platform.environment["CREDENTIALS"])
+        with open(os.open(file, os.O_WRONLY | os.O_CREAT, 0o600), "w", encoding="utf-8") as out:
+            out.write(re.sub(r"(?m)^here\.token\.endpoint\.url.*$", "here.token.endpoint.url = http://127.0.0.1:9/oauth2/token", own))
+        told = self.run_it("-D", f"{SIGNER}={file}", "-D", "here.platform.data-client.http.retry.attempts=0", "catalog", "list",
+                           code=5).stderr.decode()
+        self.assertIn(f"Tokens are asked for at http://127.0.0.1:9, by the credentials: {file}", told)
+        self.assertIn("here.token.endpoint.url", told)
+        self.assertNotIn("Is `streamlayer up` running", told)
+
     def test_status_says_what_is_wrong(self):
         """The exit code is that of the first check that failed, and each failure has a cure."""
         self.add_context()
