@@ -412,7 +412,7 @@ static const struct cli_option usage_options[] = {
     {0, "catalog", "HRN", "only of that catalog"},
     {0, "layer", "LAYER", "only of the layer with that id"},
     {0, "from", "TIME", "from the hour that TIME is in"},
-    {0, "to", "TIME", "to the end of the hour before TIME"},
+    {0, "to", "TIME", "to the hour that TIME is in; without it where TIME is its begin"},
     {0, "by", "hour|day|month", "what is added up, in UTC; without: day"},
     {0, "csv", NULL, "as CSV, for spreadsheets: times in UTC, bytes, no thousands' separators"},
     {0, "chart", NULL, "a bar for each day: payload and blobs that went out"},

@@ -146,8 +146,11 @@ static void give(struct gw_ledger_log *log, struct gw_ledger_entry *entry)
 /* One of the entry's events is written, or not; or all of them are given to librdkafka. */
 static void event_done(struct gw_ledger_log *log, struct gw_ledger_entry *entry, sl_status status)
 {
-    if (status)
+    if (status) {
+        pthread_mutex_lock(&log->lock); /* give may be at it yet */
         entry->status = status;
+        pthread_mutex_unlock(&log->lock);
+    }
     if (atomic_fetch_sub(&entry->pending, 1) > 1)
         return;
     struct gw_ledger *ledger = log->ledger;

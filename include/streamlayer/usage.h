@@ -35,7 +35,7 @@ typedef struct sl_usage_filter {
     const char *hrn;                  /* the catalog's; NULL: all */
     const char *layer;                /* its id; NULL: all */
     int64_t from_ms;                  /* from the hour that it is in; -1: from the first */
-    int64_t to_ms;                    /* to the end of the hour before it; -1: to the last */
+    int64_t to_ms;                    /* to the hour that it is in, unless it begins it; -1: to the last */
     sl_usage_granularity granularity; /* what an entry is of: 0 is a day */
 } sl_usage_filter;
 
