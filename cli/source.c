@@ -4,6 +4,7 @@
 #include "base/time.h"
 #include "config/settings.h"
 
+#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -223,6 +224,20 @@ static int wait_of(const struct cli_source *source)
     return left_ms > 0 ? (int)left_ms : 0;
 }
 
+/* Whether nothing comes although there is something: what the platform gives a second is used up. The library
+ * has warned of it. */
+static bool is_throttled(const struct cli_source *source)
+{
+    char *text = NULL;
+    if (sl_consumer_statistics(source->consumer, &text, NULL))
+        return false;
+    json_t *all = json_loads(text, 0, NULL);
+    bool throttled = json_is_true(json_object_get(json_object_get(all, "connectorStatistics"), "throttled"));
+    json_decref(all);
+    sl_free(text);
+    return throttled;
+}
+
 enum cli_next cli_source_next(struct cli_source *source, sl_batch **batch, int *code)
 {
     *batch = NULL;
@@ -259,8 +274,12 @@ enum cli_next cli_source_next(struct cli_source *source, sl_batch **batch, int *
     }
     if (*batch)
         return CLI_NEXT_BATCH;
-    return source->idle_ms >= 0 && cli_mono_ms() - source->last_ms >= source->idle_ms ? end(source, code)
-                                                                                      : CLI_NEXT_NOTHING;
+    if (source->idle_ms < 0 || cli_mono_ms() - source->last_ms < source->idle_ms)
+        return CLI_NEXT_NOTHING;
+    if (!is_throttled(source))
+        return end(source, code);
+    source->last_ms = cli_mono_ms();
+    return CLI_NEXT_NOTHING;
 }
 
 int cli_source_commit(struct cli_source *source, bool now)

@@ -87,12 +87,25 @@ static void tell_assignment(struct polling *call)
     gw_respond_header(call->request, "X-SL-Assignment", text);
 }
 
+/* Else nothing would tell a layer that is empty from one that gives too little. */
+static void tell_throttling(struct polling *call)
+{
+    static const char flow[] = "199 - \"throttled: messages wait for what the application's Marketplace "
+                               "subscription gives a second (outboundKbps)\"";
+    static const char layer[] =
+        "199 - \"throttled: messages wait for what the layer gives a second (dataOutThroughputKbps)\"";
+    if (call->poll.flow_throttles || call->poll.layer_throttles)
+        gw_respond_header(call->request, "Warning", call->poll.flow_throttles ? flow : layer);
+}
+
 static void respond(struct polling *call)
 {
     struct gw_request *request = call->request;
     struct gw_poll *poll = &call->poll;
     if (!poll->status && poll->assignment >= 0)
         tell_assignment(call);
+    if (!poll->status)
+        tell_throttling(call);
     if (!poll->status && poll->flow)
         gw_market_warn(request, gw_request_parameter(request, "hrn"));
     if (poll->status == SL_NOT_FOUND || poll->status == SL_CLOSED) {

@@ -251,6 +251,9 @@ static void finish(struct gw_subscription *subscription)
             poll->status = SL_UNAVAILABLE;
         gw_subscription_measure(subscription, false);
     }
+    bool throttled = !poll->count && subscription->paying;
+    poll->flow_throttles = throttled && !subscription->tolls;
+    poll->layer_throttles = throttled && subscription->tolls;
     if (poll->count) {
         struct gw_layer_counters *counters = subscription->layer->counters;
         atomic_fetch_add_explicit(&counters->messages_out, poll->count, memory_order_relaxed);

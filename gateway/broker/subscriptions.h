@@ -171,6 +171,8 @@ struct gw_poll {
     int64_t assignment; /* the last that the caller knows: a change since answers at once; -1: not asked */
     bool holds;         /* its subscription is not idle before it is settled, even when it brought nothing */
     uint64_t follows;   /* the turn of the poll before, when nobody else may have polled since; 0: none */
+    /* Filled: nothing came, but for want of throughput: of the flow's, of the layer's. */
+    bool flow_throttles, layer_throttles;
     struct gw_market_flow *flow; /* what its application may be given of the catalog, beside what the layer
                                   * gives; the caller's link until released; NULL: any */
     bool (*add)(struct gw_poll *poll, const struct sl_message *message); /* false: memory is out */

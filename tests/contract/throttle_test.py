@@ -165,13 +165,31 @@ class Throttle(TestCase):
         for each in (subscription, provider):
             each.delete()
 
-    def blob_size(self, platform, reader, hrn):
-        """What the command line says of a refusal: it asks by HEAD, whose answer has no body."""
+    def test_throttled_is_not_empty(self):
+        """Who reads until nothing comes goes on while messages are there, and is told why they do not come."""
+        platform, _ = self.start()
+        hrn = platform.market()
+        reader = Accounts(platform).make()
+        for letter in "ab":
+            platform.publish(hrn, "l", letter.encode() * 10 * 1024, "text/plain")
+        reader.subscribe(hrn, outboundKbps=1)
+        root = "here.platform.data-client."
+        done = platform.cli("-D", f"{root}request-signer.credentials.file-path={self.credentials(reader)}", "-D",
+                            f"{root}stream.connector.consumer=http-connector", "consume", hrn, "l", "--offset", "begin")
+        self.assertEqual(done.stdout.decode().split(), ["a" * 10 * 1024, "b" * 10 * 1024])
+        self.assertEqual(done.stderr.decode().count("throttled: messages wait"), 1, done.stderr)
+        self.assertIn("(outboundKbps)", done.stderr.decode())
+
+    def credentials(self, reader):
         name = self.scratch() + "/reader.properties"
         with open(os.open(name, os.O_WRONLY | os.O_CREAT, 0o600), "w", encoding="utf-8") as file:
             file.write(reader.properties())
+        return name
+
+    def blob_size(self, platform, reader, hrn):
+        """What the command line says of a refusal: it asks by HEAD, whose answer has no body."""
         root = "here.platform.data-client."
-        done = platform.cli("-D", f"{root}request-signer.credentials.file-path={name}", "-D", f"{root}http.retry.attempts=0",
+        done = platform.cli("-D", f"{root}request-signer.credentials.file-path={self.credentials(reader)}", "-D", f"{root}http.retry.attempts=0",
                             "blob", "size", hrn, "l", "b", check=False)
         self.assertIn("[throttled]", done.stderr.decode())
         return done.stderr.decode()

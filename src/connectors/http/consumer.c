@@ -264,9 +264,10 @@ bool sl_hc_consumer_statistics(void *opaque, struct sl_buffer *json)
     sl_hc_traffic_json(&consumer->traffic, json);
     sl_buffer_printf(json,
                      ",\"members\":%zu,\"subscriptions\":%llu,\"polls\":%llu,\"emptyPolls\":%llu,"
-                     "\"messages\":%llu,\"prefetchedBytes\":%zu,\"pausedBytes\":%zu}",
+                     "\"messages\":%llu,\"prefetchedBytes\":%zu,\"pausedBytes\":%zu,\"throttled\":%s}",
                      members, consumer->subscriptions, consumer->polls, consumer->empty_polls,
-                     consumer->messages, consumer->queue.bytes, consumer->held.bytes);
+                     consumer->messages, consumer->queue.bytes, consumer->held.bytes,
+                     consumer->throttled ? "true" : "false");
     pthread_mutex_unlock(&consumer->lock);
     return !json->failed;
 }

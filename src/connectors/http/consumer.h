@@ -98,6 +98,7 @@ struct sl_hc_consumer {
     bool joining; /* … and a member is about to have it chosen */
     bool closing;
     char warning[600];      /* the platform's last one, but for its figures; "": the last answer had none */
+    bool throttled;         /* … which was that messages wait for throughput */
     sl_error fatal;         /* status SL_OK: none */
     unsigned holds;         /* who wants no poll begun */
     int64_t quiet_until_ms; /* … nor before, unless the application polls: it may seek first */

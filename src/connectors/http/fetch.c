@@ -265,7 +265,13 @@ static void note_warning(struct sl_hc_member *member, const struct sl_http_respo
         if (!isdigit((unsigned char)text[i]))
             warning[kept++] = text[i];
     warning[kept] = 0;
+    bool throttled = !strncmp(warning, "throttled: ", 11);
     pthread_mutex_lock(&consumer->lock);
+    if (consumer->throttled && !size && response->body.size) {
+        pthread_mutex_unlock(&consumer->lock); /* what waited: it is throttled until nothing waits */
+        return;
+    }
+    consumer->throttled = throttled;
     bool changed = strcmp(warning, consumer->warning) != 0;
     memcpy(consumer->warning, warning, kept + 1);
     pthread_mutex_unlock(&consumer->lock);
