@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Deletes each check of the gateway's network side in turn, and looks which row of tests/contract/wrong notices. A check
 that none does is printed, unless equivalent-gateway.txt lists it with a reason: why nobody could, or "Noticed by FILE
-CASE: …", a test of tests/contract or (FILE: NAME_test.c) of tests/unit, which is run with that mutant.
+CASE: …", a test of tests/contract, tests/integration or (FILE: NAME_test.c) tests/unit, which is run with that mutant.
 
 gateway.py BUILD [--only FILE…] [--sample N] [--list]
 
@@ -211,7 +211,7 @@ class Gateway:
 
 
 class Tests:
-    """Tests of tests/contract, on a platform with the mutants, and of tests/unit."""
+    """Tests in Python, on a platform with the mutants, and of tests/unit."""
 
     def __init__(self, gateway):
         self.gateway, self.directory = gateway, gateway.tree + "/platform"
@@ -226,10 +226,13 @@ class Tests:
     def fails(self, test, number):
         self.gateway.choose(number)
         file, case = test
-        program = [f"{self.gateway.tree}/bin/{file[:-2]}"] if file.endswith(".c") else [sys.executable, f"{ROOT}/tests/contract/{file}"]
-        done = subprocess.run([*program, case], check=False, capture_output=True, env={
+        program = [f"{self.gateway.tree}/bin/{file[:-2]}"] if file.endswith(".c") else [
+            sys.executable, *glob.glob(f"{ROOT}/tests/contract/{file}"), *glob.glob(f"{ROOT}/tests/integration/{file}")]
+        done = subprocess.run([*program, case], check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env={
             **os.environ, "STREAMLAYER_TEST_PLATFORM": self.directory, "PYTHONPATH": ROOT + "/tests/support"})
         self.gateway.choose(-1)
+        if done.returncode and number < 0:
+            print(f"fails without any change: {file} {case}:\n{done.stdout[-2000:]}", flush=True)
         return done.returncode != 0
 
     def notices(self, test, number):
