@@ -10,6 +10,7 @@
 #include "base/text.h"
 #include "config/config.h"
 #include "config/settings.h"
+#include "gateway/ledger/schema.h"
 #include "gateway/store/db.h"
 #include "gateway/store/directory.h"
 
@@ -260,11 +261,35 @@ static void check_new_directory(struct check *check)
     keep(check, false, text);
 }
 
+/* What the start would make of a store that another version wrote. Without the ledger it starts. */
+static sl_status check_store(struct check *check, const char *directory, const char *name, int64_t known,
+                             bool is_needed, sl_error *error)
+{
+    int64_t version;
+    char text[512];
+    sl_status status = gw_db_look(directory, name, &version, error);
+    if (status && !is_needed)
+        keep(check, false, error->text);
+    if (status || !version || version == known)
+        return is_needed ? status : SL_OK;
+    if (version > known && is_needed)
+        return sl_error_set(error, SL_BAD_CONFIG,
+                            "%s/%s: it was written by a newer version (its schema is %lld, this one knows "
+                            "%lld): use that version",
+                            directory, name, (long long)version, (long long)known);
+    snprintf(text, sizeof text,
+             version < known
+                 ? "%.300s/%s has schema %lld: the start upgrades it to %lld, and makes a copy before"
+                 : "%.300s/%s has schema %lld, this one knows %lld: what is used of the Marketplace "
+                   "is refused until a newer version is started",
+             directory, name, (long long)version, (long long)known);
+    keep(check, false, text);
+    return SL_OK;
+}
+
 static void check_directory(struct check *check)
 {
     sl_error error = {0};
-    int64_t version, known;
-    char text[512];
     const char *directory = sl_config_get(check->config, DIRECTORY);
     sl_status status = gw_data_directory_check(directory, &error);
     if (status == SL_NOT_FOUND)
@@ -273,19 +298,9 @@ static void check_directory(struct check *check)
     if (!status)
         status = gw_data_directory_look(directory, &log, &error);
     if (!status)
-        status = gw_db_look(directory, &version, &known, &error);
-    if (!status && version > known)
-        status = sl_error_set(
-            &error, SL_BAD_CONFIG,
-            "%s/catalogs.db: it was written by a newer version (its schema is %lld, this one knows "
-            "%lld): use that version",
-            directory, (long long)version, (long long)known);
-    if (!status && version && version < known) {
-        snprintf(text, sizeof text,
-                 "%.300s/catalogs.db has schema %lld: the start upgrades it to %lld, and makes a copy before",
-                 directory, (long long)version, (long long)known);
-        keep(check, false, text);
-    }
+        status = check_store(check, directory, "catalogs.db", gw_db_known_version(), true, &error);
+    if (!status)
+        status = check_store(check, directory, "ledger.db", GW_LEDGER_SCHEMA_VERSION, false, &error);
     if (status)
         refuse_directory(check, &error);
 }
@@ -330,6 +345,7 @@ bool gw_check(const sl_config *config, gw_finding tell, void *opaque)
         check_reload(&check, &listen.tls, &user);
     gw_tokens_check_config(config, &check.faults);
     gw_brokers_try(config, &check.faults);
+    told(&check, gw_ledger_settings_check(config, &error), &error);
     check_access_log(&check);
     check_directory(&check);
     gw_listen_free(&listen);

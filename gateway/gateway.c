@@ -322,20 +322,29 @@ static sl_status open_publications(struct gateway *gateway, const struct gw_sett
                                   gateway->budget, &gateway->publications, error);
 }
 
+sl_status gw_ledger_settings_check(const sl_config *config, sl_error *error)
+{
+    const char *type = text_setting(config, GATEWAY "ledger.type"),
+               *cluster = text_setting(config, GATEWAY "ledger.cluster"),
+               *origin = sl_config_origin(config, GATEWAY "ledger.cluster");
+    if (!type || strcmp(type, "kafka") != 0 || (cluster && gw_brokers_is_name(config, cluster)))
+        return SL_OK;
+    return sl_error_set(error, SL_BAD_CONFIG,
+                        "%s: " GATEWAY "ledger.cluster = %s: there is no " CLUSTER_SETTING,
+                        origin ? origin : "-", cluster ? cluster : "", cluster ? cluster : "NAME");
+}
+
 /* The ledger's log is a topic. */
 static sl_status connect_ledger(struct gateway *gateway, sl_error *error)
 {
-    const char *cluster = text_setting(gateway->config, GATEWAY "ledger.cluster");
-    struct gw_broker *broker = cluster ? gw_brokers_find(gateway->brokers, cluster) : NULL;
     int64_t partitions;
-    if (!broker)
-        return sl_error_set(error, SL_BAD_CONFIG,
-                            "%s: " GATEWAY "ledger.cluster = %s: there is no " CLUSTER_SETTING,
-                            sl_config_origin(gateway->config, GATEWAY "ledger.cluster"),
-                            cluster ? cluster : "", cluster ? cluster : "NAME");
-    sl_status status = sl_config_integer(gateway->config, GATEWAY "ledger.partitions", &partitions, error);
+    sl_status status = gw_ledger_settings_check(gateway->config, error);
+    if (!status)
+        status = sl_config_integer(gateway->config, GATEWAY "ledger.partitions", &partitions, error);
     return status ? status
-                  : gw_ledger_connect(gateway->ledger, broker,
+                  : gw_ledger_connect(gateway->ledger,
+                                      gw_brokers_find(gateway->brokers, text_setting(gateway->config, GATEWAY
+                                                                                     "ledger.cluster")),
                                       text_setting(gateway->config, GATEWAY "ledger.topic"), (int)partitions,
                                       error);
 }

@@ -73,6 +73,8 @@ struct gw_settings {
 };
 /* settings is zeroed before, and freed by gw_settings_free also after a failure; it may point into config. */
 sl_status gw_settings_read(const sl_config *config, struct gw_settings *settings, sl_error *error);
+/* Whether the cluster of a ledger in Kafka is there. */
+sl_status gw_ledger_settings_check(const sl_config *config, sl_error *error);
 void gw_settings_free(struct gw_settings *settings);
 /* What the APIs read of them is so from now on. */
 void gw_settings_keep(struct gateway *gateway, const struct gw_settings *settings);

@@ -32,6 +32,15 @@ static sl_status check_name(const sl_config *config, const char *name, size_t in
                         origin ? origin : "-", name);
 }
 
+bool gw_brokers_is_name(const sl_config *config, const char *cluster)
+{
+    const char *name;
+    for (size_t i = 0; (name = name_at(config, i)); i++)
+        if (!strcmp(name, cluster))
+            return true;
+    return false;
+}
+
 void gw_brokers_try(const sl_config *config, struct gw_faults *faults)
 {
     const char *name;

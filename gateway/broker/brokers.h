@@ -12,6 +12,8 @@ struct gw_brokers;
 /* The default one first, then those of streamlayer.gateway.kafka.clusters. Errors: as gw_broker_open. */
 sl_status gw_brokers_open(const sl_config *config, const struct sl_log *log, struct gw_budget *budget,
                           struct gw_brokers **out, sl_error *error);
+/* Whether a cluster of that name is configured. */
+bool gw_brokers_is_name(const sl_config *config, const char *cluster);
 /* Tells all that it would say to the configuration, without a connection. */
 void gw_brokers_try(const sl_config *config, struct gw_faults *faults);
 /* Delivery reports are served by the server's loops: the clusters' in turn. */

@@ -13,17 +13,19 @@
 #define REACHED        "application, topic, grp, partition, ranges"
 #define DELIVERY_NAMES "writer, number, node, application, hrn, layer, grp, topic, at_ms"
 #define DELIVERY       DELIVERY_NAMES ", messages, bytes, blob_bytes, again, records"
+#define CLOCK          "application, hour"
 #define USAGE                                                                                                \
     "application, hrn, layer, grp, hour, calls_in, calls_out, messages_in, messages_out, bytes_in,"          \
     " bytes_out, blob_bytes_in, blob_bytes_out"
 #define READ_DELIVERY                                                                                        \
     "SELECT id, state, number, messages, bytes, blob_bytes, again, records,"                                 \
-    " checksum = row_checksum(" DELIVERY ") FROM deliveries "
+    " checksum = row_checksum(state, " DELIVERY ") FROM deliveries "
 
 static const char *const texts[GW_ROWS_STATEMENTS] = {
-    [GW_ROWS_HOUR] = "SELECT hour FROM clocks WHERE application = ?1",
-    [GW_ROWS_PUT_HOUR] = "INSERT INTO clocks (application, hour) VALUES (?1, ?2)"
-                         " ON CONFLICT (application) DO UPDATE SET hour = excluded.hour",
+    [GW_ROWS_HOUR] = "SELECT hour, checksum = row_checksum(" CLOCK ") FROM clocks WHERE application = ?1",
+    [GW_ROWS_PUT_HOUR] =
+        "INSERT INTO clocks (" CLOCK ", checksum) VALUES (?1, ?2, row_checksum(?1, ?2))"
+        " ON CONFLICT (application) DO UPDATE SET hour = excluded.hour, checksum = excluded.checksum",
     /* A row that is damaged is not changed, so that it stays found. */
     [GW_ROWS_BILL] =
         "INSERT INTO usage VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13,"
@@ -42,7 +44,7 @@ static const char *const texts[GW_ROWS_STATEMENTS] = {
         " ON CONFLICT DO UPDATE SET ranges = excluded.ranges, checksum = excluded.checksum",
     [GW_ROWS_ADD_DELIVERY] = "INSERT INTO deliveries (state, " DELIVERY ", checksum)"
                              " VALUES (0, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14,"
-                             " row_checksum(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14))",
+                             " row_checksum(0, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14))",
     [GW_ROWS_DELIVERY] = READ_DELIVERY "WHERE writer = ?1 AND number = ?2 AND state < 2",
     [GW_ROWS_OLDER_DELIVERY] = READ_DELIVERY "WHERE (application, topic, grp) ="
                                              " (SELECT application, topic, grp FROM deliveries WHERE id = ?1)"
@@ -52,7 +54,7 @@ static const char *const texts[GW_ROWS_STATEMENTS] = {
         READ_DELIVERY "WHERE state < 2 AND state = 0 AND node = ?1 AND writer <> ?2 LIMIT 1",
     [GW_ROWS_PUT_DELIVERY] =
         "UPDATE deliveries SET state = ?2, messages = ?3, bytes = ?4, blob_bytes = ?5, again = ?6,"
-        " records = coalesce(?7, records), checksum = row_checksum(" DELIVERY_NAMES
+        " records = coalesce(?7, records), checksum = row_checksum(?2, " DELIVERY_NAMES
         ", ?3, ?4, ?5, ?6, coalesce(?7, records)) WHERE id = ?1",
     [GW_ROWS_REMOVE_DELIVERY] = "DELETE FROM deliveries WHERE id = ?1",
     /* Most have nothing in them that was counted before: these need not be read. */
@@ -170,6 +172,8 @@ sl_status gw_rows_hour(struct gw_rows *rows, const char *application, int64_t *h
     bool found;
     sl_status status = step(rows, statement, &found, error);
     int64_t last = found ? sqlite3_column_int64(statement, 0) : 0;
+    if (found && !sqlite3_column_int(statement, 1))
+        status = damaged(error, "clocks", application);
     sqlite3_reset(statement);
     if (status || (found && last >= *hour)) {
         *hour = last;
@@ -352,7 +356,9 @@ sl_status gw_fold_check(sqlite3 *db, sl_error *error)
     } tables[] = {
         {"usage", "SELECT count(*) FROM usage WHERE checksum <> row_checksum(" USAGE ")"},
         {"reached", "SELECT count(*) FROM reached WHERE checksum <> row_checksum(" REACHED ")"},
-        {"deliveries", "SELECT count(*) FROM deliveries WHERE checksum <> row_checksum(" DELIVERY ")"},
+        {"deliveries", "SELECT count(*) FROM deliveries WHERE checksum <> row_checksum(state, " DELIVERY ")"},
+        {"clocks", "SELECT count(*) FROM clocks WHERE checksum <> row_checksum(" CLOCK ")"},
+        {"meta", "SELECT count(*) FROM meta WHERE NOT " GW_LEDGER_META_GOOD},
     };
     for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
         int64_t bad = 0;

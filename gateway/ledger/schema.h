@@ -11,22 +11,35 @@
  * gw_delivery_state; messages, bytes and blob_bytes are what they have counted and is not confirmed; again is
  * how many records were counted before; records is a gw_record_list of records.h.
  *
- * Files of before have no index deliveries_settled, and do without.
- *
  * clocks has the last hour of each application.
  *
  * meta has what a ledger has once: "node", the gateway's name in it; "log", where its log is; "journal", up
  * to which of the journal's sequences the tables have it, with the CRC-32 of node, space and number behind
  * it; "offset of N", where the topic's partition N is read on.
  *
- * checksum is the CRC-32 of a row's other columns (of deliveries without id and state): of the bytes of texts
- * and blobs, each behind a byte of its own, and of numbers' 8 bytes, lowest first. SQLite itself would not
- * see a bit that has changed within a row.
+ * checksum is the CRC-32 of a row's other columns (of deliveries without id): of the bytes of texts and
+ * blobs, each behind a byte of its own, and of numbers' 8 bytes, lowest first. SQLite itself would not see a
+ * bit that has changed within a row.
+ *
+ * In version 1 clocks and meta had no checksum, and that of deliveries was not of state; reached had 64
+ * ranges at most. upgrade.c brings such a file here.
  */
 #ifndef GW_LEDGER_SCHEMA_H
 #define GW_LEDGER_SCHEMA_H
 
-#define GW_LEDGER_SCHEMA_VERSION 1
+#define GW_LEDGER_SCHEMA_VERSION 2
+
+#define GW_LEDGER_SETTLED                                                                                    \
+    "CREATE INDEX IF NOT EXISTS deliveries_settled ON deliveries (at_ms) WHERE state = 2;"
+#define GW_LEDGER_CLOCKS                                                                                     \
+    "CREATE TABLE clocks (application TEXT PRIMARY KEY, hour INTEGER NOT NULL, checksum INTEGER NOT NULL)"   \
+    " STRICT, WITHOUT ROWID;"
+#define GW_LEDGER_META                                                                                       \
+    "CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL, checksum INTEGER) STRICT, WITHOUT "      \
+    "ROWID;"
+/* Whether a row of meta is good: an operator's "begin", which no gateway writes, has none. */
+#define GW_LEDGER_META_GOOD                                                                                  \
+    "(checksum IS row_checksum(name, value) OR (checksum IS NULL AND value = 'begin'))"
 
 #define GW_LEDGER_SCHEMA                                                                                     \
     "CREATE TABLE usage (application TEXT NOT NULL, hrn TEXT NOT NULL, layer TEXT NOT NULL,"                 \
@@ -43,10 +56,7 @@
     " messages INTEGER NOT NULL, bytes INTEGER NOT NULL, blob_bytes INTEGER NOT NULL,"                       \
     " again INTEGER NOT NULL, records BLOB NOT NULL, checksum INTEGER NOT NULL,"                             \
     " UNIQUE (writer, number)) STRICT;"                                                                      \
-    "CREATE INDEX deliveries_unsettled ON deliveries (application, topic, grp) WHERE state < 2;"             \
-    "CREATE INDEX deliveries_settled ON deliveries (at_ms) WHERE state = 2;"                                 \
-    "CREATE TABLE clocks (application TEXT PRIMARY KEY, hour INTEGER NOT NULL) STRICT, WITHOUT ROWID;"       \
-    "CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;"                  \
-    "PRAGMA user_version = 1;"
+    "CREATE INDEX deliveries_unsettled ON deliveries (application, topic, grp) WHERE state < "               \
+    "2;" GW_LEDGER_SETTLED GW_LEDGER_CLOCKS GW_LEDGER_META "PRAGMA user_version = 2;"
 
 #endif

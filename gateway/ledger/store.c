@@ -5,6 +5,7 @@
 #include "base/time.h"
 #include "gateway/ledger/journal.h"
 #include "gateway/ledger/rows.h"
+#include "gateway/ledger/schema.h"
 #include "gateway/store/db.h"
 
 #include <errno.h>
@@ -24,6 +25,19 @@
 static sl_status exec(sqlite3 *db, const char *sql, sl_error *error)
 {
     return sqlite3_exec(db, sql, NULL, NULL, NULL) ? gw_rows_failure(db, error) : SL_OK;
+}
+
+struct meta {
+    char *value;
+    bool good; /* its checksum is right */
+};
+
+static bool take_meta(void *opaque, sqlite3_stmt *row)
+{
+    struct meta *meta = opaque;
+    snprintf(meta->value, GW_META_TEXT, "%s", gw_db_text(row, 0));
+    meta->good = sqlite3_column_int(row, 1);
+    return false;
 }
 
 static bool take_text(void *opaque, sqlite3_stmt *row)
@@ -50,16 +64,23 @@ static sl_status check_pages(sqlite3 *db, sl_error *error)
 sl_status gw_ledger_store_meta(struct gw_ledger_store *store, const char *name, char known[GW_META_TEXT],
                                sl_error *error)
 {
+    struct meta meta = {.value = known, .good = true};
     *known = 0;
-    return gw_db_run(store->db, "SELECT value FROM meta WHERE name = ?", take_text, known, NULL, error, "s",
-                     name);
+    sl_status status = gw_db_run(store->db, "SELECT value, " GW_LEDGER_META_GOOD " FROM meta WHERE name = ?",
+                                 take_meta, &meta, NULL, error, "s", name);
+    return status || meta.good
+               ? status
+               : sl_error_set(error, SL_CHECKSUM_MISMATCH,
+                              "the row \"%s\" of the table \"meta\" is damaged: its checksum is wrong", name);
 }
 
 sl_status gw_ledger_store_put_meta(struct gw_ledger_store *store, const char *name, const char *value,
                                    sl_error *error)
 {
-    return gw_db_run(store->db, "INSERT OR REPLACE INTO meta (name, value) VALUES (?, ?)", NULL, NULL, NULL,
-                     error, "ss", name, value);
+    return gw_db_run(store->db,
+                     "INSERT OR REPLACE INTO meta (name, value, checksum)"
+                     " VALUES (?1, ?2, row_checksum(?1, ?2))",
+                     NULL, NULL, NULL, error, "ss", name, value);
 }
 
 /* The name that the ledger has for this gateway, made with it. */
@@ -126,13 +147,28 @@ static sl_status bound_size(struct gw_ledger_store *store, sl_error *error)
     return exec(store->db, sql, error);
 }
 
-static sl_status open_tables(struct gw_ledger_store *store, sl_error *error)
+/* What an older version wrote: its checksums are looked at first, since new ones are taken of all of it. */
+static sl_status upgrade(struct gw_ledger_store *store, const char *data_directory, sl_error *error)
+{
+    char *backup;
+    int64_t from;
+    sl_status status = gw_ledger_upgrade(store->db, data_directory, &from, &backup, error);
+    if (backup)
+        SL_INFO(&store->log, "ledger: upgraded %s from schema %lld; a copy of before is %s", store->path,
+                (long long)from, backup);
+    free(backup);
+    return status;
+}
+
+static sl_status open_tables(struct gw_ledger_store *store, const char *data_directory, sl_error *error)
 {
     sl_status status = open_file(store, error);
     if (!status) /* before anything is changed */
         status = check_pages(store->db, error);
     if (!status)
         status = exec(store->db, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL", error);
+    if (!status)
+        status = upgrade(store, data_directory, error);
     if (!status)
         status = gw_fold_open(store->db, store->settings.keep_ms > 0, &store->fold, error);
     if (!status)
@@ -160,7 +196,7 @@ sl_status gw_ledger_store_open(struct gw_ledger_store *store, const char *data_d
     sl_status status = store->path ? gw_volumes_create(&store->volumes, error) : sl_error_oom(error);
     if (status)
         return status;
-    status = open_tables(store, error);
+    status = open_tables(store, data_directory, error);
     if (status == SL_CHECKSUM_MISMATCH)
         sl_error_prefix(error, "%s is damaged: " CURE, store->path);
     else if (status)
@@ -231,7 +267,7 @@ sl_status gw_ledger_store_probe(struct gw_ledger_store *store, sl_error *error)
     return gw_ledger_store_put_meta(store, "probed", now, error);
 }
 
-/* The position has a checksum, as all rows that matter do. */
+/* With a checksum that has the node in it: that of another ledger is not taken for this one's. */
 static void position_text(const struct gw_ledger_store *store, uint64_t position, char text[64])
 {
     char number[64];

@@ -61,6 +61,12 @@ sl_status gw_ledger_store_relax(struct gw_ledger_store *store, sl_error *error);
 /* Brings all transactions to the disk. false: not all, since somebody reads, or the disk fails. */
 bool gw_ledger_store_checkpoint(struct gw_ledger_store *store);
 
+/* upgrade.c: brings a file of an older schema to this one, whole or not at all; *from: which it was. *backup:
+ * the copy that was made before, DATA/ledger.db.vN-TIME, released with free; NULL when there was nothing to
+ * do. Errors: SL_CHECKSUM_MISMATCH (damaged: nothing is changed), SL_IO, SL_OUT_OF_MEMORY. */
+sl_status gw_ledger_upgrade(sqlite3 *db, const char *data_directory, int64_t *from, char **backup,
+                            sl_error *error);
+
 sl_status gw_volumes_create(struct gw_volume_table **out, sl_error *error);
 void gw_volumes_destroy(struct gw_volume_table **out);
 sl_status gw_volumes_load(struct gw_volume_table *table, sqlite3 *db, sl_error *error);

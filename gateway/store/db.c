@@ -158,15 +158,15 @@ static sl_status open_file(char *path, sqlite3 **db, sl_error *error)
     return status;
 }
 
-/* A copy of what is there before it is changed, DATA/catalogs.db.vN-TIME. */
-static sl_status back_up(sqlite3 *db, const char *directory, int64_t version, char **file, sl_error *error)
+sl_status gw_db_back_up(sqlite3 *db, const char *data_directory, const char *name, int64_t version,
+                        char **file, sl_error *error)
 {
     time_t now = (time_t)(sl_wall_ms() / 1000);
     struct tm utc;
     char stamp[32];
     gmtime_r(&now, &utc);
     strftime(stamp, sizeof stamp, "%Y%m%dT%H%M%SZ", &utc);
-    *file = sl_printf("%s/catalogs.db.v%lld-%s", directory, (long long)version, stamp);
+    *file = sl_printf("%s/%s.v%lld-%s", data_directory, name, (long long)version, stamp);
     if (!*file)
         return sl_error_oom(error);
     int fd = open(*file, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600); /* it holds secrets */
@@ -200,7 +200,7 @@ sl_status gw_db_upgrade(const char *data_directory, int *from, char **backup, sl
     if (!status) {
         status = version_of(db, &version, error);
         if (!status && version > 0 && version < SCHEMA_VERSION)
-            status = back_up(db, data_directory, version, backup, error);
+            status = gw_db_back_up(db, data_directory, "catalogs.db", version, backup, error);
         if (!status && version < SCHEMA_VERSION)
             status = take_steps(db, error);
         if (status)
@@ -219,12 +219,16 @@ sl_status gw_db_upgrade(const char *data_directory, int *from, char **backup, sl
 /* The head of an SQLite file; what lies in its journal yet is not seen. */
 enum { HEAD_SIZE = 100, HEAD_VERSION = 60 };
 
-sl_status gw_db_look(const char *data_directory, int64_t *version, int64_t *known, sl_error *error)
+int64_t gw_db_known_version(void)
+{
+    return SCHEMA_VERSION;
+}
+
+sl_status gw_db_look(const char *data_directory, const char *name, int64_t *version, sl_error *error)
 {
     unsigned char head[HEAD_SIZE];
     *version = 0;
-    *known = SCHEMA_VERSION;
-    char *file = sl_printf("%s/catalogs.db", data_directory);
+    char *file = sl_printf("%s/%s", data_directory, name);
     if (!file)
         return sl_error_oom(error);
     int fd = open(file, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);

@@ -18,9 +18,14 @@ sl_status gw_db_open(const char *data_directory, sqlite3 **db, sl_error *error);
  */
 sl_status gw_db_upgrade(const char *data_directory, int *from, char **backup, sl_error *error);
 
-/* What gw_db_upgrade would find, by a look at the file alone, which is not opened as a store is: *version, 0:
- * there is none yet; *known: this program's. SL_IO: it cannot be read, or is no SQLite file. */
-sl_status gw_db_look(const char *data_directory, int64_t *version, int64_t *known, sl_error *error);
+/* A copy of the whole, DATA/NAME.vN-TIME, on the disk: *file, released with free; else NULL. */
+sl_status gw_db_back_up(sqlite3 *db, const char *data_directory, const char *name, int64_t version,
+                        char **file, sl_error *error);
+
+/* The schema of DATA/NAME, by a look at the file alone, which is not opened as a store is; 0: there is none
+ * yet. SL_IO: it cannot be read, or is no SQLite file. */
+sl_status gw_db_look(const char *data_directory, const char *name, int64_t *version, sl_error *error);
+int64_t gw_db_known_version(void); /* that of catalogs.db, in this program */
 
 /*
  * Runs one statement. formats: a letter an argument, 's' const char * (NULL: null), 'i' int64_t. row (may be

@@ -70,6 +70,8 @@ WRONG = (
      r"ca-file.*/text"),
     ("many_issuers", RIGHT + issuers(101), r"token\.issuers has 101 names: at most 100 are allowed"),
     ("cluster_property", RIGHT + ', kafka.clusters.east { brokers = "b:1", producer { no.such = 1 } }', r"no\.such"),
+    ("ledger_cluster", RIGHT + ', kafka.clusters.east.brokers = "b:1", ledger { type = kafka, cluster = west }',
+     r"gateway\.conf:1:\d+: .*ledger\.cluster = west: there is no streamlayer\.gateway\.kafka\.clusters\.west"),
     ("access_log", RIGHT + ", access-log.file = {d}/none/access.log",
      r"gateway\.conf:1:\d+: .*access-log\.file = .*: it cannot be written: No such file or directory"),
     ("user", RIGHT + ", user = no-such-user", r"user = no-such-user: there is no such user"),
@@ -90,9 +92,9 @@ def contents(directory):
     return found
 
 
-def store(directory, version):
+def store(directory, version, name="catalogs.db"):
     os.mkdir(directory, 0o700)
-    with sqlite3.connect(directory + "/catalogs.db") as db:
+    with sqlite3.connect(f"{directory}/{name}") as db:
         db.execute(f"PRAGMA user_version = {version}")
     db.close()
 
@@ -108,6 +110,8 @@ class CheckConfig(TestCase):
         os.chmod(self.place + "/open", 0o777)
         store(self.place + "/newer", 1000)
         store(self.place + "/older", 1)
+        store(self.place + "/newer_ledger", 1000, "ledger.db")
+        store(self.place + "/older_ledger", 1, "ledger.db")
         os.mkdir(self.place + "/broken", 0o700)
         write_text(self.place + "/broken/catalogs.db", "x" * 200)
         os.chmod(self.place + "/broken/catalogs.db", 0o600)
@@ -157,7 +161,11 @@ class CheckConfig(TestCase):
                 (RIGHT + ', kafka.producer { security.protocol = ssl, ssl.ca.location = "{d}/first.pem" }', ""),
                 (RIGHT + ', kafka { acls.enabled = true, quotas.enabled = true, client { security.protocol = ssl, ssl.ca.location = "{d}/first.pem", '
                  'ssl.certificate.location = "{d}/first.pem", ssl.key.location = "{d}/first.key" } }', ""),
-                ('kafka.brokers = "b:1", data-directory = "{d}/older"', r"^note: .*/older/catalogs\.db has schema 1: the start upgrades")):
+                ('kafka.brokers = "b:1", data-directory = "{d}/older"', r"^note: .*/older/catalogs\.db has schema 1: the start upgrades"),
+                ('kafka.brokers = "b:1", data-directory = "{d}/older_ledger"',
+                 r"^note: .*/older_ledger/ledger\.db has schema 1: the start upgrades"),
+                ('kafka.brokers = "b:1", data-directory = "{d}/newer_ledger"',
+                 r"^note: .*/newer_ledger/ledger\.db has schema 1000, this one knows 2: what is used of the Marketplace is refused")):
             code, out, err = self.check(settings)
             self.assertEqual((code, out), (0, "the configuration is right\n"), err)
             self.assertTrue(re.search(note, err, re.M), err)

@@ -4,7 +4,10 @@
 
 #include "gateway/ledger/internal.h"
 #include "gateway/ledger/packed.h"
+#include "gateway/ledger/rows.h"
+#include "gateway/store/db.h"
 
+#include <dirent.h>
 #include <semaphore.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,7 +23,8 @@ static void open_ledger(struct fixture *fixture, int64_t max_bytes)
 {
     const struct sl_log log = {.callback = NULL};
     const struct gw_ledger_settings settings = {.max_bytes = max_bytes};
-    assert_int_equal(gw_ledger_open(fixture->directory, &settings, &log, &fixture->ledger, NULL), SL_OK);
+    sl_error error;
+    assert_int_equal(gw_ledger_open(fixture->directory, &settings, &log, &fixture->ledger, &error), SL_OK);
 }
 
 static int setup(void **state)
@@ -359,6 +363,162 @@ static void a_statement_is_of_one_moment(void **state)
         gw_ledger_read_both(fixture->ledger, &filter, deliver_meanwhile, expect_first, fixture, NULL), SL_OK);
 }
 
+/* As version 1 made it, with what somebody has used: a delivery of offset 2 is open, another one of 1 is
+ * unconfirmed. */
+static const char version_1[] =
+    "CREATE TABLE usage (application TEXT NOT NULL, hrn TEXT NOT NULL, layer TEXT NOT NULL,"
+    " grp TEXT NOT NULL, hour INTEGER NOT NULL, calls_in INTEGER NOT NULL, calls_out INTEGER NOT NULL,"
+    " messages_in INTEGER NOT NULL, messages_out INTEGER NOT NULL, bytes_in INTEGER NOT NULL,"
+    " bytes_out INTEGER NOT NULL, blob_bytes_in INTEGER NOT NULL, blob_bytes_out INTEGER NOT NULL,"
+    " checksum INTEGER NOT NULL, PRIMARY KEY (application, hrn, layer, grp, hour)) STRICT, WITHOUT ROWID;"
+    "CREATE TABLE reached (application TEXT NOT NULL, topic TEXT NOT NULL, grp TEXT NOT NULL,"
+    " partition INTEGER NOT NULL, ranges BLOB NOT NULL, checksum INTEGER NOT NULL,"
+    " PRIMARY KEY (application, topic, grp, partition)) STRICT, WITHOUT ROWID;"
+    "CREATE TABLE deliveries (id INTEGER PRIMARY KEY, writer TEXT NOT NULL, number INTEGER NOT NULL,"
+    " node TEXT NOT NULL, state INTEGER NOT NULL, application TEXT NOT NULL, hrn TEXT NOT NULL,"
+    " layer TEXT NOT NULL, grp TEXT NOT NULL, topic TEXT NOT NULL, at_ms INTEGER NOT NULL,"
+    " messages INTEGER NOT NULL, bytes INTEGER NOT NULL, blob_bytes INTEGER NOT NULL,"
+    " again INTEGER NOT NULL, records BLOB NOT NULL, checksum INTEGER NOT NULL,"
+    " UNIQUE (writer, number)) STRICT;"
+    "CREATE INDEX deliveries_unsettled ON deliveries (application, topic, grp) WHERE state < 2;"
+    "CREATE TABLE clocks (application TEXT PRIMARY KEY, hour INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
+    "CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;"
+    "PRAGMA user_version = 1;"
+    "INSERT INTO clocks VALUES ('app', 1000000);"
+    "INSERT INTO meta VALUES ('node', '0123456789abcdef'), ('log', 'sqlite');"
+    "INSERT INTO usage VALUES ('app', 'hrn:catalog', 'layer', 'group', 1000000, 0, 3, 0, 3, 0, 300, 0, 0,"
+    " row_checksum('app', 'hrn:catalog', 'layer', 'group', 1000000, 0, 3, 0, 3, 0, 300, 0, 0));"
+    "INSERT INTO reached VALUES ('app', 'topic', 'group', 0, x'0003',"
+    " row_checksum('app', 'topic', 'group', 0, x'0003'));"
+    "INSERT INTO deliveries VALUES"
+    " (1, 'run', 1, '0123456789abcdef', 1, 'app', 'hrn:catalog', 'layer', 'group', 'topic', 0, 1, 100, 0, 0,"
+    " x'00010564', row_checksum('run', 1, '0123456789abcdef', 'app', 'hrn:catalog', 'layer', 'group', "
+    "'topic',"
+    " 0, 1, 100, 0, 0, x'00010564')),"
+    " (2, 'run', 2, '0123456789abcdef', 0, 'app', 'hrn:catalog', 'layer', 'group', 'topic', 0, 1, 100, 0, 0,"
+    " x'00020564', row_checksum('run', 2, '0123456789abcdef', 'app', 'hrn:catalog', 'layer', 'group', "
+    "'topic',"
+    " 0, 1, 100, 0, 0, x'00020564'));";
+
+static void run_sql(const char *file, const char *sql)
+{
+    sqlite3 *db;
+    assert_int_equal(sqlite3_open(file, &db), SQLITE_OK);
+    assert_int_equal(gw_rows_add_checksum(db, NULL), SL_OK);
+    assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_close(db), SQLITE_OK);
+}
+
+static int64_t ask(const char *file, const char *sql)
+{
+    sqlite3 *db;
+    int64_t number = -1;
+    assert_int_equal(sqlite3_open(file, &db), SQLITE_OK);
+    assert_int_equal(gw_db_run(db, sql, gw_db_read_number, &number, NULL, NULL, ""), SL_OK);
+    sqlite3_close(db);
+    return number;
+}
+
+/* Its directory has one of version 1, to which that was done; file: its name. */
+static void begin_old(struct fixture *fixture, const char *damage, char file[100])
+{
+    char command[100];
+    gw_ledger_close(&fixture->ledger);
+    snprintf(command, sizeof command, "rm -r %s/*", fixture->directory);
+    assert_int_equal(system(command), 0);
+    snprintf(file, 100, "%s/ledger.db", fixture->directory);
+    run_sql(file, version_1);
+    run_sql(file, damage);
+    open_ledger(fixture, 0);
+}
+
+static size_t copies(const struct fixture *fixture, char found[200])
+{
+    size_t count = 0;
+    DIR *files = opendir(fixture->directory);
+    assert_non_null(files);
+    for (struct dirent *entry; (entry = readdir(files));)
+        if (!strncmp(entry->d_name, "ledger.db.v1-", 13)) {
+            snprintf(found, 200, "%s/%.100s", fixture->directory, entry->d_name);
+            count++;
+        }
+    closedir(files);
+    return count;
+}
+
+static void an_older_ledger_is_upgraded_with_a_copy(void **state)
+{
+    struct fixture *fixture = *state;
+    char file[100], copy[200], why[GW_LEDGER_WHY];
+    begin_old(fixture, "", file);
+    assert_true(gw_ledger_available(fixture->ledger, why));
+    struct sums sums = read_all(fixture);
+    assert_int_equal(sums.usage.messages_out, 3);
+    assert_int_equal(sums.listed, 2); /* what was open is unconfirmed now */
+    deliver(fixture, 0);              /* again: nothing of it counts */
+    assert_int_equal(ask(file, "PRAGMA user_version"), 2);
+    assert_int_equal(copies(fixture, copy), 1);
+    assert_int_equal(ask(copy, "PRAGMA user_version"), 1);
+    assert_int_equal(ask(copy, "SELECT count(*) FROM deliveries WHERE state = 0"), 1);
+    gw_ledger_close(&fixture->ledger);
+    open_ledger(fixture, 0);
+    assert_true(gw_ledger_available(fixture->ledger, why));
+    assert_int_equal(ask(file, "SELECT sum(messages_out) FROM usage"), 3);
+    assert_int_equal(
+        ask(file, "SELECT count(*) FROM meta WHERE name = 'node' AND value = '0123456789abcdef'"), 1);
+    assert_int_equal(copies(fixture, copy), 1);
+}
+
+static void a_damaged_older_ledger_is_not_upgraded(void **state)
+{
+    struct fixture *fixture = *state;
+    static const char *const damages[] = {"UPDATE usage SET bytes_out = 299",
+                                          "UPDATE reached SET ranges = x'0009'",
+                                          "UPDATE deliveries SET again = 1 WHERE id = 2"};
+    char file[100], copy[200], why[GW_LEDGER_WHY];
+    for (size_t i = 0; i < sizeof damages / sizeof *damages; i++) {
+        begin_old(fixture, damages[i], file);
+        assert_false(gw_ledger_available(fixture->ledger, why));
+        assert_non_null(strstr(why, "damaged"));
+        assert_int_equal(copies(fixture, copy), 0);
+        assert_int_equal(ask(file, "PRAGMA user_version"), 1);
+    }
+    begin_old(fixture, "CREATE TABLE meta_1 (a)", file); /* it fails half way */
+    assert_false(gw_ledger_available(fixture->ledger, why));
+    assert_int_equal(copies(fixture, copy), 0);
+    assert_int_equal(ask(file, "PRAGMA user_version"), 1);
+    assert_int_equal(ask(file, "SELECT hour FROM clocks"), 1000000);
+}
+
+/* Bytes of the file itself, as a disk may change them: SQLite sees no fault in it. */
+static void a_byte_that_changed_is_found(void **state)
+{
+    struct fixture *fixture = *state;
+    static const char *const places[][2] = {{"0123456789abcdef", "\"meta\" are damaged"},
+                                            {"app\x0f\x42\x40", "\"clocks\" are damaged"}};
+    char file[100], why[GW_LEDGER_WHY], bytes[16];
+    for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
+        begin_old(fixture, "DELETE FROM deliveries", file);
+        gw_ledger_close(&fixture->ledger);
+        size_t size = strlen(places[i][0]), changed = 0;
+        FILE *raw = fopen(file, "r+b");
+        assert_non_null(raw);
+        for (long at = 0; !fseek(raw, at, SEEK_SET) && fread(bytes, size, 1, raw) == 1; at++)
+            if (!memcmp(bytes, places[i][0], size)) {
+                assert_int_equal(fseek(raw, at, SEEK_SET), 0);
+                assert_int_equal(fputc(bytes[0] ^ 1, raw), bytes[0] ^ 1);
+                changed++;
+            }
+        assert_int_equal(fclose(raw), 0);
+        assert_true(changed > 0);
+        assert_int_equal(
+            ask(file, "SELECT count(*) FROM pragma_integrity_check WHERE integrity_check = 'ok'"), 1);
+        open_ledger(fixture, 0);
+        assert_false(gw_ledger_available(fixture->ledger, why));
+        assert_non_null(strstr(why, places[i][1]));
+    }
+}
+
 static void events_come_back_from_the_topic(void **state)
 {
     (void)state;
@@ -424,4 +584,7 @@ CASES_MAIN(cmocka_unit_test(what_was_packed_is_read_as_it_was_gathered),
            cmocka_unit_test_setup_teardown(pages_follow_each_other, setup, teardown),
            cmocka_unit_test_setup_teardown(everybody_is_read_his_own, setup, teardown),
            cmocka_unit_test_setup_teardown(a_statement_is_of_one_moment, setup, teardown),
+           cmocka_unit_test_setup_teardown(an_older_ledger_is_upgraded_with_a_copy, setup, teardown),
+           cmocka_unit_test_setup_teardown(a_damaged_older_ledger_is_not_upgraded, setup, teardown),
+           cmocka_unit_test_setup_teardown(a_byte_that_changed_is_found, setup, teardown),
            cmocka_unit_test(events_come_back_from_the_topic))

@@ -13,6 +13,7 @@
 #include "gateway/broker/broker.h"
 #include "gateway/broker/brokers.h"
 #include "gateway/ledger/internal.h"
+#include "gateway/ledger/rows.h"
 #include "gw_scratch.h"
 
 #include <librdkafka/rdkafka_mock.h> /* needs rdkafka.h before it */
@@ -220,6 +221,7 @@ static void change(struct fixture *fixture, const char *sql)
     snprintf(name, sizeof name, "%s/ledger.db", fixture->directory);
     assert_int_equal(sqlite3_open(name, &db), SQLITE_OK);
     sqlite3_busy_timeout(db, 10000);
+    assert_int_equal(gw_rows_add_checksum(db, NULL), SL_OK);
     if (sqlite3_exec(db, sql, NULL, NULL, NULL))
         fail_msg("%s", sqlite3_errmsg(db));
     sqlite3_close(db);
@@ -316,13 +318,15 @@ static void a_topic_that_has_lost_events_is_told(void **state)
     deliver(fixture);
     write_sign(fixture, 1);
     gw_ledger_close(&fixture->ledger);
-    change(fixture, "UPDATE meta SET value = 1000 WHERE name LIKE 'offset of %'");
+    change(
+        fixture,
+        "UPDATE meta SET value = 1000, checksum = row_checksum(name, '1000') WHERE name LIKE 'offset of %'");
     open_ledger(fixture);
     do
         assert_false(gw_ledger_available(fixture->ledger, why));
     while (!strstr(why, "has no offset 1000"));
     gw_ledger_close(&fixture->ledger);
-    change(fixture, "UPDATE meta SET value = 'begin' WHERE name LIKE 'offset of %'");
+    change(fixture, "UPDATE meta SET value = 'begin', checksum = NULL WHERE name LIKE 'offset of %'");
     open_ledger(fixture);
     write_sign(fixture, 2);
     assert_int_equal(read_all(fixture).usage.messages_out, 3);
