@@ -19,13 +19,26 @@ static sl_status fail(struct question *question, sl_error *error)
     return sl_error_set(error, SL_IO, "the ledger cannot be read: SQLite: %s", sqlite3_errmsg(question->db));
 }
 
-static sl_status begin(const struct gw_ledger *ledger, struct question *question, sl_error *error)
+/* Where the log is a topic: what ledger.db does not take of it would be missing. */
+static sl_status check_folding(struct gw_ledger *ledger, sl_error *error)
+{
+    sl_status status = SL_OK;
+    pthread_mutex_lock(&ledger->lock);
+    if (ledger->kafka && ledger->failing & GW_LEDGER_FOLDING)
+        status = sl_error_set(error, SL_UNAVAILABLE, "ledger.db does not take what its topic has: %s",
+                              ledger->why);
+    pthread_mutex_unlock(&ledger->lock);
+    return status;
+}
+
+static sl_status begin(struct gw_ledger *ledger, struct question *question, sl_error *error)
 {
     *question = (struct question){.db = NULL};
     sl_buffer_init(&question->sql, SQL_MAX);
     if (!ledger->running)
         return sl_error_set(error, SL_UNAVAILABLE, "%s", ledger->why);
-    sl_status status = ledger->folder ? gw_folder_catch_up(ledger->folder, error) : SL_OK;
+    sl_status status =
+        ledger->folder ? gw_folder_catch_up(ledger->folder, error) : check_folding(ledger, error);
     if (status)
         return status;
     if (sqlite3_open_v2(ledger->store.path, &question->db, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, NULL))

@@ -305,7 +305,12 @@ static void what_is_rolled_back_is_read_again(void **state)
     deliver(fixture);
     wait_available(fixture, false);
     assert_int_equal(volume(fixture), 0);
+    const struct gw_usage_filter filter = {.to_hour = INT64_MAX};
+    struct sums sums; /* they would be too low */
+    assert_int_equal(gw_ledger_read_usage(fixture->ledger, &filter, NULL, add_line, &sums, NULL),
+                     SL_UNAVAILABLE);
     change(fixture, "ALTER TABLE away RENAME TO meta");
+    wait_available(fixture, true);
     write_sign(fixture, 2);
     assert_int_equal(read_all(fixture).usage.messages_out, 3);
     assert_int_equal(volume(fixture), 300);
