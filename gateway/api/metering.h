@@ -38,7 +38,7 @@ void gw_meter_blob_in(struct gw_meter *meter, int64_t bytes);
 void gw_meter_blob_out(struct gw_meter *meter, int64_t bytes);
 /* Records that are in the answer, for a group (its name in Kafka). False: no memory; nothing was noted. */
 void gw_meter_group(struct gw_meter *meter, const char *group);
-bool gw_meter_reserve(struct gw_meter *meter); /* room for one more record */
+bool gw_meter_reserve(struct gw_meter *meter); /* room for one more record; the first time, for thousands */
 void gw_meter_record(struct gw_meter *meter, sl_offset offset, size_t bytes);
 /* The record that is noted next is the first of its partition's since that offset; without memory for it that
  * is not said. */

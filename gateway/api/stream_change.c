@@ -64,7 +64,7 @@ static void count_again(struct changing *call)
         return;
     call->counted = true;
     for (size_t i = 0; i < change->sought_count && fits; i++)
-        fits = gw_meter_seek(call->meter, call->sought[i]);
+        fits = gw_meter_seek(call->meter, call->sought[i]); /* there is room: see start */
     gw_meter_submit(call->meter);
 }
 
@@ -128,6 +128,14 @@ static void start(struct changing *call)
     call->change.sought = call->sought;
     call->meter = gw_request_meter(call->request);
     gw_meter_group(call->meter, gw_subscription_group(subscription));
+    bool seeks = call->change.kind >= GW_SEEK && call->change.kind <= GW_SEEK_TIME;
+    if (seeks && !gw_meter_reserve(call->meter)) { /* before it is done: then where it goes is noted, too */
+        gw_respond_error(call->request, 503, "out-of-memory", "the gateway is out of memory",
+                         "send again later");
+        gw_subscription_unlink(subscription);
+        changing_free(call);
+        return;
+    }
     gw_subscription_change(&call->change);
 }
 
