@@ -7,8 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define BURST_US 1000000 /* so far ahead of what is paid for may be gone */
-#define QUANTUM  65536   /* bytes of an application's turn */
+#define SECOND_US 1000000
+#define BURST_US  SECOND_US /* so far ahead of what is paid for may be gone */
+#define QUANTUM   65536     /* bytes of an application's turn */
 
 struct gw_throttler {
     struct gw_loop *home;
@@ -70,6 +71,11 @@ void gw_throttler_set(struct gw_throttler *throttler, bool kept, int64_t max_wai
 bool gw_throttler_kept(const struct gw_throttler *throttler)
 {
     return throttler && atomic_load(&throttler->kept);
+}
+
+int64_t gw_throttler_longest_us(const struct gw_throttler *throttler)
+{
+    return throttler ? atomic_load_explicit(&throttler->max_wait_us, memory_order_relaxed) : INT64_MAX;
 }
 
 void gw_throttle_set_rate(struct gw_throttle *throttle, int64_t rate)
@@ -313,22 +319,52 @@ static int64_t expected_us(const struct gw_throttle *throttle, const char *accou
     return (debt_us > 0 ? debt_us : 0) + cost_us(ahead, rate);
 }
 
+/* How long what comes now would wait; below 0: it has time. */
+static int64_t wait_us(struct gw_throttler *throttler, struct gw_throttle *throttle, const char *account,
+                       int64_t rate)
+{
+    int64_t now_us = throttler->clock_us();
+    if (!atomic_load_explicit(&throttle->waiting, memory_order_relaxed))
+        return atomic_load_explicit(&throttle->paid_us, memory_order_relaxed) - now_us - BURST_US;
+    pthread_mutex_lock(&throttler->lock);
+    int64_t expected = expected_us(throttle, account, rate, now_us);
+    pthread_mutex_unlock(&throttler->lock);
+    return expected;
+}
+
 int gw_throttle_full(struct gw_throttler *throttler, struct gw_throttle *throttle, const char *account,
                      int64_t waited_us)
 {
     int64_t rate = gw_throttle_rate(throttler, throttle);
     if (!rate)
         return 0;
-    int64_t max_us = atomic_load_explicit(&throttler->max_wait_us, memory_order_relaxed);
-    int64_t now_us = throttler->clock_us(), wait_us;
-    if (!atomic_load_explicit(&throttle->waiting, memory_order_relaxed)) {
-        wait_us = atomic_load_explicit(&throttle->paid_us, memory_order_relaxed) - now_us - BURST_US;
-    } else {
-        pthread_mutex_lock(&throttler->lock);
-        wait_us = expected_us(throttle, account, rate, now_us);
-        pthread_mutex_unlock(&throttler->lock);
-    }
-    return wait_us > 0 && wait_us > max_us - waited_us ? (int)(wait_us / 1000000) + 1 : 0;
+    int64_t own_us = wait_us(throttler, throttle, account, rate);
+    return own_us > 0 && own_us > gw_throttler_longest_us(throttler) - waited_us
+               ? (int)(own_us / SECOND_US) + 1
+               : 0;
+}
+
+int gw_throttle_over(struct gw_throttler *throttler, struct gw_throttle *throttle, const char *account,
+                     int64_t bytes, int64_t waited_us)
+{
+    int64_t rate = gw_throttle_rate(throttler, throttle);
+    if (!rate)
+        return 0;
+    int64_t before_us = wait_us(throttler, throttle, account, rate);
+    if (before_us <= 0)
+        return 0;
+    int64_t over_us = before_us + cost_us(bytes, rate) + waited_us - gw_throttler_longest_us(throttler);
+    if (over_us > before_us)
+        over_us = before_us; /* with nothing before it, it goes */
+    return over_us > 0 ? (int)((over_us - 1) / SECOND_US) + 1 : 0;
+}
+
+int64_t gw_throttle_most(const struct gw_throttler *throttler, const struct gw_throttle *throttle)
+{
+    int64_t rate = gw_throttle_rate(throttler, throttle);
+    double most =
+        rate ? (double)rate * ((double)gw_throttler_longest_us(throttler) + BURST_US) / SECOND_US : 1e18;
+    return most < 1e18 ? (int64_t)most : INT64_MAX;
 }
 
 static void enter_slowly(struct gw_throttler *throttler, struct gw_throttle *throttle, struct gw_pass *pass)

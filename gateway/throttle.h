@@ -73,6 +73,15 @@ bool gw_throttle_enter(struct gw_throttler *throttler, struct gw_throttle *throt
  * to: the seconds until there is room again; 0: no. Any thread. */
 int gw_throttle_full(struct gw_throttler *throttler, struct gw_throttle *throttle, const char *account,
                      int64_t waited_us);
+/* The same of so many bytes that come together: what waits before them and what they are themselves. What
+ * need not wait goes, however large. The seconds until they would go in time. */
+int gw_throttle_over(struct gw_throttler *throttler, struct gw_throttle *throttle, const char *account,
+                     int64_t bytes, int64_t waited_us);
+/* The most bytes that may go together: what is gone at once, and what the longest wait is for. INT64_MAX:
+ * unlimited. Any thread. */
+int64_t gw_throttle_most(const struct gw_throttler *throttler, const struct gw_throttle *throttle);
+/* The longest that anybody should have to wait; INT64_MAX: for ever. Any thread. */
+int64_t gw_throttler_longest_us(const struct gw_throttler *throttler);
 /* Gives up waiting. False: it was granted meanwhile, and granted is called on its loop all the same. Any
  * thread. */
 bool gw_throttle_leave(struct gw_throttler *throttler, struct gw_pass *pass);

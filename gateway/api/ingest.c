@@ -397,7 +397,11 @@ static size_t data(struct gw_request *request, const char *piece, size_t size)
     if (is_batch(request))
         return gw_batch_data(request, piece, size);
     struct single *single = gw_request_data(request);
-    if ((int64_t)size > single->gateway->max_body - single->uploaded - (int64_t)single->body.size) {
+    if (single->intake.held_up && gw_request_is_deserted(request)) {
+        refuse(single, 429, "throttled",
+               "the client has gone while its message waited for the layer's throughput",
+               GW_SEND_LESS); /* for the log */
+    } else if ((int64_t)size > single->gateway->max_body - single->uploaded - (int64_t)single->body.size) {
         refuse_size(single);
     } else if (!gw_intake_pay(&single->intake, single->layer, size)) {
         return 0;

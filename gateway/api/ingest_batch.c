@@ -1,6 +1,7 @@
 /*
  * A batch: CBOR records, produced while the body arrives. What is not acknowledged is bounded: the body is
- * paused meanwhile. The answer has a result for each record, in order.
+ * paused meanwhile. The answer has a result for each record, in order. What the layer's throughput has no
+ * room for in time is refused record by record, and not written; nor is what nobody waits for any more.
  *
  * Everything runs on the request's loop; the reports of writes outlive a request whose client has gone, so
  * the batch goes with whichever comes last.
@@ -78,7 +79,10 @@ struct batch {
     struct gw_timer retry;
     unsigned long long count, max;
     bool paused, stopped, whole; /* stopped: the rest of the body is not looked at; whole: its end has come */
-    int64_t give_up_ms;          /* while Kafka's queue is full; 0: it is not */
+    bool waited;                 /* it was paused at all */
+    bool throttled;              /* what comes now is refused, as room says */
+    struct gw_intake_answer room;
+    int64_t give_up_ms; /* while Kafka's queue is full; 0: it is not */
     char prefix[PREFIX_DIGITS + 1];
 };
 
@@ -206,7 +210,14 @@ static void finish(struct batch *batch)
         gw_respond_error(request, 503, "out-of-memory",
                          "the gateway has no memory for the results; the messages may be in the layer",
                          "send smaller batches");
-    } else if (!batch->answer.size) {
+        return;
+    }
+    if (batch->throttled) {
+        char after_s[12];
+        snprintf(after_s, sizeof after_s, "%d", batch->room.after_s);
+        (void)gw_respond_header(request, "Retry-After", after_s); /* without memory the client chooses */
+    }
+    if (!batch->answer.size) {
         gw_respond(request, 200, SL_MEDIA_CBOR_SEQ, "", 0, NULL, NULL);
     } else {
         gw_respond_buffer(request, 200, SL_MEDIA_CBOR_SEQ, &batch->answer);
@@ -225,6 +236,15 @@ static void go_on(struct batch *batch)
     batch->paused = false;
     gw_timer_cancel(batch->loop, &batch->retry);
     gw_request_continue(batch->request);
+}
+
+/* It has waited for the layer's throughput as long as it may: the rest is refused. */
+static void overdue(struct gw_timer *timer)
+{
+    struct batch *batch = (struct batch *)(void *)((char *)timer - offsetof(struct batch, retry));
+    gw_intake_give_up(&batch->intake);
+    if (batch->request)
+        gw_request_continue(batch->request);
 }
 
 static void retry(struct gw_timer *timer)
@@ -458,6 +478,7 @@ static bool produce(struct batch *batch, struct record *record)
 static bool write_record(struct batch *batch)
 {
     struct record *record = batch->held ? batch->held : record_new(batch);
+    bool begun = batch->held != NULL; /* it was paid for */
     batch->held = NULL;
     if (!record) {
         batch->stopped = batch->answer.failed = true;
@@ -466,8 +487,12 @@ static bool write_record(struct batch *batch)
     int http;
     const char *code;
     bool wait;
-    const char *fault = find_fault(batch, record, &http, &code, &wait);
-    if (fault) {
+    bool throttled = batch->throttled && !begun;
+    const char *fault = throttled ? batch->room.why : find_fault(batch, record, &http, &code, &wait);
+    if (throttled) {
+        (void)name_trace(batch, record);
+        fail(record, 429, "throttled", fault);
+    } else if (fault) {
         settle(batch, record, false);
         fail(record, http, code, fault);
     } else if (!wait && record->asked && !record->first) { /* a repeat */
@@ -559,7 +584,7 @@ static size_t step(struct batch *batch, struct sl_arena *arena, const char *data
 
 static void pause(struct batch *batch)
 {
-    batch->paused = true;
+    batch->paused = batch->waited = true;
     /* Nothing of this batch will be acknowledged that could wake it: others fill the queue. */
     if (!batch->unacknowledged && !batch->waiting) {
         batch->retry.run = retry;
@@ -568,11 +593,55 @@ static void pause(struct batch *batch)
     }
 }
 
+/* Pays for the next bytes. False: they are to wait. */
+static bool pay(struct batch *batch, size_t size)
+{
+    if (batch->stopped || batch->throttled)
+        return true;
+    switch (gw_intake_take(&batch->intake, batch->layer, size, &batch->room)) {
+    case GW_INTAKE_GOES:
+        if (!batch->paused)
+            gw_timer_cancel(batch->loop, &batch->retry);
+        break;
+    case GW_INTAKE_WAITS:
+        batch->waited = true;
+        batch->retry.run = overdue;
+        /* Without memory for the timer it waits as long as was expected. */
+        if (batch->room.due_ms < INT64_MAX)
+            (void)gw_timer_set(batch->loop, &batch->retry, batch->room.due_ms);
+        return false;
+    case GW_INTAKE_FULL:
+        batch->throttled = batch->count > 0;
+        if (batch->throttled)
+            break;
+        if (batch->held || batch->partial.size) { /* the first one's: one goes, however large */
+            gw_intake_owe(&batch->intake, size);
+            break;
+        }
+        batch->stopped = true; /* nothing of it was taken */
+        gw_respond_error_after(batch->request, 429, "throttled", batch->room.why, GW_SEND_LESS,
+                               batch->room.after_s);
+        break;
+    }
+    return true;
+}
+
+/* Its client has gone while it waited: nobody would know what is written from now on. */
+static bool abandoned(struct batch *batch)
+{
+    if (!batch->waited || !gw_request_is_deserted(batch->request))
+        return false;
+    batch->stopped = true;
+    gw_intake_give_up(&batch->intake);
+    return true;
+}
+
 size_t gw_batch_data(struct gw_request *request, const char *data, size_t size)
 {
     struct batch *batch = gw_request_data(request);
-    if (!batch->stopped && !gw_intake_pay(&batch->intake, batch->layer, size))
+    if (!abandoned(batch) && !pay(batch, size) && !abandoned(batch))
         return 0;
+    bool paid = !batch->stopped && !batch->throttled;
     struct sl_arena *arena = sl_arena_create();
     size_t taken = 0;
     if (!arena)
@@ -587,7 +656,8 @@ size_t gw_batch_data(struct gw_request *request, const char *data, size_t size)
         }
     }
     sl_arena_destroy(arena);
-    gw_intake_untaken(&batch->intake, size - taken);
+    if (paid)
+        gw_intake_untaken(&batch->intake, size - taken);
     return batch->stopped ? size : taken;
 }
 
@@ -612,13 +682,18 @@ void gw_batch_begin(struct gw_request *request, struct gw_layer *layer)
     } else if (!(batch = calloc(1, sizeof *batch)) || !sl_random_hex(batch->prefix, PREFIX_DIGITS)) {
         gw_respond_error(request, 503, "out-of-memory", "the gateway is out of memory", "send again later");
     }
-    if (!batch || !*batch->prefix || !gw_intake_admits(request, layer)) {
+    int64_t whole = 0; /* without a length: not known */
+    const char *length = gw_request_header(request, "Content-Length");
+    if (length && !sl_parse_int(length, 0, INT64_MAX, &whole))
+        whole = 0;
+    if (!batch || !*batch->prefix || !gw_intake_admits_batch(request, layer, whole)) {
         free(batch);
         gw_layer_unlink(layer);
         return;
     }
     batch->ingest.batch = true;
     gw_intake_begin(&batch->intake, request);
+    batch->intake.whole = whole;
     batch->request = request;
     batch->gateway = gateway;
     batch->loop = gw_request_loop(request);

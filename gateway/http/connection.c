@@ -26,16 +26,21 @@ static bool tcp_info_of(const struct gw_connection *connection, struct tcp_info 
     return !getsockopt(connection->watch.fd, IPPROTO_TCP, TCP_INFO, info, &size);
 }
 
+bool gw_connection_has_left(const struct gw_connection *connection)
+{
+    struct tcp_info info;
+    return connection->hung_up || !tcp_info_of(connection, &info) || info.tcpi_state == TCP_STATE_CLOSED ||
+           info.tcpi_state == TCP_STATE_CLOSE_WAIT;
+}
+
 bool gw_connection_is_deserted(const struct gw_connection *connection, bool ask)
 {
     char byte;
-    struct tcp_info info;
     if (connection->hung_up || !ask)
         return connection->hung_up;
     /* Under TLS the client's farewell lies unread before the end, so that only TCP itself knows. */
     if (connection->tls)
-        return !tcp_info_of(connection, &info) || info.tcpi_state == TCP_STATE_CLOSED ||
-               info.tcpi_state == TCP_STATE_CLOSE_WAIT;
+        return gw_connection_has_left(connection);
     return recv(connection->watch.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
 }
 
@@ -145,6 +150,8 @@ static void hung_up(struct gw_watch *watch)
         look_by(connection, connection->loop->now_ms + END_MS);
     if (connection->streaming)
         gw_stream_hung_up(connection->streaming);
+    if (connection->paused) /* whoever has it wait looks whether somebody still wants it */
+        gw_request_continue(connection->paused);
 }
 
 static struct gw_connection *connection_new(struct gw_loop *loop, struct MHD_Connection *mhd)

@@ -49,10 +49,11 @@ struct gw_connection {
     enum gw_wait wait;
     uint64_t moved; /* body: bytes that came since the rate was looked at; answer: see acknowledged */
     enum gw_surplus surplus;
-    bool hung_up;             /* the client has closed its side */
-    bool end_shown;           /* and libmicrohttpd knows */
-    bool in_order;            /* it closed after it had taken all that had come, as far as TCP tells */
-    struct gw_hold *unproved; /* of the last answer: whether it has arrived is not known yet; NULL: none */
+    bool hung_up;              /* the client has closed its side */
+    bool end_shown;            /* and libmicrohttpd knows */
+    bool in_order;             /* it closed after it had taken all that had come, as far as TCP tells */
+    struct gw_hold *unproved;  /* of the last answer: whether it has arrived is not known yet; NULL: none */
+    struct gw_request *paused; /* whose body waits */
     struct gw_request *streaming;
     struct gw_address *address;            /* NULL: not counted */
     unsigned char remote[GW_ADDRESS_SIZE]; /* its address */
@@ -75,6 +76,8 @@ void gw_connection_wait(struct gw_connection *connection, enum gw_wait wait);
  * nothing: one that has read its answer may close at once. ask: where somebody wants to know whether the
  * answer arrives, the socket itself is asked; what the loop was told may be a moment old. */
 bool gw_connection_is_deserted(const struct gw_connection *connection, bool ask);
+/* The same before all that it has sent is read. */
+bool gw_connection_has_left(const struct gw_connection *connection);
 /* Bytes that the client's side has acknowledged, all in all; 0: nobody knows. */
 uint64_t gw_connection_acknowledged(const struct gw_connection *connection);
 /* After the answer: whether the client's side has refused it. */

@@ -409,6 +409,7 @@ static void give_piece(struct gw_request *request, const char *data, size_t *siz
         *size -= request->route->route->data(request, data, *size);
         if (*size && !request->answered) {
             request->paused = true;
+            request->peer->paused = request;
             gw_connection_wait(request->peer, GW_WAIT_OURS);
             MHD_suspend_connection(request->connection);
             return;
@@ -545,8 +546,10 @@ void gw_mhd_completed(void *opaque, struct MHD_Connection *connection, void **co
     gw_hold_request_ended(request, whole && !gone);
     if (request->sent)
         request->sent(request->sent_opaque, whole && !gone && !request->held_back);
-    if (request->peer)
+    if (request->peer) {
+        request->peer->paused = NULL;
         gw_connection_wait(request->peer, GW_WAIT_IDLE);
+    }
     if (request->free_data)
         request->free_data(request->data);
     gw_request_note_end(request, whole);
@@ -575,6 +578,11 @@ int64_t gw_request_untaken(const struct gw_request *request)
     return taken < request->answer_bytes ? (int64_t)(request->answer_bytes - taken) : 0;
 }
 
+bool gw_request_is_deserted(const struct gw_request *request)
+{
+    return request->gone || !request->peer || gw_connection_has_left(request->peer);
+}
+
 static void resume_body(struct gw_task *task)
 {
     struct gw_request *request =
@@ -583,6 +591,7 @@ static void resume_body(struct gw_task *task)
     atomic_fetch_sub(&request->posts, 1);
     if (request->paused && !request->gone) {
         request->paused = false;
+        request->peer->paused = NULL;
         gw_connection_wait(request->peer, GW_WAIT_BODY);
         request->loop->run_mhd = true;
         MHD_resume_connection(request->connection);

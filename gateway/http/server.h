@@ -243,6 +243,9 @@ void *gw_request_data(const struct gw_request *request);
  * request may end at any time on its loop (the client is gone: free_data tells), so other threads must leave
  * it alone then. */
 void gw_request_continue(struct gw_request *request);
+/* Of one whose body was paused: whether its client has closed its side meanwhile, so that nobody will read
+ * the answer. A paused body goes on by itself then, to be asked. Its loop's thread. */
+bool gw_request_is_deserted(const struct gw_request *request);
 
 /*
  * Answering: any thread, once. The body's ownership passes to the server: release(release_opaque) is called

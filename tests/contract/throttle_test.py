@@ -8,10 +8,12 @@ import urllib.parse
 
 import streamlayer
 from accounts import Accounts
+from ingest_test import cbor, uncbor
 from streamlayer import Platform, Running, TestCase, wait_for
 
 RATE = 100 * 1024
 TEXT = {"Content-Type": "text/plain"}
+CBOR = {"Content-Type": "application/cbor-seq"}
 
 
 class Throttle(TestCase):
@@ -34,6 +36,76 @@ class Throttle(TestCase):
 
     def send(self, platform, hrn, size):
         return platform.post(f"/ingest/v1/catalogs/{hrn}/layers/slow", b"x" * size, headers=TEXT)
+
+    def send_batch(self, platform, hrn, count, size, chunked=False):
+        """Records, in a body of a length that is told, or in chunks."""
+        records = [cbor({1: "k", 2: b"x" * size, 4: f"t-{number}"}) for number in range(count)]
+        return platform.post(f"/ingest/v1/catalogs/{hrn}/layers/slow", iter(records) if chunked else b"".join(records),
+                             headers=CBOR)
+
+    def expect_taken_in_part(self, platform, hrn, answer, count):
+        self.assertEqual(answer.status, 200, answer.text)
+        results = uncbor(answer.body)
+        self.assertEqual([each[2] for each in results], [f"t-{number}" for number in range(count)])
+        taken = [each[1] for each in results].count(200)
+        self.assertEqual([each[1] for each in results], [200] * taken + [429] * (count - taken))
+        self.assertEqual({each.get(5) for each in results[taken:]}, {"throttled"})
+        self.assertIn(taken, range(1, count))
+        self.assertGreater(int(answer.headers["retry-after"]), 0)
+        self.assertEqual(sum(self.ends(platform, hrn)), taken)
+
+    def test_a_batch_that_would_wait_too_long_is_refused_before_it_is_read(self):
+        platform, hrn = self.start("-D", "streamlayer.gateway.limits.throttle-wait=10s")
+        self.assertEqual(self.send(platform, hrn, 8 * RATE).status, 200)
+        for chunked in (False, True):
+            if chunked:  # whose size nobody knows: what waits before it is too much by itself
+                self.assertEqual(self.send_batch(platform, hrn, 1, RATE // 2).status, 200)
+                self.assertEqual(self.send(platform, hrn, 19 * RATE).status, 200)
+            before = sum(self.ends(platform, hrn))
+            refused = self.send_batch(platform, hrn, 90, RATE // 10, chunked)
+            self.assertEqual((refused.status, refused.json()["code"]), (429, "throttled"), refused.text)
+            self.assertGreater(int(refused.headers["retry-after"]), 0)
+            self.assertEqual(sum(self.ends(platform, hrn)), before)
+        self.assertEqual(platform.metric('streamlayer_limit_reached_total{limit="throttle-wait"}'), 2)
+
+    def test_of_a_batch_larger_than_the_layer_takes_in_time_the_rest_is_refused(self):
+        platform, hrn = self.start("-D", "streamlayer.gateway.limits.throttle-wait=1s")
+        self.expect_taken_in_part(platform, hrn, self.send_batch(platform, hrn, 60, RATE // 10), 60)
+
+    def test_of_a_batch_in_chunks_what_would_wait_too_long_is_refused(self):
+        platform, hrn = self.start("-D", "streamlayer.gateway.limits.throttle-wait=1s")
+        self.expect_taken_in_part(platform, hrn, self.send_batch(platform, hrn, 60, RATE // 10, chunked=True), 60)
+
+    def test_one_record_of_a_batch_always_goes(self):
+        platform, hrn = self.start("-D", "streamlayer.gateway.limits.throttle-wait=0ms")
+        answer = self.send_batch(platform, hrn, 2, 9 * RATE)
+        self.assertEqual([each[1] for each in uncbor(answer.body)], [200, 429])
+
+    def test_what_waits_for_a_client_that_has_gone_is_not_written(self):
+        platform, hrn = self.start()
+        self.assertEqual(self.send(platform, hrn, 18 * RATE).status, 200)
+        parts = urllib.parse.urlsplit(f"{platform.url}/ingest/v1/catalogs/{hrn}/layers/slow")
+        for content_type, body in ((CBOR, cbor({1: "k", 2: b"gone"}) * 3), (TEXT, b"gone")):
+            client = socket.create_connection((parts.hostname, parts.port))
+            client.sendall(f"POST {parts.path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {platform.token}\r\n"
+                           f"Content-Type: {content_type['Content-Type']}\r\nContent-Length: {len(body)}\r\n\r\n"
+                           .encode() + body)
+            wait_for(lambda: self.throttled(platform, hrn, "in", "waiting") == 1, 30, "nobody waits at the throttle")
+            client.close()
+            wait_for(lambda: self.throttled(platform, hrn, "in", "waiting") == 0, 30, "it waits for nobody")
+        self.assertEqual(self.send(platform, hrn, 10).status, 200)  # behind them, had they gone on waiting
+        self.assertEqual(sum(self.ends(platform, hrn)), 2)
+
+    def test_the_client_library_keeps_to_the_layers_throughput(self):
+        """A producer over HTTP that has more than the layer takes: all of it comes, once, at the layer's rate."""
+        platform, hrn = self.start()
+        lines = "".join(f"{number:06} {'x' * 992}\n" for number in range(3000))
+        done = platform.cli("-D", "here.platform.data-client.stream.connector.producer=http-connector",
+                            "produce", hrn, "slow", "-v", input=lines.encode())
+        self.assertIn(b"produced 3000 messages", done.stderr)
+        self.assertNotIn(b"timed out", done.stderr)
+        self.assertEqual(sum(self.ends(platform, hrn)), 3000)
+        self.assertEqual(platform.metric("streamlayer_repeats_answered_total"), 0)
 
     def test_throughput_is_kept_and_nothing_is_lost(self):
         platform, hrn = self.start()

@@ -229,6 +229,30 @@ static void too_long_a_wait_is_told(void **state)
     assert_int_equal(full("b"), 0);
 }
 
+static int over(const char *account, int64_t bytes, int64_t waited_us)
+{
+    return gw_throttle_over(bench->throttler, &bench->throttle, account, bytes, waited_us);
+}
+
+/* The longest wait is 20 s, and a second's worth goes at once. */
+static void what_comes_together_counts_as_a_whole(void **state)
+{
+    (void)state;
+    assert_int_equal(gw_throttle_most(bench->throttler, &bench->throttle), 21 * RATE);
+    assert_int_equal(over("a", 1000 * RATE, 0), 0); /* nothing is before it */
+    assert_true(enter(0, "a", 11 * RATE));
+    assert_int_equal(over("a", 10 * RATE, 0), 0);
+    assert_int_equal(over("a", 10 * RATE + 1, 0), 1);
+    assert_int_equal(over("a", 13 * RATE, 0), 3);
+    assert_int_equal(over("a", 10 * RATE, 2 * SECOND), 2);
+    assert_int_equal(over("a", 1000 * RATE, 0), 10); /* then it is the first */
+    assert_false(enter(1, "a", 5 * RATE));
+    assert_int_equal(over("a", 10 * RATE, 0), 5);
+    bench->throttle.rate = 0;
+    assert_int_equal(over("a", 1000 * RATE, 0), 0);
+    assert_true(gw_throttle_most(bench->throttler, &bench->throttle) == INT64_MAX);
+}
+
 static void what_was_paid_can_be_settled(void **state)
 {
     (void)state;
@@ -349,7 +373,8 @@ CASES_MAIN(
     cmocka_unit_test_setup_teardown(turns_are_counted_in_bytes, setup, teardown),
     cmocka_unit_test_setup_teardown(who_leaves_is_not_called, setup, teardown),
     cmocka_unit_test_setup_teardown(too_long_a_wait_is_told, setup, teardown),
-    cmocka_unit_test_setup_teardown(what_was_paid_can_be_settled, setup, teardown),
+    cmocka_unit_test_setup_teardown(what_comes_together_counts_as_a_whole, setup, teardown),
+           cmocka_unit_test_setup_teardown(what_was_paid_can_be_settled, setup, teardown),
     cmocka_unit_test_setup_teardown(a_new_rate_counts_at_once, setup, teardown),
     cmocka_unit_test_setup_teardown(a_rate_may_be_kept_always, setup, teardown),
     cmocka_unit_test(all_go_in_the_end))

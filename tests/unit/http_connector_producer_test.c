@@ -302,6 +302,25 @@ static void a_batch_too_large_is_made_smaller(void **state)
     close_pair(&pair);
 }
 
+/* Of 1000 messages the first goes alone, and the others are one batch, until the layer does not take it. */
+static void a_batch_that_is_throttled_is_made_smaller(void **state)
+{
+    struct platform *platform = *state;
+    struct pair pair =
+        open_producer(platform, "here.platform.data-client.stream.http.requests-in-flight = 1");
+    platform->held = true;
+    memcpy(platform->fail, (int[]){0, 429}, 2 * sizeof *platform->fail);
+    send_number(pair.producer, 9, 0);
+    platform_wait(platform, &platform->running, 1);
+    for (int i = 1; i < 1000; i++)
+        send_number(pair.producer, 9, i);
+    platform_release(platform);
+    flush(pair.producer);
+    assert_stored(platform, 1000);
+    assert_in_range(platform->largest_batch, 200, 500);
+    close_pair(&pair);
+}
+
 static void a_batch_ended_early_goes_on_from_there(void **state)
 {
     struct platform *platform = *state;
@@ -763,6 +782,7 @@ CASES_MAIN(cmocka_unit_test(an_outage_is_told_once_and_then_now_and_then),
                                            stop),
            cmocka_unit_test_setup_teardown(one_bad_message_does_not_fail_its_batch, start_extended, stop),
            cmocka_unit_test_setup_teardown(a_batch_too_large_is_made_smaller, start_extended, stop),
+           cmocka_unit_test_setup_teardown(a_batch_that_is_throttled_is_made_smaller, start_extended, stop),
            cmocka_unit_test_setup_teardown(a_batch_ended_early_goes_on_from_there, start_extended, stop),
            cmocka_unit_test_setup_teardown(other_refusals_fail_the_whole_batch, start_extended, stop),
            cmocka_unit_test_setup_teardown(a_refused_token_is_replaced, start_extended, stop),

@@ -189,7 +189,9 @@ static void serve_ingest(struct platform *p, const struct web_request *request, 
         free(unused.body);
         answer->status = 0;
     } else if (failure) {
-        json(answer, failure, "{\"title\":\"As asked\",\"code\":\"E2\"}");
+        json(answer, failure,
+             failure == 429 ? "{\"title\":\"As asked\",\"code\":\"throttled\"}"
+                            : "{\"title\":\"As asked\",\"code\":\"E2\"}");
         if (p->retry_after) {
             answer->headers[0] = "Retry-After";
             answer->headers[1] = p->retry_after;

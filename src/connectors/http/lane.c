@@ -10,6 +10,8 @@
 
 enum {
     LEAST_BATCH = 1024,      /* bytes that a batch may have, however little the platform takes */
+    LEAST_PACED = 16384,     /* the same, however slow the layer is: smaller ones would not make it faster */
+    GROWTH = 16,             /* a batch that the layer takes at once makes room for such a part more */
     RESULT_BYTES = 1024,     /* of an answer, a message */
     ANSWER_BYTES = 1u << 20, /* of an answer besides */
     REPORTS = 128,
@@ -78,7 +80,10 @@ static void retry_later(struct sl_hc_lane *lane, const sl_error *error, int retr
     lane->failures++;
     sl_hc_outage_note(&producer->outage, &producer->host.log, SENDING, error);
     lane->last = *error;
-    lane->retry_at_ms = sl_mono_ms() + sl_hc_backoff_ms(&producer->backoff, lane->failures, retry_after_ms);
+    /* Who says when there is room again need not be asked less and less often. */
+    bool told = error->http_status == 429 && retry_after_ms >= 0;
+    lane->retry_at_ms =
+        sl_mono_ms() + sl_hc_backoff_ms(&producer->backoff, told ? 1 : lane->failures, retry_after_ms);
 }
 
 static void timed_out(const struct sl_hc_producer *producer, const struct sl_hc_lane *lane, sl_error *error)
@@ -137,6 +142,36 @@ static void add_report(struct reports *reports, const struct sl_hc_entry *entry,
         hand_over(reports);
 }
 
+/* The layer did not take the batch in hand in time, or did: batches are as large as it takes them. */
+static void pace(const struct sl_hc_lane *lane, bool taken)
+{
+    struct sl_hc_producer *producer = lane->producer;
+    size_t size;
+    sl_hc_batch_body(lane->flying, &size);
+    pthread_mutex_lock(&producer->lock);
+    if (!taken && size / 2 < producer->max_bytes)
+        producer->max_bytes = size / 2 > LEAST_PACED ? size / 2 : LEAST_PACED;
+    else if (taken)
+        producer->max_bytes += producer->max_bytes / GROWTH;
+    if (producer->max_bytes > producer->most_bytes)
+        producer->max_bytes = producer->most_bytes;
+    pthread_mutex_unlock(&producer->lock);
+}
+
+static bool is_throttled(const char *code)
+{
+    return code && !strcmp(code, "throttled");
+}
+
+/* Whether the answer to the batch says that the layer's throughput is reached. */
+static bool results_are_throttled(const struct sl_hc_answer *answer)
+{
+    for (size_t i = 0; i < answer->count; i++)
+        if (is_throttled(answer->results[i].code))
+            return true;
+    return false;
+}
+
 static void take_results(struct sl_hc_lane *lane, const struct sl_http_response *response)
 {
     struct sl_hc_producer *producer = lane->producer;
@@ -149,6 +184,7 @@ static void take_results(struct sl_hc_lane *lane, const struct sl_http_response 
         fail_lane(lane, &error);
         return;
     }
+    pace(lane, !results_are_throttled(&answer));
     size_t total = batch->count - batch->first, done = 0, bytes = 0;
     for (size_t i = 0; i < total; i++)
         if (!answer.again[i]) {
@@ -204,15 +240,13 @@ static void take_trace_id(struct sl_hc_lane *lane, const struct sl_http_response
     land(lane);
 }
 
-/* The batch as a whole is refused. Is it for one of its messages, the others shall not pay for it. */
-static bool split(struct sl_hc_lane *lane, int status)
+/* The latter half of the batch in hand is the lane's next one. */
+static bool halve(struct sl_hc_lane *lane)
 {
     struct sl_hc_producer *producer = lane->producer;
     struct sl_hc_batch *batch = lane->flying;
-    if ((status != 400 && status != 413 && status != 422) || batch->count - batch->first < 2)
+    if (batch->count - batch->first < 2)
         return false;
-    size_t size;
-    sl_hc_batch_body(batch, &size);
     struct sl_hc_batch *half = sl_hc_batch_split(batch);
     if (!half)
         return false;
@@ -221,11 +255,39 @@ static bool split(struct sl_hc_lane *lane, int status)
     lane->front = half;
     if (!lane->back)
         lane->back = half;
-    if (status == 413 && size / 2 < producer->max_bytes)
-        producer->max_bytes = size / 2 > LEAST_BATCH ? size / 2 : LEAST_BATCH;
+    pthread_mutex_unlock(&producer->lock);
+    return true;
+}
+
+/* The batch as a whole is refused. Is it for one of its messages, the others shall not pay for it. */
+static bool split(struct sl_hc_lane *lane, int status)
+{
+    struct sl_hc_producer *producer = lane->producer;
+    size_t size;
+    sl_hc_batch_body(lane->flying, &size);
+    if ((status != 400 && status != 413 && status != 422) || !halve(lane))
+        return false;
+    pthread_mutex_lock(&producer->lock);
+    if (status == 413 && size / 2 < producer->most_bytes) {
+        producer->most_bytes = size / 2 > LEAST_BATCH ? size / 2 : LEAST_BATCH;
+        if (producer->max_bytes > producer->most_bytes)
+            producer->max_bytes = producer->most_bytes;
+    }
     pthread_mutex_unlock(&producer->lock);
     lane->retry_at_ms = 0;
     return true;
+}
+
+/* Whether it was too much at once: the layer's throughput is reached, or there was no answer in time. */
+static bool was_too_much(const struct sl_http_response *response, const sl_error *error)
+{
+    const struct sl_buffer *bytes = &response->body;
+    if (response->status != 429)
+        return !response->status && error->status == SL_TIMED_OUT && !response->unsent;
+    json_t *body = bytes->size ? json_loadb(bytes->data, bytes->size, 0, NULL) : NULL;
+    bool throttled = is_throttled(json_string_value(json_object_get(body, "code")));
+    json_decref(body);
+    return throttled;
 }
 
 /* Where the batch in hand goes. */
@@ -260,6 +322,8 @@ static void take_answer(struct sl_hc_lane *lane, const struct sl_http_response *
         lane->signed_anew = lane->refused = true;
         lane->retry_at_ms = 0;
     } else if (error.retriable) {
+        if (kind == SL_HC_RECORDS && was_too_much(response, &error))
+            pace(lane, false);
         retry_later(lane, &error, response->retry_after_ms);
     } else if (!split(lane, response->status)) {
         fail_lane(lane, &error);
@@ -404,6 +468,20 @@ static bool pick_up(struct sl_hc_lane *lane)
     return under_way;
 }
 
+/* What the layer does not take at once goes one after the other. */
+static void cut_to_size(struct sl_hc_lane *lane)
+{
+    struct sl_hc_producer *producer = lane->producer;
+    if (lane->flying->kind != SL_HC_RECORDS)
+        return;
+    pthread_mutex_lock(&producer->lock);
+    size_t size, most = producer->max_bytes;
+    pthread_mutex_unlock(&producer->lock);
+    do
+        sl_hc_batch_body(lane->flying, &size);
+    while (size > most && halve(lane));
+}
+
 /* One look at a lane, without the lock. Returns when it wants the next one. */
 static int64_t serve(struct sl_hc_lane *lane)
 {
@@ -419,6 +497,7 @@ static int64_t serve(struct sl_hc_lane *lane)
         return 0; /* on to the next batch */
     if (lane->retry_at_ms > sl_mono_ms())
         return lane->retry_at_ms < due ? lane->retry_at_ms : due;
+    cut_to_size(lane);
     return launch(lane) ? INT64_MAX : 0;
 }
 

@@ -103,7 +103,7 @@ static struct sl_hc_batch *new_batch(struct sl_hc_producer *producer)
 
 void sl_hc_producer_recycle(struct sl_hc_producer *producer, struct sl_hc_batch *batch)
 {
-    if (producer->spares >= producer->lane_count || batch->body.capacity > 2 * producer->max_bytes) {
+    if (producer->spares >= producer->lane_count || batch->body.capacity > 2 * producer->most_bytes) {
         sl_hc_batch_free(batch);
         return;
     }
@@ -201,7 +201,7 @@ static sl_status read_settings(struct sl_hc_producer *producer, const struct sl_
     const char *origin = sl_config_origin(client->config, path);
     bool configured = origin && strcmp(origin, "default");
     producer->lane_count = (size_t)(producer->extended || configured ? lanes : PLAIN_LANES);
-    producer->max_bytes = (size_t)bytes;
+    producer->most_bytes = producer->max_bytes = (size_t)bytes;
     producer->max_messages = (size_t)messages;
     return SL_OK;
 }

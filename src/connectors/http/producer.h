@@ -50,7 +50,8 @@ struct sl_hc_producer {
     pthread_mutex_t lock;
     pthread_cond_t changed;
     bool poked, closing;
-    size_t max_bytes; /* of a batch; falls when the platform finds one too large */
+    size_t most_bytes; /* of a batch; falls when the platform finds one too large */
+    size_t max_bytes;  /* the same for now: falls when the layer does not take so much, and grows again */
     size_t queued, queued_bytes;
     struct sl_hc_batch *spare;
     size_t spares;
