@@ -112,6 +112,10 @@ static void respond(struct polling *call)
         sl_error error;
         enum gw_end why = gw_subscription_ended(poll->subscription, &error);
         gw_stream_gone(request, why, &error);
+    } else if (poll->status == SL_INVALID_ARGUMENT) {
+        gw_respond_errorf(request, 400, "bad-parameter",
+                          "say how many answers with messages were read since it subscribed",
+                          "received=%lld is more than there were", (long long)poll->received);
     } else if (poll->status == SL_UNAVAILABLE) {
         gw_respond_error(request, 503, "kafka-unavailable",
                          "Kafka has not answered the gateway for some seconds",

@@ -81,7 +81,8 @@ struct gw_subscription {
     struct gw_watch watch;
     struct gw_timer tick, commit_timer;
     int64_t last_call_ms, idle_until_ms, joining_until_ms, leaving_until_ms, last_commit_ms;
-    int64_t measured_ms; /* lag */
+    int64_t patient_until_ms; /* joining: for so long with a Kafka that does not answer */
+    int64_t measured_ms;      /* lag */
     /* The question where the log ends, beside the steps: nothing waits for it. */
     struct gw_job lag_job;
     struct gw_task lag_back;
@@ -100,6 +101,7 @@ struct gw_subscription {
     unsigned holders; /* polls that brought nothing, and hold it all the same until they are settled */
     uint64_t turn;    /* polls that followed none */
     uint64_t answers; /* with messages, that arrived or may arrive yet */
+    uint64_t most;    /* that its client may have read: one more where the last was told lost */
     bool awaits_ack;  /* what was given was written: the next poll says whether it arrived */
     /* An answer that was told lost is given again under the same number, and perhaps with more or fewer
      * messages. Which of them arrives nobody knows, so only what is in each of them counts as arrived: the

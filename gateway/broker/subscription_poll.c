@@ -259,7 +259,7 @@ static void finish(struct gw_subscription *subscription)
         atomic_fetch_add_explicit(&counters->messages_out, poll->count, memory_order_relaxed);
         atomic_fetch_add_explicit(&counters->bytes_out, poll->bytes, memory_order_relaxed);
         subscription->unsettled = poll;
-        subscription->answers++;
+        subscription->most = ++subscription->answers;
     } else if (poll->holds) {
         poll->held = true;
         subscription->holders++;
@@ -337,6 +337,7 @@ static void again(struct gw_subscription *subscription)
     atomic_fetch_add_explicit(&subscription->all->redelivered, subscription->given, memory_order_relaxed);
     subscription->repeated = surely_given(subscription);
     subscription->given = 0;
+    subscription->most = subscription->answers; /* its client may have it all the same */
     subscription->answers--;
     subscription->awaits_ack = false;
     gw_subscription_hold_back(subscription); /* of what was paused since */
@@ -354,8 +355,18 @@ static void heed(struct gw_subscription *subscription, const struct gw_poll *pol
     } else if (received == subscription->answers + 1 && subscription->repeated) {
         arrived(subscription, subscription->repeated); /* it was told lost, and is not */
     }
-    if (poll->received >= 0)
-        subscription->answers = subscription->heard = received;
+    if (poll->received < 0)
+        return;
+    subscription->answers = subscription->heard = received;
+    if (subscription->most > received + 1)
+        subscription->most = received + 1;
+}
+
+/* A poll that says more than there were: were it believed, each that says what is true would be taken for one
+ * that was overtaken. */
+static bool is_too_many(const struct gw_subscription *subscription, const struct gw_poll *poll)
+{
+    return poll->received >= 0 && (uint64_t)poll->received > subscription->most;
 }
 
 /* A poll that says less than one before it was overtaken by that one: its client waits for it no more. What
@@ -372,6 +383,8 @@ static void poll_arrived(struct gw_task *task)
     poll->replaced = poll->follows && poll->follows != subscription->turn;
     if (subscription->phase != GW_JOINED)
         poll->status = gw_subscription_gone(subscription);
+    else if (!poll->replaced && is_too_many(subscription, poll))
+        poll->status = SL_INVALID_ARGUMENT;
     if (poll->status || poll->replaced || is_overtaken(subscription, poll)) {
         if (poll->assignment >= 0)
             gw_subscription_assignment(subscription, &poll->now);

@@ -158,6 +158,35 @@ class Stream(StreamCase):
         self.assertEqual(self.said(subscription, "received=1&maxWaitMs=20000"), [b"1", b"2"])
         self.assertEqual(self.said(subscription, "received=2&maxWaitMs=20000&maxMessages=2"), [b"2"])
 
+    def test_a_count_beyond_what_was_given_is_refused(self):
+        """Believed, it would make each right one that follows look overtaken."""
+        self.layer()
+        subscription = self.subscribe()
+
+        def refused(received):
+            answer = self.platform.get(f"{subscription.url('partitions')}?received={received}&maxWaitMs=1")
+            self.assertEqual((answer.status, answer.json()["code"]), (400, "bad-parameter"), answer.text)
+            self.assertIn(f"received={received}", answer.text)
+        refused(1)
+        self.publish(b"0", b"1", b"2")
+        self.assertEqual(self.said(subscription, "received=0&maxWaitMs=20000&maxMessages=1"), [b"0"])
+        refused(99)
+        refused(2)
+        self.assertEqual(self.said(subscription, "received=1&maxWaitMs=20000&maxMessages=1"), [b"1"])
+        self.assertEqual(self.said(subscription, "received=1&maxWaitMs=20000&maxMessages=1"), [b"1"])
+        refused(3)
+        self.assertEqual(self.said(subscription, "received=2&maxWaitMs=20000&maxMessages=1"), [b"2"])
+        self.assertEqual(self.said(subscription, "received=3&maxWaitMs=1"), [])
+
+    def test_no_comes_too_late_where_the_poll_before_did_not_say_ack(self):
+        """Its answer counted as received once it was written."""
+        self.layer()
+        subscription = self.subscribe()
+        self.publish(b"0", b"1")
+        self.assertEqual(self.said(subscription, "maxWaitMs=20000&maxMessages=1"), [b"0"])
+        self.assertEqual(self.said(subscription, "ack=false&maxWaitMs=20000&maxMessages=1"), [b"1"])
+        self.assertEqual(self.said(subscription, "ack=false&maxWaitMs=20000&maxMessages=1"), [b"1"])
+
     def test_a_poll_that_was_overtaken_takes_nothing(self):
         """Its client does not wait for it any more, and would not count what it were given."""
         self.layer()
