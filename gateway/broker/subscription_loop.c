@@ -323,6 +323,39 @@ void gw_subscription_suspect(struct gw_subscription *subscription)
         gw_timer_set(subscription->loop, &subscription->tick, until); /* it is set: no memory needed */
 }
 
+/* When a subscription that is joining is looked at again. An outage is heard of within limits.kafka-wait. */
+static int64_t next_look_ms(const struct gw_subscription *subscription, int64_t now)
+{
+    int64_t next = now + subscription->broker->wait_ms / 4;
+    return next < subscription->joining_until_ms ? next : subscription->joining_until_ms;
+}
+
+/* A group may take its time (limits.join-timeout), a Kafka that does not answer no longer than with any other
+ * request. */
+static void look_at_joining(struct gw_subscription *subscription, int64_t now)
+{
+    sl_error error;
+    sl_status status = SL_OK;
+    gw_outage_suspect(subscription->outage);
+    if (now >= subscription->joining_until_ms)
+        status = sl_error_set_retriable(
+            &error, SL_TIMED_OUT,
+            "consumer group %s gave the subscription no partitions in time: the Kafka "
+            "cluster \"%s\" (%.200s) does not answer, or another member of the group "
+            "does not",
+            subscription->group, subscription->broker->cluster, subscription->broker->own.brokers);
+    else if (now >= subscription->patient_until_ms && gw_outage_ms(subscription->outage)) {
+        status = sl_error_set_retriable(&error, SL_UNAVAILABLE,
+                                        "consumer group %s gave the subscription no partitions",
+                                        subscription->group);
+        gw_broker_explain(subscription->broker, &error);
+    }
+    if (!status)
+        return;
+    answer_subscribe(subscription, status, &error);
+    gw_subscription_leave(subscription, GW_END_KAFKA, error.text);
+}
+
 static void tick(struct gw_timer *timer)
 {
     struct gw_subscription *subscription =
@@ -331,15 +364,8 @@ static void tick(struct gw_timer *timer)
     int64_t idle_until = subscription->idle_until_ms;
     bool busy =
         subscription->parked || subscription->unsettled || subscription->holders || subscription->commits;
-    if (subscription->phase == GW_JOINING && now >= subscription->joining_until_ms) {
-        sl_error error;
-        sl_error_set_retriable(
-            &error, SL_TIMED_OUT,
-            "consumer group %s gave the subscription no partitions in time: the Kafka cluster "
-            "\"%s\" (%.200s) does not answer, or another member of the group does not",
-            subscription->group, subscription->broker->cluster, subscription->broker->own.brokers);
-        answer_subscribe(subscription, SL_TIMED_OUT, &error);
-        gw_subscription_leave(subscription, GW_END_KAFKA, error.text);
+    if (subscription->phase == GW_JOINING) {
+        look_at_joining(subscription, now);
     } else if (subscription->phase == GW_JOINED && !busy && now >= idle_until) {
         SL_INFO(&subscription->all->log, "group %s on %s: subscription %s ends, nobody polls it",
                 subscription->group, subscription->layer->topic, subscription->id);
@@ -347,7 +373,7 @@ static void tick(struct gw_timer *timer)
     }
     int64_t next = now + TICK_MS;
     if (subscription->phase == GW_JOINING)
-        next = subscription->joining_until_ms;
+        next = next_look_ms(subscription, now);
     else if (subscription->phase == GW_JOINED && idle_until < next)
         next = idle_until > now ? idle_until : now + 1000;
     else if (subscription->phase == GW_LEAVING)
@@ -465,12 +491,14 @@ void gw_subscription_begin(struct gw_task *task)
 {
     struct gw_subscription *subscription =
         (struct gw_subscription *)(void *)((char *)task - offsetof(struct gw_subscription, begin_task));
-    subscription->joining_until_ms = sl_mono_ms() + subscription->all->join_ms;
+    int64_t now = sl_mono_ms();
+    subscription->joining_until_ms = now + subscription->all->join_ms;
+    subscription->patient_until_ms = now + subscription->broker->wait_ms;
     subscription->tick.run = tick;
     sl_error error;
     sl_status status = make_conf(subscription, &error);
     /* From now on, since its first job may have to wait for a worker. */
-    if (!status && gw_timer_set(subscription->loop, &subscription->tick, subscription->joining_until_ms))
+    if (!status && gw_timer_set(subscription->loop, &subscription->tick, next_look_ms(subscription, now)))
         status = sl_error_oom(&error);
     if (!status) {
         gw_subscription_start_job(subscription, GW_STEP_OPEN);

@@ -13,7 +13,7 @@ from streamlayer import Background, Subscription, TestCase, wait_for
 OCTETS = {"Content-Type": "application/octet-stream"}
 PATIENCE_S = 25  # a client's; the gateway's is limits.kafka-wait
 SHORT_S = 9  # where all the time there is was more once, whatever limits.kafka-wait says
-SETTINGS = "limits { kafka-wait = 3 s, join-timeout = 10 s }\n  kafka.acls.enabled = true"
+SETTINGS = "limits { kafka-wait = 3 s, join-timeout = 5 minutes }\n  kafka.acls.enabled = true"
 
 
 class Outage(TestCase):
