@@ -1,6 +1,7 @@
 /* streamlayer up */
 #include "base/buffer.h"
 #include "base/error.h"
+#include "base/server.h"
 #include "cli.h"
 #include "config/context.h"
 #include "context.h"
@@ -519,7 +520,11 @@ static int start(struct platform *platform)
         return cli_usage_error(platform->cli,
                                "--secure is for a Kafka of its own; how a cluster that runs is secured, and "
                                "the gateway told so, is in docs/security.md");
-    char path[PATH_MAX];
+    char path[PATH_MAX], bad[SL_SERVER_TOLD];
+    const char *brokers = platform->local ? "" : cli_value(platform->cli, "kafka");
+    if (!platform->local && (!*brokers || !sl_servers_ok(brokers, bad)))
+        return cli_usage_error(platform->cli, "--kafka %s: \"%s\" is not of the form HOST:PORT", brokers,
+                               *brokers ? bad : "");
     drop_stale_config(platform->cli);
     const char *name = context_name(platform);
     if (!sl_context_name_ok(name))

@@ -48,8 +48,10 @@ static char *copy_brokers(const char *brokers)
 
 struct own_access {
     struct gw_access_data *data;
-    char *ca_file; /* ssl.ca.location */
-    bool failed;   /* memory is out */
+    char *ca_file;       /* ssl.ca.location */
+    const char *kind;    /* of the section that is being read */
+    const char *ca_kind; /* of the one that has it */
+    bool failed;         /* memory is out */
 };
 
 static bool keep_property(void *opaque, const char *name, const char *value, const char *origin)
@@ -65,8 +67,10 @@ static bool keep_property(void *opaque, const char *name, const char *value, con
         kept = &own->data->user;
     else if (!strcmp(name, "ssl.ca.pem"))
         kept = &own->data->ca_pem;
-    else if (!strcmp(name, "ssl.ca.location"))
+    else if (!strcmp(name, "ssl.ca.location")) {
         kept = &own->ca_file;
+        own->ca_kind = own->kind;
+    }
     if (!kept)
         return true;
     free(*kept);
@@ -114,7 +118,7 @@ static sl_status read_ca(const struct gw_broker *broker, const char *what, const
  * authority, and speak the same. */
 static sl_status read_own(struct gw_broker *broker, sl_error *error)
 {
-    struct own_access own = {.data = &broker->own};
+    struct own_access own = {.data = &broker->own, .kind = "client"};
     const char *brokers = setting(broker, "brokers");
     if (!brokers) {
         sl_error_set(error, SL_BAD_CONFIG,
@@ -123,16 +127,18 @@ static sl_status read_own(struct gw_broker *broker, sl_error *error)
         return SL_BAD_CONFIG;
     }
     broker->own.brokers = copy_brokers(brokers);
-    char client[GW_SETTING_MAX], producer[GW_SETTING_MAX];
+    char client[GW_SETTING_MAX], producer[GW_SETTING_MAX], ca[40];
     snprintf(client, sizeof client, "%s.client", broker->root);
     snprintf(producer, sizeof producer, "%s.producer", broker->root);
     /* A list of objects in it is told by whoever passes the properties on. */
     sl_config_section(broker->config, client, keep_property, &own);
+    own.kind = "producer";
     if (!own.failed)
         sl_config_section(broker->config, producer, keep_property, &own);
     sl_status status = !broker->own.brokers || own.failed ? sl_error_oom(error) : SL_OK;
+    snprintf(ca, sizeof ca, "%s.ssl.ca.location", own.ca_kind ? own.ca_kind : "");
     if (!status && own.ca_file && !broker->own.ca_pem && strcmp(own.ca_file, "probe") != 0)
-        status = read_ca(broker, "client.ssl.ca.location", own.ca_file, &broker->own.ca_pem, error);
+        status = read_ca(broker, ca, own.ca_file, &broker->own.ca_pem, error);
     free(own.ca_file);
     return status;
 }

@@ -8,6 +8,7 @@
 #include "base/text.h"
 #include "config/settings.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -52,8 +53,10 @@ sl_status gw_kafka_set(rd_kafka_conf_t *conf, const char *name, const char *valu
     return sl_error_set(error, SL_BAD_CONFIG, "%s", text);
 }
 
+static const char *const kinds[] = {"client", "producer", "consumer"}; /* of sections */
+
 struct section {
-    const char *root, *kind; /* "client", "producer" or "consumer" */
+    const char *root, *kind;
     rd_kafka_conf_t *conf;
     struct gw_faults *faults; /* told of every one; NULL: the first ends it */
     sl_status status;
@@ -382,6 +385,43 @@ static sl_status begin(struct gw_broker *broker, const sl_config *config, const 
     return status ? status : sl_config_clone(config, &broker->config, error);
 }
 
+/* librdkafka opens them only once a client is made, and then names neither the file nor its setting. */
+static bool find_file(void *opaque, const char *name, const char *value, const char *origin)
+{
+    static const char *const files[] = {"ssl.ca.location", "ssl.certificate.location", "ssl.key.location",
+                                        "ssl.crl.location", "ssl.keystore.location"};
+    struct section *section = opaque;
+    bool is_file = false;
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++)
+        is_file |= !strcmp(name, files[i]);
+    /* "probe" has librdkafka look for the system's. */
+    if (!is_file || !*value || (!strcmp(name, "ssl.ca.location") && !strcmp(value, "probe")) ||
+        !access(value, R_OK))
+        return true;
+    sl_status status =
+        sl_error_set(section->error, SL_BAD_CONFIG, "%s: %s.%s.%s: %.300s: %s", origin ? origin : "-",
+                     section->root, section->kind, name, value, sl_errno_text(errno));
+    if (section->faults)
+        gw_fault(section->faults, status, section->error);
+    else
+        section->status = status;
+    return !section->status;
+}
+
+/* faults: as pass_section. */
+static sl_status find_files(const struct gw_broker *broker, struct gw_faults *faults, sl_error *error)
+{
+    char path[GW_SETTING_MAX];
+    struct section section = {.root = broker->root, .faults = faults, .error = error};
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds && !section.status; i++) {
+        section.kind = kinds[i];
+        snprintf(path, sizeof path, "%s.%s", broker->root, kinds[i]);
+        /* What is no section is told by whoever passes the properties on. */
+        sl_config_section(broker->config, path, find_file, &section);
+    }
+    return section.status;
+}
+
 /* All of it that needs no connection. */
 static sl_status prepare(struct gw_broker *broker, const sl_config *config, const char *cluster,
                          sl_error *error)
@@ -389,6 +429,8 @@ static sl_status prepare(struct gw_broker *broker, const sl_config *config, cons
     sl_status status = begin(broker, config, cluster, error);
     if (!status)
         status = read_settings(broker, error);
+    if (!status)
+        status = find_files(broker, NULL, error);
     return status ? status : try_sections(broker, error);
 }
 
@@ -412,7 +454,6 @@ sl_status gw_broker_open(const sl_config *config, const char *cluster, const str
 /* Each property by itself: as a whole they are tried where each is right. */
 static void try_properties(const struct gw_broker *broker, struct gw_faults *faults)
 {
-    static const char *const kinds[] = {"client", "producer", "consumer"};
     sl_error error = {0};
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
     for (size_t i = 0; conf && i < sizeof kinds / sizeof *kinds; i++)
@@ -434,6 +475,7 @@ void gw_broker_try(const sl_config *config, const char *cluster, struct gw_fault
     gw_fault(faults, status, &error);
     if (!status) {
         gw_fault(faults, read_settings(broker, &error), &error);
+        find_files(broker, faults, &error);
         try_properties(broker, faults);
     }
     if (faults->count == before)

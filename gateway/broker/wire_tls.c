@@ -21,11 +21,15 @@ const char *gw_wire_tls_reason(void)
     return reason ? reason : "no reason given";
 }
 
-static sl_status refuse(const struct gw_broker *broker, const char *what, const char *value, sl_error *error)
+/* setting: of librdkafka's; its value is told where it is no secret. */
+static sl_status refuse(const struct gw_broker *broker, const char *setting, const char *value,
+                        sl_error *error)
 {
     char path[GW_SETTING_MAX];
-    snprintf(path, sizeof path, "%s.client", broker->root);
-    sl_error_set(error, SL_BAD_CONFIG, "%s: %s%s%s: %s", path, what, value ? " " : "", value ? value : "",
+    snprintf(path, sizeof path, "%s.producer.%s", broker->root, setting);
+    if (!sl_config_origin(broker->config, path))
+        snprintf(path, sizeof path, "%s.client.%s", broker->root, setting);
+    sl_error_set(error, SL_BAD_CONFIG, "%s: %s%s%s", path, value ? value : "", value ? ": " : "",
                  gw_wire_tls_reason());
     sl_config_prefix(broker->config, path, error);
     return SL_BAD_CONFIG;
@@ -70,7 +74,7 @@ static sl_status set_trust(const struct gw_broker *broker, const struct gw_wire_
     if (!location || !strcmp(location, "probe"))
         return SSL_CTX_set_default_verify_paths(context)
                    ? SL_OK
-                   : refuse(broker, "the system's certificates", NULL, error);
+                   : refuse(broker, "ssl.ca.location", "the system's certificates", error);
     /* OpenSSL takes any name for a directory, whether there is one or not. */
     struct stat about;
     bool directory = !stat(location, &about) && S_ISDIR(about.st_mode);

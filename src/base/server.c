@@ -1,6 +1,7 @@
 #include "base/server.h"
 
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/text.h"
@@ -44,4 +45,21 @@ bool sl_server_read(const char *text, size_t size, struct sl_server *server)
     }
     server->port = (int)number;
     return sl_host_ok(server->host, server->host_size);
+}
+
+bool sl_servers_ok(const char *list, char bad[SL_SERVER_TOLD])
+{
+    struct sl_server server;
+    for (const char *rest = list; *list && rest;) {
+        rest += strspn(rest, " ");
+        size_t length = strcspn(rest, ","), size = length;
+        while (size && rest[size - 1] == ' ')
+            size--;
+        if (!sl_server_read(rest, size, &server) || !server.port) {
+            snprintf(bad, SL_SERVER_TOLD, "%.*s", size < 60 ? (int)size : 60, rest);
+            return false;
+        }
+        rest = rest[length] ? rest + length + 1 : NULL;
+    }
+    return true;
 }

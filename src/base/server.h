@@ -18,4 +18,9 @@ bool sl_host_ok(const char *host, size_t size);
 /* Whether the text, of size bytes, names a server. */
 bool sl_server_read(const char *text, size_t size, struct sl_server *server);
 
+#define SL_SERVER_TOLD 64
+/* Whether each part of the list, separated by commas, names a server and its port. bad: the first that does
+ * not, cut short. */
+bool sl_servers_ok(const char *list, char bad[SL_SERVER_TOLD]);
+
 #endif

@@ -154,24 +154,6 @@ bool sl_url_has_user(const char *url)
     return authority && memchr(authority + 3, '@', strcspn(authority + 3, "/?#"));
 }
 
-/* Whether each of them names a server; bad: the first that does not. */
-static bool are_servers(const char *text, char bad[64])
-{
-    struct sl_server server;
-    for (const char *rest = text; *text && rest;) {
-        rest += strspn(rest, " ");
-        size_t length = strcspn(rest, ","), size = length;
-        while (size && rest[size - 1] == ' ')
-            size--;
-        if (!sl_server_read(rest, size, &server)) {
-            snprintf(bad, 64, "%.*s", size < 60 ? (int)size : 60, rest);
-            return false;
-        }
-        rest = rest[length] ? rest + length + 1 : NULL;
-    }
-    return true;
-}
-
 /* A section's own values: scalars, lists of scalars, and sections of them. */
 static sl_status check_section(const struct sl_setting *setting, const struct hocon_value *value,
                                sl_error *error)
@@ -208,7 +190,7 @@ sl_status sl_setting_check_masked(const struct sl_setting *setting, const struct
     int64_t read = 0;
     bool flag = false, ok = hocon_text(value) != NULL;
     const char *problem = "not one value";
-    char bad[64] = "", servers[80];
+    char bad[SL_SERVER_TOLD] = "", servers[80];
     if (ok) {
         switch (setting->type) {
         case SL_CHOICE:
@@ -238,7 +220,7 @@ sl_status sl_setting_check_masked(const struct sl_setting *setting, const struct
             }
             break;
         case SL_SERVERS:
-            ok = are_servers(hocon_text(value), bad);
+            ok = sl_servers_ok(hocon_text(value), bad);
             snprintf(servers, sizeof servers, "\"%s\" is no server", bad);
             problem = servers;
             break;

@@ -49,8 +49,11 @@ WRONG = (
      r"kafka\.client\.sasl\.mechanism cannot be used together with .*SCRAM-SHA-512"),
     ("acls_revocations", RIGHT + ', kafka { acls.enabled = true, client { security.protocol = ssl, ssl.crl.location = "{d}/first.pem" } }',
      r"kafka\.client\.ssl\.crl\.location cannot be used together with"),
+    ("no_certificate", RIGHT + ', kafka.client { security.protocol = ssl, ssl.certificate.location = "{d}/none.pem" }',
+     r"kafka\.client\.ssl\.certificate\.location: /\S+/none\.pem: No such file or directory"),
+    ("no_port", 'kafka.brokers = foo, data-directory = "{data}"', r'kafka\.brokers = "foo": "foo" is no server; allowed: HOST:PORT'),
     ("acls_certificate", RIGHT + ', kafka { acls.enabled = true, client { security.protocol = ssl, ssl.certificate.location = "{d}/text" } }',
-     r"kafka\.client: ssl\.certificate\.location /\S+/text: no start line"),
+     r"kafka\.client\.ssl\.certificate\.location: /\S+/text: no start line"),
     ("ledger_size", RIGHT + ", ledger.max-size = 1 KiB",
      r"gateway\.conf:1:\d+: .*ledger\.max-size = 1 KiB: too small; allowed: 0 \(no bound\), or from 16 MiB on"),
     ("key_lead", RIGHT + ", token { key-lifetime = 59 minutes }",
@@ -250,6 +253,19 @@ class CheckConfig(TestCase):
             (8, "listen.tls.min-version"), (9, "cors.origins"),
             (10, "token.issuers.a.audience"), (10, "token.issuers.a.jwks-url"), (11, "token.issuers.b.issuer"),
             (11, "token.issuers.b.jwks-file"), (12, "access-log.file")]), err)
+
+    def test_each_missing_file_is_told_where_it_is_named(self):
+        names = ("ca", "certificate", "key")
+        for acls in ("true", "false"):
+            for kind in ("client", "producer", "consumer"):
+                lines = "".join(f"\n  ssl.{name}.location = {{d}}/none.{name}" for name in names)
+                code, _, err = self.check(f"{RIGHT}, kafka.acls.enabled = {acls}, kafka.{kind} {{ security.protocol = ssl{lines} }}")
+                self.assertEqual(code, 1, err)
+                told = [line for line in err.splitlines() if not line.startswith("note: ")]
+                self.assertEqual(len(told), len(names), err)
+                for number, (line, name) in enumerate(zip(told, names), 2):
+                    self.assertRegex(line, rf"gateway\.conf:{number}:\d+: streamlayer\.gateway\.kafka\.{kind}\.ssl\.{name}\.location: "
+                                           rf"/\S+/none\.{name}: No such file or directory$")
 
     def test_no_secret_is_told(self):
         _, _, err = self.check(RIGHT + ', kafka.producer { sasl.password = "hunter2hunter2", sasl.mechanisms = hunter2hunter2, no.such = 1 }')

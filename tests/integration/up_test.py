@@ -175,9 +175,15 @@ class Up(TestCase):
         self.assertIn("still fetching: 3 files", done.stdout.decode())
 
     def test_says_that_brokers_cannot_be_reached(self):
-        said = self.refused(5, "--kafka", "127.0.0.1:9,no-such-host.invalid:9092,nonsense")
-        for piece in ("127.0.0.1:9: Connection refused", "no-such-host.invalid:9092: ", "not of the form host:port"):
+        said = self.refused(5, "--kafka", "127.0.0.1:9,no-such-host.invalid:9092")
+        for piece in ("127.0.0.1:9: Connection refused", "no-such-host.invalid:9092: "):
             self.assertIn(piece, said)
+
+    def test_what_is_no_broker_is_not_waited_for(self):
+        for brokers, bad in (("foo", "foo"), ("127.0.0.1:9,nonsense", "nonsense"), ("a:1,", ""), ("", "")):
+            said = self.refused(2, f"--kafka={brokers}")
+            self.assertIn(f'--kafka {brokers}: "{bad}" is not of the form HOST:PORT', said)
+            self.assertNotIn("cannot be reached", said)
 
 
 if __name__ == "__main__":
