@@ -15,7 +15,9 @@ static const struct cli_option layer_create_options[] = {
     {'n', "name", "NAME", "a name for people; without it the id"},
     {'p', "parallelization", "N", "Kafka partitions, 1 to 32 (default 4)"},
     {0, "in-kbps", "N", "KBps in, 100 to 32800 in steps of 100 (default 1000)"},
-    {0, "out-kbps", "N", "KBps out, 100 to 65500 in steps of 100 (default 4000)"},
+    {0, "out-kbps", "N",
+     "KBps out, 100 to 65500 in steps of 100 (default 4000); to\n2000 (the default there) in a catalog on "
+     "the Marketplace"},
     {0, "ttl", "DURATION", "how long messages stay, 10m to 72h, such as 90m, 2h, 3d (default 1h)"},
     {0, "cluster", "NAME", "the Kafka cluster, by its name in the gateway's settings\n(default: default)"},
     {0, "topic", "TOPIC",
@@ -78,7 +80,7 @@ static const struct cli_option layer_update_options[] = {
     {'n', "name", "NAME", "a name for people"},
     {'p', "parallelization", "N", "Kafka partitions, up to 32; it can only grow"},
     {0, "in-kbps", "N", "KBps in, 100 to 32800 in steps of 100"},
-    {0, "out-kbps", "N", "KBps out, 100 to 65500 in steps of 100"},
+    {0, "out-kbps", "N", "KBps out, 100 to 65500 in steps of 100; to 2000 in a\ncatalog on the Marketplace"},
     {0, "ttl", "DURATION", "how long messages stay, 10m to 72h, such as 90m, 2h, 3d"},
     {0, NULL, NULL, NULL},
 };

@@ -95,19 +95,38 @@ bool cli_similar(const char *given, const char *name)
     return sl_edit_distance(given, name) <= (width > 4 ? 2 : 1);
 }
 
+/* Whether several begin so; names: them. */
+static bool is_ambiguous(const struct getopt_tables *tables, const char *given, char *names, size_t size)
+{
+    size_t count = 0, length = 0;
+    for (size_t i = 0; i < tables->count; i++) {
+        const char *name = tables->options[i]->name;
+        if (!name || strncmp(name, given, strlen(given)) != 0)
+            continue;
+        if (length < size)
+            length += (size_t)snprintf(names + length, size - length, "%s--%s", count ? " or " : "", name);
+        count++;
+    }
+    return count > 1;
+}
+
 static void unknown_option(const struct cli *cli, const struct getopt_tables *tables, const char *word)
 {
-    char given[LONGEST_NAME + 1];
+    char given[LONGEST_NAME + 1], begun[400];
     snprintf(given, sizeof given, "%s", word + strspn(word, "-"));
     given[strcspn(given, "=")] = 0;
+    if (is_ambiguous(tables, given, begun, sizeof begun)) {
+        cli_usage_error(cli, "ambiguous option %s: %s", word, begun);
+        return;
+    }
     for (size_t i = 0; i < tables->count; i++) {
         const char *name = tables->options[i]->name;
         if (name && cli_similar(given, name)) {
-            cli_usage_error(cli, "unknown or ambiguous option %s; did you mean --%s?", word, name);
+            cli_usage_error(cli, "unknown option %s; did you mean --%s?", word, name);
             return;
         }
     }
-    cli_usage_error(cli, "unknown or ambiguous option %s", word);
+    cli_usage_error(cli, "unknown option %s", word);
 }
 
 bool cli_option_given(struct cli *cli, const struct cli_option *option, const char *value)

@@ -239,11 +239,14 @@ static void create_catalog(struct gw_request *request)
     if (!change)
         return;
     sl_error error = {0};
-    change->id = json_string_value(json_object_get(change->body, "id"));
+    const json_t *id = json_object_get(change->body, "id");
+    change->id = json_string_value(id);
     change->creator = gw_request_application(request);
     sl_status status = change->id
                            ? sl_catalog_id_check(change->id, &error)
-                           : sl_error_set(&error, SL_INVALID_ARGUMENT, "\"id\" is missing: the catalog's id");
+                           : sl_error_set(&error, SL_INVALID_ARGUMENT,
+                                          json_is_null(id) || !id ? "\"id\" is missing: the catalog's id"
+                                                                  : "\"id\" must be a text");
     if (!status)
         status = read_name(change, change->id, &error);
     if (!status)

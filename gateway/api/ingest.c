@@ -127,6 +127,19 @@ const char *gw_message_fault(const struct gw_layer *layer, const struct sl_messa
     return NULL;
 }
 
+const char *gw_blob_mismatch(const struct gw_layer *layer, const struct sl_message *message,
+                             const struct gw_blob_info *info, const char **code)
+{
+    *code = "size-mismatch";
+    /* With a content encoding it may be the size of what was compressed. */
+    if (message->data_size >= 0 && message->data_size != info->size && !layer->content_encoding)
+        return "the blob does not have the size that was given";
+    *code = "checksum-mismatch";
+    return message->checksum && strcasecmp(message->checksum, info->checksum) != 0
+               ? "the blob does not have the SHA-256 that was given"
+               : NULL;
+}
+
 /* Frees what the message was made of: Kafka's producer has its copy. */
 static void drop_parts(struct single *single)
 {
@@ -311,9 +324,11 @@ static bool take_parts(struct single *single)
 
 static bool refuse_size(struct single *single)
 {
-    gw_respond_errorf(single->request, 413, "body-too-large",
-                      "store it by the blob API, and name its data handle in a publication",
-                      "the message is over the limit of %lld bytes", (long long)single->gateway->max_body);
+    gw_respond_errorf(
+        single->request, 413, "body-too-large",
+        "store it by the blob API, and name its data handle in a publication; or ask whoever operates "
+        "the gateway to raise streamlayer.gateway.limits.body",
+        "the message is over the limit of %lld bytes (limits.body)", (long long)single->gateway->max_body);
     return false;
 }
 

@@ -3,6 +3,7 @@
 #define GW_API_INGEST_H
 
 #include "gateway/gateway_internal.h"
+#include "gateway/store/blobs.h"
 
 /* What a request's data begins with. */
 struct gw_ingest {
@@ -27,5 +28,9 @@ void gw_blob_forget(struct gateway *gateway, struct gw_layer *layer, const char 
  * again. *code and *http with it. Static text. */
 const char *gw_message_fault(const struct gw_layer *layer, const struct sl_message *message, bool foreign,
                              int *http, const char **code);
+
+/* What the message says wrongly of the blob that it names, or NULL. *code with it. Static text. */
+const char *gw_blob_mismatch(const struct gw_layer *layer, const struct sl_message *message,
+                             const struct gw_blob_info *info, const char **code);
 
 #endif

@@ -408,15 +408,13 @@ static const char *check_blob(struct batch *batch, int *http, const char **code,
         *code = failure->code;
         return question->error.text;
     }
+    *http = 400;
+    const char *mismatch = gw_blob_mismatch(batch->layer, message, &question->info, code);
     if (message->data_size < 0)
         message->data_size = question->info.size;
     if (!message->checksum)
         message->checksum = question->info.checksum;
-    if (!strcasecmp(message->checksum, question->info.checksum))
-        return NULL;
-    *http = 400;
-    *code = "checksum-mismatch";
-    return "the blob does not have the SHA-256 that was given";
+    return mismatch;
 }
 
 /* Why the message just decoded cannot be written, or NULL. *wait: that is not known yet. */

@@ -130,11 +130,15 @@ static sl_status read_types(const json_t *layer, struct gw_layer_spec *spec, sl_
             sl_error_set(error, SL_INVALID_ARGUMENT, "\"layerType\" must be \"stream\", not \"%.64s\"", type);
     if (!status)
         status = read_text(layer, "contentType", &spec->content_type, error);
-    if (!status && (!spec->content_type || !is_media_type(spec->content_type)))
+    if (!status && !spec->content_type)
+        status = sl_error_set(error, SL_INVALID_ARGUMENT,
+                              "\"contentType\" is missing: the media type of the payloads, for example "
+                              "\"application/octet-stream\"");
+    if (!status && (!is_media_type(spec->content_type)))
         status = sl_error_set(error, SL_INVALID_ARGUMENT,
                               "\"contentType\" must be the media type of the payloads, for example "
                               "\"application/octet-stream\", not \"%.100s\"",
-                              spec->content_type ? spec->content_type : "");
+                              spec->content_type);
     if (!status)
         status = read_text(layer, "contentEncoding", &spec->content_encoding, error);
     if (status)

@@ -1,6 +1,8 @@
 /* lookup v1: which APIs there are, and where. Served at /lookup/v1 and at the root: SDKs ask either. */
 #include "gateway/gateway_internal.h"
 
+#include "wire/hrn.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -73,8 +75,12 @@ static void catalog_apis(struct gw_request *request)
 {
     struct gateway *gateway = gw_request_opaque(request);
     const char *hrn = gw_request_parameter(request, "hrn");
+    sl_error error;
     if (gw_catalogs_exists(gateway->catalogs, hrn))
         answer(request, hrn);
+    else if (sl_hrn_check(hrn, &error))
+        gw_respond_error(request, 404, "no-such-catalog", error.text,
+                         "name the catalog by its HRN (streamlayer catalog list)");
     else
         gw_respond_errorf(request, 404, "no-such-catalog",
                           "create the catalog first (streamlayer catalog create, or POST "

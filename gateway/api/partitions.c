@@ -137,10 +137,11 @@ static bool check_blob(struct reading *reading, struct sl_message *message)
         int http = error.status == SL_NOT_FOUND ? 400 : failure->http; /* 404 is the layer's */
         return refuse(reading, http, failure->code, error.text);
     }
+    const char *code, *mismatch = gw_blob_mismatch(partitions->layer, message, &info, &code);
+    if (mismatch)
+        return refuse(reading, 400, code, mismatch);
     if (message->data_size < 0)
         message->data_size = info.size;
-    if (message->checksum && strcasecmp(message->checksum, info.checksum) != 0)
-        return refuse(reading, 400, "checksum-mismatch", "the blob does not have the SHA-256 that was given");
     message->checksum = sl_arena_copy(partitions->arena, info.checksum, strlen(info.checksum));
     return message->checksum || out_of_memory(reading);
 }

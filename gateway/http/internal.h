@@ -65,7 +65,7 @@ enum gw_handshake_fault {
     GW_HANDSHAKE_FAULTS
 };
 
-#define GW_LIMITS 11 /* that refusals are counted for, see limits.c */
+#define GW_LIMITS 12 /* that refusals are counted for, see limits.c */
 
 struct gw_server {
     struct gw_server_settings settings;

@@ -13,6 +13,7 @@ static const struct {
     {"application-publications", 429, "too-many-publications"},
     {"application-requests", 429, "too-many-requests"},
     {"application-subscriptions", 429, "too-many-subscriptions"},
+    {"blob", 413, "blob-too-large"},
     {"body", 413, "body-too-large"},
     {"connections", 503, "too-many-connections"},
     {"connections-per-address", 429, "too-many-connections"},

@@ -36,16 +36,23 @@ static unsigned right_named(const char *name, size_t size)
     return 0;
 }
 
+/* What is said besides of a right that is none of those allowed. */
+static const char *hint(unsigned right, unsigned allowed)
+{
+    return right & ~allowed ? "; it is a right on the platform: grant it on '*'" : "";
+}
+
 sl_status sl_rights_parse_among(const char *text, unsigned allowed, unsigned *rights, sl_error *error)
 {
     char all[SL_RIGHTS_TEXT];
     *rights = 0;
     for (const char *name = text;; name++) {
         size_t size = strcspn(name, ",");
-        unsigned right = right_named(name, size) & allowed;
-        if (!right)
-            return sl_error_set(error, SL_INVALID_ARGUMENT, "the right \"%.*s\" is none of: %s",
-                                (int)(size < 40 ? size : 40), name, sl_rights_text(allowed, all));
+        unsigned right = right_named(name, size);
+        if (!(right & allowed))
+            return sl_error_set(error, SL_INVALID_ARGUMENT, "the right \"%.*s\" is none of: %s%s",
+                                (int)(size < 40 ? size : 40), name, sl_rights_text(allowed, all),
+                                hint(right, allowed));
         *rights |= right;
         name += size;
         if (!*name)
@@ -77,11 +84,11 @@ sl_status sl_rights_read(const json_t *names, unsigned allowed, unsigned *rights
     const json_t *name;
     json_array_foreach(names, index, name)
     {
-        unsigned right = right_of(name) & allowed;
-        if (!right)
-            return sl_error_set(error, SL_INVALID_ARGUMENT, "\"rights\"[%zu], \"%.40s\", is none of: %s",
+        unsigned right = right_of(name);
+        if (!(right & allowed))
+            return sl_error_set(error, SL_INVALID_ARGUMENT, "\"rights\"[%zu], \"%.40s\", is none of: %s%s",
                                 index, json_is_string(name) ? json_string_value(name) : "",
-                                sl_rights_text(allowed, all));
+                                sl_rights_text(allowed, all), hint(right, allowed));
         *rights |= right;
     }
     return SL_OK;

@@ -256,7 +256,7 @@ class Wrong(TestCase):
                 if fault:
                     faults.append(f"{row.place}: {row.name}: {fault}")
             reached = re.findall(r'(?m)^streamlayer_limit_reached_total\{limit="(\S+)"\} [1-9]', fixture.platform.get("/metrics").text)
-            for limit in ("body", "group-subscriptions", "subscriptions") if "ROW" not in os.environ else ():
+            for limit in ("blob", "body", "group-subscriptions", "subscriptions") if "ROW" not in os.environ else ():
                 self.assertIn(limit, reached)
         finally:
             fixture.close()

@@ -477,6 +477,11 @@ class CommandLine(TestCase):
             done = self.run_it(*wrong, code=2)
             self.assertRegex(done.stderr.decode(), f'did you mean "?{right}')
 
+    def test_an_option_is_unknown_or_ambiguous(self):
+        for wrong, said in (("--co", "ambiguous option --co: --config or --context"), ("--zebra", "unknown option --zebra")):
+            done = self.run_it("catalog", "list", wrong, "x", code=2)
+            self.assertIn(f"streamlayer: {said}\n", done.stderr.decode())
+
     def test_unknown_connector_name(self):
         """File, line and the allowed names."""
         hrn = self.make_layer()

@@ -309,6 +309,9 @@ class Drift(Secured):
                 {"principal": "User:*", "resource": "group", "name": mine, "prefixed": True, "operation": "Read"},
                 {"principal": principal, "application": application.account.name, "resource": "topic", "name": topic,
                  "prefixed": False, "operation": "Read"}])
+        done = application.consume("kafka", hrn)
+        self.assertEqual(done.returncode, FORBIDDEN, done.stderr)
+        self.assertIn(b"where it is granted, Kafka denies it (streamlayer acl check)", done.stderr)
         said = self.platform.cli("acl", "check", check=False)
         self.assertIn(b"denied", said.stdout)
         self.assertIn(b"kafka-acls.sh --remove", said.stderr)

@@ -279,7 +279,7 @@ const char *sl_kafka_lack(const struct sl_kafka_client *client, rd_kafka_resp_er
         code == RD_KAFKA_RESP_ERR_TRANSACTIONAL_ID_AUTHORIZATION_FAILED)
         snprintf(out, SL_KAFKA_LACK,
                  "; the application lacks the right %.500s, or has lost it: whoever manages the catalog can "
-                 "grant it (streamlayer grant)",
+                 "grant it (streamlayer grant); where it is granted, Kafka denies it (streamlayer acl check)",
                  client->right);
     return out;
 }

@@ -70,7 +70,7 @@ bool sl_kafka_client_statistics(struct sl_kafka_client *client, struct sl_buffer
 /* An error that waiting does not mend (credentials, fatal) since the last call: SL_OK or that. */
 sl_status sl_kafka_client_trouble(struct sl_kafka_client *client, sl_error *error);
 /* "; the application lacks the right …", for the codes that say so, else "". out has SL_KAFKA_LACK bytes. */
-#define SL_KAFKA_LACK 700
+#define SL_KAFKA_LACK 740
 const char *sl_kafka_lack(const struct sl_kafka_client *client, rd_kafka_resp_err_t code,
                           char out[SL_KAFKA_LACK]);
 /* "; where only HTTP gets through, set … to http-connector" */
