@@ -45,8 +45,9 @@ struct gw_acl_comparison {
     struct gw_acl_picture picture;
     struct gw_acl_set missing, surplus, beyond, denied;
     struct gw_quota_difference quotas;
-    bool asked;              /* Kafka was, for the lists at least */
-    sl_error quotas_failure; /* status 0: none. What is too much in the lists is removed all the same */
+    bool asked; /* Kafka was, for the lists at least */
+    sl_error
+        quotas_failure; /* status 0: none. What is too much in the lists goes all the same, but for groups */
 };
 
 /* Whoever compares does so alone. False: it was not until then. */

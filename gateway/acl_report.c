@@ -146,8 +146,9 @@ static bool quota_metrics(const struct gw_acl_keeper *keeper, struct sl_buffer *
     static const char *const names[] = {"streamlayer_kafka_quota_drift",
                                         "streamlayer_kafka_quota_changes_total"};
     static const char *const heads[] = {
-        "# HELP streamlayer_kafka_quota_drift Client quotas that differ from the layers' throughput, when "
-        "Kafka was asked last.\n# TYPE streamlayer_kafka_quota_drift gauge\n",
+        "# HELP streamlayer_kafka_quota_drift The gateway's client quotas that differ from the layers' "
+        "throughput, "
+        "when Kafka was asked last.\n# TYPE streamlayer_kafka_quota_drift gauge\n",
         "# HELP streamlayer_kafka_quota_changes_total Client quotas set and removed.\n# TYPE "
         "streamlayer_kafka_quota_changes_total counter\n"};
     bool good = true;

@@ -235,7 +235,8 @@ sl_status gw_quotas_compare(struct gw_quota_keeper *quotas, struct gw_control *c
                   difference->missing.failed || difference->surplus.failed;
     gw_quota_set_free(&asked);
     if (ask)
-        atomic_store(&quotas->drift, difference->change.count + difference->beyond.count);
+        atomic_store(&quotas->drift,
+                     difference->change.count); /* others' may be meant: acl check tells them */
     return failed ? sl_error_oom(error) : SL_OK;
 }
 

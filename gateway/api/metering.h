@@ -21,6 +21,9 @@ enum gw_counted { GW_COUNTED_NOT, GW_COUNTED_IN, GW_COUNTED_OUT };
 /* Begins to count a request on a layer, where that is to be done. False: it is refused, since it could not be
  * written down, and answered. The request's loop. */
 bool gw_meter_begin(struct gw_request *request, struct gw_layer *layer);
+/* Of an answer that is counted there are no more: its event has to fit a message of the ledger's topic (2
+ * MiB), with some 45 bytes for a record, or a gap before it, that stands alone. */
+#define GW_METERED_RECORDS 20000
 struct gw_meter *gw_request_meter(struct gw_request *request); /* linked; NULL: it is not counted */
 /* A meter without a request, of what is delivered piece by piece: of the same application, layer and loop.
  * NULL: no memory. Any thread. */

@@ -282,6 +282,7 @@ void gw_stream_poll(struct gw_request *request)
     call->poll = (struct gw_poll){
         .subscription = subscription,
         .max_messages = (size_t)ask.messages,
+        .most_messages = call->meter ? GW_METERED_RECORDS : 0,
         .max_bytes = (size_t)ask.bytes,
         .deadline_ms = sl_mono_ms() + ask.wait,
         .ack = ask.ack,

@@ -230,6 +230,7 @@ void gw_stream_push(struct gw_request *request, struct gw_subscription *subscrip
     call->poll = (struct gw_poll){
         .subscription = subscription,
         .max_messages = messages,
+        .most_messages = call->counted ? GW_METERED_RECORDS : 0,
         .max_bytes = bytes,
         .ack = GW_ACK_WRITTEN,
         .received = -1,

@@ -197,6 +197,8 @@ static void fill(struct gw_subscription *subscription, struct gw_poll *poll)
     size_t max_messages = poll->max_messages ? poll->max_messages : subscription->poll_messages;
     if (!max_messages || max_messages > limits->poll_messages)
         max_messages = limits->poll_messages;
+    if (poll->most_messages && max_messages > poll->most_messages)
+        max_messages = poll->most_messages;
     max_bytes = gw_subscription_toll_room(subscription, max_bytes);
     if (subscription->given == subscription->held_count && !take(subscription))
         return;

@@ -163,6 +163,7 @@ struct gw_poll {
     struct gw_task task;
     struct gw_subscription *subscription; /* a link of the caller's, held until released */
     size_t max_messages, max_bytes;       /* 0: the defaults; payload bytes */
+    size_t most_messages;                 /* whatever the defaults are; 0: no bound of the caller's own */
     int64_t deadline_ms;                  /* sl_mono_ms() until which it may wait for the first message */
     enum gw_ack ack;
     /* How many answers with messages have arrived since it subscribed; it says more than ack: also whether

@@ -18,7 +18,8 @@ static const char *const kinds[] = {
 /* What records say stands with them only. */
 static const size_t figures[] = {GW_CALLS_IN, GW_CALLS_OUT,     GW_MESSAGES_IN,
                                  GW_BYTES_IN, GW_BLOB_BYTES_IN, GW_BLOB_BYTES_OUT};
-#define FIGURES (sizeof figures / sizeof *figures)
+#define NUMBER_MAX (INT64_MAX / 2) /* of offsets, and of a writer's events: nobody gets there */
+#define FIGURES    (sizeof figures / sizeof *figures)
 
 static void put_text(struct sl_buffer *out, const char *name, const char *value)
 {
@@ -85,7 +86,9 @@ static sl_status take_run(struct gw_ledger_read *read, const json_t *run)
     const json_t *partition = json_array_get(run, 0), *first = json_array_get(run, 1),
                  *sizes = json_array_get(run, 2);
     size_t count = json_array_size(sizes);
-    if (!json_is_integer(partition) || !json_is_integer(first) || !count)
+    if (!json_is_integer(partition) || !json_is_integer(first) || !count ||
+        json_integer_value(partition) < 0 || json_integer_value(partition) > INT32_MAX ||
+        json_integer_value(first) < 0 || json_integer_value(first) > NUMBER_MAX)
         return SL_PROTOCOL;
     struct gw_delivered *records =
         realloc(read->records, (read->event.count + count) * sizeof *read->records);
@@ -104,7 +107,9 @@ static sl_status take_gap(struct gw_ledger_read *read, const json_t *gap)
     const json_t *partition = json_array_get(gap, 0), *first = json_array_get(gap, 1),
                  *end = json_array_get(gap, 2);
     if (!json_is_integer(partition) || !json_is_integer(first) || !json_is_integer(end) ||
-        json_integer_value(first) < 0 || json_integer_value(end) < json_integer_value(first))
+        json_integer_value(partition) < 0 || json_integer_value(partition) > INT32_MAX ||
+        json_integer_value(first) < 0 || json_integer_value(end) < json_integer_value(first) ||
+        json_integer_value(end) > NUMBER_MAX)
         return SL_PROTOCOL;
     struct gw_gap *gaps = realloc(read->gaps, (read->event.gap_count + 1) * sizeof *gaps);
     if (!gaps)
@@ -136,6 +141,8 @@ static sl_status take_event(struct gw_ledger_read *read)
     event->at_ms = json_integer_value(json_object_get(object, "time"));
     event->number = json_integer_value(json_object_get(object, "number"));
     event->sequence = json_integer_value(json_object_get(object, "sequence"));
+    if (event->sequence < 0 || event->sequence > NUMBER_MAX)
+        return SL_PROTOCOL;
     event->application = text_of(object, "application");
     event->hrn = text_of(object, "catalog");
     event->layer = text_of(object, "layer");

@@ -43,8 +43,7 @@ enum gw_ledger_part { GW_LEDGER_APPENDING = 1, GW_LEDGER_FOLDING = 2 };
 /* A part can do its work (error is NULL), or not: the ledger is available when all can. */
 void gw_ledger_set_part(struct gw_ledger *ledger, enum gw_ledger_part part, const sl_error *error);
 
-/* ledger.c: it can be written, or not; error says why not. */
-void gw_ledger_set_available(struct gw_ledger *ledger, bool available, const sl_error *error);
+/* ledger.c */
 void gw_ledger_tell(struct gw_ledger_entry *entry, sl_status status);
 void gw_ledger_count_written(struct gw_ledger *ledger, const struct gw_ledger_entry *entry);
 

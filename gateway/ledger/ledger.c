@@ -58,7 +58,7 @@ static void set_available(struct gw_ledger *ledger, bool available, bool news, c
 }
 
 /* From now on it cannot write, or can again. Said once each. */
-void gw_ledger_set_available(struct gw_ledger *ledger, bool available, const sl_error *error)
+static void note_available(struct gw_ledger *ledger, bool available, const sl_error *error)
 {
     set_available(ledger, available, false, error);
 }
@@ -163,9 +163,9 @@ static void write_list(struct gw_ledger *ledger, struct gw_ledger_entry *list)
     atomic_store_explicit(&ledger->unconfirmed, gw_fold_unconfirmed(ledger->store.fold),
                           memory_order_relaxed);
     if (!status)
-        gw_ledger_set_available(ledger, true, NULL);
+        note_available(ledger, true, NULL);
     else if (status != SL_CHECKSUM_MISMATCH)
-        gw_ledger_set_available(ledger, false, &error);
+        note_available(ledger, false, &error);
 }
 
 static void probe(struct gw_ledger *ledger)
@@ -174,7 +174,7 @@ static void probe(struct gw_ledger *ledger)
     if (ledger->folder && !gw_journal_probe(ledger->journal, &error))
         gw_ledger_set_part(ledger, GW_LEDGER_APPENDING, NULL);
     else if (!ledger->folder && !gw_ledger_store_probe(&ledger->store, &error))
-        gw_ledger_set_available(ledger, true, NULL);
+        note_available(ledger, true, NULL);
 }
 
 /* Takes what waits, in its order; NULL after a while in which nothing urgent came. */
@@ -288,7 +288,7 @@ static sl_status begin_run(struct gw_ledger *ledger, sl_error *error)
     ledger->available = true;
     sl_status status = write_all(ledger, entry, NULL, error);
     if (status && status != SL_CHECKSUM_MISMATCH) {
-        gw_ledger_set_available(ledger, false, error);
+        note_available(ledger, false, error);
         keep(ledger, entry);
         status = SL_OK;
     }
@@ -348,7 +348,7 @@ sl_status gw_ledger_open(const char *data_directory, const struct gw_ledger_sett
         return sl_error_oom(error);
     ledger->log = *log;
     ledger->last = &ledger->first;
-    atomic_init(&ledger->numbers, 1); /* 0 is no delivery's: topic.c probes with it */
+    atomic_init(&ledger->numbers, 1); /* 0 is no delivery's: topic_write.c probes with it */
     sl_buffer_init(&ledger->frame, GW_FRAME_MAX);
     pthread_mutex_init(&ledger->lock, NULL);
     sl_cond_init(&ledger->changed);

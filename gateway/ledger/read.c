@@ -180,7 +180,8 @@ static void keep_listed(struct gw_record_list *list)
     list->count = kept;
 }
 
-static bool take_delivery(sqlite3_stmt *row, struct gw_record_list *list, struct gw_unconfirmed *delivery)
+static sl_status take_delivery(sqlite3_stmt *row, struct gw_record_list *list,
+                               struct gw_unconfirmed *delivery)
 {
     delivery->id = sqlite3_column_int64(row, 0);
     delivery->application = gw_db_text(row, 1);
@@ -192,12 +193,14 @@ static bool take_delivery(sqlite3_stmt *row, struct gw_record_list *list, struct
     delivery->messages = sqlite3_column_int64(row, 7);
     delivery->bytes = sqlite3_column_int64(row, 8);
     delivery->blob_bytes = sqlite3_column_int64(row, 9);
-    if (!gw_records_decode(sqlite3_column_blob(row, 10), (size_t)sqlite3_column_bytes(row, 10), list))
-        return false;
+    sl_status status =
+        gw_records_decode(sqlite3_column_blob(row, 10), (size_t)sqlite3_column_bytes(row, 10), list);
+    if (status)
+        return status;
     keep_listed(list);
     delivery->records = list->records;
     delivery->count = list->count;
-    return true;
+    return SL_OK;
 }
 
 static sl_status read_unconfirmed(struct question *question, const struct gw_usage_filter *filter,
@@ -219,7 +222,10 @@ static sl_status read_unconfirmed(struct question *question, const struct gw_usa
         status = next(question, &row, error);
         if (status || !row)
             break;
-        if (!take_delivery(question->statement, &list, &delivery))
+        status = take_delivery(question->statement, &list, &delivery);
+        if (status == SL_OUT_OF_MEMORY)
+            sl_error_oom(error);
+        else if (status)
             status = sl_error_set(error, SL_IO, "a row of the ledger's table \"deliveries\" is damaged");
         else
             row = each(opaque, &delivery);

@@ -98,25 +98,26 @@ bool gw_records_encode(struct sl_buffer *out, const struct gw_record_list *list)
     return good;
 }
 
-bool gw_records_decode(const void *bytes, size_t size, struct gw_record_list *list)
+sl_status gw_records_decode(const void *bytes, size_t size, struct gw_record_list *list)
 {
     struct reader reader = {bytes, (const unsigned char *)bytes + size};
     list->count = 0;
     while (reader.at < reader.end) {
         uint64_t partition, first, run, payload;
         if (!get(&reader, &partition) || !get(&reader, &first) || !get(&reader, &run) ||
-            partition > INT32_MAX || first > INT64_MAX - RUN_MAX || run >> 2 > size ||
-            !gw_records_reserve(list, list->count + (size_t)(run >> 2)))
-            return false;
+            partition > INT32_MAX || first > INT64_MAX - RUN_MAX || run >> 2 > size)
+            return SL_PROTOCOL;
+        if (!gw_records_reserve(list, list->count + (size_t)(run >> 2)))
+            return SL_OUT_OF_MEMORY;
         for (uint64_t k = 0; k < run >> 2; k++) {
             if (!get(&reader, &payload) || payload > UINT32_MAX)
-                return false;
+                return SL_PROTOCOL;
             list->marks[list->count] = run & (GW_RECORD_COUNTED | GW_RECORD_CONFIRMED);
             list->records[list->count++] =
                 (struct gw_delivered){(int64_t)(first + k), (int32_t)partition, (uint32_t)payload};
         }
     }
-    return true;
+    return SL_OK;
 }
 
 void gw_ranges_free(struct gw_ranges *ranges)
@@ -190,7 +191,7 @@ bool gw_ranges_encode(struct sl_buffer *out, const struct gw_ranges *ranges)
     return good;
 }
 
-bool gw_ranges_decode(const void *bytes, size_t size, struct gw_ranges *ranges)
+sl_status gw_ranges_decode(const void *bytes, size_t size, struct gw_ranges *ranges)
 {
     struct reader reader = {bytes, (const unsigned char *)bytes + size};
     int64_t before = 0;
@@ -198,12 +199,13 @@ bool gw_ranges_decode(const void *bytes, size_t size, struct gw_ranges *ranges)
     while (reader.at < reader.end) {
         uint64_t gap, length;
         if (ranges->count == GW_RANGES_MAX || !get(&reader, &gap) || !get(&reader, &length) ||
-            gap > (uint64_t)(INT64_MAX - before) || length > (uint64_t)(INT64_MAX - before) - gap ||
-            !reserve_range(ranges))
-            return false;
+            gap > (uint64_t)(INT64_MAX - before) || length > (uint64_t)(INT64_MAX - before) - gap)
+            return SL_PROTOCOL;
+        if (!reserve_range(ranges))
+            return SL_OUT_OF_MEMORY;
         int64_t first = before + (int64_t)gap;
         before = first + (int64_t)length;
         ranges->list[ranges->count++] = (struct gw_range){first, before};
     }
-    return true;
+    return SL_OK;
 }

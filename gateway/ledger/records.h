@@ -38,8 +38,8 @@ struct gw_record_list {
 bool gw_records_reserve(struct gw_record_list *list, size_t count); /* false: no memory */
 void gw_records_free(struct gw_record_list *list);
 bool gw_records_encode(struct sl_buffer *out, const struct gw_record_list *list);
-/* Replaces what is in the list. false: damaged, or no memory. */
-bool gw_records_decode(const void *bytes, size_t size, struct gw_record_list *list);
+/* Replaces what is in the list. Errors: SL_PROTOCOL (damaged), SL_OUT_OF_MEMORY. */
+sl_status gw_records_decode(const void *bytes, size_t size, struct gw_record_list *list);
 
 /*
  * Offsets that were counted: ascending ranges that do not touch, the list its user's (gw_ranges_free; what is
@@ -59,7 +59,7 @@ bool gw_ranges_add(struct gw_ranges *ranges, int64_t first, int64_t end); /* fal
 /* Nothing from that offset on is counted any more. */
 void gw_ranges_cut(struct gw_ranges *ranges, int64_t from);
 bool gw_ranges_encode(struct sl_buffer *out, const struct gw_ranges *ranges);
-/* Replaces what is in there. false: damaged, or no memory. */
-bool gw_ranges_decode(const void *bytes, size_t size, struct gw_ranges *ranges);
+/* Replaces what is in there. Errors: as above. */
+sl_status gw_ranges_decode(const void *bytes, size_t size, struct gw_ranges *ranges);
 
 #endif

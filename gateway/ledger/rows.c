@@ -78,6 +78,12 @@ static sl_status damaged(sl_error *error, const char *table, const char *applica
                         application ? ", of application " : "", application ? application : "");
 }
 
+/* What lies in a row could not be read: only what is damaged is told so. */
+static sl_status undecoded(sl_status why, const char *table, const char *application, sl_error *error)
+{
+    return why == SL_OUT_OF_MEMORY ? sl_error_oom(error) : damaged(error, table, application);
+}
+
 static void row_checksum(sqlite3_context *context, int count, sqlite3_value **values)
 {
     uLong crc = crc32(0, NULL, 0);
@@ -215,10 +221,13 @@ sl_status gw_rows_reached(struct gw_rows *rows, const struct gw_ledger_event *ev
     bool found;
     ranges->count = 0;
     sl_status status = step(rows, statement, &found, error);
-    if (found && (!sqlite3_column_int(statement, 1) ||
-                  !gw_ranges_decode(sqlite3_column_blob(statement, 0),
-                                    (size_t)sqlite3_column_bytes(statement, 0), ranges)))
-        status = damaged(error, "reached", event->application);
+    if (found)
+        status = sqlite3_column_int(statement, 1)
+                     ? gw_ranges_decode(sqlite3_column_blob(statement, 0),
+                                        (size_t)sqlite3_column_bytes(statement, 0), ranges)
+                     : SL_PROTOCOL;
+    if (found && status)
+        status = undecoded(status, "reached", event->application, error);
     sqlite3_reset(statement);
     return status;
 }
@@ -271,10 +280,12 @@ static sl_status read_delivery(struct gw_rows *rows, sqlite3_stmt *statement, st
         delivery->bytes = sqlite3_column_int64(statement, 4);
         delivery->blob_bytes = sqlite3_column_int64(statement, 5);
         delivery->again = sqlite3_column_int64(statement, 6);
-        if (!sqlite3_column_int(statement, 8) ||
-            !gw_records_decode(sqlite3_column_blob(statement, 7), (size_t)sqlite3_column_bytes(statement, 7),
-                               records))
-            status = damaged(error, "deliveries", NULL);
+        status = sqlite3_column_int(statement, 8)
+                     ? gw_records_decode(sqlite3_column_blob(statement, 7),
+                                         (size_t)sqlite3_column_bytes(statement, 7), records)
+                     : SL_PROTOCOL;
+        if (status)
+            status = undecoded(status, "deliveries", NULL, error);
     }
     sqlite3_reset(statement);
     return status;

@@ -85,6 +85,12 @@ static void note_failure(struct gw_ledger_log *log, rd_kafka_resp_err_t code)
     log->failed = true;
 }
 
+/* Whether it is the event's own fault, which another one does not have: it is too large. */
+static bool is_its_own(rd_kafka_resp_err_t code)
+{
+    return code == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE;
+}
+
 /* Gives the event to librdkafka, which reports to entry. */
 static rd_kafka_resp_err_t produce(struct gw_ledger_log *log, struct gw_ledger_event *event,
                                    int32_t partition, struct gw_ledger_entry *entry)
@@ -131,13 +137,11 @@ static void give(struct gw_ledger_log *log, struct gw_ledger_entry *entry)
         all = !code;
         if (code)
             atomic_fetch_sub(&entry->pending, 1);
-        if (code && code != RD_KAFKA_RESP_ERR__QUEUE_FULL)
+        entry->status = code ? is_its_own(code) ? SL_INVALID_ARGUMENT : SL_UNAVAILABLE : SL_OK;
+        if (code && code != RD_KAFKA_RESP_ERR__QUEUE_FULL && !is_its_own(code))
             note_failure(log, code);
     }
-    if (all)
-        return;
-    entry->status = SL_UNAVAILABLE;
-    if (entry->lazy)
+    if (entry->lazy && entry->status == SL_UNAVAILABLE)
         log->open = false; /* nothing may be written before it; once Kafka has the rest, it is tried */
 }
 
@@ -154,7 +158,7 @@ static void event_done(struct gw_ledger_log *log, struct gw_ledger_entry *entry,
     if (atomic_fetch_sub(&entry->pending, 1) > 1)
         return;
     struct gw_ledger *ledger = log->ledger;
-    bool kept = entry->status && entry->lazy;
+    bool too_large = entry->status == SL_INVALID_ARGUMENT, kept = entry->status && entry->lazy && !too_large;
     pthread_mutex_lock(&log->lock);
     log->in_flight--;
     if (kept)
@@ -164,6 +168,12 @@ static void event_done(struct gw_ledger_log *log, struct gw_ledger_entry *entry,
     pthread_mutex_unlock(&log->lock);
     if (kept)
         return;
+    if (too_large)
+        SL_ERROR(&ledger->log,
+                 "ledger: what application %s used is too large for a message of the topic %s, and is %s: "
+                 "give the "
+                 "topic a max.message.bytes of 2097152",
+                 entry->application, log->topic, entry->lazy ? "in no bill" : "refused");
     if (!entry->status)
         gw_ledger_count_written(ledger, entry);
     else
@@ -180,10 +190,13 @@ void gw_topic_on_report(rd_kafka_t *rk, const rd_kafka_message_t *message, void 
     struct gw_lane *lane = &log->lanes[message->partition];
     lane->pending--;
     lane->since_ms = sl_mono_ms();
-    if (message->err)
+    if (message->err && !is_its_own(message->err))
         note_failure(log, message->err);
     pthread_mutex_unlock(&log->lock);
-    event_done(log, entry, message->err ? SL_UNAVAILABLE : SL_OK);
+    event_done(log, entry,
+               !message->err              ? SL_OK
+               : is_its_own(message->err) ? SL_INVALID_ARGUMENT
+                                          : SL_UNAVAILABLE);
 }
 
 /* --- Any thread --- */

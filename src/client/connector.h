@@ -87,7 +87,8 @@ struct sl_consumer_settings {
     const char *group; /* the application's name for it, or NULL: the default group. Direct connectors get the
                         * whole Kafka name, prefix included, and never NULL. */
     sl_start start;    /* SL_START_BEGIN or SL_START_END */
-    size_t prefetch_bytes; /* payload bytes that may wait for a poll; sl_message_weight of each */
+    size_t prefetch_bytes; /* payload bytes that may wait for a poll; sl_message_weight of each. 0: none, of a
+                            * connector that can do so: it fetches what polls ask for */
     int join_timeout_ms;   /* how long opening may wait for the group to give partitions */
     int statistics_ms;     /* the application wants statistics so often; 0: not, so none need be gathered */
 };

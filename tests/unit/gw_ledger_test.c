@@ -569,7 +569,14 @@ static void events_come_back_from_the_topic(void **state)
                                         "{\"kind\":\"delivered\",\"records\":[[1,7]]}",
                                         "{\"kind\":\"delivered\",\"records\":[[\"1\",7,[1]]]}",
                                         "{\"kind\":\"delivered\",\"gaps\":[[1,7]]}",
-                                        "{\"kind\":\"delivered\",\"gaps\":[[1,7,6]]}"};
+                                        "{\"kind\":\"delivered\",\"gaps\":[[1,7,6]]}",
+                                        "{\"kind\":\"delivered\",\"gaps\":[[1,7,9223372036854775807]]}",
+                                        "{\"kind\":\"delivered\",\"gaps\":[[-1,7,8]]}",
+                                        "{\"kind\":\"delivered\",\"records\":[[-1,7,[1]]]}",
+                                        "{\"kind\":\"delivered\",\"records\":[[1,-7,[1]]]}",
+                                        "{\"kind\":\"delivered\",\"records\":[[1,9223372036854775807,[1]]]}",
+                                        "{\"kind\":\"delivered\",\"sequence\":-5}",
+                                        "{\"kind\":\"delivered\",\"sequence\":9223372036854775807}"};
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
         assert_int_equal(gw_ledger_event_decode(wrong[i], strlen(wrong[i]), &read), SL_PROTOCOL);
     sl_buffer_free(&text);

@@ -243,6 +243,27 @@ static void what_is_written_twice_counts_once(void **state)
     assert_int_equal(read_all(fixture).usage.messages_in, 5);
 }
 
+/* One that is too large for Kafka is refused by itself, or given up, and those behind it are written. */
+static void what_is_too_large_closes_nothing(void **state)
+{
+    struct fixture *fixture = *state;
+    struct gw_ledger_event event = event_of(GW_LEDGER_DELIVERED);
+    size_t count = 200000;
+    struct gw_delivered *records = calloc(count, sizeof *records);
+    assert_non_null(records);
+    for (size_t i = 0; i < count; i++)
+        records[i] = (struct gw_delivered){INT64_C(2000000000) + (int64_t)(2 * i), 0, 83};
+    event.records = records;
+    event.count = count;
+    wait_available(fixture, true);
+    for (int lazy = 0; lazy < 2; lazy++) {
+        event.sequence = 0;
+        assert_int_equal(write_event(fixture, &event, lazy), SL_INVALID_ARGUMENT);
+        write_sign(fixture, lazy + 1);
+    }
+    free(records);
+}
+
 /* So does one that its writer was told that it had failed, and who writes it again. */
 static void what_was_refused_and_is_written_again_counts_once(void **state)
 {
@@ -338,6 +359,7 @@ static void a_topic_that_has_lost_events_is_told(void **state)
 }
 
 CASES_MAIN(cmocka_unit_test_setup_teardown(what_is_written_twice_counts_once, setup, teardown),
+           cmocka_unit_test_setup_teardown(what_is_too_large_closes_nothing, setup, teardown),
            cmocka_unit_test_setup_teardown(what_was_refused_and_is_written_again_counts_once, setup,
                                            teardown),
            cmocka_unit_test_setup_teardown(nothing_overtakes_what_was_kept, setup, teardown),
