@@ -97,7 +97,8 @@ sl_status gw_ledger_connect(struct gw_ledger *ledger, struct gw_broker *broker, 
     pthread_mutex_init(&log->lock, NULL);
     sl_cond_init(&log->drained);
     pthread_mutex_lock(&ledger->lock);
-    ledger->failing |= GW_LEDGER_APPENDING; /* until the topic is found */
+    ledger->failing |=
+        GW_LEDGER_APPENDING | GW_LEDGER_FOLDING; /* until the topic is found, and read to its end */
     ledger->log_topic = log;
     pthread_mutex_unlock(&ledger->lock);
     sl_status status = gw_topic_connect(log, RD_KAFKA_PRODUCER, &log->producer, error);

@@ -48,7 +48,7 @@ struct gw_ledger_log {
     /* The reader's. */
     struct gw_ledger_read reads[GW_TOPIC_BATCH]; /* what the transaction has read */
     size_t read_count;
-    bool unread[GW_TOPIC_PARTITIONS_MAX]; /* the partition cannot be read */
+    bool unread[GW_TOPIC_PARTITIONS_MAX]; /* not to its end yet, or it cannot be read */
     bool unfolded;                        /* the last transaction failed */
 };
 

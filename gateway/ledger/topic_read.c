@@ -111,13 +111,13 @@ static sl_status look_at(struct gw_ledger_log *log, const rd_kafka_message_t *me
     }
 }
 
-/* An event, or that there are no more of the partition: it can be read. */
+/* An event, or that there are no more of the partition: it is read to its end. */
 static bool is_read(struct gw_ledger_log *log, const rd_kafka_message_t *message)
 {
-    if (message->err && message->err != RD_KAFKA_RESP_ERR__PARTITION_EOF)
-        return false;
-    log->unread[message->partition] = false;
-    return true;
+    bool ends = message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF;
+    if (ends)
+        log->unread[message->partition] = false;
+    return ends || !message->err;
 }
 
 static sl_status put_offsets(const struct gw_ledger_log *log, const int64_t *ends, sl_error *error)
@@ -221,13 +221,15 @@ static void say_whether_read(struct gw_ledger_log *log, bool *failing, sl_status
 void *gw_topic_read(void *opaque)
 {
     struct gw_ledger_log *log = opaque;
-    bool found = false, placed = false, failing = false;
+    bool found = false, placed = false, failing = true;
     sl_error error;
     while (!atomic_load(&log->stopping)) {
         sl_status status = SL_OK;
         if (!found) {
             status = find_topic(log, &error);
             found = !status;
+            for (int i = 0; i < log->partitions && found; i++)
+                log->unread[i] = true;
         } else if (!placed) {
             status = rewind_all(log, &error);
             placed = !status;
