@@ -41,7 +41,8 @@ static bool is_base64url(const char *text, size_t size)
     return good;
 }
 
-/* cjose aborts on what is no base64: so nothing reaches it that was not looked at. */
+/* cjose aborts on what is no base64: so nothing reaches it that was not looked at. parts are the caller's to
+ * free, also when it fails. */
 static sl_status take_apart(const char *jws, struct parts *parts, sl_error *error)
 {
     const char *first = strchr(jws, '.'), *second = first ? strchr(first + 1, '.') : NULL;
@@ -52,7 +53,6 @@ static sl_status take_apart(const char *jws, struct parts *parts, sl_error *erro
     }
     if (json_is_object(parts->header) && json_is_object(parts->payload))
         return SL_OK;
-    parts_free(parts);
     return sl_error_set(error, SL_CHECKSUM_MISMATCH,
                         "its signature (\"jws\") was changed: it is no JWS of a statement any more");
 }
