@@ -13,8 +13,8 @@
 #define DEFAULT_IDLE_MS 3000
 #define RANGE_IDLE_MS   30000 /* what a range has is there already: only an outage keeps it away so long */
 #define LOOK_EVERY_MS   1000
-#define PREFETCH        "here.platform.data-client.stream.consumer.prefetch.max-bytes"
-#define START_SETTING   "here.platform.data-client.stream.consumer.start"
+#define PREFETCH        SL_ROOT "stream.consumer.prefetch.max-bytes"
+#define START_SETTING   SL_ROOT "stream.consumer.start"
 
 bool cli_offsets_put(struct cli_offsets *offsets, sl_offset offset)
 {

@@ -18,8 +18,9 @@ static const char *const kinds[] = {
 /* What records say stands with them only. */
 static const size_t figures[] = {GW_CALLS_IN, GW_CALLS_OUT,     GW_MESSAGES_IN,
                                  GW_BYTES_IN, GW_BLOB_BYTES_IN, GW_BLOB_BYTES_OUT};
+#define FIGURES (sizeof figures / sizeof *figures)
+
 #define NUMBER_MAX (INT64_MAX / 2) /* of offsets, and of a writer's events: nobody gets there */
-#define FIGURES    (sizeof figures / sizeof *figures)
 
 static void put_text(struct sl_buffer *out, const char *name, const char *value)
 {
@@ -81,14 +82,17 @@ bool gw_ledger_event_encode(struct sl_buffer *out, const char *node, const char 
     return !out->failed;
 }
 
+static bool is_number(const json_t *value, int64_t max)
+{
+    return json_is_integer(value) && json_integer_value(value) >= 0 && json_integer_value(value) <= max;
+}
+
 static sl_status take_run(struct gw_ledger_read *read, const json_t *run)
 {
     const json_t *partition = json_array_get(run, 0), *first = json_array_get(run, 1),
                  *sizes = json_array_get(run, 2);
     size_t count = json_array_size(sizes);
-    if (!json_is_integer(partition) || !json_is_integer(first) || !count ||
-        json_integer_value(partition) < 0 || json_integer_value(partition) > INT32_MAX ||
-        json_integer_value(first) < 0 || json_integer_value(first) > NUMBER_MAX)
+    if (!is_number(partition, INT32_MAX) || !is_number(first, NUMBER_MAX) || !count)
         return SL_PROTOCOL;
     struct gw_delivered *records =
         realloc(read->records, (read->event.count + count) * sizeof *read->records);
@@ -106,10 +110,8 @@ static sl_status take_gap(struct gw_ledger_read *read, const json_t *gap)
 {
     const json_t *partition = json_array_get(gap, 0), *first = json_array_get(gap, 1),
                  *end = json_array_get(gap, 2);
-    if (!json_is_integer(partition) || !json_is_integer(first) || !json_is_integer(end) ||
-        json_integer_value(partition) < 0 || json_integer_value(partition) > INT32_MAX ||
-        json_integer_value(first) < 0 || json_integer_value(end) < json_integer_value(first) ||
-        json_integer_value(end) > NUMBER_MAX)
+    if (!is_number(partition, INT32_MAX) || !is_number(first, NUMBER_MAX) || !is_number(end, NUMBER_MAX) ||
+        json_integer_value(end) < json_integer_value(first))
         return SL_PROTOCOL;
     struct gw_gap *gaps = realloc(read->gaps, (read->event.gap_count + 1) * sizeof *gaps);
     if (!gaps)

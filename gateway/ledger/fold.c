@@ -27,7 +27,7 @@ sl_status gw_fold_open(sqlite3 *db, bool keep_settled, struct gw_fold **out, sl_
     sl_status status = gw_rows_open(db, &fold->rows, error);
     if (!status)
         status = gw_batch_create(&fold->rows, &fold->batch, error);
-    if (!status)
+    if (!status) /* state < 2: so that it goes by the index of these */
         status = gw_db_run(db, "SELECT count(*) FROM deliveries WHERE state < 2 AND state = 1",
                            gw_db_read_number, &fold->unconfirmed, NULL, error, "");
     if (status)

@@ -35,18 +35,8 @@ static void serve_stream(struct platform *p, const struct web_request *request, 
 static void serve(void *opaque, const struct web_request *request, struct web_answer *answer)
 {
     struct platform *p = opaque;
-    char text[500];
-    if (!strcmp(request->path, "/token")) {
-        web_text(answer, 200, "application/json",
-                 "{\"accessToken\":\"t\",\"tokenType\":\"bearer\",\"expiresIn\":86400}");
-    } else if (strstr(request->path, "/apis")) {
-        snprintf(text, sizeof text,
-                 "[{\"api\":\"stream\",\"version\":\"v2\",\"baseURL\":\"%s/S\",\"parameters\":{%s}}]",
-                 web_url(p->web), p->extended ? "\"streamlayer\":\"1\"" : "");
-        web_text(answer, 200, "application/json", text);
-    } else {
+    if (!web_introduces(p->web, request, answer, "stream", "v2", "/S", p->extended))
         serve_stream(p, request, answer);
-    }
 }
 
 static sl_client *start(struct platform *p, bool extended)

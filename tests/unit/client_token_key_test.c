@@ -18,19 +18,10 @@ struct platform {
 static void serve(void *opaque, const struct web_request *request, struct web_answer *answer)
 {
     struct platform *p = opaque;
-    char text[500];
-    if (!strcmp(request->path, "/token")) {
-        web_text(answer, 200, "application/json",
-                 "{\"accessToken\":\"t\",\"tokenType\":\"bearer\",\"expiresIn\":86400}");
-    } else if (strstr(request->path, "/apis")) {
-        snprintf(text, sizeof text,
-                 "[{\"api\":\"config\",\"version\":\"v1\",\"baseURL\":\"%s/C\",\"parameters\":{%s}}]",
-                 web_url(p->web), p->extended ? "\"streamlayer\":\"1\"" : "");
-        web_text(answer, 200, "application/json", text);
-    } else {
-        snprintf(p->asked, sizeof p->asked, "%s %s", request->method, request->path);
-        web_text(answer, p->status, "application/json", p->answer);
-    }
+    if (web_introduces(p->web, request, answer, "config", "v1", "/C", p->extended))
+        return;
+    snprintf(p->asked, sizeof p->asked, "%s %s", request->method, request->path);
+    web_text(answer, p->status, "application/json", p->answer);
 }
 
 static int setup(void **state)

@@ -37,19 +37,8 @@ static void serve_page(const struct platform *p, const struct web_request *reque
 static void serve(void *opaque, const struct web_request *request, struct web_answer *answer)
 {
     const struct platform *p = opaque;
-    char text[500];
-    if (!strcmp(request->path, "/token")) {
-        web_text(answer, 200, "application/json",
-                 "{\"accessToken\":\"t\",\"tokenType\":\"bearer\",\"expiresIn\":86400}");
-    } else if (strstr(request->path, "/apis")) {
-        snprintf(text, sizeof text,
-                 "[{\"api\":\"usage\",\"version\":\"v1\",\"baseURL\":\"%s/usage/v1\",\"parameters\":"
-                 "{\"streamlayer\":\"1\"}}]",
-                 web_url(p->web));
-        web_text(answer, 200, "application/json", text);
-    } else {
+    if (!web_introduces(p->web, request, answer, "usage", "v1", "/usage/v1", true))
         serve_page(p, request, answer);
-    }
 }
 
 static sl_status get(const char *next, bool without_memory, size_t *count)

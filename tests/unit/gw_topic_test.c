@@ -229,15 +229,21 @@ static void change(struct fixture *fixture, const char *sql)
 
 /* --- Cases --- */
 
+/* Kafka will have what is written next, and be late to say so. */
+static void be_late(struct fixture *fixture)
+{
+    wait_available(fixture, true);
+    rd_kafka_mock_broker_push_request_error_rtts(fixture->cluster, BROKER, PRODUCE, (size_t)1,
+                                                 RD_KAFKA_RESP_ERR_NO_ERROR, LATE_MS);
+}
+
 /* Kafka has the event, and its answer is late: it is written again. */
 static void what_is_written_twice_counts_once(void **state)
 {
     struct fixture *fixture = *state;
     struct gw_ledger_event event = event_of(GW_LEDGER_USED);
     event.usage.messages_in = 5;
-    wait_available(fixture, true);
-    rd_kafka_mock_broker_push_request_error_rtts(fixture->cluster, BROKER, PRODUCE, (size_t)1,
-                                                 RD_KAFKA_RESP_ERR_NO_ERROR, LATE_MS);
+    be_late(fixture);
     assert_int_equal(write_event(fixture, &event, true), SL_OK);
     write_sign(fixture, 1);
     assert_int_equal(read_all(fixture).usage.messages_in, 5);
@@ -270,9 +276,7 @@ static void what_was_refused_and_is_written_again_counts_once(void **state)
     struct fixture *fixture = *state;
     struct gw_ledger_event event = event_of(GW_LEDGER_USED);
     event.usage.messages_in = 5;
-    wait_available(fixture, true);
-    rd_kafka_mock_broker_push_request_error_rtts(fixture->cluster, BROKER, PRODUCE, (size_t)1,
-                                                 RD_KAFKA_RESP_ERR_NO_ERROR, LATE_MS);
+    be_late(fixture);
     assert_int_equal(write_event(fixture, &event, false), SL_UNAVAILABLE);
     assert_int_equal(write_event(fixture, &event, true), SL_OK);
     write_sign(fixture, 1);

@@ -158,6 +158,24 @@ void web_text(struct web_answer *answer, int status, const char *content_type, c
     answer->size = strlen(text);
 }
 
+bool web_introduces(const struct web *web, const struct web_request *request, struct web_answer *answer,
+                    const char *api, const char *version, const char *path, bool extended)
+{
+    char text[500];
+    if (!strcmp(request->path, "/token")) {
+        web_text(answer, 200, "application/json",
+                 "{\"accessToken\":\"t\",\"tokenType\":\"bearer\",\"expiresIn\":86400}");
+        return true;
+    }
+    if (!strstr(request->path, "/apis"))
+        return false;
+    snprintf(text, sizeof text,
+             "[{\"api\":\"%s\",\"version\":\"%s\",\"baseURL\":\"%s%s\",\"parameters\":{%s}}]", api, version,
+             web_url(web), path, extended ? "\"streamlayer\":\"1\"" : "");
+    web_text(answer, 200, "application/json", text);
+    return true;
+}
+
 sl_client *web_client(const struct web *web, const char *more)
 {
     return web_client_logged(web, more, NULL, NULL);

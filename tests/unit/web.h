@@ -44,5 +44,9 @@ const char *web_header(const struct web_request *request, const char *name);
 sl_client *web_client(const struct web *web, const char *more);
 sl_client *web_client_logged(const struct web *web, const char *more, sl_log_callback log, void *opaque);
 void web_text(struct web_answer *answer, int status, const char *content_type, const char *text);
+/* Answers what a client asks for before its own calls: a token, and where the API is (path, on web, with our
+ * extensions where extended). False: it asks for something else. */
+bool web_introduces(const struct web *web, const struct web_request *request, struct web_answer *answer,
+                    const char *api, const char *version, const char *path, bool extended);
 
 #endif

@@ -273,10 +273,7 @@ const char *sl_kafka_lack(const struct sl_kafka_client *client, rd_kafka_resp_er
                           char out[SL_KAFKA_LACK])
 {
     out[0] = 0;
-    if (code == RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED ||
-        code == RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED ||
-        code == RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED ||
-        code == RD_KAFKA_RESP_ERR_TRANSACTIONAL_ID_AUTHORIZATION_FAILED)
+    if (sl_kafka_is_forbidden(code))
         snprintf(out, SL_KAFKA_LACK,
                  "; the application lacks the right %.500s, or has lost it: whoever manages the catalog can "
                  "grant it (streamlayer grant); where it is granted, Kafka denies it (streamlayer acl check)",

@@ -69,6 +69,12 @@ static sl_status status_of(rd_kafka_resp_err_t code, bool *retriable)
     }
 }
 
+bool sl_kafka_is_forbidden(rd_kafka_resp_err_t code)
+{
+    bool retriable;
+    return status_of(code, &retriable) == SL_FORBIDDEN;
+}
+
 sl_status sl_kafka_error(sl_error *error, rd_kafka_resp_err_t code, const char *format, ...)
 {
     bool retriable;

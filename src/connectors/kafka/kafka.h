@@ -101,6 +101,8 @@ void sl_kafka_token_end(struct sl_kafka_client *client);
 
 /* error.c */
 sl_status sl_kafka_error(sl_error *error, rd_kafka_resp_err_t code, const char *format, ...) SL_PRINTF(3, 4);
+/* Whether Kafka says by it that a right lacks: what becomes SL_FORBIDDEN. */
+bool sl_kafka_is_forbidden(rd_kafka_resp_err_t code);
 /* The same from an error object, which is destroyed. */
 sl_status sl_kafka_error_object(sl_error *error, rd_kafka_error_t *object, const char *what);
 
