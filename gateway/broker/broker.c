@@ -112,6 +112,8 @@ static void on_log(const rd_kafka_t *rk, int level, const char *facility, const 
     const struct gw_broker *broker = rd_kafka_opaque(rk);
     /* Errors of connections are told of by gw_broker_note_trouble, the end of a producer by its own. */
     bool told = !strcmp(facility, "FAIL") || !strcmp(facility, "ERROR") || !strcmp(facility, "FATAL");
+    /* Meant so, and nobody else can set it. */
+    told |= !strcmp(facility, "CONFWARN") && strstr(text, "enable.gapless.guarantee");
     sl_log_level as = told         ? SL_LOG_DEBUG
                       : level <= 3 ? SL_LOG_ERROR
                       : level <= 4 ? SL_LOG_WARNING

@@ -42,9 +42,11 @@ static sl_status configure(struct gw_ledger_log *log, rd_kafka_type_t type, rd_k
                              error);
     sl_status status =
         gw_kafka_conf(log->broker, "producer", producer, sizeof producer / sizeof *producer, conf, error);
-    /* Nobody's to set: an event that times out by itself would let the one behind it go first. It is
-     * topic_write.c that gives up, all at once. */
-    return status ? status : gw_kafka_set(*conf, "message.timeout.ms", "0", error);
+    /* Nobody's to set: an event that times out by itself, or is refused, would let the one behind it go
+     * first. It is topic_write.c that gives up, all at once. */
+    if (!status)
+        status = gw_kafka_set(*conf, "message.timeout.ms", "0", error);
+    return status ? status : gw_kafka_set(*conf, "enable.gapless.guarantee", "true", error);
 }
 
 sl_status gw_topic_connect(struct gw_ledger_log *log, rd_kafka_type_t type, rd_kafka_t **out, sl_error *error)
