@@ -24,8 +24,8 @@ static const char *const granularities[GRANULARITIES] = {"hour", "day", "month"}
 
 /* --- Calls --- */
 
-/* Restricts the call to what the caller may see, in the question itself: for one's own use there is an index;
- * who manages catalogs has all rows looked at. False: no memory. */
+/* Restricts the call to what the caller may see, in the question itself, so that no other rows are looked at.
+ * False: no memory. */
 static bool restrict_to(struct gw_usage_call *call, const struct gw_account *account)
 {
     if (account->rights & SL_RIGHT_ADMIN || (account->rights | account->all) & SL_RIGHT_MANAGE)

@@ -77,21 +77,19 @@ static void ask(struct question *question, const char *select)
     sl_buffer_append_text(&question->sql, select);
 }
 
-/* What is asked for, and in which order. */
+/* What is asked for of the rows u, and in which order. */
 static sl_status prepare(struct question *question, const struct gw_usage_filter *filter, const char *order,
                          sl_error *error)
 {
     struct sl_buffer *sql = &question->sql;
-    if (filter->viewer)
-        sl_buffer_append_text(sql, filter->catalogs ? " AND (application = :viewer OR hrn IN"
-                                                      " (SELECT value FROM json_each(:catalogs)))"
-                                                    : " AND application = :viewer");
+    if (filter->viewer && !filter->catalogs)
+        sl_buffer_append_text(sql, " AND u.application = :viewer");
     if (filter->application)
-        sl_buffer_append_text(sql, " AND application = :application");
+        sl_buffer_append_text(sql, " AND u.application = :application");
     if (filter->hrn)
-        sl_buffer_append_text(sql, " AND hrn = :hrn");
+        sl_buffer_append_text(sql, " AND u.hrn = :hrn");
     if (filter->layer)
-        sl_buffer_append_text(sql, " AND layer = :layer");
+        sl_buffer_append_text(sql, " AND u.layer = :layer");
     if (!sl_buffer_append_text(sql, order) || sql->failed)
         return sl_error_oom(error);
     if (sqlite3_prepare_v2(question->db, sql->data, -1, &question->statement, NULL))
@@ -125,21 +123,67 @@ static void take_line(sqlite3_stmt *row, struct gw_usage_line *line)
         gw_figure_set(&line->usage, (size_t)i, sqlite3_column_int64(row, 5 + i));
 }
 
+/*
+ * Who manages catalogs sees pairs of an application and a catalog: his own, and all of these catalogs. So
+ * does who may see all and asks for a catalog. They are few, and are looked for one by one, each with one
+ * step into the table's key; there the rows of a pair lie together, in the order that is asked for. So no
+ * page looks at rows that it does not tell, nor sorts. An index of catalogs would find the pairs as well, but
+ * is as large as the key, in a file that may have a bound.
+ */
+static const char make_seen[] = "PRAGMA temp_store = MEMORY;"
+                                "CREATE TEMP TABLE seen (application TEXT NOT NULL, hrn TEXT NOT NULL,"
+                                " PRIMARY KEY (application, hrn)) WITHOUT ROWID";
+static const char fill_seen[] =
+    "INSERT OR IGNORE INTO seen WITH RECURSIVE"
+    " own (hrn) AS (SELECT min(hrn) FROM usage WHERE application = :viewer UNION ALL"
+    " SELECT (SELECT min(u.hrn) FROM usage AS u WHERE u.application = :viewer AND u.hrn > own.hrn)"
+    " FROM own WHERE own.hrn IS NOT NULL)"
+    " SELECT :viewer, hrn FROM own WHERE hrn IS NOT NULL UNION ALL"
+    " SELECT c.application, j.value FROM clocks AS c" /* every application that has used something */
+    " CROSS JOIN json_each(coalesce(:catalogs, json_array(:hrn))) AS j"
+    " WHERE c.application >= :after_application"
+    " AND (:application IS NULL OR c.application = :application) AND (:hrn IS NULL OR j.value = :hrn)"
+    " AND EXISTS (SELECT 1 FROM usage AS u WHERE u.application = c.application AND u.hrn = j.value)";
+
+static sl_status find_seen(struct question *question, const struct gw_usage_filter *filter,
+                           const struct gw_usage_line *after, sl_error *error)
+{
+    if (sqlite3_exec(question->db, make_seen, NULL, NULL, NULL) ||
+        sqlite3_prepare_v2(question->db, fill_seen, -1, &question->statement, NULL))
+        return fail(question, error);
+    bind_text(question, ":viewer", filter->viewer);
+    bind_text(question, ":catalogs", filter->catalogs);
+    bind_text(question, ":application", filter->application);
+    bind_text(question, ":hrn", filter->hrn);
+    bind_text(question, ":after_application", after ? after->application : "");
+    return sqlite3_step(question->statement) == SQLITE_DONE ? SL_OK : fail(question, error);
+}
+
+#define LINE                                                                                                 \
+    "SELECT u.application, u.hrn, u.layer, u.grp, u.hour, calls_in, calls_out, messages_in, messages_out,"   \
+    " bytes_in, bytes_out, blob_bytes_in, blob_bytes_out FROM "
+
 static sl_status read_usage(struct question *question, const struct gw_usage_filter *filter,
                             const struct gw_usage_line *after,
                             bool (*each)(void *opaque, const struct gw_usage_line *line), void *opaque,
                             sl_error *error)
 {
     struct gw_usage_line line;
-    bool row = true;
-    ask(question, "SELECT application, hrn, layer, grp, hour, calls_in, calls_out, messages_in, messages_out,"
-                  " bytes_in, bytes_out, blob_bytes_in, blob_bytes_out FROM usage"
-                  " WHERE hour >= :from AND hour < :to");
+    bool row = true, pairs = filter->catalogs || (filter->hrn && !filter->viewer);
+    sl_status status = pairs ? find_seen(question, filter, after, error) : SL_OK;
+    ask(question, pairs ? LINE "seen AS s CROSS JOIN usage AS u"
+                               " ON u.application = s.application AND u.hrn = s.hrn"
+                        : LINE "usage AS u");
+    sl_buffer_append_text(&question->sql, " WHERE u.hour >= :from AND u.hour < :to");
     if (after)
-        sl_buffer_append_text(&question->sql, " AND (application, hrn, layer, grp, hour) >"
+        sl_buffer_append_text(&question->sql, " AND (u.application, u.hrn, u.layer, u.grp, u.hour) >"
                                               " (:after_application, :after_hrn, :after_layer, :after_group,"
                                               " :after_hour)");
-    sl_status status = prepare(question, filter, " ORDER BY application, hrn, layer, grp, hour", error);
+    if (!status)
+        status = prepare(question, filter,
+                         pairs ? " ORDER BY s.application, s.hrn, u.layer, u.grp, u.hour"
+                               : " ORDER BY u.application, u.hrn, u.layer, u.grp, u.hour",
+                         error);
     if (!status && after) {
         bind_text(question, ":after_application", after->application);
         bind_text(question, ":after_hrn", after->hrn);
@@ -211,10 +255,16 @@ static sl_status read_unconfirmed(struct question *question, const struct gw_usa
     struct gw_record_list list = {.count = 0};
     struct gw_unconfirmed delivery;
     bool row = true;
-    ask(question, "SELECT id, application, hrn, layer, grp, at_ms, state, messages, bytes,"
-                  " blob_bytes, records FROM deliveries WHERE state < 2 AND id > :after"
-                  " AND (messages > 0 OR blob_bytes > 0)"
-                  " AND at_ms / 3600000 >= :from AND at_ms / 3600000 < :to");
+    /* Settled ones may be many, and are not looked at: the index has none of them. */
+    ask(question,
+        "SELECT id, application, hrn, layer, grp, at_ms, state, messages, bytes,"
+        " blob_bytes, records FROM deliveries AS u WHERE id IN"
+        " (SELECT id FROM deliveries INDEXED BY deliveries_unsettled WHERE state < 2 AND id > :after)"
+        " AND (messages > 0 OR blob_bytes > 0)"
+        " AND at_ms / 3600000 >= :from AND at_ms / 3600000 < :to");
+    if (filter->catalogs)
+        sl_buffer_append_text(&question->sql, " AND (application = :viewer OR hrn IN"
+                                              " (SELECT value FROM json_each(:catalogs)))");
     sl_status status = prepare(question, filter, " ORDER BY id", error);
     if (!status)
         bind_number(question, ":after", after);

@@ -22,21 +22,14 @@
  * bit that has changed within a row.
  *
  * In version 1 clocks and meta had no checksum, and that of deliveries was not of state; reached had 64
- * ranges at most. upgrade.c brings such a file here.
+ * ranges at most. upgrade.c brings such a file here; it has the SQL of each version's by itself, so that what
+ * stands below may change with the version.
  */
 #ifndef GW_LEDGER_SCHEMA_H
 #define GW_LEDGER_SCHEMA_H
 
 #define GW_LEDGER_SCHEMA_VERSION 2
 
-#define GW_LEDGER_SETTLED                                                                                    \
-    "CREATE INDEX IF NOT EXISTS deliveries_settled ON deliveries (at_ms) WHERE state = 2;"
-#define GW_LEDGER_CLOCKS                                                                                     \
-    "CREATE TABLE clocks (application TEXT PRIMARY KEY, hour INTEGER NOT NULL, checksum INTEGER NOT NULL)"   \
-    " STRICT, WITHOUT ROWID;"
-#define GW_LEDGER_META                                                                                       \
-    "CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL, checksum INTEGER) STRICT, WITHOUT "      \
-    "ROWID;"
 /* Whether a row of meta is good: an operator's "begin", which no gateway writes, has none. */
 #define GW_LEDGER_META_GOOD                                                                                  \
     "(checksum IS row_checksum(name, value) OR (checksum IS NULL AND value = 'begin'))"
@@ -56,7 +49,12 @@
     " messages INTEGER NOT NULL, bytes INTEGER NOT NULL, blob_bytes INTEGER NOT NULL,"                       \
     " again INTEGER NOT NULL, records BLOB NOT NULL, checksum INTEGER NOT NULL,"                             \
     " UNIQUE (writer, number)) STRICT;"                                                                      \
-    "CREATE INDEX deliveries_unsettled ON deliveries (application, topic, grp) WHERE state < "               \
-    "2;" GW_LEDGER_SETTLED GW_LEDGER_CLOCKS GW_LEDGER_META "PRAGMA user_version = 2;"
+    "CREATE INDEX deliveries_unsettled ON deliveries (application, topic, grp) WHERE state < 2;"             \
+    "CREATE INDEX deliveries_settled ON deliveries (at_ms) WHERE state = 2;"                                 \
+    "CREATE TABLE clocks (application TEXT PRIMARY KEY, hour INTEGER NOT NULL, checksum INTEGER NOT NULL)"   \
+    " STRICT, WITHOUT ROWID;"                                                                                \
+    "CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL, checksum INTEGER)"                       \
+    " STRICT, WITHOUT ROWID;"                                                                                \
+    "PRAGMA user_version = 2;"
 
 #endif

@@ -6,6 +6,7 @@
 #include "gateway/ledger/packed.h"
 #include "gateway/ledger/rows.h"
 #include "gateway/store/db.h"
+#include "gw_ledger_events.h"
 
 #include <dirent.h>
 #include <semaphore.h>
@@ -70,17 +71,6 @@ static sl_status submit(struct fixture *fixture, struct gw_ledger_event *events,
     gw_ledger_submit(fixture->ledger, &submission.entry);
     sem_wait(&fixture->written);
     return submission.status;
-}
-
-static struct gw_ledger_event event_of(enum gw_ledger_kind kind)
-{
-    return (struct gw_ledger_event){.kind = kind,
-                                    .application = "app",
-                                    .hrn = "hrn:catalog",
-                                    .layer = "layer",
-                                    .group = "group",
-                                    .topic = "topic",
-                                    .usage = {.calls_out = 1}};
 }
 
 struct sums {
@@ -310,25 +300,43 @@ static bool count_line(void *opaque, const struct gw_usage_line *line)
     return true;
 }
 
+/* a and b have each used the catalogs hrn:0 and hrn:1, two layers of them. */
+static void use_catalogs(struct fixture *fixture)
+{
+    for (size_t i = 0; i < 8; i++) {
+        struct gw_ledger_event event = event_of(GW_LEDGER_USED);
+        event.application = i / 4 ? "b" : "a";
+        event.hrn = i / 2 % 2 ? "hrn:1" : "hrn:0";
+        event.layer = i % 2 ? "m" : "l";
+        assert_int_equal(submit(fixture, &event, 1), SL_OK);
+    }
+}
+
 static void everybody_is_read_his_own(void **state)
 {
     struct fixture *fixture = *state;
     static const struct {
-        const char *viewer, *catalogs, *application;
+        const char *viewer, *catalogs, *application, *hrn;
         size_t lines;
-    } cases[] = {{NULL, NULL, NULL, 4},        {"a", NULL, NULL, 2},
-                 {"a", NULL, "b", 0},          {"a", "[\"hrn:1\"]", NULL, 3},
-                 {"a", "[\"hrn:1\"]", "b", 1}, {"c", "[\"hrn:0\",\"hrn:1\"]", NULL, 4},
-                 {"c", NULL, NULL, 0}};
-    for (size_t i = 0; i < 4; i++) {
-        struct gw_ledger_event event = event_of(GW_LEDGER_USED);
-        event.application = i / 2 ? "b" : "a";
-        event.hrn = i % 2 ? "hrn:1" : "hrn:0";
-        assert_int_equal(submit(fixture, &event, 1), SL_OK);
-    }
+    } cases[] = {{NULL, NULL, NULL, NULL, 8},
+                 {NULL, NULL, NULL, "hrn:1", 4},
+                 {NULL, NULL, "b", "hrn:1", 2},
+                 {NULL, NULL, NULL, "hrn:2", 0},
+                 {"a", NULL, NULL, NULL, 4},
+                 {"a", NULL, NULL, "hrn:1", 2},
+                 {"a", NULL, "b", NULL, 0},
+                 {"a", "[\"hrn:1\"]", NULL, NULL, 6},
+                 {"a", "[\"hrn:1\"]", "b", NULL, 2},
+                 {"a", "[\"hrn:1\"]", "b", "hrn:0", 0},
+                 {"a", "[\"hrn:1\"]", NULL, "hrn:0", 2},
+                 {"a", "[\"hrn:1\"]", NULL, "hrn:1", 4},
+                 {"c", "[\"hrn:1\",\"hrn:0\",\"hrn:1\",\"hrn:2\"]", NULL, NULL, 8},
+                 {"c", NULL, NULL, NULL, 0}};
+    use_catalogs(fixture);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct sums sums = {.lines = 0};
         const struct gw_usage_filter filter = {.application = cases[i].application,
+                                               .hrn = cases[i].hrn,
                                                .viewer = cases[i].viewer,
                                                .catalogs = cases[i].catalogs,
                                                .to_hour = INT64_MAX};
@@ -336,6 +344,50 @@ static void everybody_is_read_his_own(void **state)
                          SL_OK);
         assert_int_equal(sums.lines, cases[i].lines);
     }
+}
+
+/* The line that was read last. */
+struct walk {
+    char application[8], hrn[8], layer[8];
+    int64_t hour;
+    size_t lines;
+};
+
+static bool take_one(void *opaque, const struct gw_usage_line *line)
+{
+    struct walk *walk = opaque;
+    char before[32], now[32];
+    snprintf(before, sizeof before, "%s %s %s", walk->application, walk->hrn, walk->layer);
+    snprintf(walk->application, sizeof walk->application, "%s", line->application);
+    snprintf(walk->hrn, sizeof walk->hrn, "%s", line->hrn);
+    snprintf(walk->layer, sizeof walk->layer, "%s", line->layer);
+    snprintf(now, sizeof now, "%s %s %s", walk->application, walk->hrn, walk->layer);
+    assert_true(strcmp(before, now) < 0);
+    walk->hour = line->hour;
+    walk->lines++;
+    return false;
+}
+
+/* In the order of applications, whatever that of his catalogs is. */
+static void who_manages_catalogs_is_read_them_page_by_page(void **state)
+{
+    struct fixture *fixture = *state;
+    const struct gw_usage_filter filter = {
+        .viewer = "a", .catalogs = "[\"hrn:2\",\"hrn:0\"]", .to_hour = INT64_MAX};
+    struct walk walk = {.lines = 0};
+    use_catalogs(fixture);
+    for (size_t i = 0; i <= 6; i++) {
+        const struct gw_usage_line after = {.application = walk.application,
+                                            .hrn = walk.hrn,
+                                            .layer = walk.layer,
+                                            .group = "group",
+                                            .hour = walk.hour};
+        assert_int_equal(walk.lines, i);
+        assert_int_equal(
+            gw_ledger_read_usage(fixture->ledger, &filter, i ? &after : NULL, take_one, &walk, NULL), SL_OK);
+    }
+    assert_int_equal(walk.lines, 6);
+    assert_string_equal(walk.application, "b");
 }
 
 static bool deliver_meanwhile(void *opaque, const struct gw_usage_line *line)
@@ -419,6 +471,23 @@ static int64_t ask(const char *file, const char *sql)
     return number;
 }
 
+static bool add_sql(void *opaque, sqlite3_stmt *row)
+{
+    return sl_buffer_printf(opaque, "%s;\n", gw_db_text(row, 0));
+}
+
+/* Its tables and indexes, as SQL. */
+static void read_schema(const char *file, struct sl_buffer *sql)
+{
+    sqlite3 *db;
+    sl_buffer_init(sql, (size_t)1 << 20);
+    assert_int_equal(sqlite3_open(file, &db), SQLITE_OK);
+    assert_int_equal(gw_db_run(db, "SELECT sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY name",
+                               add_sql, sql, NULL, NULL, ""),
+                     SL_OK);
+    sqlite3_close(db);
+}
+
 /* Its directory has one of version 1, to which that was done; file: its name. */
 static void begin_old(struct fixture *fixture, const char *damage, char file[100])
 {
@@ -467,6 +536,20 @@ static void an_older_ledger_is_upgraded_with_a_copy(void **state)
     assert_int_equal(
         ask(file, "SELECT count(*) FROM meta WHERE name = 'node' AND value = '0123456789abcdef'"), 1);
     assert_int_equal(copies(fixture, copy), 1);
+}
+
+static void an_upgraded_ledger_is_as_a_new_one(void **state)
+{
+    struct fixture *fixture = *state;
+    struct sl_buffer old, new;
+    char file[100];
+    snprintf(file, sizeof file, "%s/ledger.db", fixture->directory);
+    read_schema(file, &new);
+    begin_old(fixture, "", file);
+    read_schema(file, &old);
+    assert_string_equal(old.data, new.data);
+    sl_buffer_free(&old);
+    sl_buffer_free(&new);
 }
 
 static void a_damaged_older_ledger_is_not_upgraded(void **state)
@@ -590,8 +673,10 @@ CASES_MAIN(cmocka_unit_test(what_was_packed_is_read_as_it_was_gathered),
            cmocka_unit_test_setup_teardown(after_the_end_nothing_is_taken, setup, teardown),
            cmocka_unit_test_setup_teardown(pages_follow_each_other, setup, teardown),
            cmocka_unit_test_setup_teardown(everybody_is_read_his_own, setup, teardown),
+           cmocka_unit_test_setup_teardown(who_manages_catalogs_is_read_them_page_by_page, setup, teardown),
            cmocka_unit_test_setup_teardown(a_statement_is_of_one_moment, setup, teardown),
            cmocka_unit_test_setup_teardown(an_older_ledger_is_upgraded_with_a_copy, setup, teardown),
+           cmocka_unit_test_setup_teardown(an_upgraded_ledger_is_as_a_new_one, setup, teardown),
            cmocka_unit_test_setup_teardown(a_damaged_older_ledger_is_not_upgraded, setup, teardown),
            cmocka_unit_test_setup_teardown(a_byte_that_changed_is_found, setup, teardown),
            cmocka_unit_test(events_come_back_from_the_topic))

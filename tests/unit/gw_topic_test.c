@@ -14,6 +14,7 @@
 #include "gateway/broker/brokers.h"
 #include "gateway/ledger/internal.h"
 #include "gateway/ledger/rows.h"
+#include "gw_ledger_events.h"
 #include "gw_scratch.h"
 
 #include <librdkafka/rdkafka_mock.h> /* needs rdkafka.h before it */
@@ -145,16 +146,6 @@ static void write_surely(struct fixture *fixture, struct gw_ledger_event *event)
         wait_available(fixture, true);
         event->sequence = 0; /* it is another event each time */
     } while (write_event(fixture, event, false));
-}
-
-static struct gw_ledger_event event_of(enum gw_ledger_kind kind)
-{
-    return (struct gw_ledger_event){.kind = kind,
-                                    .application = "app",
-                                    .hrn = "hrn:catalog",
-                                    .layer = "layer",
-                                    .group = "group",
-                                    .topic = "topic"};
 }
 
 static int64_t deliver(struct fixture *fixture)
