@@ -270,6 +270,22 @@ static bool is_month(const char *text)
     return end && !*end;
 }
 
+/* On a bill nobody would look for a word in the JSON. */
+static bool is_complete(const json_t *statement)
+{
+    return json_is_true(json_object_get(statement, "complete"));
+}
+
+static void warn_of_incomplete(const struct cli *cli, const char *month, const char *text)
+{
+    json_t *value = json_loads(text, 0, NULL);
+    if (value && !is_complete(json_object_get(value, "statement")))
+        cli_warning(
+            cli, "%s is not over: the statement says \"complete\": false, and is no bill; make it again then",
+            month);
+    json_decref(value);
+}
+
 static int statement(struct cli *cli)
 {
     sl_error error = {0};
@@ -288,6 +304,7 @@ static int statement(struct cli *cli)
     if (sl_usage_statement_get(cli->client, month, &filter, &text, &error))
         return cli_fail(cli, &error);
     puts(text);
+    warn_of_incomplete(cli, month, text);
     sl_free(text);
     return CLI_OK;
 }
@@ -384,6 +401,8 @@ static int tell_verified(const struct cli *cli, const json_t *value)
            (long long)json_integer_value(json_object_get(sum, "messagesOut")),
            (long long)json_integer_value(json_object_get(sum, "bytesOut")),
            (long long)json_integer_value(json_object_get(sum, "blobBytesOut")));
+    if (!is_complete(value))
+        printf("It is no bill: the month was not over when it was made.\n");
     return CLI_OK;
 }
 

@@ -215,18 +215,35 @@ static bool read_month(const char *text, struct gw_usage_filter *filter)
     return true;
 }
 
+/* What is signed stays: one of a month that has not begun would say for ever that nothing was used. Answers
+ * where it is false. */
+static bool has_begun(struct gw_request *request, const char *month, const struct gw_usage_filter *filter)
+{
+    int64_t now_ms = sl_wall_ms(), from_ms = filter->from_hour * GW_HOUR_MS;
+    char from[32], now[32];
+    if (now_ms >= from_ms)
+        return true;
+    gw_time_text(from_ms, from);
+    gw_time_text(now_ms, now);
+    gw_respond_errorf(request, 400, "bad-parameter",
+                      "name a month that has begun, and for a bill one that is over",
+                      "the month %.40s has not begun: it begins at %s, and it is %s", month, from, now);
+    return false;
+}
+
 void gw_usage_statement(struct gw_request *request)
 {
     const char *month = gw_request_parameter(request, "month");
     struct gw_usage_call *call = gw_usage_call_new(request, run);
     if (!call)
         return;
-    if (read_month(month, &call->filter)) {
+    if (!read_month(month, &call->filter)) {
+        gw_respond_errorf(request, 400, "bad-parameter", "name a month, as in /usage/v1/statements/2026-11",
+                          "\"%.40s\" is no month from 1970-01 on", month);
+    } else if (has_begun(request, month, &call->filter)) {
         gw_work_post(call->gateway->disk_workers, gw_request_application(request), &call->job);
         return;
     }
-    gw_respond_errorf(request, 400, "bad-parameter", "name a month, as in /usage/v1/statements/2026-11",
-                      "\"%.40s\" is no month from 1970-01 on", month);
     gw_usage_call_free(call);
 }
 

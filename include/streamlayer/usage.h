@@ -101,8 +101,8 @@ SL_API bool sl_usage_unconfirmed_list_at(const sl_usage_unconfirmed_list *list, 
                                          sl_usage_unconfirmed *delivery);
 SL_API const char *sl_usage_unconfirmed_list_json(const sl_usage_unconfirmed_list *list);
 
-/* The statement of a month ("2026-11"), signed, as JSON text; of the filter application, hrn and layer count.
- * *text is the caller's, released with sl_free. */
+/* The statement of a month ("2026-11") that has begun, signed, as JSON text; of the filter application, hrn
+ * and layer count. *text is the caller's, released with sl_free. */
 SL_API SL_MUST_CHECK sl_status sl_usage_statement_get(sl_client *client, const char *month,
                                                       const sl_usage_filter *filter, char **text,
                                                       sl_error *error);

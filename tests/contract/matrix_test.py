@@ -164,7 +164,7 @@ class Matrix(TestCase):
     def ask(self, method, pattern, row, token, **parameters):
         values = {"hrn": self.catalog, "layer": "l", "subscription": "none", "group": "g", "id": "none",
                   "handle": "none", "application": "nobody", "api": "config" if "platform" in pattern else "stream",
-                  "version": "v1" if "platform" in pattern else "v2", "kid": "none", "status": "none", "month": "2026-11", **row.parameters, **parameters}
+                  "version": "v1" if "platform" in pattern else "v2", "kid": "none", "status": "none", "month": "1999-11", **row.parameters, **parameters}
         path = pattern.format(**values) + row.query
         return self.platform.request(method, path, row.body, headers=dict(row.headers), token=token)
 

@@ -187,14 +187,18 @@ class Statement(Usage):
         self.read(account, hrn, 2)
         line = self.usage(account, "granularity=month")[0]
         month = subprocess.check_output(["date", "-u", "-d", f"@{line['from'] // 1000}", "+%Y-%m"]).decode().strip()
-        text = self.platform.cli("usage", "statement", "--month", month, "--catalog", hrn).stdout.decode()
+        made = self.platform.cli("usage", "statement", "--month", month, "--catalog", hrn)
+        self.assertIn(f"{month} is not over", made.stderr.decode())
+        text = made.stdout.decode()
         statement = json.loads(text)["statement"]
         own, = [line for line in statement["lines"] if line["application"] == account.id]
         self.assertEqual((own["messagesOut"], own["bytesOut"], own["name"]), (2, 10, account.name))
         self.assertEqual((statement["month"], statement["complete"], statement["catalog"]), (month, False, hrn))
         for figure in FIGURES:
             self.assertEqual(statement["sum"][figure], sum(line[figure] for line in statement["lines"]))
-        self.assertIn("2 messages and 10 bytes out", self.verify(text))
+        told = self.verify(text)
+        self.assertIn("2 messages and 10 bytes out", told)
+        self.assertIn("It is no bill: the month was not over", told)
         # Each figure, shown or signed; the line as a whole; the signature.
         for at in range(len(statement["lines"])):
             for figure in FIGURES if at == 0 else FIGURES[-1:]:
@@ -229,6 +233,16 @@ class Statement(Usage):
         done = subprocess.run([os.path.join(self.platform.binaries, "streamlayer"), "--config", nobody, "usage", "verify", file],
                               env={"HOME": self.scratch(), "PATH": os.environ["PATH"]}, capture_output=True, check=False)
         self.assertIn(b"Good: the statement of", done.stdout, done)
+
+    def test_statement_of_a_month_that_is_over_or_has_not_begun(self):
+        over = self.platform.cli("usage", "statement", "--month", "1999-12")
+        self.assertEqual(over.stderr, b"")
+        self.assertIs(json.loads(over.stdout)["statement"]["complete"], True)
+        self.assertNotIn("no bill", self.verify(over.stdout.decode()))
+        next_month = subprocess.check_output(["date", "-u", "-d", "35 days", "+%Y-%m"]).decode().strip()
+        refused = self.platform.cli("usage", "statement", "--month", next_month, check=False)
+        self.assertEqual((refused.returncode, refused.stdout), (2, b""), refused)
+        self.assertIn(f"the month {next_month} has not begun: it begins at {next_month}-01T00:00:00Z".encode(), refused.stderr)
 
     def sign_more(self, value):
         """What would be forged: the signed payload, too."""
