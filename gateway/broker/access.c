@@ -238,19 +238,35 @@ void gw_broker_clear_trouble(struct gw_broker *broker)
     pthread_mutex_unlock(&broker->trouble_lock);
 }
 
+static bool is_silence(const sl_error *error)
+{
+    return error && (error->status == SL_UNAVAILABLE || error->status == SL_TIMED_OUT);
+}
+
+/* An answer of Kafka's, such as NOT_ENOUGH_REPLICAS, has librdkafka's text of it. */
+static const char *state_of(const sl_error *error)
+{
+    return strstr(error->text, "Broker: ") ? "cannot do it now" : "does not answer";
+}
+
 sl_status gw_broker_explain(struct gw_broker *broker, sl_error *error)
 {
-    if (!error || (error->status != SL_UNAVAILABLE && error->status != SL_TIMED_OUT))
+    if (!is_silence(error))
         return error ? error->status : SL_OK;
     char trouble[GW_TROUBLE_MAX];
     pthread_mutex_lock(&broker->trouble_lock);
     memcpy(trouble, broker->trouble, sizeof trouble);
     pthread_mutex_unlock(&broker->trouble_lock);
     const sl_error bare = *error;
-    /* An answer of Kafka's, such as NOT_ENOUGH_REPLICAS, has librdkafka's text of it. */
-    bool answers = strstr(bare.text, "Broker: ") != NULL;
     return sl_error_set_retriable(error, bare.status, "the Kafka cluster \"%s\" (%.200s) %s: %s%s%s",
-                                  broker->cluster, broker->own.brokers,
-                                  answers ? "cannot do it now" : "does not answer", bare.text,
+                                  broker->cluster, broker->own.brokers, state_of(&bare), bare.text,
                                   trouble[0] ? "; " : "", trouble);
+}
+
+sl_status gw_layer_explain(struct gw_broker *broker, const struct gw_layer *layer, sl_error *error)
+{
+    if (!layer->marketplace || !is_silence(error))
+        return gw_broker_explain(broker, error);
+    const sl_error bare = *error;
+    return sl_error_set_retriable(error, bare.status, "Kafka %s: %s", state_of(&bare), bare.text);
 }

@@ -160,6 +160,13 @@ static void ask_again(struct round *round)
     round->next = round->under_way = 0;
 }
 
+/* librdkafka's own text names brokers, which who reads a layer on the Marketplace may not know. NULL: the
+ * code's is told. */
+static const char *may_tell(const struct asking *asking, const char *text)
+{
+    return asking->layer->marketplace ? NULL : text;
+}
+
 /* An answer. One of an earlier question, or to one that has been answered, is passed over. */
 static sl_status take_answer(struct round *round, rd_kafka_event_t *event, sl_error *error)
 {
@@ -169,7 +176,8 @@ static sl_status take_answer(struct round *round, rd_kafka_event_t *event, sl_er
         round->progress[i] == DONE)
         return SL_OK;
     if (rd_kafka_event_error(event))
-        return gw_kafka_error(rd_kafka_event_error(event), rd_kafka_event_error_string(event), "tell of",
+        return gw_kafka_error(rd_kafka_event_error(event),
+                              may_tell(round->asking, rd_kafka_event_error_string(event)), "tell of",
                               group->name, error);
     sl_status status = round->question->take(round->asking, group, event, error);
     if (status)
@@ -286,8 +294,8 @@ static sl_status take_description(struct asking *asking, struct gw_group *group,
         return gw_kafka_error(RD_KAFKA_RESP_ERR__BAD_MSG, NULL, "describe group", group->name, error);
     const rd_kafka_error_t *why = rd_kafka_ConsumerGroupDescription_error(results[0]);
     if (why && rd_kafka_error_code(why))
-        return gw_kafka_error(rd_kafka_error_code(why), rd_kafka_error_string(why), "describe group",
-                              group->name, error);
+        return gw_kafka_error(rd_kafka_error_code(why), may_tell(asking, rd_kafka_error_string(why)),
+                              "describe group", group->name, error);
     group->state = rd_kafka_consumer_group_state_name(rd_kafka_ConsumerGroupDescription_state(results[0]));
     size_t members = rd_kafka_ConsumerGroupDescription_member_count(results[0]);
     if (asking->with_members && !(group->members = calloc(members ? members : 1, sizeof *group->members)))
@@ -413,8 +421,8 @@ static sl_status take_names(struct asking *asking, struct gw_group *group, rd_ka
     const rd_kafka_ConsumerGroupListing_t **all = rd_kafka_ListConsumerGroups_result_valid(result, &total);
     /* A list that lacks one broker's groups would look whole. */
     if (failures)
-        return gw_kafka_error(rd_kafka_error_code(errors[0]), rd_kafka_error_string(errors[0]), "list",
-                              group->name, error);
+        return gw_kafka_error(rd_kafka_error_code(errors[0]),
+                              may_tell(asking, rd_kafka_error_string(errors[0])), "list", group->name, error);
     for (size_t i = 0; i < total; i++)
         found += is_listed(rd_kafka_ConsumerGroupListing_group_id(all[i]), asking->prefix);
     if (found > GW_GROUPS_MAX)
@@ -483,12 +491,13 @@ static sl_status ask_list(struct asking *asking, sl_error *error)
     return status ? status : ask_each(asking, asking->listed, asking->listed_count, &offsets, error);
 }
 
-static sl_status tell(struct gw_broker *broker, sl_status status, const sl_error *reason, sl_error *error)
+static sl_status tell(struct gw_broker *broker, const struct gw_layer *layer, sl_status status,
+                      const sl_error *reason, sl_error *error)
 {
     if (!status || !error)
         return status;
     *error = *reason;
-    return gw_broker_explain(broker, error);
+    return gw_layer_explain(broker, layer, error);
 }
 
 static int compare(const void *a, const void *b)
@@ -518,7 +527,7 @@ sl_status gw_groups_list(struct gw_broker *broker, const struct gw_layer *layer,
     *count = kept;
     if (kept > 1)
         qsort(*groups, kept, sizeof **groups, compare);
-    return tell(broker, status, &reason, error);
+    return tell(broker, layer, status, &reason, error);
 }
 
 /* One group. */
@@ -551,7 +560,9 @@ static sl_status offsets_of(struct gw_broker *broker, const struct gw_layer *lay
         if (!code)
             return SL_OK;
         sl_error reason;
-        gw_kafka_error(code, NULL, "tell the offsets of topic", layer->topic, &reason);
+        gw_kafka_error(code, NULL,
+                       layer->marketplace ? "tell the offsets of layer" : "tell the offsets of topic",
+                       layer->marketplace ? layer->id : layer->topic, &reason);
         if (!reason.retriable || sl_remaining_ms(until_ms) <= PAUSE_MS) {
             *error = reason;
             return reason.status;
@@ -579,7 +590,7 @@ sl_status gw_layer_bounds(struct gw_broker *broker, const struct gw_layer *layer
 {
     sl_error reason = {0};
     sl_status status = bounds_until(broker, layer, bounded_ms(until_ms), partitions, &reason);
-    return tell(broker, status, &reason, error);
+    return tell(broker, layer, status, &reason, error);
 }
 
 static sl_status describe(struct asking *asking, struct gw_group *group, sl_error *error)
@@ -611,7 +622,7 @@ sl_status gw_group_describe(struct gw_broker *broker, const struct gw_layer *lay
     if (!status)
         status = describe(&asking, group, &reason);
     asking_end(&asking);
-    return tell(broker, status, &reason, error);
+    return tell(broker, layer, status, &reason, error);
 }
 
 /* Resets. */
@@ -725,5 +736,5 @@ sl_status gw_group_reset(struct gw_broker *broker, const struct gw_layer *layer,
     if (!status)
         status = reset_it(&asking, group, &reason);
     asking_end(&asking);
-    return tell(broker, status, &reason, error);
+    return tell(broker, layer, status, &reason, error);
 }

@@ -100,6 +100,9 @@ void gw_broker_clear_trouble(struct gw_broker *broker);
 /* Adds which cluster it is, and the trouble that there is, to the error of a call that Kafka did not answer;
  * returns its status. */
 sl_status gw_broker_explain(struct gw_broker *broker, sl_error *error);
+/* The same, for who reads the layer: of one on the Marketplace he may know neither the topic nor the cluster,
+ * which are in the log then. */
+sl_status gw_layer_explain(struct gw_broker *broker, const struct gw_layer *layer, sl_error *error);
 
 /* producer.c */
 sl_status gw_producer_open(struct gw_broker *broker, sl_error *error);

@@ -28,7 +28,7 @@ static void overdue(struct gw_timer *timer)
     struct gw_change *change =
         (struct gw_change *)(void *)((char *)timer - offsetof(struct gw_change, timer));
     sl_error_set_retriable(&change->error, SL_TIMED_OUT, "it is not done in time, and may be done yet");
-    tell(change, gw_broker_explain(change->subscription->broker, &change->error));
+    tell(change, gw_layer_explain(change->subscription->broker, change->subscription->layer, &change->error));
 }
 
 sl_status gw_subscription_not_assigned(const struct gw_layer *layer, struct gw_change *change,

@@ -474,7 +474,7 @@ static void run(struct gw_job *job)
         break;
     }
     if (status)
-        gw_broker_explain(subscription->broker, error);
+        gw_layer_explain(subscription->broker, subscription->layer, error);
     subscription->job_status = status;
     subscription->back.run = gw_subscription_job_back;
     gw_loop_post(subscription->loop, &subscription->back);

@@ -223,6 +223,12 @@ static void end_forbidden(struct gw_subscription *subscription)
         gw_topic_error(subscription->forbidden, NULL, "let the gateway read", subscription->layer->topic,
                        "Read", &error);
     gw_broker_note_trouble(subscription->broker, subscription->forbidden, "", error.text);
+    if (subscription->layer->marketplace &&
+        subscription->forbidden != RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED)
+        sl_error_set(&error, SL_KAFKA,
+                     "Kafka did not let the gateway read the layer %s: the gateway's log says which right it "
+                     "needs",
+                     subscription->layer->id);
     answer_subscribe(subscription, SL_KAFKA, &error);
     gw_subscription_leave(subscription, GW_END_KAFKA, error.text);
 }
@@ -239,8 +245,10 @@ static void note_error(struct gw_subscription *subscription, rd_kafka_event_t *e
                            rd_kafka_event_error_string(event));
     if (rd_kafka_event_error(event) == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN)
         gw_outage_suspect(subscription->outage);
-    if (rd_kafka_event_error_is_fatal(event))
-        gw_subscription_leave(subscription, GW_END_KAFKA, rd_kafka_event_error_string(event));
+    if (rd_kafka_event_error_is_fatal(event)) /* librdkafka's own text may name brokers and topics */
+        gw_subscription_leave(subscription, GW_END_KAFKA,
+                              subscription->layer->marketplace ? rd_kafka_err2str(rd_kafka_event_error(event))
+                                                               : rd_kafka_event_error_string(event));
 }
 
 /* Rebalances, commits' results, errors; up to one that begins a job. */
@@ -330,25 +338,36 @@ static int64_t next_look_ms(const struct gw_subscription *subscription, int64_t 
     return next < subscription->joining_until_ms ? next : subscription->joining_until_ms;
 }
 
+/* Of a layer on the Marketplace it is not told to who reads it; nor is the topic. */
+#define CLUSTER_TEXT 320
+static const char *name_cluster(const struct gw_subscription *subscription, char text[CLUSTER_TEXT])
+{
+    if (subscription->layer->marketplace)
+        return "Kafka";
+    snprintf(text, CLUSTER_TEXT, "the Kafka cluster \"%.64s\" (%.200s)", subscription->broker->cluster,
+             subscription->broker->own.brokers);
+    return text;
+}
+
 /* A group may take its time (limits.join-timeout), a Kafka that does not answer no longer than with any other
  * request. */
 static void look_at_joining(struct gw_subscription *subscription, int64_t now)
 {
+    char cluster[CLUSTER_TEXT];
     sl_error error;
     sl_status status = SL_OK;
     gw_outage_suspect(subscription->outage);
     if (now >= subscription->joining_until_ms)
         status = sl_error_set_retriable(
             &error, SL_TIMED_OUT,
-            "consumer group %s gave the subscription no partitions in time: the Kafka "
-            "cluster \"%s\" (%.200s) does not answer, or another member of the group "
-            "does not",
-            subscription->group, subscription->broker->cluster, subscription->broker->own.brokers);
+            "consumer group %s gave the subscription no partitions in time: %s does not answer, or another "
+            "member of the group does not",
+            subscription->group, name_cluster(subscription, cluster));
     else if (now >= subscription->patient_until_ms && gw_outage_ms(subscription->outage)) {
         status = sl_error_set_retriable(&error, SL_UNAVAILABLE,
                                         "consumer group %s gave the subscription no partitions",
                                         subscription->group);
-        gw_broker_explain(subscription->broker, &error);
+        gw_layer_explain(subscription->broker, subscription->layer, &error);
     }
     if (!status)
         return;

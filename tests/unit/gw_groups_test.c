@@ -113,4 +113,35 @@ static void silent_kafka(void **state)
     close_place(&place);
 }
 
-CASES_MAIN(cmocka_unit_test(silent_kafka))
+/* Who reads what is on the Marketplace may know neither the topic nor where Kafka is; others are told. */
+static void what_is_on_the_marketplace_is_not_named(void **state)
+{
+    (void)state;
+    struct place place;
+    struct gw_group_partition bounds[GW_PARTITIONS_MAX];
+    struct gw_group group;
+    open_place(&place);
+    strcpy(place.topic, "hidden");
+    place.layer.id = "l";
+    for (int marketplace = 0; marketplace < 2; marketplace++) {
+        sl_error errors[2];
+        place.layer.marketplace = marketplace;
+        assert_int_not_equal(
+            gw_layer_bounds(place.broker, &place.layer, sl_mono_ms() + 300, bounds, &errors[0]), SL_OK);
+        assert_int_not_equal(
+            gw_group_describe(place.broker, &place.layer, "a.g", sl_mono_ms() + 300, &group, &errors[1]),
+            SL_OK);
+        gw_group_clear(&group);
+        for (int i = 0; i < 2; i++) {
+            assert_int_equal(!strstr(errors[i].text, "127.0.0.1"), marketplace);
+            assert_int_equal(!strstr(errors[i].text, "the Kafka cluster"), marketplace);
+            assert_non_null(strstr(errors[i].text, "does not answer: Kafka did not "));
+            assert_true(errors[i].retriable);
+        }
+        assert_int_equal(!strstr(errors[0].text, "hidden"), marketplace);
+        assert_int_equal(!strstr(errors[0].text, "layer l: "), !marketplace);
+    }
+    close_place(&place);
+}
+
+CASES_MAIN(cmocka_unit_test(silent_kafka), cmocka_unit_test(what_is_on_the_marketplace_is_not_named))

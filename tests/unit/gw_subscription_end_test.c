@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/time.h"
+#include "config/settings.h"
 
 /* The mock cluster keeps 5 MB of a partition, and forgets what came before. */
 static void let_expire(struct place *place)
@@ -105,6 +106,49 @@ static void kafka_is_away_and_comes_back(void **state)
         assert_int_equal(poll_once(subscription, 0, seen, &count), SL_OK);
     assert_true(count > 0); /* the mock cluster writes again what the producer sends again */
     gw_subscription_unlink(subscription);
+    close_place(&place);
+}
+
+/* What a subscribe that fails is told. */
+static void be_refused(struct place *place, sl_error *error)
+{
+    struct subscribing call = {.ask = {.done = subscribed,
+                                       .application = "a",
+                                       .layer = &place->layer,
+                                       .group_default = "g",
+                                       .earliest = true}};
+    assert_int_equal(gw_subscriptions_subscribe(place->subscriptions, &call.ask, error), SL_OK);
+    await(&call.done, 1);
+    assert_null(call.ask.subscription);
+    assert_int_not_equal(call.ask.status, SL_OK);
+    *error = call.ask.error;
+}
+
+/* Of the Marketplace neither the topic nor where Kafka is, which who subscribes may not know. */
+static void what_lacks_is_told_as_far_as_it_may_be_known(void **state)
+{
+    (void)state;
+    struct place place;
+    sl_error error;
+    open_place_with(&place, SL_GATEWAY_ROOT "limits.kafka-wait", "1 s");
+    rd_kafka_mock_topic_set_error(place.cluster, "t", RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED);
+    be_refused(&place, &error);
+    assert_non_null(strstr(error.text, "--topic t --operation Read"));
+    place.layer.marketplace = true;
+    be_refused(&place, &error);
+    assert_string_equal(error.text,
+                        "Kafka did not let the gateway read the layer l: the gateway's log says which "
+                        "right it needs");
+    rd_kafka_mock_topic_set_error(place.cluster, "t", RD_KAFKA_RESP_ERR_NO_ERROR);
+    rd_kafka_mock_broker_set_down(place.cluster, 1);
+    be_refused(&place, &error);
+    assert_non_null(strstr(error.text, "consumer group g gave the subscription no partitions"));
+    assert_null(strstr(error.text, "127.0.0.1"));
+    assert_null(strstr(error.text, "the Kafka cluster"));
+    place.layer.marketplace = false;
+    be_refused(&place, &error);
+    assert_non_null(strstr(error.text, "the Kafka cluster \"default\" (127.0.0.1:"));
+    rd_kafka_mock_broker_set_up(place.cluster, 1);
     close_place(&place);
 }
 
@@ -341,6 +385,7 @@ static void they_are_ended_from_outside(void **state)
 CASES_MAIN(cmocka_unit_test(where_the_group_stood_has_expired),
            cmocka_unit_test(what_expires_while_it_is_read_is_counted),
            cmocka_unit_test(kafka_is_away_and_comes_back),
+           cmocka_unit_test(what_lacks_is_told_as_far_as_it_may_be_known),
            cmocka_unit_test(lag_is_what_the_group_has_not_committed),
            cmocka_unit_test(the_lag_of_one_that_is_stuck_grows),
            cmocka_unit_test(a_poll_does_not_wait_for_the_lag), cmocka_unit_test(why_one_ended_is_remembered),
