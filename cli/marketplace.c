@@ -10,7 +10,15 @@
 
 static const char *const periods[] = {"all", "month", "day"}; /* in the order of sl_marketplace_period */
 #define PERIODS   (sizeof periods / sizeof *periods)
+#define NONE      "none" /* of a term: it is not to have any */
+#define KBPS_MAX  2000
 #define BYTES_MAX 9e15 /* what a number of JSON's is exact to */
+
+static bool is_none(const struct cli *cli, const char *name)
+{
+    const char *text = cli_value(cli, name);
+    return text && !strcmp(text, NONE);
+}
 
 /* A time, or with + a time from now. */
 static int read_time(const struct cli *cli, const char *name, int64_t *ms)
@@ -73,60 +81,20 @@ static int read_period(const struct cli *cli, sl_marketplace_period *period)
     return cli_usage_error(cli, "--period %s: day, month or all is needed", text);
 }
 
-static int subscribe(struct cli *cli)
+/* The terms that are named. */
+static int read_terms(const struct cli *cli, sl_marketplace_terms *terms)
 {
-    sl_error error = {0};
-    sl_marketplace_terms terms = {.struct_size = sizeof terms, .from_ms = -1, .until_ms = -1};
     int64_t kbps = 0;
-    int code = read_time(cli, "from", &terms.from_ms);
-    if (!code)
-        code = read_time(cli, "until", &terms.until_ms);
-    if (!code && !cli_number(cli, "out-kbps", 1, 2000, &kbps))
+    int code = read_time(cli, "from", &terms->from_ms);
+    if (!code && !is_none(cli, "until"))
+        code = read_time(cli, "until", &terms->until_ms);
+    if (!code && !cli_number(cli, "out-kbps", 1, KBPS_MAX, &kbps))
         return CLI_USAGE;
-    terms.out_kbps = (int)kbps;
-    if (!code)
-        code = read_bytes(cli, "volume", &terms.volume_bytes);
-    if (!code)
-        code = read_period(cli, &terms.period);
-    if (!code && cli_value(cli, "period") && !terms.volume_bytes)
-        code = cli_usage_error(cli, "--period is what --volume is counted in, which is missing");
-    if (!code)
-        code = cli_connect(cli);
-    if (code)
-        return code;
-    return sl_marketplace_subscribe(cli->client, cli->operands[0], cli->operands[1], &terms, &error)
-               ? cli_fail(cli, &error)
-               : CLI_OK;
+    terms->out_kbps = (int)kbps;
+    if (!code && !is_none(cli, "volume"))
+        code = read_bytes(cli, "volume", &terms->volume_bytes);
+    return code ? code : read_period(cli, &terms->period);
 }
-
-static const struct cli_option subscribe_options[] = {
-    {0, "from", "TIME", "it begins then; without: when the one before it did, or now"},
-    {0, "until", "TIME", "it ends then; without: it has no end"},
-    {0, "out-kbps", "KBPS", "KBps that are delivered at most, 1 to 2000; without: 2000"},
-    {0, "volume", "BYTES", "what may be consumed in a period, such as 10GB; without: as much as there is"},
-    {0, "period", "day|month|all", "what the volume is counted in, in UTC; without: all"},
-    {0, NULL, NULL, NULL},
-};
-
-const struct cli_command cli_marketplace_subscribe_command = {
-    .name = "marketplace subscribe",
-    .operands = "NAME HRN",
-    .min_operands = 2,
-    .max_operands = 2,
-    .summary = "let an application read a catalog that is on the Marketplace",
-    .details = "Gives the application NAME a Marketplace subscription to the catalog, in the place of the "
-               "one that it has. It may read the catalog's layers over HTTP for as long as that lasts; "
-               "without one a grant to read gives nothing there. Whoever manages the catalog is its "
-               "provider, gives subscriptions and needs none.\n\n"
-               "TIME: " CLI_TIME_FORMS ",\nor +30d, from now.",
-    .examples =
-        "  streamlayer marketplace subscribe fleet hrn:here:data::local:roads --until 2027-01-01T00:00Z\n"
-        "  streamlayer marketplace subscribe fleet hrn:here:data::local:roads --volume 10GB --period month\n",
-    .options = subscribe_options,
-    .changes = true,
-    .related = "marketplace list,marketplace unsubscribe,catalog create",
-    .run = subscribe,
-};
 
 static void format_volume(const sl_marketplace_terms *terms, char out[64])
 {
@@ -139,6 +107,115 @@ static void format_volume(const sl_marketplace_terms *terms, char out[64])
     const char *period = terms->period < PERIODS ? periods[terms->period] : "all";
     snprintf(out, 64, terms->period == SL_PERIOD_ALL ? "%s" : "%s a %s", bytes, period);
 }
+
+/* What is not named stays as it was, as with grant and layer update: else who prolongs a subscription would
+ * take its bounds away with the same word. It is told, so that nothing of it is a surprise. */
+static int keep_terms(const struct cli *cli, const sl_marketplace_terms *before, sl_marketplace_terms *terms)
+{
+    char until[96] = "", kbps[32] = "", volume[128] = "", text[64];
+    if (!cli_value(cli, "until") && before->until_ms >= 0) {
+        cli_format_time(before->until_ms, "-", text);
+        if (before->until_ms <= sl_wall_ms())
+            return cli_usage_error(
+                cli, "the subscription of %s to %s has ended, at %s: give --until, a time or \"" NONE "\"",
+                cli->operands[0], cli->operands[1], text);
+        terms->until_ms = before->until_ms;
+        snprintf(until, sizeof until, " --until %s", text);
+    }
+    if (!cli_value(cli, "out-kbps") && before->out_kbps < KBPS_MAX) {
+        terms->out_kbps = before->out_kbps;
+        snprintf(kbps, sizeof kbps, " --out-kbps %d", before->out_kbps);
+    }
+    bool keeps = !cli_value(cli, "volume") && before->volume_bytes;
+    if (keeps)
+        terms->volume_bytes = before->volume_bytes;
+    if (terms->volume_bytes && before->volume_bytes && !cli_value(cli, "period"))
+        terms->period = before->period;
+    if (keeps) {
+        format_volume(terms, text);
+        snprintf(volume, sizeof volume, " --volume %s", text);
+    } else if (terms->period != SL_PERIOD_ALL && !cli_value(cli, "period")) {
+        snprintf(volume, sizeof volume, " --period %s", periods[terms->period]);
+    }
+    if (*until || *kbps || *volume)
+        cli_hint(cli, "Kept of the subscription before:%s%s%s", until, kbps, volume);
+    return CLI_OK;
+}
+
+static int keep_what_is_not_named(struct cli *cli, sl_marketplace_terms *terms)
+{
+    sl_error error = {0};
+    sl_marketplace_list *list = NULL;
+    sl_marketplace_subscription one = {.struct_size = sizeof one};
+    int code = CLI_OK;
+    if (sl_marketplace_list_get(cli->client, cli->operands[1], &list, &error))
+        return cli_fail(cli, &error);
+    for (size_t i = 0; sl_marketplace_list_at(list, i, &one); i++)
+        if (!strcmp(one.application, cli->operands[0]) || !strcmp(one.name, cli->operands[0])) {
+            code = keep_terms(cli, &one.terms, terms);
+            break;
+        }
+    sl_marketplace_list_destroy(&list);
+    if (!code && cli_value(cli, "period") && !terms->volume_bytes)
+        code = cli_usage_error(cli, "--period is what --volume is counted in, which is missing");
+    return code;
+}
+
+static int subscribe(struct cli *cli)
+{
+    sl_error error = {0};
+    sl_marketplace_terms terms = {.struct_size = sizeof terms, .from_ms = -1, .until_ms = -1};
+    int code = read_terms(cli, &terms);
+    if (!code)
+        code = cli_connect(cli);
+    if (!code)
+        code = keep_what_is_not_named(cli, &terms);
+    if (code)
+        return code;
+    if (sl_marketplace_subscribe(cli->client, cli->operands[0], cli->operands[1], &terms, &error))
+        return cli_fail(cli, &error);
+    if (cli_value(cli, "out-kbps") && terms.out_kbps == KBPS_MAX)
+        cli_hint(cli,
+                 "%d KBps are kept only where the gateway keeps what layers give "
+                 "(streamlayer.gateway.limits.throughput); what is less always is.",
+                 KBPS_MAX);
+    return CLI_OK;
+}
+
+static const struct cli_option subscribe_options[] = {
+    {0, "from", "TIME", "it begins then; without: when the one before it did, or now"},
+    {0, "until", "TIME", "it ends then; \"none\", or nothing before: it has no end"},
+    {0, "out-kbps", "KBPS",
+     "KBps that are delivered at most, 1 to 2000; without, and nothing before: 2000, which is kept only "
+     "where "
+     "limits.throughput is"},
+    {0, "volume", "BYTES",
+     "what may be consumed in a period, such as 10GB; \"none\", or nothing before: as much as there is"},
+    {0, "period", "day|month|all", "what the volume is counted in, in UTC; without, and nothing before: all"},
+    {0, NULL, NULL, NULL},
+};
+
+const struct cli_command cli_marketplace_subscribe_command = {
+    .name = "marketplace subscribe",
+    .operands = "NAME HRN",
+    .min_operands = 2,
+    .max_operands = 2,
+    .summary = "let an application read a catalog that is on the Marketplace",
+    .details = "Gives the application NAME a Marketplace subscription to the catalog. It may read the "
+               "catalog's layers over HTTP for as long as that lasts; without one a grant to read gives "
+               "nothing there. Whoever manages the catalog is its provider, gives subscriptions and needs "
+               "none.\n\n"
+               "Where NAME has one, it is changed: what no option names stays as it is, and is told.\n\n"
+               "TIME: " CLI_TIME_FORMS ",\nor +30d, from now.",
+    .examples =
+        "  streamlayer marketplace subscribe fleet hrn:here:data::local:roads --until 2027-01-01T00:00Z\n"
+        "  streamlayer marketplace subscribe fleet hrn:here:data::local:roads --volume 10GB --period month\n"
+        "  streamlayer marketplace subscribe fleet hrn:here:data::local:roads --until none\n",
+    .options = subscribe_options,
+    .changes = true,
+    .related = "marketplace list,marketplace unsubscribe,catalog create",
+    .run = subscribe,
+};
 
 static const char *state_of(const sl_marketplace_terms *terms, int64_t now_ms)
 {

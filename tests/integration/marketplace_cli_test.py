@@ -48,11 +48,39 @@ class MarketplaceOnTheCommandLine(TestCase):
         self.assertIn("has no Marketplace subscription", self.run_it("marketplace", "unsubscribe", self.name, self.hrn, code=3))
         self.assertEqual(len(self.run_it("marketplace", "list", self.hrn).splitlines()), 1)
 
+    def terms(self):
+        one, = json.loads(self.run_it("marketplace", "list", self.hrn, "--json"))["marketplaceSubscriptions"]
+        return {name: one.get(name) for name in ("from", "until", "outboundKbps", "volumeBytes", "period")}
+
+    def test_marketplace_keeps_the_terms_that_are_not_named(self):
+        def subscribe(*arguments, code=0):
+            done = self.platform.cli("marketplace", "subscribe", self.name, self.hrn, *arguments, check=False)
+            self.assertEqual((done.returncode, done.stdout), (code, b""), done)
+            return done.stderr.decode()
+        self.assertEqual(subscribe("--from", "2020-01-01T00:00Z", "--until", "2099-01-01T00:00Z", "--out-kbps", "500",
+                                   "--volume", "1GB", "--period", "month"), "")
+        before = self.terms()
+        told = subscribe("--until", "2098-01-01T00:00Z")
+        self.assertEqual(told, "Kept of the subscription before: --out-kbps 500 --volume 1.0 GB a month\n")
+        self.assertEqual(self.terms(), {**before, "until": 4039372800000})
+        told = subscribe("--volume", "2GB", "--out-kbps", "2000")
+        self.assertIn("before: --until 2098-01-01T00:00:00Z --period month\n", told)
+        self.assertIn("2000 KBps are kept only where the gateway keeps what layers give", told)
+        self.assertEqual(self.terms(), {**before, "until": 4039372800000, "outboundKbps": 2000, "volumeBytes": 2000000000})
+        subscribe("--period", "day", "--out-kbps", "7")
+        self.assertEqual((self.terms()["period"], self.terms()["volumeBytes"]), ("day", 2000000000))
+        self.assertEqual(subscribe("--until", "none", "--volume", "none"), "Kept of the subscription before: --out-kbps 7\n")
+        self.assertEqual(self.terms(), {**before, "until": None, "volumeBytes": None, "outboundKbps": 7, "period": self.terms()["period"]})
+        self.assertIn("--volume is counted in, which is missing", subscribe("--period", "day", code=2))
+        subscribe("--until", "2021-01-01T00:00Z")
+        self.assertIn("has ended, at 2021-01-01T00:00:00Z: give --until, a time or \"none\"", subscribe("--out-kbps", "8", code=2))
+        self.assertEqual(self.terms()["outboundKbps"], 7)
+
     def test_marketplace_says_what_is_wrong(self):
         subscribe = ("marketplace", "subscribe", self.name, self.hrn)
         for arguments, said in ((("--from", "soon"), "--from soon: a time is needed"),
                                 (("--until", "+soon"), "--until +soon: a time is needed"),
-                                (("--volume", "10"), None), (("--volume", "10XB"), "--volume 10XB: bytes are needed"),
+                                (("--volume", "10XB"), "--volume 10XB: bytes are needed"),
                                 (("--volume", "0"), "--volume 0: bytes"),
                                 (("--volume", "99999999999TB"), "too much: 9000000000000000 bytes at most"), (("--out-kbps", "2001"), "from 1 to 2000"),
                                 (("--volume", "1", "--period", "week"), "day, month or all"),
@@ -60,6 +88,7 @@ class MarketplaceOnTheCommandLine(TestCase):
             with self.subTest(arguments=arguments):
                 text = self.run_it(*subscribe, *arguments, code=2 if said else 0)
                 self.assertIn(said or "", text)
+        self.run_it(*subscribe, "--volume", "10")
         self.assertIn("is not on the Marketplace", self.run_it("marketplace", "subscribe", self.name, self.platform.catalog(), code=1))
         self.assertIn("there is no application", self.run_it("marketplace", "subscribe", "nobody", self.hrn, code=3))
 
