@@ -282,6 +282,26 @@ static void what_was_refused_and_is_written_again_counts_once(void **state)
     assert_int_equal(read_all(fixture).usage.messages_in, 5);
 }
 
+/* A group that was told that it does not go back may have gone back for the ledger (docs/marketplace.md):
+ * that is written before the group is moved, and cannot be taken back. Never is it counted twice by itself.
+ */
+static void a_refused_reset_may_count_again_what_comes_again(void **state)
+{
+    struct fixture *fixture = *state;
+    const struct gw_delivered second = {1, 0, 0};
+    struct gw_ledger_event sought = event_of(GW_LEDGER_SOUGHT);
+    sought.records = &second;
+    sought.count = 1;
+    deliver(fixture);
+    be_late(fixture);
+    assert_int_equal(write_event(fixture, &sought, false), SL_UNAVAILABLE);
+    write_sign(fixture, 1);
+    assert_int_equal(read_all(fixture).usage.messages_out, 3);
+    deliver(fixture);
+    write_sign(fixture, 2);
+    assert_int_equal(read_all(fixture).usage.messages_out, 5);
+}
+
 /* A group goes back, which cannot be written at once, and is given the same records again. */
 static void nothing_overtakes_what_was_kept(void **state)
 {
@@ -365,6 +385,7 @@ CASES_MAIN(cmocka_unit_test_setup_teardown(what_is_written_twice_counts_once, se
            cmocka_unit_test_setup_teardown(what_is_too_large_closes_nothing, setup, teardown),
            cmocka_unit_test_setup_teardown(what_was_refused_and_is_written_again_counts_once, setup,
                                            teardown),
+           cmocka_unit_test_setup_teardown(a_refused_reset_may_count_again_what_comes_again, setup, teardown),
            cmocka_unit_test_setup_teardown(nothing_overtakes_what_was_kept, setup, teardown),
            cmocka_unit_test_setup_teardown(what_was_open_is_broken_in_the_end, setup, teardown),
            cmocka_unit_test_setup_teardown(what_is_rolled_back_is_read_again, setup, teardown),
