@@ -92,6 +92,19 @@ static void part_marks(const struct gw_acl_set *surplus, struct gw_acl_set *mark
     gw_acl_set_finish(others);
 }
 
+/* A right that was given is one when brokers go by it, and so with one that was taken. They hear of changes
+ * in their order, so the last tells of all. */
+static sl_status await_brokers(const struct gw_acl_comparison *comparison, const struct gw_acl_set *marks,
+                               const struct gw_acl_set *others, int64_t until_ms, sl_error *error)
+{
+    const struct gw_acl_set *last = comparison->missing.count ? &comparison->missing
+                                    : marks->count            ? marks
+                                                              : others;
+    return last->count ? gw_broker_await_acl(comparison->control, &last->list[last->count - 1],
+                                             last == &comparison->missing, until_ms, error)
+                       : SL_OK;
+}
+
 /* Who may come is bounded first: lists go, then quotas are set, then lists come. An application that is no
  * more is known by the list of its groups, which goes when its quotas have gone: else these would stay, when
  * setting them fails, and be nobody's. */
@@ -113,6 +126,8 @@ static sl_status change(struct gw_acl_cluster *cluster, struct gw_acl_comparison
                                      &comparison->quotas, until_ms, error);
     if (!status)
         status = gw_broker_change_acls(comparison->control, &comparison->missing, &marks, until_ms, error);
+    if (!status)
+        status = await_brokers(comparison, &marks, &others, until_ms, error);
     gw_acl_set_free(&marks);
     gw_acl_set_free(&others);
     return status;

@@ -77,6 +77,15 @@ sl_status gw_broker_acls(struct gw_control *control, int64_t until_ms, struct gw
  * Blocks, as above. Errors: as above. */
 sl_status gw_broker_change_acls(struct gw_control *control, const struct gw_acl_set *add,
                                 const struct gw_acl_set *remove, int64_t until_ms, sl_error *error);
+/*
+ * Waits until the brokers go by a change. What makes or removes lists answers when Kafka's controller has it;
+ * each broker hears of it a moment later, in the order of the changes, and refuses or allows by what it has
+ * until then. acl: the last one that was made (there) or removed. Those that the cluster names and that can
+ * be reached are asked for it, for some seconds at most; one that cannot be reached is not waited for.
+ * Blocks, as above. Errors: as above; SL_TIMED_OUT: one of them does not have it yet.
+ */
+sl_status gw_broker_await_acl(struct gw_control *control, const struct gw_acl *acl, bool there,
+                              int64_t until_ms, sl_error *error);
 /* Calls that are under way end soon, and those that come fail: everybody is leaving. Any thread. */
 void gw_broker_cancel_acls(struct gw_broker *broker);
 /* Whether the settings ask for grants to be written there. */

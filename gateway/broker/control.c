@@ -15,7 +15,7 @@ struct gw_control *gw_control_create(struct gw_broker *broker)
     return control;
 }
 
-static void hang_up(struct gw_control *control)
+void gw_control_hang_up(struct gw_control *control)
 {
     if (control->open)
         gw_wire_close(&control->link);
@@ -25,7 +25,7 @@ static void hang_up(struct gw_control *control)
 void gw_control_destroy(struct gw_control **control)
 {
     if (*control)
-        hang_up(*control);
+        gw_control_hang_up(*control);
     free(*control);
     *control = NULL;
 }
@@ -38,7 +38,8 @@ sl_status gw_control_begin(struct gw_control *control, int64_t until_ms, sl_erro
         return SL_OK;
     }
     control->open = true;
-    return gw_wire_open(&control->link, control->broker, bound_ms, error)
+    const char *brokers = control->brokers ? control->brokers : control->broker->own.brokers;
+    return gw_wire_open(&control->link, control->broker, brokers, bound_ms, error)
                ? gw_broker_explain(control->broker, error)
                : SL_OK;
 }
@@ -46,7 +47,7 @@ sl_status gw_control_begin(struct gw_control *control, int64_t until_ms, sl_erro
 void gw_control_end(struct gw_control *control, sl_status status)
 {
     if (status)
-        hang_up(control);
+        gw_control_hang_up(control);
 }
 
 sl_status gw_control_judge(const struct gw_control *control, const struct gw_wire_reader *reader,

@@ -10,6 +10,7 @@
 
 struct gw_control {
     struct gw_broker *broker;
+    const char *brokers; /* one of these is asked: HOST:PORT[,…]; NULL: of those that the settings name */
     struct gw_wire_link link;
     bool open;
 };
@@ -19,6 +20,7 @@ struct gw_control {
 sl_status gw_control_begin(struct gw_control *control, int64_t until_ms, sl_error *error);
 /* One that failed ends the connection, too: what comes on it next is not known. */
 void gw_control_end(struct gw_control *control, sl_status status);
+void gw_control_hang_up(struct gw_control *control);
 
 /* For errors: what was asked for ("make access control lists"), and the right on the cluster that it takes.
  */

@@ -47,7 +47,7 @@ sl_status gw_broker_change_quotas(struct gw_control *control, int64_t until_ms,
 static struct gw_wire_verdict read_size(struct gw_wire_reader *reader, void *out)
 {
     int *brokers = out;
-    struct gw_wire_verdict verdict = gw_wire_read_brokers(reader, brokers);
+    struct gw_wire_verdict verdict = gw_wire_read_brokers(reader, NULL, brokers);
     reader->failed |= *brokers < 1;
     return verdict;
 }

@@ -355,11 +355,11 @@ static sl_status try_broker(struct gw_wire_link *link, sl_error *error)
 }
 
 /* The first of them that answers; one that is silent leaves the others their part of the time. */
-static sl_status try_brokers(struct gw_wire_link *link, sl_error *error)
+static sl_status try_brokers(struct gw_wire_link *link, const char *brokers, sl_error *error)
 {
     sl_status status = SL_UNAVAILABLE;
     int64_t until_ms = link->until_ms;
-    for (const char *at = link->broker->own.brokers; status && *at;) {
+    for (const char *at = brokers; status && *at;) {
         size_t size = strcspn(at, ",");
         int left = 1;
         for (const char *other = at; *other; other++)
@@ -376,13 +376,14 @@ static sl_status try_brokers(struct gw_wire_link *link, sl_error *error)
     return status;
 }
 
-sl_status gw_wire_open(struct gw_wire_link *link, struct gw_broker *broker, int64_t until_ms, sl_error *error)
+sl_status gw_wire_open(struct gw_wire_link *link, struct gw_broker *broker, const char *brokers,
+                       int64_t until_ms, sl_error *error)
 {
     *link = (struct gw_wire_link){.broker = broker, .until_ms = until_ms, .fd = -1};
     sl_buffer_init(&link->question, QUESTION_MAX);
     sl_buffer_init(&link->answer, GW_WIRE_ANSWER_MAX);
     sl_status status = gw_wire_settings_read(broker, &link->settings, error);
-    return status ? status : try_brokers(link, error);
+    return status ? status : try_brokers(link, brokers, error);
 }
 
 void gw_wire_close(struct gw_wire_link *link)

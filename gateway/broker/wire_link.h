@@ -25,11 +25,12 @@ struct gw_wire_link {
     struct sl_buffer question, answer;
 };
 
-/* To be closed whether it succeeds or not. Ends early when the broker's acls_cancelled becomes true. Errors:
- * SL_BAD_CONFIG, SL_UNAVAILABLE, SL_TIMED_OUT, SL_KAFKA (it does not let the gateway in), SL_OUT_OF_MEMORY.
+/* brokers: to one of these, HOST:PORT[,…]. To be closed whether it succeeds or not. Ends early when the
+ * broker's acls_cancelled becomes true. Errors: SL_BAD_CONFIG, SL_UNAVAILABLE, SL_TIMED_OUT, SL_KAFKA (it
+ * does not let the gateway in), SL_OUT_OF_MEMORY.
  */
-sl_status gw_wire_open(struct gw_wire_link *link, struct gw_broker *broker, int64_t until_ms,
-                       sl_error *error);
+sl_status gw_wire_open(struct gw_wire_link *link, struct gw_broker *broker, const char *brokers,
+                       int64_t until_ms, sl_error *error);
 void gw_wire_close(struct gw_wire_link *link);
 
 /* Begins a question: its body follows into the buffer. */

@@ -65,15 +65,25 @@ void gw_wire_ask_brokers(struct sl_buffer *out)
     gw_wire_put_int32(out, 0); /* of no topic */
 }
 
-struct gw_wire_verdict gw_wire_read_brokers(struct gw_wire_reader *reader, int *count)
+static void put_place(struct sl_buffer *places, const char *host, int port)
+{
+    bool v6 = strchr(host, ':') != NULL;
+    sl_buffer_printf(places, "%s%s%s%s:%d", places->size ? "," : "", v6 ? "[" : "", host, v6 ? "]" : "",
+                     port);
+}
+
+struct gw_wire_verdict gw_wire_read_brokers(struct gw_wire_reader *reader, struct sl_buffer *places,
+                                            int *count)
 {
     struct gw_wire_verdict verdict = {0};
     size_t brokers = gw_wire_count(reader);
     for (size_t i = 0; i < brokers && !reader->failed; i++) {
-        gw_wire_int32(reader);        /* its number */
-        gw_wire_present_text(reader); /* host */
-        gw_wire_int32(reader);        /* port */
-        gw_wire_text(reader);         /* rack */
+        gw_wire_int32(reader); /* its number */
+        const char *host = gw_wire_present_text(reader);
+        int port = gw_wire_int32(reader);
+        gw_wire_text(reader); /* rack */
+        if (places && !reader->failed)
+            put_place(places, host, port);
     }
     *count = (int)brokers;
     return verdict;
@@ -127,6 +137,11 @@ static void put_acl(struct sl_buffer *out, const struct gw_acl *acl)
 }
 
 /* To make one, and to find exactly that one, takes the same fields. */
+void gw_wire_ask_acl(struct sl_buffer *out, const struct gw_acl *acl)
+{
+    put_acl(out, acl);
+}
+
 void gw_wire_make_acls(struct sl_buffer *out, const struct gw_acl *list, size_t count)
 {
     gw_wire_put_int32(out, (int32_t)count);

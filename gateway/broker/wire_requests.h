@@ -27,6 +27,8 @@ struct gw_wire_verdict {
 /* Bodies. Failures are latched in the buffer. */
 void gw_wire_ask_brokers(struct sl_buffer *out);
 void gw_wire_ask_acls(struct sl_buffer *out);
+/* For that one alone. */
+void gw_wire_ask_acl(struct sl_buffer *out, const struct gw_acl *acl);
 void gw_wire_make_acls(struct sl_buffer *out, const struct gw_acl *list, size_t count);
 void gw_wire_take_acls(struct sl_buffer *out, const struct gw_acl *list, size_t count);
 void gw_wire_ask_quotas(struct sl_buffer *out);
@@ -35,7 +37,9 @@ void gw_wire_ask_handshake(struct sl_buffer *out, const char *mechanism);
 void gw_wire_ask_authenticate(struct sl_buffer *out, const struct sl_buffer *message);
 
 /* Answers: to be looked at when the reader has not failed. */
-struct gw_wire_verdict gw_wire_read_brokers(struct gw_wire_reader *reader, int *count);
+/* places: where they are is appended, as settings have it: HOST:PORT[,…]; NULL: that is not wanted. */
+struct gw_wire_verdict gw_wire_read_brokers(struct gw_wire_reader *reader, struct sl_buffer *places,
+                                            int *count);
 /* Adds to the set, which is not finished; so does gw_wire_read_quotas. */
 struct gw_wire_verdict gw_wire_read_acls(struct gw_wire_reader *reader, struct gw_acl_set *set);
 struct gw_wire_verdict gw_wire_read_made(struct gw_wire_reader *reader);

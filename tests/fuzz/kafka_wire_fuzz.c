@@ -70,7 +70,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         else if (kind == 4)
             gw_wire_read_quotas_set(&reader);
         else if (kind == 5)
-            gw_wire_read_brokers(&reader, &count);
+            gw_wire_read_brokers(&reader, &text, &count);
         else if (kind == 6)
             gw_wire_read_handshake(&reader, &text);
         else

@@ -25,7 +25,7 @@ enum {
 /* Kafka's numbers of what the gateway writes. */
 static const int8_t resources[] = {
     [GW_ACL_TOPIC] = 2, [GW_ACL_GROUP] = 3, [GW_ACL_CLUSTER] = 4, [GW_ACL_TRANSACTIONAL_ID] = 5};
-enum { READ = 3, WRITE = 4, LITERAL = 3, PREFIXED = 4, DENY = 2, ALLOW = 3, FORBIDDEN = 31 };
+enum { ANY = 1, READ = 3, WRITE = 4, LITERAL = 3, PREFIXED = 4, DENY = 2, ALLOW = 3, FORBIDDEN = 31 };
 
 static bool read_all(int connection, void *to, size_t size)
 {
@@ -42,13 +42,11 @@ static void put_verdict(struct sl_buffer *out, bool forbidden)
     gw_wire_put_text(out, NULL);
 }
 
-static void describe_acls(struct fake_kafka *kafka, struct sl_buffer *out)
+static void put_acls(struct sl_buffer *out, const struct gw_acl *list, size_t count)
 {
-    gw_wire_put_int32(out, 0);
-    put_verdict(out, kafka->forbids_looking);
-    gw_wire_put_int32(out, (int32_t)kafka->acls.count);
-    for (size_t i = 0; i < kafka->acls.count; i++) {
-        const struct gw_acl *acl = &kafka->acls.list[i];
+    gw_wire_put_int32(out, (int32_t)count);
+    for (size_t i = 0; i < count; i++) {
+        const struct gw_acl *acl = &list[i];
         gw_wire_put_int8(out, resources[acl->resource]);
         gw_wire_put_text(out, acl->name);
         gw_wire_put_int8(out, acl->prefixed ? PREFIXED : LITERAL);
@@ -60,10 +58,10 @@ static void describe_acls(struct fake_kafka *kafka, struct sl_buffer *out)
     }
 }
 
-static struct gw_acl read_acl(struct gw_wire_reader *question)
+/* resource: Kafka's number, which was read already. */
+static struct gw_acl read_acl(struct gw_wire_reader *question, int8_t resource)
 {
     struct gw_acl acl = {.resource = GW_ACL_TOPIC};
-    int8_t resource = gw_wire_int8(question);
     while (resources[acl.resource] != resource)
         acl.resource++;
     acl.name = gw_wire_present_text(question);
@@ -75,6 +73,29 @@ static struct gw_acl read_acl(struct gw_wire_reader *question)
     return acl;
 }
 
+/* Of one list, or of all. */
+static void describe_acls(struct fake_kafka *kafka, struct gw_wire_reader *question, struct sl_buffer *out)
+{
+    int8_t resource = gw_wire_int8(question);
+    gw_wire_put_int32(out, 0);
+    put_verdict(out, kafka->forbids_looking);
+    if (resource == ANY) {
+        put_acls(out, kafka->acls.list, kafka->acls.count);
+        return;
+    }
+    const struct gw_acl acl = read_acl(question, resource);
+    if (kafka->first)
+        pthread_mutex_lock(&kafka->first->lock);
+    bool found = gw_acl_set_has(kafka->first ? &kafka->first->acls : &kafka->acls, &acl);
+    if (kafka->first)
+        pthread_mutex_unlock(&kafka->first->lock);
+    if (kafka->behind > 0) {
+        kafka->behind--;
+        found = !found;
+    }
+    put_acls(out, &acl, found);
+}
+
 static void change_acls(struct fake_kafka *kafka, bool make, struct gw_wire_reader *question,
                         struct sl_buffer *out)
 {
@@ -83,7 +104,7 @@ static void change_acls(struct fake_kafka *kafka, bool make, struct gw_wire_read
     gw_wire_put_int32(out, 0);
     gw_wire_put_int32(out, (int32_t)count);
     for (size_t i = 0; i < count; i++) {
-        const struct gw_acl acl = read_acl(question);
+        const struct gw_acl acl = read_acl(question, gw_wire_int8(question));
         gw_acl_set_add(make ? &kafka->acls : &told, &acl);
         put_verdict(out, false);
         if (!make)
@@ -161,11 +182,13 @@ static void answer(struct fake_kafka *kafka, int16_t api, struct gw_wire_reader 
 {
     switch (api) {
     case METADATA:
-        gw_wire_put_int32(out, 1);
-        gw_wire_put_int32(out, 0);
-        gw_wire_put_text(out, "localhost");
-        gw_wire_put_int32(out, kafka->port);
-        gw_wire_put_text(out, NULL);
+        gw_wire_put_int32(out, kafka->second ? 2 : 1);
+        for (const struct fake_kafka *each = kafka; each; each = each == kafka ? kafka->second : NULL) {
+            gw_wire_put_int32(out, each == kafka ? 0 : 1);
+            gw_wire_put_text(out, "localhost");
+            gw_wire_put_int32(out, each->port);
+            gw_wire_put_text(out, NULL);
+        }
         break;
     case SASL_HANDSHAKE:
         gw_wire_put_int16(out, 0);
@@ -176,7 +199,7 @@ static void answer(struct fake_kafka *kafka, int16_t api, struct gw_wire_reader 
         gw_wire_put_bytes(out, "", 0);
         break;
     case DESCRIBE_ACLS:
-        describe_acls(kafka, out);
+        describe_acls(kafka, question, out);
         break;
     case DESCRIBE_QUOTAS:
         describe_quotas(kafka, out);

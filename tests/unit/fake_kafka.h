@@ -16,6 +16,10 @@ struct fake_kafka {
     atomic_bool too_long;        /* its lists are said to be more than the gateway takes */
     atomic_bool forbids_looking; /* at lists */
     atomic_bool forbids_quotas;  /* to look at, or to change */
+    atomic_int behind;           /* so often it says of one list what was before */
+    struct fake_kafka
+        *first; /* it is another broker of that one's cluster, whose lists it has; NULL: of none */
+    struct fake_kafka *second; /* such a one, of this one's; NULL: none */
 
     int listener, port;
     pthread_t thread;

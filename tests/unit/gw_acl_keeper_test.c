@@ -154,6 +154,61 @@ static void a_pass_takes_one_connection(void **state)
     assert_int_equal(place->kafka.connections, 2);
 }
 
+/* Kafka's controller has a change before its brokers go by it. */
+static void a_change_is_made_when_the_broker_has_it(void **state)
+{
+    struct place *place = *state;
+    place->kafka.behind = 3;
+    assert_int_equal(pass(place, true), SL_OK);
+    assert_int_equal(place->kafka.behind, 0);
+    assert_written(place);
+    remove_application(place);
+    place->kafka.behind = 3;
+    assert_int_equal(pass(place, false), SL_OK);
+    assert_int_equal(place->kafka.behind, 0);
+    assert_nothing_left(place);
+    place->kafka.behind = 3; /* nothing changes, so nobody is asked */
+    assert_int_equal(pass(place, false), SL_OK);
+    assert_int_equal(place->kafka.behind, 3);
+}
+
+static void each_broker_is_waited_for(void **state)
+{
+    struct place *place = *state;
+    struct fake_kafka second = {.first = &place->kafka};
+    fake_kafka_start(&second);
+    place->kafka.second = &second;
+    second.behind = 3;
+    assert_int_equal(pass(place, true), SL_OK);
+    assert_int_equal(second.behind, 0);
+    /* One that does not come to it is told of. */
+    struct gw_acl_comparison comparison;
+    sl_error error = {0};
+    remove_application(place);
+    second.behind = INT_MAX;
+    must(gw_acl_compare(&place->keeper->clusters[0], true, INT64_MAX, &comparison, &error), &error);
+    assert_int_equal(gw_acl_put_right(&place->keeper->clusters[0], &comparison, sl_mono_ms() + 200, &error),
+                     SL_TIMED_OUT);
+    gw_acl_comparison_free(&comparison);
+    char name[40];
+    snprintf(name, sizeof name, "the broker localhost:%d", second.port);
+    assert_non_null(strstr(error.text, name));
+    assert_nothing_left(place);
+    fake_kafka_stop(&second);
+}
+
+/* It catches up before it serves again. */
+static void a_broker_that_is_away_is_not_waited_for(void **state)
+{
+    struct place *place = *state;
+    struct fake_kafka second = {.first = &place->kafka};
+    fake_kafka_start(&second);
+    place->kafka.second = &second;
+    fake_kafka_stop(&second);
+    assert_int_equal(pass(place, true), SL_OK);
+    assert_written(place);
+}
+
 /* The rights go at once; by what stays its quotas are known as ours, also to a gateway that starts then. */
 static void quotas_that_cannot_be_set_are_not_forgotten(void **state)
 {
@@ -215,6 +270,9 @@ static void who_is_not_known_to_kafka_has_no_part(void **state)
 /* clang-format off */
 CASES_MAIN(
     cmocka_unit_test_setup_teardown(a_pass_takes_one_connection, setup, teardown),
+    cmocka_unit_test_setup_teardown(a_change_is_made_when_the_broker_has_it, setup, teardown),
+    cmocka_unit_test_setup_teardown(each_broker_is_waited_for, setup, teardown),
+    cmocka_unit_test_setup_teardown(a_broker_that_is_away_is_not_waited_for, setup, teardown),
     cmocka_unit_test_setup_teardown(quotas_that_cannot_be_set_are_not_forgotten, setup, teardown),
     cmocka_unit_test_setup_teardown(what_is_known_of_one_is_known_of_both, setup, teardown),
     cmocka_unit_test_setup_teardown(who_is_not_known_to_kafka_has_no_part, setup, teardown))

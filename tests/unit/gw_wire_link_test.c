@@ -80,7 +80,7 @@ static void set(struct place *place, const char *name, const char *value)
 static sl_status connect_until(struct place *place, int64_t until_ms, sl_error *error)
 {
     struct gw_wire_link link;
-    sl_status status = gw_wire_open(&link, &place->broker, until_ms, error);
+    sl_status status = gw_wire_open(&link, &place->broker, place->broker.own.brokers, until_ms, error);
     gw_wire_close(&link);
     return status;
 }

@@ -5,7 +5,13 @@
 #include "base/time.h"
 #include "kafka_mock.h"
 
-enum { OFFSET_COMMIT = 8, OFFSET_FETCH = 9, HEARTBEAT = 12 }; /* Kafka's numbers of the requests */
+enum {
+    OFFSET_COMMIT = 8,
+    OFFSET_FETCH = 9,
+    FIND_COORDINATOR = 10,
+    JOIN_GROUP = 11,
+    HEARTBEAT = 12
+}; /* Kafka's numbers of the requests */
 
 /* Another program's record. */
 static void write_record(struct kafka_mock *mock, const char *key, size_t key_size, const char *value,
@@ -574,6 +580,38 @@ static void a_pause_outlasts_a_rebalance(void **state)
     mock->connector->consumer_close(consumer, NULL);
 }
 
+/* The group's broker hears of a grant a moment later. */
+static void a_group_that_was_just_granted_is_joined(void **state)
+{
+    struct kafka_mock *mock = *state;
+    write_numbers(mock, 1);
+    rd_kafka_mock_push_request_errors(mock->cluster, FIND_COORDINATOR, 1,
+                                      RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED);
+    rd_kafka_mock_push_request_errors(mock->cluster, JOIN_GROUP, 1,
+                                      RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED);
+    void *consumer = open_consumer(mock, SL_START_BEGIN);
+    assert_numbers_come(mock, consumer, 0, 1);
+    mock->connector->consumer_close(consumer, NULL);
+}
+
+static void a_group_that_is_anothers_is_not_joined(void **state)
+{
+    struct kafka_mock *mock = *state;
+    const struct sl_consumer_settings settings = {"group", SL_START_BEGIN, 1 << 20, 2000, 0};
+    struct sl_host host = kafka_mock_host(mock);
+    void *consumer = NULL;
+    sl_error error = {0};
+    rd_kafka_resp_err_t refusals[64];
+    for (size_t i = 0; i < sizeof refusals / sizeof *refusals; i++)
+        refusals[i] = RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED;
+    rd_kafka_mock_push_request_errors_array(mock->cluster, FIND_COORDINATOR,
+                                            sizeof refusals / sizeof *refusals, refusals);
+    assert_int_equal(mock->connector->consumer_open(&host, &mock->target, &settings, &consumer, &error),
+                     SL_FORBIDDEN);
+    assert_non_null(strstr(error.text, "lacks the right"));
+    assert_null(consumer);
+}
+
 static void *committing;
 
 static void commit_first(struct kafka_mock *mock, bool lost)
@@ -659,6 +697,8 @@ CASES_MAIN(
     cmocka_unit_test_setup_teardown(pausing_what_the_layer_has_not_is_refused, kafka_mock_setup, kafka_mock_teardown),
     cmocka_unit_test_setup_teardown(a_pause_outlasts_a_rebalance, kafka_mock_setup, kafka_mock_teardown),
     cmocka_unit_test_setup_teardown(a_commit_from_within_a_revocation_counts, kafka_mock_setup, kafka_mock_teardown),
+    cmocka_unit_test_setup_teardown(a_group_that_was_just_granted_is_joined, kafka_mock_setup, kafka_mock_teardown),
+    cmocka_unit_test_setup_teardown(a_group_that_is_anothers_is_not_joined, kafka_mock_setup, kafka_mock_teardown),
     cmocka_unit_test_setup_teardown(positions_are_asked_now, kafka_mock_setup, kafka_mock_teardown),
     cmocka_unit_test_setup_teardown(statistics_are_librdkafkas, kafka_mock_setup, kafka_mock_teardown),
     cmocka_unit_test_setup_teardown(foreign_records_are_delivered, kafka_mock_setup, kafka_mock_teardown),

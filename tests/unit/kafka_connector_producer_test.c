@@ -271,6 +271,25 @@ static void a_topic_that_may_not_be_read_is_told_at_opening(void **state)
     assert_null(producer);
 }
 
+static void allow(struct kafka_mock *mock, const char *text)
+{
+    if (strstr(text, "topic \"topic\": Broker: Topic authorization failed: it is asked for again"))
+        rd_kafka_mock_topic_set_error(mock->cluster, "topic", RD_KAFKA_RESP_ERR_NO_ERROR);
+}
+
+/* The gateway says that it is granted; the broker hears of it a moment later. */
+static void what_was_just_granted_is_asked_for_again(void **state)
+{
+    struct kafka_mock *mock = *state;
+    mock->on_told = allow;
+    rd_kafka_mock_topic_set_error(mock->cluster, "topic", RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED);
+    void *producer = open_producer(mock, 20000);
+    assert_int_equal(send_one(mock, producer, 0, "key"), SL_OK);
+    kafka_mock_wait(mock, 1);
+    assert_int_equal(mock->outcome[0].status, SL_OK);
+    mock->connector->producer_close(producer);
+}
+
 /* Its name is another application's, or the application may write nothing: to ask again is of no use. */
 static void transactions_of_another_are_forbidden(void **state)
 {
@@ -290,6 +309,7 @@ static void transactions_of_another_are_forbidden(void **state)
 
 /* clang-format off */
 CASES_MAIN(
+    cmocka_unit_test_setup_teardown(what_was_just_granted_is_asked_for_again, kafka_mock_setup, kafka_mock_teardown),
     cmocka_unit_test_setup_teardown(transactions_of_another_are_forbidden, kafka_mock_setup, kafka_mock_teardown),
     cmocka_unit_test_setup_teardown(every_ticket_is_reported_once_in_order, kafka_mock_setup, kafka_mock_teardown),
     cmocka_unit_test_setup_teardown(passing_errors_are_retried, kafka_mock_setup, kafka_mock_teardown),

@@ -17,6 +17,8 @@ static void on_log(void *opaque, sl_log_level level, const char *text)
     if (level <= SL_LOG_WARNING)
         snprintf(mock->warning, sizeof mock->warning, "%s", text);
     pthread_mutex_unlock(&mock->lock);
+    if (mock->on_told)
+        mock->on_told(mock, text);
 }
 
 static void on_delivered(void *opaque, const struct sl_outcome *outcome)

@@ -28,8 +28,9 @@ struct kafka_mock {
     int revocations, assignments;
     int32_t assigned[8]; /* with the last assignment */
     size_t assigned_count;
-    void (*on_revoked)(struct kafka_mock *mock, bool lost); /* called from within; may be NULL */
-    char warning[2048];                                     /* the last warning */
+    void (*on_revoked)(struct kafka_mock *mock, bool lost);     /* called from within; may be NULL */
+    char warning[2048];                                         /* the last warning */
+    void (*on_told)(struct kafka_mock *mock, const char *text); /* each line of its log; may be NULL */
 };
 
 /* For cmocka: *state is the struct. */

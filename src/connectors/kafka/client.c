@@ -327,26 +327,35 @@ static bool is_silence(rd_kafka_resp_err_t code)
     return code == RD_KAFKA_RESP_ERR__TIMED_OUT || code == RD_KAFKA_RESP_ERR__TRANSPORT;
 }
 
+static bool may_be_new(rd_kafka_resp_err_t code)
+{
+    return code == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART ||
+           code == RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE || sl_kafka_is_forbidden(code);
+}
+
 sl_status sl_kafka_client_check_topic(struct sl_kafka_client *client, const char *topic, int timeout_ms,
                                       sl_error *error)
 {
-    /* A layer just made may not be known to every broker yet. */
-    enum { SLICE_MS = 1000, NEWS_MS = 5000, PAUSE_MS = 50 };
+    /* A layer just made, or granted, may not be known to every broker yet. */
+    enum { SLICE_MS = 1000, PAUSE_MS = 50 };
     rd_kafka_topic_t *handle = rd_kafka_topic_new(client->rk, topic, NULL);
     if (!handle)
         return sl_kafka_error(error, rd_kafka_last_error(), "Kafka topic \"%s\": %s", topic,
                               rd_kafka_err2str(rd_kafka_last_error()));
     rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR__TIMED_OUT;
     sl_status status = SL_OK;
-    int64_t deadline = sl_deadline_ms(timeout_ms), news = sl_deadline_ms(NEWS_MS);
+    int64_t deadline = sl_deadline_ms(timeout_ms), news = sl_deadline_ms(SL_KAFKA_NEWS_MS);
+    bool told = false;
     while (!status && sl_remaining_ms(deadline) > 0) {
         int left = sl_remaining_ms(deadline);
         code = ask(client, handle, left < SLICE_MS ? left : SLICE_MS);
-        bool is_new = (code == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART ||
-                       code == RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE) &&
-                      sl_remaining_ms(news) > 0;
+        bool is_new = may_be_new(code) && sl_remaining_ms(news) > 0;
         if (!is_new && !is_silence(code))
             break;
+        if (is_new && !told)
+            sl_kafka_client_log(client, SL_LOG_INFO, "topic \"%s\": %s: it is asked for again for %d s",
+                                topic, rd_kafka_err2str(code), SL_KAFKA_NEWS_MS / 1000);
+        told |= is_new;
         status = serve_errors(client, is_new ? PAUSE_MS : 0, error);
     }
     rd_kafka_topic_destroy(handle);

@@ -98,14 +98,19 @@ static sl_status check_down(struct sl_kafka_consumer *consumer, sl_error *error)
                : SL_OK;
 }
 
+static sl_status give(sl_error *error, const sl_error *failure)
+{
+    if (error)
+        *error = *failure;
+    return failure->status;
+}
+
 static sl_status told_later(struct sl_kafka_consumer *consumer, sl_error *error)
 {
     if (!consumer->failed)
         return SL_OK;
     consumer->failed = consumer->failure.fatal; /* a fatal one is told again and again */
-    if (error)
-        *error = consumer->failure;
-    return consumer->failure.status;
+    return give(error, &consumer->failure);
 }
 
 /* The application is told by the next poll; of a fatal one by every poll. */
@@ -115,9 +120,36 @@ static void tell_later(struct sl_kafka_consumer *consumer, const sl_error *failu
     consumer->failure = *failure;
 }
 
+/* Until Kafka has assigned something, if only nothing, or time is up. */
+static sl_status await_assignment(struct sl_kafka_consumer *consumer, int timeout_ms, sl_error *error)
+{
+    /* NEWS_MS: librdkafka joins again after 3 s, and Kafka then waits as long for further members. */
+    enum { SLICE_MS = 500, NEWS_MS = 2 * SL_KAFKA_NEWS_MS };
+    /* What was just granted may not be known to the group's broker yet: librdkafka goes on asking. */
+    sl_error refused = {0};
+    int64_t deadline = sl_deadline_ms(timeout_ms);
+    int64_t news = sl_deadline_ms(timeout_ms < NEWS_MS ? timeout_ms : NEWS_MS);
+    while (!consumer->joined && sl_remaining_ms(refused.status ? news : deadline) > 0) {
+        /* The rebalance callback ends this poll, so that no message comes before the loop has seen it. */
+        int left = sl_remaining_ms(refused.status ? news : deadline);
+        rd_kafka_message_t *message =
+            rd_kafka_consumer_poll(consumer->client->rk, left < SLICE_MS ? left : SLICE_MS);
+        sl_error failure = {0};
+        sl_status status = SL_OK;
+        if (message && message->err)
+            status = consumer_error(consumer, message, &failure);
+        if (message)
+            rd_kafka_message_destroy(message);
+        if (status == SL_FORBIDDEN)
+            refused = failure;
+        else if (status || sl_kafka_client_trouble(consumer->client, &failure))
+            return give(error, &failure);
+    }
+    return consumer->joined ? SL_OK : give(error, &refused);
+}
+
 static sl_status join(struct sl_kafka_consumer *consumer, int timeout_ms, sl_error *error)
 {
-    enum { SLICE_MS = 500 };
     rd_kafka_topic_partition_list_t *topics = rd_kafka_topic_partition_list_new(1);
     if (!topics)
         return sl_error_oom(error);
@@ -127,21 +159,7 @@ static sl_status join(struct sl_kafka_consumer *consumer, int timeout_ms, sl_err
     if (code)
         return sl_kafka_error(error, code, "topic \"%s\" cannot be subscribed: %s", consumer->topic,
                               rd_kafka_err2str(code));
-    int64_t deadline = sl_deadline_ms(timeout_ms);
-    sl_status status = SL_OK;
-    while (!status && !consumer->joined && sl_remaining_ms(deadline) > 0) {
-        /* The rebalance callback ends this poll, so that no message comes before the loop has seen it. */
-        int left = sl_remaining_ms(deadline);
-        rd_kafka_message_t *message =
-            rd_kafka_consumer_poll(consumer->client->rk, left < SLICE_MS ? left : SLICE_MS);
-        if (message) {
-            if (message->err)
-                status = consumer_error(consumer, message, error);
-            rd_kafka_message_destroy(message);
-        }
-        if (!status)
-            status = sl_kafka_client_trouble(consumer->client, error);
-    }
+    sl_status status = await_assignment(consumer, timeout_ms, error);
     if (!status && !consumer->joined) {
         char last[sizeof consumer->client->last_text];
         sl_kafka_client_last(consumer->client, last, sizeof last);

@@ -17,6 +17,7 @@
 #define SL_KAFKA_COMMIT_MS   30000
 #define SL_KAFKA_NOW_MS      2000  /* a commit that is not to hold up a poll */
 #define SL_KAFKA_DOWN_MS     10000 /* all brokers down for so long: the application is told */
+#define SL_KAFKA_NEWS_MS     5000  /* so long a broker may not know what was just made, or granted */
 
 /*
  * One librdkafka handle with what its callbacks need. It lives until the last reference is gone, because
