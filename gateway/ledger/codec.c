@@ -1,9 +1,14 @@
 /*
- * Events as the ledger's topic has them: JSON, so that any consumer can add them up. Records are
- * [[partition, first offset, [bytes, …]], …]: runs of consecutive offsets. Gaps are [[partition, first
- * offset, offset behind the last], …].
+ * Events as the ledger's topic has them: JSON, so that any consumer can add them up. Records are runs of
+ * consecutive offsets, [[partition, first offset, how many, their bytes together, sizes], …]: the payload's
+ * size of each record, as numbers (records.h) in base64, since a number of JSON's for each would cost more
+ * than all else that the gateway does with a record. Versions before this one wrote them so: [[partition,
+ * first offset, [bytes, …]], …]. What is sought has offsets alone: [[partition, offset], …]. Gaps are
+ * [[partition, first offset, offset behind the last], …].
  */
+#include "base/text.h"
 #include "gateway/ledger/internal.h"
+#include "gateway/ledger/packed.h"
 #include "gateway/ledger/records.h"
 
 #include <stdlib.h>
@@ -30,19 +35,66 @@ static void put_text(struct sl_buffer *out, const char *name, const char *value)
     sl_buffer_append_quoted_text(out, value);
 }
 
-static void put_records(struct sl_buffer *out, const struct gw_ledger_event *event)
+static void put_offsets(struct sl_buffer *out, int partition, int64_t first, uint64_t count, bool more)
 {
+    for (uint64_t i = 0; i < count; i++)
+        sl_buffer_printf(out, "%s[%d,%lld]", i || more ? "," : "", partition,
+                         (long long)first + (long long)i);
+}
+
+/* at: the sizes of so many records, and what is behind them. Returns that. */
+static const unsigned char *put_run(struct sl_buffer *out, int partition, int64_t first, uint64_t count,
+                                    const unsigned char *at, const unsigned char *end, bool more)
+{
+    const unsigned char *sizes = at;
+    uint64_t bytes, sum = 0;
+    for (uint64_t i = 0; i < count; i++, sum += bytes)
+        gw_number_read(&at, end, &bytes);
+    sl_buffer_printf(out, "%s[%d,%lld,%llu,%llu,\"", more ? "," : "", partition, (long long)first,
+                     (unsigned long long)count, (unsigned long long)sum);
+    sl_base64_encode(out, sizes, (size_t)(at - sizes));
+    sl_buffer_append_text(out, "\"]");
+    return at;
+}
+
+static void put_packed(struct sl_buffer *out, enum gw_ledger_kind kind, const struct gw_packed *packed)
+{
+    const unsigned char *at = (const unsigned char *)packed->runs.data, *end = at + packed->runs.size;
+    uint64_t partition, first, count, bytes;
     sl_buffer_append_text(out, ",\"records\":[");
-    for (size_t i = 0, run; i < event->count; i += run) {
-        const struct gw_delivered *first = &event->records[i];
-        sl_buffer_printf(out, "%s[%d,%lld,[%u", i ? "," : "", (int)first->partition, (long long)first->offset,
-                         (unsigned)first->bytes);
-        run = gw_run_length(first, NULL, event->count - i);
-        for (size_t k = 1; k < run; k++)
-            sl_buffer_printf(out, ",%u", (unsigned)first[k].bytes);
-        sl_buffer_append_text(out, "]]");
+    for (bool more = false; at < end; more = true) {
+        gw_number_read(&at, end, &partition);
+        gw_number_read(&at, end, &first);
+        gw_number_read(&at, end, &count);
+        if (kind != GW_LEDGER_SOUGHT) {
+            at = put_run(out, (int)partition, (int64_t)first, count, at, end, more);
+            continue;
+        }
+        put_offsets(out, (int)partition, (int64_t)first, count, more);
+        for (; count; count--)
+            gw_number_read(&at, end, &bytes);
     }
     sl_buffer_append_text(out, "]");
+}
+
+static void put_records(struct sl_buffer *out, const struct gw_ledger_event *event)
+{
+    struct gw_packed packed;
+    if (event->packed) {
+        put_packed(out, event->kind, event->packed);
+        return;
+    }
+    gw_packed_init(&packed);
+    for (size_t i = 0; i < event->count && !out->failed; i++) {
+        const struct gw_delivered *record = &event->records[i];
+        if (gw_packed_reserve(&packed))
+            gw_packed_add(&packed, record->partition, record->offset, record->bytes);
+        else
+            out->failed = true;
+    }
+    gw_packed_end(&packed);
+    put_packed(out, event->kind, &packed);
+    gw_packed_free(&packed);
 }
 
 static void put_gaps(struct sl_buffer *out, const struct gw_ledger_event *event)
@@ -87,22 +139,91 @@ static bool is_number(const json_t *value, int64_t max)
     return json_is_integer(value) && json_integer_value(value) >= 0 && json_integer_value(value) <= max;
 }
 
-static sl_status take_run(struct gw_ledger_read *read, const json_t *run)
+/* Room for so many records behind those that there are. NULL: no memory. */
+static struct gw_delivered *more_records(struct gw_ledger_read *read, size_t count)
 {
-    const json_t *partition = json_array_get(run, 0), *first = json_array_get(run, 1),
-                 *sizes = json_array_get(run, 2);
-    size_t count = json_array_size(sizes);
-    if (!is_number(partition, INT32_MAX) || !is_number(first, NUMBER_MAX) || !count)
-        return SL_PROTOCOL;
     struct gw_delivered *records =
         realloc(read->records, (read->event.count + count) * sizeof *read->records);
     if (!records)
-        return SL_OUT_OF_MEMORY;
+        return NULL;
     read->records = records;
+    return records + read->event.count;
+}
+
+/* As versions before this one wrote them. */
+static sl_status take_numbers(struct gw_ledger_read *read, int32_t partition, int64_t first,
+                              const json_t *numbers)
+{
+    size_t count = json_array_size(numbers);
+    struct gw_delivered *records = count ? more_records(read, count) : NULL;
+    if (!records)
+        return count ? SL_OUT_OF_MEMORY : SL_PROTOCOL;
     for (size_t i = 0; i < count; i++)
-        records[read->event.count++] = (struct gw_delivered){
-            json_integer_value(first) + (json_int_t)i, (int32_t)json_integer_value(partition),
-            (uint32_t)json_integer_value(json_array_get(sizes, i))};
+        records[i] = (struct gw_delivered){first + (int64_t)i, partition,
+                                           (uint32_t)json_integer_value(json_array_get(numbers, i))};
+    read->event.count += count;
+    return SL_OK;
+}
+
+/* Numbers up to end, which are so many and add up to bytes. */
+static sl_status take_sizes(struct gw_ledger_read *read, int32_t partition, int64_t first, int64_t count,
+                            int64_t bytes, const struct sl_buffer *sizes)
+{
+    const unsigned char *at = (const unsigned char *)sizes->data, *end = at + sizes->size;
+    uint64_t size;
+    if (!count || (uint64_t)count > sizes->size)
+        return SL_PROTOCOL;
+    struct gw_delivered *records = more_records(read, (size_t)count);
+    if (!records)
+        return SL_OUT_OF_MEMORY;
+    for (int64_t i = 0; i < count; i++) {
+        if (!gw_number_read(&at, end, &size) || size > UINT32_MAX)
+            return SL_PROTOCOL;
+        records[i] = (struct gw_delivered){first + i, partition, (uint32_t)size};
+        bytes -= (int64_t)size;
+    }
+    if (at != end || bytes)
+        return SL_PROTOCOL;
+    read->event.count += (size_t)count;
+    return SL_OK;
+}
+
+static sl_status take_packed(struct gw_ledger_read *read, int32_t partition, int64_t first, const json_t *run)
+{
+    const json_t *count = json_array_get(run, 2), *bytes = json_array_get(run, 3),
+                 *text = json_array_get(run, 4);
+    if (!is_number(count, NUMBER_MAX) || !is_number(bytes, NUMBER_MAX) || !json_is_string(text))
+        return SL_PROTOCOL;
+    struct sl_buffer sizes;
+    sl_buffer_init(&sizes, json_string_length(text));
+    bool good = sl_base64_decode(&sizes, json_string_value(text), json_string_length(text));
+    sl_status status = good           ? take_sizes(read, partition, first, json_integer_value(count),
+                                                   json_integer_value(bytes), &sizes)
+                       : sizes.failed ? SL_OUT_OF_MEMORY
+                                      : SL_PROTOCOL;
+    sl_buffer_free(&sizes);
+    return status;
+}
+
+static sl_status take_run(struct gw_ledger_read *read, const json_t *run)
+{
+    const json_t *partition = json_array_get(run, 0), *first = json_array_get(run, 1);
+    if (!is_number(partition, INT32_MAX) || !is_number(first, NUMBER_MAX))
+        return SL_PROTOCOL;
+    int32_t in = (int32_t)json_integer_value(partition);
+    int64_t from = json_integer_value(first);
+    size_t members = json_array_size(run);
+    if (members == 5)
+        return take_packed(read, in, from, run);
+    if (members == 3)
+        return take_numbers(read, in, from, json_array_get(run, 2));
+    if (members != 2 || read->event.kind != GW_LEDGER_SOUGHT)
+        return SL_PROTOCOL;
+    struct gw_delivered *place = more_records(read, 1);
+    if (!place)
+        return SL_OUT_OF_MEMORY;
+    *place = (struct gw_delivered){from, in, 0};
+    read->event.count++;
     return SL_OK;
 }
 

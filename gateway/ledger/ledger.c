@@ -215,7 +215,8 @@ static void *run(void *opaque)
 
 /* --- Any thread --- */
 
-/* Where no frame takes them packed, which one event of an entry may have. false: no memory. */
+/* Where neither a frame nor the topic takes them packed, which one event of an entry may have. false: no
+ * memory. */
 static bool open_packed(struct gw_ledger_entry *entry)
 {
     for (size_t i = 0; i < entry->count; i++) {
@@ -242,7 +243,7 @@ void gw_ledger_submit(struct gw_ledger *ledger, struct gw_ledger_entry *entry)
             entry->events[i].number = (int64_t)atomic_fetch_add(&ledger->numbers, 1);
     }
     /* Here, where its records are at hand; without memory it is tried again when it is written. */
-    bool opens = ledger->folder || open_packed(entry);
+    bool opens = ledger->folder || ledger->kafka || open_packed(entry);
     if (ledger->folder)
         gw_ledger_encode(entry);
     pthread_mutex_lock(&ledger->lock);
@@ -361,6 +362,8 @@ sl_status gw_ledger_open(const char *data_directory, const struct gw_ledger_sett
         status = begin_run(ledger, error);
     if (!status && !settings->kafka)
         status = use_journal(ledger, error);
+    if (!status && settings->kafka) /* what the power takes is read from the topic once more */
+        status = gw_ledger_store_relax(&ledger->store, error);
     if (status == SL_OUT_OF_MEMORY || status == SL_INTERNAL) {
         gw_ledger_close(out);
         return status;

@@ -35,7 +35,8 @@ static sl_status configure(struct gw_ledger_log *log, rd_kafka_type_t type, rd_k
         {"enable.auto.offset.store", "false"},
         {"enable.partition.eof", "true"},
         {"auto.offset.reset", "error"}, /* where the offset is gone, events are */
-        {"fetch.wait.max.ms", "100"},
+        {"fetch.min.bytes", "65536"},   /* some answers' events together, */
+        {"fetch.wait.max.ms", "100"},   /* or those of this time */
     };
     if (type == RD_KAFKA_CONSUMER)
         return gw_kafka_conf(log->broker, "consumer", consumer, sizeof consumer / sizeof *consumer, conf,

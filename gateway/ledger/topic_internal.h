@@ -40,6 +40,7 @@ struct gw_ledger_log {
     bool tried;                     /* while it is not open: what was given last has failed in nothing yet */
     struct gw_ledger_entry *kept;   /* lazy ones that are to be written before all others, in their order */
     struct gw_ledger_entry *latest; /* the last of them */
+    int64_t kept_ms;                /* when the first of them came */
 
     /* The reporter's. */
     int64_t tried_ms;

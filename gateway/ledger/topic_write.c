@@ -2,10 +2,11 @@
  * Writing to the ledger's topic. Each event has a number of its writer's in the partition, by which readers
  * know one that they have had: so what may or may not have been written can be written again.
  *
- * What is submitted goes to Kafka in its order as long as all is well: the topic is open. When an event is
- * not written, or Kafka says nothing for too long, it is closed: everything that is under way is taken back,
- * so that nothing overtakes, those who wait are refused, and what is lazy is kept. Then it is tried with what
- * was kept, in its order, and when that is written the topic is open again.
+ * What is submitted goes to Kafka in its order as long as all is well: the topic is open. What is lazy goes
+ * with what comes next, in one request. When an event is not written, or Kafka says nothing for too long, it
+ * is closed: everything that is under way is taken back, so that nothing overtakes, those who wait are
+ * refused, and what is lazy is kept. Then it is tried with what was kept, in its order, and when that is
+ * written the topic is open again.
  */
 #include "base/error.h"
 #include "base/time.h"
@@ -16,6 +17,7 @@
 #include <zlib.h>
 
 #define REPORTS_MS 100
+#define LAZY_MS    100 /* what need not be durable at once waits so long for what must */
 #define EVENT_MAX  ((size_t)64 << 20)
 #define FLUSH_MS   5000
 #define NODE_TEXT  (GW_WRITER_DIGITS + 16)
@@ -59,6 +61,8 @@ static int32_t partition_of(const struct gw_ledger_log *log, struct gw_ledger_en
 static void keep(struct gw_ledger_log *log, struct gw_ledger_entry *entry)
 {
     struct gw_ledger_entry **place = &log->kept;
+    if (!log->kept)
+        log->kept_ms = sl_mono_ms();
     if (log->latest && log->latest->order < entry->order)
         place = &log->latest->next;
     while (*place && (*place)->order < entry->order)
@@ -199,21 +203,48 @@ void gw_topic_on_report(rd_kafka_t *rk, const rd_kafka_message_t *message, void 
                                           : SL_UNAVAILABLE);
 }
 
+/* Gives librdkafka the list, up to what it does not take. True: all of it. Under the lock; sent follows. */
+static bool send_list(struct gw_ledger_log *log, struct gw_ledger_entry *list)
+{
+    bool takes = true;
+    for (; list; list = list->next) {
+        if (takes) {
+            give(log, list);
+            takes = list->status != SL_UNAVAILABLE;
+            continue;
+        }
+        list->status = SL_UNAVAILABLE;
+        atomic_store(&list->pending, 1);
+        log->in_flight++;
+    }
+    return takes;
+}
+
+/* Without the lock. */
+static void sent(struct gw_ledger_log *log, struct gw_ledger_entry *list)
+{
+    while (list) {
+        struct gw_ledger_entry *entry = list;
+        list = list->next;
+        event_done(log, entry, SL_OK);
+    }
+}
+
 /* --- Any thread --- */
 
 void gw_ledger_log_submit(struct gw_ledger_log *log, struct gw_ledger_entry *entry)
 {
+    struct gw_ledger_entry *list = NULL;
     pthread_mutex_lock(&log->lock);
-    bool open = log->open, kept = !open && entry->lazy;
+    bool refused = !log->open && !entry->lazy;
     entry->order = ++log->orders;
-    if (open)
-        give(log, entry);
-    else if (kept)
+    if (!refused)
         keep(log, entry);
+    if (!refused && !entry->lazy)
+        send_list(log, list = take_kept(log));
     pthread_mutex_unlock(&log->lock);
-    if (open) {
-        event_done(log, entry, SL_OK);
-    } else if (!kept) {
+    sent(log, list);
+    if (refused) {
         atomic_fetch_add_explicit(&log->ledger->refused, 1, memory_order_relaxed);
         gw_ledger_tell(entry, SL_UNAVAILABLE);
     }
@@ -257,23 +288,6 @@ static void note_silence(struct gw_ledger_log *log)
             note_failure(log, RD_KAFKA_RESP_ERR__TIMED_OUT);
 }
 
-/* Gives librdkafka what was kept, up to what it does not take. True: all of it. */
-static bool send_list(struct gw_ledger_log *log, struct gw_ledger_entry *list)
-{
-    sl_status status = SL_OK;
-    for (; list; list = list->next) {
-        if (!status) {
-            give(log, list);
-            status = list->status;
-            continue;
-        }
-        list->status = status;
-        atomic_store(&list->pending, 1);
-        log->in_flight++;
-    }
-    return !status;
-}
-
 /* Where there is nothing else an event is tried that says nothing. opens: what is submitted from then on goes
  * behind it. Whether it is open now. */
 static bool send_kept(struct gw_ledger_log *log, bool opens)
@@ -293,12 +307,19 @@ static bool send_kept(struct gw_ledger_log *log, bool opens)
     pthread_mutex_unlock(&log->lock);
     if (!probes)
         free(own);
-    while (list) { /* nobody else serves the reports: none of them is done yet */
-        struct gw_ledger_entry *entry = list;
-        list = list->next;
-        event_done(log, entry, SL_OK);
-    }
+    sent(log, list); /* nobody else serves the reports: none of them is done yet */
     return open;
+}
+
+/* What is lazy, and nothing has taken along. */
+static void send_lazy(struct gw_ledger_log *log)
+{
+    struct gw_ledger_entry *list = NULL;
+    pthread_mutex_lock(&log->lock);
+    if (log->open && log->kept && sl_mono_ms() - log->kept_ms >= LAZY_MS)
+        send_list(log, list = take_kept(log));
+    pthread_mutex_unlock(&log->lock);
+    sent(log, list);
 }
 
 /* One that has come to its end for good; nothing is under way. */
@@ -348,6 +369,7 @@ void *gw_topic_report(void *opaque)
     while (!atomic_load(&log->stopping)) {
         rd_kafka_poll(log->producer, REPORTS_MS);
         look_after(log);
+        send_lazy(log);
     }
     return NULL;
 }

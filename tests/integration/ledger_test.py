@@ -92,6 +92,49 @@ class Book:
         return self.ask("SELECT total(messages), total(blob_bytes) FROM deliveries WHERE hrn = ? AND state = 1", hrn)[0]
 
 
+def sizes_of(text):
+    """As docs/marketplace.md says it, which is what is run here."""
+    with open(os.path.join(os.path.dirname(__file__), "..", "..", "docs", "marketplace.md"), encoding="utf-8") as file:
+        code = file.read().split("```python\n")[1].split("```")[0]
+    names = {"base64": base64}
+    exec(code, names)  # pylint: disable=exec-used
+    return list(names["sizes_of"](text))
+
+
+def add_up(brokers, topic):
+    """What anybody finds in the ledger's topic by the rule of docs/marketplace.md: the figures by (HRN, layer, group)."""
+    names = dict(zip(("callsIn", "callsOut", "messagesIn", "bytesIn", "blobBytesIn", "blobBytesOut"),
+                     (name for name in FIGURES if name not in ("messages_out", "bytes_out"))))
+    lines = subprocess.run(["kcat", "-q", "-C", "-e", "-b", brokers, "-t", topic, "-o", "beginning", "-f", "%p %s\n"],
+                           stdout=subprocess.PIPE, timeout=60, check=True).stdout.splitlines()
+    usage = collections.defaultdict(collections.Counter)
+    taken, counted = set(), set()
+    for line in lines:
+        partition, text = line.split(b" ", 1)
+        event = json.loads(text)
+        number = (event["writer"], partition, event["sequence"])
+        if number in taken:
+            continue
+        taken.add(number)
+        if event["kind"] not in ("used", "delivered", "sought"):
+            continue
+        sums = usage[event["catalog"], event["layer"], event["group"]]
+        sums.update({ours: event.get(name, 0) for name, ours in names.items()})
+        who = (event["application"], event["group"], event["topic"])
+        for run in event.get("records", ()):
+            if event["kind"] == "sought":
+                counted = {place for place in counted if place[:2] != (who, run[0]) or place[2] < run[1]}
+                continue
+            sizes = sizes_of(run[4])
+            assert (len(sizes), sum(sizes)) == (run[2], run[3]), run
+            for i, size in enumerate(sizes):
+                place = (who, run[0], run[1] + i)
+                if place not in counted:
+                    counted.add(place)
+                    sums.update(messages_out=1, bytes_out=size)
+    return usage
+
+
 class Connection:
     """A connection that is kept, and may be broken off within an answer."""
 
@@ -707,7 +750,8 @@ class Ledger(TestCase):
 
     def start_two(self):
         """Two gateways with the same applications, catalogs and topics: [[daemon, platform], …]. Their ledger is a topic."""
-        settings = f'{KEEP}, ledger.type = kafka, ledger.partitions = 3, ledger.topic = "{self.platform.name("ledger")}"'
+        self.topic = self.platform.name("ledger")
+        settings = f'{KEEP}, ledger.type = kafka, ledger.partitions = 3, ledger.topic = "{self.topic}"'
         other = tempfile.mkdtemp(prefix="streamlayer-ledger-")
         self.addCleanup(shutil.rmtree, other, True)
         for end in ("", "-wal", "-shm"):
@@ -736,6 +780,16 @@ class Ledger(TestCase):
                 "writer, number, state, messages, bytes, records FROM deliveries")] for book in books]
             return pages[0] == pages[1] and condition(books[0])
         wait_for(same, 30, what)
+
+    def anybody_finds_the_same(self, hrn, books):
+        """In the topic, by adding it up."""
+        found = add_up(self.platform.brokers, self.topic)
+        groups = {group for catalog, _, group in found if catalog == hrn}
+        self.assertTrue(groups)
+        for book in books:
+            for group in groups:
+                sums = found[hrn, "data", group]
+                self.assertEqual(book.usage(hrn, "data", group), {name: sums[name] for name in FIGURES}, group)
 
     def test_ledger_of_two_gateways(self):
         settings, hrn, gateways = self.start_two()
@@ -768,6 +822,7 @@ class Ledger(TestCase):
         self.agree(gateways, lambda book: book.usage(hrn, "data", "killed")["messages_out"] == 21
                    and book.billed(hrn, "killed")[0] and not book.ask("SELECT 1 FROM deliveries WHERE state = 0"),
                    "what was open is listed by both")
+        self.anybody_finds_the_same(hrn, [Book(running.data + "/ledger.db") for running, _ in gateways])
         for running, _ in gateways:
             self.stop(running)
 
@@ -791,6 +846,7 @@ class Ledger(TestCase):
         self.agree(gateways, lambda book: True, "both say the same")
         for running, _ in gateways:
             self.stop(running)
+        self.anybody_finds_the_same(hrn, [self.book])
         receipts = self.check(hrn, groups)
         listed = sum(self.book.billed(hrn)[1].values())
         print(f"{kills} kills of one of two: {receipts} receipts, {self.book.usage(hrn)['messages_out']} billed, "

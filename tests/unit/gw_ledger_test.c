@@ -626,7 +626,7 @@ static void events_come_back_from_the_topic(void **state)
                    "\"layer\":\"layer\","
                    "\"group\":\"a \\\"group\\\"\",\"topic\":\"topic\",\"callsOut\":1,"
                    "\"blobBytesOut\":5000000000,"
-                   "\"records\":[[1,7,[10,20]],[0,3,[0]],[1,9,[4000000000]]],"
+                   "\"records\":[[1,7,2,30,\"ChQ=\"],[0,3,1,0,\"AA==\"],[1,9,1,4000000000,\"gNCs8w4=\"]],"
                    "\"gaps\":[[1,5,7],[2,0,5000000000]]}");
     struct gw_ledger_read read;
     assert_int_equal(gw_ledger_event_decode(text.data, text.size, &read), SL_OK);
@@ -645,24 +645,71 @@ static void events_come_back_from_the_topic(void **state)
         assert_int_equal(read.event.gaps[i].partition, gaps[i].partition);
     }
     gw_ledger_read_free(&read);
-    static const char *const wrong[] = {"",
-                                        "{}",
-                                        "[]",
-                                        "{\"kind\":\"else\"}",
-                                        "{\"kind\":\"delivered\",\"records\":[[1,7]]}",
-                                        "{\"kind\":\"delivered\",\"records\":[[\"1\",7,[1]]]}",
-                                        "{\"kind\":\"delivered\",\"gaps\":[[1,7]]}",
-                                        "{\"kind\":\"delivered\",\"gaps\":[[1,7,6]]}",
-                                        "{\"kind\":\"delivered\",\"gaps\":[[1,7,9223372036854775807]]}",
-                                        "{\"kind\":\"delivered\",\"gaps\":[[-1,7,8]]}",
-                                        "{\"kind\":\"delivered\",\"records\":[[-1,7,[1]]]}",
-                                        "{\"kind\":\"delivered\",\"records\":[[1,-7,[1]]]}",
-                                        "{\"kind\":\"delivered\",\"records\":[[1,9223372036854775807,[1]]]}",
-                                        "{\"kind\":\"delivered\",\"sequence\":-5}",
-                                        "{\"kind\":\"delivered\",\"sequence\":9223372036854775807}"};
+    static const char *const wrong[] = {
+        "",
+        "{}",
+        "[]",
+        "{\"kind\":\"else\"}",
+        "{\"kind\":\"delivered\",\"records\":[[1,7]]}",
+        "{\"kind\":\"delivered\",\"records\":[[\"1\",7,[1]]]}",
+        "{\"kind\":\"delivered\",\"gaps\":[[1,7]]}",
+        "{\"kind\":\"delivered\",\"gaps\":[[1,7,6]]}",
+        "{\"kind\":\"delivered\",\"gaps\":[[1,7,9223372036854775807]]}",
+        "{\"kind\":\"delivered\",\"gaps\":[[-1,7,8]]}",
+        "{\"kind\":\"delivered\",\"records\":[[-1,7,[1]]]}",
+        "{\"kind\":\"delivered\",\"records\":[[1,-7,[1]]]}",
+        "{\"kind\":\"delivered\",\"records\":[[1,9223372036854775807,[1]]]}",
+        "{\"kind\":\"delivered\",\"sequence\":-5}",
+        "{\"kind\":\"delivered\",\"records\":[[1,7,[]]]}",
+        "{\"kind\":\"delivered\",\"records\":[[1,7,0,0,\"\"]]}",
+        "{\"kind\":\"delivered\",\"records\":[[1,7,2,10,\"Cg==\"]]}",
+        "{\"kind\":\"delivered\",\"records\":[[1,7,1,10,\"ChQ=\"]]}",
+        "{\"kind\":\"delivered\",\"records\":[[1,7,2,31,\"ChQ=\"]]}",
+        "{\"kind\":\"delivered\",\"records\":[[1,7,1,10,\"Cg=\"]]}",
+        "{\"kind\":\"delivered\",\"records\":[[1,7,1,10,10]]}",
+        "{\"kind\":\"delivered\",\"records\":[[1,7,1,0,\"gA==\"]]}",
+        "{\"kind\":\"delivered\",\"records\":[[1,7,1,4294967296,\"gICAgBA=\"]]}",
+        "{\"kind\":\"delivered\",\"sequence\":9223372036854775807}"};
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
         assert_int_equal(gw_ledger_event_decode(wrong[i], strlen(wrong[i]), &read), SL_PROTOCOL);
     sl_buffer_free(&text);
+}
+
+static void what_is_sought_comes_back_from_the_topic(void **state)
+{
+    (void)state;
+    const struct gw_delivered places[] = {{7, 1, 0}, {8, 1, 0}, {3, 0, 0}};
+    struct gw_ledger_event event = event_of(GW_LEDGER_SOUGHT);
+    struct gw_ledger_read read;
+    struct sl_buffer text;
+    event.records = places;
+    event.count = 3;
+    sl_buffer_init(&text, 10000);
+    assert_true(gw_ledger_event_encode(&text, "node/3", "run", &event));
+    assert_non_null(strstr(text.data, "\"records\":[[1,7],[1,8],[0,3]]}"));
+    assert_int_equal(gw_ledger_event_decode(text.data, text.size, &read), SL_OK);
+    assert_int_equal(read.event.count, 3);
+    assert_memory_equal(read.event.records, places, sizeof places);
+    gw_ledger_read_free(&read);
+    sl_buffer_free(&text);
+}
+
+/* What versions before this one have written stays in the topic for ever. */
+static void earlier_events_are_read(void **state)
+{
+    (void)state;
+    static const char text[] = "{\"kind\":\"delivered\",\"records\":[[1,7,[10,20]],[0,3,[4000000000]]]}",
+                      sought[] = "{\"kind\":\"sought\",\"records\":[[1,7,[0]]]}";
+    const struct gw_delivered records[] = {{7, 1, 10}, {8, 1, 20}, {3, 0, 4000000000U}};
+    struct gw_ledger_read read;
+    assert_int_equal(gw_ledger_event_decode(text, strlen(text), &read), SL_OK);
+    assert_int_equal(read.event.count, 3);
+    assert_memory_equal(read.event.records, records, sizeof records);
+    gw_ledger_read_free(&read);
+    assert_int_equal(gw_ledger_event_decode(sought, strlen(sought), &read), SL_OK);
+    assert_int_equal(read.event.count, 1);
+    assert_int_equal(read.event.records->offset, 7);
+    gw_ledger_read_free(&read);
 }
 
 CASES_MAIN(cmocka_unit_test(what_was_packed_is_read_as_it_was_gathered),
@@ -679,4 +726,6 @@ CASES_MAIN(cmocka_unit_test(what_was_packed_is_read_as_it_was_gathered),
            cmocka_unit_test_setup_teardown(an_upgraded_ledger_is_as_a_new_one, setup, teardown),
            cmocka_unit_test_setup_teardown(a_damaged_older_ledger_is_not_upgraded, setup, teardown),
            cmocka_unit_test_setup_teardown(a_byte_that_changed_is_found, setup, teardown),
-           cmocka_unit_test(events_come_back_from_the_topic))
+           cmocka_unit_test(events_come_back_from_the_topic),
+           cmocka_unit_test(what_is_sought_comes_back_from_the_topic),
+           cmocka_unit_test(earlier_events_are_read))

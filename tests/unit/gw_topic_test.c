@@ -266,6 +266,17 @@ static void what_is_too_large_closes_nothing(void **state)
                                       RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE);
     assert_int_equal(write_event(fixture, &event, true), SL_INVALID_ARGUMENT);
     write_sign(fixture, 3);
+    struct gw_ledger_event used = event_of(GW_LEDGER_USED); /* behind it, and sent with it */
+    struct submission large, behind;
+    used.usage.messages_in = 5;
+    event.count = count;
+    event.sequence = 0;
+    submit(fixture, &large, &event, true);
+    submit(fixture, &behind, &used, true);
+    write_sign(fixture, 4);
+    assert_int_equal(wait_done(&large), SL_INVALID_ARGUMENT);
+    assert_int_equal(wait_done(&behind), SL_OK);
+    assert_int_equal(read_all(fixture).usage.messages_in, 5);
     free(records);
 }
 
