@@ -61,6 +61,11 @@ static void fail(struct gw_request *request, sl_status status, const sl_error *e
         gw_respond_error(request, 409, "group-full", error->text,
                          "end one, or choose another consumer group (group.id in kafkaConsumerProperties; "
                          "streamlayer consume --group), or read a layer with more parallelization");
+    else if (status == SL_TOO_LARGE)
+        gw_respond_error_after(request, 429, "too-many-group-subscriptions", error->text,
+                               "end subscriptions of the group that are not needed any more, or have whoever "
+                               "operates the gateway raise the limit",
+                               gw_subscriptions_limits(gateway->subscriptions)->retry_after_s);
     else if (status == SL_INVALID_ARGUMENT)
         gw_respond_error(request, 409, "subscription-id-in-use", error->text,
                          "choose another subscriptionId, or subscribe as its other consumers did");

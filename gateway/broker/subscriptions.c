@@ -332,8 +332,8 @@ static sl_status group_is_full(const struct gw_subscriptions *all, const struct 
             "(%s: %lld s after a subscribe that no call followed, else %lld s after its last call)",
             survey->group, survey->members, sl_plural(survey->members, "subscription", "subscriptions"),
             survey->ask->layer->id, abandoned, first_s, idle_s);
-    return sl_error_set(
-        error, SL_CONFLICT,
+    return sl_error_set_retriable(
+        error, SL_TOO_LARGE,
         "consumer group %s has %zu %s on all its layers, as many as "
         "streamlayer.gateway.limits.group-subscriptions allows (%s: %lld s after a subscribe that "
         "no call followed, else %lld s after its last call)",

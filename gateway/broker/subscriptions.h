@@ -117,8 +117,9 @@ struct gw_subscribe {
     struct gw_subscription *subscription; /* SL_OK: linked for the caller; assigned, start positions fixed */
 };
 /* SL_OK: done will be called. Else refused, no done: SL_CONFLICT (the group has as many consumers as the
- * layer allows), SL_INVALID_ARGUMENT (the ids do not fit together), SL_THROTTLED (the application has too
- * many subscriptions), SL_QUEUE_FULL (all have; done may say it, too, of memory), SL_CLOSED, … Any thread. */
+ * layer allows), SL_TOO_LARGE (too many on all its layers), SL_INVALID_ARGUMENT (the ids do not fit
+ * together), SL_THROTTLED (the application has too many subscriptions), SL_QUEUE_FULL (all have; done may say
+ * it, too, of memory), SL_CLOSED, … Any thread. */
 sl_status gw_subscriptions_subscribe(struct gw_subscriptions *all, struct gw_subscribe *subscribe,
                                      sl_error *error);
 

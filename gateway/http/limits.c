@@ -17,7 +17,7 @@ static const struct {
     {"body", 413, "body-too-large"},
     {"connections", 503, "too-many-connections"},
     {"connections-per-address", 429, "too-many-connections"},
-    {"group-subscriptions", 409, "group-full"},
+    {"group-subscriptions", 429, "too-many-group-subscriptions"},
     {"publications", 503, "too-many-publications"},
     {"subscriptions", 503, "too-many-subscriptions"},
     {"throttle-wait", 429, "throttled"},

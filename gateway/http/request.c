@@ -228,7 +228,8 @@ static bool find_route(struct gw_request *request)
     int count = gw_path_split(request->split, request->segments);
     const char *fault =
         request->blank ? "the URL has a blank or a control character in it"
-        : count < 0    ? "the URL's path has a broken %-escape, a NUL (%00) or bytes that are no UTF-8"
+        : count < 0    ? "the URL's path does not begin with a slash, or has a broken %-escape, a NUL (%00) "
+                         "or bytes that are no UTF-8"
         : !query_is_text(request) ? "the URL's query has a NUL (%00) or bytes that are no UTF-8"
                                   : NULL;
     if (fault) {

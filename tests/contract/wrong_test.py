@@ -37,7 +37,7 @@ LARGE = b"x" * (1 << 20) + b"y"
 SETTINGS = {
     "limits.blob": "1500000", "limits.batch-messages": "1000", "limits.application-publications": "2",
     "kafka.producer.message.max.bytes": "1040000",
-    "limits.application-subscriptions": "4", "limits.subscriptions": "4",
+    "limits.application-subscriptions": "4", "limits.group-subscriptions": "2", "limits.subscriptions": "4",
     "limits.subscription-idle": "1 d", "limits.subscription-lost": "1 d", "repeats.window": "1 h",
     "listen.trusted-proxies": "127.0.0.1",
     "token.issuer": OWN_ISSUER, "token.audience": OWN_AUDIENCE,

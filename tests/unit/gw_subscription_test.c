@@ -415,7 +415,8 @@ static void a_group_has_its_share_on_all_layers(void **state)
     open_place_with(&place, SL_GATEWAY_ROOT "limits.group-subscriptions", "2");
     assert_int_equal(ask_for(&place, &calls[0], "a", "t", NULL, &error), SL_OK);
     assert_int_equal(ask_for(&place, &calls[1], "a", "u", NULL, &error), SL_OK);
-    assert_int_equal(ask_for(&place, &refused, "a", "v", NULL, &error), SL_CONFLICT);
+    assert_int_equal(ask_for(&place, &refused, "a", "v", NULL, &error), SL_TOO_LARGE);
+    assert_true(error.retriable);
     assert_non_null(strstr(error.text, "limits.group-subscriptions"));
     assert_int_equal(ask_for(&place, &calls[2], "b", "v", NULL, &error),
                      SL_OK); /* another's group of that name */
