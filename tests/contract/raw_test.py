@@ -1,6 +1,7 @@
 """Bytes instead of requests: slow, half, too large, and such as two readers understand differently. Others are served
 meanwhile, which a prober finds out all the time."""
 import http.client
+import itertools
 import json
 import re
 import resource
@@ -298,16 +299,16 @@ class Odd(TestCase):
         rows = [(SMUGGLED, 1), (whole + b"whole", 1), (SMUGGLED[:-2], 0), (b"GET /hea", 0),
                 (b"", 0), (whole, 0), (whole + b"hal", 0), (self.head(hrn, b"Transfer-Encoding: chunked\r\n") + b"5\r\nhal", 0),
                 (self.head(hrn, b"Transfer-Encoding: chunked\r\n") + b"4\r\nhalf\r\n", 0)]
-        for text, answers in rows:
+        for (text, answers), more in itertools.product(rows, (0, socket.MSG_MORE)):  # the end by itself, and with it
             with socket.create_connection(self.address, timeout=PATIENCE_S) as connection:
-                connection.sendall(text)
+                connection.sendall(text, more)
                 connection.shutdown(socket.SHUT_WR)
                 answer = read_all(connection)
                 self.assertEqual(answer.count(b"HTTP/1.1 200 "), answers, (text, answer))
                 self.assertEqual(answer.count(b"HTTP/1.1 "), answers, (text, answer))
         self.platform.publish(hrn, "layer", b"last")
         subscription = Subscription(self.platform, hrn, "layer", properties={"auto.offset.reset": "earliest"})
-        self.assertEqual([data(message) for message in subscription.receive(2)], [b"whole", b"last"])
+        self.assertEqual([data(message) for message in subscription.receive(3)], [b"whole", b"whole", b"last"])
         subscription.delete()
 
     def test_bombs(self):

@@ -48,6 +48,12 @@ class Token(TestCase):
         """The TypeScript SDK adds sentWith to the URL and to what it signs."""
         self.check(self.ask(query="sentWith=OLP-TS-SDK-1.12.0"))
 
+    def test_token_of_a_realm(self):
+        """Which is not signed (RFC 5849, 3.4.1.3.1)."""
+        header = streamlayer.oauth_header(self.url, self.key, self.secret).replace("OAuth ", 'OAuth realm="here", ')
+        self.check(self.platform.post(self.url, b'{"grantType":"client_credentials"}', token=None,
+                                      headers={"Authorization": header, "Content-Type": "application/json"}))
+
     def test_token_wrong_signature(self):
         self.assertEqual(self.ask(spoil=True).status, 401)
         self.assertEqual(self.ask(secret="not-the-secret").status, 401)

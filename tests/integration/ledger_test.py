@@ -448,6 +448,43 @@ class Ledger(TestCase):
         self.assertEqual(self.book.billed(hrn), (collections.Counter(dict.fromkeys(received, 1)), collections.Counter()))
         self.stop(running)
 
+    def test_ledger_knows_what_has_arrived(self):
+        """That an answer has arrived shows the next request, or an end in order; at the connection's last one nothing does."""
+        running, gateway = self.start()
+        hrn = self.offer(gateway, parallelization=1)
+        subscription = Subscription(gateway, hrn, "data", properties=EARLIEST)
+        url = subscription.url("partitions") + "?maxWaitMs=20000"
+
+        def poll(how, end):
+            gateway.publish(hrn, "data", b"x" * 10)
+            connection = Connection(gateway)
+            connection.send("GET", url, **how)
+            if end == "half":  # its side of the connection ends with the request
+                connection.socket.shutdown(socket.SHUT_WR)
+            status, body = connection.receive()
+            self.assertEqual((status, len(json.loads(body)["messages"])), (200, 1), body)
+            if end == "next":
+                self.assertEqual(connection.call("GET", "/health")[0], 200)
+            return connection
+
+        for number, (how, end, open_ones) in enumerate((({}, "close", 0), ({}, "next", 0), ({"Connection": "close"}, "close", 0),
+                                                        ({}, "half", 1)), 1):
+            with self.subTest(end=end, how=how):
+                connection = poll(how, end)
+                if end != "next":
+                    connection.close()
+                wait_for(lambda: self.settled(hrn) == (number - open_ones, open_ones), 10,  # pylint: disable=cell-var-from-loop
+                         lambda: f"{self.settled(hrn)} are settled, and broken")
+                if end == "next":
+                    connection.close()
+        self.assertEqual(subscription.delete().status, 200)
+        self.stop(running)
+
+    def settled(self, hrn):
+        """How many deliveries have arrived, and of how many that is not known."""
+        return tuple(self.book.ask("SELECT count(*) FROM deliveries WHERE hrn = ? AND state = ?", hrn, state)[0][0]
+                     for state in (SETTLED, 1))
+
     def test_ledger_counts_again_what_is_sought(self):
         running, gateway = self.start()
         hrn = self.offer(gateway, parallelization=1)
@@ -585,6 +622,7 @@ class Ledger(TestCase):
         self.assertEqual(subscription.delete().status, 200)
         billed, _ = self.book.billed(hrn)
         self.assertEqual(set(billed.values()), {1})
+        wait_for(lambda: not self.book.billed(hrn)[1], 10, "what the stream has taken is listed as unconfirmed")
         self.stop(running)
 
     # --- where it cannot be written ---
@@ -628,6 +666,41 @@ class Ledger(TestCase):
         self.assertEqual(len(subscription.receive(5)), 5)  # what was refused comes again
         self.assertEqual(self.book.usage(hrn)["messages_out"], 5)
         self.assertEqual(running.stop(), 0)
+
+    def test_ledger_notices_by_any_call_that_the_disk_is_full(self):
+        """The first that cannot be written is refused as those after it are; what Kafka has of it counts all the same."""
+        running, gateway = self.start(before=("env", "--ignore-signal=XFSZ"))
+        hrn = self.offer(gateway, parallelization=1)
+        ingest, blob = (f"{gateway.base(api, 'v1', hrn)}/layers/data" for api in ("ingest", "blob"))
+        octets = {"Content-Type": "application/octet-stream"}
+        self.assertEqual(gateway.put(f"{blob}/data/there", b"y" * 100, headers=octets).status, 204)
+        subscription = Subscription(gateway, hrn, "data", properties=EARLIEST)
+        stream = Connection(gateway)
+        stream.send("GET", subscription.url("partitions"), Accept="text/event-stream")
+        text = stream.piece()
+        pid, unlimited = running.process.pid, (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
+        for call in (lambda: gateway.post(ingest, b"x", headers=octets), lambda: gateway.get(f"{blob}/data/there"),
+                     lambda: gateway.put(f"{blob}/data/new", b"z", headers=octets)):
+            resource.prlimit(pid, resource.RLIMIT_FSIZE, (4096, resource.RLIM_INFINITY))
+            try:
+                answer = call()
+                self.assertEqual((answer.status, answer.json()["code"]), (503, "ledger-unavailable"), answer.text)
+                self.assertEqual(answer.headers["retry-after"], "1")
+                while not text.endswith(b"0\r\n\r\n"):  # the stream says that it ends, and nothing of the message
+                    text += stream.piece()
+                self.assertIn(b"event: end", text)
+                self.assertNotIn(b"metaData", text)
+            finally:
+                resource.prlimit(pid, resource.RLIMIT_FSIZE, unlimited)
+            self.counts(gateway)
+        stream.close()
+        self.assertEqual(len(subscription.receive(1)), 1)  # what was refused comes again
+        usage = self.book.usage(hrn)
+        del usage["calls_out"]  # as many as it polled
+        self.assertEqual(usage, {"calls_in": 1, "messages_in": 1, "messages_out": 1, "bytes_in": 1, "bytes_out": 1,
+                                 "blob_bytes_in": 100, "blob_bytes_out": 0})
+        self.assertEqual(subscription.delete().status, 200)
+        self.stop(running)
 
     def test_ledger_that_is_damaged_is_left_alone(self):
         running, gateway = self.start()

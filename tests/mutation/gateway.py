@@ -35,20 +35,32 @@ import wrong_test  # noqa: E402
 from mutate import with_keys  # noqa: E402
 
 SOURCES = ("gateway/api/*.c", "gateway/http/framing.c", "gateway/http/rules.c", "gateway/http/request.c",
-           "gateway/http/cors.c", "gateway/http/peer.c", "gateway/http/forwarded.c", "src/wire/gzip_header.c")
+           "gateway/http/cors.c", "gateway/http/peer.c", "gateway/http/forwarded.c", "gateway/http/hold.c",
+           "gateway/http/router.c", "src/wire/gzip_header.c", "src/wire/cbor.c", "src/wire/record.c")
 # What no request can bring about: memory or room that is out, a stop, Kafka's own failures.
-NOT_OURS = re.compile(r"out-of-memory|sl_error_oom|overloaded|shutting-down|\"starting\"|not-ready|\"internal\"|disk-full|"
+NOT_OURS = re.compile(r"out-of-memory|sl_error_oom|overloaded|shutting-down|\"starting\"|not-ready|\"internal\"|SL_INTERNAL|disk-full|"
                       r"blob-store-failed|queue-full|too-many-connections|issuer-unavailable|random")
 
 source.MAKERS = {"gw_respond_error", "gw_respond_errorf", "gw_respond_error_after", "gw_respond_error_with", "refuse",
                  "refuse_size", "refuse_bearer", "refuse_rate", "sl_error_set", "gw_respond_failure", "fail", "no_catalog",
-                 "answer_wrong_method", "stop", "forbid", "gw_stream_fail", "unknown", "unclear", "bad_parameter"}
+                 "answer_wrong_method", "stop", "forbid", "gw_stream_fail", "unknown", "unclear", "bad_parameter",
+                 "refuse_market", "end_stream", "hold_back", "gw_respond_uncounted", "follow", "sl_cbor_bad"}
 source.DENIERS = {"framing.c:fault_of": r'return "', "ingest.c:gw_message_fault": r'return "',
                   "token.c:fault_of": r'return "', "token.c:is_scope": r"return false;", "gzip_header.c": r"return FAULT",
                   "layer_spec.c:is_media_type": r"return false;", "request.c:check_argument": r"\*bad = true",
                   "forwarded.c:gw_forwarded_read": r'\*why = "', "forwarded.c:read_pair": r"return (?:false|NULL);",
-                  "forwarded.c:read_element": r"return false;"}
+                  "forwarded.c:read_element": r"return false;", "oauth_header.c": r"return false;",
+                  "publish_write.c:may_go": r"failed\(",
+                  "oauth_header.c:gw_oauth_repeated": r"return oauth", "cors.c:gw_cors_answer": r"return each",
+                  "sdii_list.c:take": r"GW_SDII_TOO_MANY", "sdii_list.c:numbers_ok": r"return false;",
+                  "sdii_list.c:message_fault": r'return "|fault = "',
+                  "sdii_list.c:read_messages": r"return GW_SDII_TOO|return GW_SDII_MAL|has too many",
+                  "sdii_list.c:read_list": r"return GW_SDII_[TM]", "stream_push.c:written_down": r"call->over = true",
+                  "metering.c:answered": r"return true",
+                  "hold.c": r"return false;|hold->over\(", "router.c:gw_path_split": r"return -1;"}
 source.CHECKERS = r"(?:gw_check_members|read_text|check_content|take_headers)"
+# What only the client library does, in files that the gateway has as well.
+NOT_HERE = {"record.c": ("read_result_text", "read_result_field", "sl_result_decode")}
 
 # Which test does, in a reason: its file and its case.
 NOTICED = re.compile(r"Noticed by ([\w.]+) ([\w.]+)")
@@ -72,6 +84,10 @@ __attribute__((constructor)) static void choose(void)
 
 
 class Source(source.Source):
+    def visit(self, statement, refused_later):
+        if self.function not in NOT_HERE.get(self.name, ()):
+            super().visit(statement, refused_later)
+
     def makes_in(self, start, end):
         for match in self.makes.finditer(self.code, start, end):
             opened = self.code.find("(", match.start())
@@ -123,13 +139,15 @@ def build_mutants(build, jobs):
     subprocess.run(["cc", "-c", choice, "-o", tree + "/choice.o", "-fPIE"], check=True)
     with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
         list(pool.map(lambda each: compile_one(*each), todo))
-    objects = " ".join([each[2] for each in todo] + [tree + "/choice.o"])
+    objects = [each[2] for each in todo]
+    library = [each[2] for each in todo if os.path.basename(each[1]).startswith("src_")]
     units = {named[1] for named in map(NOTICED.match, equivalents().values()) if named and named[1].endswith(".c")}
     for program in ("bin/streamlayer", "bin/streamlayerd", *(f"tests/{unit[:-2]}" for unit in sorted(units))):
         link = subprocess.run(["ninja", "-C", build, "-t", "commands", program], check=True, capture_output=True,
                               encoding="utf-8").stdout.strip().splitlines()[-1].split("&&")[1].strip()
         out = f"{tree}/bin/{os.path.basename(program)}"
-        link = re.sub(rf"-o {program}(?= )", f"-o {out} {objects} -Wl,--allow-multiple-definition", link)
+        ours = " ".join([*(objects if "lib/libgateway.a" in link else library), tree + "/choice.o"])
+        link = re.sub(rf"-o {program}(?= )", f"-o {out} {ours} -Wl,--allow-multiple-definition", link)
         subprocess.run(link, shell=True, check=True, cwd=build)
     return tree, with_keys(mutants)
 
@@ -258,10 +276,23 @@ def unproven(survivors, known, gateway):
     return found
 
 
-def order_of(rows, place):
+def hint_of(place, *what):
+    return (place.split(":")[0], *what)
+
+
+def hints(file):
+    """Which row noticed the last time, by hint_of."""
+    if not os.path.exists(file):
+        return {}
+    with open(file, encoding="utf-8") as lines:
+        columns = [line.rstrip("\n").split("\t") for line in lines]
+    return {hint_of(*each[:-1]): each[-1] for each in columns}
+
+
+def order_of(rows, place, hint):
     """Those first that are likely to notice."""
     stem = os.path.basename(place).split(":")[0].split(".")[0].split("_")[0]
-    return sorted(rows, key=lambda row: not row.place.startswith(stem))
+    return sorted(rows, key=lambda row: (row.name != hint, not row.place.startswith(stem)))
 
 
 def equivalents():
@@ -283,6 +314,7 @@ def main():
     options.add_argument("--list", action="store_true")
     given = options.parse_args()
     build = os.path.abspath(given.build)
+    before = hints(f"{build}/mutation-gateway/matrix.tsv")
     tree, mutants = build_mutants(build, os.cpu_count())
     chosen = [mutant for mutant in mutants if any(name in mutant.place for name in given.only)][::given.sample]
     if given.list:
@@ -307,7 +339,8 @@ def main():
         if not gateway.is_sound():
             raise SystemExit("a row that is answered as it is to be leaves something: a mutant after it would seem noticed")
         for mutant in chosen:
-            results[mutant.number] = gateway.noticed(order_of(rows, mutant.place), mutant.number)
+            hint = before.get(hint_of(mutant.place, mutant.function, mutant.operator, mutant.what))
+            results[mutant.number] = gateway.noticed(order_of(rows, mutant.place, hint), mutant.number)
             print(f"{mutant.place}\t{mutant.operator}\t{results[mutant.number] or 'NOT NOTICED'}", flush=True)
         survivors = [mutant for mutant in chosen if not results[mutant.number]]
         known = equivalents()

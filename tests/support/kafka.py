@@ -88,7 +88,7 @@ def make_topic(brokers, topic, count):
     """A topic of so many partitions that is nobody's layer, unless it is there; its name."""
     administer(brokers, lambda library: library.rd_kafka_NewTopic_new(topic.encode(), count, 1, None, 0),
                lambda library: library.rd_kafka_CreateTopics)
-    wait_for(lambda: partitions(brokers, topic) == count, 10, f"there is no topic {topic}")
+    wait_for(lambda: partitions(brokers, topic) == count, 60, f"there is no topic {topic}")
     return topic
 
 

@@ -70,14 +70,14 @@ def left_over(known, directory):
 
 
 def wait_for(condition, seconds, what):
-    """Polls until the condition holds, and returns what it gave; fails after so many seconds."""
+    """Polls until the condition holds, and returns what it gave; fails after so many seconds. what: a text, or what makes it."""
     end = time.monotonic() + seconds
     while True:
         value = condition()
         if value:
             return value
         if time.monotonic() > end:
-            raise AssertionError(f"waited {seconds} s in vain: {what}")
+            raise AssertionError(f"waited {seconds} s in vain: {what() if callable(what) else what}")
         time.sleep(0.02)
 
 

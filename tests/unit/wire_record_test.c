@@ -354,9 +354,21 @@ static void what_is_malformed_is_bad(void **state)
     assert_bad("a20240046120", &strict, "trace id (4)");
 }
 
+/* A record whose partition id has so many characters. */
+static const char *with_id(unsigned count)
+{
+    static char hex[2000];
+    size_t size = (size_t)snprintf(hex, sizeof hex, "a202400179%04x", count);
+    for (unsigned i = 0; i < count; i++)
+        size += (size_t)snprintf(hex + size, sizeof hex - size, "6b");
+    return hex;
+}
+
 static void what_is_out_of_range_is_bad(void **state)
 {
     (void)state;
+    assert_int_equal(decode(with_id(500), &strict), SL_DECODED);
+    assert_bad(with_id(501), &strict, "1 to 500");
     assert_bad("a202400463610062", &strict, "trace id (4)");
     assert_bad("a20240056161", &strict, "checksum (5)");
     assert_bad("a202400660", &strict, "crc (6)");
