@@ -581,12 +581,17 @@ int64_t gw_kafka_deadline_ms(const struct gateway *gateway)
     return sl_mono_ms() + gateway->kafka_wait_ms;
 }
 
-void gw_respond_no_cluster(struct gw_request *request, const char *cluster)
+static void respond_no_cluster(struct gw_request *request, const struct gw_layer *layer)
 {
-    gw_respond_errorf(request, 503, "cluster-not-configured",
-                      "ask whoever operates the gateway to name the cluster's brokers in its settings",
-                      "the Kafka cluster \"%s\" is not configured: there is no " CLUSTER_SETTING, cluster,
-                      cluster);
+    static const char action[] =
+        "ask whoever operates the gateway to name the cluster's brokers in its settings";
+    if (gw_sees_topics(gw_request_account(request), layer->hrn, layer->marketplace))
+        gw_respond_errorf(request, 503, "cluster-not-configured", action,
+                          "the Kafka cluster \"%s\" is not configured: there is no " CLUSTER_SETTING,
+                          layer->cluster, layer->cluster);
+    else
+        gw_respond_errorf(request, 503, "cluster-not-configured", action,
+                          "the Kafka cluster of the layer %s is not configured", layer->id);
 }
 
 struct gw_layer *gw_request_layer(struct gw_request *request)
@@ -596,7 +601,7 @@ struct gw_layer *gw_request_layer(struct gw_request *request)
     if (!layer || (there && gw_meter_begin(request, layer)))
         return layer;
     if (!there)
-        gw_respond_no_cluster(request, layer->cluster);
+        respond_no_cluster(request, layer);
     gw_layer_unlink(layer);
     return NULL;
 }

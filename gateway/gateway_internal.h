@@ -95,8 +95,6 @@ struct gw_layer *gw_request_layer_shown(struct gw_request *request);
 
 /* The cluster that has the layer's topic; NULL: it is not configured. Any thread. */
 struct gw_broker *gw_layer_broker(const struct gateway *gateway, const struct gw_layer *layer);
-/* Answers 503 cluster-not-configured. */
-void gw_respond_no_cluster(struct gw_request *request, const char *cluster);
 
 /*
  * What a route asks of the application (struct gw_route's access): one of these rights, on the catalog that

@@ -121,12 +121,22 @@ class Clusters(TestCase):
         self.refused(platform.post(layers, {"id": "x", "contentType": "a/b", "cluster": "us"}), 400, "bad-request",
                      "default, eu")
         self.revoked(platform, hrn, "there")
+        market = platform.post("/config/v1/catalogs", {"id": platform.name("market"), "marketplace": True, "layers": [
+            {"id": "sold", "contentType": "a/b", "cluster": "eu"}]}).json()["hrn"]
 
         # The cluster is taken out of the settings: its layer says so, all else goes on.
         running, platform = self.restart(running)
         self.refused(platform.post(f"{platform.base('ingest', 'v1', hrn)}/layers/there", b"x",
                                    headers={"Content-Type": "application/octet-stream"}),
                      503, "cluster-not-configured", "kafka.clusters.eu")
+        # Who reads what is on the Marketplace, and may not know where that lies, is not told which.
+        account, subscribe = Accounts(platform).make(), f"{platform.base('stream', 'v2', market)}/layers/sold/subscribe?mode=serial"
+        account.subscribe(market)
+        self.refused(platform.post(subscribe), 503, "cluster-not-configured", "kafka.clusters.eu")
+        answer = account.post(subscribe)
+        self.refused(answer, 503, "cluster-not-configured", "the Kafka cluster of the layer sold is not configured")
+        self.assertNotIn("eu", answer.json()["cause"])
+        self.assertEqual(platform.delete(f"/config/v1/catalogs/{market}").status, 503)
         self.assertEqual(platform.get(f"{layers}/there").json()["cluster"], "eu")
         self.through(platform, hrn, "here", b"again")
         self.refused(platform.request("PATCH", f"{layers}/there", {"ttl": 7200000}), 503, "cluster-not-configured")
@@ -135,7 +145,7 @@ class Clusters(TestCase):
         # One that cannot be deleted does not keep the next from it.
         self.assertEqual(platform.delete(f"/config/v1/catalogs/{hrn}").status, 503)
         wait_for(lambda: not kafka.partitions(platform.brokers, here["topic"]), 30, "the other layer's topic is there")
-        self.assertEqual(self.layers(), {"there": 2})
+        self.assertEqual(self.layers(), {"there": 2, "sold": 2})
 
         # And in again: what was to be deleted is.
         running, platform = self.restart(running, settings)
