@@ -231,14 +231,27 @@ static sl_status put(struct gw_token_keys *keys, const struct token_key *key, sl
     return full(error);
 }
 
+/* One whose name does not begin with a "-": to command lines, which name keys to revoke them, it would be an
+ * option. NULL: none could be made. */
+static EVP_PKEY *generate(struct gw_jwk **jwk)
+{
+    for (;;) {
+        EVP_PKEY *pkey = EVP_EC_gen("P-256");
+        *jwk = pkey ? gw_jwk_of_private(pkey) : NULL;
+        if (!*jwk || *gw_jwk_kid(*jwk) != '-')
+            return pkey;
+        gw_jwk_unlink(*jwk);
+        EVP_PKEY_free(pkey);
+    }
+}
+
 /* The state is written first: the PEM file is what makes a key one. */
 static sl_status make(struct gw_token_keys *keys, int64_t now_ms, int64_t signs_from_ms, sl_error *error)
 {
-    EVP_PKEY *pkey = EVP_EC_gen("P-256");
-    struct token_key key = {.jwk = pkey ? gw_jwk_of_private(pkey) : NULL,
-                            .made_ms = now_ms,
-                            .signs_from_ms = signs_from_ms,
-                            .token_ms = keys->settings.token_ms};
+    struct gw_jwk *jwk;
+    EVP_PKEY *pkey = generate(&jwk);
+    struct token_key key = {
+        .jwk = jwk, .made_ms = now_ms, .signs_from_ms = signs_from_ms, .token_ms = keys->settings.token_ms};
     sl_status status = key.jwk ? SL_OK : sl_error_set(error, SL_INTERNAL, "no key could be made");
     char *file = key.jwk ? path_of(keys, gw_jwk_kid(key.jwk), ".pem") : NULL;
     if (!status && !file)

@@ -201,6 +201,7 @@ class TokenKeys(Tokens):
         self.works(platform, new)
         self.assertEqual(self.kids(platform), [made["kid"]])
         self.assertEqual(platform.cli("token", "revoke-key", kid, "--yes", check=False).returncode, 3)
+        self.assertEqual(platform.cli("token", "revoke-key", "--yes", "--", "-x", check=False).returncode, 3)
         # The one that signs: the client gets a token of the next key by itself.
         platform.cli("token", "revoke-key", made["kid"], "--yes")
         self.refused(platform, new)

@@ -293,6 +293,17 @@ static void write_key(const char *file, const char *curve)
     EVP_PKEY_free(key);
 }
 
+/* One in 64 would. */
+static void no_name_looks_like_an_option(void **state)
+{
+    struct fixture *fixture = *state;
+    for (int i = 0; i < 200; i++) {
+        struct kid kid = kid_of(fixture, "signing");
+        assert_true(*kid.text && *kid.text != '-');
+        assert_int_equal(gw_token_keys_revoke(fixture->keys, kid.text, fixture->now_ms, NULL), SL_OK);
+    }
+}
+
 /* One of before keys had names: tokens that name none are checked with it, for as long as they may last. */
 static void the_old_key_is_moved(void **state)
 {
@@ -415,6 +426,7 @@ CASES_MAIN(
     cmocka_unit_test_setup_teardown(keys_change_by_themselves, setup, teardown),
     cmocka_unit_test_setup_teardown(longer_tokens_keep_their_key, setup, teardown),
     cmocka_unit_test_setup_teardown(a_revoked_key_ends_at_once, setup, teardown),
+    cmocka_unit_test_setup_teardown(no_name_looks_like_an_option, setup, teardown),
     cmocka_unit_test_setup_teardown(the_old_key_is_moved, setup, teardown),
     cmocka_unit_test_setup_teardown(a_key_of_ones_own_is_taken_up, setup, teardown),
     cmocka_unit_test_setup_teardown(what_is_broken_is_named, setup, teardown),
