@@ -33,12 +33,16 @@ static void run_giving(struct gw_task *task)
     struct giving *giving = (struct giving *)(void *)task;
     struct sl_buffer piece;
     sl_buffer_init(&piece, SIZE_MAX);
-    for (size_t i = 0; i < giving->size; i++)
-        sl_buffer_append(&piece, "x", 1);
-    if (giving->size)
-        gw_stream_write(giving->request, &piece, 0);
-    else
+    if (!giving->size) {
         gw_stream_end(giving->request);
+        return;
+    }
+    char *bytes = malloc(giving->size);
+    assert_non_null(bytes);
+    memset(bytes, 'x', giving->size); /* byte by byte, ThreadSanitizer takes many seconds for 16 MiB */
+    sl_buffer_append(&piece, bytes, giving->size);
+    free(bytes);
+    gw_stream_write(giving->request, &piece, 0);
 }
 
 static void give(struct shared *shared, struct giving *giving, size_t size)

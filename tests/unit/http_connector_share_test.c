@@ -462,7 +462,9 @@ static void statistics_tell_of_polls(void **state)
     receive(platform, pair.consumer, 100, 0, NULL);
     sl_offset last = {0, 99};
     assert_int_equal(sl_consumer_commit_offsets(pair.consumer, &last, 1, NULL), SL_OK);
+    pthread_mutex_lock(&platform->lock);                  /* it goes on being polled */
     assert_string_equal(platform->correlation, "corr-7"); /* it is sent back */
+    pthread_mutex_unlock(&platform->lock);
     platform_restart(platform);
     platform_wait(platform, &platform->subscribes, 2);
     int polls = platform_get(platform, &platform->polls);
