@@ -1,4 +1,5 @@
 /* streamlayer acl: grants as Kafka's access control lists, throughput as its quotas */
+#include "acl.h"
 #include "cli.h"
 
 #include <string.h>
@@ -28,7 +29,7 @@ static bool add_rows(struct cli_table *table, const sl_acl_report *report)
     return good;
 }
 
-static size_t count_of(const sl_acl_report *report, sl_acl_drift drift)
+size_t cli_acl_count(const sl_acl_report *report, sl_acl_drift drift)
 {
     sl_acl_finding finding = {.struct_size = sizeof finding};
     size_t count = 0;
@@ -64,8 +65,8 @@ static int print(const struct cli *cli, const sl_acl_report *report)
 /* The words for people at the end. */
 static void sum_up(const struct cli *cli, const sl_acl_report *report, bool repaired)
 {
-    size_t wrong = count_of(report, SL_ACL_MISSING) + count_of(report, SL_ACL_SURPLUS),
-           others = count_of(report, SL_ACL_BEYOND) + count_of(report, SL_ACL_DENIED);
+    size_t wrong = cli_acl_count(report, SL_ACL_MISSING) + cli_acl_count(report, SL_ACL_SURPLUS),
+           others = cli_acl_count(report, SL_ACL_BEYOND) + cli_acl_count(report, SL_ACL_DENIED);
     if (cli->json)
         return;
     if (!sl_acl_report_cluster_count(report))
@@ -102,8 +103,9 @@ static int acl(struct cli *cli)
     int failures = tell_failures(cli, report);
     if (!code && !failures)
         sum_up(cli, report, repair);
-    size_t left = count_of(report, SL_ACL_BEYOND) + count_of(report, SL_ACL_DENIED) +
-                  (repair ? 0 : count_of(report, SL_ACL_MISSING) + count_of(report, SL_ACL_SURPLUS));
+    size_t left =
+        cli_acl_count(report, SL_ACL_BEYOND) + cli_acl_count(report, SL_ACL_DENIED) +
+        (repair ? 0 : cli_acl_count(report, SL_ACL_MISSING) + cli_acl_count(report, SL_ACL_SURPLUS));
     sl_acl_report_destroy(&report);
     if (!code)
         code = failures ? failures : left ? CLI_FAILED : CLI_OK;

@@ -2,6 +2,7 @@
 #include "flink.h"
 #include "base/text.h"
 #include "config/settings.h"
+#include "flink_type.h"
 #include "position.h"
 
 #include <limits.h>
@@ -11,34 +12,6 @@
 #include <time.h>
 
 static const char *const formats[] = {"raw", "json", "csv", "avro", "protobuf", NULL};
-
-/* Types of Flink SQL: words, digits, and brackets that close. Nothing else can get into the statement. */
-static bool is_type(const char *type)
-{
-    char open[16];
-    size_t depth = 0;
-    if (!*type || type[strspn(type, " ")] == 0)
-        return false;
-    for (const char *c = type; *c; c++) {
-        bool word = (*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z') || (*c >= '0' && *c <= '9');
-        if (word || *c == ' ' || *c == '_' || *c == ',' || *c == '`')
-            continue;
-        if ((*c == '(' || *c == '<') && depth < sizeof open)
-            open[depth++] = *c;
-        else if ((*c != ')' && *c != '>') || !depth || open[--depth] != (*c == ')' ? '(' : '<'))
-            return false;
-    }
-    return !depth;
-}
-
-/* An odd number of backticks would open a name and never close it. */
-static bool names_close(const char *type)
-{
-    bool closed = true;
-    for (; *type; type++)
-        closed ^= *type == '`';
-    return closed;
-}
 
 /* Where the column of a name is; column_count: there is none. */
 static size_t column_at(const struct cli_flink_wish *wish, const char *name, size_t size)
@@ -55,12 +28,11 @@ static int read_columns(struct cli_flink_wish *wish, const struct cli *cli)
     const char *given;
     for (size_t at = 0; (given = cli_next_value(cli, "column", &at)) != NULL;) {
         const char *colon = strrchr(given, ':');
-        if (!colon || colon == given || !is_type(colon + 1) || !names_close(colon + 1))
+        char why[CLI_FLINK_WHY] = "";
+        if (!colon || colon == given || !cli_flink_type_ok(colon + 1, why))
             return cli_usage_error(
-                cli,
-                "--column %s: NAME:TYPE is needed, with a type of Flink SQL such as STRING, "
-                "DOUBLE, TIMESTAMP_LTZ(3), ARRAY<INT> or ROW<x DOUBLE, y DOUBLE>",
-                given);
+                cli, "--column %s: NAME:TYPE is needed%s%s; a TYPE of Flink SQL is one of " CLI_FLINK_TYPES,
+                given, *why ? ": " : "", why);
         size_t size = (size_t)(colon - given);
         if (sl_utf8_length(given, size) < 0)
             return cli_usage_error(cli, "--column: a name is not UTF-8");

@@ -1,4 +1,5 @@
 /* streamlayer status: each thing that has to work, in the order in which one needs the other. */
+#include "acl.h"
 #include "base/error.h"
 #include "base/text.h"
 #include "client/client.h"
@@ -456,6 +457,54 @@ static void check_layer(struct status *status, const char *hrn, const char *laye
     sl_endpoint_free(&endpoint);
 }
 
+/* What keeps applications from what they were granted, or leaves them what was taken. */
+static void tell_drift(struct status *status, const sl_acl_report *report)
+{
+    sl_error error = {.status = SL_KAFKA};
+    char cure[DETAIL];
+    size_t missing = cli_acl_count(report, SL_ACL_MISSING), surplus = cli_acl_count(report, SL_ACL_SURPLUS),
+           denied = cli_acl_count(report, SL_ACL_DENIED), beyond = cli_acl_count(report, SL_ACL_BEYOND);
+    if (!missing && !surplus && !denied) {
+        add(status, "grants", OK, NULL, "Kafka has them as access control lists, %lld ms%s", elapsed(status),
+            beyond ? "; others have made some that give more (`streamlayer acl check`)" : "");
+        return;
+    }
+    snprintf(
+        error.text, sizeof error.text,
+        "in Kafka's access control lists %zu missing, %zu surplus, %zu that others have made and that deny "
+        "what was granted",
+        missing, surplus, denied);
+    snprintf(cure, sizeof cure, "`streamlayer acl check` shows them%s%s",
+             missing + surplus ? "; `streamlayer acl repair` puts right what is missing and surplus" : "",
+             denied ? "; whoever made what denies removes it (kafka-acls.sh --remove)" : "");
+    fail(status, "grants", &error, cure);
+}
+
+/* For administrators, whom alone the platform tells. Others hear of it where Kafka refuses them. */
+static void check_grants(struct status *status)
+{
+    sl_acl_report *report = NULL;
+    sl_acl_cluster cluster = {.struct_size = sizeof cluster};
+    sl_error error = {0};
+    status->began = cli_mono_ms();
+    if (sl_acl_check(status->cli->client, &report, &error)) {
+        if (error.status != SL_FORBIDDEN && error.status != SL_UNSUPPORTED)
+            fail(status, "grants", &error, NULL);
+        return;
+    }
+    bool known = sl_acl_report_cluster_count(report) > 0;
+    for (size_t i = 0; sl_acl_report_cluster_at(report, i, &cluster); i++)
+        if (cluster.error) {
+            known = false;
+            error.status = SL_UNAVAILABLE;
+            snprintf(error.text, sizeof error.text, "Kafka cluster %s: %s", cluster.name, cluster.error);
+            fail(status, "grants", &error, "look into the gateway's log, and whether Kafka runs");
+        }
+    if (known)
+        tell_drift(status, report);
+    sl_acl_report_destroy(&report);
+}
+
 static int finish(struct status *status)
 {
     struct cli *cli = status->cli;
@@ -503,8 +552,11 @@ static int run_status(struct cli *cli)
         check_connector(&status, "producer", hrn, layer);
         check_connector(&status, "consumer", hrn, layer);
         bool authenticated = check_credentials(&status);
-        if (check_lookup(&status, hrn, authenticated) && hrn)
+        bool found = check_lookup(&status, hrn, authenticated);
+        if (found && hrn)
             check_layer(&status, hrn, layer);
+        if (found)
+            check_grants(&status);
     }
     return finish(&status);
 }
@@ -519,7 +571,9 @@ const struct cli_command cli_status_command = {
         "platform names, with the time that each takes; with HRN and LAYER that layer's connectors, the "
         "catalog's APIs, the layer's topic, and whether its Kafka brokers take connections from here; of one "
         "on "
-        "the Marketplace, whether it may be read over HTTP. The "
+        "the Marketplace, whether it may be read over HTTP. To administrators it tells whether Kafka's "
+        "access control lists, "
+        "where the gateway writes them, are what was granted (`acl check` shows them). The "
         "exit code is 0 when all is well, else that of the first check that failed.",
     .examples = "  streamlayer status\n"
                 "  streamlayer status hrn:here:data::local:traffic cars\n"

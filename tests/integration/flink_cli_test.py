@@ -77,6 +77,7 @@ class FlinkCommands(TestCase):
                 *(("cars", ["-C", bad], "NAME:TYPE is needed") for bad in (
                     "a", ":INT", "a:", "a: ", "a:INT)", "a:ROW<b INT", "a:ROW<b INT)", "a:INT; DROP", "a:`b", "a:'b'",
                     "a:INT--", "a:" + "ARRAY<" * 17 + "INT" + ">" * 17)),
+                ("cars", ["-C", "a:STRNG"], "STRNG is no type of Flink SQL; did you mean STRING?; a TYPE of Flink SQL is one of STRING, "),
                 ("cars", ["-C", "sl_x:INT"], "begin with sl_"), ("cars", [*column, "-C", "a:INT"], "already"),
                 ("cars", ["--format", "xml"], "--format xml"), ("cars", ["--format", "csv"], "needs the payload's fields"),
                 ("cars", ["--format", "raw", *column], "has no columns"), ("bytes", column, "Flink has no format"),

@@ -315,6 +315,14 @@ class Drift(Secured):
         said = self.platform.cli("acl", "check", check=False)
         self.assertIn(b"denied", said.stdout)
         self.assertIn(b"kafka-acls.sh --remove", said.stderr)
+        status = self.platform.cli("status", "--json", check=False)
+        told, = [each for each in json.loads(status.stdout)["checks"] if each["check"] == "grants"]
+        self.assertEqual((status.returncode, told["state"]), (1, "failed"), told)
+        self.assertRegex(told["detail"], " 2 that others have made and that deny what was granted$")
+        self.assertIn("kafka-acls.sh --remove", told["cure"])
+        # Who is no administrator is not told of others.
+        shown = self.platform.cli(*application.settings("kafka"), "status", "--json")
+        self.assertNotIn("grants", [each["check"] for each in json.loads(shown.stdout)["checks"]])
 
     def test_secure_deletion_takes_all(self):
         """Nothing of an application, nor of a layer, stays in Kafka; others' lists on the same topic do."""
