@@ -10,6 +10,8 @@ struct platform {
     const char *name, *lookup_url, *token_url;
 };
 
+/* HERE's: lookup as its SDK for C++ has it (DefaultLookupEndpointProvider), tokens as its plug-in for Gradle
+ * has (ArtifactPropertiesResolver). */
 static const struct platform platforms[] = {
     {"here", "https://api-lookup.data.api.platform.here.com/lookup/v1",
      "https://account.api.here.com/oauth2/token"},
