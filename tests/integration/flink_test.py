@@ -267,6 +267,47 @@ class Windows(Jobs):
             self.check_results(self.consume("means", connector=connector), expected)
 
 
+class Payloads(Jobs):
+    NOTHING = "CREATE TABLE nothing ({}) WITH ('connector' = 'blackhole');\n"
+
+    def finish(self, sql):
+        """(exit status, log) of a job that ends."""
+        job = self.start(self.scratch(), "SET 'restart-strategy.type' = 'none';\n" + sql)
+        return job.process.wait(PATIENCE_S), streamlayer.read_text(job.log)
+
+    def test_each_type_is_flinks(self):
+        """Flink takes the types that --column takes, in a layer of JSON."""
+        self.platform.layer(self.hrn, "cars", "application/json", 1)
+        types = ["string", "CHAR(3)", "VARCHAR(9)", "BOOLEAN NOT NULL", "BYTES", "BINARY(2)", "VARBINARY(2)", "TINYINT", "SMALLINT",
+                 "INTEGER", "BIGINT", "FLOAT", "DOUBLE PRECISION", "DECIMAL(38, 38)", "NUMERIC", "DATE", "TIME(3) WITHOUT TIME ZONE",
+                 "TIMESTAMP(9) WITHOUT TIME ZONE", "TIMESTAMP(9) WITH LOCAL TIME ZONE", "TIMESTAMP_LTZ(3)", "INT NOT NULL ARRAY", "MULTISET<STRING>", "MAP<STRING, ARRAY<DOUBLE>>",
+                 "ROW<x DOUBLE NOT NULL, `a``b>` ROW(z INT)>"]
+        names = ", ".join(f"c{i}" for i in range(len(types)))
+        code, log = self.finish(
+            self.ddl("cars", "--source", "-s", "begin", "--until", "end", *(f"-Cc{i}:{each}" for i, each in enumerate(types))) +
+            self.NOTHING.format(", ".join(f"c{i} {each}" for i, each in enumerate(types))) +
+            f"INSERT INTO nothing SELECT {names} FROM cars;")
+        self.assertEqual(code, 0, log[-6000:])
+
+    def test_bad_payload_is_found(self):
+        """What ends a job, and the query of docs/flink.md that tells where it lies."""
+        for layer, media in (("cars", "application/json"), ("bad", "text/plain")):
+            self.platform.layer(self.hrn, layer, media, 2)
+        self.produce("cars", ['a\t{"id": "a"}\n', "b\tnot JSON\n", 'c\t{"id": "c"}\n'], "--key-delimiter", "\\t")
+        bounds = ("--source", "-s", "begin", "--until", "end")
+        code, log = self.finish(self.ddl("cars", *bounds, "-C", "id:STRING") + self.NOTHING.format("id STRING") +
+                                "INSERT INTO nothing SELECT id FROM cars;")
+        self.assertNotEqual(code, 0)
+        self.assertIn("Failed to deserialize JSON 'not JSON'", log)
+        code, log = self.finish(self.ddl("cars", *bounds, "-t", "cars_raw") + self.ddl("bad", "--sink") +
+                                "INSERT INTO bad (payload, sl_partition_id) SELECT CONCAT_WS(' ', CAST(sl_kafka_partition AS STRING), "
+                                "CAST(sl_offset AS STRING)), sl_partition_id FROM cars_raw WHERE payload IS NOT JSON;")
+        self.assertEqual(code, 0, log[-6000:])
+        message, = self.consume("cars")["b"]
+        self.assertEqual({key: [each["payload"] for each in some] for key, some in self.consume("bad").items()},
+                         {"b": [f"{message['partition']} {message['offset']}"]})
+
+
 class Marketplace(Jobs):
     def test_reads_the_copy_of_a_marketplace_layer(self):
         """`flink ddl` refuses the layer; the pipe that it names and a job on the copy run side by side."""
