@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SEE_MS       5000 /* for all brokers of a cluster */
+#define SEE_MS       10000 /* for all brokers of a cluster */
 #define PAUSE_MIN_MS 2
 #define PAUSE_MAX_MS 100
 #define PLACES_MAX   1048576
