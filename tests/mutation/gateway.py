@@ -62,6 +62,8 @@ source.CHECKERS = r"(?:gw_check_members|read_text|check_content|take_headers)"
 # What only the client library does, in files that the gateway has as well.
 NOT_HERE = {"record.c": ("read_result_text", "read_result_field", "sl_result_decode")}
 
+SECONDS = 180  # that a named test may take
+
 # Which test does, in a reason: its file and its case.
 NOTICED = re.compile(r"Noticed by ([\w.]+) ([\w.]+)")
 
@@ -253,12 +255,17 @@ class Tests:
         file, case = test
         program = [f"{self.gateway.tree}/bin/{file[:-2]}"] if file.endswith(".c") else [
             sys.executable, *glob.glob(f"{ROOT}/tests/contract/{file}"), *glob.glob(f"{ROOT}/tests/integration/{file}")]
-        done = subprocess.run([*program, case], check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env={
-            **os.environ, "STREAMLAYER_TEST_PLATFORM": self.directory, "PYTHONPATH": ROOT + "/tests/support"})
+        try:
+            done = subprocess.run([*program, case], check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                                  timeout=SECONDS, env={**os.environ, "STREAMLAYER_TEST_PLATFORM": self.directory,
+                                                        "PYTHONPATH": ROOT + "/tests/support"})
+            failed, said = done.returncode != 0, done.stdout
+        except subprocess.TimeoutExpired:  # it waits for what the mutant never does
+            failed, said = True, "no end"
         self.gateway.choose(-1)
-        if done.returncode and number < 0:
-            print(f"fails without any change: {file} {case}:\n{done.stdout[-2000:]}", flush=True)
-        return done.returncode != 0
+        if failed and number < 0:
+            print(f"fails without any change: {file} {case}:\n{said[-2000:]}", flush=True)
+        return failed
 
     def notices(self, test, number):
         """Whether it fails with the mutant, and without does not; another time, should the machine be slow."""
