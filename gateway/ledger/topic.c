@@ -27,6 +27,7 @@ static sl_status configure(struct gw_ledger_log *log, rd_kafka_type_t type, rd_k
         {"enable.idempotence", "true"},
         {"acks", "all"},
         {"message.max.bytes", "2097152"},
+        {"batch.size", "131072"}, /* what is too large for the topic takes those of its batch along */
         {"allow.auto.create.topics", "false"},
     };
     const struct gw_kafka_default consumer[] = {

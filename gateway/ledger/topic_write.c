@@ -189,12 +189,13 @@ void gw_topic_on_report(rd_kafka_t *rk, const rd_kafka_message_t *message, void 
 {
     struct gw_ledger_entry *entry = message->_private;
     struct gw_ledger_log *log = entry->ledger->log_topic;
-    (void)rk, (void)opaque;
+    (void)opaque;
     pthread_mutex_lock(&log->lock);
     struct gw_lane *lane = &log->lanes[message->partition];
     lane->pending--;
     lane->since_ms = sl_mono_ms();
-    if (message->err && !is_its_own(message->err))
+    /* After any refusal librdkafka keeps what is behind, and there is to be another producer. */
+    if (message->err && (!is_its_own(message->err) || rd_kafka_fatal_error(rk, NULL, 0)))
         note_failure(log, message->err);
     pthread_mutex_unlock(&log->lock);
     event_done(log, entry,
