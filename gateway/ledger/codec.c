@@ -285,6 +285,12 @@ static sl_status take_event(struct gw_ledger_read *read)
     return status;
 }
 
+/* Only gateways do so: one of a later version, if it cannot be read. */
+static bool is_signed(const json_t *object)
+{
+    return *text_of(object, "writer") && json_integer_value(json_object_get(object, "sequence")) > 0;
+}
+
 sl_status gw_ledger_event_decode(const char *text, size_t size, struct gw_ledger_read *read)
 {
     json_error_t error;
@@ -292,6 +298,8 @@ sl_status gw_ledger_event_decode(const char *text, size_t size, struct gw_ledger
     sl_status status = read->json                                            ? take_event(read)
                        : json_error_code(&error) == json_error_out_of_memory ? SL_OUT_OF_MEMORY
                                                                              : SL_PROTOCOL;
+    if (status == SL_PROTOCOL && is_signed(read->json))
+        status = SL_UNSUPPORTED;
     if (status)
         gw_ledger_read_free(read);
     return status;

@@ -97,7 +97,7 @@ struct gw_ledger_read {
     struct gw_delivered *records;
     struct gw_gap *gaps;
 };
-/* SL_PROTOCOL: it is no event. SL_OUT_OF_MEMORY. */
+/* SL_PROTOCOL: it is no event. SL_UNSUPPORTED: it is one of a later version. SL_OUT_OF_MEMORY. */
 sl_status gw_ledger_event_decode(const char *text, size_t size, struct gw_ledger_read *read);
 void gw_ledger_read_free(struct gw_ledger_read *read);
 

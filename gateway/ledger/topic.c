@@ -20,15 +20,13 @@
 static sl_status configure(struct gw_ledger_log *log, rd_kafka_type_t type, rd_kafka_conf_t **conf,
                            sl_error *error)
 {
-    char group[64];
+    char group[64], batch[16];
     snprintf(group, sizeof group, "streamlayer-ledger-%s", log->ledger->store.node);
+    snprintf(batch, sizeof batch, "%d", GW_TOPIC_BATCH_BYTES);
     const struct gw_kafka_default producer[] = {
-        {"linger.ms", "0"},
-        {"enable.idempotence", "true"},
-        {"acks", "all"},
-        {"message.max.bytes", "2097152"},
-        {"batch.size", "131072"}, /* what is too large for the topic takes those of its batch along */
-        {"allow.auto.create.topics", "false"},
+        {"linger.ms", "0"},    {"enable.idempotence", "true"},
+        {"acks", "all"},       {"message.max.bytes", "2097152"},
+        {"batch.size", batch}, {"allow.auto.create.topics", "false"},
     };
     const struct gw_kafka_default consumer[] = {
         {"group.id", group}, /* which librdkafka wants; nothing is committed */

@@ -7,7 +7,8 @@
 
 #define GW_TOPIC_RETRY_MS       1000
 #define GW_TOPIC_PARTITIONS_MAX 1024
-#define GW_TOPIC_BATCH          1000 /* events that are folded in a transaction */
+#define GW_TOPIC_BATCH          1000   /* events that are folded in a transaction */
+#define GW_TOPIC_BATCH_BYTES    131072 /* of a batch at most, unless an event has more by itself */
 
 /* A partition, as it is written to. */
 struct gw_lane {
@@ -38,7 +39,7 @@ struct gw_ledger_log {
     bool failed;                    /* something that was given to librdkafka was not written */
     rd_kafka_resp_err_t why;        /* then: what came first */
     bool tried;                     /* while it is not open: what was given last has failed in nothing yet */
-    struct gw_ledger_entry *kept;   /* lazy ones that are to be written before all others, in their order */
+    struct gw_ledger_entry *kept;   /* lazy ones, which go before all that is submitted now, in their order */
     struct gw_ledger_entry *latest; /* the last of them */
     int64_t kept_ms;                /* when the first of them came */
 

@@ -61,6 +61,11 @@ static sl_status fold(struct gw_ledger_log *log, const rd_kafka_message_t *messa
     sl_status status = gw_ledger_event_decode(message->payload, message->len, read);
     if (status == SL_OUT_OF_MEMORY)
         return sl_error_oom(error);
+    if (status == SL_UNSUPPORTED)
+        return sl_error_set(error, SL_UNSUPPORTED,
+                            "the topic %s has an event of a later version of the gateway, in partition %d at "
+                            "offset %lld: bring this gateway to that version, too",
+                            log->topic, (int)message->partition, (long long)message->offset);
     if (status) {
         SL_WARNING(&log->ledger->log,
                    "ledger: the topic %s has what is no event, in partition %d at offset %lld", log->topic,

@@ -80,19 +80,33 @@ static struct gw_ledger_entry *take_kept(struct gw_ledger_log *log)
     return list;
 }
 
-/* Something was not written. */
+/* Nothing more goes until the producer, which has come to its end, is replaced. */
+static void close_for_another(struct gw_ledger_log *log)
+{
+    log->tried |= log->open;
+    log->open = false;
+}
+
+/* Something was not written. That it was taken back, or that the producer takes nothing, has another cause.
+ */
 static void note_failure(struct gw_ledger_log *log, rd_kafka_resp_err_t code)
 {
+    if (code == RD_KAFKA_RESP_ERR__PURGE_QUEUE || code == RD_KAFKA_RESP_ERR__PURGE_INFLIGHT ||
+        code == RD_KAFKA_RESP_ERR__FATAL) {
+        close_for_another(log);
+        return;
+    }
     if (!log->failed)
         log->why = code;
     log->open = log->tried = false;
     log->failed = true;
 }
 
-/* Whether it is the event's own fault, which another one does not have: it is too large. */
-static bool is_its_own(rd_kafka_resp_err_t code)
+/* Whether it is the event's own fault, which another one does not have: it is too large. Kafka says so of all
+ * that a batch has: one of that size is alone in it. */
+static bool is_its_own(rd_kafka_resp_err_t code, size_t size)
 {
-    return code == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE;
+    return code == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE && size >= GW_TOPIC_BATCH_BYTES;
 }
 
 /* Gives the event to librdkafka, which reports to entry. */
@@ -141,8 +155,9 @@ static void give(struct gw_ledger_log *log, struct gw_ledger_entry *entry)
         all = !code;
         if (code)
             atomic_fetch_sub(&entry->pending, 1);
-        entry->status = code ? is_its_own(code) ? SL_INVALID_ARGUMENT : SL_UNAVAILABLE : SL_OK;
-        if (code && code != RD_KAFKA_RESP_ERR__QUEUE_FULL && !is_its_own(code))
+        bool large = code == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE;
+        entry->status = code ? large ? SL_INVALID_ARGUMENT : SL_UNAVAILABLE : SL_OK;
+        if (code && code != RD_KAFKA_RESP_ERR__QUEUE_FULL && !large)
             note_failure(log, code);
     }
     if (entry->lazy && entry->status == SL_UNAVAILABLE)
@@ -189,19 +204,18 @@ void gw_topic_on_report(rd_kafka_t *rk, const rd_kafka_message_t *message, void 
 {
     struct gw_ledger_entry *entry = message->_private;
     struct gw_ledger_log *log = entry->ledger->log_topic;
-    (void)opaque;
+    bool own = is_its_own(message->err, message->len);
+    (void)rk, (void)opaque;
     pthread_mutex_lock(&log->lock);
     struct gw_lane *lane = &log->lanes[message->partition];
     lane->pending--;
     lane->since_ms = sl_mono_ms();
-    /* After any refusal librdkafka keeps what is behind, and there is to be another producer. */
-    if (message->err && (!is_its_own(message->err) || rd_kafka_fatal_error(rk, NULL, 0)))
+    if (own)
+        close_for_another(log);
+    else if (message->err)
         note_failure(log, message->err);
     pthread_mutex_unlock(&log->lock);
-    event_done(log, entry,
-               !message->err              ? SL_OK
-               : is_its_own(message->err) ? SL_INVALID_ARGUMENT
-                                          : SL_UNAVAILABLE);
+    event_done(log, entry, !message->err ? SL_OK : own ? SL_INVALID_ARGUMENT : SL_UNAVAILABLE);
 }
 
 /* Gives librdkafka the list, up to what it does not take. True: all of it. Under the lock; sent follows. */
@@ -338,8 +352,11 @@ static void replace_producer(struct gw_ledger_log *log)
 static void look_after(struct gw_ledger_log *log)
 {
     sl_error error;
+    rd_kafka_resp_err_t end = rd_kafka_fatal_error(log->producer, NULL, 0);
     pthread_mutex_lock(&log->lock);
     note_silence(log);
+    if (end && end != RD_KAFKA_RESP_ERR__GAPLESS_GUARANTEE && !log->failed)
+        note_failure(log, end);
     bool failed = log->failed, tried = log->tried, under_way = log->in_flight > 0;
     bool idle = log->found && !log->open && !under_way;
     rd_kafka_resp_err_t why = log->why;
@@ -349,7 +366,7 @@ static void look_after(struct gw_ledger_log *log)
         gw_ledger_set_part(log->ledger, GW_LEDGER_APPENDING, &error);
     }
     log->said = failed;
-    if (failed && under_way) /* so that nothing of it overtakes what was not written */
+    if ((failed || end) && under_way) /* so that nothing of it overtakes what was not written */
         rd_kafka_purge(log->producer, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
     if (!idle)
         return;

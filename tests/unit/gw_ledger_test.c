@@ -672,6 +672,8 @@ static void events_come_back_from_the_topic(void **state)
         "{\"kind\":\"delivered\",\"sequence\":9223372036854775807}"};
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
         assert_int_equal(gw_ledger_event_decode(wrong[i], strlen(wrong[i]), &read), SL_PROTOCOL);
+    static const char later[] = "{\"kind\":\"else\",\"writer\":\"run\",\"sequence\":1}";
+    assert_int_equal(gw_ledger_event_decode(later, strlen(later), &read), SL_UNSUPPORTED);
     sl_buffer_free(&text);
 }
 

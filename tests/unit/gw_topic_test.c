@@ -260,24 +260,50 @@ static void what_is_too_large_closes_nothing(void **state)
         assert_int_equal(write_event(fixture, &event, lazy), SL_INVALID_ARGUMENT);
         write_sign(fixture, lazy + 1);
     }
-    event.count = 1; /* the topic's own limit may be lower: the broker says so */
-    event.sequence = 0;
-    rd_kafka_mock_push_request_errors(fixture->cluster, PRODUCE, (size_t)1,
-                                      RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE);
-    assert_int_equal(write_event(fixture, &event, true), SL_INVALID_ARGUMENT);
-    write_sign(fixture, 3);
     struct gw_ledger_event used = event_of(GW_LEDGER_USED); /* behind it, and sent with it */
     struct submission large, behind;
     used.usage.messages_in = 5;
-    event.count = count;
     event.sequence = 0;
     submit(fixture, &large, &event, true);
     submit(fixture, &behind, &used, true);
-    write_sign(fixture, 4);
+    write_sign(fixture, 3);
     assert_int_equal(wait_done(&large), SL_INVALID_ARGUMENT);
     assert_int_equal(wait_done(&behind), SL_OK);
     assert_int_equal(read_all(fixture).usage.messages_in, 5);
     free(records);
+}
+
+/* So it is where the broker says so, since the topic's own limit is lower. */
+static void what_the_broker_finds_too_large_takes_nothing_along(void **state)
+{
+    struct fixture *fixture = *state;
+    struct gw_ledger_event event = event_of(GW_LEDGER_DELIVERED), used = event_of(GW_LEDGER_USED);
+    struct submission large, behind;
+    size_t count = 20000; /* too much to share a batch */
+    struct gw_delivered *records = calloc(count, sizeof *records);
+    assert_non_null(records);
+    for (size_t i = 0; i < count; i++)
+        records[i] = (struct gw_delivered){INT64_C(2000000000) + (int64_t)(2 * i), 0, 83};
+    event.records = records;
+    event.count = count;
+    used.usage.messages_in = 5;
+    wait_available(fixture, true);
+    rd_kafka_mock_push_request_errors(fixture->cluster, PRODUCE, (size_t)1,
+                                      RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE);
+    submit(fixture, &large, &event, true);
+    submit(fixture, &behind, &used, true);
+    assert_int_equal(wait_done(&large), SL_INVALID_ARGUMENT);
+    assert_int_equal(wait_done(&behind), SL_OK);
+    free(records);
+    write_sign(fixture, 1);
+    assert_int_equal(read_all(fixture).usage.messages_in, 5);
+    /* One that is small has been refused with others': whose fault it is nobody knows. */
+    rd_kafka_mock_push_request_errors(fixture->cluster, PRODUCE, (size_t)1,
+                                      RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE);
+    used.sequence = 0;
+    assert_int_equal(write_event(fixture, &used, true), SL_OK);
+    write_sign(fixture, 2);
+    assert_int_equal(read_all(fixture).usage.messages_in, 10);
 }
 
 /* So does one that its writer was told that it had failed, and who writes it again. */
@@ -394,6 +420,8 @@ static void a_topic_that_has_lost_events_is_told(void **state)
 
 CASES_MAIN(cmocka_unit_test_setup_teardown(what_is_written_twice_counts_once, setup, teardown),
            cmocka_unit_test_setup_teardown(what_is_too_large_closes_nothing, setup, teardown),
+           cmocka_unit_test_setup_teardown(what_the_broker_finds_too_large_takes_nothing_along, setup,
+                                           teardown),
            cmocka_unit_test_setup_teardown(what_was_refused_and_is_written_again_counts_once, setup,
                                            teardown),
            cmocka_unit_test_setup_teardown(a_refused_reset_may_count_again_what_comes_again, setup, teardown),
