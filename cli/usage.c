@@ -384,6 +384,16 @@ static int read_keys(struct cli *cli, struct sl_buffer *keys)
     return CLI_OK;
 }
 
+/* Another caller's statement of the same catalog has other figures. */
+static void tell_whose(const json_t *value)
+{
+    const char *application = json_string_value(json_object_get(value, "application"));
+    const char *catalog = json_string_value(json_object_get(value, "catalog"));
+    printf("It has what %s may see%s%s%s%s.\n", json_string_value(json_object_get(value, "madeFor")),
+           application ? ", of the application " : "", application ? application : "",
+           catalog ? ", of the catalog " : "", catalog ? catalog : "");
+}
+
 static int tell_verified(const struct cli *cli, const json_t *value)
 {
     const json_t *sum = json_object_get(value, "sum");
@@ -401,6 +411,7 @@ static int tell_verified(const struct cli *cli, const json_t *value)
            (long long)json_integer_value(json_object_get(sum, "messagesOut")),
            (long long)json_integer_value(json_object_get(sum, "bytesOut")),
            (long long)json_integer_value(json_object_get(sum, "blobBytesOut")));
+    tell_whose(value);
     if (!is_complete(value))
         printf("It is no bill: the month was not over when it was made.\n");
     return CLI_OK;

@@ -78,8 +78,11 @@ void gw_usage_call_free(struct gw_usage_call *call)
 
 void gw_usage_fail(struct gw_request *request, const sl_error *error)
 {
+    bool operates = gw_account_rights(gw_request_account(request), NULL) & SL_RIGHT_ADMIN;
     if (error->status == SL_UNAVAILABLE)
-        gw_respond_error(request, 503, "ledger-unavailable", error->text,
+        gw_respond_error(request, 503, "ledger-unavailable",
+                         operates ? error->text
+                                  : "the Marketplace's ledger cannot be read now; the gateway's log says why",
                          "ask again later; if that does not help, whoever operates the gateway must look "
                          "(docs/marketplace.md)");
     else

@@ -219,7 +219,10 @@ class Statement(Usage):
         # Without the platform, by its keys.
         keys = os.path.join(self.scratch(), "keys.json")
         streamlayer.write_text(keys, self.platform.get("/usage/v1/jwks", token=None).text)
-        self.assertIn("Good: the statement of " + month, self.verify(text, "--keys", keys))
+        told = self.verify(text, "--keys", keys)
+        self.assertIn("Good: the statement of " + month, told)
+        made = json.loads(text)["statement"]
+        self.assertIn(f"It has what {made['madeFor']} may see, of the catalog {made['catalog']}.", told)
         streamlayer.write_text(keys, self.platform.get("/oauth2/jwks", token=None).text)
         self.assertIn("is none of the ", self.verify(text, "--keys", keys, code=3))
         # What is no keys is not blamed on the statement; the platform's are for everybody.

@@ -20,6 +20,7 @@ import urllib.parse
 
 import daemon
 import streamlayer
+from accounts import Accounts
 from streamlayer import Subscription, TestCase, data, last_offsets, wait_for
 
 KILLS = int(os.environ.get("LEDGER_KILLS", "10"))
@@ -736,6 +737,16 @@ class Ledger(TestCase):
                 answer = gateway.post(f"{gateway.base('ingest', 'v1', hrn)}/layers/data", b"x",
                                       headers={"Content-Type": "application/octet-stream"})
                 self.assertEqual((answer.status, answer.json()["code"]), (503, "ledger-unavailable"), answer.text)
+                self.assertIn("ledger.db is damaged", answer.text)
+                # Where the gateway's files lie is its operator's to know.
+                account = Accounts(gateway).make()
+                account.grant(hrn, "write")
+                for told in (account.get("/usage/v1/usage"), account.post(
+                        f"{gateway.base('ingest', 'v1', hrn)}/layers/data", b"x", headers={"Content-Type": "application/octet-stream"})):
+                    self.assertEqual((told.status, told.json()["code"]), (503, "ledger-unavailable"), told.text)
+                    self.assertIn("log says why", told.text)
+                    self.assertNotIn("ledger.db", told.text)
+                account.delete()
                 self.through(gateway, other)
                 self.stop(running)
                 with open(file, "rb") as now:
