@@ -505,6 +505,21 @@ static void check_grants(struct status *status)
     sl_acl_report_destroy(&report);
 }
 
+/* What is not on the Marketplace goes on without it, so it is told only when it fails. */
+static void check_ledger(struct status *status)
+{
+    const sl_usage_filter filter = {
+        .struct_size = sizeof filter, .from_ms = (int64_t)time(NULL) * 1000, .to_ms = -1};
+    sl_usage_list *list = NULL;
+    sl_error error = {0};
+    sl_status code = sl_usage_list_get(status->cli->client, &filter, &list, &error);
+    sl_usage_list_destroy(&list);
+    if (code == SL_UNAVAILABLE)
+        fail(status, "ledger", &error,
+             "nothing that is on the Marketplace is delivered until then; the gateway's log says what it "
+             "takes");
+}
+
 static int finish(struct status *status)
 {
     struct cli *cli = status->cli;
@@ -557,6 +572,8 @@ static int run_status(struct cli *cli)
             check_layer(&status, hrn, layer);
         if (found)
             check_grants(&status);
+        if (found)
+            check_ledger(&status);
     }
     return finish(&status);
 }

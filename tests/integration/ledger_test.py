@@ -747,6 +747,10 @@ class Ledger(TestCase):
                     self.assertIn("log says why", told.text)
                     self.assertNotIn("ledger.db", told.text)
                 account.delete()
+                done = gateway.cli("status", "--json", check=False)
+                failed = [check for check in json.loads(done.stdout)["checks"] if check["state"] == "failed"]
+                self.assertEqual([check["check"] for check in failed], ["ledger"], done.stdout)
+                self.assertIn("ledger.db is damaged", failed[0]["detail"])
                 self.through(gateway, other)
                 self.stop(running)
                 with open(file, "rb") as now:
