@@ -170,9 +170,11 @@ static void run_set(struct gw_job *job)
     free(call);
 }
 
+#define TIME "ms since 1970"
+
 /* A whole number that may be absent. */
-static sl_status read_number(const json_t *body, const char *name, int64_t min, int64_t max, int64_t *value,
-                             sl_error *error)
+static sl_status read_number(const json_t *body, const char *name, const char *unit, int64_t min, int64_t max,
+                             int64_t *value, sl_error *error)
 {
     const json_t *given = json_object_get(body, name);
     if (!given)
@@ -180,8 +182,8 @@ static sl_status read_number(const json_t *body, const char *name, int64_t min, 
     *value = json_integer_value(given);
     if (json_is_integer(given) && *value >= min && *value <= max)
         return SL_OK;
-    return sl_error_set(error, SL_INVALID_ARGUMENT, "\"%s\" must be a whole number from %lld to %lld", name,
-                        (long long)min, (long long)max);
+    return sl_error_set(error, SL_INVALID_ARGUMENT, "\"%s\" must be a whole number from %lld to %lld: %s",
+                        name, (long long)min, (long long)max, unit);
 }
 
 static sl_status read_period(const json_t *body, enum gw_period *period, sl_error *error)
@@ -206,13 +208,14 @@ static sl_status read_terms(const json_t *body, struct call *call, sl_error *err
     *terms = (struct gw_market_terms){.from_ms = -1, .until_ms = INT64_MAX};
     sl_status status = gw_check_members(body, members, sizeof members / sizeof *members, error);
     if (!status)
-        status = read_number(body, "from", 0, NUMBER_MAX, &terms->from_ms, error);
+        status = read_number(body, "from", TIME, 0, NUMBER_MAX, &terms->from_ms, error);
     if (!status)
-        status = read_number(body, "until", 0, NUMBER_MAX, &terms->until_ms, error);
+        status = read_number(body, "until", TIME, 0, NUMBER_MAX, &terms->until_ms, error);
     if (!status)
-        status = read_number(body, "outboundKbps", GW_MARKET_KBPS_MIN, GW_MARKET_KBPS_MAX, &kbps, error);
+        status =
+            read_number(body, "outboundKbps", "KBps", GW_MARKET_KBPS_MIN, GW_MARKET_KBPS_MAX, &kbps, error);
     if (!status)
-        status = read_number(body, "volumeBytes", 1, NUMBER_MAX, &terms->volume, error);
+        status = read_number(body, "volumeBytes", "bytes", 1, NUMBER_MAX, &terms->volume, error);
     if (!status)
         status = read_period(body, &terms->period, error);
     if (!status && terms->period != GW_PERIOD_ALL && !terms->volume)

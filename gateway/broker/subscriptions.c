@@ -256,17 +256,16 @@ struct gw_subscription *gw_subscription_find(struct gw_subscriptions *all, const
                      subscription_id);
         return NULL;
     }
+    const char *name = node ? node : subscription_id;
     if (!found && atomic_load(&all->closed))
         sl_error_set_retriable(error, SL_CLOSED, "the gateway is being stopped");
     else if (!found && !gw_ended_explain(all->ended, application, layer->key, node, subscription_id,
                                          consumer_id, error))
         sl_error_set(error, SL_NOT_FOUND,
-                     "there is no subscription %s of this application on layer %s (it ended, or was idle too "
-                     "long)",
-                     node              ? node
-                     : subscription_id ? subscription_id
-                                       : "(none is named)",
-                     layer->id);
+                     name ? "there is no subscription %s of this application on layer %s (it ended, or was "
+                            "idle too long)"
+                          : "no subscription is named%s, and this application has none on layer %s",
+                     name ? name : "", layer->id);
     return found;
 }
 
