@@ -65,11 +65,23 @@ void gw_wire_ask_brokers(struct sl_buffer *out)
     gw_wire_put_int32(out, 0); /* of no topic */
 }
 
-static void put_place(struct sl_buffer *places, const char *host, int port)
+static bool is_host(const char *host)
 {
+    for (; *host; host++)
+        if (*host == ',' || (unsigned char)*host <= ' ' || *host == 0x7f)
+            return false;
+    return true;
+}
+
+/* False: by that host it would not be one place. */
+static bool put_place(struct sl_buffer *places, const char *host, int port)
+{
+    if (!is_host(host))
+        return false;
     bool v6 = strchr(host, ':') != NULL;
     sl_buffer_printf(places, "%s%s%s%s:%d", places->size ? "," : "", v6 ? "[" : "", host, v6 ? "]" : "",
                      port);
+    return true;
 }
 
 struct gw_wire_verdict gw_wire_read_brokers(struct gw_wire_reader *reader, struct sl_buffer *places,
@@ -83,7 +95,7 @@ struct gw_wire_verdict gw_wire_read_brokers(struct gw_wire_reader *reader, struc
         int port = gw_wire_int32(reader);
         gw_wire_text(reader); /* rack */
         if (places && !reader->failed)
-            put_place(places, host, port);
+            reader->failed = !put_place(places, host, port);
     }
     *count = (int)brokers;
     return verdict;

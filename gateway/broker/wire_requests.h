@@ -37,7 +37,8 @@ void gw_wire_ask_handshake(struct sl_buffer *out, const char *mechanism);
 void gw_wire_ask_authenticate(struct sl_buffer *out, const struct sl_buffer *message);
 
 /* Answers: to be looked at when the reader has not failed. */
-/* places: where they are is appended, as settings have it: HOST:PORT[,…]; NULL: that is not wanted. */
+/* places: where they are is appended, as settings have it: HOST:PORT[,…], as many as count says; NULL: that
+ * is not wanted. */
 struct gw_wire_verdict gw_wire_read_brokers(struct gw_wire_reader *reader, struct sl_buffer *places,
                                             int *count);
 /* Adds to the set, which is not finished; so does gw_wire_read_quotas. */

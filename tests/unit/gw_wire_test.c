@@ -92,6 +92,38 @@ static void put_entity(struct sl_buffer *bytes, const char *user, const char *cl
     gw_wire_put_double(bytes, 50);
 }
 
+/* By a comma one place would be two. */
+static void brokers_have_hosts(void **state)
+{
+    (void)state;
+    const struct {
+        const char *host, *places;
+    } rows[] = {{"kafka-1.example.com", "kafka-1.example.com:9092"},
+                {"::1", "[::1]:9092"},
+                {"a,b", NULL},
+                {"a b", NULL},
+                {"a\n", NULL},
+                {"a\x7f", NULL}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct sl_buffer bytes = buffer(), places = buffer();
+        int count = 0;
+        gw_wire_put_int32(&bytes, 1);
+        gw_wire_put_int32(&bytes, 7);
+        gw_wire_put_text(&bytes, rows[i].host);
+        gw_wire_put_int32(&bytes, 9092);
+        gw_wire_put_text(&bytes, NULL);
+        struct gw_wire_reader reader = over(&bytes);
+        assert_int_equal(gw_wire_read_brokers(&reader, &places, &count).code, 0);
+        assert_int_equal(reader.failed, !rows[i].places);
+        if (rows[i].places) {
+            assert_int_equal(count, 1);
+            assert_string_equal(places.data, rows[i].places);
+        }
+        sl_buffer_free(&places);
+        sl_buffer_free(&bytes);
+    }
+}
+
 static void quotas_are_read(void **state)
 {
     (void)state;
@@ -256,6 +288,7 @@ static void a_scram_server_is_not_believed(void **state)
 }
 
 CASES_MAIN(cmocka_unit_test(fields_come_back), cmocka_unit_test(the_form_is_kafkas),
-           cmocka_unit_test(quotas_are_read), cmocka_unit_test(lists_are_read),
-           cmocka_unit_test(the_first_refusal_counts), cmocka_unit_test(what_is_cut_short_fails),
-           cmocka_unit_test(scram_is_the_standards), cmocka_unit_test(a_scram_server_is_not_believed))
+           cmocka_unit_test(brokers_have_hosts), cmocka_unit_test(quotas_are_read),
+           cmocka_unit_test(lists_are_read), cmocka_unit_test(the_first_refusal_counts),
+           cmocka_unit_test(what_is_cut_short_fails), cmocka_unit_test(scram_is_the_standards),
+           cmocka_unit_test(a_scram_server_is_not_believed))
