@@ -92,17 +92,29 @@ static void part_marks(const struct gw_acl_set *surplus, struct gw_acl_set *mark
     gw_acl_set_finish(others);
 }
 
-/* A right that was given is one when brokers go by it, and so with one that was taken. They hear of changes
- * in their order, so the last tells of all. */
-static sl_status await_brokers(const struct gw_acl_comparison *comparison, const struct gw_acl_set *marks,
-                               const struct gw_acl_set *others, int64_t until_ms, sl_error *error)
+/* These are to be changed next: brokers hear of changes in their order, so the last tells of all. */
+static sl_status owe(struct gw_acl_cluster *cluster, const struct gw_acl_set *changed, sl_error *error)
 {
-    const struct gw_acl_set *last = comparison->missing.count ? &comparison->missing
-                                    : marks->count            ? marks
-                                                              : others;
-    return last->count ? gw_broker_await_acl(comparison->control, &last->list[last->count - 1],
-                                             last == &comparison->missing, until_ms, error)
-                       : SL_OK;
+    if (!changed->count)
+        return SL_OK;
+    gw_acl_set_free(&cluster->owed);
+    gw_acl_set_add(&cluster->owed, &changed->list[changed->count - 1]);
+    return cluster->owed.failed ? sl_error_oom(error) : SL_OK;
+}
+
+/* A right that was given is one when brokers go by it, and so with one that was taken. Once all is put right
+ * it is there if it should be, whatever became of the pass that changed it. */
+static sl_status await_brokers(struct gw_acl_cluster *cluster, const struct gw_acl_comparison *comparison,
+                               int64_t until_ms, sl_error *error)
+{
+    if (!cluster->owed.count)
+        return SL_OK;
+    const struct gw_acl *last = cluster->owed.list;
+    sl_status status = gw_broker_await_acl(
+        comparison->control, last, gw_acl_set_has(&comparison->picture.desired, last), until_ms, error);
+    if (!status)
+        gw_acl_set_free(&cluster->owed);
+    return status;
 }
 
 /* Who may come is bounded first: lists go, then quotas are set, then lists come. An application that is no
@@ -114,9 +126,9 @@ static sl_status change(struct gw_acl_cluster *cluster, struct gw_acl_comparison
     static const struct gw_acl_set none = {0};
     struct gw_acl_set marks = {0}, others = {0};
     part_marks(&comparison->surplus, &marks, &others);
-    sl_status status = marks.failed || others.failed
-                           ? sl_error_oom(error)
-                           : gw_broker_change_acls(comparison->control, &none, &others, until_ms, error);
+    sl_status status = marks.failed || others.failed ? sl_error_oom(error) : owe(cluster, &others, error);
+    if (!status)
+        status = gw_broker_change_acls(comparison->control, &none, &others, until_ms, error);
     if (!status && comparison->quotas_failure.status) {
         *error = comparison->quotas_failure;
         status = error->status;
@@ -125,9 +137,11 @@ static sl_status change(struct gw_acl_cluster *cluster, struct gw_acl_comparison
         status = gw_quotas_put_right(&cluster->quotas, comparison->control, &comparison->picture,
                                      &comparison->quotas, until_ms, error);
     if (!status)
+        status = owe(cluster, comparison->missing.count ? &comparison->missing : &marks, error);
+    if (!status)
         status = gw_broker_change_acls(comparison->control, &comparison->missing, &marks, until_ms, error);
     if (!status)
-        status = await_brokers(comparison, &marks, &others, until_ms, error);
+        status = await_brokers(cluster, comparison, until_ms, error);
     gw_acl_set_free(&marks);
     gw_acl_set_free(&others);
     return status;
@@ -344,6 +358,7 @@ void gw_acl_keeper_free(struct gw_acl_keeper **out)
     gw_acl_keeper_finish(keeper);
     for (size_t i = 0; i < keeper->count; i++) {
         gw_acl_set_free(&keeper->clusters[i].known);
+        gw_acl_set_free(&keeper->clusters[i].owed);
         gw_quotas_free(&keeper->clusters[i].quotas);
     }
     pthread_cond_destroy(&keeper->changed);

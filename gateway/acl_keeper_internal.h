@@ -20,6 +20,9 @@ struct gw_acl_cluster {
     bool busy;               /* under the keeper's lock: somebody compares, and what follows is theirs */
     struct gw_acl_set known; /* ours, as Kafka has them, once it was looked at */
     bool looked, settled;    /* settled: all was written once, so what differs later was changed by others */
+    /* The last list that was to be made or removed (one, or none), while brokers have not been seen to go by
+     * it: passes wait for them until they were. */
+    struct gw_acl_set owed;
     struct gw_quota_keeper quotas;
     /* For /metrics. */
     atomic_bool failing; /* it was said */

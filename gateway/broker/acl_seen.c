@@ -7,6 +7,7 @@
 #include <string.h>
 
 #define SEE_MS       10000 /* for all brokers of a cluster */
+#define CONNECT_MS   1000  /* to one: each change waits for one that drops packets */
 #define PAUSE_MIN_MS 2
 #define PAUSE_MAX_MS 100
 #define PLACES_MAX   1048576
@@ -51,12 +52,12 @@ static sl_status await(struct gw_control *control, const struct gw_acl *acl, boo
     }
 }
 
-/* Of a broker that may be away, or be reached by clients only. */
+/* Of a broker that may be away, or be reached by clients only: it is to be reached until connect_ms. */
 static sl_status await_at(struct gw_broker *broker, const char *place, const struct gw_acl *acl, bool there,
-                          int64_t until_ms, sl_error *error)
+                          int64_t connect_ms, int64_t until_ms, sl_error *error)
 {
     struct gw_control control = {.broker = broker, .brokers = place};
-    sl_status status = gw_control_begin(&control, until_ms, error);
+    sl_status status = gw_control_begin(&control, connect_ms, error);
     bool reached = !status;
     gw_control_end(&control, status);
     if (reached)
@@ -70,14 +71,18 @@ static sl_status await_at(struct gw_broker *broker, const char *place, const str
     return status;
 }
 
+/* Those that cannot be reached leave the others their part of the time. It is one time for what they wait
+ * for: while the first is waited for, all hear of it. */
 static sl_status await_each(struct gw_broker *broker, char *places, int count, const struct gw_acl *acl,
                             bool there, int64_t until_ms, sl_error *error)
 {
     sl_status status = SL_OK;
     char *rest = places;
-    for (char *place; !status && (place = strsep(&rest, ",")); count--)
-        status =
-            await_at(broker, place, acl, there, sl_deadline_ms(sl_remaining_ms(until_ms) / count), error);
+    for (char *place; !status && count > 0 && (place = strsep(&rest, ",")); count--) {
+        int share_ms = sl_remaining_ms(until_ms) / count;
+        int64_t connect_ms = sl_deadline_ms(share_ms < CONNECT_MS ? share_ms : CONNECT_MS);
+        status = await_at(broker, place, acl, there, connect_ms, until_ms, error);
+    }
     return status;
 }
 

@@ -81,7 +81,7 @@ sl_status gw_broker_change_acls(struct gw_control *control, const struct gw_acl_
  * Waits until the brokers go by a change. What makes or removes lists answers when Kafka's controller has it;
  * each broker hears of it a moment later, in the order of the changes, and refuses or allows by what it has
  * until then. acl: the last one that was made (there) or removed. Those that the cluster names and that can
- * be reached are asked for it, for some seconds at most; one that cannot be reached is not waited for.
+ * be reached, each within 1 s, are asked for it, for 10 s at most; one that cannot be is not waited for.
  * Blocks, as above. Errors: as above; SL_TIMED_OUT: one of them does not have it yet.
  */
 sl_status gw_broker_await_acl(struct gw_control *control, const struct gw_acl *acl, bool there,

@@ -177,18 +177,25 @@ static void alter_quotas(struct fake_kafka *kafka, struct gw_wire_reader *questi
     }
 }
 
+static void put_broker(struct sl_buffer *out, int number, int port)
+{
+    gw_wire_put_int32(out, number);
+    gw_wire_put_text(out, "localhost");
+    gw_wire_put_int32(out, port);
+    gw_wire_put_text(out, NULL); /* rack */
+}
+
 static void answer(struct fake_kafka *kafka, int16_t api, struct gw_wire_reader *question,
                    struct sl_buffer *out)
 {
     switch (api) {
     case METADATA:
-        gw_wire_put_int32(out, kafka->second ? 2 : 1);
-        for (const struct fake_kafka *each = kafka; each; each = each == kafka ? kafka->second : NULL) {
-            gw_wire_put_int32(out, each == kafka ? 0 : 1);
-            gw_wire_put_text(out, "localhost");
-            gw_wire_put_int32(out, each->port);
-            gw_wire_put_text(out, NULL);
-        }
+        gw_wire_put_int32(out, kafka->also + (kafka->second ? 2 : 1));
+        for (int i = 0; i < kafka->also; i++)
+            put_broker(out, 2 + i, kafka->also_port);
+        put_broker(out, 0, kafka->port);
+        if (kafka->second)
+            put_broker(out, 1, kafka->second->port);
         break;
     case SASL_HANDSHAKE:
         gw_wire_put_int16(out, 0);

@@ -20,6 +20,7 @@ struct fake_kafka {
     struct fake_kafka
         *first; /* it is another broker of that one's cluster, whose lists it has; NULL: of none */
     struct fake_kafka *second; /* such a one, of this one's; NULL: none */
+    int also, also_port;       /* that many more are named before all others, all at that port */
 
     int listener, port;
     pthread_t thread;
