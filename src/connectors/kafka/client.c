@@ -290,17 +290,23 @@ const char *sl_kafka_hint(const struct sl_kafka_client *client)
 #undef HINT
 }
 
+enum { SPAN = 32 };
+
+static const char *span_text(int ms, char out[SPAN])
+{
+    snprintf(out, SPAN, ms % 1000 ? "%d ms" : "%d s", ms % 1000 ? ms : ms / 1000);
+    return out;
+}
+
 static sl_status unreachable(struct sl_kafka_client *client, int timeout_ms, sl_error *error)
 {
-    char last[sizeof client->last_text], span[32];
+    char last[sizeof client->last_text], span[SPAN];
     sl_kafka_client_last(client, last, sizeof last);
-    snprintf(span, sizeof span, timeout_ms % 1000 ? "%d ms" : "%d s",
-             timeout_ms % 1000 ? timeout_ms : timeout_ms / 1000);
     /* Lists of brokers can be long, and what mends it comes last. */
-    return sl_error_set_retriable(error, SL_UNAVAILABLE,
-                                  "the Kafka brokers %.200s%s cannot be reached (tried for %s)%s%s%s",
-                                  client->brokers, strlen(client->brokers) > 200 ? "..." : "", span,
-                                  *last ? ": " : "", last, sl_kafka_hint(client));
+    return sl_error_set_retriable(
+        error, SL_UNAVAILABLE, "the Kafka brokers %.200s%s cannot be reached (tried for %s)%s%s%s",
+        client->brokers, strlen(client->brokers) > 200 ? "..." : "", span_text(timeout_ms, span),
+        *last ? ": " : "", last, sl_kafka_hint(client));
 }
 
 /* The error callback is served while waiting, so that wrong credentials do not look like a time-out. */
@@ -344,7 +350,9 @@ sl_status sl_kafka_client_check_topic(struct sl_kafka_client *client, const char
                               rd_kafka_err2str(rd_kafka_last_error()));
     rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR__TIMED_OUT;
     sl_status status = SL_OK;
-    int64_t deadline = sl_deadline_ms(timeout_ms), news = sl_deadline_ms(SL_KAFKA_NEWS_MS);
+    int news_ms = timeout_ms < SL_KAFKA_NEWS_MS ? timeout_ms : SL_KAFKA_NEWS_MS;
+    int64_t deadline = sl_deadline_ms(timeout_ms), news = sl_deadline_ms(news_ms);
+    char span[SPAN];
     bool told = false;
     while (!status && sl_remaining_ms(deadline) > 0) {
         int left = sl_remaining_ms(deadline);
@@ -353,8 +361,8 @@ sl_status sl_kafka_client_check_topic(struct sl_kafka_client *client, const char
         if (!is_new && !is_silence(code))
             break;
         if (is_new && !told)
-            sl_kafka_client_log(client, SL_LOG_INFO, "topic \"%s\": %s: it is asked for again for %d s",
-                                topic, rd_kafka_err2str(code), SL_KAFKA_NEWS_MS / 1000);
+            sl_kafka_client_log(client, SL_LOG_INFO, "topic \"%s\": %s: it is asked for again for %s", topic,
+                                rd_kafka_err2str(code), span_text(news_ms, span));
         told |= is_new;
         status = serve_errors(client, is_new ? PAUSE_MS : 0, error);
     }
