@@ -10,7 +10,8 @@ enum {
     OFFSET_FETCH = 9,
     FIND_COORDINATOR = 10,
     JOIN_GROUP = 11,
-    HEARTBEAT = 12
+    HEARTBEAT = 12,
+    SYNC_GROUP = 14
 }; /* Kafka's numbers of the requests */
 
 /* Another program's record. */
@@ -594,10 +595,26 @@ static void a_group_that_was_just_granted_is_joined(void **state)
     mock->connector->consumer_close(consumer, NULL);
 }
 
+/* The mock cluster waits 3 s for more members, and 8 s more pass before it tells what they have: longer in
+ * all than one that is only refused goes on. */
+static void a_member_waits_for_the_others_though_it_was_refused(void **state)
+{
+    struct kafka_mock *mock = *state;
+    write_numbers(mock, 1);
+    rd_kafka_mock_push_request_errors(mock->cluster, JOIN_GROUP, 1,
+                                      RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED);
+    rd_kafka_mock_broker_push_request_error_rtts(mock->cluster, 1, SYNC_GROUP, 1, RD_KAFKA_RESP_ERR_NO_ERROR,
+                                                 8000);
+    void *consumer = open_consumer(mock, SL_START_BEGIN);
+    assert_numbers_come(mock, consumer, 0, 1);
+    mock->connector->consumer_close(consumer, NULL);
+}
+
+/* Its refusals would end, long after nobody waits for that any more. */
 static void a_group_that_is_anothers_is_not_joined(void **state)
 {
     struct kafka_mock *mock = *state;
-    const struct sl_consumer_settings settings = {"group", SL_START_BEGIN, 1 << 20, 2000, 0};
+    const struct sl_consumer_settings settings = {"group", SL_START_BEGIN, 1 << 20, 60000, 0};
     struct sl_host host = kafka_mock_host(mock);
     void *consumer = NULL;
     sl_error error = {0};
@@ -698,6 +715,7 @@ CASES_MAIN(
     cmocka_unit_test_setup_teardown(a_pause_outlasts_a_rebalance, kafka_mock_setup, kafka_mock_teardown),
     cmocka_unit_test_setup_teardown(a_commit_from_within_a_revocation_counts, kafka_mock_setup, kafka_mock_teardown),
     cmocka_unit_test_setup_teardown(a_group_that_was_just_granted_is_joined, kafka_mock_setup, kafka_mock_teardown),
+    cmocka_unit_test_setup_teardown(a_member_waits_for_the_others_though_it_was_refused, kafka_mock_setup, kafka_mock_teardown),
     cmocka_unit_test_setup_teardown(a_group_that_is_anothers_is_not_joined, kafka_mock_setup, kafka_mock_teardown),
     cmocka_unit_test_setup_teardown(positions_are_asked_now, kafka_mock_setup, kafka_mock_teardown),
     cmocka_unit_test_setup_teardown(statistics_are_librdkafkas, kafka_mock_setup, kafka_mock_teardown),

@@ -120,13 +120,25 @@ static void tell_later(struct sl_kafka_consumer *consumer, const sl_error *failu
     consumer->failure = *failure;
 }
 
+/* The group's broker has let it in, if only to wait for the other members. */
+static bool is_member(const struct sl_kafka_consumer *consumer)
+{
+    char *id = rd_kafka_memberid(consumer->client->rk);
+    bool is = id && *id;
+    if (id)
+        rd_kafka_mem_free(consumer->client->rk, id);
+    return is;
+}
+
 /* Until Kafka has assigned something, if only nothing, or time is up. */
 static sl_status await_assignment(struct sl_kafka_consumer *consumer, int timeout_ms, sl_error *error)
 {
     /* NEWS_MS: librdkafka joins again after 3 s, and Kafka then waits as long for further members. */
     enum { SLICE_MS = 500, NEWS_MS = 2 * SL_KAFKA_NEWS_MS };
-    /* What was just granted may not be known to the group's broker yet: librdkafka goes on asking. */
+    /* What was just granted may not be known to the group's broker yet: librdkafka goes on asking, and does
+     * not say when it is refused no more. */
     sl_error refused = {0};
+    bool let_in = false;
     int64_t deadline = sl_deadline_ms(timeout_ms);
     int64_t news = sl_deadline_ms(timeout_ms < NEWS_MS ? timeout_ms : NEWS_MS);
     while (!consumer->joined && sl_remaining_ms(refused.status ? news : deadline) > 0) {
@@ -144,6 +156,8 @@ static sl_status await_assignment(struct sl_kafka_consumer *consumer, int timeou
             refused = failure;
         else if (status || sl_kafka_client_trouble(consumer->client, &failure))
             return give(error, &failure);
+        else if (refused.status && !let_in && (let_in = is_member(consumer)))
+            refused = (sl_error){0}; /* later ones are of a right that was lost */
     }
     return consumer->joined ? SL_OK : give(error, &refused);
 }
