@@ -431,6 +431,98 @@ static void a_full_group_is_done_with_fewer_members(void **state)
     close_pair(&pair);
 }
 
+/* What a client has said, from the information on. */
+static char said[4000];
+
+static void note_said(void *opaque, sl_log_level level, const char *text)
+{
+    struct platform *platform = opaque;
+    pthread_mutex_lock(&platform->lock);
+    size_t size = strlen(said);
+    if (level <= SL_LOG_INFO)
+        snprintf(said + size, sizeof said - size, "%s\n", text);
+    pthread_mutex_unlock(&platform->lock);
+}
+
+static int times_said(struct platform *platform, const char *what)
+{
+    int times = 0;
+    pthread_mutex_lock(&platform->lock);
+    for (const char *at = said; (at = strstr(at, what)) != NULL; at += strlen(what))
+        times++;
+    pthread_mutex_unlock(&platform->lock);
+    return times;
+}
+
+static void listen_to(struct platform *platform)
+{
+    *said = 0;
+    platform->told = note_said;
+}
+
+/* A limit of the gateway's is 429, and waiting does not end it as long as the others are there. */
+static void a_limit_of_subscriptions_is_done_with_fewer_members(void **state)
+{
+    struct platform *platform = *state;
+    listen_to(platform);
+    platform->partitions = 4;
+    platform->most_subscribers = 2;
+    platform->retry_after = "0";
+    static const char *const codes[] = {"too-many-group-subscriptions", "too-many-subscriptions"};
+    for (int i = 0; i < 2; i++) {
+        platform->full = codes[i];
+        struct pair pair = open_consumer(platform, "here.platform.data-client { stream.http.polls = 4, "
+                                                   "log.level = info }");
+        assert_int_equal(times_said(platform, "polling with one member less"), 2 * (i + 1));
+        assert_int_equal(times_said(platform, "trying again"), 0);
+        close_pair(&pair);
+    }
+}
+
+static void a_member_that_is_put_off_comes_later(void **state)
+{
+    struct platform *platform = *state;
+    listen_to(platform);
+    platform->partitions = 2;
+    platform->busy_subscribes = 1;
+    platform->busy = "too-many-requests"; /* a rate, which is lower the next second */
+    platform->retry_after = "0";
+    struct pair pair = open_consumer(platform, "here.platform.data-client { stream.http.polls = 2, "
+                                               "log.level = info }");
+    platform_wait(platform, &platform->subscribes, 2);
+    assert_int_equal(times_said(platform, "one member less"), 0);
+    close_pair(&pair);
+    platform->busy_subscribes = 1;
+    platform->retry_after = "3600";
+    pair = open_consumer(platform, "here.platform.data-client.stream.http.polls = 2");
+    assert_false(platform_comes(platform, &platform->subscribes, 4, 1000));
+    close_pair(&pair);
+}
+
+static void opening_waits_as_long_as_it_is_told_to(void **state)
+{
+    struct platform *platform = *state;
+    listen_to(platform);
+    platform->busy = "too-many-group-subscriptions";
+    platform->busy_subscribes = 2;
+    platform->retry_after = "0";
+    struct pair pair = open_consumer(platform, NULL);
+    assert_int_equal(times_said(platform, "not opened yet"), 2);
+    assert_int_equal(platform->subscribes, 1);
+    close_pair(&pair);
+    /* longer than it may: no further try, which would succeed */
+    platform->busy_subscribes = 1;
+    platform->retry_after = "3600";
+    pair = (struct pair){platform_client(platform, NULL), NULL};
+    sl_error error;
+    assert_int_equal(
+        sl_consumer_create(pair.client, PLATFORM_HRN, PLATFORM_LAYER, NULL, &pair.consumer, &error),
+        SL_THROTTLED);
+    assert_true(error.retriable);
+    assert_non_null(strstr(error.text, "[too-many-group-subscriptions]"));
+    sl_client_destroy(&pair.client);
+}
+
 static void blobs_count_with_their_size(void **state)
 {
     struct platform *platform = *state;
@@ -495,5 +587,9 @@ CASES_MAIN(cmocka_unit_test_setup_teardown(seek_to_a_time, start_extended, stop)
                                            start_extended, stop),
            cmocka_unit_test_setup_teardown(plain_members_poll_side_by_side, start_plain, stop),
            cmocka_unit_test_setup_teardown(a_full_group_is_done_with_fewer_members, start_extended, stop),
+           cmocka_unit_test_setup_teardown(a_limit_of_subscriptions_is_done_with_fewer_members,
+                                           start_extended, stop),
+           cmocka_unit_test_setup_teardown(a_member_that_is_put_off_comes_later, start_extended, stop),
+           cmocka_unit_test_setup_teardown(opening_waits_as_long_as_it_is_told_to, start_extended, stop),
            cmocka_unit_test_setup_teardown(blobs_count_with_their_size, start_extended, stop),
            cmocka_unit_test_setup_teardown(statistics_tell_of_polls, start_extended, stop))

@@ -252,6 +252,15 @@ static int64_t length_of(const struct platform *p, int partition)
     return ((int64_t)p->count - partition + p->partitions - 1) / p->partitions;
 }
 
+static void refuse_subscribe(const struct platform *p, struct web_answer *answer, const char *code)
+{
+    char text[200];
+    snprintf(text, sizeof text, "{\"title\":\"As asked\",\"code\":\"%s\"}", code);
+    json(answer, 429, text);
+    answer->headers[0] = p->retry_after ? "Retry-After" : NULL;
+    answer->headers[1] = p->retry_after;
+}
+
 static void serve_subscribe(struct platform *p, const struct web_request *request, struct web_answer *answer)
 {
     if (p->deleted) {
@@ -263,7 +272,16 @@ static void serve_subscribe(struct platform *p, const struct web_request *reques
     bool parallel = !strcmp(mode, "parallel");
     assert_int_equal(parallel, consumer != NULL);
     assert_true(p->extended == (wish != NULL) || parallel);
+    if (p->busy_subscribes && (!consumer || !strcmp(consumer, "1"))) {
+        p->busy_subscribes--;
+        refuse_subscribe(p, answer, p->busy);
+        return;
+    }
     struct subscriber *s = find_place(p, consumer);
+    if (!s && p->full) {
+        refuse_subscribe(p, answer, p->full);
+        return;
+    }
     if (!s) {
         json(answer, 409, "{\"title\":\"The group is full\",\"code\":\"group-full\"}");
         return;

@@ -78,7 +78,10 @@ struct platform {
     size_t large;
     int64_t position[PLATFORM_PARTITIONS], committed[PLATFORM_PARTITIONS]; /* -1: none */
     int most_subscribers; /* more are 409 group-full; 0: as many as partitions */
-    int valid_token;      /* tokens before it are refused */
+    const char *full;     /* … or 429 with this code, and retry_after */
+    int busy_subscribes; /* so many of the next subscribes of consumer "1" (serial: of any) are 429 with … */
+    const char *busy;    /* … this code, and retry_after */
+    int valid_token;     /* tokens before it are refused */
     bool deleted;
 };
 

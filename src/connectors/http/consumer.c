@@ -90,16 +90,18 @@ static sl_status prepare(struct sl_hc_consumer *consumer, const struct sl_target
     return status;
 }
 
-/* As often as the time for joining allows. A try that timed out is not repeated where we cannot choose the
- * subscription's id: it may have left one behind, whose partitions only its end would free. */
+/* As often as the time for joining allows, and as the platform asks for. A try that timed out is not repeated
+ * where we cannot choose the subscription's id: it may have left one behind, whose partitions only its end
+ * would free. */
 static sl_status subscribe_first(struct sl_hc_consumer *consumer, sl_error *error)
 {
     struct sl_hc_member *member = &consumer->members[0];
     int64_t deadline = sl_mono_ms() + consumer->join_timeout_ms;
+    struct sl_hc_refusal refusal;
     sl_error why;
     for (unsigned tries = 1;; tries++) {
-        sl_status status = sl_hc_subscribe(member, &why);
-        int64_t next = sl_mono_ms() + sl_hc_backoff_ms(&member->backoff, tries, -1);
+        sl_status status = sl_hc_subscribe(member, &refusal, &why);
+        int64_t next = sl_mono_ms() + sl_hc_backoff_ms(&member->backoff, tries, refusal.retry_after_ms);
         if (!status)
             return SL_OK;
         if (!why.retriable || (status == SL_TIMED_OUT && !consumer->extended) || next > deadline) {
@@ -107,6 +109,11 @@ static sl_status subscribe_first(struct sl_hc_consumer *consumer, sl_error *erro
                 *error = why;
             return status;
         }
+        if (refusal.full) /* it may take long: who waits hears of what */
+            SL_WARNING(&consumer->host.log,
+                       "layer %s of %s: not opened yet, trying again within " SL_ROOT
+                       "stream.consumer.join-timeout: %s",
+                       consumer->layer, consumer->hrn, why.text);
         pthread_mutex_lock(&consumer->lock);
         while (sl_mono_ms() < next)
             sl_hc_cond_wait(&consumer->changed, &consumer->lock, next);

@@ -184,8 +184,13 @@ void sl_hc_share_end(struct sl_hc_consumer *consumer);
 
 /* subscription.c */
 
-/* Subscribes, and notes the subscription. One try. */
-sl_status sl_hc_subscribe(struct sl_hc_member *member, sl_error *error);
+/* What a subscribe that was refused is told besides the error. */
+struct sl_hc_refusal {
+    bool full;          /* there are as many subscriptions as may be: a member fewer will do */
+    int retry_after_ms; /* -1: not given */
+};
+/* Subscribes, and notes the subscription. One try. *refusal is set in any case. */
+sl_status sl_hc_subscribe(struct sl_hc_member *member, struct sl_hc_refusal *refusal, sl_error *error);
 /* Ends the subscription, if there is one that is not lost; it is forgotten in any case. No long time: the
  * platform notices by itself that we are gone. */
 #define SL_HC_LEAVING_MS 5000

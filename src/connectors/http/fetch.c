@@ -423,12 +423,12 @@ static bool others_go_on(const struct sl_hc_member *member)
     return false;
 }
 
-/* The group is full: a consumer of several members does with fewer. */
+/* There is no room for one more: a consumer of several members does with fewer. */
 static bool retire(struct sl_hc_member *member, const sl_error *error)
 {
     struct sl_hc_consumer *consumer = member->consumer;
     pthread_mutex_lock(&consumer->lock);
-    bool others = error->status == SL_CONFLICT && others_go_on(member);
+    bool others = others_go_on(member);
     if (others) {
         member->stopped = true;
         pthread_cond_broadcast(&consumer->changed);
@@ -443,9 +443,10 @@ static bool retire(struct sl_hc_member *member, const sl_error *error)
 static void subscribe_again(struct sl_hc_member *member)
 {
     struct sl_hc_consumer *consumer = member->consumer;
+    struct sl_hc_refusal refusal;
     sl_error error;
     look_up_again(member, false);
-    sl_status status = sl_hc_subscribe(member, &error);
+    sl_status status = sl_hc_subscribe(member, &refusal, &error);
     if (status == SL_OK) {
         if (member->generation > 1)
             SL_INFO(&consumer->host.log, "layer %s of %s: subscribed anew", consumer->layer, consumer->hrn);
@@ -454,9 +455,11 @@ static void subscribe_again(struct sl_hc_member *member)
         pthread_mutex_lock(&consumer->lock);
         member->next_poll_ms = 0;
         pthread_mutex_unlock(&consumer->lock);
+    } else if (refusal.full && retire(member, &error)) {
+        /* the others go on */
     } else if (error.retriable) {
-        note_failure(member, &error, -1);
-    } else if (!retire(member, &error)) {
+        note_failure(member, &error, refusal.retry_after_ms);
+    } else {
         note_fatal(member, &error);
     }
     pthread_mutex_lock(&consumer->lock);

@@ -156,7 +156,23 @@ static bool begin_joining(struct sl_hc_consumer *consumer)
     return alone && !consumer->shared && (consumer->joining = true);
 }
 
-static sl_status ask_for_one(struct sl_hc_member *member, const char *url, const char *base, sl_error *error)
+/* That there is no room for one more subscription; other answers of these statuses end by waiting. */
+static bool is_full(const struct sl_http_response *response)
+{
+    if (response->status == 409)
+        return true;
+    if (response->status != 429 || !response->body.size)
+        return false;
+    json_t *body = json_loadb(response->body.data, response->body.size, 0, NULL);
+    const char *code = json_string_value(json_object_get(body, "code"));
+    bool full = code && (!strcmp(code, "too-many-group-subscriptions") || /* on all its layers */
+                         !strcmp(code, "too-many-subscriptions"));        /* of the application */
+    json_decref(body);
+    return full;
+}
+
+static sl_status ask_for_one(struct sl_hc_member *member, const char *url, const char *base,
+                             struct sl_hc_refusal *refusal, sl_error *error)
 {
     struct sl_hc_consumer *consumer = member->consumer;
     char *body = subscribe_body(consumer);
@@ -182,6 +198,8 @@ static sl_status ask_for_one(struct sl_hc_member *member, const char *url, const
         char what[SL_HTTP_DESCRIPTION];
         sl_http_describe("POST", url, what, sizeof what);
         status = sl_http_error(&response, what, error);
+        refusal->full = is_full(&response);
+        refusal->retry_after_ms = response.retry_after_ms;
     } else if (!status) {
         sl_hc_note_correlation(member, &response);
         status = note_subscription(member, &response, base, error);
@@ -191,8 +209,9 @@ static sl_status ask_for_one(struct sl_hc_member *member, const char *url, const
     return status;
 }
 
-sl_status sl_hc_subscribe(struct sl_hc_member *member, sl_error *error)
+sl_status sl_hc_subscribe(struct sl_hc_member *member, struct sl_hc_refusal *refusal, sl_error *error)
 {
+    *refusal = (struct sl_hc_refusal){.retry_after_ms = -1};
     struct sl_hc_consumer *consumer = member->consumer;
     struct sl_buffer tail;
     sl_buffer_init(&tail, 8192);
@@ -204,7 +223,7 @@ sl_status sl_hc_subscribe(struct sl_hc_member *member, sl_error *error)
     pthread_mutex_unlock(&consumer->lock);
     char *text = sl_buffer_take(&tail);
     char *url = text && base ? sl_hc_layer_url(base, consumer->layer, text) : NULL;
-    sl_status status = url ? ask_for_one(member, url, base, error) : sl_error_oom(error);
+    sl_status status = url ? ask_for_one(member, url, base, refusal, error) : sl_error_oom(error);
     if (joining) {
         pthread_mutex_lock(&consumer->lock);
         consumer->joining = false;
