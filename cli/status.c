@@ -489,13 +489,19 @@ static void check_grants(struct status *status)
     status->began = cli_mono_ms();
     if (sl_acl_check(status->cli->client, &report, &error)) {
         if (error.status != SL_FORBIDDEN && error.status != SL_UNSUPPORTED)
-            fail(status, "grants", &error, NULL);
+            fail(status, "grants", &error,
+                 error.status == SL_TIMED_OUT && !status->away
+                     ? "the gateway waits for Kafka, perhaps for a grant that is being written: ask again, "
+                       "and "
+                       "look into its log"
+                     : NULL);
         return;
     }
-    bool known = sl_acl_report_cluster_count(report) > 0;
+    bool known = false; /* of the others it is told though one does not answer */
     for (size_t i = 0; sl_acl_report_cluster_at(report, i, &cluster); i++)
-        if (cluster.error) {
-            known = false;
+        if (!cluster.error) {
+            known = true;
+        } else {
             error.status = SL_UNAVAILABLE;
             snprintf(error.text, sizeof error.text, "Kafka cluster %s: %s", cluster.name, cluster.error);
             fail(status, "grants", &error, "look into the gateway's log, and whether Kafka runs");

@@ -1,4 +1,5 @@
 """The command line at a terminal: contexts, completions in real shells, manual pages, status, errors as JSON."""
+import http.server
 import json
 import os
 import pty
@@ -6,6 +7,7 @@ import re
 import select
 import shutil
 import subprocess
+import threading
 import time
 
 import streamlayer
@@ -277,6 +279,71 @@ class Status(Terminal):
         out = self.run_it("-D", token, "status", code=4).stdout.decode()
         self.assertRegex(out, r"(?m)^failed +lookup .*\n +-> the platform answers, but refuses what it is shown: a token \(-D .*still valid\?$")
         self.assertNotIn("URL right", out)
+
+
+class FakePlatform(http.server.ThreadingHTTPServer):
+    """A platform that has a config API only, and answers as `report` says where grants are asked for: a report, or, while that
+    is None, not at all."""
+    daemon_threads = True
+
+    def __init__(self):
+        self.report, self.over = None, threading.Event()
+        super().__init__(("127.0.0.1", 0), FakePlatformHandler)
+        self.url = f"http://127.0.0.1:{self.server_address[1]}"
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    def close(self):
+        self.over.set()
+        self.shutdown()
+        self.server_close()
+
+
+class FakePlatformHandler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):  # noqa: N802
+        answer = {"status": "ready"}
+        if self.path.endswith("/platform/apis"):
+            answer = [{"api": "config", "version": "v1", "baseURL": self.server.url + "/config/v1",
+                       "parameters": {"streamlayer": "1"}}]
+        elif self.path.endswith("/acls"):
+            answer = self.server.report
+            if answer is None:
+                self.server.over.wait()
+                return
+        body = json.dumps(answer).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format, *arguments):  # noqa: A002
+        pass
+
+
+class StatusOfGrants(Terminal):
+    def grants(self, fake):
+        done = subprocess.run(
+            [self.platform.binaries + "/streamlayer", "-D", f"{URL}={fake.url}/lookup/v1", "-D",
+             "here.platform.data-client.request-signer.credentials.here-token=token", "status", "--json"],
+            check=False, capture_output=True, timeout=100, cwd=self.home, env=self.environment)
+        return done.returncode, [one for one in json.loads(done.stdout)["checks"] if one["check"] == "grants"]
+
+    def test_status_of_grants_that_are_not_all_told(self):
+        """A gateway that waits for Kafka does not hold status up; one cluster's fault hides nothing of the others."""
+        fake = FakePlatform()
+        self.addCleanup(fake.close)
+        code, (told,) = self.grants(fake)  # it ends by itself: the fake answers at the end of the test
+        self.assertEqual((code, told["state"]), (5, "failed"))
+        self.assertIn("waits for Kafka", told["cure"])
+        finding = {"principal": "User:a", "resource": "topic", "name": "t", "operation": "Read"}
+        fake.report = {"clusters": [{"cluster": "one", "missing": [finding]}, {"cluster": "two", "error": "it does not answer"},
+                                    {"cluster": "three", "surplus": [finding, finding]}]}
+        code, told = self.grants(fake)
+        self.assertEqual((code, [one["state"] for one in told]), (5, ["failed", "failed"]), told)
+        self.assertIn("Kafka cluster two: it does not answer", told[0]["detail"])
+        self.assertIn("1 missing, 2 surplus", told[1]["detail"])
+        fake.report["clusters"] = fake.report["clusters"][1:2]
+        self.assertEqual(len(self.grants(fake)[1]), 1)  # nobody knows of any drift
 
 
 class Json(Terminal):
