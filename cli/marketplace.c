@@ -112,7 +112,7 @@ static void format_volume(const sl_marketplace_terms *terms, char out[64])
  * take its bounds away with the same word. It is told, so that nothing of it is a surprise. */
 static int keep_terms(const struct cli *cli, const sl_marketplace_terms *before, sl_marketplace_terms *terms)
 {
-    char until[96] = "", kbps[32] = "", volume[128] = "", text[64];
+    char until[96] = "", kbps[32] = "", volume[32] = "", period[32] = "", text[64];
     if (!cli_value(cli, "until") && before->until_ms >= 0) {
         cli_format_time(before->until_ms, "-", text);
         if (before->until_ms <= sl_wall_ms())
@@ -131,14 +131,12 @@ static int keep_terms(const struct cli *cli, const sl_marketplace_terms *before,
         terms->volume_bytes = before->volume_bytes;
     if (terms->volume_bytes && before->volume_bytes && !cli_value(cli, "period"))
         terms->period = before->period;
-    if (keeps) {
-        format_volume(terms, text);
-        snprintf(volume, sizeof volume, " --volume %s", text);
-    } else if (terms->period != SL_PERIOD_ALL && !cli_value(cli, "period")) {
-        snprintf(volume, sizeof volume, " --period %s", periods[terms->period]);
-    }
-    if (*until || *kbps || *volume)
-        cli_hint(cli, "Kept of the subscription before:%s%s%s", until, kbps, volume);
+    if (keeps) /* to the byte: whoever gives the line again changes nothing */
+        snprintf(volume, sizeof volume, " --volume %lld", (long long)terms->volume_bytes);
+    if (terms->period != SL_PERIOD_ALL && !cli_value(cli, "period"))
+        snprintf(period, sizeof period, " --period %s", periods[terms->period]);
+    if (*until || *kbps || *volume || *period)
+        cli_hint(cli, "Kept of the subscription before:%s%s%s%s", until, kbps, volume, period);
     return CLI_OK;
 }
 

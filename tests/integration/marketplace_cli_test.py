@@ -58,10 +58,10 @@ class MarketplaceOnTheCommandLine(TestCase):
             self.assertEqual((done.returncode, done.stdout), (code, b""), done)
             return done.stderr.decode()
         self.assertEqual(subscribe("--from", "2020-01-01T00:00Z", "--until", "2099-01-01T00:00Z", "--out-kbps", "500",
-                                   "--volume", "1GB", "--period", "month"), "")
+                                   "--volume", "1000000001", "--period", "month"), "")
         before = self.terms()
         told = subscribe("--until", "2098-01-01T00:00Z")
-        self.assertEqual(told, "Kept of the subscription before: --out-kbps 500 --volume 1.0 GB a month\n")
+        self.assertEqual(told, "Kept of the subscription before: --out-kbps 500 --volume 1000000001 --period month\n")
         self.assertEqual(self.terms(), {**before, "until": 4039372800000})
         told = subscribe("--volume", "2GB", "--out-kbps", "2000")
         self.assertIn("before: --until 2098-01-01T00:00:00Z --period month\n", told)
