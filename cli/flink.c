@@ -23,11 +23,25 @@ static size_t column_at(const struct cli_flink_wish *wish, const char *name, siz
     return at;
 }
 
+/* Where the type begins in NAME:TYPE, at the colon: the last one that is not in backticks, in which the type
+ * may have names with colons. A name of before it may have colons, and backticks. NULL: there is none. */
+static const char *type_colon(const char *given)
+{
+    bool quoted = false;
+    for (const char *at = given + strlen(given); at-- > given;) {
+        if (*at == '`')
+            quoted = !quoted;
+        else if (*at == ':' && !quoted)
+            return at;
+    }
+    return strrchr(given, ':'); /* of a backtick that is missing the type's check tells */
+}
+
 static int read_columns(struct cli_flink_wish *wish, const struct cli *cli)
 {
     const char *given;
     for (size_t at = 0; (given = cli_next_value(cli, "column", &at)) != NULL;) {
-        const char *colon = strrchr(given, ':');
+        const char *colon = type_colon(given);
         char why[CLI_FLINK_WHY] = "";
         if (!colon || colon == given || !cli_flink_type_ok(colon + 1, why))
             return cli_usage_error(

@@ -6,12 +6,12 @@
 #include <limits.h>
 #include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
 #define DEPTH_MAX 16
 #define WORD_MAX  40
+#define SHOWN_MAX 60 /* bytes of what is wrong */
 
 struct parser {
     const char *at;
@@ -62,10 +62,20 @@ static bool take_sign(struct parser *parser, char sign)
     return true;
 }
 
+/* How much of a text is shown: whole characters. */
+static int shown(const char *text)
+{
+    size_t size = strlen(text);
+    if (size > SHOWN_MAX)
+        for (size = SHOWN_MAX; size && ((unsigned char)text[size] & 0xc0) == 0x80;)
+            size--;
+    return (int)size;
+}
+
 static bool refuse(struct parser *parser, const char *what)
 {
     if (*parser->at)
-        snprintf(parser->why, CLI_FLINK_WHY, "%s is needed at \"%.60s\"", what, parser->at);
+        snprintf(parser->why, CLI_FLINK_WHY, "%s is needed at \"%.*s\"", what, shown(parser->at), parser->at);
     else
         snprintf(parser->why, CLI_FLINK_WHY, "%s is missing at its end", what);
     return false;
@@ -84,8 +94,8 @@ static bool need_number(struct parser *parser, const char *of, int64_t least, in
     if (size && size < sizeof digits)
         memcpy(digits, parser->at, size);
     if (!sl_parse_int(digits, least, most, number)) {
-        snprintf(parser->why, CLI_FLINK_WHY, "%s takes a number of %lld to %lld, not \"%.60s\"", of,
-                 (long long)least, (long long)most, parser->at);
+        snprintf(parser->why, CLI_FLINK_WHY, "%s takes a number of %lld to %lld, not \"%.*s\"", of,
+                 (long long)least, (long long)most, shown(parser->at), parser->at);
         return false;
     }
     skip(parser, size);
@@ -135,6 +145,27 @@ static bool inside(struct parser *parser, size_t types)
     return need_sign(parser, '>');
 }
 
+/* Behind the first backtick of a name. */
+static bool quoted_name(struct parser *parser)
+{
+    const char *begin = parser->at + 1, *end = begin;
+    while (*end && (*end != '`' || end[1] == '`')) {
+        if ((unsigned char)*end < ' ') {
+            snprintf(parser->why, CLI_FLINK_WHY, "the name of a field of ROW has a control character");
+            return false;
+        }
+        end += *end == '`' ? 2 : 1;
+    }
+    if (*end && end == begin)
+        return refuse(parser, "the name of a field of ROW");
+    if (!*end) {
+        parser->at = end;
+        return refuse(parser, "`");
+    }
+    skip(parser, (size_t)(end + 1 - parser->at));
+    return true;
+}
+
 /* A name as it is, or in backticks, which stand twice for one of its own. */
 static bool field_name(struct parser *parser)
 {
@@ -145,17 +176,7 @@ static bool field_name(struct parser *parser)
         skip(parser, size);
         return true;
     }
-    if (*parser->at != '`' || parser->at[1] == '`')
-        return refuse(parser, "the name of a field of ROW");
-    const char *end = parser->at + 1;
-    while (*end && (*end != '`' || end[1] == '`'))
-        end += *end == '`' ? 2 : 1;
-    if (!*end) {
-        parser->at = end;
-        return refuse(parser, "`");
-    }
-    skip(parser, (size_t)(end + 1 - parser->at));
-    return true;
+    return *parser->at == '`' ? quoted_name(parser) : refuse(parser, "the name of a field of ROW");
 }
 
 static bool row(struct parser *parser)
@@ -199,8 +220,10 @@ static bool plain_type(struct parser *parser)
     for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++)
         if (take_word(parser, lengths[i]))
             return length(parser, lengths[i], 1, INT_MAX);
-    if (take_word(parser, "DOUBLE"))
-        return take_word(parser, "PRECISION") || true;
+    if (take_word(parser, "DOUBLE")) {
+        take_word(parser, "PRECISION"); /* says nothing more */
+        return true;
+    }
     if (take_word(parser, "DECIMAL") || take_word(parser, "DEC") || take_word(parser, "NUMERIC"))
         return decimal(parser);
     if (take_word(parser, "TIME"))
@@ -218,8 +241,8 @@ static bool plain_type(struct parser *parser)
 
 static bool nullable(struct parser *parser)
 {
-    bool not = take_word(parser, "NOT");
-    return take_word(parser, "NULL") || !not || refuse(parser, "NULL");
+    bool negated = take_word(parser, "NOT");
+    return take_word(parser, "NULL") || !negated || refuse(parser, "NULL");
 }
 
 /* With what may stand behind it: "INT NOT NULL ARRAY" is an array of those. */
@@ -244,6 +267,6 @@ bool cli_flink_type_ok(const char *type, char why[CLI_FLINK_WHY])
     if (!any_type(&parser))
         return false;
     if (*parser.at)
-        snprintf(why, CLI_FLINK_WHY, "\"%.60s\" behind the type is none of it", parser.at);
+        snprintf(why, CLI_FLINK_WHY, "\"%.*s\" behind the type is none of it", shown(parser.at), parser.at);
     return !*parser.at;
 }

@@ -49,6 +49,10 @@ class FlinkCommands(TestCase):
                 ("zipped", None, "  `payload` BYTES,"), ("geo", "a:INT", "  'value.format' = 'json',"),
                 ("table", "a:INT", "  'value.format' = 'csv',"), ("avro", "a:INT", "  'value.format' = 'avro',")):
             self.assertIn(line, self.ddl(layer, *(["-C", column] if column else [])).splitlines())
+        # The name ends at the last colon that is none of the type's.
+        for column, line in (("p:ROW<`a:b` INT, `c:``:d` INT>", "  `p` ROW<`a:b` INT, `c:``:d` INT>,"), ("a:b:INT", "  `a:b` INT,"),
+                             ("a`:b:ROW<`x:y` INT>", "  `a``:b` ROW<`x:y` INT>,")):
+            self.assertIn(line, self.ddl("geo", "-C", column).splitlines())
         self.assertIn("  'value.format' = 'csv',", self.ddl("lines", "-C", "a:INT", "--format", "csv").splitlines())
         self.assertIn("  'value.protobuf.message-class-name' = 'com.Car',",
                       self.ddl("proto", "-C", "a:INT", "--message-class", "com.Car").splitlines())
@@ -76,6 +80,7 @@ class FlinkCommands(TestCase):
                 ("cars", ["-J", "x" * 101], "1 to 100 characters"), ("cars", ["-t", ""], "a name is needed"),
                 *(("cars", ["-C", bad], "NAME:TYPE is needed") for bad in (
                     "a", ":INT", "a:", "a: ", "a:INT)", "a:ROW<b INT", "a:ROW<b INT)", "a:INT; DROP", "a:`b", "a:'b'",
+                    "a:ROW<`b:c INT>", "a:ROW<`b\nc` INT>", "a:ROW<`` INT>",
                     "a:INT--", "a:" + "ARRAY<" * 17 + "INT" + ">" * 17)),
                 ("cars", ["-C", "a:STRNG"], "STRNG is no type of Flink SQL; did you mean STRING?; a TYPE of Flink SQL is one of STRING, "),
                 ("cars", ["-C", "sl_x:INT"], "begin with sl_"), ("cars", [*column, "-C", "a:INT"], "already"),

@@ -42,7 +42,10 @@ static void types_are_known(void **state)
                                        "MAP<STRING, ARRAY<DOUBLE>>",
                                        "ROW<x DOUBLE, y DOUBLE>",
                                        "ROW<x1 DOUBLE NOT NULL, `a b` ROW(z INT)>",
-                                       "ROW<`a``b>` INT>"};
+                                       "ROW<`a``b>` INT>",
+                                       "ROW<```a` INT>",
+                                       "ROW<```` INT, `a``` INT>",
+                                       "ROW<`a:b` INT>"};
     (void)state;
     for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
         char why[CLI_FLINK_WHY];
@@ -73,6 +76,10 @@ static void others_are_told(void **state)
                {"ROW<>", "the name of a field of ROW is needed at \">\""},
                {"ROW<`` INT>", "the name of a field of ROW is needed at \"`` INT>\""},
                {"ROW<`x INT>", "` is missing at its end"},
+               {"ROW<```x INT>", "` is missing at its end"},
+               {"ROW<`` `x` INT>", "the name of a field of ROW is needed at \"`` `x` INT>\""},
+               {"ROW<`a\nb` INT>", "the name of a field of ROW has a control character"},
+               {"ROW<`\x1f` INT>", "the name of a field of ROW has a control character"},
                {"ROW<x INT, 1y INT>", "the name of a field of ROW is needed at \"1y INT>\""},
                {"INT)", "\")\" behind the type is none of it"},
                {"INT; DROP", "\"; DROP\" behind the type is none of it"},
@@ -98,6 +105,14 @@ static void others_are_told(void **state)
     }
 }
 
+static void whole_characters_are_shown(void **state)
+{
+    char why[CLI_FLINK_WHY];
+    (void)state;
+    assert_false(cli_flink_type_ok("INT xääääääääääääääääääääääääääääääää", why));
+    assert_string_equal(why, "\"xäääääääääääääääääääääääääääää\" behind the type is none of it");
+}
+
 static void types_are_not_too_deep(void **state)
 {
     char type[400] = "", why[CLI_FLINK_WHY];
@@ -115,4 +130,4 @@ static void types_are_not_too_deep(void **state)
 }
 
 CASES_MAIN(cmocka_unit_test(types_are_known), cmocka_unit_test(others_are_told),
-           cmocka_unit_test(types_are_not_too_deep))
+           cmocka_unit_test(whole_characters_are_shown), cmocka_unit_test(types_are_not_too_deep))
