@@ -48,10 +48,11 @@ struct cli_command {
     const char *name;               /* "produce", or two words: "catalog create" */
     const char *operands;           /* as usage shows them: "HRN LAYER [FILE…]" */
     int min_operands, max_operands; /* -1: any number */
-    const char *summary;            /* one line, begun with a small letter, no full stop */
-    const char *details;            /* paragraphs, or NULL: an empty line parts them, lines that begin with a
-                                       blank stay as they are, the others are joined and broken anew */
-    const char *examples;           /* lines that begin with two blanks */
+    const char *surplus;  /* what to do instead of giving more operands; NULL: nothing comes to mind */
+    const char *summary;  /* one line, begun with a small letter, no full stop */
+    const char *details;  /* paragraphs, or NULL: an empty line parts them, lines that begin with a
+                             blank stay as they are, the others are joined and broken anew */
+    const char *examples; /* lines that begin with two blanks */
     const struct cli_option *options;
     bool changes;        /* something on the platform */
     const char *related; /* commands that go with it, for its manual page: "consume,catalog create"; or NULL.

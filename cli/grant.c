@@ -152,11 +152,14 @@ static const struct cli_option options[] = {
     {0, NULL, NULL, NULL},
 };
 
+static const char several_rights[] = "several rights are joined by commas, without blanks: read,write";
+
 const struct cli_command cli_grant_command = {
     .name = "grant",
     .operands = "NAME HRN RIGHTS",
     .min_operands = 3,
     .max_operands = 3,
+    .surplus = several_rights,
     .summary = "give an application rights on a catalog, or on everything",
     .details =
         "RIGHTS is one or more of read, write and manage, joined by commas, and comes to what the "
@@ -181,6 +184,7 @@ const struct cli_command cli_revoke_command = {
     .operands = "NAME HRN [RIGHTS]",
     .min_operands = 2,
     .max_operands = 3,
+    .surplus = several_rights,
     .summary = "take rights from an application",
     .details =
         "Without RIGHTS, all that it has there. What it must not do any more ends: subscriptions with the "

@@ -179,8 +179,9 @@ static int run_command(struct cli *cli, const struct cli_command *command, int a
     if (count < command->min_operands)
         return cli_usage_error(cli, "%s needs %s", command->name, command->operands);
     if (command->max_operands >= 0 && count > command->max_operands)
-        return cli_usage_error(cli, "%s does not take \"%s\"", command->name,
-                               argv[next + command->max_operands]);
+        return cli_usage_error(cli, "%s does not take \"%s\"%s%s", command->name,
+                               argv[next + command->max_operands], command->surplus ? ": " : "",
+                               command->surplus ? command->surplus : "");
     cli->operands = (const char *const *)(argv + next);
     cli->operand_count = (size_t)count;
     cli_catch_signals();

@@ -179,6 +179,9 @@ class ApplicationsOnTheCommandLine(TestCase):
         self.run_it("app", "create", "x", "--issuer", "https://issuer.example", code=2)
         self.run_it("app", "rotate", "x", "--now", "--grace", "1h", code=2)
         self.assertIn("--grace 367d: a duration from 0 to 366d is needed", self.run_it("app", "rotate", "x", "--grace", "367d", code=2))
+        for command in ("grant", "revoke"):
+            self.assertIn(f'{command} does not take "read": several rights are joined by commas, without blanks: read,write',
+                          self.run_it(command, "x", "hrn:here:data::local:none", "write", "read", code=2))
         self.assertIn("none of: read,write,manage,create,admin", self.run_it("grant", "x", "hrn:here:data::local:none", "rea", code=2))
         self.run_it("grant", "default", "hrn:here:data::local:none", "read", code=3)
         self.run_it("grant", "nobody", "*", "read", code=3)
