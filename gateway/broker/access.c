@@ -268,5 +268,12 @@ sl_status gw_layer_explain(struct gw_broker *broker, const struct gw_layer *laye
     if (!layer->marketplace || !is_silence(error))
         return gw_broker_explain(broker, error);
     const sl_error bare = *error;
+    gw_broker_explain(broker, error);
+    pthread_mutex_lock(&broker->trouble_lock);
+    bool news = is_news(broker, error->text);
+    pthread_mutex_unlock(&broker->trouble_lock);
+    if (news)
+        SL_WARNING(&broker->log, "layer %s of %s (topic %s): %s", layer->id, layer->hrn, layer->topic,
+                   error->text);
     return sl_error_set_retriable(error, bare.status, "Kafka %s: %s", state_of(&bare), bare.text);
 }

@@ -17,19 +17,41 @@
 
 struct place {
     int listener;
+    pthread_mutex_t lock;
+    char said[8000]; /* by the broker */
     sl_config *config;
     struct gw_broker *broker;
     struct gw_layer layer;
     char topic[8];
 };
 
+static void note_said(void *opaque, sl_log_level level, const char *text)
+{
+    struct place *place = opaque;
+    pthread_mutex_lock(&place->lock);
+    size_t size = strlen(place->said);
+    if (level <= SL_LOG_WARNING)
+        snprintf(place->said + size, sizeof place->said - size, "%s\n", text);
+    pthread_mutex_unlock(&place->lock);
+}
+
+static bool was_said(struct place *place, const char *text)
+{
+    pthread_mutex_lock(&place->lock);
+    bool said = strstr(place->said, text) != NULL;
+    pthread_mutex_unlock(&place->lock);
+    return said;
+}
+
 static void open_place(struct place *place)
 {
+    const struct sl_log log = {.callback = note_said, .opaque = place, .level = SL_LOG_WARNING};
     sl_error error;
     char brokers[40];
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t size = sizeof address;
     memset(place, 0, sizeof *place);
+    pthread_mutex_init(&place->lock, NULL);
     place->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     assert_int_equal(bind(place->listener, (struct sockaddr *)&address, sizeof address), 0);
     assert_int_equal(listen(place->listener, 1000), 0);
@@ -37,7 +59,7 @@ static void open_place(struct place *place)
     snprintf(brokers, sizeof brokers, "127.0.0.1:%d", ntohs(address.sin_port));
     if (sl_config_create(&place->config, &error) ||
         sl_config_set(place->config, SL_GATEWAY_ROOT "kafka.brokers", brokers, &error) ||
-        gw_broker_open(place->config, GW_CLUSTER_DEFAULT, NULL, NULL, &place->broker, &error))
+        gw_broker_open(place->config, GW_CLUSTER_DEFAULT, &log, NULL, &place->broker, &error))
         fail_msg("%s", error.text);
     strcpy(place->topic, "t");
     place->layer.topic = place->topic;
@@ -49,6 +71,7 @@ static void close_place(struct place *place)
     gw_broker_close(&place->broker, 100);
     sl_config_destroy(&place->config);
     close(place->listener);
+    pthread_mutex_destroy(&place->lock);
 }
 
 struct call {
@@ -120,7 +143,8 @@ static void silent_kafka(void **state)
     close_place(&place);
 }
 
-/* Who reads what is on the Marketplace may know neither the topic nor where Kafka is; others are told. */
+/* Who reads what is on the Marketplace may know neither the topic nor where Kafka is: the log does. Others
+ * are told. */
 static void what_is_on_the_marketplace_is_not_named(void **state)
 {
     (void)state;
@@ -130,6 +154,7 @@ static void what_is_on_the_marketplace_is_not_named(void **state)
     open_place(&place);
     strcpy(place.topic, "hidden");
     place.layer.id = "l";
+    place.layer.hrn = "hrn:here:data::local:c";
     for (int marketplace = 0; marketplace < 2; marketplace++) {
         sl_error errors[2];
         place.layer.marketplace = marketplace;
@@ -147,6 +172,10 @@ static void what_is_on_the_marketplace_is_not_named(void **state)
         }
         assert_int_equal(!strstr(errors[0].text, "hidden"), marketplace);
         assert_int_equal(!strstr(errors[0].text, "layer l: "), !marketplace);
+        assert_int_equal(was_said(&place,
+                                  "layer l of hrn:here:data::local:c (topic hidden): the Kafka cluster "
+                                  "\"default\" (127.0.0.1:"),
+                         marketplace);
     }
     close_place(&place);
 }
