@@ -44,7 +44,10 @@ static sl_status begin(struct gw_ledger *ledger, struct question *question, sl_e
     if (sqlite3_open_v2(ledger->store.path, &question->db, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, NULL))
         return fail(question, error);
     sqlite3_busy_timeout(question->db, BUSY_MS);
-    return SL_OK;
+    /* What is put together on the way stays off a disk that may be full. Here, since within a transaction
+     * SQLite refuses it once there is something temporary. */
+    return sqlite3_exec(question->db, "PRAGMA temp_store = MEMORY", NULL, NULL, NULL) ? fail(question, error)
+                                                                                      : SL_OK;
 }
 
 static void end(struct question *question)
@@ -125,38 +128,55 @@ static void take_line(sqlite3_stmt *row, struct gw_usage_line *line)
 
 /*
  * Who manages catalogs sees pairs of an application and a catalog: his own, and all of these catalogs. So
- * does who may see all and asks for a catalog. They are few, and are looked for one by one, each with one
- * step into the table's key; there the rows of a pair lie together, in the order that is asked for. So no
- * page looks at rows that it does not tell, nor sorts. An index of catalogs would find the pairs as well, but
- * is as large as the key, in a file that may have a bound.
+ * does who may see all and asks for a catalog. They are looked for in the table's key, application by
+ * application: from one catalog that is asked for to the next that the application has used, so that it takes
+ * as many steps as there are of these, or of those, whichever are fewer. In the key the rows of a pair lie
+ * together, in the order that is asked for. So no page looks at rows that it does not tell, nor sorts. An
+ * index of catalogs would find the pairs as well, but is as large as the key, in a file that may have a
+ * bound.
  */
-static const char make_seen[] = "PRAGMA temp_store = MEMORY;"
+static const char make_seen[] = "CREATE TEMP TABLE asked (hrn TEXT PRIMARY KEY) WITHOUT ROWID;"
                                 "CREATE TEMP TABLE seen (application TEXT NOT NULL, hrn TEXT NOT NULL,"
                                 " PRIMARY KEY (application, hrn)) WITHOUT ROWID";
+static const char fill_asked[] =
+    "INSERT OR IGNORE INTO asked SELECT value FROM json_each(coalesce(:catalogs, json_array(:hrn)))"
+    " WHERE :hrn IS NULL OR value = :hrn";
 static const char fill_seen[] =
     "INSERT OR IGNORE INTO seen WITH RECURSIVE"
     " own (hrn) AS (SELECT min(hrn) FROM usage WHERE application = :viewer UNION ALL"
     " SELECT (SELECT min(u.hrn) FROM usage AS u WHERE u.application = :viewer AND u.hrn > own.hrn)"
-    " FROM own WHERE own.hrn IS NOT NULL)"
+    " FROM own WHERE own.hrn IS NOT NULL),"
+    " near (application, hrn) AS (" /* what is asked for: the next behind each that was used */
+    " SELECT c.application, (SELECT min(a.hrn) FROM asked AS a WHERE a.hrn >="
+    " (SELECT min(u.hrn) FROM usage AS u WHERE u.application = c.application))"
+    " FROM clocks AS c" /* every application that has used something */
+    " WHERE c.application >= :after_application AND (:application IS NULL OR c.application = :application)"
+    " UNION ALL SELECT near.application, (SELECT min(a.hrn) FROM asked AS a WHERE a.hrn >="
+    " (SELECT min(u.hrn) FROM usage AS u WHERE u.application = near.application AND u.hrn > near.hrn))"
+    " FROM near WHERE near.hrn IS NOT NULL)"
     " SELECT :viewer, hrn FROM own WHERE hrn IS NOT NULL UNION ALL"
-    " SELECT c.application, j.value FROM clocks AS c" /* every application that has used something */
-    " CROSS JOIN json_each(coalesce(:catalogs, json_array(:hrn))) AS j"
-    " WHERE c.application >= :after_application"
-    " AND (:application IS NULL OR c.application = :application) AND (:hrn IS NULL OR j.value = :hrn)"
-    " AND EXISTS (SELECT 1 FROM usage AS u WHERE u.application = c.application AND u.hrn = j.value)";
+    " SELECT n.application, n.hrn FROM near AS n WHERE n.hrn IS NOT NULL"
+    " AND EXISTS (SELECT 1 FROM usage AS u WHERE u.application = n.application AND u.hrn = n.hrn)";
 
 static sl_status find_seen(struct question *question, const struct gw_usage_filter *filter,
                            const struct gw_usage_line *after, sl_error *error)
 {
-    if (sqlite3_exec(question->db, make_seen, NULL, NULL, NULL) ||
-        sqlite3_prepare_v2(question->db, fill_seen, -1, &question->statement, NULL))
+    static const char *const fills[] = {fill_asked, fill_seen};
+    if (sqlite3_exec(question->db, make_seen, NULL, NULL, NULL))
         return fail(question, error);
-    bind_text(question, ":viewer", filter->viewer);
-    bind_text(question, ":catalogs", filter->catalogs);
-    bind_text(question, ":application", filter->application);
-    bind_text(question, ":hrn", filter->hrn);
-    bind_text(question, ":after_application", after ? after->application : "");
-    return sqlite3_step(question->statement) == SQLITE_DONE ? SL_OK : fail(question, error);
+    for (size_t i = 0; i < sizeof fills / sizeof *fills; i++) {
+        ask(question, "");
+        if (sqlite3_prepare_v2(question->db, fills[i], -1, &question->statement, NULL))
+            return fail(question, error);
+        bind_text(question, ":viewer", filter->viewer);
+        bind_text(question, ":catalogs", filter->catalogs);
+        bind_text(question, ":application", filter->application);
+        bind_text(question, ":hrn", filter->hrn);
+        bind_text(question, ":after_application", after ? after->application : "");
+        if (sqlite3_step(question->statement) != SQLITE_DONE)
+            return fail(question, error);
+    }
+    return SL_OK;
 }
 
 #define LINE                                                                                                 \

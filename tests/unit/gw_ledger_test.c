@@ -331,6 +331,8 @@ static void everybody_is_read_his_own(void **state)
                  {"a", "[\"hrn:1\"]", NULL, "hrn:0", 2},
                  {"a", "[\"hrn:1\"]", NULL, "hrn:1", 4},
                  {"c", "[\"hrn:1\",\"hrn:0\",\"hrn:1\",\"hrn:2\"]", NULL, NULL, 8},
+                 {"c", "[\"hrn:5\",\"hrn:1\",\"hrn:\",\"hrn:00\"]", NULL, NULL, 4},
+                 {"c", "[]", NULL, NULL, 0},
                  {"c", NULL, NULL, NULL, 0}};
     use_catalogs(fixture);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
