@@ -2,11 +2,13 @@
 volumes that are used up."""
 import base64
 import csv
+import functools
 import io
 import json
 import os
 import re
 import subprocess
+import time
 
 import streamlayer
 from accounts import Accounts
@@ -16,6 +18,22 @@ EARLIEST = {"auto.offset.reset": "earliest"}
 FIGURES = ("callsIn", "callsOut", "messagesIn", "messagesOut", "bytesIn", "bytesOut", "blobBytesIn", "blobBytesOut")
 HOUR = 3600 * 1000
 ROOT = "here.platform.data-client."
+
+
+def within_a_day(test):
+    """A test that takes what it did for figures of one day, and of one month, by UTC: once more where one ended under it."""
+    today = lambda: time.gmtime()[:3]  # noqa: E731
+
+    @functools.wraps(test)
+    def run(self):
+        begun = today()
+        try:
+            test(self)
+        except Exception:  # pylint: disable=broad-except
+            if begun == today():
+                raise
+            test(self)
+    return run
 
 
 class Usage(TestCase):
@@ -72,6 +90,7 @@ class Usage(TestCase):
 
 
 class Reading(Usage):
+    @within_a_day
     def test_usage_is_ones_own_or_ones_catalogs(self):
         first, second = self.market(self.platform, b"four", b"sixsix"), self.market(self.platform, b"x" * 10)
         one, two = self.reader(self.platform, first), self.reader(self.platform, first)
@@ -181,6 +200,7 @@ class Statement(Usage):
         change(value)
         return json.dumps(value)
 
+    @within_a_day
     def test_statement_shows_what_was_changed(self):
         hrn = self.market(self.platform, b"four", b"sixsix")
         account = self.reader(self.platform, hrn)
@@ -256,6 +276,7 @@ class Statement(Usage):
         payload = base64.urlsafe_b64encode(json.dumps(signed).encode()).decode().rstrip("=")
         value["jws"] = f"{head}.{payload}.{signature}"
 
+    @within_a_day
     def test_usage_on_the_command_line(self):
         hrn = self.market(self.platform, b"four", b"sixsix")
         account = self.reader(self.platform, hrn)
@@ -297,6 +318,7 @@ class Volume(Usage):
         for word in words:
             self.assertIn(word, answer.json()["cause"] + answer.json()["action"])
 
+    @within_a_day
     def test_volume_that_is_used_up(self):
         hrn = self.market(self.platform, b"x" * 60, b"y" * 60)
         account = self.reader(self.platform, hrn, volumeBytes=100, period="day")
