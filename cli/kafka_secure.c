@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #define GRANT_LIMIT_MS 60000
+#define GRANT_TRY_MS   10000 /* one that has asked before Kafka knew its controller hears of none later */
 #define POLL_MS        100
 
 /* A certificate's subject is a principal behind a blank: "User: CN=broker". Kafka cuts blanks off the subject
@@ -169,8 +170,8 @@ static rd_kafka_t *connect_as_broker(const struct cli_kafka *kafka, char *why, s
     return rk;
 }
 
-/* Waits for the answer; false where one right or more could not be given. */
-static bool wait_for_grants(rd_kafka_queue_t *queue, char *why, size_t size)
+/* Waits for the answer; false where one right or more could not be given: *late where Kafka said nothing. */
+static bool wait_for_grants(rd_kafka_queue_t *queue, bool *late, char *why, size_t size)
 {
     rd_kafka_event_t *event = NULL;
     while (!event && !cli_interrupted())
@@ -178,6 +179,7 @@ static bool wait_for_grants(rd_kafka_queue_t *queue, char *why, size_t size)
     if (!event)
         return false;
     bool done = !rd_kafka_event_error(event);
+    *late = rd_kafka_event_error(event) == RD_KAFKA_RESP_ERR__TIMED_OUT;
     if (!done)
         snprintf(why, size, "%s", rd_kafka_event_error_string(event));
     const rd_kafka_CreateAcls_result_t *result = rd_kafka_event_CreateAcls_result(event);
@@ -195,7 +197,7 @@ static bool wait_for_grants(rd_kafka_queue_t *queue, char *why, size_t size)
     return done;
 }
 
-static bool grant(rd_kafka_t *rk, char *why, size_t size)
+static bool grant(rd_kafka_t *rk, bool *late, char *why, size_t size)
 {
     rd_kafka_AclBinding_t *bindings[RIGHT_COUNT];
     for (size_t i = 0; i < RIGHT_COUNT; i++)
@@ -204,9 +206,9 @@ static bool grant(rd_kafka_t *rk, char *why, size_t size)
                                               RD_KAFKA_ACL_PERMISSION_TYPE_ALLOW, why, size);
     rd_kafka_AdminOptions_t *options = rd_kafka_AdminOptions_new(rk, RD_KAFKA_ADMIN_OP_CREATEACLS);
     rd_kafka_queue_t *queue = rd_kafka_queue_new(rk);
-    rd_kafka_AdminOptions_set_request_timeout(options, GRANT_LIMIT_MS, why, size);
+    rd_kafka_AdminOptions_set_request_timeout(options, GRANT_TRY_MS, why, size);
     rd_kafka_CreateAcls(rk, bindings, RIGHT_COUNT, options, queue);
-    bool done = wait_for_grants(queue, why, size);
+    bool done = wait_for_grants(queue, late, why, size);
     rd_kafka_queue_destroy(queue);
     rd_kafka_AdminOptions_destroy(options);
     rd_kafka_AclBinding_destroy_array(bindings, RIGHT_COUNT);
@@ -216,10 +218,15 @@ static bool grant(rd_kafka_t *rk, char *why, size_t size)
 int cli_kafka_grant_gateway(const struct cli_kafka *kafka)
 {
     char why[512] = "";
-    rd_kafka_t *rk = connect_as_broker(kafka, why, sizeof why);
-    bool done = rk && grant(rk, why, sizeof why);
-    if (rk)
-        rd_kafka_destroy(rk);
+    int64_t until_ms = cli_mono_ms() + GRANT_LIMIT_MS;
+    bool done, late;
+    do {
+        late = false;
+        rd_kafka_t *rk = connect_as_broker(kafka, why, sizeof why);
+        done = rk && grant(rk, &late, why, sizeof why);
+        if (rk)
+            rd_kafka_destroy(rk);
+    } while (late && cli_mono_ms() < until_ms && !cli_interrupted());
     if (done)
         return CLI_OK;
     return cli_interrupted()
