@@ -234,7 +234,7 @@ struct gw_meter *gw_meter_like(const struct gw_meter *meter)
 void gw_respond_uncounted(struct gw_request *request, const char *why)
 {
     char cause[GW_LEDGER_WHY + 100];
-    bool operates = gw_account_rights(gw_request_account(request), NULL) & SL_RIGHT_ADMIN;
+    bool operates = gw_request_may(request, GW_ACCESS_ADMIN);
     snprintf(cause, sizeof cause, "the Marketplace's ledger cannot be written, so nothing can be counted: %s",
              operates ? why : "the gateway's log says why");
     gw_respond_error_after(request, 503, UNCOUNTED_CODE, cause, UNCOUNTED_ACTION, UNCOUNTED_AFTER_S);

@@ -78,7 +78,7 @@ void gw_usage_call_free(struct gw_usage_call *call)
 
 void gw_usage_fail(struct gw_request *request, const sl_error *error)
 {
-    bool operates = gw_account_rights(gw_request_account(request), NULL) & SL_RIGHT_ADMIN;
+    bool operates = gw_request_may(request, GW_ACCESS_ADMIN);
     if (error->status == SL_UNAVAILABLE)
         gw_respond_error(request, 503, "ledger-unavailable",
                          operates ? error->text

@@ -242,16 +242,23 @@ static void what_is_written_twice_counts_once(void **state)
     assert_int_equal(read_all(fixture).usage.messages_in, 5);
 }
 
+/* So many records of which none goes on with a run: their event is large. The caller's. */
+static struct gw_delivered *scattered(size_t count)
+{
+    struct gw_delivered *records = calloc(count, sizeof *records);
+    assert_non_null(records);
+    for (size_t i = 0; i < count; i++)
+        records[i] = (struct gw_delivered){INT64_C(2000000000) + (int64_t)(2 * i), 0, 83};
+    return records;
+}
+
 /* One that is too large for Kafka is refused by itself, or given up, and those behind it are written. */
 static void what_is_too_large_closes_nothing(void **state)
 {
     struct fixture *fixture = *state;
     struct gw_ledger_event event = event_of(GW_LEDGER_DELIVERED);
     size_t count = 200000;
-    struct gw_delivered *records = calloc(count, sizeof *records);
-    assert_non_null(records);
-    for (size_t i = 0; i < count; i++)
-        records[i] = (struct gw_delivered){INT64_C(2000000000) + (int64_t)(2 * i), 0, 83};
+    struct gw_delivered *records = scattered(count);
     event.records = records;
     event.count = count;
     wait_available(fixture, true);
@@ -280,10 +287,7 @@ static void what_the_broker_finds_too_large_takes_nothing_along(void **state)
     struct gw_ledger_event event = event_of(GW_LEDGER_DELIVERED), used = event_of(GW_LEDGER_USED);
     struct submission large, behind;
     size_t count = 20000; /* too much to share a batch */
-    struct gw_delivered *records = calloc(count, sizeof *records);
-    assert_non_null(records);
-    for (size_t i = 0; i < count; i++)
-        records[i] = (struct gw_delivered){INT64_C(2000000000) + (int64_t)(2 * i), 0, 83};
+    struct gw_delivered *records = scattered(count);
     event.records = records;
     event.count = count;
     used.usage.messages_in = 5;
