@@ -1,4 +1,5 @@
 /* streamlayer grant, revoke */
+#include "platform.h"
 #include "store.h"
 
 #include <jansson.h>
@@ -87,6 +88,18 @@ static void tell_what_stays(const struct cli *cli, const struct held *before, un
     }
 }
 
+/* On the Marketplace a grant to read gives nothing by itself (docs/marketplace.md). */
+static void tell_what_it_does_not_give(const struct cli *cli, unsigned rights)
+{
+    const char *name = cli->operands[0], *hrn = cli->operands[1];
+    if (rights & SL_RIGHT_READ && strcmp(hrn, GW_EVERY_CATALOG) != 0 &&
+        cli_platform_market(cli, hrn) == CLI_ON_MARKETPLACE)
+        cli_warning(cli,
+                    "%s is on the Marketplace: %s reads it by Marketplace subscription only, whatever is "
+                    "granted: streamlayer marketplace subscribe %s %s",
+                    hrn, name, name, hrn);
+}
+
 /* In the store: add or remove. */
 static int change_stored(struct cli *cli, unsigned add, unsigned remove)
 {
@@ -128,10 +141,12 @@ static int change(struct cli *cli, bool gives)
     code = cli_connect(cli);
     if (code)
         return code;
-    if (gives)
-        return sl_grant_add(cli->client, cli->operands[0], cli->operands[1], rights, &error)
-                   ? cli_fail(cli, &error)
-                   : CLI_OK;
+    if (gives) {
+        if (sl_grant_add(cli->client, cli->operands[0], cli->operands[1], rights, &error))
+            return cli_fail(cli, &error);
+        tell_what_it_does_not_give(cli, rights);
+        return CLI_OK;
+    }
     struct held before = {0};
     code = ask(cli, &before);
     if (code)

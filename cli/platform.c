@@ -142,3 +142,14 @@ void cli_platform_hint(const struct cli *cli, const sl_error *error)
         break;
     }
 }
+
+enum cli_market cli_platform_market(const struct cli *cli, const char *hrn)
+{
+    sl_error error = {0};
+    sl_catalog *catalog = NULL;
+    if (sl_catalog_get(cli->client, hrn, &catalog, &error))
+        return CLI_UNTOLD;
+    enum cli_market market = sl_catalog_marketplace(catalog) ? CLI_ON_MARKETPLACE : CLI_NOT_ON_MARKETPLACE;
+    sl_catalog_destroy(&catalog);
+    return market;
+}

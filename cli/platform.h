@@ -15,6 +15,10 @@ void cli_platform_announce(const struct cli *cli);
 /* What else an error of the platform's needs: which platform it was. */
 void cli_platform_hint(const struct cli *cli, const sl_error *error);
 
+/* What the platform says of a catalog; else, also where it may not be asked, CLI_UNTOLD. */
+enum cli_market { CLI_UNTOLD, CLI_NOT_ON_MARKETPLACE, CLI_ON_MARKETPLACE };
+enum cli_market cli_platform_market(const struct cli *cli, const char *hrn);
+
 /* The proxy by which the platform's lookup is reached, as errors name it: "http://proxy:3128 (app.conf:3)".
  * false: none. */
 bool cli_platform_proxy(const struct cli *cli, char *out, size_t size);

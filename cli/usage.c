@@ -3,6 +3,7 @@
 #include "gateway/api/jwk.h"
 #include "gateway/api/statement.h"
 #include "help.h"
+#include "platform.h"
 #include "position.h"
 
 #include "base/buffer.h"
@@ -184,6 +185,14 @@ static int print_chart(const struct cli *cli, const sl_usage_list *list)
     return CLI_OK;
 }
 
+/* An empty table may mean that nothing is ever counted there. */
+static void explain_nothing(const struct cli *cli, const sl_usage_list *list, const char *hrn)
+{
+    sl_usage usage = {.struct_size = sizeof usage};
+    if (hrn && !sl_usage_list_at(list, 0, &usage) && cli_platform_market(cli, hrn) == CLI_NOT_ON_MARKETPLACE)
+        cli_warning(cli, "%s is not on the Marketplace: what is used of it is not counted", hrn);
+}
+
 static int show(struct cli *cli)
 {
     sl_error error = {0};
@@ -209,6 +218,7 @@ static int show(struct cli *cli)
         code = print_chart(cli, list);
     else
         code = print_table(cli, list, filter.granularity);
+    explain_nothing(cli, list, filter.hrn);
     sl_usage_list_destroy(&list);
     return code;
 }

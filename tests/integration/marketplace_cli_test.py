@@ -76,6 +76,17 @@ class MarketplaceOnTheCommandLine(TestCase):
         self.assertIn("has ended, at 2021-01-01T00:00:00Z: give --until, a time or \"none\"", subscribe("--out-kbps", "8", code=2))
         self.assertEqual(self.terms()["outboundKbps"], 7)
 
+    def test_marketplace_is_told_of_by_grants_and_usage(self):
+        def told(*arguments):
+            return self.platform.cli(*arguments).stderr.decode()
+        plain = self.platform.catalog()
+        self.addCleanup(self.platform.cli, "catalog", "delete", plain, "--yes", check=False)
+        self.assertIn(f"{self.name} reads it by Marketplace subscription only", told("grant", self.name, self.hrn, "read,write"))
+        self.assertEqual(told("grant", self.name, self.hrn, "write"), "")
+        self.assertEqual(told("grant", self.name, plain, "read"), "")
+        self.assertIn(f"{plain} is not on the Marketplace", told("usage", "--catalog", plain))
+        self.assertEqual(told("usage", "--catalog", self.hrn), "")
+
     def test_marketplace_says_what_is_wrong(self):
         subscribe = ("marketplace", "subscribe", self.name, self.hrn)
         for arguments, said in ((("--from", "soon"), "--from soon: a time is needed"),
