@@ -62,9 +62,9 @@ static bool add(struct gw_poll *poll, const struct sl_message *message)
     struct pushing *call = (struct pushing *)(void *)poll;
     if (call->counted && !call->meter && !(call->meter = gw_meter_like(call->counted)))
         return false;
-    call->last = message->offset;
     if (!gw_meter_reserve(call->meter) || !gw_stream_encode(&call->out, message, !poll->count, false, true))
         return false;
+    call->last = message->offset;
     gw_meter_nothing_since(call->meter, message->offset, poll->nothing_since);
     gw_meter_record(call->meter, message->offset, message->payload_size);
     return true;

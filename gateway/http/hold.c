@@ -93,10 +93,11 @@ void gw_hold_request_ended(struct gw_request *request, bool whole)
     if (!hold || request->waits_hold)
         return;
     request->hold = NULL;
-    if (whole && !request->held_back && request->status / 100 == 2 && !is_last(request))
+    bool given = whole && !request->held_back && request->status / 100 == 2;
+    if (given && !is_last(request))
         request->peer->unproved = hold;
     else
-        hold->over(hold, whole && !request->held_back);
+        hold->over(hold, given);
 }
 
 void gw_hold_proved(struct gw_connection *connection, bool received)
