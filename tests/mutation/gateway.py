@@ -3,7 +3,7 @@
 that none does is printed, unless equivalent-gateway.txt lists it with a reason: why nobody could, or "Noticed by FILE
 CASE: …", a test of tests/contract, tests/integration or (FILE: NAME_test.c) tests/unit, which is run with that mutant.
 
-gateway.py BUILD [--only FILE…] [--sample N] [--list]
+gateway.py BUILD [--only FILE…] [--from NUMBER] [--sample N] [--list]
 
 BUILD is a build of the release. All mutants are in one program, `streamlayer up`, which reads in a file that it shares
 with this one which of them it is to be; so it need not be started anew for each. BUILD/mutation-gateway/matrix.tsv: for
@@ -117,21 +117,28 @@ def compile_one(command, path, out, header):
     subprocess.run([*kept, "-w", "-O1", "-g0", "-include", header, "-c", path, "-o", out], check=True)
 
 
-def build_mutants(build, jobs):
+def plan_mutants():
+    """All of them, and the sources with them by their names."""
+    mutants, sources = [], {}
+    for path in sorted(path for pattern in SOURCES for path in glob.glob(os.path.join(ROOT, pattern))):
+        name = os.path.relpath(path, ROOT)
+        with open(path, encoding="utf-8") as file:
+            one = sources[name] = Source(os.path.basename(path), file.read(), name)
+        for number, (line, function, operator, what) in enumerate(one.plan(len(mutants)), len(mutants)):
+            mutants.append((number, f"{name}:{line}", function, operator, what))
+    return with_keys(mutants), sources
+
+
+def build_mutants(sources, build, jobs):
     tree = os.path.join(build, "mutation-gateway")
     shutil.rmtree(tree, ignore_errors=True)
     os.makedirs(tree + "/bin")
     header = tree + "/mutant.h"
     with open(header, "w", encoding="utf-8") as file:
         file.write("extern const volatile int *sl_mutant_at;\n#define sl_mutant (*sl_mutant_at)\n")
-    mutants, todo, commands = [], [], commands_of(build)
-    for path in sorted(path for pattern in SOURCES for path in glob.glob(os.path.join(ROOT, pattern))):
-        name = os.path.relpath(path, ROOT)
-        with open(path, encoding="utf-8") as file:
-            one = Source(os.path.basename(path), file.read(), name)
-        for number, (line, function, operator, what) in enumerate(one.plan(len(mutants)), len(mutants)):
-            mutants.append((number, f"{name}:{line}", function, operator, what))
-        changed = os.path.join(tree, name.replace("/", "_"))
+    todo, commands = [], commands_of(build)
+    for name, one in sources.items():
+        path, changed = os.path.join(ROOT, name), os.path.join(tree, name.replace("/", "_"))
         with open(changed, "w", encoding="utf-8") as file:
             file.write(f'#line 1 "{path}"\n' + one.written())
         todo.append((commands[path], changed, changed[:-2] + ".o", header))
@@ -151,7 +158,7 @@ def build_mutants(build, jobs):
         ours = " ".join([*(objects if "lib/libgateway.a" in link else library), tree + "/choice.o"])
         link = re.sub(rf"-o {program}(?= )", f"-o {out} {ours} -Wl,--allow-multiple-definition", link)
         subprocess.run(link, shell=True, check=True, cwd=build)
-    return tree, with_keys(mutants)
+    return tree
 
 
 class Gateway:
@@ -284,6 +291,9 @@ def unproven(survivors, known, gateway):
                 tests = Tests(gateway)
             if mutant.key not in known or named and not tests.notices(named.groups(), mutant.number):
                 found.append(mutant)
+            if named:
+                print(f"{mutant.place}\t{mutant.operator}\t{'NOT ' * (mutant in found)}noticed by {' '.join(named.groups())}",
+                      flush=True)
     finally:
         if tests:
             tests.up.kill()
@@ -292,6 +302,10 @@ def unproven(survivors, known, gateway):
 
 def hint_of(place, *what):
     return (place.split(":")[0], *what)
+
+
+def mutant_columns(mutant):
+    return mutant.place, mutant.function, mutant.operator, mutant.what
 
 
 def hints(file):
@@ -325,15 +339,17 @@ def main():
     options.add_argument("build")
     options.add_argument("--only", nargs="+", default=[""])
     options.add_argument("--sample", type=int, default=1)
+    options.add_argument("--from", type=int, default=0, dest="first", metavar="NUMBER")
     options.add_argument("--list", action="store_true")
     given = options.parse_args()
     build = os.path.abspath(given.build)
-    before = hints(f"{build}/mutation-gateway/matrix.tsv")
-    tree, mutants = build_mutants(build, os.cpu_count())
-    chosen = [mutant for mutant in mutants if any(name in mutant.place for name in given.only)][::given.sample]
+    mutants, sources = plan_mutants()
+    chosen = [mutant for mutant in mutants[given.first:] if any(name in mutant.place for name in given.only)][::given.sample]
     if given.list:
         print("\n".join(f"{mutant.number}\t{mutant.place}\t{mutant.key}" for mutant in chosen))
         return 0
+    before = hints(f"{build}/mutation-gateway/matrix.tsv")
+    tree = build_mutants(sources, build, os.cpu_count())
     kafka = streamlayer.Running(build + "/bin", tree + "/kafka", tree + "/kafka.log")
     gateway = None
     results, begun = {}, time.monotonic()
@@ -353,7 +369,7 @@ def main():
         if not gateway.is_sound():
             raise SystemExit("a row that is answered as it is to be leaves something: a mutant after it would seem noticed")
         for mutant in chosen:
-            hint = before.get(hint_of(mutant.place, mutant.function, mutant.operator, mutant.what))
+            hint = before.get(hint_of(*mutant_columns(mutant)))
             results[mutant.number] = gateway.noticed(order_of(rows, mutant.place, hint), mutant.number)
             print(f"{mutant.place}\t{mutant.operator}\t{results[mutant.number] or 'NOT NOTICED'}", flush=True)
         survivors = [mutant for mutant in chosen if not results[mutant.number]]
@@ -363,9 +379,9 @@ def main():
         if gateway:
             gateway.stop()
         kafka.stop()
-    with open(tree + "/matrix.tsv", "w", encoding="utf-8") as file:
-        file.writelines("\t".join([mutant.place, mutant.function, mutant.operator, mutant.what,
-                                   results[mutant.number] or ""]) + "\n" for mutant in chosen)
+        with open(tree + "/matrix.tsv", "w", encoding="utf-8") as file:  # of a run that was cut, too: hints for the next
+            file.writelines("\t".join([*mutant_columns(mutant), results[mutant.number] or ""]) + "\n"
+                            for mutant in chosen if mutant.number in results)
     for mutant in faults:
         print(f"no row notices: {mutant.place}: {mutant.key}")
     wrong_entries = [key for key in known if key not in {mutant.key for mutant in mutants} or
