@@ -2,6 +2,7 @@
 #ifndef GW_BROKER_SUBSCRIPTION_H
 #define GW_BROKER_SUBSCRIPTION_H
 
+#include "base/fetch_run.h"
 #include "gateway/broker/brokers.h"
 #include "gateway/broker/internal.h"
 #include "gateway/broker/outage.h"
@@ -74,8 +75,7 @@ struct gw_subscription {
     rd_kafka_t *rk;
     rd_kafka_topic_t *topic;
     rd_kafka_queue_t *control, *messages;
-    size_t queue_bytes, queue_messages; /* at which librdkafka stops fetching */
-    size_t run_bytes, run_messages;     /* taken since its queue was empty */
+    struct sl_fetch_run run; /* of messages */
     int wake_fd;
     bool watching;
     struct gw_watch watch;

@@ -75,8 +75,8 @@ static sl_status open_consumer(struct gw_subscription *subscription, sl_error *e
     subscription->topic = rd_kafka_topic_new(rk, subscription->layer->topic, NULL);
     if (!subscription->topic)
         return sl_error_oom(error);
-    subscription->queue_bytes = size_setting(rk, "queued.max.messages.kbytes") * 1024;
-    subscription->queue_messages = size_setting(rk, "queued.min.messages");
+    subscription->run.full_bytes = size_setting(rk, "queued.max.messages.kbytes") * 1024;
+    subscription->run.full_messages = size_setting(rk, "queued.min.messages");
     subscription->control = rd_kafka_queue_get_consumer(rk);
     subscription->messages = rd_kafka_queue_new(rk);
     const uint64_t one = 1;

@@ -57,16 +57,11 @@ void gw_subscription_hold_back(struct gw_subscription *subscription)
     gw_subscription_account(subscription);
 }
 
-/*
- * librdkafka's queue has run empty. If it was full before, its fetcher sleeps on for up to a second (2.0.2
- * looks at the queue again only when something else wakes it). A seek to where it is wakes it; nothing is
- * under way then that would be lost.
- */
+/* librdkafka's queue has run empty. If it was full before, its fetcher may sleep on: a seek to where it is
+ * wakes it. What is under way then is fetched again. */
 static void ran_empty(struct gw_subscription *subscription)
 {
-    bool was_full = subscription->run_bytes >= subscription->queue_bytes ||
-                    subscription->run_messages >= subscription->queue_messages;
-    subscription->run_bytes = subscription->run_messages = 0;
+    bool was_full = sl_fetch_run_end(&subscription->run);
     for (size_t i = 0; i < subscription->share_count && was_full; i++)
         if (subscription->shares[i].taken >= 0 &&
             !gw_subscription_is_paused(subscription, subscription->shares[i].partition))
@@ -130,7 +125,10 @@ static bool take(struct gw_subscription *subscription)
         subscription->held = held;
         subscription->held_capacity = capacity;
     }
+    struct sl_fetch_run *run = &subscription->run;
     for (;;) {
+        if (sl_fetch_run_looks(run))
+            sl_fetch_run_look(run, rd_kafka_queue_length(subscription->messages));
         rd_kafka_event_t *event = rd_kafka_queue_poll(subscription->messages, 0);
         if (!event) {
             ran_empty(subscription);
@@ -138,6 +136,10 @@ static bool take(struct gw_subscription *subscription)
         }
         const rd_kafka_message_t *message =
             rd_kafka_event_type(event) == RD_KAFKA_EVENT_FETCH ? rd_kafka_event_message_next(event) : NULL;
+        if (message && !message->err)
+            sl_fetch_run_take(run, message->len);
+        else
+            sl_fetch_run_take_other(run);
         struct gw_share *share =
             message && !message->err ? gw_subscription_share(subscription, message->partition) : NULL;
         if (share && gw_subscription_is_paused(subscription, share->partition)) {
@@ -152,8 +154,6 @@ static bool take(struct gw_subscription *subscription)
                     message->offset; /* a log that was cut off: it is read, so it may be committed */
             share->taken = message->offset + 1;
             share->met = -1;
-            subscription->run_bytes += message->len;
-            subscription->run_messages++;
             subscription->held[subscription->held_count++] = held;
             subscription->held_bytes += gw_held_bytes(message);
             return true;

@@ -14,7 +14,10 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/time.h"
 #include "connectors/kafka/kafka.h"
+
+enum { NUDGE_MS = 100, NUDGE_MOST_MS = 400 };
 
 struct sl_kafka_position *sl_kafka_position_of(const struct sl_kafka_consumer *consumer, int32_t partition)
 {
@@ -97,22 +100,57 @@ sl_status sl_kafka_restart(struct sl_kafka_consumer *consumer, sl_error *error)
     rd_kafka_topic_partition_list_destroy(list);
     if (!code)
         sl_kafka_apply_pauses(consumer);
+    sl_kafka_moved(consumer);
     return code ? sl_kafka_error(error, code, "the Kafka partitions cannot be fetched: %s",
                                  rd_kafka_err2str(code))
                 : SL_OK;
 }
 
-/* Once its queue was full, librdkafka 2.0.2 looks at it again only when something else wakes the broker's
- * thread: up to a second of silence. A seek to where we are wakes it; what may have come meanwhile is fetched
- * again. */
-void sl_kafka_ran_empty(struct sl_kafka_consumer *consumer)
+/* A seek to where we are wakes librdkafka's fetcher; what may have come meanwhile is fetched again. */
+static void wake(struct sl_kafka_consumer *consumer)
 {
-    bool was_full =
-        consumer->run_bytes >= consumer->full_bytes || consumer->run_messages >= consumer->full_messages;
-    consumer->run_bytes = consumer->run_messages = 0;
-    for (size_t i = 0; i < consumer->assigned_count && was_full; i++)
+    for (size_t i = 0; i < consumer->assigned_count; i++)
         if (consumer->assigned[i].next >= 0 && !consumer->assigned[i].paused)
             rd_kafka_seek(consumer->handle, consumer->assigned[i].partition, consumer->assigned[i].next, 0);
+}
+
+/* All that there is was received, as far as is known. */
+static bool is_at_end(const struct sl_kafka_consumer *consumer)
+{
+    for (size_t i = 0; i < consumer->assigned_count; i++)
+        if (!consumer->assigned[i].end && !consumer->assigned[i].paused)
+            return false;
+    return true;
+}
+
+/* Messages that a seek, or an assignment, has made outdated may have filled the queue, and be passed over
+ * while we wait for others: so it may sleep after these, too, and nothing tells of it but that nothing comes.
+ */
+void sl_kafka_moved(struct sl_kafka_consumer *consumer)
+{
+    consumer->nudge_after_ms = NUDGE_MS;
+    consumer->nudge_at_ms = sl_mono_ms() + NUDGE_MS;
+}
+
+void sl_kafka_nudge(struct sl_kafka_consumer *consumer)
+{
+    if (is_at_end(consumer)) {
+        consumer->nudge_at_ms = 0;
+        return;
+    }
+    wake(consumer);
+    consumer->nudge_after_ms *= 2; /* a slow line is not to be asked again for ever before it has answered */
+    consumer->nudge_at_ms =
+        consumer->nudge_after_ms > NUDGE_MOST_MS ? 0 : sl_mono_ms() + consumer->nudge_after_ms;
+}
+
+void sl_kafka_ran_empty(struct sl_kafka_consumer *consumer)
+{
+    bool any = consumer->run.messages, full = sl_fetch_run_end(&consumer->run);
+    if (full)
+        wake(consumer);
+    if (full || (any && !is_at_end(consumer)))
+        sl_kafka_moved(consumer);
 }
 
 static int64_t kept_position(const struct sl_kafka_consumer *consumer, int32_t partition)

@@ -16,6 +16,8 @@ static void consumer_free(struct sl_kafka_consumer *consumer, bool abandoned)
     if (consumer->client)
         sl_kafka_token_end(consumer->client);
     sl_kafka_offsets_close(consumer);
+    if (consumer->messages)
+        rd_kafka_queue_destroy(consumer->messages);
     if (consumer->handle)
         rd_kafka_topic_destroy(consumer->handle);
     sl_kafka_leftovers_drop(consumer);
@@ -224,9 +226,10 @@ static sl_status open_on(struct sl_kafka_consumer *consumer, const struct sl_tar
     consumer->handle = rd_kafka_topic_new(consumer->client->rk, consumer->topic, NULL);
     if (!consumer->handle)
         return sl_error_oom(error);
-    consumer->full_bytes = number_setting(consumer->client->rk, "queued.max.messages.kbytes") * 1024;
-    consumer->full_messages = number_setting(consumer->client->rk, "queued.min.messages");
+    consumer->run.full_bytes = number_setting(consumer->client->rk, "queued.max.messages.kbytes") * 1024;
+    consumer->run.full_messages = number_setting(consumer->client->rk, "queued.min.messages");
     rd_kafka_poll_set_consumer(consumer->client->rk);
+    consumer->messages = rd_kafka_queue_get_consumer(consumer->client->rk);
     status = join(consumer, settings->join_timeout_ms, error);
     /* Who asked to join and does not wait leaves: else the group shares with it until its session ends. It
      * takes up to 5 s where the group still keeps the request to join. */
@@ -285,9 +288,37 @@ static bool take(struct sl_kafka_consumer *consumer, struct sl_kafka_batch *batc
         return keep_for_later(consumer, sl_kafka_batch_untake(batch));
     *bytes_left -= weight < *bytes_left ? weight : *bytes_left;
     position->end = 0;
-    consumer->run_bytes += message->len;
-    consumer->run_messages++;
     return true;
+}
+
+static rd_kafka_message_t *receive(struct sl_kafka_consumer *consumer, int wait_ms)
+{
+    struct sl_fetch_run *run = &consumer->run;
+    if (sl_fetch_run_looks(run))
+        sl_fetch_run_look(run, rd_kafka_queue_length(consumer->messages));
+    rd_kafka_message_t *message = rd_kafka_consumer_poll(consumer->client->rk, wait_ms);
+    if (message && message->err) {
+        sl_fetch_run_take_other(run);
+    } else if (message) {
+        sl_fetch_run_take(run, message->len);
+        consumer->nudge_at_ms = 0;
+    }
+    return message;
+}
+
+static rd_kafka_message_t *await(struct sl_kafka_consumer *consumer, int wait_ms)
+{
+    int64_t until_ms = sl_mono_ms() + wait_ms;
+    while (consumer->nudge_at_ms && consumer->nudge_at_ms <= until_ms) {
+        int64_t left = consumer->nudge_at_ms - sl_mono_ms();
+        rd_kafka_message_t *message = receive(consumer, left > 0 ? (int)left : 0);
+        if (message)
+            return message;
+        if (consumer->nudge_at_ms && sl_mono_ms() >= consumer->nudge_at_ms)
+            sl_kafka_nudge(consumer);
+    }
+    int64_t left = until_ms - sl_mono_ms();
+    return receive(consumer, left > 0 ? (int)left : 0);
 }
 
 /* Fills the batch until it is complete, time is up, or nothing more is there. */
@@ -301,7 +332,11 @@ static sl_status fill(struct sl_kafka_consumer *consumer, struct sl_kafka_batch 
         rd_kafka_message_t *message = consumer->pending;
         consumer->pending = NULL;
         if (!message)
-            message = rd_kafka_consumer_poll(consumer->client->rk, wait);
+            message = receive(consumer, 0);
+        if (!message && wait) {
+            sl_kafka_ran_empty(consumer); /* before it waits: else it may do so for a fetcher that sleeps */
+            message = await(consumer, wait);
+        }
         if (consumer->rebalances != rebalances) {
             rebalances = consumer->rebalances;
             sl_kafka_batch_filter(batch, consumer);

@@ -4,6 +4,7 @@
 #ifndef SL_CONNECTORS_KAFKA_KAFKA_H
 #define SL_CONNECTORS_KAFKA_KAFKA_H
 
+#include "base/fetch_run.h"
 #include "client/connector.h"
 #include "wire/pauses.h"
 #include <librdkafka/rdkafka.h>
@@ -141,9 +142,12 @@ struct sl_kafka_consumer {
     /* What the application wants paused, and what librdkafka was told to. */
     struct sl_pauses pauses, told;
     rd_kafka_t *asker; /* for questions that must not wait behind a fetch; NULL until there is one */
-    /* What librdkafka lets wait before it stops fetching, and what was taken since nothing waited. */
     rd_kafka_topic_t *handle;
-    size_t full_bytes, full_messages, run_bytes, run_messages;
+    rd_kafka_queue_t *messages; /* all partitions' */
+    struct sl_fetch_run run;
+    /* When the fetcher is woken, in case it sleeps (sl_mono_ms; 0: not), and how long that is after it was
+     * woken before. */
+    int64_t nudge_at_ms, nudge_after_ms;
     /* Of all partitions that were ever this consumer's: leftovers.c. */
     struct sl_kafka_queue *queues;
     size_t queue_count;
@@ -161,6 +165,9 @@ bool sl_kafka_settled(const struct sl_kafka_consumer *consumer);
 sl_status sl_kafka_restart(struct sl_kafka_consumer *consumer, sl_error *error);
 /* Nothing waits any more: has librdkafka to be woken to fetch again? */
 void sl_kafka_ran_empty(struct sl_kafka_consumer *consumer);
+/* It fetches from elsewhere: the fetcher may have to be woken (nudge_at_ms). */
+void sl_kafka_moved(struct sl_kafka_consumer *consumer);
+void sl_kafka_nudge(struct sl_kafka_consumer *consumer); /* wakes it, and says when next */
 /* Commits the offsets in list; returns when Kafka has them. */
 sl_status sl_kafka_commit(struct sl_kafka_consumer *consumer, const rd_kafka_topic_partition_list_t *list,
                           int timeout_ms, sl_error *error);

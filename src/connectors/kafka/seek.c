@@ -40,6 +40,7 @@ sl_status sl_kafka_seek_one(struct sl_kafka_consumer *consumer, int32_t partitio
     pthread_mutex_unlock(&consumer->lock);
     if (consumer->pending && consumer->pending->partition == partition)
         sl_kafka_drop_pending(consumer);
+    sl_kafka_moved(consumer);
     return SL_OK;
 }
 
