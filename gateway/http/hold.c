@@ -93,11 +93,12 @@ void gw_hold_request_ended(struct gw_request *request, bool whole)
     if (!hold || request->waits_hold)
         return;
     request->hold = NULL;
-    bool given = whole && !request->held_back && request->status / 100 == 2;
-    if (given && !is_last(request))
-        request->peer->unproved = hold;
+    if (!whole || request->held_back || request->status / 100 != 2)
+        hold->over(hold, false);
+    else if (is_last(request))
+        hold->over(hold, true);
     else
-        hold->over(hold, given);
+        request->peer->unproved = hold;
 }
 
 void gw_hold_proved(struct gw_connection *connection, bool received)

@@ -50,7 +50,7 @@ class Token(TestCase):
 
     def test_token_of_a_realm(self):
         """Which is not signed (RFC 5849, 3.4.1.3.1)."""
-        header = streamlayer.oauth_header(self.url, self.key, self.secret).replace("OAuth ", 'OAuth realm="here", ')
+        header = streamlayer.oauth_header(self.url, self.key, self.secret).replace("OAuth ", 'OAuth Realm="here", ')
         self.check(self.platform.post(self.url, b'{"grantType":"client_credentials"}', token=None,
                                       headers={"Authorization": header, "Content-Type": "application/json"}))
 

@@ -3,7 +3,7 @@
 that none does is printed, unless equivalent-gateway.txt lists it with a reason: why nobody could, or "Noticed by FILE
 CASE: …", a test of tests/contract, tests/integration or (FILE: NAME_test.c) tests/unit, which is run with that mutant.
 
-gateway.py BUILD [--only FILE…] [--from NUMBER] [--sample N] [--list]
+gateway.py BUILD [--only FILE…] [--from NUMBER] [--named] [--sample N] [--list]
 
 BUILD is a build of the release. All mutants are in one program, `streamlayer up`, which reads in a file that it shares
 with this one which of them it is to be; so it need not be started anew for each. BUILD/mutation-gateway/matrix.tsv: for
@@ -133,6 +133,7 @@ def build_mutants(sources, build, jobs):
     tree = os.path.join(build, "mutation-gateway")
     shutil.rmtree(tree, ignore_errors=True)
     os.makedirs(tree + "/bin")
+    os.symlink(os.path.join(build, "lib"), tree + "/lib")  # the connectors
     header = tree + "/mutant.h"
     with open(header, "w", encoding="utf-8") as file:
         file.write("extern const volatile int *sl_mutant_at;\n#define sl_mutant (*sl_mutant_at)\n")
@@ -155,6 +156,8 @@ def build_mutants(sources, build, jobs):
         link = subprocess.run(["ninja", "-C", build, "-t", "commands", program], check=True, capture_output=True,
                               encoding="utf-8").stdout.strip().splitlines()[-1].split("&&")[1].strip()
         out = f"{tree}/bin/{os.path.basename(program)}"
+        for name in sources:  # an object that is named, and not in a library, would come first
+            link = re.sub(rf"\S*/{re.escape(name.removeprefix('src/'))}\.o(?= )", "", link)
         ours = " ".join([*(objects if "lib/libgateway.a" in link else library), tree + "/choice.o"])
         link = re.sub(rf"-o {program}(?= )", f"-o {out} {ours} -Wl,--allow-multiple-definition", link)
         subprocess.run(link, shell=True, check=True, cwd=build)
@@ -340,11 +343,14 @@ def main():
     options.add_argument("--only", nargs="+", default=[""])
     options.add_argument("--sample", type=int, default=1)
     options.add_argument("--from", type=int, default=0, dest="first", metavar="NUMBER")
+    options.add_argument("--named", action="store_true", help="only what the list says that a named test notices")
     options.add_argument("--list", action="store_true")
     given = options.parse_args()
     build = os.path.abspath(given.build)
     mutants, sources = plan_mutants()
-    chosen = [mutant for mutant in mutants[given.first:] if any(name in mutant.place for name in given.only)][::given.sample]
+    known = equivalents()
+    chosen = [mutant for mutant in mutants[given.first:] if any(name in mutant.place for name in given.only) and
+              (not given.named or NOTICED.match(known.get(mutant.key, "")))][::given.sample]
     if given.list:
         print("\n".join(f"{mutant.number}\t{mutant.place}\t{mutant.key}" for mutant in chosen))
         return 0
@@ -373,7 +379,6 @@ def main():
             results[mutant.number] = gateway.noticed(order_of(rows, mutant.place, hint), mutant.number)
             print(f"{mutant.place}\t{mutant.operator}\t{results[mutant.number] or 'NOT NOTICED'}", flush=True)
         survivors = [mutant for mutant in chosen if not results[mutant.number]]
-        known = equivalents()
         faults = unproven(survivors, known, gateway)
     finally:
         if gateway:
