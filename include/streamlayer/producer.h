@@ -11,6 +11,11 @@
  * twice. Past the window, through another gateway, or on a platform without our extensions it may be. Kafka's
  * own repeats are recognised: Direct Kafka's producer is idempotent.
  *
+ * That one ends when it has lost count of what the brokers have, as it may when one of them is restarted.
+ * Then the library makes another one, and warns in the log: messages under way are reported as failed
+ * (SL_UNAVAILABLE, retriable; the text says whether they may be written), and those sent later go their way.
+ * A producer that makes transactions is not replaced: its calls fail, fatally.
+ *
  * Payloads over SL_PAYLOAD_INLINE_MAX are stored as blobs, and the message carries the data handle. That
  * happens beside other messages; those with the same partition id wait for it, so their order holds.
  *
@@ -90,8 +95,9 @@ SL_API SL_MUST_CHECK sl_status sl_producer_create(sl_client *client, const char 
  * Queues one message; it is copied. When the queue is full, waits up to timeout_ms for room (0: not at all,
  * -1: for ever).
  *   Errors: SL_QUEUE_FULL, SL_TOO_LARGE, SL_INVALID_ARGUMENT, SL_CHECKSUM_MISMATCH, SL_UNSUPPORTED (the
- *   message has parts that the platform cannot take), SL_CLOSED, SL_OUT_OF_MEMORY. A message refused here is
- *   not reported to the delivery callback.
+ *   message has parts that the platform cannot take), SL_CLOSED, SL_OUT_OF_MEMORY; SL_UNAVAILABLE and
+ *   SL_FORBIDDEN, where Direct Kafka's producer has ended and there is no other one yet. A message refused
+ *   here is not reported to the delivery callback.
  *   Timestamps have limits, the layer's ttl back and an hour ahead: see sl_message_set_timestamp_ms.
  */
 SL_API SL_MUST_CHECK sl_status sl_producer_send(sl_producer *producer, const sl_message *message,

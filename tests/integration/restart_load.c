@@ -2,14 +2,17 @@
  * The load of the restart tests (restart_test.py): one producer and one consumer on a layer, and an account
  * of every message.
  *
- *   restart_load CONFIG HRN LAYER PRODUCER-CONNECTOR CONSUMER-CONNECTOR
+ *   restart_load CONFIG HRN LAYER PRODUCER-CONNECTOR CONSUMER-CONNECTOR [ENDS]
  *
  * Sends until standard input ends; then waits for all reports, and until every delivered message was
  * received. Writes a line "delivered N received N" whenever a hundred more were received, and at the end one
- * JSON object: sent, delivered, failed, received, lost (delivered, never received), again (received more than
+ * JSON object: sent, delivered, failed, ended (of the failed ones: librdkafka's producer ended, and the
+ * message may be written or not), received, lost (delivered, never received), again (received more than
  * once), disordered (a message whose first coming was before that of an earlier one of the same partition
- * id).
+ * id), ends (how often librdkafka's producer was made to end: ENDS times).
  */
+#include <dlfcn.h>
+#include <librdkafka/rdkafka.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -20,17 +23,54 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { MOST = 1000000, KEYS = 8, PAUSE_US = 1500, PATIENCE_MS = 150000 };
+enum { MOST = 1000000, KEYS = 8, PAUSE_US = 1500, PATIENCE_MS = 150000, END_EACH = 200 };
 
 struct account {
     pthread_mutex_t lock;
     unsigned char *delivered, *received; /* by message; how often */
-    size_t sent, delivered_count, failed_count, received_count, again, disordered;
+    size_t sent, delivered_count, failed_count, ended_count, received_count, again, disordered;
+    size_t ends, wanted_ends;
     long last[KEYS]; /* the highest number received of each partition id */
     char failure[SL_ERROR_TEXT_SIZE];
     atomic_bool stop;
     sl_consumer *consumer;
 };
+
+/* The plug-in's newest producer, which has not ended. */
+static struct {
+    pthread_mutex_t lock;
+    rd_kafka_t *newest;
+} producers = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+/* The plug-in's calls come here: the program exports it. */
+__attribute__((visibility("default"))) rd_kafka_t *rd_kafka_new(rd_kafka_type_t type, rd_kafka_conf_t *conf,
+                                                                char *errstr, size_t errstr_size)
+{
+    union {
+        void *found;
+        rd_kafka_t *(*call)(rd_kafka_type_t, rd_kafka_conf_t *, char *, size_t);
+    } librdkafkas = {dlsym(RTLD_NEXT, "rd_kafka_new")};
+    rd_kafka_t *made = librdkafkas.call(type, conf, errstr, errstr_size);
+    if (type == RD_KAFKA_PRODUCER) {
+        pthread_mutex_lock(&producers.lock);
+        producers.newest = made;
+        pthread_mutex_unlock(&producers.lock);
+    }
+    return made;
+}
+
+/* As when it has lost count of what the broker has. */
+static size_t end_producer(void)
+{
+    pthread_mutex_lock(&producers.lock);
+    size_t ended = producers.newest != NULL;
+    if (producers.newest)
+        rd_kafka_test_fatal_error(producers.newest, RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER,
+                                  "restart_load's");
+    producers.newest = NULL; /* it may be gone at any time */
+    pthread_mutex_unlock(&producers.lock);
+    return ended;
+}
 
 static void pause_us(long microseconds)
 {
@@ -59,8 +99,10 @@ static void on_delivery(void *opaque, void *message_opaque, const sl_delivery *d
         account->delivered[number]++;
         account->delivered_count++;
     } else {
+        const sl_error *error = sl_delivery_error(delivery);
         account->failed_count++;
-        snprintf(account->failure, sizeof account->failure, "%s", sl_delivery_error(delivery)->text);
+        account->ended_count += error->retriable && strstr(error->text, "the Kafka producer ended") != NULL;
+        snprintf(account->failure, sizeof account->failure, "%s", error->text);
     }
     pthread_mutex_unlock(&account->lock);
 }
@@ -127,6 +169,18 @@ static bool input_ended(void)
     return poll(&input, 1, 0) > 0 && read(STDIN_FILENO, &byte, 1) <= 0;
 }
 
+/* What is refused for now, as between two producers of librdkafka's, is sent again. */
+static void send_patiently(sl_producer *producer, const sl_message *message, size_t number)
+{
+    sl_error error = {0};
+    long long until = mono_ms() + PATIENCE_MS;
+    while (sl_producer_send(producer, message, (void *)(uintptr_t)number, PATIENCE_MS, &error)) {
+        if (!error.retriable || mono_ms() > until)
+            give_up("sending", &error);
+        pause_us(20000);
+    }
+}
+
 static void produce(struct account *account, sl_producer *producer)
 {
     sl_message *message = NULL;
@@ -141,9 +195,10 @@ static void produce(struct account *account, sl_producer *producer)
         if (sl_message_set_partition_id(message, key, strlen(key)) ||
             sl_message_set_payload(message, payload, sizeof payload))
             give_up("setting a message up", NULL);
-        if (sl_producer_send(producer, message, (void *)(uintptr_t)i, PATIENCE_MS, &error))
-            give_up("sending", &error);
+        send_patiently(producer, message, i);
         account->sent = i + 1;
+        if (i % END_EACH == END_EACH / 2 && account->ends < account->wanted_ends)
+            account->ends += end_producer();
         pause_us(PAUSE_US);
     }
     sl_message_destroy(&message);
@@ -163,11 +218,12 @@ static size_t count_lost(struct account *account)
 
 int main(int argc, char **argv)
 {
-    if (argc != 6) {
-        fputs("usage: restart_load CONFIG HRN LAYER PRODUCER CONSUMER\n", stderr);
+    if (argc != 6 && argc != 7) {
+        fputs("usage: restart_load CONFIG HRN LAYER PRODUCER CONSUMER [ENDS]\n", stderr);
         return 2;
     }
     struct account account = {.lock = PTHREAD_MUTEX_INITIALIZER};
+    account.wanted_ends = argc == 7 ? strtoul(argv[6], NULL, 10) : 0;
     account.delivered = calloc(MOST, 1);
     account.received = calloc(MOST, 1);
     for (size_t i = 0; i < KEYS; i++)
@@ -208,10 +264,10 @@ int main(int argc, char **argv)
     size_t lost = count_lost(&account);
     if (account.failed_count)
         fprintf(stderr, "a message was not delivered: %s\n", account.failure);
-    printf("{\"sent\":%zu,\"delivered\":%zu,\"failed\":%zu,\"received\":%zu,\"lost\":%zu,\"again\":%zu,"
-           "\"disordered\":%zu}\n",
-           account.sent, account.delivered_count, account.failed_count, account.received_count, lost,
-           account.again, account.disordered);
+    printf("{\"sent\":%zu,\"delivered\":%zu,\"failed\":%zu,\"ended\":%zu,\"received\":%zu,\"lost\":%zu,"
+           "\"again\":%zu,\"disordered\":%zu,\"ends\":%zu}\n",
+           account.sent, account.delivered_count, account.failed_count, account.ended_count,
+           account.received_count, lost, account.again, account.disordered, account.ends);
     sl_client_destroy(&client);
     sl_config_destroy(&config);
     free(account.delivered);

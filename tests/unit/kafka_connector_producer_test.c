@@ -1,5 +1,7 @@
 #include "support/cases.h"
 
+#include <sched.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -308,6 +310,296 @@ static void transactions_of_another_are_forbidden(void **state)
     assert_null(producer);
 }
 
+/* librdkafka's producer ends with the next batch that it sends. */
+static void let_it_end(struct kafka_mock *mock)
+{
+    rd_kafka_mock_push_request_errors(mock->cluster, PRODUCE, 1,
+                                      RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER);
+}
+
+/* As a sender that waits for room. */
+static sl_status send_patiently(struct kafka_mock *mock, void *producer, size_t number, const char *key)
+{
+    sl_status status;
+    while ((status = send_one(mock, producer, number, key)) == SL_QUEUE_FULL)
+        sched_yield();
+    return status;
+}
+
+static void assert_failed_by_end(struct kafka_mock *mock, size_t outcome, size_t number, const char *text)
+{
+    assert_int_equal(kafka_mock_number(mock, mock->outcome[outcome].ticket), number);
+    assert_int_equal(mock->outcome[outcome].status, SL_UNAVAILABLE);
+    assert_true(mock->outcome[outcome].retriable);
+    assert_non_null(strstr(mock->outcome[outcome].text, text));
+}
+
+#define IN_DOUBT "may be written or not"
+#define NOT_SENT "it is not written: send it again"
+
+static void one_that_ended_is_followed_by_another(void **state)
+{
+    struct kafka_mock *mock = *state;
+    void *producer = open_producer(mock, 20000);
+    assert_int_equal(send_one(mock, producer, 0, "key"), SL_OK);
+    kafka_mock_wait(mock, 1);
+    let_it_end(mock);
+    assert_int_equal(send_one(mock, producer, 1, "key"), SL_OK);
+    kafka_mock_wait(mock, 2);
+    assert_failed_by_end(mock, 1, 1, IN_DOUBT);
+    assert_non_null(strstr(mock->text, "sequence desynchronization")); /* librdkafka's own words */
+    for (size_t i = 2; i < 100; i++)
+        assert_int_equal(send_patiently(mock, producer, i, "key"), SL_OK);
+    kafka_mock_wait(mock, 100);
+    assert_non_null(strstr(mock->warning, "librdkafka's producer ended (OUT_OF_ORDER_SEQUENCE_NUMBER): "));
+    mock->connector->producer_close(producer);
+    assert_int_equal(mock->outcomes, 100);
+    for (size_t i = 2; i < 100; i++) {
+        assert_int_equal(kafka_mock_number(mock, mock->outcome[i].ticket), i);
+        assert_int_equal(mock->outcome[i].status, SL_OK);
+        assert_int_equal(mock->outcome[i].offset.offset, i - 1); /* what failed was not written by it */
+    }
+}
+
+/* Each message is a batch. */
+static void *open_single(struct kafka_mock *mock, const char *in_flight)
+{
+    const struct sl_property properties[] = {{"linger.ms", "0", NULL},
+                                             {"batch.num.messages", "1", NULL},
+                                             {"max.in.flight.requests.per.connection", in_flight, NULL}};
+    mock->target.properties = properties;
+    mock->target.property_count = sizeof properties / sizeof *properties;
+    void *producer = open_producer(mock, 20000);
+    mock->target.property_count = 0;
+    assert_int_equal(send_one(mock, producer, 0, "key"), SL_OK);
+    kafka_mock_wait(mock, 1);
+    return producer;
+}
+
+static void what_was_queued_when_it_ended_was_not_sent(void **state)
+{
+    struct kafka_mock *mock = *state;
+    void *producer = open_single(mock, "1");
+    rd_kafka_mock_broker_set_rtt(mock->cluster, 1, 1000);
+    let_it_end(mock);
+    for (size_t i = 1; i < 20; i++)
+        assert_int_equal(send_one(mock, producer, i, "key"), SL_OK);
+    kafka_mock_wait(mock, 20);
+    rd_kafka_mock_broker_set_rtt(mock->cluster, 1, 0);
+    assert_int_equal(send_patiently(mock, producer, 20, "key"), SL_OK);
+    kafka_mock_wait(mock, 21);
+    mock->connector->producer_close(producer);
+    assert_int_equal(mock->outcomes, 21);
+    bool seen[MOST_OUTCOMES] = {0};
+    int64_t written = 1;
+    for (size_t i = 1; i < 20; i++) {
+        size_t number = kafka_mock_number(mock, mock->outcome[i].ticket);
+        assert_false(seen[number]);
+        seen[number] = true;
+        /* librdkafka may send one more before it hears of the end. */
+        if (number > 1 && number < 19 && !mock->outcome[i].status)
+            written++;
+        else
+            assert_failed_by_end(mock, i, number, number == 1 ? IN_DOUBT : NOT_SENT);
+    }
+    assert_int_equal(mock->outcome[20].offset.offset, written); /* what was not sent was not written */
+}
+
+/* The broker's answer is waited for: it was written, and is not to be sent again. */
+static void what_was_in_flight_when_it_ended_is_told_by_its_answer(void **state)
+{
+    struct kafka_mock *mock = *state;
+    void *producer = open_single(mock, "5");
+    rd_kafka_mock_broker_set_rtt(mock->cluster, 1, 1000);
+    let_it_end(mock);
+    for (size_t i = 1; i < 5; i++)
+        assert_int_equal(send_one(mock, producer, i, "key"), SL_OK);
+    kafka_mock_wait(mock, 5);
+    assert_failed_by_end(mock, 1, 1, IN_DOUBT);
+    for (size_t i = 2; i < 5; i++) {
+        assert_int_equal(kafka_mock_number(mock, mock->outcome[i].ticket), i);
+        assert_int_equal(mock->outcome[i].status, SL_OK);
+        assert_int_equal(mock->outcome[i].offset.offset, i - 1);
+    }
+    mock->connector->producer_close(producer);
+    assert_int_equal(mock->outcomes, 5);
+}
+
+/* The second time there is a pause. */
+static void end_twice(struct kafka_mock *mock, void *producer)
+{
+    for (size_t i = 0; i < 2; i++) {
+        let_it_end(mock);
+        assert_int_equal(send_patiently(mock, producer, i, "key"), SL_OK);
+        kafka_mock_wait(mock, i + 1);
+    }
+}
+
+static void closing_does_not_wait_for_the_next_one(void **state)
+{
+    struct kafka_mock *mock = *state;
+    void *producer = open_producer(mock, 20000);
+    end_twice(mock, producer);
+    assert_int_equal(send_patiently(mock, producer, 2, "key"), SL_UNAVAILABLE);
+    mock->connector->producer_close(producer);
+    assert_int_equal(mock->outcomes, 2);
+}
+
+static void closing_reports_what_one_that_ends_leaves(void **state)
+{
+    struct kafka_mock *mock = *state;
+    void *producer = open_single(mock, "5");
+    rd_kafka_mock_broker_set_rtt(mock->cluster, 1, 500);
+    let_it_end(mock);
+    for (size_t i = 1; i < 20; i++)
+        assert_int_equal(send_one(mock, producer, i, "key"), SL_OK);
+    kafka_mock_wait(mock, 2); /* it ends: others are in flight, or reported just now */
+    mock->connector->producer_close(producer);
+    assert_int_equal(mock->outcomes, 20);
+}
+
+/* The next one ends at once, too: there is a pause, in which senders are told why and not made to wait. */
+static void one_that_ends_at_once_is_followed_after_a_pause(void **state)
+{
+    struct kafka_mock *mock = *state;
+    void *producer = open_producer(mock, 20000);
+    end_twice(mock, producer);
+    struct sl_message message = {0};
+    sl_message_reset(&message);
+    sl_error error = {0};
+    void *ticket = kafka_mock_ticket(mock, 2);
+    while (mock->connector->producer_send(producer, &message, ticket, &error) == SL_QUEUE_FULL)
+        sched_yield();
+    assert_int_equal(error.status, SL_UNAVAILABLE);
+    assert_true(error.retriable);
+    assert_false(error.fatal);
+    assert_non_null(strstr(error.text, "the next one is made after 1 s"));
+    struct sl_buffer json;
+    sl_buffer_init(&json, 1 << 20);
+    assert_true(mock->connector->producer_statistics(producer, &json)); /* of nothing, and that goes */
+    sl_buffer_free(&json);
+    while (mock->connector->producer_send(producer, &message, ticket, &error))
+        sched_yield();
+    kafka_mock_wait(mock, 3);
+    assert_int_equal(mock->outcome[2].status, SL_OK);
+    mock->connector->producer_close(producer);
+    assert_int_equal(mock->outcomes, 3);
+}
+
+/* Where Kafka forbids it, the next one would fare no better until that is granted. */
+static void one_that_is_forbidden_says_so_until_it_is_granted(void **state)
+{
+    struct kafka_mock *mock = *state;
+    void *producer = open_producer(mock, 20000);
+    assert_int_equal(send_one(mock, producer, 0, "key"), SL_OK);
+    kafka_mock_wait(mock, 1);
+    rd_kafka_mock_push_request_errors(mock->cluster, INIT_PRODUCER_ID, 1,
+                                      RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED);
+    let_it_end(mock);
+    struct sl_message message = {0};
+    sl_message_reset(&message);
+    sl_error error = {0};
+    sl_status status;
+    size_t sent = 1;
+    do {
+        status = mock->connector->producer_send(producer, &message, kafka_mock_ticket(mock, sent), &error);
+        if (!status)
+            kafka_mock_wait(mock, ++sent);
+    } while (!status || status == SL_QUEUE_FULL);
+    assert_int_equal(status, SL_FORBIDDEN);
+    assert_false(error.retriable || error.fatal);
+    assert_non_null(strstr(error.text, "lacks the right write on catalog hrn:here:data::local:cat"));
+    assert_int_equal(mock->outcome[1].status, SL_UNAVAILABLE);
+    for (size_t i = 2; i < sent; i++)
+        assert_int_equal(mock->outcome[i].status, SL_FORBIDDEN);
+    while (mock->connector->producer_send(producer, &message, kafka_mock_ticket(mock, sent), &error))
+        sched_yield();
+    kafka_mock_wait(mock, sent + 1);
+    assert_int_equal(mock->outcome[sent].status, SL_OK);
+    mock->connector->producer_close(producer);
+    assert_int_equal(mock->outcomes, sent + 1);
+}
+
+enum { SENDERS = 4, EACH = 40 };
+
+static atomic_int ends;
+
+static void count_end(struct kafka_mock *mock, const char *text)
+{
+    (void)mock;
+    ends += strstr(text, "another one takes its place") != NULL;
+}
+
+struct sender {
+    struct kafka_mock *mock;
+    void *producer;
+    size_t first; /* its messages' numbers */
+};
+
+static void *send_many(void *opaque)
+{
+    struct sender *sender = opaque;
+    for (size_t i = 0; i < EACH; i++) {
+        if (i % (EACH / 2) == EACH / 4 && sender->first == 1)
+            let_it_end(sender->mock);
+        while (send_one(sender->mock, sender->producer, sender->first + i, "key"))
+            sched_yield();
+    }
+    return NULL;
+}
+
+static void senders_of_one_that_ends_lose_no_report(void **state)
+{
+    struct kafka_mock *mock = *state;
+    mock->on_told = count_end;
+    void *producer = open_single(mock, "1");
+    pthread_t threads[SENDERS];
+    struct sender senders[SENDERS];
+    for (size_t i = 0; i < SENDERS; i++) {
+        senders[i] = (struct sender){mock, producer, 1 + i * EACH};
+        assert_int_equal(pthread_create(&threads[i], NULL, send_many, &senders[i]), 0);
+    }
+    for (size_t i = 0; i < SENDERS; i++)
+        pthread_join(threads[i], NULL);
+    kafka_mock_wait(mock, 1 + SENDERS * EACH);
+    mock->connector->producer_close(producer);
+    assert_int_equal(mock->outcomes, 1 + SENDERS * EACH);
+    assert_true(ends > 0);
+    bool seen[MOST_OUTCOMES] = {0};
+    for (size_t i = 0; i < mock->outcomes; i++) {
+        size_t number = kafka_mock_number(mock, mock->outcome[i].ticket);
+        assert_false(seen[number]);
+        seen[number] = true;
+    }
+}
+
+/* The transaction is lost, and only the application knows where to begin again. */
+static void one_that_makes_transactions_stays_ended(void **state)
+{
+    struct kafka_mock *mock = *state;
+    const struct sl_producer_settings settings = {20000, 1000, 8 << 20, 0, "name"};
+    struct sl_host host = kafka_mock_host(mock);
+    void *producer = NULL;
+    sl_error error = {0};
+    if (mock->connector->producer_open(&host, &mock->target, &settings, &producer, &error) ||
+        mock->connector->producer_begin(producer, &error))
+        fail_msg("%s", error.text);
+    rd_kafka_mock_push_request_errors(mock->cluster, PRODUCE, 1, RD_KAFKA_RESP_ERR_INVALID_PRODUCER_EPOCH);
+    assert_int_equal(send_one(mock, producer, 0, "key"), SL_OK);
+    kafka_mock_wait(mock, 1);
+    struct sl_message message = {0};
+    sl_message_reset(&message);
+    for (int i = 0; i < 3; i++) {
+        memset(&error, 0, sizeof error);
+        assert_int_equal(
+            mock->connector->producer_send(producer, &message, kafka_mock_ticket(mock, 1), &error), SL_KAFKA);
+        assert_true(error.fatal);
+        assert_non_null(strstr(error.text, "the producer cannot go on"));
+    }
+    mock->connector->producer_close(producer);
+    assert_int_equal(mock->outcomes, 1);
+}
+
 /* clang-format off */
 CASES_MAIN(
     cmocka_unit_test_setup_teardown(what_was_just_granted_is_asked_for_again, kafka_mock_setup, kafka_mock_teardown),
@@ -323,4 +615,13 @@ CASES_MAIN(
     cmocka_unit_test_setup_teardown(a_plain_message_is_key_and_value, kafka_mock_setup, kafka_mock_teardown),
     cmocka_unit_test_setup_teardown(statistics_are_librdkafkas_where_they_are_wanted, kafka_mock_setup, kafka_mock_teardown),
     cmocka_unit_test_setup_teardown(a_message_over_the_limit_is_refused_and_not_reported, kafka_mock_setup, kafka_mock_teardown),
-    cmocka_unit_test_setup_teardown(a_topic_that_may_not_be_read_is_told_at_opening, kafka_mock_setup, kafka_mock_teardown))
+    cmocka_unit_test_setup_teardown(a_topic_that_may_not_be_read_is_told_at_opening, kafka_mock_setup, kafka_mock_teardown),
+    cmocka_unit_test_setup_teardown(one_that_ended_is_followed_by_another, kafka_mock_setup, kafka_mock_teardown),
+    cmocka_unit_test_setup_teardown(what_was_queued_when_it_ended_was_not_sent, kafka_mock_setup, kafka_mock_teardown),
+    cmocka_unit_test_setup_teardown(what_was_in_flight_when_it_ended_is_told_by_its_answer, kafka_mock_setup, kafka_mock_teardown),
+    cmocka_unit_test_setup_teardown(closing_does_not_wait_for_the_next_one, kafka_mock_setup, kafka_mock_teardown),
+    cmocka_unit_test_setup_teardown(closing_reports_what_one_that_ends_leaves, kafka_mock_setup, kafka_mock_teardown),
+    cmocka_unit_test_setup_teardown(one_that_ends_at_once_is_followed_after_a_pause, kafka_mock_setup, kafka_mock_teardown),
+    cmocka_unit_test_setup_teardown(one_that_is_forbidden_says_so_until_it_is_granted, kafka_mock_setup, kafka_mock_teardown),
+    cmocka_unit_test_setup_teardown(senders_of_one_that_ends_lose_no_report, kafka_mock_setup, kafka_mock_teardown),
+    cmocka_unit_test_setup_teardown(one_that_makes_transactions_stays_ended, kafka_mock_setup, kafka_mock_teardown))

@@ -28,6 +28,9 @@ static void on_delivered(void *opaque, const struct sl_outcome *outcome)
     if (mock->outcomes < MOST_OUTCOMES) {
         mock->outcome[mock->outcomes].ticket = opaque;
         mock->outcome[mock->outcomes].status = outcome->error ? outcome->error->status : SL_OK;
+        mock->outcome[mock->outcomes].retriable = outcome->error && outcome->error->retriable;
+        snprintf(mock->outcome[mock->outcomes].text, sizeof mock->outcome->text, "%.199s",
+                 outcome->error ? outcome->error->text : "");
         mock->outcome[mock->outcomes].offset = outcome->offset;
     }
     if (outcome->error)

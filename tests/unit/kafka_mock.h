@@ -23,6 +23,8 @@ struct kafka_mock {
     struct {
         void *ticket;
         sl_status status;
+        bool retriable;
+        char text[200]; /* the error's, cut */
         sl_offset offset;
     } outcome[MOST_OUTCOMES];
     int revocations, assignments;

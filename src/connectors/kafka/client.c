@@ -125,13 +125,12 @@ static void client_free(struct sl_kafka_client *client)
     free(client);
 }
 
-sl_status sl_kafka_client_create(const struct sl_host *host, const struct sl_target *target,
-                                 rd_kafka_type_t type, rd_kafka_conf_t *conf, void *owner,
-                                 struct sl_kafka_client **client, sl_error *error)
+/* like: what it is to have of host, brokers, right and owner. conf is taken in any case. */
+static sl_status make(const struct sl_kafka_client *like, rd_kafka_type_t type, rd_kafka_conf_t *conf,
+                      struct sl_kafka_client **client, sl_error *error)
 {
     struct sl_kafka_client *made = calloc(1, sizeof *made);
-    char *brokers = sl_strdup(target->endpoint->brokers);
-    char *right = sl_printf("%s on catalog %s", type == RD_KAFKA_PRODUCER ? "write" : "read", target->hrn);
+    char *brokers = sl_strdup(like->brokers), *right = sl_strdup(like->right);
     if (!made || !brokers || !right) {
         free(made);
         free(brokers);
@@ -141,8 +140,8 @@ sl_status sl_kafka_client_create(const struct sl_host *host, const struct sl_tar
     }
     made->brokers = brokers;
     made->right = right;
-    made->owner = owner;
-    made->host = *host;
+    made->owner = like->owner;
+    made->host = like->host;
     atomic_init(&made->references, 1);
     atomic_init(&made->ended, false);
     pthread_mutex_init(&made->lock, NULL);
@@ -171,6 +170,29 @@ sl_status sl_kafka_client_create(const struct sl_host *host, const struct sl_tar
     }
     *client = made;
     return SL_OK;
+}
+
+sl_status sl_kafka_client_create(const struct sl_host *host, const struct sl_target *target,
+                                 rd_kafka_type_t type, rd_kafka_conf_t *conf, void *owner,
+                                 struct sl_kafka_client **client, sl_error *error)
+{
+    char *right = sl_printf("%s on catalog %s", type == RD_KAFKA_PRODUCER ? "write" : "read", target->hrn);
+    if (!right) {
+        rd_kafka_conf_destroy(conf);
+        return sl_error_oom(error);
+    }
+    const struct sl_kafka_client like = {
+        .host = *host, .owner = owner, .brokers = target->endpoint->brokers, .right = right};
+    sl_status status = make(&like, type, conf, client, error);
+    free(right);
+    return status;
+}
+
+sl_status sl_kafka_client_again(const struct sl_kafka_client *client, struct sl_kafka_client **again,
+                                sl_error *error)
+{
+    return make(client, rd_kafka_type(client->rk), rd_kafka_conf_dup(rd_kafka_conf(client->rk)), again,
+                error);
 }
 
 struct sl_kafka_client *sl_kafka_client_link(struct sl_kafka_client *client)

@@ -51,6 +51,9 @@ struct sl_kafka_client {
 sl_status sl_kafka_client_create(const struct sl_host *host, const struct sl_target *target,
                                  rd_kafka_type_t type, rd_kafka_conf_t *conf, void *owner,
                                  struct sl_kafka_client **client, sl_error *error);
+/* One more of the same settings, for one that has ended. */
+sl_status sl_kafka_client_again(const struct sl_kafka_client *client, struct sl_kafka_client **again,
+                                sl_error *error);
 struct sl_kafka_client *sl_kafka_client_link(struct sl_kafka_client *client);
 /* The last one destroys the handle. */
 void sl_kafka_client_unlink(struct sl_kafka_client *client);
@@ -230,6 +233,7 @@ sl_status sl_kafka_producer_send(void *producer, const struct sl_message *messag
                                  sl_error *error);
 /* Frees messages that are reported, until librdkafka has none left or time is up. */
 void sl_kafka_producer_empty(void *producer, int64_t deadline_ms);
+/* Of one that makes transactions: others' changes when librdkafka's producer ends. */
 struct sl_kafka_client *sl_kafka_producer_client(const void *producer);
 bool sl_kafka_producer_statistics(void *producer, struct sl_buffer *json);
 void sl_kafka_producer_close(void *producer);
