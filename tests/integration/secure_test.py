@@ -8,6 +8,7 @@ import threading
 import kafka
 import streamlayer
 from accounts import Accounts
+from restart_test import Load
 from streamlayer import TestCase, wait_for
 
 CONNECTORS = ("kafka", "http")
@@ -250,6 +251,18 @@ class Revoked(Secured):
     def written(self, hrn):
         answer = self.platform.get(f"{self.platform.base('stream', 'v2', hrn)}/layers/layer/statistics").json()
         return sum(partition["end"] for partition in answer["partitions"])
+
+
+class Ended(Secured):
+    def test_secure_producer_that_ended_is_followed_by_another(self):
+        """What takes its place has its certificates and tokens, too."""
+        hrn = self.platform.catalog()
+        self.addCleanup(self.platform.delete, f"/config/v1/catalogs/{hrn}")
+        self.platform.layer(hrn, "layer")
+        load = Load(self.platform, hrn, ("kafka", "kafka"), ends=2)
+        self.addCleanup(load.kill)
+        load.goes_on(500)
+        self.assertEqual(load.settled(self)["ends"], 2)
 
 
 class Drift(Secured):
