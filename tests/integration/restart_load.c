@@ -11,8 +11,8 @@
  * once), disordered (a message whose first coming was before that of an earlier one of the same partition
  * id), ends (how often librdkafka's producer was made to end: ENDS times).
  */
-#include <dlfcn.h>
-#include <librdkafka/rdkafka.h>
+#include "support/ending.h"
+
 #include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -35,42 +35,6 @@ struct account {
     atomic_bool stop;
     sl_consumer *consumer;
 };
-
-/* The plug-in's newest producer, which has not ended. */
-static struct {
-    pthread_mutex_t lock;
-    rd_kafka_t *newest;
-} producers = {.lock = PTHREAD_MUTEX_INITIALIZER};
-
-/* The plug-in's calls come here: the program exports it. */
-__attribute__((visibility("default"))) rd_kafka_t *rd_kafka_new(rd_kafka_type_t type, rd_kafka_conf_t *conf,
-                                                                char *errstr, size_t errstr_size)
-{
-    union {
-        void *found;
-        rd_kafka_t *(*call)(rd_kafka_type_t, rd_kafka_conf_t *, char *, size_t);
-    } librdkafkas = {dlsym(RTLD_NEXT, "rd_kafka_new")};
-    rd_kafka_t *made = librdkafkas.call(type, conf, errstr, errstr_size);
-    if (type == RD_KAFKA_PRODUCER) {
-        pthread_mutex_lock(&producers.lock);
-        producers.newest = made;
-        pthread_mutex_unlock(&producers.lock);
-    }
-    return made;
-}
-
-/* As when it has lost count of what the broker has. */
-static size_t end_producer(void)
-{
-    pthread_mutex_lock(&producers.lock);
-    size_t ended = producers.newest != NULL;
-    if (producers.newest)
-        rd_kafka_test_fatal_error(producers.newest, RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER,
-                                  "restart_load's");
-    producers.newest = NULL; /* it may be gone at any time */
-    pthread_mutex_unlock(&producers.lock);
-    return ended;
-}
 
 static void pause_us(long microseconds)
 {
@@ -198,7 +162,7 @@ static void produce(struct account *account, sl_producer *producer)
         send_patiently(producer, message, i);
         account->sent = i + 1;
         if (i % END_EACH == END_EACH / 2 && account->ends < account->wanted_ends)
-            account->ends += end_producer();
+            account->ends += end_kafka_producer();
         pause_us(PAUSE_US);
     }
     sl_message_destroy(&message);

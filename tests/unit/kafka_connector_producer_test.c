@@ -7,18 +7,24 @@
 #include <time.h>
 
 #include "kafka_mock.h"
+#include "support/ending.h"
 
 enum { PRODUCE = 0, INIT_PRODUCER_ID = 22 }; /* Kafka's numbers of requests */
 
-static void *open_producer(struct kafka_mock *mock, int delivery_timeout_ms)
+static void *open_telling(struct kafka_mock *mock, int delivery_timeout_ms, int statistics_ms)
 {
-    const struct sl_producer_settings settings = {delivery_timeout_ms, 1000, 8 << 20, 0, NULL};
+    const struct sl_producer_settings settings = {delivery_timeout_ms, 1000, 8 << 20, statistics_ms, NULL};
     struct sl_host host = kafka_mock_host(mock);
     void *producer = NULL;
     sl_error error = {0};
     if (mock->connector->producer_open(&host, &mock->target, &settings, &producer, &error))
         fail_msg("%s", error.text);
     return producer;
+}
+
+static void *open_producer(struct kafka_mock *mock, int delivery_timeout_ms)
+{
+    return open_telling(mock, delivery_timeout_ms, 0);
 }
 
 static sl_status send_one(struct kafka_mock *mock, void *producer, size_t number, const char *key)
@@ -212,13 +218,13 @@ static void a_plain_message_is_key_and_value(void **state)
     rd_kafka_destroy(rk);
 }
 
-static bool has_statistics(struct kafka_mock *mock, void *producer)
+static bool has_statistics(struct kafka_mock *mock, void *producer, const char *member)
 {
     struct sl_buffer json;
     sl_buffer_init(&json, 1 << 20);
     assert_true(mock->connector->producer_statistics(producer, &json));
-    bool has = strstr(json.data, "\"brokers\"") != NULL;
-    assert_true(has || !strcmp(json.data, "{}"));
+    bool has = strstr(json.data, member) != NULL;
+    assert_true(strstr(json.data, "\"brokers\"") || !strcmp(json.data, "{}"));
     sl_buffer_free(&json);
     return has;
 }
@@ -226,13 +232,8 @@ static bool has_statistics(struct kafka_mock *mock, void *producer)
 static void statistics_are_librdkafkas_where_they_are_wanted(void **state)
 {
     struct kafka_mock *mock = *state;
-    struct sl_producer_settings settings = {1000, 1000, 8 << 20, 100, NULL};
-    struct sl_host host = kafka_mock_host(mock);
-    void *producer = NULL;
-    sl_error error = {0};
-    assert_int_equal(mock->connector->producer_open(&host, &mock->target, &settings, &producer, &error),
-                     SL_OK);
-    while (!has_statistics(mock, producer))
+    void *producer = open_telling(mock, 1000, 100);
+    while (!has_statistics(mock, producer, "\"brokers\""))
         nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
     mock->connector->producer_close(producer);
 }
@@ -369,7 +370,7 @@ static void *open_single(struct kafka_mock *mock, const char *in_flight)
                                              {"max.in.flight.requests.per.connection", in_flight, NULL}};
     mock->target.properties = properties;
     mock->target.property_count = sizeof properties / sizeof *properties;
-    void *producer = open_producer(mock, 20000);
+    void *producer = open_telling(mock, 20000, 100);
     mock->target.property_count = 0;
     assert_int_equal(send_one(mock, producer, 0, "key"), SL_OK);
     kafka_mock_wait(mock, 1);
@@ -423,6 +424,28 @@ static void what_was_in_flight_when_it_ended_is_told_by_its_answer(void **state)
     }
     mock->connector->producer_close(producer);
     assert_int_equal(mock->outcomes, 5);
+}
+
+/* Where the broker does not answer, that cannot be waited for: it may be written. */
+static void what_is_not_answered_when_it_ends_is_in_doubt(void **state)
+{
+    struct kafka_mock *mock = *state;
+    void *producer = open_single(mock, "5");
+    rd_kafka_mock_broker_set_rtt(mock->cluster, 1, 15000);
+    for (size_t i = 1; i < 5; i++)
+        assert_int_equal(send_one(mock, producer, i, "key"), SL_OK);
+    while (!has_statistics(mock, producer, "\"waitresp_msg_cnt\":4"))
+        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+    assert_true(end_kafka_producer());
+    kafka_mock_wait(mock, 5);
+    rd_kafka_mock_broker_set_rtt(mock->cluster, 1, 0);
+    assert_int_equal(send_patiently(mock, producer, 5, "key"), SL_OK);
+    kafka_mock_wait(mock, 6);
+    mock->connector->producer_close(producer);
+    assert_int_equal(mock->outcomes, 6);
+    for (size_t i = 1; i < 5; i++)
+        assert_failed_by_end(mock, i, i, IN_DOUBT);
+    assert_int_equal(mock->outcome[5].status, SL_OK);
 }
 
 /* The second time there is a pause. */
@@ -619,6 +642,7 @@ CASES_MAIN(
     cmocka_unit_test_setup_teardown(one_that_ended_is_followed_by_another, kafka_mock_setup, kafka_mock_teardown),
     cmocka_unit_test_setup_teardown(what_was_queued_when_it_ended_was_not_sent, kafka_mock_setup, kafka_mock_teardown),
     cmocka_unit_test_setup_teardown(what_was_in_flight_when_it_ended_is_told_by_its_answer, kafka_mock_setup, kafka_mock_teardown),
+    cmocka_unit_test_setup_teardown(what_is_not_answered_when_it_ends_is_in_doubt, kafka_mock_setup, kafka_mock_teardown),
     cmocka_unit_test_setup_teardown(closing_does_not_wait_for_the_next_one, kafka_mock_setup, kafka_mock_teardown),
     cmocka_unit_test_setup_teardown(closing_reports_what_one_that_ends_leaves, kafka_mock_setup, kafka_mock_teardown),
     cmocka_unit_test_setup_teardown(one_that_ends_at_once_is_followed_after_a_pause, kafka_mock_setup, kafka_mock_teardown),
