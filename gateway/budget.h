@@ -27,6 +27,9 @@ void gw_budget_destroy(struct gw_budget **budget);
 /* From now on; what is counted above it is refused nothing, and makes no room. */
 void gw_budget_set_max(struct gw_budget *budget, size_t max);
 
+/* What is said where it does not fit. */
+#define GW_BUDGET_FULL "too many bytes are in flight (streamlayer.gateway.limits.bytes-in-flight)"
+
 /* False: it does not fit, and nothing is counted. */
 bool gw_budget_take(struct gw_budget *budget, size_t bytes);
 unsigned long long gw_budget_refused(const struct gw_budget *budget); /* so often */

@@ -122,7 +122,7 @@ static void put_begin(struct gw_request *request)
         return;
     put->upload = gw_upload_begin(request, layer, put_changed, put);
     if (!put->upload)
-        gw_respond_error(request, 503, "overloaded", "too many bytes are in flight",
+        gw_respond_error(request, 503, "overloaded", GW_BUDGET_FULL,
                          "send again after the time that Retry-After gives");
 }
 

@@ -337,7 +337,7 @@ static void upload_changed(void *owner, enum gw_upload_state state);
 static bool start_upload(struct single *single)
 {
     single->upload = gw_upload_begin(single->request, single->layer, upload_changed, single);
-    return single->upload || refuse(single, 503, "overloaded", "too many bytes are in flight",
+    return single->upload || refuse(single, 503, "overloaded", GW_BUDGET_FULL,
                                     "send again after the time that Retry-After gives");
 }
 
@@ -429,8 +429,7 @@ static size_t data(struct gw_request *request, const char *piece, size_t size)
             return take_large(single, piece, size);
         }
     } else if (!gw_budget_take(single->gateway->budget, size)) {
-        refuse(single, 503, "overloaded", "too many bytes are in flight",
-               "send again after the time that Retry-After gives");
+        refuse(single, 503, "overloaded", GW_BUDGET_FULL, "send again after the time that Retry-After gives");
     } else {
         single->reserved += size;
         if (!sl_buffer_append(&single->body, piece, size))

@@ -521,7 +521,7 @@ static enum sl_decoded take_record(struct batch *batch, struct sl_arena *arena, 
         if (batch->count >= batch->max) {
             stop(batch, 413, "too-many-records", "the batch has more records than the gateway takes at once");
         } else if (!reserve_result(batch)) {
-            stop(batch, 503, "overloaded", "too many bytes are in flight");
+            stop(batch, 503, "overloaded", GW_BUDGET_FULL);
         } else if (!write_record(batch)) {
             *full = true;
             *used = 0;
@@ -540,7 +540,7 @@ static void keep_partial(struct batch *batch, const char *data, size_t size)
     if (batch->partial.size + size > RECORD_MAX) {
         stop(batch, 413, "message-too-large", "a record is larger than 3 MiB with all its parts");
     } else if (!gw_budget_take(batch->gateway->budget, size)) {
-        stop(batch, 503, "overloaded", "too many bytes are in flight");
+        stop(batch, 503, "overloaded", GW_BUDGET_FULL);
     } else {
         batch->reserved += size;
         if (!sl_buffer_append(&batch->partial, data, size))

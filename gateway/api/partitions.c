@@ -237,7 +237,7 @@ static bool make_room(struct gw_request *request, int64_t max, size_t *room)
         return false;
     }
     if (!gw_budget_take(gateway->budget, values * VALUE_BYTES)) {
-        gw_respond_error(request, 503, "overloaded", "too many bytes are in flight",
+        gw_respond_error(request, 503, "overloaded", GW_BUDGET_FULL,
                          "send again after the time that Retry-After gives");
         return false;
     }
@@ -293,7 +293,7 @@ struct gw_partitions *gw_partitions_read(struct gw_request *request, struct gw_l
     struct reading reading = {.owner = gw_request_blob_owner(request, layer),
                               .partitions = gw_partitions_new(gateway, layer, bytes)};
     if (!reading.partitions) {
-        gw_respond_error(request, 503, "overloaded", "too many bytes are in flight",
+        gw_respond_error(request, 503, "overloaded", GW_BUDGET_FULL,
                          "send again after the time that Retry-After gives");
     } else if (!read_all(&reading, list)) {
         gw_respond_error(request, reading.http, reading.code, reading.text,

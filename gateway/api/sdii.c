@@ -61,7 +61,7 @@ static bool out_of_memory(const struct sdii *sdii)
 
 static bool overloaded(const struct sdii *sdii)
 {
-    gw_respond_error(sdii->request, 503, "overloaded", "too many bytes are in flight",
+    gw_respond_error(sdii->request, 503, "overloaded", GW_BUDGET_FULL,
                      "send again after the time that Retry-After gives");
     return false;
 }

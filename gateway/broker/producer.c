@@ -631,7 +631,7 @@ sl_status gw_broker_write(struct gw_broker *broker, struct gw_loop *loop, const 
     size_t before = write->counted, more = before < size ? size - before : 0;
     if (!gw_budget_take(broker->budget, more)) {
         atomic_fetch_add_explicit(&broker->queue_full, 1, memory_order_relaxed);
-        return sl_error_set_retriable(error, SL_QUEUE_FULL, "too many bytes are in flight");
+        return sl_error_set_retriable(error, SL_QUEUE_FULL, GW_BUDGET_FULL);
     }
     write->counted = before + more;
     sl_status status = write_counted(broker, loop, topic, message, write, error);

@@ -397,7 +397,7 @@ static bool begin(struct gw_request *request, const char *method, const char *ve
 
 static void overloaded(struct gw_request *request)
 {
-    gw_respond_error(request, 503, "overloaded", "too many bytes are in flight",
+    gw_respond_error(request, 503, "overloaded", GW_BUDGET_FULL,
                      "send again after the time that Retry-After gives");
 }
 

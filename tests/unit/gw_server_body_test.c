@@ -59,6 +59,7 @@ static void bytes_in_flight_are_bounded(void **state)
     assert_int_equal(answer.status, 503);
     assert_non_null(strstr(answer.text, "\r\nRetry-After: 1\r\n"));
     assert_non_null(strstr(answer.body, "\"code\":\"overloaded\""));
+    assert_non_null(strstr(answer.body, "streamlayer.gateway.limits.bytes-in-flight"));
     client_write(first, half + head, 100);
     client_read(first, &answer, true);
     assert_int_equal(answer.status, 200);
