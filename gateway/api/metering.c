@@ -248,6 +248,7 @@ bool gw_meter_begin(struct gw_request *request, struct gw_layer *layer)
     if (!layer->marketplace || counted == GW_COUNTED_NOT || gw_request_held(request))
         return true;
     if (!gw_ledger_available(gateway->ledger, why)) {
+        gw_ledger_count_refused(gateway->ledger);
         gw_respond_uncounted(request, why);
         return false;
     }

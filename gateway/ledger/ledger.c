@@ -23,8 +23,15 @@ static void ignore_done(struct gw_ledger_entry *entry)
     (void)entry;
 }
 
+void gw_ledger_count_refused(struct gw_ledger *ledger)
+{
+    atomic_fetch_add_explicit(&ledger->refused, 1, memory_order_relaxed);
+}
+
 void gw_ledger_tell(struct gw_ledger_entry *entry, sl_status status)
 {
+    if (status && !entry->lazy)
+        gw_ledger_count_refused(entry->ledger);
     sl_buffer_free(&entry->text);
     free(entry->opened);
     entry->opened = NULL;
@@ -132,8 +139,6 @@ void gw_ledger_refuse(struct gw_ledger *ledger, struct gw_ledger_entry *entry, s
 {
     if (entry->lazy && status != SL_CHECKSUM_MISMATCH && keep(ledger, entry))
         return;
-    if (!entry->lazy)
-        atomic_fetch_add_explicit(&ledger->refused, 1, memory_order_relaxed);
     gw_ledger_tell(entry, status);
 }
 

@@ -153,6 +153,9 @@ void gw_ledger_close(struct gw_ledger **out); /* NULL-safe */
 #define GW_LEDGER_WHY 300
 bool gw_ledger_available(struct gw_ledger *ledger, char why[GW_LEDGER_WHY]);
 
+/* A request was refused since it is not available, and submits nothing. Any thread, does not block. */
+void gw_ledger_count_refused(struct gw_ledger *ledger);
+
 /* Queues the entry; those of one thread are written in their order. Any thread, does not block. */
 void gw_ledger_submit(struct gw_ledger *ledger, struct gw_ledger_entry *entry);
 

@@ -195,8 +195,6 @@ static void event_done(struct gw_ledger_log *log, struct gw_ledger_entry *entry,
                  entry->application, log->topic, entry->lazy ? "in no bill" : "refused");
     if (!entry->status)
         gw_ledger_count_written(ledger, entry);
-    else
-        atomic_fetch_add_explicit(&ledger->refused, 1, memory_order_relaxed);
     gw_ledger_tell(entry, entry->status);
 }
 
@@ -259,10 +257,8 @@ void gw_ledger_log_submit(struct gw_ledger_log *log, struct gw_ledger_entry *ent
         send_list(log, list = take_kept(log));
     pthread_mutex_unlock(&log->lock);
     sent(log, list);
-    if (refused) {
-        atomic_fetch_add_explicit(&log->ledger->refused, 1, memory_order_relaxed);
+    if (refused)
         gw_ledger_tell(entry, SL_UNAVAILABLE);
-    }
 }
 
 sl_status gw_topic_begin_writing(struct gw_ledger_log *log, int partitions, sl_error *error)

@@ -656,6 +656,7 @@ class Ledger(TestCase):
             answer = gateway.get(subscription.url("partitions") + "?maxWaitMs=20000")
             self.assertEqual((answer.status, answer.json()["code"]), (503, "ledger-unavailable"), answer.text)
             self.refuses(gateway, hrn, subscription)
+            self.assertIn("streamlayer_ledger_refused_total 4", gateway.get("/metrics").text.splitlines())
             answer = gateway.post(f"{gateway.base('ingest', 'v1', other)}/layers/data", b"x",
                                   headers={"Content-Type": "application/octet-stream"})
             self.assertEqual(answer.status, 200, answer.text)
