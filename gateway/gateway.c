@@ -7,6 +7,7 @@
 #include "config/settings.h"
 #include "gateway/access_log.h"
 #include "gateway/api/failures.h"
+#include "gateway/api/layer_spec.h"
 #include "gateway/api/metering.h"
 #include "gateway/api/publish.h"
 #include "gateway/api/token_settings.h"
@@ -326,8 +327,19 @@ sl_status gw_ledger_settings_check(const sl_config *config, sl_error *error)
 {
     const char *type = text_setting(config, GATEWAY "ledger.type"),
                *cluster = text_setting(config, GATEWAY "ledger.cluster"),
+               *topic = sl_config_get(config, GATEWAY "ledger.topic"),
                *origin = sl_config_origin(config, GATEWAY "ledger.cluster");
-    if (!type || strcmp(type, "kafka") != 0 || (cluster && gw_brokers_is_name(config, cluster)))
+    if (!type || strcmp(type, "kafka") != 0)
+        return SL_OK;
+    if (!topic || !gw_topic_name_ok(topic)) {
+        sl_error_set(error, SL_BAD_CONFIG,
+                     GATEWAY "ledger.topic = \"%.260s\": no Kafka topic has such a name; allowed: 1 to %d "
+                             "characters of A-Z a-z 0-9 . _ -, but not . and ..",
+                     topic ? topic : "", GW_TOPIC_MAX);
+        sl_config_prefix(config, GATEWAY "ledger.topic", error);
+        return SL_BAD_CONFIG;
+    }
+    if (cluster && gw_brokers_is_name(config, cluster))
         return SL_OK;
     return sl_error_set(error, SL_BAD_CONFIG,
                         "%s: " GATEWAY "ledger.cluster = %s: there is no " CLUSTER_SETTING,

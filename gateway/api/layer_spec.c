@@ -15,7 +15,6 @@
 #define OUT_MAX         65500
 #define OUT_MARKETPLACE 2000
 #define TTL_DEFAULT_MS  3600000L
-#define TOPIC_MAX       249 /* Kafka's own */
 #define CLUSTER_MAX     64
 #define NAME_LETTERS    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 
@@ -170,17 +169,22 @@ static sl_status read_name(const json_t *layer, struct gw_layer_spec *spec, sl_e
     return status;
 }
 
-/* Kafka's rule for topics; those that begin with two underscores are its own. */
-static sl_status check_topic(const char *topic, sl_error *error)
+bool gw_topic_name_ok(const char *topic)
 {
     size_t length = strlen(topic);
-    if (length < 1 || length > TOPIC_MAX || strspn(topic, NAME_LETTERS "._-") != length ||
-        !strcmp(topic, ".") || !strcmp(topic, ".."))
+    return length >= 1 && length <= GW_TOPIC_MAX && strspn(topic, NAME_LETTERS "._-") == length &&
+           strcmp(topic, ".") != 0 && strcmp(topic, "..") != 0;
+}
+
+/* Those that begin with two underscores are Kafka's own. */
+static sl_status check_topic(const char *topic, sl_error *error)
+{
+    if (!gw_topic_name_ok(topic))
         return sl_error_set(
             error, SL_INVALID_ARGUMENT,
             "\"topic\" must be a Kafka topic's name, 1 to %d characters of A-Z a-z 0-9 . _ -, "
             "not \"%.260s\"",
-            TOPIC_MAX, topic);
+            GW_TOPIC_MAX, topic);
     if (!strncmp(topic, "__", 2))
         return sl_error_set(error, SL_INVALID_ARGUMENT,
                             "\"topic\" must not be \"%s\": names that begin with __ are Kafka's own", topic);

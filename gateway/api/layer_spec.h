@@ -8,6 +8,10 @@
 #define GW_TTL_MAX_MS          259200000L /* 72 hours */
 #define GW_PARALLELIZATION_MAX 32
 
+/* Kafka's rule for the names of topics. */
+#define GW_TOPIC_MAX 249
+bool gw_topic_name_ok(const char *topic);
+
 /* Reads value into *spec, whose strings are value's; what is absent gets its default. Errors:
  * SL_INVALID_ARGUMENT, whose text names the field, what is allowed and what was there. Of one that adopts a
  * topic, parallelization and ttl are 0 where they are absent. */

@@ -31,6 +31,7 @@ struct gw_ledger {
     /* Under the lock. */
     bool stopping, available;
     unsigned failing; /* bits of gw_ledger_part */
+    unsigned told;    /* those of them that the log has */
     bool ending;      /* nothing is kept for another try any more */
     char why[GW_LEDGER_WHY];
     struct gw_ledger_entry *first, **last;

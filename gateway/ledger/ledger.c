@@ -73,8 +73,9 @@ static void note_available(struct gw_ledger *ledger, bool available, const sl_er
 void gw_ledger_set_part(struct gw_ledger *ledger, enum gw_ledger_part part, const sl_error *error)
 {
     pthread_mutex_lock(&ledger->lock);
-    bool news = !(ledger->failing & part);
+    bool news = !(ledger->told & part); /* not by failing: a part that is yet to begin is among those */
     ledger->failing = error ? ledger->failing | part : ledger->failing & ~(unsigned)part;
+    ledger->told = error ? ledger->told | part : ledger->told & ~(unsigned)part;
     pthread_mutex_unlock(&ledger->lock);
     set_available(ledger, !error, news, error);
 }

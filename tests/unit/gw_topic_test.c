@@ -9,6 +9,7 @@
 #include <stdatomic.h>
 #include <string.h>
 
+#include "base/error.h"
 #include "config/settings.h"
 #include "gateway/broker/broker.h"
 #include "gateway/broker/brokers.h"
@@ -24,13 +25,19 @@
 #define BROKER     1
 #define LATE_MS    2500 /* an answer that nobody waits for any more: limits.kafka-wait is less */
 
+static atomic_bool topic_is_denied;
+static atomic_uint asked_for_topic;
+
 /* The mock knows no DescribeConfigs. */
 sl_status __wrap_gw_broker_topic_facts(struct gw_broker *broker, const char *topic, int64_t until_ms,
                                        struct gw_topic_facts *facts, sl_error *error);
 sl_status __wrap_gw_broker_topic_facts(struct gw_broker *broker, const char *topic, int64_t until_ms,
                                        struct gw_topic_facts *facts, sl_error *error)
 {
-    (void)broker, (void)topic, (void)until_ms, (void)error;
+    (void)broker, (void)until_ms;
+    atomic_fetch_add(&asked_for_topic, 1);
+    if (atomic_load(&topic_is_denied))
+        return sl_error_set(error, SL_KAFKA, "the topic %s cannot be had", topic);
     *facts = (struct gw_topic_facts){.partitions = PARTITIONS, .retention_ms = -1};
     return SL_OK;
 }
@@ -42,6 +49,7 @@ struct fixture {
     sl_config *config;
     struct gw_broker *broker;
     struct gw_ledger *ledger;
+    atomic_uint denials;
 };
 
 static void set(sl_config *config, const char *path, const char *value)
@@ -51,10 +59,18 @@ static void set(sl_config *config, const char *path, const char *value)
         fail_msg("%s", error.text);
 }
 
+/* What the log says of the topic that cannot be had. */
+static void count_denial(void *opaque, sl_log_level level, const char *text)
+{
+    struct fixture *fixture = opaque;
+    if (level == SL_LOG_ERROR && strstr(text, "the topic ledger cannot be had"))
+        atomic_fetch_add(&fixture->denials, 1);
+}
+
 static void open_ledger(struct fixture *fixture)
 {
     const struct gw_ledger_settings settings = {.kafka = true};
-    const struct sl_log log = {.callback = NULL};
+    const struct sl_log log = {.callback = count_denial, .opaque = fixture, .level = SL_LOG_ERROR};
     sl_error error;
     if (gw_ledger_open(fixture->directory, &settings, &log, &fixture->ledger, &error) ||
         gw_ledger_connect(fixture->ledger, fixture->broker, "ledger", PARTITIONS, &error))
@@ -422,6 +438,24 @@ static void a_topic_that_has_lost_events_is_told(void **state)
     assert_int_equal(read_all(fixture).usage.messages_out, 3);
 }
 
+/* Also where it has never been had, and once however often it is tried. */
+static void a_topic_that_cannot_be_had_is_told_once(void **state)
+{
+    struct fixture *fixture = *state;
+    char why[GW_LEDGER_WHY] = "";
+    gw_ledger_close(&fixture->ledger);
+    atomic_store(&topic_is_denied, true);
+    atomic_store(&asked_for_topic, 0);
+    open_ledger(fixture);
+    while (atomic_load(&asked_for_topic) < 3)
+        sched_yield();
+    assert_int_equal(atomic_load(&fixture->denials), 1);
+    assert_false(gw_ledger_available(fixture->ledger, why));
+    assert_string_equal(why, "the topic ledger cannot be had");
+    atomic_store(&topic_is_denied, false);
+    write_sign(fixture, 1);
+}
+
 CASES_MAIN(cmocka_unit_test_setup_teardown(what_is_written_twice_counts_once, setup, teardown),
            cmocka_unit_test_setup_teardown(what_is_too_large_closes_nothing, setup, teardown),
            cmocka_unit_test_setup_teardown(what_the_broker_finds_too_large_takes_nothing_along, setup,
@@ -432,4 +466,5 @@ CASES_MAIN(cmocka_unit_test_setup_teardown(what_is_written_twice_counts_once, se
            cmocka_unit_test_setup_teardown(nothing_overtakes_what_was_kept, setup, teardown),
            cmocka_unit_test_setup_teardown(what_was_open_is_broken_in_the_end, setup, teardown),
            cmocka_unit_test_setup_teardown(what_is_rolled_back_is_read_again, setup, teardown),
-           cmocka_unit_test_setup_teardown(a_topic_that_has_lost_events_is_told, setup, teardown))
+           cmocka_unit_test_setup_teardown(a_topic_that_has_lost_events_is_told, setup, teardown),
+           cmocka_unit_test_setup_teardown(a_topic_that_cannot_be_had_is_told_once, setup, teardown))
