@@ -167,11 +167,21 @@ static bool read_unconfirmed(const json_t *value, void *out)
            read_number(value, "blobBytesOut", &delivery->blob_bytes);
 }
 
-static sl_status add_page(const struct kind *kind, const json_t *page, struct items *items, sl_error *error)
+/* What the first page says beside its list is said of all of them. */
+static bool begin(const struct kind *kind, json_t *page, struct items *items)
+{
+    items->value = json_copy(page);
+    (void)json_object_del(items->value, "nextPageToken");
+    return json_object_set_new(items->value, kind->name, json_array()) == 0;
+}
+
+static sl_status add_page(const struct kind *kind, json_t *page, struct items *items, sl_error *error)
 {
     json_t *found = json_object_get(page, kind->name);
     if (!json_is_array(found))
         return sl_error_set(error, SL_PROTOCOL, "the platform answered no list \"%s\"", kind->name);
+    if (!items->value && !begin(kind, page, items))
+        return sl_error_oom(error);
     if (json_array_extend(json_object_get(items->value, kind->name), found))
         return sl_error_oom(error);
     for (size_t i = 0; i < json_array_size(found); i++) {
@@ -189,8 +199,6 @@ static sl_status get(sl_client *client, const struct kind *kind, const sl_usage_
 {
     char *token = NULL;
     sl_status status = check(client, filter, error);
-    if (!status && !(items->value = json_pack("{s:[]}", kind->name)))
-        status = sl_error_oom(error);
     while (!status) {
         json_t *page = NULL;
         status = call(client, kind->name, kind, filter, token, &page, error);

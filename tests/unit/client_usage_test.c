@@ -3,7 +3,10 @@
 
 #include "web.h"
 
+#include <jansson.h>
+#include <stdlib.h>
 #include <streamlayer/streamlayer.h>
+#include <string.h>
 
 #define TOKEN "page-2"
 
@@ -41,7 +44,7 @@ static void serve(void *opaque, const struct web_request *request, struct web_an
         serve_page(p, request, answer);
 }
 
-static sl_status get(const char *next, bool without_memory, size_t *count)
+static sl_status get(const char *next, bool without_memory, size_t *count, char **json)
 {
     struct platform platform = {.next = next};
     sl_usage_list *list = NULL;
@@ -51,6 +54,8 @@ static sl_status get(const char *next, bool without_memory, size_t *count)
     sl_status status = sl_usage_list_get(client, NULL, &list, NULL);
     out_of_memory = false;
     *count = list ? sl_usage_list_count(list) : 0;
+    if (json)
+        *json = strdup(list ? sl_usage_list_json(list) : "");
     sl_usage_list_destroy(&list);
     sl_client_destroy(&client);
     web_stop(platform.web);
@@ -60,17 +65,25 @@ static sl_status get(const char *next, bool without_memory, size_t *count)
 static void pages_are_one_list(void **state)
 {
     size_t count;
+    char *json = NULL;
     (void)state;
-    assert_int_equal(get("\"" TOKEN "\"", false, &count), SL_OK);
+    assert_int_equal(get("\"" TOKEN "\"", false, &count, &json), SL_OK);
     assert_int_equal(count, 2);
+    /* As one answer would be. */
+    json_t *value = json_loads(json, 0, NULL);
+    assert_string_equal(json_string_value(json_object_get(value, "granularity")), "day");
+    assert_int_equal(json_array_size(json_object_get(value, "usage")), 2);
+    assert_int_equal(json_object_size(value), 2);
+    json_decref(value);
+    free(json);
 }
 
 static void a_list_is_whole_or_an_error(void **state)
 {
     size_t count;
     (void)state;
-    assert_int_equal(get("\"" TOKEN "\"", true, &count), SL_OUT_OF_MEMORY);
-    assert_int_equal(get("2", false, &count), SL_PROTOCOL);
+    assert_int_equal(get("\"" TOKEN "\"", true, &count, NULL), SL_OUT_OF_MEMORY);
+    assert_int_equal(get("2", false, &count, NULL), SL_PROTOCOL);
 }
 
 CASES_MAIN(cmocka_unit_test(pages_are_one_list), cmocka_unit_test(a_list_is_whole_or_an_error))
