@@ -137,6 +137,9 @@ static int keep_terms(const struct cli *cli, const sl_marketplace_terms *before,
         snprintf(period, sizeof period, " --period %s", periods[terms->period]);
     if (*until || *kbps || *volume || *period)
         cli_hint(cli, "Kept of the subscription before:%s%s%s%s", until, kbps, volume, period);
+    if (!terms->volume_bytes && before->volume_bytes && before->period != SL_PERIOD_ALL)
+        cli_hint(cli, "Removed: --volume %lld, and with it --period %s, which it was counted in.",
+                 (long long)before->volume_bytes, periods[before->period]);
     return CLI_OK;
 }
 
@@ -188,7 +191,8 @@ static const struct cli_option subscribe_options[] = {
      "where "
      "limits.throughput is"},
     {0, "volume", "BYTES",
-     "what may be consumed in a period, such as 10GB; \"none\", or nothing before: as much as there is"},
+     "what may be consumed in a period, such as 10GB; \"none\", or nothing before: as much as there is; "
+     "\"none\" takes the period away, too"},
     {0, "period", "day|month|all", "what the volume is counted in, in UTC; without, and nothing before: all"},
     {0, NULL, NULL, NULL},
 };

@@ -69,7 +69,8 @@ class MarketplaceOnTheCommandLine(TestCase):
         self.assertEqual(self.terms(), {**before, "until": 4039372800000, "outboundKbps": 2000, "volumeBytes": 2000000000})
         subscribe("--period", "day", "--out-kbps", "7")
         self.assertEqual((self.terms()["period"], self.terms()["volumeBytes"]), ("day", 2000000000))
-        self.assertEqual(subscribe("--until", "none", "--volume", "none"), "Kept of the subscription before: --out-kbps 7\n")
+        self.assertEqual(subscribe("--until", "none", "--volume", "none"), "Kept of the subscription before: --out-kbps 7\n"
+                         "Removed: --volume 2000000000, and with it --period day, which it was counted in.\n")
         self.assertEqual(self.terms(), {**before, "until": None, "volumeBytes": None, "outboundKbps": 7, "period": self.terms()["period"]})
         self.assertIn("--volume is counted in, which is missing", subscribe("--period", "day", code=2))
         subscribe("--until", "2021-01-01T00:00Z")
