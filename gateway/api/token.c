@@ -14,9 +14,9 @@
 
 #define CLOCK_SKEW_S   300 /* how far a client's clock may be off */
 #define URLS_MAX       4
-#define LIFETIME_MIN_S 60
 #define ISSUER_AFTER_S 5    /* an issuer that is away is asked no sooner */
 #define SCOPE_MAX      1000 /* characters */
+#define NO_LIFETIME    (-1)
 
 /* A signed request on its way through a worker. */
 struct token_job {
@@ -27,8 +27,8 @@ struct token_job {
     struct gw_oauth oauth;
     char *urls[URLS_MAX]; /* as the client may know this endpoint */
     char *grant, *scope;  /* scope NULL: none was asked for */
-    int64_t lifetime_ms;
-    bool answered; /* its application asks too often */
+    int64_t lifetime_ms;  /* that was asked for; 0: none was, NO_LIFETIME: what was asked for is none */
+    bool answered;        /* its application asks too often */
 };
 
 static void job_free(struct token_job *job)
@@ -62,6 +62,12 @@ static bool take_query(void *opaque, const char *name, const char *value)
     return gw_oauth_add(&job->oauth, name, value); /* too many: the signature will not be right */
 }
 
+/* The longest that is given is cut later: here it is only kept from overflowing. */
+static void take_lifetime(struct token_job *job, int64_t seconds)
+{
+    job->lifetime_ms = seconds <= 0 ? NO_LIFETIME : (seconds < INT32_MAX ? seconds : INT32_MAX) * 1000;
+}
+
 static bool parse_form(struct token_job *job, const struct sl_buffer *body)
 {
     job->form = body->size ? strndup(body->data, body->size) : strdup("");
@@ -69,8 +75,8 @@ static bool parse_form(struct token_job *job, const struct sl_buffer *body)
         return false;
     const char *grant = parameter(job, "grant_type"), *expires = parameter(job, "expires_in");
     int64_t seconds;
-    if (expires && sl_parse_int(expires, LIFETIME_MIN_S, INT32_MAX, &seconds))
-        job->lifetime_ms = seconds * 1000;
+    if (expires)
+        take_lifetime(job, sl_parse_int(expires, 1, INT64_MAX, &seconds) ? seconds : 0);
     job->grant = strdup(grant ? grant : "");
     job->scope = sl_strdup(parameter(job, "scope"));
     return job->grant && !job->scope == !parameter(job, "scope");
@@ -83,9 +89,8 @@ static bool parse_json(struct token_job *job, const struct sl_buffer *body)
     if (!grant)
         grant = json_string_value(json_object_get(value, "grant_type"));
     const json_t *expires = json_object_get(value, "expiresIn"), *scope = json_object_get(value, "scope");
-    if (json_is_integer(expires) && json_integer_value(expires) >= LIFETIME_MIN_S &&
-        json_integer_value(expires) <= INT32_MAX)
-        job->lifetime_ms = json_integer_value(expires) * 1000;
+    if (expires && !json_is_null(expires))
+        take_lifetime(job, json_integer_value(expires)); /* 0 where it is no whole number */
     job->grant = strdup(grant ? grant : "");
     job->scope = sl_strdup(json_string_value(scope));
     bool good = value && job->grant && (!scope || json_is_null(scope) || job->scope);
@@ -277,6 +282,12 @@ static void post_token(struct gw_request *request)
         gw_respond_error(request, 400, "bad-parameter",
                          "scope is not 1 to 1000 printable ASCII characters without \" and \\",
                          "correct the scope, or leave it out: grants say what an application may do");
+    } else if (job->lifetime_ms == NO_LIFETIME) {
+        gw_respond_error(request, 400, "bad-parameter",
+                         form ? "expires_in is no positive whole number of seconds"
+                              : "expiresIn is no positive whole number of seconds",
+                         "correct it, such as 3600, in JSON without quotation marks; or leave it out for as "
+                         "long as the gateway gives");
     } else if (!list_urls(job)) {
         gw_respond_json(request, 500, NULL);
     } else {

@@ -40,6 +40,16 @@ class Token(TestCase):
     def test_token_in_json(self):
         self.check(self.ask(json.dumps({"grantType": "client_credentials", "expiresIn": 3600}).encode()))
 
+    def test_token_lifetime_that_is_asked_for(self):
+        """No more is given than the gateway's own: a client that asks for more is told by the answer."""
+        longest = self.check(self.ask())["expiresIn"]
+        for asked, given in ((30, 30), (600, 600), (999999999, longest), (2**63 - 1, longest), (None, longest)):
+            body = json.dumps({"grantType": "client_credentials", "expiresIn": asked}).encode()
+            self.assertEqual(self.check(self.ask(body))["expiresIn"], given)
+        form = [("grant_type", "client_credentials"), ("expires_in", "30")]
+        self.assertEqual(self.check(self.ask(urllib.parse.urlencode(form).encode(), "application/x-www-form-urlencoded",
+                                             form=form))["expiresIn"], 30)
+
     def test_token_in_a_form(self):
         form = [("grant_type", "client_credentials")]
         self.check(self.ask(urllib.parse.urlencode(form).encode(), "application/x-www-form-urlencoded", form=form))
