@@ -223,6 +223,7 @@ void gw_stream_push(struct gw_request *request, struct gw_subscription *subscrip
     }
     call->request = request;
     call->counted = gw_request_meter(request);
+    gw_meter_group(call->counted, gw_subscription_group(subscription));
     call->heartbeat_ms = gateway->heartbeat_ms;
     call->loop = gw_request_loop(request);
     call->out_max = ID_ROOM + payload + payload / 2 + GW_ANSWER_ROOM; /* base64 adds a third */

@@ -619,6 +619,7 @@ class Ledger(TestCase):
             text += stream.piece()
         usage = self.book.usage(hrn, "data", "readers")
         self.assertEqual((usage["messages_out"], usage["bytes_out"]), (30, 300))
+        self.assertEqual(usage["calls_out"], 2)  # the subscribe and the stream
         stream.close()
         self.assertEqual(subscription.delete().status, 200)
         billed, _ = self.book.billed(hrn)
