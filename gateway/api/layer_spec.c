@@ -72,7 +72,14 @@ static sl_status read_properties(const json_t *layer, bool marketplace, struct g
     if (properties && !json_is_object(properties))
         return sl_error_set(error, SL_INVALID_ARGUMENT, "\"streamProperties\" must be an object");
     const int64_t out_max = marketplace ? OUT_MARKETPLACE : OUT_MAX;
-    const struct range in_range = {"dataInThroughputKbps", spec->in_kbps, STEP, IN_MAX, STEP, " KBps"};
+    const struct range in_range = {
+        "dataInThroughputKbps",
+        spec->in_kbps,
+        STEP,
+        marketplace ? out_max : IN_MAX,
+        STEP,
+        marketplace ? " KBps (on the Marketplace out is no more than that, and in no more than out)"
+                    : " KBps"};
     int64_t in, out, partitions;
     sl_status status = read_number(properties, &in_range, &in, error);
     if (status)
