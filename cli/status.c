@@ -19,6 +19,8 @@
 #define TOKEN  SL_ROOT "request-signer.credentials.here-token"
 #define DETAIL 700
 
+#define DISK_FULL 507 /* HTTP's status, where the gateway has no room on its disk */
+
 enum state { OK, FAILED, SKIPPED };
 
 struct status {
@@ -78,9 +80,12 @@ static void fail(struct status *status, const char *name, const sl_error *error,
 {
     int code = cli_exit_code(error->status);
     const char *certificate = certificate_cure(error->text);
+    if (certificate)
+        cure = certificate;
+    else if (error->http_status == DISK_FULL)
+        cure = "whoever operates the platform makes room on the disk of its data directory";
     status->code = status->code ? status->code : code;
-    add(status, name, FAILED, certificate ? certificate : cure, "%s",
-        error->text[0] ? error->text : sl_status_text(error->status));
+    add(status, name, FAILED, cure, "%s", error->text[0] ? error->text : sl_status_text(error->status));
 }
 
 static long long elapsed(const struct status *status)

@@ -679,6 +679,8 @@ void gw_respond_failure(struct gw_request *request, const sl_error *error)
     if (error->status == SL_KAFKA) {
         const struct gw_failure *refused = gw_failure_of(SL_KAFKA, false);
         gw_respond_error(request, refused->http, refused->code, error->text, refused->action);
+    } else if (error->status == SL_IO && error->retriable) {
+        gw_respond_error(request, gw_disk_full.http, gw_disk_full.code, error->text, gw_disk_full.action);
     } else {
         gw_respond_error(request, 500, "internal", error->text, "tell whoever operates the gateway");
     }

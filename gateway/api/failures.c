@@ -44,13 +44,14 @@ const struct gw_failure *gw_failure_of(sl_status status, bool retriable)
     }
 }
 
+const struct gw_failure gw_disk_full = {507, "disk-full",
+                                        "ask whoever operates the gateway to make room, then send again"};
+
 const struct gw_failure *gw_blob_failure_of(const sl_error *error)
 {
     static const struct gw_failure missing = {
         404, "no-such-blob",
         "store the blob first, or correct the data handle; blobs end with the layer's ttl"};
-    static const struct gw_failure full = {507, "disk-full",
-                                           "ask whoever operates the gateway to make room, then send again"};
     static const struct gw_failure memory = {503, "out-of-memory", "send again later"};
     static const struct gw_failure closing = {503, "shutting-down",
                                               "send again after the time that Retry-After gives"};
@@ -68,6 +69,6 @@ const struct gw_failure *gw_blob_failure_of(const sl_error *error)
     case SL_INVALID_ARGUMENT:
         return &handle;
     default:
-        return error->retriable ? &full : &other;
+        return error->retriable ? &gw_disk_full : &other;
     }
 }

@@ -11,6 +11,9 @@ struct gw_failure {
 /* Of a write, a commit or another call to Kafka. retriable: as the broker said. Static. */
 const struct gw_failure *gw_failure_of(sl_status status, bool retriable);
 
+/* Of a call to a store that failed because its disk is full: SL_IO, and retriable. */
+extern const struct gw_failure gw_disk_full;
+
 /* Of a call to the store of blobs. Static. */
 const struct gw_failure *gw_blob_failure_of(const sl_error *error);
 

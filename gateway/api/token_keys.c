@@ -2,6 +2,7 @@
 
 #include "base/error.h"
 #include "base/text.h"
+#include "gateway/store/directory.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -73,7 +74,10 @@ static char *path_of(const struct gw_token_keys *keys, const char *kid, const ch
 
 static sl_status file_error(const char *what, const char *file, sl_error *error)
 {
-    return sl_error_set(error, SL_IO, "cannot %s %s: %s", what, file, sl_errno_text(errno));
+    int reason = errno;
+    if (gw_disk_is_full(reason))
+        return sl_error_set_retriable(error, SL_IO, "cannot %s %s: %s", what, file, sl_errno_text(reason));
+    return sl_error_set(error, SL_IO, "cannot %s %s: %s", what, file, sl_errno_text(reason));
 }
 
 static sl_status key_error(sl_error *error, const char *file)

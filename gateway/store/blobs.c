@@ -2,6 +2,7 @@
 
 #include "base/error.h"
 #include "base/text.h"
+#include "gateway/store/directory.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -56,7 +57,7 @@ bool gw_handle_ok(const char *handle)
 
 static sl_status disk_error(const struct gw_blobs *blobs, const char *what, int reason, sl_error *error)
 {
-    if (reason == ENOSPC || reason == EDQUOT)
+    if (gw_disk_is_full(reason))
         return sl_error_set_retriable(error, SL_IO,
                                       "the disk that holds the gateway's blobs (%s/blobs) is full: nothing "
                                       "was stored",

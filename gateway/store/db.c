@@ -75,12 +75,23 @@ static const char *const steps[] = {
 };
 #define SCHEMA_VERSION ((int64_t)(sizeof steps / sizeof *steps))
 
+/* Only what writes pages is SQLITE_FULL: what flushes, or makes a side file, has an errno. */
+static bool disk_is_full(sqlite3 *db, int code)
+{
+    return code == SQLITE_FULL ||
+           ((code == SQLITE_IOERR || code == SQLITE_CANTOPEN) && gw_disk_is_full(sqlite3_system_errno(db)));
+}
+
 /* What SQLite says, and what helps where the file itself is no good. */
-static sl_status failure(sqlite3 *db, sl_error *error)
+sl_status gw_db_failure(sqlite3 *db, sl_error *error)
 {
     int code = sqlite3_errcode(db);
     if (code == SQLITE_NOMEM)
         return sl_error_oom(error);
+    if (disk_is_full(db, code))
+        return sl_error_set_retriable(error, SL_IO,
+                                      "%s cannot grow: the disk is full (SQLite: %s); nothing was changed",
+                                      sqlite3_db_filename(db, "main"), sqlite3_errmsg(db));
     if (code == SQLITE_CORRUPT || code == SQLITE_NOTADB)
         return sl_error_set(
             error, SL_IO,
@@ -94,7 +105,7 @@ static sl_status failure(sqlite3 *db, sl_error *error)
 
 static sl_status exec(sqlite3 *db, const char *sql, sl_error *error)
 {
-    return sqlite3_exec(db, sql, NULL, NULL, NULL) ? failure(db, error) : SL_OK;
+    return sqlite3_exec(db, sql, NULL, NULL, NULL) ? gw_db_failure(db, error) : SL_OK;
 }
 
 static sl_status version_of(sqlite3 *db, int64_t *version, sl_error *error)
@@ -303,7 +314,7 @@ static sl_status run(sqlite3 *db, sqlite3_stmt *statement, gw_db_row row, void *
         if (code == SQLITE_DONE)
             return SL_OK;
         if (code != SQLITE_ROW)
-            return failure(db, error);
+            return gw_db_failure(db, error);
         if (row && !row(opaque, statement))
             return SL_OK;
     }
@@ -314,7 +325,7 @@ sl_status gw_db_run(sqlite3 *db, const char *sql, gw_db_row row, void *opaque, i
 {
     sqlite3_stmt *statement = NULL;
     if (sqlite3_prepare_v2(db, sql, -1, &statement, NULL))
-        return failure(db, error);
+        return gw_db_failure(db, error);
     va_list arguments;
     va_start(arguments, formats);
     int code = SQLITE_OK;
@@ -323,7 +334,7 @@ sl_status gw_db_run(sqlite3 *db, const char *sql, gw_db_row row, void *opaque, i
                                                      SQLITE_TRANSIENT)
                                  : sqlite3_bind_int64(statement, i + 1, va_arg(arguments, int64_t));
     va_end(arguments);
-    sl_status status = code ? failure(db, error) : run(db, statement, row, opaque, error);
+    sl_status status = code ? gw_db_failure(db, error) : run(db, statement, row, opaque, error);
     if (!status && changed)
         *changed = sqlite3_changes(db);
     sqlite3_finalize(statement);

@@ -27,10 +27,14 @@ sl_status gw_db_back_up(sqlite3 *db, const char *data_directory, const char *nam
 sl_status gw_db_look(const char *data_directory, const char *name, int64_t *version, sl_error *error);
 int64_t gw_db_known_version(void); /* that of catalogs.db, in this program */
 
+/* What SQLite's last call on db failed for. Errors: SL_CONFLICT for a broken constraint, SL_OUT_OF_MEMORY,
+ * SL_IO, retriable when the disk is full. */
+sl_status gw_db_failure(sqlite3 *db, sl_error *error);
+
 /*
  * Runs one statement. formats: a letter an argument, 's' const char * (NULL: null), 'i' int64_t. row (may be
  * NULL) is called for each row of the result and may return false to end. *changed (may be NULL): rows that
- * were changed. Errors: SL_CONFLICT for a broken constraint, SL_OUT_OF_MEMORY, SL_IO.
+ * were changed. Errors: of gw_db_failure.
  */
 typedef bool (*gw_db_row)(void *opaque, sqlite3_stmt *row);
 sl_status gw_db_run(sqlite3 *db, const char *sql, gw_db_row row, void *opaque, int *changed, sl_error *error,

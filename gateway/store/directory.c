@@ -11,6 +11,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+bool gw_disk_is_full(int reason)
+{
+    return reason == ENOSPC || reason == EDQUOT;
+}
+
 sl_status gw_data_directory_check(const char *directory, sl_error *error)
 {
     struct stat info;

@@ -5,6 +5,10 @@
 #include "base/log.h"
 #include <streamlayer/error.h>
 
+/* Whether an errno says that there is no room on the disk, or that the user has used up his part of it. What
+ * failed so is told as SL_IO and retriable. */
+bool gw_disk_is_full(int reason);
+
 /* Makes it (0700), and its parents, where they are missing, and checks it. Errors: SL_BAD_CONFIG: not set;
  * others may write to it. SL_IO. */
 sl_status gw_data_directory_ensure(const char *data_directory, sl_error *error);

@@ -24,9 +24,9 @@ static const char prepare[] = "PRAGMA journal_mode = WAL; PRAGMA synchronous = N
 
 static sl_status failure(const struct gw_nonces *nonces, sl_error *error)
 {
-    if (sqlite3_errcode(nonces->db) == SQLITE_NOMEM)
-        return sl_error_oom(error);
-    return sl_error_set(error, SL_IO, "the store of nonces: SQLite: %s", sqlite3_errmsg(nonces->db));
+    sl_status status = gw_db_failure(nonces->db, error);
+    sl_error_prefix(error, "the store of nonces");
+    return status;
 }
 
 /* The lock is held. */

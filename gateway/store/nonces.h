@@ -19,7 +19,7 @@ sl_status gw_nonces_open(const char *data_directory, int64_t now_ms, struct gw_n
 void gw_nonces_close(struct gw_nonces **nonces);
 
 /* Remembers a request until until_ms (wall clock). Errors: SL_CONFLICT when it is remembered already;
- * SL_THROTTLED when there are too many; SL_IO. */
+ * SL_THROTTLED when there are too many; SL_IO, retriable when the disk is full. */
 sl_status gw_nonces_remember(struct gw_nonces *nonces, const unsigned char digest[GW_NONCE_DIGEST],
                              int64_t until_ms, sl_error *error);
 /* Forgets those whose time is over. Errors: SL_IO. */

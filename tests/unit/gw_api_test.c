@@ -1,6 +1,7 @@
 #include "support/cases.h"
 
 #include "gw_client.h"
+#include "gw_full_disk.h"
 #include "gw_scratch.h"
 
 #include "base/time.h"
@@ -8,6 +9,8 @@
 #include "gateway/api/layer_spec.h"
 #include "gateway/api/tokens.h"
 #include "gateway/gateway_internal.h"
+
+#include <sqlite3.h>
 
 /* The APIs that need no Kafka, on a server of their own. */
 struct fixture {
@@ -191,6 +194,34 @@ static void catalogs_are_administered(void **state)
     assert_non_null(strstr(answer.body, "\"code\":\"no-such-layer\""));
     ask(*state, "DELETE", "/config/v1/catalogs/" HRN "/layers/m", "", &answer);
     assert_non_null(strstr(answer.body, "\"code\":\"no-such-layer\""));
+}
+
+/* All is in the file itself: what SQLite has only in its journal it would read from the full disk, too. */
+static void empty_journal(const struct fixture *fixture)
+{
+    char file[SCRATCH_SIZE + 20];
+    sqlite3 *db;
+    snprintf(file, sizeof file, "%s/catalogs.db", fixture->directory);
+    assert_int_equal(sqlite3_open(file, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, "PRAGMA wal_checkpoint(TRUNCATE)", NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(db);
+}
+
+static void a_full_disk_is_told_and_goes_by(void **state)
+{
+    struct answer answer;
+    struct full_disk disk;
+    empty_journal(*state);
+    full_disk_begin(&disk, "/catalogs.db-wal");
+    ask(*state, "POST", "/config/v1/catalogs", "{\"id\":\"d\"}", &answer);
+    full_disk_end(&disk);
+    assert_int_equal(answer.status, 507);
+    assert_non_null(strstr(answer.body, "\"code\":\"disk-full\""));
+    assert_non_null(strstr(answer.body, "catalogs.db cannot grow: the disk is full"));
+    ask(*state, "GET", "/config/v1/catalogs/hrn:here:data::local:d", "", &answer);
+    assert_int_equal(answer.status, 404);
+    ask(*state, "POST", "/config/v1/catalogs", "{\"id\":\"d\"}", &answer);
+    assert_int_equal(answer.status, 201);
 }
 
 static _Atomic(struct gw_layer_counters *) watched; /* of the layer whose claim is looked at */
@@ -481,6 +512,7 @@ CASES_MAIN(
     cmocka_unit_test_setup_teardown(lookup_lists_what_is_served, setup, teardown),
     cmocka_unit_test_setup_teardown(a_hostile_host_is_not_repeated, setup, teardown),
     cmocka_unit_test_setup_teardown(catalogs_are_administered, setup, teardown),
+    cmocka_unit_test_setup_teardown(a_full_disk_is_told_and_goes_by, setup, teardown),
     cmocka_unit_test_setup_teardown(a_layer_is_changed_by_one_at_a_time, setup, teardown),
     cmocka_unit_test_setup_teardown(bad_bodies_are_told_apart, setup, teardown),
     cmocka_unit_test(layers_have_defaults),

@@ -11,6 +11,7 @@
 #include "base/text.h"
 #include "base/time.h"
 #include "gateway/store/blobs.h"
+#include "gw_full_disk.h"
 
 struct bench {
     char directory[64];
@@ -298,35 +299,15 @@ static void a_full_disk_is_told_and_leaves_nothing(void **state)
      * number. So the failure is looked at through a file that cannot grow. */
     struct bench bench;
     setup(&bench);
-    char path[160];
     struct gw_blob_file *file = begin(&bench, "x", 1);
-    snprintf(path, sizeof path, "%s/blobs/incoming", bench.directory);
-    DIR *list = opendir(path);
-    const struct dirent *entry;
-    int full = -1;
-    assert_non_null(list);
-    while ((entry = readdir(list)) && entry->d_name[0] == '.')
-        ;
-    assert_non_null(entry);
-    closedir(list);
-    for (int fd = 3; fd < 64 && full < 0; fd++) { /* the file's descriptor: it becomes /dev/full */
-        char link[64], target[256];
-        snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
-        ssize_t size = readlink(link, target, sizeof target - 1);
-        target[size > 0 ? size : 0] = 0;
-        if (strstr(target, "/incoming/"))
-            full = fd;
-    }
-    assert_true(full >= 0);
-    FILE *device = fopen("/dev/full", "r+");
-    assert_non_null(device);
-    assert_true(dup2(fileno(device), full) == full);
-    fclose(device);
+    struct full_disk disk;
+    full_disk_begin(&disk, "/incoming/");
     sl_error error;
     assert_int_equal(gw_blob_write(file, "more", 4, &error), SL_IO);
     assert_true(error.retriable);
     assert_non_null(strstr(error.text, "full"));
     assert_non_null(strstr(error.text, bench.directory));
+    full_disk_end(&disk);
     gw_blob_drop(&file);
     assert_int_equal(count_files(&bench, "incoming"), 0);
     tear_down(&bench);

@@ -3,6 +3,7 @@
 #include "support/cases.h"
 
 #include "gateway/store/nonces.h"
+#include "gw_full_disk.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -104,8 +105,25 @@ static void a_broken_file_is_named(void **state)
     assert_non_null(strstr(error.text, "/nowhere/nonces.db"));
 }
 
+static void a_full_disk_is_told_and_goes_by(void **state)
+{
+    struct fixture *fixture = *state;
+    const unsigned char digest[GW_NONCE_DIGEST] = {1};
+    struct full_disk disk;
+    sl_error error = {0};
+    full_disk_begin(&disk, "/nonces.db-wal");
+    assert_int_equal(gw_nonces_remember(fixture->nonces, digest, NOW + 1000, &error), SL_IO);
+    full_disk_end(&disk);
+    assert_true(error.retriable);
+    assert_non_null(strstr(error.text, fixture->directory));
+    assert_non_null(strstr(error.text, "the disk is full"));
+    assert_int_equal(remember(fixture, 1, NOW + 1000), SL_OK);
+    assert_int_equal(remember(fixture, 1, NOW + 1000), SL_CONFLICT);
+}
+
 /* clang-format off */
 CASES_MAIN(
+    cmocka_unit_test_setup_teardown(a_full_disk_is_told_and_goes_by, setup, teardown),
     cmocka_unit_test_setup_teardown(each_is_good_once, setup, teardown),
     cmocka_unit_test_setup_teardown(they_are_forgotten_in_time, setup, teardown),
     cmocka_unit_test_setup_teardown(nobody_else_may_read_them, setup, teardown),
