@@ -11,6 +11,7 @@
 #include "config/config.h"
 #include "config/settings.h"
 #include "gateway/ledger/schema.h"
+#include "gateway/ledger/store.h"
 #include "gateway/store/db.h"
 #include "gateway/store/directory.h"
 
@@ -287,6 +288,20 @@ static sl_status check_store(struct check *check, const char *directory, const c
     return SL_OK;
 }
 
+/* Whether the ledger that is there goes on with the type that is set. Without it the gateway starts. */
+static void check_ledger_type(struct check *check, const char *directory)
+{
+    char text[512], log[GW_META_TEXT];
+    const char *type = sl_config_get(check->config, SL_GATEWAY_ROOT "ledger.type");
+    if (!type || !gw_ledger_look(directory, log) || !strcmp(log, type))
+        return;
+    snprintf(text, sizeof text,
+             "%.300s/ledger.db was begun with " SL_GATEWAY_ROOT "ledger.type = %.20s: what is used of the "
+             "Marketplace is refused until that type is set again, or the file is moved away",
+             directory, log);
+    keep(check, false, text);
+}
+
 static void check_directory(struct check *check)
 {
     sl_error error = {0};
@@ -301,6 +316,8 @@ static void check_directory(struct check *check)
         status = check_store(check, directory, "catalogs.db", gw_db_known_version(), true, &error);
     if (!status)
         status = check_store(check, directory, "ledger.db", GW_LEDGER_SCHEMA_VERSION, false, &error);
+    if (!status)
+        check_ledger_type(check, directory);
     if (status)
         refuse_directory(check, &error);
 }

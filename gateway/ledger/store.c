@@ -131,6 +131,26 @@ static sl_status check_log(struct gw_ledger_store *store, sl_error *error)
     return status;
 }
 
+bool gw_ledger_look(const char *data_directory, char log[GW_META_TEXT])
+{
+    struct sl_buffer uri;
+    sqlite3 *db = NULL;
+    sl_error error;
+    sl_buffer_init(&uri, 65536);
+    /* immutable: SQLite lays nothing beside the file, and no lock on it, so that one in use goes on. */
+    bool known = sl_buffer_append_text(&uri, "file:") &&
+                 sl_percent_encode(&uri, data_directory, strlen(data_directory)) &&
+                 sl_buffer_append(&uri, "/ledger.db?immutable=1", sizeof "/ledger.db?immutable=1") &&
+                 !sqlite3_open_v2(uri.data, &db, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI, NULL);
+    *log = 0;
+    known = known &&
+            !gw_db_run(db, "SELECT value FROM meta WHERE name = 'log'", take_text, log, NULL, &error, "") &&
+            *log;
+    sqlite3_close(db);
+    sl_buffer_free(&uri);
+    return known;
+}
+
 /* No more pages than max_bytes have, without the journal's. */
 static sl_status bound_size(struct gw_ledger_store *store, sl_error *error)
 {

@@ -52,6 +52,10 @@ sl_status gw_ledger_store_meta(struct gw_ledger_store *store, const char *name, 
 sl_status gw_ledger_store_put_meta(struct gw_ledger_store *store, const char *name, const char *value,
                                    sl_error *error);
 
+/* Where the log of DATA/ledger.db is, "sqlite" or "kafka", by a look at the file alone, as gw_db_look has it.
+ * false: that is not known. */
+bool gw_ledger_look(const char *data_directory, char log[GW_META_TEXT]);
+
 /* Up to which of the journal's sequences the tables have it. SL_CHECKSUM_MISMATCH: that is damaged. Putting:
  * within a transaction. */
 sl_status gw_ledger_store_position(struct gw_ledger_store *store, uint64_t *position, sl_error *error);

@@ -119,6 +119,13 @@ class CheckConfig(TestCase):
         store(self.place + "/older", 1)
         store(self.place + "/newer_ledger", 1000, "ledger.db")
         store(self.place + "/older_ledger", 1, "ledger.db")
+        for log in ("sqlite", "kafka"):
+            store(f"{self.place}/{log}?%41", 2, "ledger.db")
+            with sqlite3.connect(f"{self.place}/{log}?%41/ledger.db") as db:
+                db.execute("PRAGMA journal_mode = WAL")  # as the gateway has it
+                db.execute("CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL, checksum INTEGER)")
+                db.execute("INSERT INTO meta VALUES ('log', ?, 0)", (log,))
+            db.close()
         os.mkdir(self.place + "/broken", 0o700)
         write_text(self.place + "/broken/catalogs.db", "x" * 200)
         os.chmod(self.place + "/broken/catalogs.db", 0o600)
@@ -172,7 +179,12 @@ class CheckConfig(TestCase):
                 ('kafka.brokers = "b:1", data-directory = "{d}/older_ledger"',
                  r"^note: .*/older_ledger/ledger\.db has schema 1: the start upgrades"),
                 ('kafka.brokers = "b:1", data-directory = "{d}/newer_ledger"',
-                 r"^note: .*/newer_ledger/ledger\.db has schema 1000, this one knows 2: what is used of the Marketplace is refused")):
+                 r"^note: .*/newer_ledger/ledger\.db has schema 1000, this one knows 2: what is used of the Marketplace is refused"),
+                ('kafka.brokers = "b:1", data-directory = "{d}/sqlite?%41", ledger.type = kafka',
+                 r"^note: .*/sqlite\?%41/ledger\.db was begun with streamlayer\.gateway\.ledger\.type = sqlite: what is used"),
+                ('kafka.brokers = "b:1", data-directory = "{d}/kafka?%41"',
+                 r"^note: .*/kafka\?%41/ledger\.db was begun with streamlayer\.gateway\.ledger\.type = kafka: what is used"),
+                ('kafka.brokers = "b:1", data-directory = "{d}/kafka?%41", ledger.type = kafka', r"\A\Z")):
             code, out, err = self.check(settings)
             self.assertEqual((code, out), (0, "the configuration is right\n"), err)
             self.assertTrue(re.search(note, err, re.M), err)
