@@ -399,6 +399,20 @@ static void what_is_broken_is_named(void **state)
     }
 }
 
+/* The gateway answers what passes, a full disk, by another code. */
+static void a_directory_that_is_gone_is_no_full_disk(void **state)
+{
+    struct fixture *fixture = *state;
+    char gone[100];
+    bool made;
+    json_t *key;
+    sl_error error = {.retriable = true};
+    snprintf(gone, sizeof gone, "rm -r %s/token-keys", fixture->directory);
+    assert_int_equal(system(gone), 0);
+    assert_int_equal(gw_token_keys_rotate(fixture->keys, fixture->now_ms, &made, &key, &error), SL_IO);
+    assert_false(error.retriable);
+}
+
 static void keys_are_bounded(void **state)
 {
     struct fixture *fixture = *state;
@@ -430,4 +444,5 @@ CASES_MAIN(
     cmocka_unit_test_setup_teardown(the_old_key_is_moved, setup, teardown),
     cmocka_unit_test_setup_teardown(a_key_of_ones_own_is_taken_up, setup, teardown),
     cmocka_unit_test_setup_teardown(what_is_broken_is_named, setup, teardown),
+    cmocka_unit_test_setup_teardown(a_directory_that_is_gone_is_no_full_disk, setup, teardown),
     cmocka_unit_test_setup_teardown(keys_are_bounded, setup, teardown))
