@@ -13,6 +13,7 @@
 #define DEFAULT_IDLE_MS 3000
 #define RANGE_IDLE_MS   30000 /* what a range has is there already: only an outage keeps it away so long */
 #define LOOK_EVERY_MS   1000
+#define OUTAGE_MS       60000 /* so long an outage is waited out by what would end by itself */
 #define PREFETCH        SL_ROOT "stream.consumer.prefetch.max-bytes"
 #define START_SETTING   SL_ROOT "stream.consumer.start"
 
@@ -224,18 +225,32 @@ static int wait_of(const struct cli_source *source)
     return left_ms > 0 ? (int)left_ms : 0;
 }
 
-/* Whether nothing comes although there is something: what the platform gives a second is used up. The library
- * has warned of it. */
-static bool is_throttled(const struct cli_source *source)
+/* Whether nothing comes although there may be something: what the platform gives a second is used up, or it
+ * does not answer, which a poll will tell. The library has warned of either. */
+static bool is_held_up(const struct cli_source *source)
 {
     char *text = NULL;
     if (sl_consumer_statistics(source->consumer, &text, NULL))
         return false;
     json_t *all = json_loads(text, 0, NULL);
-    bool throttled = json_is_true(json_object_get(json_object_get(all, "connectorStatistics"), "throttled"));
+    const json_t *connector = json_object_get(all, "connectorStatistics");
+    bool held_up = json_is_true(json_object_get(connector, "throttled")) ||
+                   json_is_true(json_object_get(connector, "failing"));
     json_decref(all);
     sl_free(text);
-    return throttled;
+    return held_up;
+}
+
+/* Whether a failure is one to be waited out: for as long as it lasts where nothing but the messages, or
+ * somebody, is to end the run. */
+static bool is_waited_out(struct cli_source *source, const sl_error *error)
+{
+    int64_t now_ms = cli_mono_ms();
+    if (!error->retriable || error->fatal)
+        return false;
+    if (!source->failing_ms)
+        source->failing_ms = now_ms;
+    return source->follow || source->idle_ms < 0 || now_ms - source->failing_ms < OUTAGE_MS;
 }
 
 enum cli_next cli_source_next(struct cli_source *source, sl_batch **batch, int *code)
@@ -261,10 +276,10 @@ enum cli_next cli_source_next(struct cli_source *source, sl_batch **batch, int *
     if (left && (!wanted || wanted > left))
         wanted = left;
     sl_status status = sl_consumer_poll(source->consumer, wait_of(source), wanted, batch, &error);
-    if (status && source->follow && error.retriable && !error.fatal) {
-        /* It follows until somebody ends it: an outage is waited out. */
+    if (status && is_waited_out(source, &error)) {
         cli_warning(source->cli, "%s", error.text);
         cli_sleep_ms(1000);
+        source->last_ms = cli_mono_ms();
         return CLI_NEXT_NOTHING;
     }
     if (status) {
@@ -272,11 +287,12 @@ enum cli_next cli_source_next(struct cli_source *source, sl_batch **batch, int *
         source->told = true;
         return CLI_NEXT_FAILED;
     }
+    source->failing_ms = 0;
     if (*batch)
         return CLI_NEXT_BATCH;
     if (source->idle_ms < 0 || cli_mono_ms() - source->last_ms < source->idle_ms)
         return CLI_NEXT_NOTHING;
-    if (!is_throttled(source))
+    if (!is_held_up(source))
         return end(source, code);
     source->last_ms = cli_mono_ms();
     return CLI_NEXT_NOTHING;

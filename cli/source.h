@@ -15,7 +15,7 @@
         {'n', "count", "N", "end after exactly N messages, however long they take to come"},                 \
         {'f', "follow", NULL, "do not end when no more messages come"},                                      \
         {'i', "idle", "SECONDS",                                                                             \
-         "end when nothing has come for so long (default 3; with --count or "                                \
+         "end when nothing has come for so long while the platform answers (default 3; with --count or "     \
          "--follow only when given; 30 with a range that has an end)"},                                      \
     {                                                                                                        \
         'g', "group", "GROUP",                                                                               \
@@ -30,7 +30,10 @@
     "unless Z or +02:00 follows, or -10m (so long ago; s, m, h, d), or the seconds or milliseconds since "   \
     "1970. FROM:TO, such as @-1h:@-30m, 100:200, begin:end or :end, ends before TO, in each Kafka "          \
     "partition by itself; the run ends when all have. Without FROM it begins where the group is; a TO "      \
-    "behind the newest message is where that is now (with --follow, an offset is waited for)."
+    "behind the newest message is where that is now (with --follow, an offset is waited for).\n"             \
+    "\n"                                                                                                     \
+    "An outage of the platform is waited out, and told: with --follow, and with --count without --idle, "    \
+    "for as long as it lasts, else for 60 seconds."
 
 /* The last offset done with, a Kafka partition. */
 struct cli_offsets {
@@ -65,6 +68,7 @@ struct cli_source {
     int64_t count, taken; /* count -1: no limit */
     int64_t idle_ms;      /* -1: never */
     int64_t last_ms, committed_ms, last_message_ms, looked_ms;
+    int64_t failing_ms; /* when polls began to fail; 0: they do not */
     struct cli_offsets done;
     bool told; /* why it cannot go on: what follows from that is not told, too */
     struct cli_where *wheres;

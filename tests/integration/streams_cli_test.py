@@ -376,6 +376,29 @@ class Streams(TestCase):
         told = re.findall("(?m)^streamlayer: (?!warning: ).*$", reading.stderr.read().decode())
         self.assertEqual(len(told), 1, told)
 
+    def test_consume_waits_out_an_outage(self):
+        """With --count for as long as it lasts; --idle counts only while the platform answers."""
+        self.layer()
+        self.produce(b"one\n")
+        proxy = CuttingProxy(after=0, times=0)
+        reading = self.background(
+            "-D", f"{CONNECTOR}consumer=http-connector", "-D", "here.platform.data-client.stream.http.poll.max-wait=500ms",
+            "consume", self.hrn, "layer", "--offset", "begin", "--count", "2", "--idle", "4", "--no-commit", "--group", self.group,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={**os.environ, "http_proxy": proxy.url, "no_proxy": ""})
+        self.assertEqual(reading.stdout.readline(), b"one\n")
+        proxy.close()
+        told = b""
+        for line in reading.stderr:
+            told += line
+            if b"Failed to connect" in line and b"trying again" not in line:  # the command's own, not the library's
+                break
+        self.assertIn(b"warning: ", line, told)
+        self.produce(b"two\n")
+        again = CuttingProxy(after=0, times=0, port=proxy.port)
+        self.addCleanup(again.close)
+        out, errors = reading.communicate(timeout=120)
+        self.assertEqual((reading.returncode, out), (0, b"two\n"), errors)
+
     def test_produce_of_large_payloads_ends_with_ctrl_c(self):
         """Payloads that are being stored are given up soon; what was delivered and what was not adds up; 130."""
         self.layer()
@@ -536,7 +559,7 @@ class Streams(TestCase):
 class CuttingProxy:
     """An HTTP proxy that breaks off the first answers after so many bytes, or holds them up."""
 
-    def __init__(self, after, times):
+    def __init__(self, after, times, port=0):
         proxy = self
         self.times = times
         self.holds = None  # the method, and how much of the answer goes before
@@ -574,9 +597,12 @@ class CuttingProxy:
                                 proxy.times -= 1
                                 return
 
-        self.server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
+        class Server(socketserver.ThreadingTCPServer):
+            daemon_threads = allow_reuse_address = True
+
+        self.server = Server(("127.0.0.1", port), Handler)
+        self.port = self.server.server_address[1]
+        self.url = f"http://127.0.0.1:{self.port}"
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
     def hold(self, method, after=0):

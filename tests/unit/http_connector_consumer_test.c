@@ -387,6 +387,35 @@ static void lasting_trouble_is_told(void **state)
     close_pair(&pair);
 }
 
+/* The subscription that is made anew may take long: Kafka waits for the member that the platform was. */
+static void the_latest_trouble_is_told(void **state)
+{
+    struct platform *platform = *state;
+    struct pair pair = open_consumer(platform, NULL);
+    platform_write(platform, 0, 1);
+    receive(pair.consumer, 0, 1, 0);
+    platform_set(platform, &platform->poll_status, 503);
+    sl_batch *batch = NULL;
+    sl_error error = {0};
+    while (!sl_consumer_poll(pair.consumer, 100, 0, &batch, &error))
+        assert_null(batch);
+    assert_int_equal(error.http_status, 503);
+    platform_set(platform, &platform->late, 1);
+    platform_restart(platform);
+    platform_set(platform, &platform->poll_status, 0);
+    platform_wait(platform, &platform->subscribes, 2);
+    sl_status status = sl_consumer_poll(pair.consumer, 100, 0, &batch, &error);
+    platform_set(platform, &platform->late, 0);
+    assert_int_equal(status, SL_UNAVAILABLE);
+    assert_true(error.retriable);
+    assert_non_null(strstr(error.text, "Subscription gone"));
+    platform_write(platform, 1, 1);
+    while (!batch)
+        (void)!sl_consumer_poll(pair.consumer, 1000, 0, &batch, &error);
+    sl_batch_destroy(&batch);
+    close_pair(&pair);
+}
+
 static void a_layer_deleted_is_fatal(void **state)
 {
     struct platform *platform = *state;
@@ -513,6 +542,7 @@ CASES_MAIN(cmocka_unit_test_setup_teardown(messages_come_in_order, start_extende
            cmocka_unit_test_setup_teardown(an_answer_of_garbage_comes_again, start_extended, stop),
            cmocka_unit_test_setup_teardown(short_trouble_is_not_told, start_extended, stop),
            cmocka_unit_test_setup_teardown(lasting_trouble_is_told, start_extended, stop),
+           cmocka_unit_test_setup_teardown(the_latest_trouble_is_told, start_extended, stop),
            cmocka_unit_test_setup_teardown(a_layer_deleted_is_fatal, start_extended, stop),
            cmocka_unit_test_setup_teardown(a_refused_token_is_replaced, start_extended, stop),
            cmocka_unit_test_setup_teardown(errors_do_not_show_an_urls_password, start_extended, stop),

@@ -304,7 +304,8 @@ static void serve_subscribe(struct platform *p, const struct web_request *reques
              "{\"nodeBaseURL\":\"%s/node/%s\",\"subscriptionId\":\"%s\",\"consumerGroup\":\"app.group\"%s}",
              web_url(p->web), s->node, s->id, ours);
     json(answer, 201, text);
-    while (p->late && consumer && !strcmp(consumer, "1") && !p->down)
+    pthread_cond_broadcast(&p->changed); /* it is counted already */
+    while (p->late && (!consumer || !strcmp(consumer, "1")) && !p->down)
         pthread_cond_wait(&p->changed, &p->lock);
 }
 

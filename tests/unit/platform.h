@@ -60,7 +60,7 @@ struct platform {
     bool refuse_seeks;
     const char *warning;  /* polls are answered with it; NULL: none */
     sl_log_callback told; /* of what clients log that are made from then on; opaque: the platform */
-    int late;             /* not 0: what is answered to a subscribe of consumer "1" waits */
+    int late;             /* not 0: what is answered to a subscribe of consumer "1" (serial: of any) waits */
     int garbage_polls;    /* the next polls are answered with what is no CBOR */
     bool names_user;      /* lookup's URLs have a user and a password */
 

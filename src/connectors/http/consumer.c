@@ -194,19 +194,25 @@ sl_status sl_hc_consumer_open(const struct sl_host *host, const struct sl_target
     return SL_OK;
 }
 
-/* What there is to tell when nothing came: while one member gets on, nothing. Under the lock. */
-static sl_status trouble(const struct sl_hc_consumer *consumer, sl_error *error)
+/* What has kept all members from getting on since then, or for longer; NULL: one gets on. Under the lock. */
+static const sl_error *hindrance(const struct sl_hc_consumer *consumer, int64_t since_ms)
 {
-    const sl_error *shown = consumer->fatal.status ? &consumer->fatal : NULL;
-    int64_t before = sl_mono_ms() - FAILING_SHOWN_MS;
+    const sl_error *found = consumer->fatal.status ? &consumer->fatal : NULL;
     for (size_t i = 0; i < consumer->member_count && !consumer->fatal.status; i++) {
         const struct sl_hc_member *member = &consumer->members[i];
         if (member->stopped)
             continue;
-        if (!member->failure.status || member->failing_since_ms > before)
-            return SL_OK;
-        shown = &member->failure;
+        if (!member->failure.status || member->failing_since_ms > since_ms)
+            return NULL;
+        found = &member->failure;
     }
+    return found;
+}
+
+/* What there is to tell when nothing came. Under the lock. */
+static sl_status trouble(const struct sl_hc_consumer *consumer, sl_error *error)
+{
+    const sl_error *shown = hindrance(consumer, sl_mono_ms() - FAILING_SHOWN_MS);
     if (!shown)
         return SL_OK;
     if (error)
@@ -271,10 +277,12 @@ bool sl_hc_consumer_statistics(void *opaque, struct sl_buffer *json)
     sl_hc_traffic_json(&consumer->traffic, json);
     sl_buffer_printf(json,
                      ",\"members\":%zu,\"subscriptions\":%llu,\"polls\":%llu,\"emptyPolls\":%llu,"
-                     "\"messages\":%llu,\"prefetchedBytes\":%zu,\"pausedBytes\":%zu,\"throttled\":%s}",
+                     "\"messages\":%llu,\"prefetchedBytes\":%zu,\"pausedBytes\":%zu,\"throttled\":%s,"
+                     "\"failing\":%s}",
                      members, consumer->subscriptions, consumer->polls, consumer->empty_polls,
                      consumer->messages, consumer->queue.bytes, consumer->held.bytes,
-                     consumer->throttled ? "true" : "false");
+                     consumer->throttled ? "true" : "false",
+                     hindrance(consumer, INT64_MAX) ? "true" : "false");
     pthread_mutex_unlock(&consumer->lock);
     return !json->failed;
 }

@@ -164,6 +164,10 @@ static void note_lost(struct sl_hc_member *member, bool gone, const sl_error *wh
     if (!gone)
         sl_hc_unsubscribe(member, sl_mono_ms() + SL_HC_LEAVING_MS, NULL);
     pthread_mutex_lock(&consumer->lock);
+    /* Else who polls would be told for long what kept it from getting on before that. */
+    if (member->failure.status)
+        sl_error_set_retriable(&member->failure, SL_UNAVAILABLE,
+                               "the subscription is gone, and is being made anew: %s", why->text);
     sl_hc_note_gone(member, member->generation);
     pthread_mutex_unlock(&consumer->lock);
 }
@@ -294,7 +298,8 @@ static void take_answer(struct sl_hc_member *member, struct sl_http_response *re
     sl_http_error(response, what, &error);
     if (response->status == 404) {
         note_lost(member, true, &error);
-        if (!member->trusted) /* not one poll was answered: not so fast */
+        error.retriable = true; /* by subscribing */
+        if (!member->trusted)   /* not one poll was answered: not so fast */
             note_failure(member, &error, -1);
     } else if (response->status == 502 || response->status == 504) { /* of something in between */
         note_lost_answer(member, &error, response->retry_after_ms);
