@@ -88,12 +88,15 @@ static void tell_what_stays(const struct cli *cli, const struct held *before, un
     }
 }
 
-/* On the Marketplace a grant to read gives nothing by itself (docs/marketplace.md). */
+/* On the Marketplace a grant to read gives nothing by itself, but to who manages (docs/marketplace.md). */
 static void tell_what_it_does_not_give(const struct cli *cli, unsigned rights)
 {
     const char *name = cli->operands[0], *hrn = cli->operands[1];
-    if (rights & SL_RIGHT_READ && strcmp(hrn, GW_EVERY_CATALOG) != 0 &&
-        cli_platform_market(cli, hrn) == CLI_ON_MARKETPLACE)
+    struct held held = {0};
+    if (!(rights & SL_RIGHT_READ) || !strcmp(hrn, GW_EVERY_CATALOG) ||
+        cli_platform_market(cli, hrn) != CLI_ON_MARKETPLACE)
+        return;
+    if (!ask(cli, &held) && !((held.here | held.everywhere) & SL_RIGHT_MANAGE))
         cli_warning(cli,
                     "%s is on the Marketplace: %s reads it by Marketplace subscription only, whatever is "
                     "granted: streamlayer marketplace subscribe %s %s",

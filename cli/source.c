@@ -14,6 +14,7 @@
 #define RANGE_IDLE_MS   30000 /* what a range has is there already: only an outage keeps it away so long */
 #define LOOK_EVERY_MS   1000
 #define OUTAGE_MS       60000 /* so long an outage is waited out by what would end by itself */
+#define SOUND_MS        15000 /* kafka-connector tells of an outage every ten seconds */
 #define PREFETCH        SL_ROOT "stream.consumer.prefetch.max-bytes"
 #define START_SETTING   SL_ROOT "stream.consumer.start"
 
@@ -250,6 +251,7 @@ static bool is_waited_out(struct cli_source *source, const sl_error *error)
         return false;
     if (!source->failing_ms)
         source->failing_ms = now_ms;
+    source->failed_ms = now_ms;
     return source->follow || source->idle_ms < 0 || now_ms - source->failing_ms < OUTAGE_MS;
 }
 
@@ -287,7 +289,8 @@ enum cli_next cli_source_next(struct cli_source *source, sl_batch **batch, int *
         source->told = true;
         return CLI_NEXT_FAILED;
     }
-    source->failing_ms = 0;
+    if (*batch || cli_mono_ms() - source->failed_ms > SOUND_MS)
+        source->failing_ms = 0;
     if (*batch)
         return CLI_NEXT_BATCH;
     if (source->idle_ms < 0 || cli_mono_ms() - source->last_ms < source->idle_ms)

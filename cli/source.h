@@ -69,6 +69,7 @@ struct cli_source {
     int64_t idle_ms;      /* -1: never */
     int64_t last_ms, committed_ms, last_message_ms, looked_ms;
     int64_t failing_ms; /* when polls began to fail; 0: they do not */
+    int64_t failed_ms;  /* when the last one did */
     struct cli_offsets done;
     bool told; /* why it cannot go on: what follows from that is not told, too */
     struct cli_where *wheres;

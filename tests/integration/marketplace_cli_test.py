@@ -85,6 +85,8 @@ class MarketplaceOnTheCommandLine(TestCase):
         self.assertIn(f"{self.name} reads it by Marketplace subscription only", told("grant", self.name, self.hrn, "read,write"))
         self.assertEqual(told("grant", self.name, self.hrn, "write"), "")
         self.assertEqual(told("grant", self.name, plain, "read"), "")
+        self.assertEqual(told("grant", self.name, self.hrn, "read,manage"), "")
+        self.assertEqual(told("grant", self.name, self.hrn, "read"), "")
         self.assertIn(f"{plain} is not on the Marketplace", told("usage", "--catalog", plain))
         self.assertEqual(told("usage", "--catalog", self.hrn), "")
 

@@ -17,7 +17,7 @@
 #include "base/time.h"
 #include "connectors/kafka/kafka.h"
 
-enum { NUDGE_MS = 100, NUDGE_MOST_MS = 400 };
+enum { NUDGE_MS = 150, NUDGE_FACTOR = 3, NUDGE_MOST_MS = 450, MOVED_MS = 1000 };
 
 struct sl_kafka_position *sl_kafka_position_of(const struct sl_kafka_consumer *consumer, int32_t partition)
 {
@@ -106,21 +106,23 @@ sl_status sl_kafka_restart(struct sl_kafka_consumer *consumer, sl_error *error)
                 : SL_OK;
 }
 
-/* A seek to where we are wakes librdkafka's fetcher; what may have come meanwhile is fetched again. */
+/* A seek to where we are wakes librdkafka's fetcher; what may have come meanwhile is fetched again. Not to an
+ * offset that the log may no longer have: librdkafka would begin once more at what is its end by then, and
+ * what came meanwhile would be lost. */
 static void wake(struct sl_kafka_consumer *consumer)
 {
-    for (size_t i = 0; i < consumer->assigned_count; i++)
-        if (consumer->assigned[i].next >= 0 && !consumer->assigned[i].paused)
-            rd_kafka_seek(consumer->handle, consumer->assigned[i].partition, consumer->assigned[i].next, 0);
+    for (size_t i = 0; i < consumer->assigned_count; i++) {
+        const struct sl_kafka_position *position = &consumer->assigned[i];
+        if (position->next >= 0 && !position->end && !position->paused &&
+            sl_kafka_known_to_be_there(consumer, position->partition, position->next))
+            rd_kafka_seek(consumer->handle, position->partition, position->next, 0);
+    }
 }
 
-/* All that there is was received, as far as is known. */
-static bool is_at_end(const struct sl_kafka_consumer *consumer)
+static void arm(struct sl_kafka_consumer *consumer)
 {
-    for (size_t i = 0; i < consumer->assigned_count; i++)
-        if (!consumer->assigned[i].end && !consumer->assigned[i].paused)
-            return false;
-    return true;
+    consumer->nudge_after_ms = NUDGE_MS;
+    consumer->nudge_at_ms = sl_mono_ms() + NUDGE_MS;
 }
 
 /* Messages that a seek, or an assignment, has made outdated may have filled the queue, and be passed over
@@ -128,18 +130,16 @@ static bool is_at_end(const struct sl_kafka_consumer *consumer)
  */
 void sl_kafka_moved(struct sl_kafka_consumer *consumer)
 {
-    consumer->nudge_after_ms = NUDGE_MS;
-    consumer->nudge_at_ms = sl_mono_ms() + NUDGE_MS;
+    consumer->moved_ms = sl_mono_ms();
+    arm(consumer);
 }
 
+/* Each throws away the answer that is under way. On a slow line none may have come yet: so it is no more than
+ * two times, and librdkafka looks by itself after a second. */
 void sl_kafka_nudge(struct sl_kafka_consumer *consumer)
 {
-    if (is_at_end(consumer)) {
-        consumer->nudge_at_ms = 0;
-        return;
-    }
     wake(consumer);
-    consumer->nudge_after_ms *= 2; /* a slow line is not to be asked again for ever before it has answered */
+    consumer->nudge_after_ms *= NUDGE_FACTOR;
     consumer->nudge_at_ms =
         consumer->nudge_after_ms > NUDGE_MOST_MS ? 0 : sl_mono_ms() + consumer->nudge_after_ms;
 }
@@ -147,10 +147,12 @@ void sl_kafka_nudge(struct sl_kafka_consumer *consumer)
 void sl_kafka_ran_empty(struct sl_kafka_consumer *consumer)
 {
     bool any = consumer->run.messages, full = sl_fetch_run_end(&consumer->run);
-    if (full)
+    if (full) {
         wake(consumer);
-    if (full || (any && !is_at_end(consumer)))
         sl_kafka_moved(consumer);
+    } else if (any && sl_mono_ms() - consumer->moved_ms < MOVED_MS) {
+        arm(consumer); /* what is outdated may come yet */
+    }
 }
 
 static int64_t kept_position(const struct sl_kafka_consumer *consumer, int32_t partition)

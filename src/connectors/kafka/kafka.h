@@ -148,9 +148,9 @@ struct sl_kafka_consumer {
     rd_kafka_topic_t *handle;
     rd_kafka_queue_t *messages; /* all partitions' */
     struct sl_fetch_run run;
-    /* When the fetcher is woken, in case it sleeps (sl_mono_ms; 0: not), and how long that is after it was
-     * woken before. */
-    int64_t nudge_at_ms, nudge_after_ms;
+    /* When the fetcher is woken, in case it sleeps (sl_mono_ms; 0: not), how long that is after it was woken
+     * before, and since when it fetches from elsewhere. */
+    int64_t nudge_at_ms, nudge_after_ms, moved_ms;
     /* Of all partitions that were ever this consumer's: leftovers.c. */
     struct sl_kafka_queue *queues;
     size_t queue_count;
@@ -166,6 +166,8 @@ sl_status sl_kafka_settle(struct sl_kafka_consumer *consumer, sl_error *error);
 bool sl_kafka_settled(const struct sl_kafka_consumer *consumer);
 /* Fetches from the positions on; what was received before and not handed out is dropped. */
 sl_status sl_kafka_restart(struct sl_kafka_consumer *consumer, sl_error *error);
+/* Whether the log has the offset, as far as the last fetch told. */
+bool sl_kafka_known_to_be_there(const struct sl_kafka_consumer *consumer, int32_t partition, int64_t offset);
 /* Nothing waits any more: has librdkafka to be woken to fetch again? */
 void sl_kafka_ran_empty(struct sl_kafka_consumer *consumer);
 /* It fetches from elsewhere: the fetcher may have to be woken (nudge_at_ms). */

@@ -366,7 +366,7 @@ static sl_status renew(struct producer *producer, sl_error *error)
     producer->last = fresh;
     producer->renewed_ms = sl_mono_ms();
     atomic_store(&producer->open, fresh);
-    handle_free(ended, SL_KAFKA_END_MS);
+    handle_free(ended, SL_KAFKA_ABANDON_MS); /* this thread serves the fresh one's reports */
     return SL_OK;
 }
 

@@ -55,12 +55,11 @@ static sl_status seek_list(struct sl_kafka_consumer *consumer, const rd_kafka_to
 
 /* Whether the log has the offset, as far as the last fetch told. A question to the broker would wait until
  * the fetch under way is answered. */
-static bool known_to_be_there(struct sl_kafka_consumer *consumer, const rd_kafka_topic_partition_t *wanted)
+bool sl_kafka_known_to_be_there(const struct sl_kafka_consumer *consumer, int32_t partition, int64_t offset)
 {
     int64_t begin, end;
-    return !rd_kafka_get_watermark_offsets(consumer->client->rk, consumer->topic, wanted->partition, &begin,
-                                           &end) &&
-           begin >= 0 && wanted->offset >= begin && wanted->offset <= end;
+    return !rd_kafka_get_watermark_offsets(consumer->client->rk, consumer->topic, partition, &begin, &end) &&
+           begin >= 0 && offset >= begin && offset <= end;
 }
 
 /* What the log does not have becomes its begin or end, whichever the consumer starts at where the group has
@@ -71,7 +70,7 @@ static sl_status clamp(struct sl_kafka_consumer *consumer, rd_kafka_topic_partit
 {
     rd_kafka_topic_partition_list_t *begins = rd_kafka_topic_partition_list_new(list->cnt), *ends = NULL;
     for (int i = 0; begins && i < list->cnt; i++)
-        if (!known_to_be_there(consumer, &list->elems[i]) &&
+        if (!sl_kafka_known_to_be_there(consumer, list->elems[i].partition, list->elems[i].offset) &&
             !rd_kafka_topic_partition_list_find(begins, consumer->topic, list->elems[i].partition))
             rd_kafka_topic_partition_list_add(begins, consumer->topic, list->elems[i].partition);
     if (begins)
