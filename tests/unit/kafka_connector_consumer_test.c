@@ -1,5 +1,7 @@
 #include "support/cases.h"
 
+#include <stdatomic.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/time.h"
@@ -705,6 +707,50 @@ static void statistics_are_librdkafkas(void **state)
     mock->connector->consumer_close(consumer, NULL);
 }
 
+static atomic_int sought;
+
+static void count_seeks(struct kafka_mock *mock, const char *text)
+{
+    (void)mock;
+    if (strstr(text, "CONSUMER: ") && strstr(text, ": Seek "))
+        atomic_fetch_add(&sought, 1);
+}
+
+/* Where the group stood has expired, so it begins at the end. Were it sought to where it stood, to wake
+ * librdkafka, it would begin once more at what is the end by then. */
+static void what_has_expired_is_not_sought(void **state)
+{
+    enum { SIZE = 900000, ROUNDS = 9 };
+    struct kafka_mock *mock = *state;
+    const struct sl_property properties[] = {{"debug", "topic", NULL}, {"log_level", "7", NULL}};
+    const struct sl_consumer_settings settings = {"group", SL_START_END, 1 << 20, 60000, 0};
+    char *large = calloc(1, SIZE);
+    write_numbers(mock, 3);
+    void *consumer = open_consumer(mock, SL_START_BEGIN);
+    assert_int_equal(mock->connector->consumer_commit(consumer, &(sl_offset){0, 0}, 1, NULL), SL_OK);
+    mock->connector->consumer_close(consumer, NULL);
+    for (int i = 0; i < ROUNDS; i++) /* the mock keeps 5 MB */
+        write_record(mock, "key", 3, large, SIZE, NULL);
+    free(large);
+
+    struct sl_host host = kafka_mock_host(mock);
+    host.log.level = SL_LOG_DEBUG;
+    atomic_store(&sought, 0);
+    mock->on_told = count_seeks;
+    mock->target.properties = properties;
+    mock->target.property_count = sizeof properties / sizeof *properties;
+    assert_int_equal(mock->connector->consumer_open(&host, &mock->target, &settings, &consumer, NULL), SL_OK);
+    struct sl_batch *batch = NULL;
+    assert_int_equal(mock->connector->consumer_poll(consumer, 1000, 10, 1000, &batch, NULL), SL_OK);
+    assert_null(batch);
+    assert_int_equal(atomic_load(&sought), 0);
+    write_record(mock, "key", 3, "late", 4, NULL);
+    batch = poll_some(mock, consumer, 10, 1000);
+    assert_payload(&batch->messages[0], "late");
+    batch->release(batch);
+    mock->connector->consumer_close(consumer, NULL);
+}
+
 /* clang-format off */
 CASES_MAIN(
     cmocka_unit_test_setup_teardown(bounds_count_payloads_in_blobs, kafka_mock_setup, kafka_mock_teardown),
@@ -733,4 +779,5 @@ CASES_MAIN(
     cmocka_unit_test_setup_teardown(joining_takes_no_longer_than_allowed, kafka_mock_setup, kafka_mock_teardown),
     cmocka_unit_test_setup_teardown(a_fatal_error_is_told_by_every_poll, kafka_mock_setup, kafka_mock_teardown),
     cmocka_unit_test_setup_teardown(rebalances_go_on_without_start_positions, kafka_mock_setup, kafka_mock_teardown),
+    cmocka_unit_test_setup_teardown(what_has_expired_is_not_sought, kafka_mock_setup, kafka_mock_teardown),
     cmocka_unit_test_setup_teardown(nothing_there_is_no_error, kafka_mock_setup, kafka_mock_teardown))
