@@ -385,8 +385,8 @@ def main():
             gateway.stop()
         kafka.stop()
         with open(tree + "/matrix.tsv", "w", encoding="utf-8") as file:  # of a run that was cut, too: hints for the next
-            file.writelines("\t".join([*mutant_columns(mutant), results[mutant.number] or ""]) + "\n"
-                            for mutant in chosen if mutant.number in results)
+            file.writelines("\t".join([*mutant_columns(mutant), found]) + "\n" for mutant in mutants
+                            if (found := results.get(mutant.number) or before.get(hint_of(*mutant_columns(mutant)))))
     for mutant in faults:
         print(f"no row notices: {mutant.place}: {mutant.key}")
     wrong_entries = [key for key in known if key not in {mutant.key for mutant in mutants} or
