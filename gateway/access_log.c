@@ -181,6 +181,7 @@ static void tell_losses(struct gw_access_log *access)
 static void *write_on(void *opaque)
 {
     struct gw_access_log *access = opaque;
+    pthread_setname_np(pthread_self(), "access-log");
     pthread_mutex_lock(&access->lock);
     for (bool last = false; !last;) {
         struct timespec until = sl_mono_deadline(sl_mono_ms() + PAUSE_MS);

@@ -269,6 +269,7 @@ static void *run(void *opaque)
     struct gw_acl_cluster *cluster = opaque;
     struct gw_acl_keeper *keeper = cluster->keeper;
     int64_t ask_ms = sl_mono_ms(), due_ms = ask_ms, retry_ms = RETRY_MIN_MS;
+    pthread_setname_np(pthread_self(), "grants");
     pthread_mutex_lock(&keeper->lock);
     while (await_work(cluster, due_ms)) {
         unsigned long long seen = keeper->wanted;

@@ -114,6 +114,7 @@ static void *work(void *opaque)
 {
     struct gw_workers *workers = opaque;
     struct lane *lane;
+    pthread_setname_np(pthread_self(), "worker");
     pthread_mutex_lock(&workers->lock);
     for (;;) {
         struct gw_job *job = take(workers, &lane);

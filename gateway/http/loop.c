@@ -254,6 +254,7 @@ static void turn(struct gw_loop *loop)
 void *gw_loop_main(void *opaque)
 {
     struct gw_loop *loop = opaque;
+    pthread_setname_np(pthread_self(), "loop");
     /* Waits until the creator knows this thread by its id. */
     pthread_mutex_lock(&loop->server->lock);
     pthread_mutex_unlock(&loop->server->lock);

@@ -292,6 +292,7 @@ static void *run(void *opaque)
     struct gw_folder *folder = opaque;
     sl_error error = {.status = SL_OK};
     sl_status status = SL_OK;
+    pthread_setname_np(pthread_self(), "ledger-folder");
     do {
         struct gw_chunk *list = take(folder);
         if (!list)

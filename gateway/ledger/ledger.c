@@ -201,6 +201,7 @@ static struct gw_ledger_entry *take(struct gw_ledger *ledger)
 static void *run(void *opaque)
 {
     struct gw_ledger *ledger = opaque;
+    pthread_setname_np(pthread_self(), "ledger");
     pthread_mutex_lock(&ledger->lock);
     while (!ledger->ending) {
         ledger->ending = ledger->stopping; /* once more, for what came before */

@@ -228,6 +228,7 @@ void *gw_topic_read(void *opaque)
     struct gw_ledger_log *log = opaque;
     bool found = false, placed = false, failing = true;
     sl_error error;
+    pthread_setname_np(pthread_self(), "ledger-reader");
     while (!atomic_load(&log->stopping)) {
         sl_status status = SL_OK;
         if (!found) {

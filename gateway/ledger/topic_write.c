@@ -380,6 +380,7 @@ static void look_after(struct gw_ledger_log *log)
 void *gw_topic_report(void *opaque)
 {
     struct gw_ledger_log *log = opaque;
+    pthread_setname_np(pthread_self(), "ledger-writer");
     while (!atomic_load(&log->stopping)) {
         rd_kafka_poll(log->producer, REPORTS_MS);
         look_after(log);
