@@ -2,7 +2,6 @@
 
 #include "base/array.h"
 #include "base/text.h"
-#include "gateway/ledger/packed.h"
 
 #include <stddef.h>
 #include <stdlib.h>
@@ -325,26 +324,23 @@ void gw_meter_group(struct gw_meter *meter, const char *group)
     meter->group = sl_strdup(group); /* without memory: no group's */
 }
 
-bool gw_meter_reserve(struct gw_meter *meter)
+struct gw_packed *gw_meter_records(struct gw_meter *meter)
 {
-    return !meter || gw_packed_reserve(&meter->records);
-}
-
-void gw_meter_record(struct gw_meter *meter, sl_offset offset, size_t bytes)
-{
-    if (meter)
-        gw_packed_add(&meter->records, offset.partition, offset.offset, (uint32_t)bytes);
+    return meter ? &meter->records : NULL;
 }
 
 void gw_meter_nothing_since(struct gw_meter *meter, sl_offset offset, int64_t since)
 {
-    if (!meter || since >= offset.offset)
-        return;
     /* Of records that follow each other in an answer it is known. */
     if (meter->records.count && meter->records.partition == offset.partition)
         return;
     if (sl_array_reserve((void **)&meter->gaps, meter->gap_count, &meter->gap_capacity, sizeof *meter->gaps))
         meter->gaps[meter->gap_count++] = (struct gw_gap){since, offset.offset, offset.partition};
+}
+
+bool gw_meter_reserve(struct gw_meter *meter)
+{
+    return !meter || gw_packed_reserve(&meter->records);
 }
 
 bool gw_meter_seek(struct gw_meter *meter, sl_offset offset)
@@ -354,7 +350,7 @@ bool gw_meter_seek(struct gw_meter *meter, sl_offset offset)
     if (!gw_meter_reserve(meter))
         return false;
     meter->events->kind = GW_LEDGER_SOUGHT;
-    gw_meter_record(meter, offset, 0);
+    gw_packed_add(&meter->records, offset.partition, offset.offset, 0);
     return true;
 }
 

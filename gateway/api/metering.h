@@ -10,7 +10,8 @@
 #define GW_API_METERING_H
 
 #include "gateway/gateway_internal.h"
-#include "gateway/ledger/ledger.h"
+#include "gateway/ledger/packed.h"
+#include "wire/record.h"
 
 struct gw_meter;
 struct gw_subscription;
@@ -39,14 +40,25 @@ void gw_meter_in(struct gw_meter *meter, const struct gw_layer *layer, int64_t m
 /* Bytes of a blob that were stored, or are in the answer. */
 void gw_meter_blob_in(struct gw_meter *meter, int64_t bytes);
 void gw_meter_blob_out(struct gw_meter *meter, int64_t bytes);
-/* Records that are in the answer, for a group (its name in Kafka). False: no memory; nothing was noted. */
+/* The records that are in the answer, for a group (its name in Kafka). */
 void gw_meter_group(struct gw_meter *meter, const char *group);
-bool gw_meter_reserve(struct gw_meter *meter); /* room for one more record; the first time, for thousands */
-void gw_meter_record(struct gw_meter *meter, sl_offset offset, size_t bytes);
+/* Where each is noted as it is encoded (packed.h), without a call for each; NULL without a meter. */
+struct gw_packed *gw_meter_records(struct gw_meter *meter);
 /* The record that is noted next is the first of its partition's since that offset; without memory for it that
  * is not said. */
 void gw_meter_nothing_since(struct gw_meter *meter, sl_offset offset, int64_t since);
-/* The group goes to this offset: from there on all counts again. False: no memory. */
+/* Notes one, for which there is room. since: as gw_poll's nothing_since. */
+static inline void gw_meter_record(struct gw_meter *meter, struct gw_packed *records,
+                                   const struct sl_message *message, int64_t since)
+{
+    if (since < message->offset.offset)
+        gw_meter_nothing_since(meter, message->offset, since);
+    gw_packed_add(records, message->offset.partition, message->offset.offset,
+                  (uint32_t)message->payload_size);
+}
+/* Room for an offset that the group goes to, and that it goes there: from there on all counts again. False:
+ * no memory. */
+bool gw_meter_reserve(struct gw_meter *meter);
 bool gw_meter_seek(struct gw_meter *meter, sl_offset offset);
 
 /* Writes it down now, not only when the answer has come to its loop: the order among the calls of one

@@ -19,6 +19,7 @@ struct polling {
     struct gw_poll poll; /* first */
     struct gw_request *request;
     struct gw_meter *meter;
+    struct gw_packed *records; /* the meter's */
     struct gw_meeting meeting;
     struct sl_buffer out;
     bool cbor, extended;
@@ -67,11 +68,11 @@ bool gw_stream_encode(struct sl_buffer *out, const struct sl_message *message, b
 static bool add(struct gw_poll *poll, const struct sl_message *message)
 {
     struct polling *call = (struct polling *)(void *)poll;
-    if (!gw_meter_reserve(call->meter) ||
+    if ((call->records && !gw_packed_reserve(call->records)) ||
         !gw_stream_encode(&call->out, message, !poll->count, call->cbor, call->extended))
         return false;
-    gw_meter_nothing_since(call->meter, message->offset, poll->nothing_since);
-    gw_meter_record(call->meter, message->offset, message->payload_size);
+    if (call->records)
+        gw_meter_record(call->meter, call->records, message, poll->nothing_since);
     return true;
 }
 
@@ -273,6 +274,7 @@ void gw_stream_poll(struct gw_request *request)
         ask.bytes ? (size_t)ask.bytes : gw_subscriptions_limits(gateway->subscriptions)->poll_bytes;
     call->request = request;
     call->meter = gw_request_meter(request);
+    call->records = gw_meter_records(call->meter);
     gw_meter_group(call->meter, gw_subscription_group(subscription));
     call->extended = ask.extended;
     call->cbor = accepts(accept, SL_MEDIA_CBOR_SEQ);

@@ -62,11 +62,13 @@ static bool add(struct gw_poll *poll, const struct sl_message *message)
     struct pushing *call = (struct pushing *)(void *)poll;
     if (call->counted && !call->meter && !(call->meter = gw_meter_like(call->counted)))
         return false;
-    if (!gw_meter_reserve(call->meter) || !gw_stream_encode(&call->out, message, !poll->count, false, true))
+    struct gw_packed *records = gw_meter_records(call->meter);
+    if ((records && !gw_packed_reserve(records)) ||
+        !gw_stream_encode(&call->out, message, !poll->count, false, true))
         return false;
     call->last = message->offset;
-    gw_meter_nothing_since(call->meter, message->offset, poll->nothing_since);
-    gw_meter_record(call->meter, message->offset, message->payload_size);
+    if (records)
+        gw_meter_record(call->meter, records, message, poll->nothing_since);
     return true;
 }
 

@@ -6,9 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define FIRST_ROOM ((size_t)8191) /* some 4,000 records: most answers do with it */
-#define LENGTH     5              /* bytes of a run's length, which is known when it has ended */
-#define RECORD_MAX (2 * GW_NUMBER_MAX + LENGTH + GW_NUMBER_MAX)
+#define FIRST_ROOM ((size_t)16383) /* some 8,000 records: most answers do with it */
+#define LENGTH     5               /* bytes of a run's length, which is known when it has ended */
+_Static_assert(3 * GW_NUMBER_MAX + LENGTH <= GW_PACKED_RECORD, "partition, offset, size, and the length");
 
 void gw_packed_init(struct gw_packed *packed)
 {
@@ -22,13 +22,10 @@ void gw_packed_free(struct gw_packed *packed)
     gw_packed_init(packed);
 }
 
-bool gw_packed_reserve(struct gw_packed *packed)
+bool gw_packed_grow(struct gw_packed *packed)
 {
-    struct sl_buffer *runs = &packed->runs;
-    if (runs->capacity - runs->size > RECORD_MAX)
-        return true;
     /* What grows beside the answer would keep the answer's memory from growing in its place. */
-    return sl_buffer_reserve(runs, packed->count ? RECORD_MAX : FIRST_ROOM);
+    return sl_buffer_reserve(&packed->runs, packed->count ? GW_PACKED_RECORD : FIRST_ROOM);
 }
 
 /* In LENGTH bytes, whatever it is. */

@@ -21,8 +21,13 @@ struct gw_packed {
 
 void gw_packed_init(struct gw_packed *packed);
 void gw_packed_free(struct gw_packed *packed); /* and ready to be used again */
-/* Room for one more record. false: no memory. */
-bool gw_packed_reserve(struct gw_packed *packed);
+/* Room for one more record; the first time, for thousands. false: no memory. */
+#define GW_PACKED_RECORD ((size_t)40) /* bytes at most, with what begins a run */
+bool gw_packed_grow(struct gw_packed *packed);
+static inline bool gw_packed_reserve(struct gw_packed *packed)
+{
+    return packed->runs.capacity - packed->runs.size > GW_PACKED_RECORD || gw_packed_grow(packed);
+}
 /* Adds it: there is room. Most go on with a run, and have a size of two bytes: those are added where they
  * come from. */
 static inline void gw_packed_note(struct gw_packed *packed, const unsigned char *end, int64_t offset,
