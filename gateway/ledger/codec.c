@@ -8,6 +8,7 @@
  */
 #include "base/text.h"
 #include "gateway/ledger/internal.h"
+#include "gateway/ledger/lift.h"
 #include "gateway/ledger/packed.h"
 #include "gateway/ledger/records.h"
 
@@ -188,15 +189,17 @@ static sl_status take_sizes(struct gw_ledger_read *read, int32_t partition, int6
     return SL_OK;
 }
 
-static sl_status take_packed(struct gw_ledger_read *read, int32_t partition, int64_t first, const json_t *run)
+static sl_status take_packed(struct gw_ledger_read *read, const struct gw_lift *lift, int32_t partition,
+                             int64_t first, const json_t *run)
 {
     const json_t *count = json_array_get(run, 2), *bytes = json_array_get(run, 3),
                  *text = json_array_get(run, 4);
     if (!is_number(count, NUMBER_MAX) || !is_number(bytes, NUMBER_MAX) || !json_is_string(text))
         return SL_PROTOCOL;
+    struct gw_lifted coded = gw_lift_text(lift, json_string_value(text), json_string_length(text));
     struct sl_buffer sizes;
-    sl_buffer_init(&sizes, json_string_length(text));
-    bool good = sl_base64_decode(&sizes, json_string_value(text), json_string_length(text));
+    sl_buffer_init(&sizes, coded.size);
+    bool good = sl_base64_decode(&sizes, coded.at, coded.size);
     sl_status status = good           ? take_sizes(read, partition, first, json_integer_value(count),
                                                    json_integer_value(bytes), &sizes)
                        : sizes.failed ? SL_OUT_OF_MEMORY
@@ -205,7 +208,7 @@ static sl_status take_packed(struct gw_ledger_read *read, int32_t partition, int
     return status;
 }
 
-static sl_status take_run(struct gw_ledger_read *read, const json_t *run)
+static sl_status take_run(struct gw_ledger_read *read, const struct gw_lift *lift, const json_t *run)
 {
     const json_t *partition = json_array_get(run, 0), *first = json_array_get(run, 1);
     if (!is_number(partition, INT32_MAX) || !is_number(first, NUMBER_MAX))
@@ -214,7 +217,7 @@ static sl_status take_run(struct gw_ledger_read *read, const json_t *run)
     int64_t from = json_integer_value(first);
     size_t members = json_array_size(run);
     if (members == 5)
-        return take_packed(read, in, from, run);
+        return take_packed(read, lift, in, from, run);
     if (members == 3)
         return take_numbers(read, in, from, json_array_get(run, 2));
     if (members != 2 || read->event.kind != GW_LEDGER_SOUGHT)
@@ -249,7 +252,7 @@ static const char *text_of(const json_t *object, const char *name)
     return text ? text : "";
 }
 
-static sl_status take_event(struct gw_ledger_read *read)
+static sl_status take_event(struct gw_ledger_read *read, const struct gw_lift *lift)
 {
     const json_t *object = read->json, *runs = json_object_get(object, "records"),
                  *gaps = json_object_get(object, "gaps");
@@ -277,7 +280,7 @@ static sl_status take_event(struct gw_ledger_read *read)
         gw_figure_set(&event->usage, figures[i],
                       json_integer_value(json_object_get(object, gw_figure_names[figures[i]])));
     for (size_t i = 0; i < json_array_size(runs) && !status; i++)
-        status = take_run(read, json_array_get(runs, i));
+        status = take_run(read, lift, json_array_get(runs, i));
     for (size_t i = 0; i < json_array_size(gaps) && !status; i++)
         status = take_gap(read, json_array_get(gaps, i));
     event->records = read->records;
@@ -294,10 +297,14 @@ static bool is_signed(const json_t *object)
 sl_status gw_ledger_event_decode(const char *text, size_t size, struct gw_ledger_read *read)
 {
     json_error_t error;
-    *read = (struct gw_ledger_read){.json = json_loadb(text, size, 0, &error)};
-    sl_status status = read->json                                            ? take_event(read)
-                       : json_error_code(&error) == json_error_out_of_memory ? SL_OUT_OF_MEMORY
-                                                                             : SL_PROTOCOL;
+    struct gw_lift lift;
+    *read = (struct gw_ledger_read){.json = NULL};
+    bool lifted = gw_lift(&lift, text, size);
+    if (lifted)
+        read->json = json_loadb(lift.json.data ? lift.json.data : "", lift.json.size, 0, &error);
+    bool memory = lifted && (read->json || json_error_code(&error) != json_error_out_of_memory);
+    sl_status status = read->json ? take_event(read, &lift) : memory ? SL_PROTOCOL : SL_OUT_OF_MEMORY;
+    gw_lift_free(&lift);
     if (status == SL_PROTOCOL && is_signed(read->json))
         status = SL_UNSUPPORTED;
     if (status)

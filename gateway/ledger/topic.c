@@ -34,7 +34,7 @@ static sl_status configure(struct gw_ledger_log *log, rd_kafka_type_t type, rd_k
         {"enable.auto.offset.store", "false"},
         {"enable.partition.eof", "true"},
         {"auto.offset.reset", "error"}, /* where the offset is gone, events are */
-        {"fetch.min.bytes", "65536"},   /* some answers' events together, */
+        {"fetch.min.bytes", "262144"},  /* some answers' events together, */
         {"fetch.wait.max.ms", "100"},   /* or those of this time */
     };
     if (type == RD_KAFKA_CONSUMER)

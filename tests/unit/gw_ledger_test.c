@@ -698,6 +698,57 @@ static void what_is_sought_comes_back_from_the_topic(void **state)
     sl_buffer_free(&text);
 }
 
+/* Sizes of many records, which are not read as JSON, beside texts that look like them. */
+static void long_runs_come_back_from_the_topic(void **state)
+{
+    (void)state;
+    enum { RUN = 300 };
+    struct gw_delivered records[2 * RUN + 1];
+    for (int i = 0; i < 2 * RUN + 1; i++)
+        records[i] = (struct gw_delivered){
+            .offset = i < RUN ? i : 7 * i, .partition = i > RUN, .bytes = (uint32_t)(i * 37)};
+    for (int i = RUN + 1; i < 2 * RUN + 1; i++)
+        records[i].offset = i;
+    struct gw_ledger_event event = event_of(GW_LEDGER_DELIVERED);
+    char layer[200] = "1,\\\"", topic[200];
+    memset(layer + 4, 'A', sizeof layer - 5); /* of base64, behind a number and a quote */
+    memset(topic, 'B', sizeof topic - 1);
+    layer[sizeof layer - 1] = topic[sizeof topic - 1] = 0;
+    event.layer = layer;
+    event.topic = topic;
+    event.records = records;
+    event.count = 2 * RUN + 1;
+    struct gw_ledger_read read;
+    struct sl_buffer text;
+    sl_buffer_init(&text, 100000);
+    assert_true(gw_ledger_event_encode(&text, "node/3", "run", &event));
+    assert_int_equal(gw_ledger_event_decode(text.data, text.size, &read), SL_OK);
+    assert_string_equal(read.event.layer, layer);
+    assert_string_equal(read.event.topic, topic);
+    assert_int_equal(read.event.count, event.count);
+    assert_memory_equal(read.event.records, records, sizeof records);
+    gw_ledger_read_free(&read);
+    /* What later versions may add is passed over, whatever it holds. */
+    text.size--;
+    sl_buffer_append_text(&text, ",\"more\":[1,\"");
+    sl_buffer_append_text(&text, topic);
+    sl_buffer_append_text(&text, "\"]}");
+    assert_int_equal(gw_ledger_event_decode(text.data, text.size, &read), SL_OK);
+    assert_int_equal(read.event.count, event.count);
+    gw_ledger_read_free(&read);
+    for (size_t size = 0; size < text.size; size += 1 + size / 50)
+        assert_int_equal(gw_ledger_event_decode(text.data, size, &read), SL_PROTOCOL);
+    sl_buffer_reset(&text);
+    sl_buffer_printf(&text, "{\"kind\":\"delivered\",\"records\":[[1,7,2,30,\"%s\"]]}", topic);
+    assert_int_equal(gw_ledger_event_decode(text.data, text.size, &read), SL_PROTOCOL);
+    static const char *const forged[] = {"{\"kind\":\"delivered\",\"records\":[[1,7,1,0,\"#0\"]]}",
+                                         "{\"kind\":\"delivered\",\"records\":[[1,7,1,0,\"#-1\"]]}",
+                                         "{\"kind\":\"delivered\",\"records\":[[1,7,1,0,\"#\"]]}"};
+    for (size_t i = 0; i < sizeof forged / sizeof *forged; i++)
+        assert_int_equal(gw_ledger_event_decode(forged[i], strlen(forged[i]), &read), SL_PROTOCOL);
+    sl_buffer_free(&text);
+}
+
 /* What versions before this one have written stays in the topic for ever. */
 static void earlier_events_are_read(void **state)
 {
@@ -732,4 +783,4 @@ CASES_MAIN(cmocka_unit_test(what_was_packed_is_read_as_it_was_gathered),
            cmocka_unit_test_setup_teardown(a_byte_that_changed_is_found, setup, teardown),
            cmocka_unit_test(events_come_back_from_the_topic),
            cmocka_unit_test(what_is_sought_comes_back_from_the_topic),
-           cmocka_unit_test(earlier_events_are_read))
+           cmocka_unit_test(long_runs_come_back_from_the_topic), cmocka_unit_test(earlier_events_are_read))
