@@ -285,6 +285,7 @@ void gw_stream_poll(struct gw_request *request)
         .subscription = subscription,
         .max_messages = (size_t)ask.messages,
         .most_messages = call->meter ? GW_METERED_RECORDS : 0,
+        .counted = call->meter != NULL,
         .max_bytes = (size_t)ask.bytes,
         .deadline_ms = sl_mono_ms() + ask.wait,
         .ack = ask.ack,

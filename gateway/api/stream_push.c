@@ -234,6 +234,7 @@ void gw_stream_push(struct gw_request *request, struct gw_subscription *subscrip
         .subscription = subscription,
         .max_messages = messages,
         .most_messages = call->counted ? GW_METERED_RECORDS : 0,
+        .counted = call->counted != NULL,
         .max_bytes = bytes,
         .ack = GW_ACK_WRITTEN,
         .received = -1,

@@ -5,6 +5,7 @@
 #include "base/fetch_run.h"
 #include "gateway/broker/brokers.h"
 #include "gateway/broker/internal.h"
+#include "gateway/broker/lull.h"
 #include "gateway/broker/outage.h"
 #include "gateway/broker/subscriptions.h"
 
@@ -54,6 +55,7 @@ struct gw_subscription {
     struct gw_layer *layer;
     struct gw_broker *broker; /* the layer's cluster */
     struct gw_outage *outage; /* whether that is away */
+    struct gw_lull *lull;     /* its loop's */
     enum gw_subscription_mode mode;
     char node[GW_NODE_DIGITS + 1];
     char *application, *id, *consumer, *group;
@@ -152,6 +154,7 @@ struct gw_subscriptions {
     atomic_ullong opened, redelivered, expired;
     struct gw_ended_ring *ended;
     struct gw_outage **outages; /* a cluster each, as gw_brokers_at */
+    struct gw_lull *lulls;      /* a loop each */
 
     pthread_mutex_t lock;
     pthread_cond_t changed;

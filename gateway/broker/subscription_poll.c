@@ -260,6 +260,8 @@ static void finish(struct gw_subscription *subscription)
         struct gw_layer_counters *counters = subscription->layer->counters;
         atomic_fetch_add_explicit(&counters->messages_out, poll->count, memory_order_relaxed);
         atomic_fetch_add_explicit(&counters->bytes_out, poll->bytes, memory_order_relaxed);
+        if (poll->counted)
+            gw_lull_begin(subscription->lull, subscription, poll->bytes, poll->ended_ms);
         subscription->unsettled = poll;
         subscription->most = ++subscription->answers;
     } else if (poll->holds) {
@@ -281,12 +283,21 @@ static bool has_news(const struct gw_subscription *subscription, const struct gw
     return poll->assignment >= 0 && poll->assignment != subscription->assignment;
 }
 
+/* Whether its answer is not begun yet, for the sake of another one's. */
+static bool lulled(struct gw_subscription *subscription, struct gw_poll *poll)
+{
+    const struct gw_lull *lull = subscription->lull;
+    return poll->counted && lull->until_ms < poll->deadline_ms &&
+           gw_lull_holds(lull, subscription, &poll->lulled_ms, sl_mono_ms()) &&
+           !gw_timer_set(subscription->loop, &poll->timer, lull->until_ms);
+}
+
 void gw_subscription_serve(struct gw_subscription *subscription)
 {
     struct gw_poll *poll = subscription->parked;
     if (!poll)
         return;
-    if (!subscription->unsettled) {
+    if (!subscription->unsettled && !lulled(subscription, poll)) {
         gw_subscription_mark_processed(subscription);
         fill(subscription, poll);
     }
@@ -300,7 +311,14 @@ static void due(struct gw_timer *timer)
     struct gw_poll *poll = (struct gw_poll *)(void *)((char *)timer - offsetof(struct gw_poll, timer));
     struct gw_subscription *subscription = poll->subscription;
     gw_subscription_work(subscription);
-    if (subscription->parked == poll) /* a job is under way */
+    if (subscription->parked != poll)
+        return;
+    /* It may have been kept waiting for another's answer, and wait for messages now; or a job is under way.
+     */
+    bool waits =
+        sl_mono_ms() < poll->deadline_ms &&
+        (lulled(subscription, poll) || !gw_timer_set(subscription->loop, &poll->timer, poll->deadline_ms));
+    if (!waits)
         finish(subscription);
 }
 
@@ -417,6 +435,7 @@ void gw_subscription_poll(struct gw_poll *poll)
 {
     poll->status = SL_OK;
     poll->count = poll->bytes = 0;
+    poll->lulled_ms = 0;
     poll->held = false;
     poll->task.run = poll_arrived;
     if (gw_loop_is_current(poll->subscription->loop))
@@ -443,6 +462,7 @@ static void settled(struct gw_task *task)
     struct gw_poll *poll = (struct gw_poll *)(void *)((char *)task - offsetof(struct gw_poll, task));
     struct gw_subscription *subscription = gw_subscription_link(poll->subscription);
     if (subscription->unsettled == poll) {
+        gw_lull_end(subscription->lull, subscription);
         subscription->unsettled = NULL;
         if (!poll->whole)
             again(subscription);

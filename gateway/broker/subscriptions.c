@@ -97,9 +97,11 @@ sl_status gw_subscriptions_open(const sl_config *config, const struct sl_log *lo
     if (log)
         all->log = *log;
     all->ended = gw_ended_create();
-    status = all->ended ? open_outages(all, error) : sl_error_oom(error);
+    all->lulls = calloc(gw_server_loops(server), sizeof *all->lulls);
+    status = all->ended && all->lulls ? open_outages(all, error) : sl_error_oom(error);
     if (status) {
         close_outages(all);
+        free(all->lulls);
         gw_ended_destroy(all->ended);
         free(all);
         return status;
@@ -398,8 +400,9 @@ static struct gw_subscription *subscription_new(struct gw_subscriptions *all, st
     fresh->auto_commit_ms = ask->auto_commit_ms;
     fresh->poll_messages = ask->poll_messages;
     fresh->subscribe = ask;
-    unsigned loops = gw_server_loops(all->server);
-    fresh->loop = gw_server_loop(all->server, (unsigned)(bucket_of(fresh->node) % loops));
+    unsigned loop = (unsigned)(bucket_of(fresh->node) % gw_server_loops(all->server));
+    fresh->loop = gw_server_loop(all->server, loop);
+    fresh->lull = &all->lulls[loop];
     if (made && fresh->broker && fresh->application && fresh->id && fresh->consumer)
         return fresh;
     subscription_free(fresh);
@@ -514,6 +517,7 @@ void gw_subscriptions_free(struct gw_subscriptions **all)
         discard((*all)->alive); /* NOLINT(clang-analyzer-unix.Malloc): it takes it off the list */
     gw_ended_destroy((*all)->ended);
     close_outages(*all);
+    free((*all)->lulls);
     pthread_cond_destroy(&(*all)->changed);
     pthread_mutex_destroy(&(*all)->lock);
     free(*all);

@@ -165,6 +165,7 @@ struct gw_poll {
     struct gw_subscription *subscription; /* a link of the caller's, held until released */
     size_t max_messages, max_bytes;       /* 0: the defaults; payload bytes */
     size_t most_messages;                 /* whatever the defaults are; 0: no bound of the caller's own */
+    bool counted;                         /* its answer is written down before it goes (lull.h) */
     int64_t deadline_ms;                  /* sl_mono_ms() until which it may wait for the first message */
     enum gw_ack ack;
     /* How many answers with messages have arrived since it subscribed; it says more than ack: also whether
@@ -195,7 +196,7 @@ struct gw_poll {
     /* The subscription's own. */
     struct gw_task cancel_task;
     struct gw_timer timer;
-    int64_t ended_ms;
+    int64_t ended_ms, lulled_ms;
     bool whole, held;
 };
 void gw_subscription_poll(struct gw_poll *poll); /* any thread */
