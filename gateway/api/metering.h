@@ -33,7 +33,7 @@ void gw_meter_unlink(struct gw_meter *meter); /* NULL is allowed. Any thread */
 /* Answers that it is refused, since it could not be written down. */
 void gw_respond_uncounted(struct gw_request *request, const char *why);
 
-/* The rest do nothing when meter is NULL. */
+/* The rest do nothing when meter is NULL, unless they say that it is none. */
 
 /* Messages that are in the layer now. They count whatever the request is answered. The request's loop. */
 void gw_meter_in(struct gw_meter *meter, const struct gw_layer *layer, int64_t messages, int64_t bytes);
@@ -42,12 +42,13 @@ void gw_meter_blob_in(struct gw_meter *meter, int64_t bytes);
 void gw_meter_blob_out(struct gw_meter *meter, int64_t bytes);
 /* The records that are in the answer, for a group (its name in Kafka). */
 void gw_meter_group(struct gw_meter *meter, const char *group);
-/* Where each is noted as it is encoded (packed.h), without a call for each; NULL without a meter. */
+/* Where each is noted as it is encoded; it stays where it is. NULL without a meter. */
 struct gw_packed *gw_meter_records(struct gw_meter *meter);
-/* The record that is noted next is the first of its partition's since that offset; without memory for it that
- * is not said. */
+/* The record that is noted next is the first of its partition's since that offset, which is less than its
+ * own; without memory for it that is not said. A meter. */
 void gw_meter_nothing_since(struct gw_meter *meter, sl_offset offset, int64_t since);
-/* Notes one, for which there is room. since: as gw_poll's nothing_since. */
+/* Notes one, for which there is room, in the records of that meter: no NULL. since: as gw_poll's
+ * nothing_since. */
 static inline void gw_meter_record(struct gw_meter *meter, struct gw_packed *records,
                                    const struct sl_message *message, int64_t since)
 {

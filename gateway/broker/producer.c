@@ -424,6 +424,7 @@ static void wait_until_wanted(struct gw_broker *broker)
 static void *poller_main(void *opaque)
 {
     struct gw_broker *broker = opaque;
+    pthread_setname_np(pthread_self(), "kafka-reports");
     while (!atomic_load_explicit(&broker->stopping, memory_order_acquire)) {
         pthread_mutex_lock(&broker->serving);
         bool polled = poll_reports(broker);

@@ -283,13 +283,14 @@ static bool has_news(const struct gw_subscription *subscription, const struct gw
     return poll->assignment >= 0 && poll->assignment != subscription->assignment;
 }
 
-/* Whether its answer is not begun yet, for the sake of another one's. */
-static bool lulled(struct gw_subscription *subscription, struct gw_poll *poll)
+/* Whether it waits behind another's answer (lull.h); then its timer wakes it. */
+static bool waits_for_lull(struct gw_subscription *subscription, struct gw_poll *poll)
 {
-    const struct gw_lull *lull = subscription->lull;
-    return poll->counted && lull->until_ms < poll->deadline_ms &&
-           gw_lull_holds(lull, subscription, &poll->lulled_ms, sl_mono_ms()) &&
-           !gw_timer_set(subscription->loop, &poll->timer, lull->until_ms);
+    int64_t until_ms;
+    bool small = poll->max_bytes && poll->max_bytes < GW_LULL_BYTES;
+    return poll->counted && !small &&
+           gw_lull_holds(subscription->lull, subscription, &poll->lulled_since_ms, sl_mono_ms(), &until_ms) &&
+           until_ms < poll->deadline_ms && !gw_timer_set(subscription->loop, &poll->timer, until_ms);
 }
 
 void gw_subscription_serve(struct gw_subscription *subscription)
@@ -297,8 +298,10 @@ void gw_subscription_serve(struct gw_subscription *subscription)
     struct gw_poll *poll = subscription->parked;
     if (!poll)
         return;
-    if (!subscription->unsettled && !lulled(subscription, poll)) {
+    if (!subscription->unsettled) {
         gw_subscription_mark_processed(subscription);
+        if (waits_for_lull(subscription, poll))
+            return;
         fill(subscription, poll);
     }
     if (poll->count || poll->status || sl_mono_ms() >= poll->deadline_ms || has_news(subscription, poll) ||
@@ -313,11 +316,10 @@ static void due(struct gw_timer *timer)
     gw_subscription_work(subscription);
     if (subscription->parked != poll)
         return;
-    /* It may have been kept waiting for another's answer, and wait for messages now; or a job is under way.
-     */
+    /* A job is under way; or it has waited for another's answer, and does so again, or for messages now. */
     bool waits =
         sl_mono_ms() < poll->deadline_ms &&
-        (lulled(subscription, poll) || !gw_timer_set(subscription->loop, &poll->timer, poll->deadline_ms));
+        (gw_timer_is_set(&poll->timer) || !gw_timer_set(subscription->loop, &poll->timer, poll->deadline_ms));
     if (!waits)
         finish(subscription);
 }
@@ -435,7 +437,7 @@ void gw_subscription_poll(struct gw_poll *poll)
 {
     poll->status = SL_OK;
     poll->count = poll->bytes = 0;
-    poll->lulled_ms = 0;
+    poll->lulled_since_ms = 0;
     poll->held = false;
     poll->task.run = poll_arrived;
     if (gw_loop_is_current(poll->subscription->loop))
@@ -462,7 +464,7 @@ static void settled(struct gw_task *task)
     struct gw_poll *poll = (struct gw_poll *)(void *)((char *)task - offsetof(struct gw_poll, task));
     struct gw_subscription *subscription = gw_subscription_link(poll->subscription);
     if (subscription->unsettled == poll) {
-        gw_lull_end(subscription->lull, subscription);
+        gw_lull_end(subscription->lull, subscription, sl_mono_ms());
         subscription->unsettled = NULL;
         if (!poll->whole)
             again(subscription);

@@ -196,7 +196,7 @@ struct gw_poll {
     /* The subscription's own. */
     struct gw_task cancel_task;
     struct gw_timer timer;
-    int64_t ended_ms, lulled_ms;
+    int64_t ended_ms, lulled_since_ms;
     bool whole, held;
 };
 void gw_subscription_poll(struct gw_poll *poll); /* any thread */

@@ -184,6 +184,10 @@ struct gw_timer {
 };
 sl_status gw_timer_set(struct gw_loop *loop, struct gw_timer *timer, int64_t due_ms);
 void gw_timer_cancel(struct gw_loop *loop, struct gw_timer *timer);
+static inline bool gw_timer_is_set(const struct gw_timer *timer)
+{
+    return timer->slot != 0;
+}
 
 /* Calls ready when fd is readable (level-triggered). Loop's thread only. */
 struct gw_watch {

@@ -301,9 +301,12 @@ sl_status gw_ledger_event_decode(const char *text, size_t size, struct gw_ledger
     *read = (struct gw_ledger_read){.json = NULL};
     bool lifted = gw_lift(&lift, text, size);
     if (lifted)
-        read->json = json_loadb(lift.json.data ? lift.json.data : "", lift.json.size, 0, &error);
-    bool memory = lifted && (read->json || json_error_code(&error) != json_error_out_of_memory);
-    sl_status status = read->json ? take_event(read, &lift) : memory ? SL_PROTOCOL : SL_OUT_OF_MEMORY;
+        read->json = json_loadb(lift.json.data, lift.json.size, 0, &error);
+    sl_status status = SL_PROTOCOL;
+    if (read->json)
+        status = take_event(read, &lift);
+    else if (!lifted || json_error_code(&error) == json_error_out_of_memory)
+        status = SL_OUT_OF_MEMORY;
     gw_lift_free(&lift);
     if (status == SL_PROTOCOL && is_signed(read->json))
         status = SL_UNSUPPORTED;

@@ -3,29 +3,17 @@
 #include "base/array.h"
 #include "base/text.h"
 
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define LONG ((size_t)64) /* what is shorter is not worth it */
+#define LIFTED_MIN ((size_t)64) /* what is shorter is not worth it */
 
-static bool is_digit(char byte)
+/* As in 12,"…"]. */
+static bool is_last_behind_number(const char *text, const char *quote, const char *close, const char *end)
 {
-    return byte >= '0' && byte <= '9';
-}
-
-/* The quote that ends the string which begins there; NULL: none does. */
-static const char *end_of_string(const char *at, const char *end, bool *escapes)
-{
-    *escapes = false;
-    while (at < end) {
-        const char *quote = memchr(at, '"', (size_t)(end - at));
-        const char *escape = quote ? memchr(at, '\\', (size_t)(quote - at)) : NULL;
-        if (!escape)
-            return quote;
-        *escapes = true;
-        at = escape + 2; /* behind what it escapes */
-    }
-    return NULL;
+    return quote - text >= 2 && quote[-1] == ',' && isdigit((unsigned char)quote[-2]) && close + 1 < end &&
+           close[1] == ']';
 }
 
 static bool take(struct gw_lift *lift, const char *from, const char *begin, const char *end)
@@ -39,21 +27,30 @@ static bool take(struct gw_lift *lift, const char *from, const char *begin, cons
 
 bool gw_lift(struct gw_lift *lift, const char *text, size_t size)
 {
-    const char *end = text + size, *kept = text, *at = text;
-    bool escapes;
     *lift = (struct gw_lift){.count = 0};
-    sl_buffer_init(&lift->json, size + 64);
-    for (const char *quote; (quote = at < end ? memchr(at, '"', (size_t)(end - at)) : NULL) != NULL;) {
-        const char *close = end_of_string(quote + 1, end, &escapes);
+    sl_buffer_init(&lift->json, size);
+    if (!size)
+        return sl_buffer_append(&lift->json, "", 0);
+    const char *end = text + size, *kept = text, *at = text;
+    bool whole = memchr(text, '\\', size) != NULL;
+    while (!whole && at < end) {
+        const char *quote = memchr(at, '"', (size_t)(end - at));
+        const char *close =
+            quote && quote + 1 < end ? memchr(quote + 1, '"', (size_t)(end - quote - 1)) : NULL;
         if (!close)
-            break; /* no JSON: whoever reads it says so */
-        if (!escapes && (size_t)(close - quote) > LONG && quote - text >= 2 && quote[-1] == ',' &&
-            is_digit(quote[-2]) && close + 1 < end && close[1] == ']') {
+            break; /* the last one, or no JSON: whoever reads it says so */
+        whole = quote[1] == '#';
+        if ((size_t)(close - quote) > LIFTED_MIN && is_last_behind_number(text, quote, close, end)) {
             if (!take(lift, kept, quote + 1, close))
                 return false;
             kept = close;
         }
         at = close + 1;
+    }
+    if (whole) {
+        lift->count = 0;
+        sl_buffer_reset(&lift->json);
+        kept = text;
     }
     return sl_buffer_append(&lift->json, kept, (size_t)(end - kept));
 }

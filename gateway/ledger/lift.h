@@ -20,8 +20,9 @@ struct gw_lift {
 
 /*
  * Only what is an array's last element behind a number is taken out (as the sizes in a run of records are),
- * long and without an escape; "#0", "#1", … stand in its place, which are no base64. text must outlive it.
- * False: no memory. Free it either way.
+ * if it is long; "#0", "#1", … stand in its place, which are no base64. Whether it is base64 itself who
+ * decodes it finds out. Of a text that has an escape, or such a name already, nothing is taken out: one would
+ * be taken for the other. text must outlive it. False: no memory. Free it either way.
  */
 bool gw_lift(struct gw_lift *lift, const char *text, size_t size);
 void gw_lift_free(struct gw_lift *lift);

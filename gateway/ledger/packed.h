@@ -21,9 +21,10 @@ struct gw_packed {
 
 void gw_packed_init(struct gw_packed *packed);
 void gw_packed_free(struct gw_packed *packed); /* and ready to be used again */
-/* Room for one more record; the first time, for thousands. false: no memory. */
-#define GW_PACKED_RECORD ((size_t)40) /* bytes at most, with what begins a run */
+#define GW_PACKED_RECORD ((size_t)40)          /* bytes at most, with what begins a run */
+/* Room for more; the first time, for thousands. false: no memory. */
 bool gw_packed_grow(struct gw_packed *packed);
+/* For one at least. */
 static inline bool gw_packed_reserve(struct gw_packed *packed)
 {
     return packed->runs.capacity - packed->runs.size > GW_PACKED_RECORD || gw_packed_grow(packed);

@@ -5,7 +5,7 @@ import urllib.parse
 
 import streamlayer
 from accounts import Accounts
-from streamlayer import Background, Subscription, TestCase
+from streamlayer import Background, Subscription, TestCase, data
 
 TEXT = {"Content-Type": "text/plain"}
 EARLIEST = {"auto.offset.reset": "earliest"}
@@ -183,6 +183,25 @@ class Access(Market):
     def listed(self):
         answer = self.platform.get(f"/config/v1/catalogs/{self.hrn}/marketplace-subscriptions")
         return answer.json()["marketplaceSubscriptions"]
+
+
+class Large(Market):
+    def test_market_large_answers_to_many(self):
+        """Each of large answers is written down before the loop begins the next: nobody waits for long."""
+        size, count, wait_s = 700 * 1024, 10, 25
+        readers = [self.account() for _ in range(4)]
+        for number in range(count):
+            self.send(str(number) * size)
+        for reader in readers:
+            self.give(reader)
+        subscriptions = [self.subscribe(reader) for reader in readers]
+        for subscription in subscriptions:
+            self.addCleanup(subscription.delete)
+            subscription.query += f"&maxWaitMs={wait_s * 1000}&maxBytes={2 * size}"
+        calls = [Background(subscription.receive, count, wait_s) for subscription in subscriptions]
+        for call in calls:
+            self.assertEqual([data(message).decode() for message in call.result(15)],
+                             [str(number) * size for number in range(count)])
 
 
 class Terms(Market):

@@ -698,55 +698,75 @@ static void what_is_sought_comes_back_from_the_topic(void **state)
     sl_buffer_free(&text);
 }
 
-/* Sizes of many records, which are not read as JSON, beside texts that look like them. */
+/* Of a delivery of so many records, in one run for each partition. */
+static void encode_runs(struct sl_buffer *text, const char *layer, struct gw_delivered *records, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        records[i] = (struct gw_delivered){
+            .offset = (int64_t)i, .partition = i > count / 2, .bytes = (uint32_t)(i * 37)};
+    struct gw_ledger_event event = event_of(GW_LEDGER_DELIVERED);
+    event.layer = layer;
+    event.records = records;
+    event.count = count;
+    sl_buffer_reset(text);
+    assert_true(gw_ledger_event_encode(text, "node/3", "run", &event));
+}
+
+/* Sizes of many records are not read as JSON, unless an escape makes it doubtful what is a text. */
 static void long_runs_come_back_from_the_topic(void **state)
 {
     (void)state;
-    enum { RUN = 300 };
-    struct gw_delivered records[2 * RUN + 1];
-    for (int i = 0; i < 2 * RUN + 1; i++)
-        records[i] = (struct gw_delivered){
-            .offset = i < RUN ? i : 7 * i, .partition = i > RUN, .bytes = (uint32_t)(i * 37)};
-    for (int i = RUN + 1; i < 2 * RUN + 1; i++)
-        records[i].offset = i;
-    struct gw_ledger_event event = event_of(GW_LEDGER_DELIVERED);
-    char layer[200] = "1,\\\"", topic[200];
-    memset(layer + 4, 'A', sizeof layer - 5); /* of base64, behind a number and a quote */
-    memset(topic, 'B', sizeof topic - 1);
-    layer[sizeof layer - 1] = topic[sizeof topic - 1] = 0;
-    event.layer = layer;
-    event.topic = topic;
-    event.records = records;
-    event.count = 2 * RUN + 1;
+    enum { COUNT = 601 };
+    struct gw_delivered records[COUNT];
     struct gw_ledger_read read;
     struct sl_buffer text;
+    char plain[200],
+        escaped[] = "1,\"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\"]";
+    const char *layers[] = {plain, escaped, "#0"};
+    memset(plain, 'B', sizeof plain - 1);
+    plain[sizeof plain - 1] = 0;
     sl_buffer_init(&text, 100000);
-    assert_true(gw_ledger_event_encode(&text, "node/3", "run", &event));
-    assert_int_equal(gw_ledger_event_decode(text.data, text.size, &read), SL_OK);
-    assert_string_equal(read.event.layer, layer);
-    assert_string_equal(read.event.topic, topic);
-    assert_int_equal(read.event.count, event.count);
-    assert_memory_equal(read.event.records, records, sizeof records);
-    gw_ledger_read_free(&read);
+    for (size_t i = 0; i < 3; i++) {
+        encode_runs(&text, layers[i], records, COUNT);
+        assert_int_equal(gw_ledger_event_decode(text.data, text.size, &read), SL_OK);
+        assert_string_equal(read.event.layer, layers[i]);
+        assert_int_equal(read.event.count, COUNT);
+        assert_memory_equal(read.event.records, records, sizeof records);
+        gw_ledger_read_free(&read);
+    }
     /* What later versions may add is passed over, whatever it holds. */
+    encode_runs(&text, plain, records, COUNT);
     text.size--;
-    sl_buffer_append_text(&text, ",\"more\":[1,\"");
-    sl_buffer_append_text(&text, topic);
-    sl_buffer_append_text(&text, "\"]}");
+    sl_buffer_printf(&text, ",\"more\":[1,\"%s\"]}", plain);
     assert_int_equal(gw_ledger_event_decode(text.data, text.size, &read), SL_OK);
-    assert_int_equal(read.event.count, event.count);
+    assert_int_equal(read.event.count, COUNT);
     gw_ledger_read_free(&read);
     for (size_t size = 0; size < text.size; size += 1 + size / 50)
         assert_int_equal(gw_ledger_event_decode(text.data, size, &read), SL_PROTOCOL);
-    sl_buffer_reset(&text);
-    sl_buffer_printf(&text, "{\"kind\":\"delivered\",\"records\":[[1,7,2,30,\"%s\"]]}", topic);
-    assert_int_equal(gw_ledger_event_decode(text.data, text.size, &read), SL_PROTOCOL);
-    static const char *const forged[] = {"{\"kind\":\"delivered\",\"records\":[[1,7,1,0,\"#0\"]]}",
-                                         "{\"kind\":\"delivered\",\"records\":[[1,7,1,0,\"#-1\"]]}",
-                                         "{\"kind\":\"delivered\",\"records\":[[1,7,1,0,\"#\"]]}"};
-    for (size_t i = 0; i < sizeof forged / sizeof *forged; i++)
-        assert_int_equal(gw_ledger_event_decode(forged[i], strlen(forged[i]), &read), SL_PROTOCOL);
     sl_buffer_free(&text);
+}
+
+/* What is no run is none, whatever else is in the event. */
+static void forged_runs_are_no_event(void **state)
+{
+    (void)state;
+    char sizes[101], text[1000];
+    static const char *const forged[] = {"\"#0\"", "\"#00\"", "\"\\u00230\"", "\"#-1\"", "\"#\"", "\"#1\""};
+    struct gw_ledger_read read;
+    memset(sizes, 'A', sizeof sizes - 1); /* 75 records of no byte */
+    sizes[sizeof sizes - 1] = 0;
+    for (size_t i = 0; i < 2 * sizeof forged / sizeof *forged; i++) {
+        snprintf(text, sizeof text, "{\"kind\":\"delivered\",\"records\":[[0,1,75,0,\"%s\"],[1,7,75,0,%s]]}",
+                 i % 2 ? sizes : "AA==", forged[i / 2]);
+        assert_int_equal(gw_ledger_event_decode(text, strlen(text), &read), SL_PROTOCOL);
+    }
+    snprintf(text, sizeof text, "{\"kind\":\"delivered\",\"records\":[[0,1,75,0,\"%s\"]]}", sizes);
+    assert_int_equal(gw_ledger_event_decode(text, strlen(text), &read), SL_OK);
+    assert_int_equal(read.event.count, 75);
+    gw_ledger_read_free(&read);
+    memset(sizes, '-', sizeof sizes - 1);
+    snprintf(text, sizeof text, "{\"kind\":\"delivered\",\"records\":[[0,1,75,0,\"%s\"]]}", sizes);
+    assert_int_equal(gw_ledger_event_decode(text, strlen(text), &read), SL_PROTOCOL);
 }
 
 /* What versions before this one have written stays in the topic for ever. */
@@ -783,4 +803,5 @@ CASES_MAIN(cmocka_unit_test(what_was_packed_is_read_as_it_was_gathered),
            cmocka_unit_test_setup_teardown(a_byte_that_changed_is_found, setup, teardown),
            cmocka_unit_test(events_come_back_from_the_topic),
            cmocka_unit_test(what_is_sought_comes_back_from_the_topic),
-           cmocka_unit_test(long_runs_come_back_from_the_topic), cmocka_unit_test(earlier_events_are_read))
+           cmocka_unit_test(long_runs_come_back_from_the_topic), cmocka_unit_test(forged_runs_are_no_event),
+           cmocka_unit_test(earlier_events_are_read))
